@@ -1,0 +1,281 @@
+/** The library's contract: every interface that an application sees. */
+import type {
+  CachedPath,
+  MeshNode,
+  MeshNodePatch,
+  NewMeshNode,
+  NewPolicy,
+  PathBundle,
+  PathKey,
+  Policy,
+  PolicyPatch,
+  PolicySummary,
+} from './schema/index.ts'
+
+/** How to open a store. Every property but `url` is optional. */
+export interface StorageOptions {
+  /**
+   * Where the data lives, and the only place where a dialect is chosen: `sqlite:./mesh.db`, `sqlite::memory:`, a
+   * `file:` URL, or a path.
+   */
+  readonly url: string
+  /**
+   * `'apply'` (the default) brings the schema up to date; `'check'` refuses to open (SCHEMA_MISMATCH) when something is
+   * pending; `'skip'` looks at nothing.
+   */
+  readonly migrate?: 'apply' | 'check' | 'skip' | undefined
+  /**
+   * `'full'` (the default): a write is on disk before it is acknowledged. `'normal'`: writes acknowledged in the last
+   * moments before a power cut may be missing afterwards; a crash of the process loses nothing.
+   */
+  readonly durability?: 'full' | 'normal' | undefined
+  /** Open an existing database and refuse every write with READ_ONLY. */
+  readonly readOnly?: boolean | undefined
+  /** The clock, for tests and replays. */
+  readonly now?: (() => Date) | undefined
+  /** How long a write waits for another process's lock, in milliseconds: 5,000 by default. Past it: BUSY. */
+  readonly busyTimeoutMs?: number | undefined
+  /** How many writes may wait: 100,000 by default. Past it: BUSY. */
+  readonly maxPendingWrites?: number | undefined
+  readonly pathCache?: PathCacheOptions | undefined
+  /** Counts a policy's rules in its YAML documents, in place of the usual rule (see `Policy.rulesCount`). */
+  readonly countRules?: ((documents: readonly unknown[]) => number) | undefined
+}
+
+export interface PathCacheOptions {
+  /** Time to live of an entry, in seconds, where the call does not say: 30 by default. */
+  readonly ttlSeconds?: number | undefined
+}
+
+/** Where a page begins, and how long it is. */
+export interface Page {
+  /** At most so many: 100 by default, 10,000 at most. */
+  readonly limit?: number | undefined
+  /** The last key that was seen: the page begins behind it. */
+  readonly after?: string | undefined
+}
+
+/** Only the nodes that match every property given. */
+export interface NodeFilter {
+  readonly started?: boolean | undefined
+  /** Nodes that speak this protocol. */
+  readonly protocol?: string | undefined
+  /** Nodes that have this interface. */
+  readonly interface?: string | undefined
+}
+
+/** Only the entries that match every property given. */
+export interface CachedPathFilter {
+  readonly source?: string | undefined
+  readonly destination?: string | undefined
+}
+
+export interface UpdateOptions {
+  /**
+   * Update only the row as it was read: its `updatedAt`, compared to the millisecond. CONFLICT if it has changed.
+   */
+  readonly ifUpdatedAt?: Date | undefined
+}
+
+/**
+ * The nodes of the mesh, by id. Ids are 1–255 characters; order and paging follow their UTF-8 bytes.
+ *
+ * Every method rejects with VALIDATION for what it cannot take, with CORRUPT for a stored row that breaks the rules,
+ * and with BUSY, CLOSED, READ_ONLY, STORAGE_FULL or OUTCOME_UNKNOWN as their descriptions say.
+ */
+export interface NodeRepository {
+  /** Adds a node. `createdAt` is kept if given. Rejects with ALREADY_EXISTS. */
+  create(node: NewMeshNode): Promise<MeshNode>
+  /** Adds all of them or none; with ALREADY_EXISTS none. Any number: it is one transaction. */
+  createMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]>
+  /** `undefined` if there is no such node. */
+  get(nodeId: string): Promise<MeshNode | undefined>
+  /** Those that exist, in the order asked for. At most 10,000 ids. */
+  getMany(nodeIds: readonly string[]): Promise<MeshNode[]>
+  /** One page, in the order of the ids. */
+  list(options?: NodeFilter & Page): Promise<MeshNode[]>
+  /** All that match, in the order of the ids, in constant memory. Each id comes at most once. */
+  iterate(filter?: NodeFilter): AsyncIterable<MeshNode>
+  /** Changes the fields given and moves `updatedAt`. Rejects with NOT_FOUND, and with CONFLICT by `ifUpdatedAt`. */
+  update(nodeId: string, patch: MeshNodePatch, options?: UpdateOptions): Promise<MeshNode>
+  /** Adds the node, or replaces the fields given. `createdAt` is kept; times that are given are ignored. */
+  save(node: NewMeshNode): Promise<MeshNode>
+  /** Saves all of them or none, in order. */
+  saveMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]>
+  /** Adds to `routesDiscovered`, 1 by default, atomically; leaves `updatedAt` alone. Rejects with NOT_FOUND. */
+  recordRoutes(nodeId: string, discovered?: number): Promise<MeshNode>
+  /** Whether there was such a node. */
+  delete(nodeId: string): Promise<boolean>
+  count(filter?: NodeFilter): Promise<number>
+}
+
+/** The policies, by id. The same rules as for nodes. A text is YAML: up to 1 MiB, kept byte for byte. */
+export interface PolicyRepository {
+  /** Adds a policy. Rejects with ALREADY_EXISTS, and with VALIDATION (line and column) for what is not YAML. */
+  create(policy: NewPolicy): Promise<Policy>
+  /** Adds all of them or none. */
+  createMany(policies: readonly NewPolicy[]): Promise<Policy[]>
+  get(policyId: string): Promise<Policy | undefined>
+  /** One page, in the order of the ids, without the texts. */
+  list(options?: Page): Promise<PolicySummary[]>
+  /** All of them, in the order of the ids, without the texts. */
+  iterate(): AsyncIterable<PolicySummary>
+  /** Rejects with NOT_FOUND, and with CONFLICT by `ifUpdatedAt`. */
+  update(policyId: string, patch: PolicyPatch, options?: UpdateOptions): Promise<Policy>
+  /** Adds the policy or replaces its text. */
+  save(policy: NewPolicy): Promise<Policy>
+  /** Whether there was such a policy. */
+  delete(policyId: string): Promise<boolean>
+  count(): Promise<number>
+}
+
+export interface CacheEntryOptions {
+  /** Time to live, in seconds, to the millisecond. */
+  readonly ttlSeconds?: number | undefined
+}
+
+export interface ComputeOptions extends CacheEntryOptions {
+  /** This caller's patience. The computation is aborted when the last caller has lost it. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Finds the paths for a key. `signal` says that nobody waits for the answer any more. */
+export type ComputePaths<B extends PathBundle> = (key: PathKey, context: { signal: AbortSignal }) => Promise<B> | B
+
+/** The counters are this process's, since the store was opened. */
+export interface PathCacheStats {
+  /** Entries in the database, expired ones included. */
+  readonly entries: number
+  /** Those of them that have expired. */
+  readonly expired: number
+  readonly hits: number
+  readonly misses: number
+  readonly computations: number
+  /** Callers that waited for a computation which another one had begun. */
+  readonly joined: number
+}
+
+/**
+ * Bundles of paths, each with a time to live. An expired one is never returned, from the millisecond it expires.
+ *
+ * A bundle is plain JSON: up to 1 MiB, 100 levels deep.
+ */
+export interface PathCacheRepository {
+  get<B extends PathBundle = PathBundle>(key: PathKey): Promise<B | undefined>
+  /** The same with its times. */
+  getEntry(key: PathKey): Promise<CachedPath | undefined>
+  /** Stores a bundle in place of the one that is there. */
+  set<B extends PathBundle>(key: PathKey, bundle: B, options?: CacheEntryOptions): Promise<CachedPath>
+  /** All of them or none, in order. */
+  setMany(entries: readonly { key: PathKey; bundle: PathBundle; ttlSeconds?: number | undefined }[]): Promise<void>
+  /**
+   * The cached bundle, or the one that `compute` finds, which is then cached. However many ask for a key at once, it is
+   * computed once in this process. An error of `compute` reaches every caller and is not cached. A bundle that cannot be
+   * stored, because the disk is full or the store read-only, is returned all the same.
+   *
+   * Not inside a transaction (MISUSE): it would hold the only writer while paths are computed.
+   */
+  getOrCompute<B extends PathBundle>(key: PathKey, compute: ComputePaths<B>, options?: ComputeOptions): Promise<B>
+  delete(key: PathKey): Promise<boolean>
+  /** One page of what has not expired, in the order of the cache keys. */
+  list(options?: CachedPathFilter & Page): Promise<CachedPath[]>
+  iterate(filter?: CachedPathFilter): AsyncIterable<CachedPath>
+  /** What has not expired. */
+  count(filter?: CachedPathFilter): Promise<number>
+  /** Drops what matches; an empty filter is refused (VALIDATION): that is `clear()`. Returns how many were dropped. */
+  invalidate(filter: CachedPathFilter): Promise<number>
+  /** Deletes what has expired, in batches of 500, and returns how many. */
+  deleteExpired(options?: { now?: Date | undefined; batchSize?: number | undefined }): Promise<number>
+  /** Drops everything and returns how many there were. */
+  clear(): Promise<number>
+  stats(): Promise<PathCacheStats>
+}
+
+export interface Repositories {
+  readonly nodes: NodeRepository
+  readonly policies: PolicyRepository
+  readonly pathCache: PathCacheRepository
+}
+
+/** What a transaction's callback works with. It ends with the callback; later use is MISUSE. */
+export interface Transaction extends Repositories {
+  /** A savepoint: if `work` throws, what it did is undone, and the outer transaction goes on. */
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
+}
+
+export interface TransactionOptions {
+  /** A snapshot: every read sees the same moment, writes are refused (READ_ONLY), and no writer is held up. */
+  readonly readOnly?: boolean | undefined
+  /** How long it may run once begun, in milliseconds: 3,000 by default. Past it: TIMEOUT, rolled back. */
+  readonly timeoutMs?: number | undefined
+  /** How often `work` may be run where a conflict asks for it: 10 by default. It never is on SQLite. */
+  readonly attempts?: number | undefined
+}
+
+export interface StorageStats {
+  readonly rows: { readonly nodes: number; readonly policies: number; readonly pathCache: number }
+  readonly expiredPaths: number
+  /** Size of the database. */
+  readonly bytes: number
+  /** Size of the write-ahead log. */
+  readonly walBytes: number
+  /** Writes that wait for the writer. */
+  readonly queuedWrites: number
+  /** The last migration applied, like `0000_create_tables`. */
+  readonly schemaVersion: string
+}
+
+export interface Health {
+  readonly canRead: boolean
+  /** One small write of the library's own, committed. `false` for a read-only store. */
+  readonly canWrite: boolean
+  readonly readMs: number
+  readonly writeMs: number
+  /** When `backup()` last finished on this database. */
+  readonly lastBackup: Date | undefined
+  /** What went wrong, by code. */
+  readonly problems: readonly { readonly code: string; readonly message: string }[]
+}
+
+export interface BackupOptions {
+  readonly onProgress?: ((progress: { copiedPages: number; totalPages: number }) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What a table holds: how many rows, and a hash over their content that is the same on every dialect. */
+export interface TableContent {
+  readonly rows: number
+  readonly sha256: string
+}
+
+/** What is in a backup. */
+export interface BackupManifest {
+  readonly file: string
+  readonly bytes: number
+  readonly schemaVersion: string
+  readonly tables: { readonly nodes: TableContent; readonly policies: TableContent; readonly pathCache: TableContent }
+}
+
+export interface RestoreReport extends BackupManifest {
+  /** The database that was written. */
+  readonly restoredTo: string
+}
+
+/** An open store. */
+export interface Meshstore extends Repositories, AsyncDisposable {
+  readonly dialect: 'sqlite' | 'postgresql'
+  /**
+   * Runs `work`; commits when it resolves, rolls back when it rejects. Nothing else writes meanwhile.
+   *
+   * Inside, use `tx`: using the store itself is MISUSE. Rejects with what `work` rejects with, or TIMEOUT, BUSY, or an
+   * error of the commit.
+   */
+  transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>
+  stats(): Promise<StorageStats>
+  /** Never rejects: what does not work is in the answer. */
+  health(): Promise<Health>
+  /** Copies everything into one new file, as of now, while others go on; verified before it has its name. */
+  backup(target: string, options?: BackupOptions): Promise<BackupManifest>
+  /** Finishes the writes that were accepted, then closes. Later calls reject with CLOSED; closing twice is fine. */
+  close(): Promise<void>
+}

@@ -1,0 +1,113 @@
+/**
+ * The part of Drizzle's query builder that both dialects share, as types: repositories compile against it, and each
+ * dialect hands in its own builder. Drizzle has no common type of its own: a union of its two databases is not callable
+ * (TS2349).
+ */
+import {
+  type AnyColumn,
+  type Column,
+  and as drizzleAnd,
+  asc as drizzleAsc,
+  count as drizzleCount,
+  eq as drizzleEq,
+  gt as drizzleGt,
+  gte as drizzleGte,
+  lte as drizzleLte,
+  type GetColumnData,
+  type InferInsertModel,
+  type InferSelectModel,
+  Param,
+  type Placeholder,
+  type SQL,
+  sql,
+  type Table,
+} from 'drizzle-orm'
+import type * as postgres from '../schema/postgres.ts'
+import type * as sqlite from '../schema/sqlite.ts'
+
+export type Tables = typeof sqlite | typeof postgres
+
+declare const carries: unique symbol
+/** A typed placeholder: bound when the statement runs. */
+export interface Argument<T> extends Placeholder {
+  readonly [carries]?: (value: T) => void
+}
+export type Arguments<P> = { readonly [K in keyof P]-?: Argument<Exclude<P[K], undefined>> }
+
+/** A finished query whose rows are `R`. */
+export interface Built<R> {
+  readonly [carries]?: R
+}
+
+type Values<T extends Table> = {
+  [K in keyof InferInsertModel<T>]: Argument<Exclude<InferInsertModel<T>[K], undefined>> | SQL
+}
+type Fields = Record<string, AnyColumn | SQL>
+type Row<F extends Fields> = {
+  [K in keyof F]: F[K] extends Column ? GetColumnData<F[K]> : F[K] extends SQL<infer T> ? T : never
+}
+
+interface Select<R> extends Built<R> {
+  where(condition: SQL | undefined): Select<R>
+  orderBy(...columns: SQL[]): Select<R>
+  limit(count: number | Argument<number>): Select<R>
+}
+interface From<R> {
+  from(table: Table): Select<R>
+}
+interface Returning<T extends Table> extends Built<never> {
+  returning(): Built<InferSelectModel<T>>
+  returning<F extends Fields>(fields: F): Built<Row<F>>
+}
+interface Insert<T extends Table> extends Returning<T> {
+  onConflictDoNothing(): Returning<T>
+  onConflictDoUpdate(config: { target: Column; set: Partial<Values<T>> }): Returning<T>
+}
+interface Conditional<T extends Table> extends Returning<T> {
+  where(condition: SQL | undefined): Returning<T>
+}
+
+export interface Queries {
+  select(): { from<T extends Table>(table: T): Select<InferSelectModel<T>> }
+  select<F extends Fields>(fields: F): From<Row<F>>
+  insert<T extends Table>(table: T): { values(row: Values<T>): Insert<T> }
+  update<T extends Table>(table: T): { set(values: Partial<Values<T>>): Conditional<T> }
+  delete<T extends Table>(table: T): Conditional<T>
+}
+
+/** What the dialects write differently. */
+export interface Functions {
+  /** The column's value is one of the list's. */
+  isOneOf(column: Column, list: Argument<readonly string[]>): SQL
+  /** The column's list holds the value. */
+  contains(column: Column, value: Argument<string>): SQL
+  /** The larger of two numbers. */
+  greatest(a: SQL, b: SQL): SQL
+}
+
+type Value<C extends Column> = Argument<GetColumnData<C, 'raw'>>
+/** Drizzle encodes placeholders in `values()` and `set()`, but not beside a column, where a `Date` would then fail. */
+export const encoded = (column: Column, value: Placeholder): SQL => sql`${new Param(value, column)}`
+
+export const eq = <C extends Column>(column: C, value: Value<C>): SQL =>
+  drizzleEq(column as Column, encoded(column, value))
+export const gt = <C extends Column>(column: C, value: Value<C>): SQL =>
+  drizzleGt(column as Column, encoded(column, value))
+export const gte = <C extends Column>(column: C, value: Value<C>): SQL =>
+  drizzleGte(column as Column, encoded(column, value))
+export const lte = <C extends Column>(column: C, value: Value<C>): SQL =>
+  drizzleLte(column as Column, encoded(column, value))
+export const and: (...conditions: (SQL | undefined)[]) => SQL | undefined = drizzleAnd
+export const ascending = (column: Column): SQL => drizzleAsc(column)
+export const count = (): SQL<number> => drizzleCount()
+
+/** What the conflicting row of an upsert would have been. */
+export const excluded = (column: Column): SQL => sql`excluded.${sql.identifier(column.name)}`
+/** A column plus an argument. */
+export const plus = (column: Column, value: Argument<number>): SQL => sql`${column} + ${value}`
+/** A time as the whole millisecond that a `Date` of it shows: the same arithmetic as the decoder's. */
+export const millisecond = (time: Column): SQL => sql`floor(${time} * 1000 + 0.5)`
+/** The time one millisecond after a column's. */
+export const nextMillisecond = (time: Column): SQL => sql`(${millisecond(time)} + 1) / 1000.0`
+export const equalsMillisecond = (time: Column, milliseconds: Argument<number>): SQL =>
+  sql`${millisecond(time)} = ${milliseconds}`

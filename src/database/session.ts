@@ -1,0 +1,91 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { misuse, type StorageError } from '../errors.ts'
+import type { Statement } from './statement.ts'
+
+export interface Written<R> {
+  /** What RETURNING gave. */
+  readonly rows: R[]
+  /** How many rows were inserted, updated or deleted. */
+  readonly changes: number
+}
+
+/** Where statements run: the store itself, or a transaction on it. A repository cannot tell which. */
+export interface Session {
+  readonly inTransaction: boolean
+  read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]>
+  readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined>
+  write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>>
+  /**
+   * Runs the statement for each of the parameters, in order: all or none. `result` makes of each what the caller gets;
+   * if it throws, nothing of it happened.
+   */
+  writeEach<P, R, T>(
+    statement: Statement<P, R>,
+    parameters: readonly P[],
+    result: (written: Written<R>, index: number) => T,
+  ): Promise<T[]>
+  /** On the store: a transaction. In a transaction: a savepoint. */
+  transaction<T>(work: (session: Session) => Promise<T>): Promise<T>
+}
+
+export interface TransactionLimits {
+  readonly readOnly: boolean
+  readonly timeoutMs: number
+  readonly attempts: number
+}
+
+/** One store's database, whatever the dialect. */
+export interface Database {
+  readonly dialect: 'sqlite' | 'postgresql'
+  readonly session: Session
+  transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T>
+  /** Bytes of the database and of its write-ahead log, and the number of writes that wait. */
+  size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }>
+  /** Finishes what was accepted, then closes. */
+  close(): Promise<void>
+}
+
+const USE_TX =
+  'The store was used inside its own transaction, where it would wait for itself. Use the `tx` that the callback was given.'
+const USE_INNER_TX =
+  'A transaction was used inside a savepoint of it, where it would wait for itself. Use the `tx` of the innermost callback.'
+
+/** A transaction or a savepoint, as far as the guard is concerned. */
+interface Endable {
+  readonly ended: boolean
+}
+interface Scope {
+  readonly transaction: Endable
+  readonly outer: Scope | undefined
+}
+
+/**
+ * Finds the mistake that would wait for itself for ever: using what is outside from inside a transaction's callback.
+ * One for each store. Work that outlives its transaction is outside again.
+ */
+export class TransactionGuard {
+  readonly #scopes = new AsyncLocalStorage<Scope>()
+
+  /** Runs the callback of a transaction or a savepoint. */
+  run<T>(transaction: Endable, work: () => Promise<T>): Promise<T> {
+    return this.#scopes.run({ transaction, outer: this.#scopes.getStore() }, work)
+  }
+
+  /** Why the store may not be used from here, if it may not. */
+  misuseOfStore(): StorageError | undefined {
+    for (let scope = this.#scopes.getStore(); scope !== undefined; scope = scope.outer) {
+      if (!scope.transaction.ended) return misuse(USE_TX)
+    }
+    return undefined
+  }
+
+  /** Why a transaction may not be used from here: a savepoint of it is open. */
+  misuseOf(transaction: Endable): StorageError | undefined {
+    let inner = false
+    for (let scope = this.#scopes.getStore(); scope !== undefined; scope = scope.outer) {
+      if (scope.transaction === transaction) return inner ? misuse(USE_INNER_TX) : undefined
+      if (!scope.transaction.ended) inner = true
+    }
+    return undefined
+  }
+}

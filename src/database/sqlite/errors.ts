@@ -1,0 +1,76 @@
+/** What SQLite's result codes mean here (https://sqlite.org/rescode.html). Never by message. */
+import { StorageError, type StorageErrorCode } from '../../errors.ts'
+
+interface Meaning {
+  readonly code: StorageErrorCode
+  readonly message: string
+}
+
+/** The longest prefix of a result code decides. */
+const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
+  ['SQLITE_BUSY', { code: 'BUSY', message: 'Another process holds the lock of the database file. Try again.' }],
+  ['SQLITE_LOCKED', { code: 'BUSY', message: 'Another connection holds the lock of the database. Try again.' }],
+  ['SQLITE_FULL', { code: 'STORAGE_FULL', message: 'The disk is full; nothing was written. Make room and try again.' }],
+  ['SQLITE_READONLY', { code: 'READ_ONLY', message: 'The database file or its folder cannot be written.' }],
+  ['SQLITE_PERM', { code: 'READ_ONLY', message: 'The database file may not be accessed in this way.' }],
+  ['SQLITE_CANTOPEN', { code: 'UNAVAILABLE', message: 'The database file cannot be opened: look at its folder and rights.' }],
+  ['SQLITE_IOERR', { code: 'UNAVAILABLE', message: 'The disk reported an error; nothing was written.' }],
+  ['SQLITE_NOMEM', { code: 'UNAVAILABLE', message: 'SQLite ran out of memory; nothing was written.' }],
+  ['SQLITE_PROTOCOL', { code: 'BUSY', message: 'The lock of the database file could not be had. Try again.' }],
+  ['SQLITE_CORRUPT', { code: 'CORRUPT', message: 'The database file is damaged. Restore a backup.' }],
+  ['SQLITE_NOTADB', { code: 'CORRUPT', message: 'The file is no SQLite database, or its beginning is damaged.' }],
+  ['SQLITE_CONSTRAINT_PRIMARYKEY', { code: 'ALREADY_EXISTS', message: 'The key exists.' }],
+  ['SQLITE_CONSTRAINT_UNIQUE', { code: 'ALREADY_EXISTS', message: 'The key exists.' }],
+  ['SQLITE_CONSTRAINT_TRIGGER', { code: 'CONFLICT', message: 'A trigger in the database refused the write.' }],
+  ['SQLITE_CONSTRAINT', { code: 'CONFLICT', message: 'A constraint in the database refused the write.' }],
+  ['SQLITE_TOOBIG', { code: 'VALIDATION', message: 'A value is larger than SQLite can hold.' }],
+  ['SQLITE_SCHEMA', { code: 'BUSY', message: 'The schema changed meanwhile. Try again.' }],
+  [
+    'SQLITE_ERROR',
+    { code: 'SCHEMA_MISMATCH', message: 'The database does not have the tables that this version works with.' },
+  ],
+]
+
+interface SqliteFailure extends Error {
+  readonly code: string
+}
+
+/** better-sqlite3 sets `code` to the name of SQLite's extended result code. */
+export const isSqliteFailure = (error: unknown): error is SqliteFailure =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('SQLITE_')
+
+/** Whether a driver's error, or what it was translated to, says that somebody else holds a lock. */
+export const isBusy = (error: unknown): boolean =>
+  error instanceof StorageError
+    ? error.code === 'BUSY'
+    : isSqliteFailure(error) && meaningOf(error.code).code === 'BUSY'
+
+/** Anything that a driver call threw, as a StorageError. What is no error of SQLite's is returned as it is. */
+export function translated(error: unknown): unknown {
+  if (!isSqliteFailure(error)) return error
+  const { code, message } = meaningOf(error.code)
+  return new StorageError(code, `${message} (${error.code})`, { cause: cleaned(error) })
+}
+
+/** The same for an error of COMMIT: after an I/O error nobody knows whether the commit is on disk. */
+export function translatedCommit(error: unknown): unknown {
+  if (!isSqliteFailure(error) || !error.code.startsWith('SQLITE_IOERR')) return translated(error)
+  return new StorageError(
+    'OUTCOME_UNKNOWN',
+    `The disk reported an error during COMMIT: the write may or may not be there. Read before writing again. (${error.code})`,
+    { cause: cleaned(error) },
+  )
+}
+
+function meaningOf(code: string): Meaning {
+  const found = MEANINGS.find(([prefix]) => code.startsWith(prefix))
+  return found?.[1] ?? { code: 'UNAVAILABLE', message: 'SQLite refused.' }
+}
+
+/** A trigger's message is somebody else's text and may hold values; SQLite's own hold none. */
+function cleaned({ code, message, stack }: SqliteFailure): Error {
+  const cause = Object.assign(new Error(code.startsWith('SQLITE_CONSTRAINT') ? code : message), { code })
+  const frames = stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? []
+  cause.stack = [`Error: ${cause.message}`, ...frames].join('\n')
+  return cause
+}

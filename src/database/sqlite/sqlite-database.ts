@@ -1,0 +1,336 @@
+import { statSync } from 'node:fs'
+import { misuse, StorageError } from '../../errors.ts'
+import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
+import { InUse } from '../in-use.ts'
+import { type Database, type Session, TransactionGuard, type TransactionLimits, type Written } from '../session.ts'
+import { type Statement, StatementCompiler } from '../statement.ts'
+import { type Durability, openConnection, Patience, prepareWriter, SqliteConnection } from './connection.ts'
+import { sqliteDialect } from './dialect.ts'
+import { isBusy, translated, translatedCommit } from './errors.ts'
+import { prepareFile } from './file.ts'
+import { SLICE, SqliteTransaction } from './sqlite-transaction.ts'
+import { WriteQueue } from './write-queue.ts'
+
+export interface SqliteOptions {
+  /** A path, or `:memory:`. */
+  readonly path: string
+  readonly durability: Durability
+  readonly readOnly: boolean
+  readonly busyTimeoutMs: number
+  readonly maxPendingWrites: number
+}
+
+/** After so long without a write, what the log holds is moved into the database. */
+const CHECKPOINT_AFTER_MS = 1_000
+/** Snapshots that are kept open for the next read-only transaction. */
+const SPARE_READERS = 2
+
+const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
+const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
+
+/** One SQLite file: a connection that writes, one that reads, and snapshots on connections of their own. */
+export class SqliteDatabase implements Database {
+  readonly dialect = 'sqlite'
+  /** The real path, or `:memory:`. */
+  readonly path: string
+  readonly session: Session
+  readonly #options: SqliteOptions
+  readonly #patience: Patience
+  readonly #compiler: StatementCompiler
+  readonly #guard = new TransactionGuard()
+  /** A read-only store has no writer: both are the reader then. In memory there is one connection for both. */
+  readonly #writer: SqliteConnection
+  readonly #reader: SqliteConnection
+  readonly #queue: WriteQueue
+  readonly #spareReaders: SqliteConnection[] = []
+  /** Snapshots and backups. */
+  readonly #inUse = new InUse()
+  #locked: Promise<void> | undefined
+  #checkpointTimer: NodeJS.Timeout | undefined
+  #closing: Promise<void> | undefined
+
+  private constructor(
+    options: SqliteOptions,
+    compiler: StatementCompiler,
+    connections: { writer: SqliteConnection; reader: SqliteConnection },
+  ) {
+    this.path = options.path
+    this.#options = options
+    this.#compiler = compiler
+    this.#patience = new Patience(options.busyTimeoutMs)
+    this.#writer = connections.writer
+    this.#reader = connections.reader
+    this.#queue = new WriteQueue(connections.writer.raw, { ...options, onIdle: () => this.#checkpointLater() })
+    this.session = new StoreSession(this)
+  }
+
+  /** Opens, and creates unless read-only. `prepare` sees the writer before anything else does. Throws StorageErrors. */
+  static async open(
+    options: SqliteOptions,
+    prepare: (writer: SqliteConnection, patience: Patience) => Promise<void>,
+  ): Promise<SqliteDatabase> {
+    const memory = options.path === ':memory:'
+    const path = memory ? options.path : prepareFile(options.path, { create: !options.readOnly })
+    const compiler = new StatementCompiler(sqliteDialect)
+    const patience = new Patience(options.busyTimeoutMs)
+    const connect = (readOnly: boolean): Promise<SqliteConnection> =>
+      patience.retry(() => new SqliteConnection(openConnection(path, { readOnly }), compiler))
+
+    const writer = await connect(options.readOnly && !memory)
+    let reader = writer
+    try {
+      if (!options.readOnly || memory) await prepareWriter(writer.raw, options.durability, patience)
+      await prepare(writer, patience)
+      if (!memory && !options.readOnly) reader = await connect(true)
+      return new SqliteDatabase({ ...options, path }, compiler, { writer, reader })
+    } catch (error) {
+      writer.close()
+      throw translated(error)
+    }
+  }
+
+  /** Why the store cannot be used from here, if it cannot. */
+  refusal(): StorageError | undefined {
+    if (this.#closing !== undefined) return closedError()
+    return this.#guard.misuseOfStore()
+  }
+
+  refusalToWrite(): StorageError | undefined {
+    return this.refusal() ?? (this.#options.readOnly ? readOnlyError() : undefined)
+  }
+
+  /** Runs on the reading connection, which sees committed rows alone. */
+  read<T>(run: (reader: SqliteConnection) => T): Promise<T> {
+    const refused = this.refusal()
+    if (refused !== undefined) return Promise.reject(refused)
+    // In memory the reader is the writer: a transaction that is open on it must not be seen.
+    if (this.#locked !== undefined && this.#reader === this.#writer) return this.#locked.then(() => this.read(run))
+    try {
+      return Promise.resolve(run(this.#reader))
+    } catch (error) {
+      return isBusy(error) ? this.#patience.retry(() => run(this.#reader)) : Promise.reject(error)
+    }
+  }
+
+  write<T>(run: (writer: SqliteConnection) => T, options: { savepoint: boolean }): Promise<T> {
+    const refused = this.refusalToWrite()
+    if (refused !== undefined) return Promise.reject(refused)
+    return this.#queue.write(() => run(this.#writer), options)
+  }
+
+  transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T> {
+    const refused = limits.readOnly ? this.refusal() : this.refusalToWrite()
+    if (refused !== undefined) return Promise.reject(refused)
+    const guarded = (tx: SqliteTransaction): Promise<T> => this.#guard.run(tx, () => work(tx))
+    const run = (): Promise<T> =>
+      limits.readOnly ? this.#snapshot(guarded, limits.timeoutMs) : this.#ownWriter(guarded, limits.timeoutMs)
+    if (!transactionTracing.hasSubscribers) return run()
+    const event: TransactionEvent = { readOnly: limits.readOnly, attempts: 1 }
+    return tracePromise(transactionTracing, event, run)
+  }
+
+  /** A unit of any number of statements, without a time limit: the caller's own code does not run in it. */
+  unit<T>(work: (tx: SqliteTransaction) => Promise<T>): Promise<T> {
+    const refused = this.refusalToWrite()
+    return refused === undefined ? this.#ownWriter(work, undefined) : Promise.reject(refused)
+  }
+
+  /** Holds the writer from BEGIN IMMEDIATE to COMMIT. */
+  async #ownWriter<T>(work: (tx: SqliteTransaction) => Promise<T>, timeoutMs: number | undefined): Promise<T> {
+    const { raw } = this.#writer
+    const release = await this.#lockWriter()
+    try {
+      await this.#patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
+      const tx = new SqliteTransaction(this.#writer, this.#guard, { readOnly: false })
+      try {
+        const result = await withinTime(tx, work, timeoutMs)
+        if (tx.doom !== undefined) throw tx.doom
+        commit(raw)
+        return result
+      } finally {
+        if (raw.inTransaction) rollBack(raw)
+      }
+    } finally {
+      release()
+    }
+  }
+
+  /** A read transaction, which sees one moment, on a connection that is nobody else's. */
+  #snapshot<T>(work: (tx: SqliteTransaction) => Promise<T>, timeoutMs: number | undefined): Promise<T> {
+    return this.#inUse.while(async () => {
+      const { reader, giveBack } = await this.#borrowReader()
+      try {
+        await this.#patience.retry(() => pin(reader))
+        const tx = new SqliteTransaction(reader, this.#guard, { readOnly: true })
+        return await withinTime(tx, work, timeoutMs)
+      } finally {
+        if (reader.raw.inTransaction) rollBack(reader.raw)
+        giveBack()
+      }
+    })
+  }
+
+  async #borrowReader(): Promise<{ reader: SqliteConnection; giveBack: () => void }> {
+    if (this.path === ':memory:') return { reader: this.#writer, giveBack: await this.#lockWriter() }
+    const reader = this.#spareReaders.pop() ?? (await this.openReader())
+    const giveBack = (): void => {
+      if (this.#spareReaders.length < SPARE_READERS && this.#closing === undefined) this.#spareReaders.push(reader)
+      else reader.close()
+    }
+    return { reader, giveBack }
+  }
+
+  /** Another connection that only reads; whoever asked closes it. */
+  openReader(): Promise<SqliteConnection> {
+    return this.#patience.retry(
+      () => new SqliteConnection(openConnection(this.path, { readOnly: true }), this.#compiler),
+    )
+  }
+
+  async #lockWriter(): Promise<() => void> {
+    const release = await this.#queue.lock()
+    let unlock = (): void => {}
+    this.#locked = new Promise((resolve) => {
+      unlock = resolve
+    })
+    return () => {
+      this.#locked = undefined
+      unlock()
+      release()
+    }
+  }
+
+  async size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }> {
+    const pages = await this.read(({ raw }) => Number(raw.pragma('page_count', { simple: true })))
+    const pageSize = await this.read(({ raw }) => Number(raw.pragma('page_size', { simple: true })))
+    // stat() opens no handle: see prepareFile().
+    const walBytes = statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0
+    return { bytes: pages * pageSize, walBytes, queuedWrites: this.#queue.length }
+  }
+
+  /** `close()` waits for `work`. */
+  keepOpen<T>(work: () => Promise<T>): Promise<T> {
+    const refused = this.refusal()
+    return refused === undefined ? this.#inUse.while(work) : Promise.reject(refused)
+  }
+
+  #checkpointLater(): void {
+    if (this.#options.path === ':memory:' || this.#closing !== undefined) return
+    if (this.#checkpointTimer !== undefined) {
+      this.#checkpointTimer.refresh()
+      return
+    }
+    this.#checkpointTimer = setTimeout(() => this.#checkpoint('PASSIVE'), CHECKPOINT_AFTER_MS)
+    this.#checkpointTimer.unref()
+  }
+
+  /** PASSIVE waits for nobody. A log that cannot be emptied now is emptied later: no error of anybody's. */
+  #checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): void {
+    try {
+      if (this.#queue.length === 0 && !this.#writer.raw.inTransaction) this.#writer.raw.pragma(`wal_checkpoint(${mode})`)
+    } catch {}
+  }
+
+  close(): Promise<void> {
+    const misused = this.#guard.misuseOfStore()
+    if (misused !== undefined) {
+      return Promise.reject(misuse('close() inside a transaction of the same store would wait for itself.'))
+    }
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#checkpointTimer)
+    await this.#queue.idle()
+    await this.#inUse.idle()
+    for (const reader of this.#spareReaders.splice(0)) reader.close()
+    if (this.#reader !== this.#writer) this.#reader.close()
+    if (!this.#options.readOnly && this.path !== ':memory:') this.#checkpoint('TRUNCATE')
+    this.#writer.close()
+  }
+}
+
+/** The store outside of any transaction. */
+class StoreSession implements Session {
+  readonly inTransaction = false
+  readonly #database: SqliteDatabase
+
+  constructor(database: SqliteDatabase) {
+    this.#database = database
+  }
+
+  read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
+    return this.#database.read((reader) => reader.all(statement, parameters))
+  }
+
+  readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
+    return this.#database.read((reader) => reader.first(statement, parameters))
+  }
+
+  write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>> {
+    return this.#database.write((writer) => writer.write(statement, parameters), { savepoint: false })
+  }
+
+  writeEach<P, R, T>(
+    statement: Statement<P, R>,
+    parameters: readonly P[],
+    result: (written: Written<R>, index: number) => T,
+  ): Promise<T[]> {
+    // Many are a transaction of their own, in slices, so that the event loop runs on.
+    if (parameters.length > SLICE) return this.#database.unit((tx) => tx.writeEach(statement, parameters, result))
+    return this.#database.write(
+      (writer) => parameters.map((each, index) => result(writer.write(statement, each), index)),
+      { savepoint: true },
+    )
+  }
+
+  transaction<T>(): Promise<T> {
+    return Promise.reject(misuse('A transaction of the store is begun by the store.'))
+  }
+}
+
+/** Runs `work`; past the time the transaction is over, whatever `work` still does. */
+async function withinTime<T>(
+  tx: SqliteTransaction,
+  work: (tx: SqliteTransaction) => Promise<T>,
+  timeoutMs: number | undefined,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  try {
+    if (timeoutMs === undefined) return await work(tx)
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const error = new StorageError('TIMEOUT', `The transaction took longer than ${timeoutMs} ms and was rolled back.`)
+        tx.end(error)
+        reject(error)
+      }, timeoutMs)
+    })
+    return await Promise.race([work(tx), late])
+  } finally {
+    clearTimeout(timer)
+    tx.end()
+  }
+}
+
+function commit(raw: SqliteConnection['raw']): void {
+  try {
+    raw.exec('COMMIT')
+  } catch (error) {
+    throw translatedCommit(error)
+  }
+}
+
+function rollBack(raw: SqliteConnection['raw']): void {
+  try {
+    raw.exec('ROLLBACK')
+  } catch {
+    // SQLite has rolled back by itself.
+  }
+}
+
+/** BEGIN alone does not choose the moment that a snapshot shows; the first read does. */
+function pin({ raw }: SqliteConnection): void {
+  if (!raw.inTransaction) raw.exec('BEGIN')
+  raw.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get()
+}

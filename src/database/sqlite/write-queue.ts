@@ -1,0 +1,279 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type Sqlite from 'better-sqlite3'
+import { StorageError } from '../../errors.ts'
+import { commitTracing, traceSync } from '../../tracing.ts'
+import { jittered, nextPause } from './connection.ts'
+import { isBusy, translated, translatedCommit } from './errors.ts'
+
+/** A commit holds at most so many writes, and begins no further one after so many milliseconds: the event loop runs on. */
+const BATCH_WRITES = 1_000
+const BATCH_MS = 10
+/** The clock is read once in so many writes. */
+const WRITES_BETWEEN_CLOCK_READS = 16
+
+interface Write {
+  readonly kind: 'write'
+  /** Runs the write's statements, synchronously, inside the batch's transaction. */
+  readonly run: () => unknown
+  /** Several statements: what they did is undone together if one fails. A single one is atomic by itself. */
+  readonly savepoint: boolean
+  readonly resolve: (value: never) => void
+  readonly reject: (error: unknown) => void
+  readonly since: number
+  /** SQLite rolled back the batch that it was in: it gets a commit of its own, so that only the guilty one fails. */
+  alone: boolean
+}
+
+interface Lock {
+  readonly kind: 'lock'
+  readonly resolve: (release: () => void) => void
+}
+
+interface Outcome {
+  readonly write: Write
+  readonly failed: boolean
+  readonly value: unknown
+}
+
+export interface WriteQueueOptions {
+  readonly busyTimeoutMs: number
+  readonly maxPendingWrites: number
+  /** Called whenever nothing waits any more. */
+  readonly onIdle: () => void
+}
+
+/**
+ * The only way to the writer. Writes that wait together are committed together, each with a result of its own; results
+ * and errors alike are handed out only after COMMIT.
+ *
+ * Order: as they arrive, and each sees those before it. A `lock` takes its turn like a write, and the writer is its
+ * holder's until it is released.
+ */
+export class WriteQueue {
+  readonly #raw: Sqlite.Database
+  readonly #options: WriteQueueOptions
+  readonly #statements: Record<'begin' | 'commit' | 'rollback' | 'savepoint' | 'release' | 'undo', Sqlite.Statement>
+  /** Turns run outside of any caller's asynchronous context. */
+  readonly #outside = AsyncLocalStorage.snapshot()
+  #waiting: (Write | Lock)[] = []
+  /** Where the first of `#waiting` is: those before it have been taken. */
+  #first = 0
+  /** A turn is due, a lock is held, or another process's lock is waited for. */
+  #busy = false
+  #pause = 1
+  #busySince: number | undefined
+  #idle: (() => void)[] = []
+
+  constructor(raw: Sqlite.Database, options: WriteQueueOptions) {
+    this.#raw = raw
+    this.#options = options
+    this.#statements = {
+      // IMMEDIATE: a deferred transaction that reads first fails at once when somebody else wrote since.
+      begin: raw.prepare('BEGIN IMMEDIATE'),
+      commit: raw.prepare('COMMIT'),
+      rollback: raw.prepare('ROLLBACK'),
+      savepoint: raw.prepare('SAVEPOINT one_write'),
+      release: raw.prepare('RELEASE one_write'),
+      undo: raw.prepare('ROLLBACK TO one_write'),
+    }
+  }
+
+  /** How many wait. */
+  get length(): number {
+    return this.#waiting.length - this.#first
+  }
+
+  /** Resolves with what `run` returns once it is committed; rejects with what it throws, or with the commit's error. */
+  write<T>(run: () => T, options: { savepoint: boolean }): Promise<T> {
+    if (this.length >= this.#options.maxPendingWrites) {
+      const waiting = this.length
+      return Promise.reject(new StorageError('BUSY', `${waiting} writes are waiting already. Wait for some of them.`))
+    }
+    return new Promise<T>((resolve, reject) => {
+      const since = performance.now()
+      this.#push({ kind: 'write', run, savepoint: options.savepoint, resolve, reject, since, alone: false })
+    })
+  }
+
+  /** Resolves when the writer is the caller's, with what gives it back. */
+  lock(): Promise<() => void> {
+    return new Promise((resolve) => this.#push({ kind: 'lock', resolve }))
+  }
+
+  /** Resolves when nothing waits and nothing is under way. */
+  idle(): Promise<void> {
+    if (!this.#busy) return Promise.resolve()
+    return new Promise((resolve) => this.#idle.push(resolve))
+  }
+
+  #push(item: Write | Lock): void {
+    this.#waiting.push(item)
+    if (this.#busy) return
+    this.#busy = true
+    this.#nextTurn()
+  }
+
+  #nextTurn(): void {
+    // A macrotask: what is asked for in the same turn of the event loop shares a commit.
+    this.#outside(() => setImmediate(this.#turn))
+  }
+
+  readonly #turn = (): void => {
+    const next = this.#waiting[this.#first]
+    if (next === undefined) {
+      this.#busy = false
+      for (const resolve of this.#idle.splice(0)) resolve()
+      this.#options.onIdle()
+      return
+    }
+    if (next.kind === 'lock') {
+      this.#take(1)
+      next.resolve(() => this.#nextTurn())
+      return
+    }
+    this.#commitBatch()
+  }
+
+  #take(count: number): (Write | Lock)[] {
+    const taken = this.#waiting.slice(this.#first, this.#first + count)
+    this.#first += count
+    // The taken ones are let go when they are most of the array, so that a turn costs what it takes.
+    if (this.#first * 2 > this.#waiting.length) {
+      this.#waiting = this.#waiting.slice(this.#first)
+      this.#first = 0
+    }
+    return taken
+  }
+
+  /** The writes that the next commit may hold. */
+  #batch(): Write[] {
+    const batch: Write[] = []
+    for (let at = this.#first; at < this.#waiting.length && batch.length < BATCH_WRITES; at++) {
+      const item = this.#waiting[at]
+      if (item === undefined || item.kind === 'lock' || (item.alone && batch.length > 0)) break
+      batch.push(item)
+      if (item.alone) break
+    }
+    return batch
+  }
+
+  #commitBatch(): void {
+    const batch = this.#batch()
+    try {
+      this.#statements.begin.run()
+    } catch (error) {
+      if (isBusy(error)) this.#waitForOthers(translated(error))
+      else this.#refuse(batch, translated(error))
+      return
+    }
+    this.#busySince = undefined
+    this.#pause = 1
+    if (!commitTracing.hasSubscribers) {
+      this.#runAndCommit(batch)
+      return
+    }
+    traceSync(commitTracing, { batch: batch.length }, (event) => {
+      const error = this.#runAndCommit(batch)
+      if (error !== undefined) event.error = error
+    })
+  }
+
+  /** Returns the error of a commit that failed. */
+  #runAndCommit(batch: readonly Write[]): unknown {
+    const outcomes = this.#runAll(batch)
+    if (outcomes === undefined) return undefined
+    this.#take(outcomes.length)
+    try {
+      this.#statements.commit.run()
+    } catch (failure) {
+      const error = translatedCommit(failure)
+      this.#rollBack()
+      for (const { write } of outcomes) write.reject(error)
+      this.#nextTurn()
+      return error
+    }
+    for (const { write, failed, value } of outcomes) {
+      if (failed) write.reject(value)
+      else write.resolve(value as never)
+    }
+    this.#nextTurn()
+    return undefined
+  }
+
+  /** What each write that was run came to; `undefined` if SQLite rolled back all of it by itself. */
+  #runAll(batch: readonly Write[]): Outcome[] | undefined {
+    const outcomes: Outcome[] = []
+    const begun = performance.now()
+    for (const write of batch) {
+      outcomes.push(this.#runOne(write))
+      if (!this.#raw.inTransaction) {
+        this.#runAgainOneByOne(outcomes)
+        return undefined
+      }
+      const readClock = write.savepoint || outcomes.length % WRITES_BETWEEN_CLOCK_READS === 0
+      if (readClock && performance.now() - begun > BATCH_MS) break
+    }
+    return outcomes
+  }
+
+  #runOne(write: Write): Outcome {
+    try {
+      if (write.savepoint) this.#statements.savepoint.run()
+      const value = write.run()
+      if (write.savepoint) this.#statements.release.run()
+      return { write, failed: false, value }
+    } catch (error) {
+      const value = translated(error)
+      if (write.savepoint && this.#raw.inTransaction) {
+        try {
+          this.#statements.undo.run()
+          this.#statements.release.run()
+        } catch {
+          // Half of a write must not be committed with the others: this undoes the batch, which is then run again.
+          this.#rollBack()
+        }
+      }
+      return { write, failed: true, value }
+    }
+  }
+
+  /** SQLite rolls back by itself on a full disk or an I/O error: everything before the guilty write is undone too. */
+  #runAgainOneByOne(outcomes: readonly Outcome[]): void {
+    const only = outcomes.length === 1 ? outcomes[0] : undefined
+    if (only === undefined) {
+      for (const { write } of outcomes) write.alone = true
+    } else {
+      this.#take(1)
+      only.write.reject(only.value)
+    }
+    this.#nextTurn()
+  }
+
+  /** Another process holds the lock: the same writes are tried again, until their time is up. */
+  #waitForOthers(error: unknown): void {
+    const now = performance.now()
+    this.#busySince ??= now
+    for (let next = this.#waiting[this.#first]; next?.kind === 'write'; next = this.#waiting[this.#first]) {
+      if (now - Math.max(next.since, this.#busySince) < this.#options.busyTimeoutMs) break
+      this.#take(1)
+      next.reject(error)
+    }
+    const pause = jittered(this.#pause)
+    this.#pause = nextPause(this.#pause)
+    this.#outside(() => setTimeout(this.#turn, pause))
+  }
+
+  #refuse(batch: readonly Write[], error: unknown): void {
+    this.#take(batch.length)
+    for (const write of batch) write.reject(error)
+    this.#nextTurn()
+  }
+
+  #rollBack(): void {
+    try {
+      if (this.#raw.inTransaction) this.#statements.rollback.run()
+    } catch {
+      // SQLite has rolled back by itself.
+    }
+  }
+}

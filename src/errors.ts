@@ -1,0 +1,80 @@
+/**
+ * Every error that the library throws. `code` is stable and what a program should look at; messages may change.
+ *
+ * Ids may appear in a message; policy texts, bundles, passwords and other bound values never do, nor in `cause`.
+ */
+
+export type StorageErrorCode =
+  /** A value was refused before it reached the database; `issues` says which and why. */
+  | 'VALIDATION'
+  /** The key exists. */
+  | 'ALREADY_EXISTS'
+  /** The key does not exist. */
+  | 'NOT_FOUND'
+  /** The row is not as `ifUpdatedAt` expected. */
+  | 'CONFLICT'
+  /** Another process held the lock for longer than `busyTimeoutMs`, or more than `maxPendingWrites` are waiting. */
+  | 'BUSY'
+  /** A transaction took longer than `timeoutMs`; nothing of it happened. */
+  | 'TIMEOUT'
+  /** The store is closed. */
+  | 'CLOSED'
+  /** The calling program is wrong; the message says how. */
+  | 'MISUSE'
+  /** The store, the transaction, the file or its folder cannot be written. */
+  | 'READ_ONLY'
+  /** The database cannot be reached. */
+  | 'UNAVAILABLE'
+  /** A commit failed in a way that leaves open whether it is on disk. Read before you write again. */
+  | 'OUTCOME_UNKNOWN'
+  /** The disk is full; nothing of the write happened. */
+  | 'STORAGE_FULL'
+  /** What was read breaks the rules: a damaged file, or a row that another program wrote. */
+  | 'CORRUPT'
+  /** The database's schema is not the one that this version works with. */
+  | 'SCHEMA_MISMATCH'
+  /** A backup that must not be trusted. */
+  | 'BACKUP_INVALID'
+  /** The data has been moved to another database. */
+  | 'MOVED'
+  /** A URL, an option or the environment cannot be used. */
+  | 'CONFIG'
+
+const RETRYABLE: ReadonlySet<StorageErrorCode> = new Set(['BUSY', 'TIMEOUT', 'UNAVAILABLE'])
+
+/** One problem of a refused value. `path` is `''` for the value as a whole, else like `interfaces[3]`. */
+export interface ValidationIssue {
+  readonly path: string
+  readonly message: string
+}
+
+export class StorageError extends Error {
+  override readonly name = 'StorageError'
+  readonly code: StorageErrorCode
+  /** Whether the same call may succeed later without anybody doing anything. */
+  readonly retryable: boolean
+  /** What is wrong with the value; empty unless `code` is `VALIDATION`. */
+  readonly issues: readonly ValidationIssue[]
+
+  constructor(
+    code: StorageErrorCode,
+    message: string,
+    options: { cause?: unknown; issues?: readonly ValidationIssue[] } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.retryable = RETRYABLE.has(code)
+    this.issues = options.issues ?? []
+  }
+}
+
+/** At most this many problems are spelled out in the message; `issues` has all that were found. */
+const ISSUES_IN_MESSAGE = 3
+
+export function validationError(what: string, issues: readonly ValidationIssue[]): StorageError {
+  const shown = issues.slice(0, ISSUES_IN_MESSAGE).map(({ path, message }) => (path ? `${path}: ${message}` : message))
+  const more = issues.length > shown.length ? `; and ${issues.length - shown.length} more` : ''
+  return new StorageError('VALIDATION', `${what} was refused: ${shown.join('; ')}${more}`, { issues })
+}
+
+export const misuse = (message: string): StorageError => new StorageError('MISUSE', message)

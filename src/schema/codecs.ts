@@ -1,0 +1,62 @@
+/**
+ * How values travel between a row and a driver, the same for both dialects. Decoders check what they read: another
+ * program may have written it. What they throw carries no value, only what was expected.
+ */
+
+/** A stored value that breaks the rules of its column. Whoever decodes the row adds table, column and key. */
+export class UndecodableValue extends Error {}
+
+/** ±100,000,000 days in seconds: what a `Date` can hold (ECMA-262, 21.4.1.1). */
+export const MAX_EPOCH_SECONDS = 8_640_000_000_000
+
+export const encodeTime = (time: Date): number => time.getTime() / 1000
+
+/** Seconds since the epoch, as REAL. Python writes microseconds; a `Date` holds the nearest millisecond. */
+export function decodeTime(seconds: unknown): Date {
+  if (typeof seconds !== 'number' || !(Math.abs(seconds) <= MAX_EPOCH_SECONDS)) throw new UndecodableValue('is no time')
+  return new Date(Math.floor(seconds * 1000 + 0.5))
+}
+
+export const encodeFlag = (flag: boolean): number => (flag ? 1 : 0)
+
+export function decodeFlag(value: unknown): boolean {
+  if (value === 0 || value === false) return false
+  if (value === 1 || value === true) return true
+  throw new UndecodableValue('is neither 0 nor 1')
+}
+
+export function decodeText(value: unknown): string {
+  if (typeof value !== 'string') throw new UndecodableValue('is no text')
+  return value
+}
+
+export function decodeInteger(value: unknown): number {
+  if (!Number.isInteger(value)) throw new UndecodableValue('is no integer')
+  return value as number
+}
+
+export const encodeJson = (value: unknown): string => JSON.stringify(value)
+
+export function decodeJson(value: unknown): unknown {
+  try {
+    return JSON.parse(decodeText(value))
+  } catch {
+    throw new UndecodableValue('is not valid JSON')
+  }
+}
+
+export function checkStringList(value: unknown): string[] {
+  if (!Array.isArray(value)) throw new UndecodableValue('is no JSON array')
+  for (const item of value) if (typeof item !== 'string') throw new UndecodableValue('is no JSON array of strings')
+  return value
+}
+
+export const decodeStringList = (value: unknown): string[] => checkStringList(decodeJson(value))
+
+/** The parts that the repositories rely on; the rest of a bundle is the application's own. */
+export function checkBundle(value: unknown): object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new UndecodableValue('is no JSON object')
+  return value
+}
+
+export const decodeBundle = (value: unknown): object => checkBundle(decodeJson(value))

@@ -1,0 +1,34 @@
+/** The row types, made from the tables. The SQLite twin speaks for both: a type test proves them equal. */
+import type { InferInsertModel, InferSelectModel } from 'drizzle-orm'
+import type { nodes, pathCache, policies } from './sqlite.ts'
+
+type Flat<T> = { [K in keyof T]: T[K] }
+/** An `undefined` given for an optional property means absent. */
+type Optional<T, K extends keyof T> = Flat<Omit<T, K> & { [P in K]?: T[P] | undefined }>
+type Insert<T> = Required<T>
+
+/** A node of the mesh. */
+export type MeshNode = InferSelectModel<typeof nodes>
+/** What `create` and `save` take. */
+export type NewMeshNode = Optional<
+  Insert<InferInsertModel<typeof nodes>>,
+  'started' | 'routesDiscovered' | 'createdAt' | 'updatedAt'
+>
+/** What `update` takes. */
+export type MeshNodePatch = Flat<{
+  [P in Exclude<keyof MeshNode, 'nodeId' | 'createdAt' | 'updatedAt'>]?: MeshNode[P] | undefined
+}>
+
+/** A policy: its YAML byte for byte, and the number of its rules. */
+export type Policy = InferSelectModel<typeof policies>
+/** What `list` and `iterate` give: a policy without its text. */
+export type PolicySummary = Flat<Omit<Policy, 'yamlContent'>>
+/** What `create` and `save` take. `rulesCount` is counted from the text: one that is given is ignored. */
+export type NewPolicy = Optional<Insert<InferInsertModel<typeof policies>>, 'rulesCount' | 'createdAt' | 'updatedAt'>
+/** What `update` takes. */
+export type PolicyPatch = { yamlContent?: string | undefined }
+
+/** A bundle in the cache, with its times. */
+export type CachedPath = InferSelectModel<typeof pathCache>
+
+export type { Path, PathBundle, PathKey } from './path-bundle.ts'

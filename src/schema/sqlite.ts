@@ -1,0 +1,111 @@
+/**
+ * The tables on SQLite. Its twin is postgres.ts: same names, same row types.
+ *
+ * The first three have exactly the columns that other programs write by position: never add, drop or reorder one.
+ */
+import { type SQL, sql } from 'drizzle-orm'
+import { type AnySQLiteColumn, check, customType, index, sqliteTable } from 'drizzle-orm/sqlite-core'
+import * as codecs from './codecs.ts'
+import type { PathBundle } from './path-bundle.ts'
+
+const text = customType<{ data: string; driverData: string }>({
+  dataType: () => 'text',
+  fromDriver: codecs.decodeText,
+})
+const integer = customType<{ data: number; driverData: number }>({
+  dataType: () => 'integer',
+  fromDriver: codecs.decodeInteger,
+})
+const flag = customType<{ data: boolean; driverData: number }>({
+  dataType: () => 'integer',
+  toDriver: codecs.encodeFlag,
+  fromDriver: codecs.decodeFlag,
+})
+/** Seconds since the epoch: a `Date` in TypeScript. */
+const time = customType<{ data: Date; driverData: number }>({
+  dataType: () => 'real',
+  toDriver: codecs.encodeTime,
+  fromDriver: codecs.decodeTime,
+})
+const stringList = customType<{ data: string[]; driverData: string }>({
+  dataType: () => 'text',
+  toDriver: codecs.encodeJson,
+  fromDriver: codecs.decodeStringList,
+})
+const bundle = customType<{ data: PathBundle; driverData: string }>({
+  dataType: () => 'text',
+  toDriver: codecs.encodeJson,
+  fromDriver: (value) => codecs.decodeBundle(value) as PathBundle,
+})
+
+/** CASE, because SQLite may evaluate both sides of an AND, and json_type() of what is no JSON is an error. */
+const isJsonArray = (column: AnySQLiteColumn): SQL =>
+  sql`CASE WHEN json_valid(${column}) THEN json_type(${column}) = 'array' ELSE 0 END`
+/** A REAL column takes texts, blobs and infinities; the bounds are those of a `Date`. */
+const isTime = (column: AnySQLiteColumn): SQL =>
+  sql`typeof(${column}) = 'real' AND abs(${column}) <= ${sql.raw(String(codecs.MAX_EPOCH_SECONDS))}`
+
+export const nodes = sqliteTable(
+  'nodes',
+  {
+    nodeId: text('node_id').primaryKey().notNull(),
+    interfaces: stringList('interfaces').notNull(),
+    protocols: stringList('protocols').notNull(),
+    started: flag('started').notNull().default(false),
+    routesDiscovered: integer('routes_discovered').notNull().default(0),
+    createdAt: time('created_at').notNull(),
+    updatedAt: time('updated_at').notNull(),
+  },
+  (table) => [
+    index('idx_nodes_started').on(table.started),
+    check('nodes_interfaces_json', isJsonArray(table.interfaces)),
+    check('nodes_protocols_json', isJsonArray(table.protocols)),
+    check('nodes_started_flag', sql`${table.started} IN (0, 1)`),
+    check('nodes_routes_integer', sql`typeof(${table.routesDiscovered}) = 'integer'`),
+    check('nodes_created_time', isTime(table.createdAt)),
+    check('nodes_updated_time', isTime(table.updatedAt)),
+  ],
+)
+
+export const policies = sqliteTable(
+  'policies',
+  {
+    policyId: text('policy_id').primaryKey().notNull(),
+    yamlContent: text('yaml_content').notNull(),
+    rulesCount: integer('rules_count').notNull(),
+    createdAt: time('created_at').notNull(),
+    updatedAt: time('updated_at').notNull(),
+  },
+  (table) => [
+    check('policies_rules_integer', sql`typeof(${table.rulesCount}) = 'integer'`),
+    check('policies_created_time', isTime(table.createdAt)),
+    check('policies_updated_time', isTime(table.updatedAt)),
+  ],
+)
+
+export const pathCache = sqliteTable(
+  'path_cache',
+  {
+    cacheKey: text('cache_key').primaryKey().notNull(),
+    source: text('source').notNull(),
+    destination: text('destination').notNull(),
+    k: integer('k').notNull(),
+    bundle: bundle('bundle_json').notNull(),
+    createdAt: time('created_at').notNull(),
+    expiresAt: time('expires_at').notNull(),
+  },
+  (table) => [
+    index('idx_cache_expires').on(table.expiresAt),
+    index('idx_cache_source_dest').on(table.source, table.destination),
+    check('path_cache_k', sql`typeof(${table.k}) = 'integer' AND ${table.k} >= 1`),
+    check('path_cache_created_time', isTime(table.createdAt)),
+    check('path_cache_expires_time', isTime(table.expiresAt)),
+  ],
+)
+
+/** What the library remembers for itself: the last backup, the last write that `health()` tried. */
+export const state = sqliteTable('meshstore_state', {
+  name: text('name').primaryKey().notNull(),
+  value: text('value').notNull(),
+  updatedAt: time('updated_at').notNull(),
+})
