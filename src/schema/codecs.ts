@@ -55,7 +55,8 @@ export const decodeStringList = (value: unknown): string[] => checkStringList(de
 
 /** The parts that the repositories rely on; the rest of a bundle is the application's own. */
 export function checkBundle(value: unknown): object {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new UndecodableValue('is no JSON object')
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new UndecodableValue('is no JSON object')
   return value
 }
 

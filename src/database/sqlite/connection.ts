@@ -140,7 +140,10 @@ function assertVersion(raw: Sqlite.Database): void {
   const [oldestMajor, oldestMinor, oldestPatch] = OLDEST_SQLITE
   const at = (a: number, b: number, c: number): number => a * 1_000_000 + b * 1_000 + c
   if (at(major, minor, patch) < at(oldestMajor, oldestMinor, oldestPatch)) {
-    throw new StorageError('CONFIG', `SQLite ${version} can damage a write-ahead log; ${OLDEST_SQLITE.join('.')} is needed.`)
+    throw new StorageError(
+      'CONFIG',
+      `SQLite ${version} can damage a write-ahead log; ${OLDEST_SQLITE.join('.')} is needed.`,
+    )
   }
 }
 

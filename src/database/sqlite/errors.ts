@@ -13,7 +13,10 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['SQLITE_FULL', { code: 'STORAGE_FULL', message: 'The disk is full; nothing was written. Make room and try again.' }],
   ['SQLITE_READONLY', { code: 'READ_ONLY', message: 'The database file or its folder cannot be written.' }],
   ['SQLITE_PERM', { code: 'READ_ONLY', message: 'The database file may not be accessed in this way.' }],
-  ['SQLITE_CANTOPEN', { code: 'UNAVAILABLE', message: 'The database file cannot be opened: look at its folder and rights.' }],
+  [
+    'SQLITE_CANTOPEN',
+    { code: 'UNAVAILABLE', message: 'The database file cannot be opened: look at its folder and rights.' },
+  ],
   ['SQLITE_IOERR', { code: 'UNAVAILABLE', message: 'The disk reported an error; nothing was written.' }],
   ['SQLITE_NOMEM', { code: 'UNAVAILABLE', message: 'SQLite ran out of memory; nothing was written.' }],
   ['SQLITE_PROTOCOL', { code: 'BUSY', message: 'The lock of the database file could not be had. Try again.' }],

@@ -24,7 +24,8 @@ export function prepareFile(path: string, mode: { create: boolean }): string {
   if (stats.isDirectory()) throw config(`${path} is a folder. Name a file in it.`)
   if (!stats.isFile()) throw config(`${path} is no regular file.`)
   // A second name would have a WAL of its own, and each would overwrite the other's pages.
-  if (stats.nlink > 1) throw config(`${path} has ${stats.nlink} names (hard links). Remove all but one; SQLite needs it so.`)
+  if (stats.nlink > 1)
+    throw config(`${path} has ${stats.nlink} names (hard links). Remove all but one; SQLite needs it so.`)
   return real
 }
 

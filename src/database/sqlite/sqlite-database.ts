@@ -227,7 +227,8 @@ export class SqliteDatabase implements Database {
   /** PASSIVE waits for nobody. A log that cannot be emptied now is emptied later: no error of anybody's. */
   #checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): void {
     try {
-      if (this.#queue.length === 0 && !this.#writer.raw.inTransaction) this.#writer.raw.pragma(`wal_checkpoint(${mode})`)
+      if (this.#queue.length === 0 && !this.#writer.raw.inTransaction)
+        this.#writer.raw.pragma(`wal_checkpoint(${mode})`)
     } catch {}
   }
 
@@ -301,7 +302,10 @@ async function withinTime<T>(
     if (timeoutMs === undefined) return await work(tx)
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        const error = new StorageError('TIMEOUT', `The transaction took longer than ${timeoutMs} ms and was rolled back.`)
+        const error = new StorageError(
+          'TIMEOUT',
+          `The transaction took longer than ${timeoutMs} ms and was rolled back.`,
+        )
         tx.end(error)
         reject(error)
       }, timeoutMs)

@@ -47,7 +47,11 @@ export class SqliteTransaction implements Session {
   }
 
   /** Every later call rejects with `reason`. */
-  end(reason: StorageError = misuse('The transaction has ended. Use `tx` only inside its callback, and await what it returns.')): void {
+  end(
+    reason: StorageError = misuse(
+      'The transaction has ended. Use `tx` only inside its callback, and await what it returns.',
+    ),
+  ): void {
     this.#end ??= reason
   }
 
@@ -77,7 +81,12 @@ export class SqliteTransaction implements Session {
       for (const [index, each] of parameters.entries()) {
         if (index > 0 && index % SLICE === 0) await nextTurnOfTheEventLoop()
         unit.#assertUsable()
-        results.push(result(unit.#execute(() => this.#connection.write(statement, each)), index))
+        results.push(
+          result(
+            unit.#execute(() => this.#connection.write(statement, each)),
+            index,
+          ),
+        )
       }
       return results
     })

@@ -1,0 +1,46 @@
+CREATE TABLE "nodes" (
+	"node_id" text COLLATE "C" PRIMARY KEY NOT NULL,
+	"interfaces" jsonb NOT NULL,
+	"protocols" jsonb NOT NULL,
+	"started" boolean DEFAULT false NOT NULL,
+	"routes_discovered" integer DEFAULT 0 NOT NULL,
+	"created_at" double precision NOT NULL,
+	"updated_at" double precision NOT NULL,
+	CONSTRAINT "nodes_interfaces_json" CHECK (jsonb_typeof("nodes"."interfaces") = 'array'),
+	CONSTRAINT "nodes_protocols_json" CHECK (jsonb_typeof("nodes"."protocols") = 'array'),
+	CONSTRAINT "nodes_created_time" CHECK ("nodes"."created_at" BETWEEN -8640000000000 AND 8640000000000),
+	CONSTRAINT "nodes_updated_time" CHECK ("nodes"."updated_at" BETWEEN -8640000000000 AND 8640000000000)
+);
+--> statement-breakpoint
+CREATE TABLE "path_cache" (
+	"cache_key" text COLLATE "C" PRIMARY KEY NOT NULL,
+	"source" text COLLATE "C" NOT NULL,
+	"destination" text COLLATE "C" NOT NULL,
+	"k" integer NOT NULL,
+	"bundle_json" text NOT NULL,
+	"created_at" double precision NOT NULL,
+	"expires_at" double precision NOT NULL,
+	CONSTRAINT "path_cache_k" CHECK ("path_cache"."k" >= 1),
+	CONSTRAINT "path_cache_created_time" CHECK ("path_cache"."created_at" BETWEEN -8640000000000 AND 8640000000000),
+	CONSTRAINT "path_cache_expires_time" CHECK ("path_cache"."expires_at" BETWEEN -8640000000000 AND 8640000000000)
+);
+--> statement-breakpoint
+CREATE TABLE "policies" (
+	"policy_id" text COLLATE "C" PRIMARY KEY NOT NULL,
+	"yaml_content" text NOT NULL,
+	"rules_count" integer NOT NULL,
+	"created_at" double precision NOT NULL,
+	"updated_at" double precision NOT NULL,
+	CONSTRAINT "policies_created_time" CHECK ("policies"."created_at" BETWEEN -8640000000000 AND 8640000000000),
+	CONSTRAINT "policies_updated_time" CHECK ("policies"."updated_at" BETWEEN -8640000000000 AND 8640000000000)
+);
+--> statement-breakpoint
+CREATE TABLE "meshstore_state" (
+	"name" text COLLATE "C" PRIMARY KEY NOT NULL,
+	"value" text NOT NULL,
+	"updated_at" double precision NOT NULL
+);
+--> statement-breakpoint
+CREATE INDEX "idx_nodes_started" ON "nodes" USING btree ("started");--> statement-breakpoint
+CREATE INDEX "idx_cache_expires" ON "path_cache" USING btree ("expires_at");--> statement-breakpoint
+CREATE INDEX "idx_cache_source_dest" ON "path_cache" USING btree ("source","destination");
