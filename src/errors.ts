@@ -78,3 +78,14 @@ export function validationError(what: string, issues: readonly ValidationIssue[]
 }
 
 export const misuse = (message: string): StorageError => new StorageError('MISUSE', message)
+
+type Kind = 'node' | 'policy'
+
+export const alreadyExists = (kind: Kind, id: string): StorageError =>
+  new StorageError('ALREADY_EXISTS', `There is a ${kind} ${JSON.stringify(id)} already.`)
+
+export const notFound = (kind: Kind, id: string): StorageError =>
+  new StorageError('NOT_FOUND', `There is no ${kind} ${JSON.stringify(id)}.`)
+
+export const conflict = (kind: Kind, id: string): StorageError =>
+  new StorageError('CONFLICT', `The ${kind} ${JSON.stringify(id)} has changed since it was read. Read it again.`)

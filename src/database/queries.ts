@@ -19,6 +19,7 @@ import {
   Param,
   type Placeholder,
   type SQL,
+  type SQLWrapper,
   sql,
   type Table,
 } from 'drizzle-orm'
@@ -87,7 +88,7 @@ export interface Functions {
 
 type Value<C extends Column> = Argument<GetColumnData<C, 'raw'>>
 /** Drizzle encodes placeholders in `values()` and `set()`, but not beside a column, where a `Date` would then fail. */
-export const encoded = (column: Column, value: Placeholder): SQL => sql`${new Param(value, column)}`
+const encoded = (column: Column, value: Placeholder): SQL => sql`${new Param(value, column)}`
 
 export const eq = <C extends Column>(column: C, value: Value<C>): SQL =>
   drizzleEq(column as Column, encoded(column, value))
@@ -97,12 +98,18 @@ export const gte = <C extends Column>(column: C, value: Value<C>): SQL =>
   drizzleGte(column as Column, encoded(column, value))
 export const lte = <C extends Column>(column: C, value: Value<C>): SQL =>
   drizzleLte(column as Column, encoded(column, value))
+/** The column's value is among those that a query selects. */
+export const isIn = (column: Column, query: Built<unknown>): SQL =>
+  // Every query of Drizzle's is a SQLWrapper; the shared interface leaves that out.
+  sql`${column} IN ${query as SQLWrapper}`
 export const and: (...conditions: (SQL | undefined)[]) => SQL | undefined = drizzleAnd
 export const ascending = (column: Column): SQL => drizzleAsc(column)
 export const count = (): SQL<number> => drizzleCount()
 
 /** What the conflicting row of an upsert would have been. */
 export const excluded = (column: Column): SQL => sql`excluded.${sql.identifier(column.name)}`
+/** An argument as the column's driver wants it, where no column stands beside it. */
+export const valueFor = <C extends Column>(column: C, value: Value<C>): SQL => encoded(column, value)
 /** A column plus an argument. */
 export const plus = (column: Column, value: Argument<number>): SQL => sql`${column} + ${value}`
 /** A time as the whole millisecond that a `Date` of it shows: the same arithmetic as the decoder's. */

@@ -9,6 +9,12 @@ export interface Written<R> {
   readonly changes: number
 }
 
+/** A statement with its parameters. */
+export interface Call<P, R> {
+  readonly statement: Statement<P, R>
+  readonly parameters: P
+}
+
 /** Where statements run: the store itself, or a transaction on it. A repository cannot tell which. */
 export interface Session {
   readonly inTransaction: boolean
@@ -16,14 +22,10 @@ export interface Session {
   readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined>
   write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>>
   /**
-   * Runs the statement for each of the parameters, in order: all or none. `result` makes of each what the caller gets;
-   * if it throws, nothing of it happened.
+   * Runs all of the calls, in order, or none. `result` makes of each what the caller gets; if it throws, nothing of it
+   * happened.
    */
-  writeEach<P, R, T>(
-    statement: Statement<P, R>,
-    parameters: readonly P[],
-    result: (written: Written<R>, index: number) => T,
-  ): Promise<T[]>
+  writeEach<P, R, T>(calls: readonly Call<P, R>[], result: (written: Written<R>, index: number) => T): Promise<T[]>
   /** On the store: a transaction. In a transaction: a savepoint. */
   transaction<T>(work: (session: Session) => Promise<T>): Promise<T>
 }

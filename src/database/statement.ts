@@ -61,6 +61,12 @@ export interface Compiled<P = unknown, R = unknown> {
   readonly decode: ((row: readonly unknown[]) => R) | undefined
 }
 
+/** A statement with its values encoded: what its caller changes later does not reach it. */
+export interface BoundStatement<R> {
+  readonly compiled: Compiled<never, R>
+  readonly values: unknown[]
+}
+
 export interface Dialect {
   readonly tables: Tables
   readonly functions: Functions
@@ -76,6 +82,11 @@ export class StatementCompiler {
 
   constructor(dialect: Dialect) {
     this.#dialect = dialect
+  }
+
+  bind<P, R>(statement: Statement<P, R>, parameters: P): BoundStatement<R> {
+    const compiled = this.compile(statement)
+    return { compiled, values: compiled.bind(parameters) }
   }
 
   compile<P, R>(statement: Statement<P, R>): Compiled<P, R> {

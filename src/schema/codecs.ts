@@ -35,6 +35,18 @@ export function decodeInteger(value: unknown): number {
   return value as number
 }
 
+/** A value that has been written as JSON already. */
+export class JsonText {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+export const encodeBundle = (bundle: unknown): string =>
+  bundle instanceof JsonText ? bundle.text : JSON.stringify(bundle)
+
 export const encodeJson = (value: unknown): string => JSON.stringify(value)
 
 export function decodeJson(value: unknown): unknown {

@@ -21,7 +21,7 @@ const stringList = customType<{ data: string[]; driverData: unknown }>({
 /** text, not jsonb: a bundle comes back byte for byte. */
 const bundle = customType<{ data: PathBundle; driverData: string }>({
   dataType: () => 'text',
-  toDriver: codecs.encodeJson,
+  toDriver: codecs.encodeBundle,
   fromDriver: (value) => codecs.decodeBundle(value) as PathBundle,
 })
 

@@ -34,7 +34,7 @@ const stringList = customType<{ data: string[]; driverData: string }>({
 })
 const bundle = customType<{ data: PathBundle; driverData: string }>({
   dataType: () => 'text',
-  toDriver: codecs.encodeJson,
+  toDriver: codecs.encodeBundle,
   fromDriver: (value) => codecs.decodeBundle(value) as PathBundle,
 })
 

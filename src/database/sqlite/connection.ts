@@ -2,7 +2,7 @@ import Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
 import { statementTracing, traceSync } from '../../tracing.ts'
 import type { Written } from '../session.ts'
-import type { Compiled, Statement, StatementCompiler } from '../statement.ts'
+import type { BoundStatement, Compiled } from '../statement.ts'
 import { isBusy, translated } from './errors.ts'
 
 export type Durability = 'full' | 'normal'
@@ -15,78 +15,101 @@ const DRIVER_WAIT_MS = 5
 /** Older ones can corrupt a WAL that several processes write (https://sqlite.org/wal.html#walresetbug). */
 const OLDEST_SQLITE = [3, 51, 3] as const
 
-interface Prepared {
-  readonly compiled: Compiled
-  readonly driver: Sqlite.Statement<unknown[]>
+interface SavepointStatements {
+  readonly begin: Sqlite.Statement
+  readonly release: Sqlite.Statement
+  readonly undo: Sqlite.Statement
 }
 
 /** One handle on a database, with its prepared statements. */
 export class SqliteConnection {
   readonly raw: Sqlite.Database
-  readonly #compiler: StatementCompiler
-  readonly #prepared = new Map<unknown, Prepared>()
+  readonly #prepared = new Map<unknown, Sqlite.Statement<unknown[]>>()
+  #savepoint: SavepointStatements | undefined
 
-  constructor(raw: Sqlite.Database, compiler: StatementCompiler) {
+  constructor(raw: Sqlite.Database) {
     this.raw = raw
-    this.#compiler = compiler
   }
 
-  all<P, R>(statement: Statement<P, R>, parameters: P): R[] {
-    return this.#run(statement, parameters, ({ compiled, driver }, bound) => {
-      const rows = driver.all(bound) as unknown[][]
-      return { rows: decodeAll<R>(compiled, rows), changes: rows.length }
+  all<R>({ compiled, values }: BoundStatement<R>): R[] {
+    return this.#traced(compiled, () => {
+      const rows = decodeAll(compiled, this.#prepare(compiled).all(values))
+      return { rows, changes: rows.length }
     }).rows
   }
 
-  first<P, R>(statement: Statement<P, R>, parameters: P): R | undefined {
-    // The hot path of reads by key: without a closure unless somebody listens.
-    if (statementTracing.hasSubscribers) return this.all(statement, parameters)[0]
+  first<R>(bound: BoundStatement<R>): R | undefined {
+    // The hot path of reads by key: no closure unless somebody listens.
+    if (statementTracing.hasSubscribers) return this.all(bound)[0]
+    const { compiled, values } = bound
     try {
-      const { compiled, driver } = this.#prepare(statement)
-      const row = driver.get(compiled.bind(parameters)) as unknown[] | undefined
-      return row === undefined ? undefined : (compiled.decode?.(row) as R)
+      const row = this.#prepare(compiled).get(values)
+      return row === undefined ? undefined : compiled.decode?.(row as unknown[])
     } catch (error) {
       throw translated(error)
     }
   }
 
-  write<P, R>(statement: Statement<P, R>, parameters: P): Written<R> {
-    return this.#run(statement, parameters, ({ compiled, driver }, bound) => {
-      if (compiled.decode === undefined) return { rows: [], changes: driver.run(bound).changes }
-      const rows = decodeAll<R>(compiled, driver.all(bound) as unknown[][])
-      return { rows, changes: rows.length }
+  /** Inside a transaction alone. What throws has changed nothing. */
+  write<R>({ compiled, values }: BoundStatement<R>): Written<R> {
+    return this.#traced(compiled, () => {
+      const driver = this.#prepare(compiled)
+      if (compiled.decode === undefined) return { rows: [], changes: driver.run(values).changes }
+      // What was written is undone if a row that comes back breaks the rules.
+      return this.savepoint(() => {
+        const rows = decodeAll(compiled, driver.all(values))
+        return { rows, changes: rows.length }
+      })
     })
   }
 
-  #run<P, R>(
-    statement: Statement<P, R>,
-    parameters: P,
-    execute: (prepared: Prepared, bound: unknown[]) => Written<R>,
-  ): Written<R> {
-    const run = (): Written<R> => {
-      try {
-        const prepared = this.#prepare(statement)
-        return execute(prepared, prepared.compiled.bind(parameters))
-      } catch (error) {
-        throw translated(error)
-      }
-    }
-    if (!statementTracing.hasSubscribers) return run()
-    return traceSync(statementTracing, { name: statement.name }, (event) => {
-      const written = run()
+  #traced<R>({ name }: Compiled<never, R>, run: () => Written<R>): Written<R> {
+    if (!statementTracing.hasSubscribers) return translating(run)
+    return traceSync(statementTracing, { name }, (event) => {
+      const written = translating(run)
       event.rows = written.changes
       return written
     })
   }
 
-  #prepare<P, R>(statement: Statement<P, R>): Prepared {
-    const known = this.#prepared.get(statement)
+  #prepare<R>(compiled: Compiled<never, R>): Sqlite.Statement<unknown[]> {
+    const known = this.#prepared.get(compiled)
     if (known !== undefined) return known
-    const compiled = this.#compiler.compile(statement) as Compiled
     const driver = this.raw.prepare<unknown[]>(compiled.sql)
-    const prepared = { compiled, driver: compiled.decode === undefined ? driver : driver.raw() }
-    this.#prepared.set(statement, prepared)
-    return prepared
+    // Rows as arrays, in the order in which the statement selects.
+    if (compiled.decode !== undefined) driver.raw()
+    this.#prepared.set(compiled, driver)
+    return driver
+  }
+
+  /** Undoes what `run` did if it throws. Inside a transaction alone. */
+  savepoint<T>(run: () => T): T {
+    this.#savepoint ??= {
+      begin: this.raw.prepare('SAVEPOINT unit'),
+      release: this.raw.prepare('RELEASE unit'),
+      undo: this.raw.prepare('ROLLBACK TO unit'),
+    }
+    this.#savepoint.begin.run()
+    try {
+      const result = run()
+      this.#savepoint.release.run()
+      return result
+    } catch (error) {
+      this.#undo(this.#savepoint)
+      throw error
+    }
+  }
+
+  #undo({ undo, release }: SavepointStatements): void {
+    // On a full disk or an I/O error SQLite has rolled back everything by itself.
+    if (!this.raw.inTransaction) return
+    try {
+      undo.run()
+      release.run()
+    } catch {
+      // Half of a write must not be committed with what is around it.
+      if (this.raw.inTransaction) this.raw.exec('ROLLBACK')
+    }
   }
 
   close(): void {
@@ -95,9 +118,18 @@ export class SqliteConnection {
   }
 }
 
-const decodeAll = <R>(compiled: Compiled, rows: unknown[][]): R[] =>
-  // A statement's rows have the type that its query was built with.
-  rows.map((row) => compiled.decode?.(row) as R)
+const decodeAll = <R>(compiled: Compiled<never, R>, rows: unknown[]): R[] => {
+  const { decode } = compiled
+  return decode === undefined ? [] : rows.map((row) => decode(row as unknown[]))
+}
+
+function translating<T>(run: () => T): T {
+  try {
+    return run()
+  } catch (error) {
+    throw translated(error)
+  }
+}
 
 /** A handle on a file (or `:memory:`) with the settings that every connection gets. Throws StorageErrors. */
 export function openConnection(path: string, options: { readOnly: boolean }): Sqlite.Database {

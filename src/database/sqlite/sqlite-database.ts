@@ -2,7 +2,14 @@ import { statSync } from 'node:fs'
 import { misuse, StorageError } from '../../errors.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
 import { InUse } from '../in-use.ts'
-import { type Database, type Session, TransactionGuard, type TransactionLimits, type Written } from '../session.ts'
+import {
+  type Call,
+  type Database,
+  type Session,
+  TransactionGuard,
+  type TransactionLimits,
+  type Written,
+} from '../session.ts'
 import { type Statement, StatementCompiler } from '../statement.ts'
 import { type Durability, openConnection, Patience, prepareWriter, SqliteConnection } from './connection.ts'
 import { sqliteDialect } from './dialect.ts'
@@ -36,7 +43,7 @@ export class SqliteDatabase implements Database {
   readonly session: Session
   readonly #options: SqliteOptions
   readonly #patience: Patience
-  readonly #compiler: StatementCompiler
+  readonly compiler = new StatementCompiler(sqliteDialect)
   readonly #guard = new TransactionGuard()
   /** A read-only store has no writer: both are the reader then. In memory there is one connection for both. */
   readonly #writer: SqliteConnection
@@ -49,14 +56,9 @@ export class SqliteDatabase implements Database {
   #checkpointTimer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
 
-  private constructor(
-    options: SqliteOptions,
-    compiler: StatementCompiler,
-    connections: { writer: SqliteConnection; reader: SqliteConnection },
-  ) {
+  private constructor(options: SqliteOptions, connections: { writer: SqliteConnection; reader: SqliteConnection }) {
     this.path = options.path
     this.#options = options
-    this.#compiler = compiler
     this.#patience = new Patience(options.busyTimeoutMs)
     this.#writer = connections.writer
     this.#reader = connections.reader
@@ -71,10 +73,9 @@ export class SqliteDatabase implements Database {
   ): Promise<SqliteDatabase> {
     const memory = options.path === ':memory:'
     const path = memory ? options.path : prepareFile(options.path, { create: !options.readOnly })
-    const compiler = new StatementCompiler(sqliteDialect)
     const patience = new Patience(options.busyTimeoutMs)
     const connect = (readOnly: boolean): Promise<SqliteConnection> =>
-      patience.retry(() => new SqliteConnection(openConnection(path, { readOnly }), compiler))
+      patience.retry(() => new SqliteConnection(openConnection(path, { readOnly })))
 
     const writer = await connect(options.readOnly && !memory)
     let reader = writer
@@ -82,7 +83,7 @@ export class SqliteDatabase implements Database {
       if (!options.readOnly || memory) await prepareWriter(writer.raw, options.durability, patience)
       await prepare(writer, patience)
       if (!memory && !options.readOnly) reader = await connect(true)
-      return new SqliteDatabase({ ...options, path }, compiler, { writer, reader })
+      return new SqliteDatabase({ ...options, path }, { writer, reader })
     } catch (error) {
       writer.close()
       throw translated(error)
@@ -112,10 +113,10 @@ export class SqliteDatabase implements Database {
     }
   }
 
-  write<T>(run: (writer: SqliteConnection) => T, options: { savepoint: boolean }): Promise<T> {
+  write<T>(run: (writer: SqliteConnection) => T): Promise<T> {
     const refused = this.refusalToWrite()
     if (refused !== undefined) return Promise.reject(refused)
-    return this.#queue.write(() => run(this.#writer), options)
+    return this.#queue.write(() => run(this.#writer))
   }
 
   transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T> {
@@ -141,7 +142,7 @@ export class SqliteDatabase implements Database {
     const release = await this.#lockWriter()
     try {
       await this.#patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
-      const tx = new SqliteTransaction(this.#writer, this.#guard, { readOnly: false })
+      const tx = this.#begun(this.#writer, { readOnly: false })
       try {
         const result = await withinTime(tx, work, timeoutMs)
         if (tx.doom !== undefined) throw tx.doom
@@ -155,14 +156,23 @@ export class SqliteDatabase implements Database {
     }
   }
 
-  /** A read transaction, which sees one moment, on a connection that is nobody else's. */
+  #begun(connection: SqliteConnection, options: { readOnly: boolean }): SqliteTransaction {
+    return new SqliteTransaction({ connection, compiler: this.compiler, guard: this.#guard }, options)
+  }
+
   #snapshot<T>(work: (tx: SqliteTransaction) => Promise<T>, timeoutMs: number | undefined): Promise<T> {
+    return this.withSnapshot((reader) => withinTime(this.#begun(reader, { readOnly: true }), work, timeoutMs))
+  }
+
+  /** A read transaction, which sees one moment, on a connection that is nobody else's. `close()` waits for it. */
+  withSnapshot<T>(work: (reader: SqliteConnection) => Promise<T>): Promise<T> {
+    const refused = this.refusal()
+    if (refused !== undefined) return Promise.reject(refused)
     return this.#inUse.while(async () => {
       const { reader, giveBack } = await this.#borrowReader()
       try {
         await this.#patience.retry(() => pin(reader))
-        const tx = new SqliteTransaction(reader, this.#guard, { readOnly: true })
-        return await withinTime(tx, work, timeoutMs)
+        return await work(reader)
       } finally {
         if (reader.raw.inTransaction) rollBack(reader.raw)
         giveBack()
@@ -172,7 +182,7 @@ export class SqliteDatabase implements Database {
 
   async #borrowReader(): Promise<{ reader: SqliteConnection; giveBack: () => void }> {
     if (this.path === ':memory:') return { reader: this.#writer, giveBack: await this.#lockWriter() }
-    const reader = this.#spareReaders.pop() ?? (await this.openReader())
+    const reader = this.#spareReaders.pop() ?? (await this.#openReader())
     const giveBack = (): void => {
       if (this.#spareReaders.length < SPARE_READERS && this.#closing === undefined) this.#spareReaders.push(reader)
       else reader.close()
@@ -180,11 +190,8 @@ export class SqliteDatabase implements Database {
     return { reader, giveBack }
   }
 
-  /** Another connection that only reads; whoever asked closes it. */
-  openReader(): Promise<SqliteConnection> {
-    return this.#patience.retry(
-      () => new SqliteConnection(openConnection(this.path, { readOnly: true }), this.#compiler),
-    )
+  #openReader(): Promise<SqliteConnection> {
+    return this.#patience.retry(() => new SqliteConnection(openConnection(this.path, { readOnly: true })))
   }
 
   async #lockWriter(): Promise<() => void> {
@@ -206,12 +213,6 @@ export class SqliteDatabase implements Database {
     // stat() opens no handle: see prepareFile().
     const walBytes = statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0
     return { bytes: pages * pageSize, walBytes, queuedWrites: this.#queue.length }
-  }
-
-  /** `close()` waits for `work`. */
-  keepOpen<T>(work: () => Promise<T>): Promise<T> {
-    const refused = this.refusal()
-    return refused === undefined ? this.#inUse.while(work) : Promise.reject(refused)
   }
 
   #checkpointLater(): void {
@@ -262,27 +263,26 @@ class StoreSession implements Session {
   }
 
   read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
-    return this.#database.read((reader) => reader.all(statement, parameters))
+    const bound = this.#database.compiler.bind(statement, parameters)
+    return this.#database.read((reader) => reader.all(bound))
   }
 
   readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
-    return this.#database.read((reader) => reader.first(statement, parameters))
+    const bound = this.#database.compiler.bind(statement, parameters)
+    return this.#database.read((reader) => reader.first(bound))
   }
 
   write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>> {
-    return this.#database.write((writer) => writer.write(statement, parameters), { savepoint: false })
+    const bound = this.#database.compiler.bind(statement, parameters)
+    return this.#database.write((writer) => writer.write(bound))
   }
 
-  writeEach<P, R, T>(
-    statement: Statement<P, R>,
-    parameters: readonly P[],
-    result: (written: Written<R>, index: number) => T,
-  ): Promise<T[]> {
+  writeEach<P, R, T>(calls: readonly Call<P, R>[], result: (written: Written<R>, index: number) => T): Promise<T[]> {
     // Many are a transaction of their own, in slices, so that the event loop runs on.
-    if (parameters.length > SLICE) return this.#database.unit((tx) => tx.writeEach(statement, parameters, result))
-    return this.#database.write(
-      (writer) => parameters.map((each, index) => result(writer.write(statement, each), index)),
-      { savepoint: true },
+    if (calls.length > SLICE) return this.#database.unit((tx) => tx.writeEach(calls, result))
+    const unit = calls.map(({ statement, parameters }) => this.#database.compiler.bind(statement, parameters))
+    return this.#database.write((writer) =>
+      writer.savepoint(() => unit.map((bound, index) => result(writer.write(bound), index))),
     )
   }
 

@@ -1,6 +1,6 @@
 import { misuse, StorageError } from '../../errors.ts'
-import type { Session, TransactionGuard, Written } from '../session.ts'
-import type { Statement } from '../statement.ts'
+import type { Call, Session, TransactionGuard, Written } from '../session.ts'
+import type { Statement, StatementCompiler } from '../statement.ts'
 import type { SqliteConnection } from './connection.ts'
 import { translated } from './errors.ts'
 
@@ -16,6 +16,7 @@ const nextTurnOfTheEventLoop = (): Promise<void> => new Promise((resolve) => set
 export class SqliteTransaction implements Session {
   readonly inTransaction = true
   readonly #connection: SqliteConnection
+  readonly #compiler: StatementCompiler
   readonly #guard: TransactionGuard
   readonly #readOnly: boolean
   readonly #outer: SqliteTransaction | undefined
@@ -26,12 +27,12 @@ export class SqliteTransaction implements Session {
   #doom: unknown
 
   constructor(
-    connection: SqliteConnection,
-    guard: TransactionGuard,
+    on: { connection: SqliteConnection; compiler: StatementCompiler; guard: TransactionGuard },
     options: { readOnly: boolean; outer?: SqliteTransaction },
   ) {
-    this.#connection = connection
-    this.#guard = guard
+    this.#connection = on.connection
+    this.#compiler = on.compiler
+    this.#guard = on.guard
     this.#readOnly = options.readOnly
     this.#outer = options.outer
     this.#depth = options.outer === undefined ? 0 : options.outer.#depth + 1
@@ -56,37 +57,34 @@ export class SqliteTransaction implements Session {
   }
 
   read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
-    return this.#run(() => this.#connection.all(statement, parameters))
+    return this.#run(() => this.#connection.all(this.#compiler.bind(statement, parameters)))
   }
 
   readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
-    return this.#run(() => this.#connection.first(statement, parameters))
+    return this.#run(() => this.#connection.first(this.#compiler.bind(statement, parameters)))
   }
 
-  write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>> {
+  async write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>> {
     const refused = this.#refusedWrite()
-    if (refused !== undefined) return Promise.reject(refused)
-    return this.#run(() => this.#connection.write(statement, parameters))
+    if (refused !== undefined) throw refused
+    const bound = this.#compiler.bind(statement, parameters)
+    return this.#run(() => this.#connection.write(bound))
   }
 
   async writeEach<P, R, T>(
-    statement: Statement<P, R>,
-    parameters: readonly P[],
+    calls: readonly Call<P, R>[],
     result: (written: Written<R>, index: number) => T,
   ): Promise<T[]> {
-    const refused = this.#refusedWrite()
+    const refused = this.#guard.misuseOf(this) ?? this.#refusedWrite()
     if (refused !== undefined) throw refused
     return this.#savepoint(async (unit) => {
       const results: T[] = []
-      for (const [index, each] of parameters.entries()) {
+      for (const [index, { statement, parameters }] of calls.entries()) {
         if (index > 0 && index % SLICE === 0) await nextTurnOfTheEventLoop()
         unit.#assertUsable()
-        results.push(
-          result(
-            unit.#execute(() => this.#connection.write(statement, each)),
-            index,
-          ),
-        )
+        const bound = this.#compiler.bind(statement, parameters)
+        const written = unit.#execute(() => this.#connection.write(bound))
+        results.push(result(written, index))
       }
       return results
     })
@@ -140,7 +138,8 @@ export class SqliteTransaction implements Session {
   async #savepoint<T>(work: (nested: SqliteTransaction) => Promise<T>): Promise<T> {
     while (this.#nested !== undefined) await this.#nested
     this.#assertUsable()
-    const nested = new SqliteTransaction(this.#connection, this.#guard, { readOnly: this.#readOnly, outer: this })
+    const on = { connection: this.#connection, compiler: this.#compiler, guard: this.#guard }
+    const nested = new SqliteTransaction(on, { readOnly: this.#readOnly, outer: this })
     const done = this.#inside(nested, work)
     const settled = done.then(
       () => undefined,

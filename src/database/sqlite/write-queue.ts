@@ -8,15 +8,11 @@ import { isBusy, translated, translatedCommit } from './errors.ts'
 /** A commit holds at most so many writes, and begins no further one after so many milliseconds: the event loop runs on. */
 const BATCH_WRITES = 1_000
 const BATCH_MS = 10
-/** The clock is read once in so many writes. */
-const WRITES_BETWEEN_CLOCK_READS = 16
 
 interface Write {
   readonly kind: 'write'
-  /** Runs the write's statements, synchronously, inside the batch's transaction. */
+  /** Runs the write's statements, synchronously, inside the batch's transaction. What throws has changed nothing. */
   readonly run: () => unknown
-  /** Several statements: what they did is undone together if one fails. A single one is atomic by itself. */
-  readonly savepoint: boolean
   readonly resolve: (value: never) => void
   readonly reject: (error: unknown) => void
   readonly since: number
@@ -52,7 +48,7 @@ export interface WriteQueueOptions {
 export class WriteQueue {
   readonly #raw: Sqlite.Database
   readonly #options: WriteQueueOptions
-  readonly #statements: Record<'begin' | 'commit' | 'rollback' | 'savepoint' | 'release' | 'undo', Sqlite.Statement>
+  readonly #statements: Record<'begin' | 'commit' | 'rollback', Sqlite.Statement>
   /** Turns run outside of any caller's asynchronous context. */
   readonly #outside = AsyncLocalStorage.snapshot()
   #waiting: (Write | Lock)[] = []
@@ -72,9 +68,6 @@ export class WriteQueue {
       begin: raw.prepare('BEGIN IMMEDIATE'),
       commit: raw.prepare('COMMIT'),
       rollback: raw.prepare('ROLLBACK'),
-      savepoint: raw.prepare('SAVEPOINT one_write'),
-      release: raw.prepare('RELEASE one_write'),
-      undo: raw.prepare('ROLLBACK TO one_write'),
     }
   }
 
@@ -84,14 +77,14 @@ export class WriteQueue {
   }
 
   /** Resolves with what `run` returns once it is committed; rejects with what it throws, or with the commit's error. */
-  write<T>(run: () => T, options: { savepoint: boolean }): Promise<T> {
+  write<T>(run: () => T): Promise<T> {
     if (this.length >= this.#options.maxPendingWrites) {
       const waiting = this.length
       return Promise.reject(new StorageError('BUSY', `${waiting} writes are waiting already. Wait for some of them.`))
     }
     return new Promise<T>((resolve, reject) => {
       const since = performance.now()
-      this.#push({ kind: 'write', run, savepoint: options.savepoint, resolve, reject, since, alone: false })
+      this.#push({ kind: 'write', run, resolve, reject, since, alone: false })
     })
   }
 
@@ -210,30 +203,16 @@ export class WriteQueue {
         this.#runAgainOneByOne(outcomes)
         return undefined
       }
-      const readClock = write.savepoint || outcomes.length % WRITES_BETWEEN_CLOCK_READS === 0
-      if (readClock && performance.now() - begun > BATCH_MS) break
+      if (performance.now() - begun > BATCH_MS) break
     }
     return outcomes
   }
 
   #runOne(write: Write): Outcome {
     try {
-      if (write.savepoint) this.#statements.savepoint.run()
-      const value = write.run()
-      if (write.savepoint) this.#statements.release.run()
-      return { write, failed: false, value }
+      return { write, failed: false, value: write.run() }
     } catch (error) {
-      const value = translated(error)
-      if (write.savepoint && this.#raw.inTransaction) {
-        try {
-          this.#statements.undo.run()
-          this.#statements.release.run()
-        } catch {
-          // Half of a write must not be committed with the others: this undoes the batch, which is then run again.
-          this.#rollBack()
-        }
-      }
-      return { write, failed: true, value }
+      return { write, failed: true, value: translated(error) }
     }
   }
 

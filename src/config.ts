@@ -1,0 +1,124 @@
+/** A URL or options, checked; the one place that chooses a dialect. */
+import { fileURLToPath } from 'node:url'
+import type { StorageOptions } from './api.ts'
+import { StorageError, validationError } from './errors.ts'
+import type { CountRules } from './schema/policy-text.ts'
+import * as rules from './schema/rules.ts'
+
+export interface Config {
+  readonly database: SqliteTarget
+  readonly migrate: 'apply' | 'check' | 'skip'
+  readonly durability: 'full' | 'normal'
+  readonly readOnly: boolean
+  readonly now: () => Date
+  readonly busyTimeoutMs: number
+  readonly maxPendingWrites: number
+  readonly pathCache: { readonly ttlSeconds?: number | undefined }
+  readonly countRules: CountRules | undefined
+}
+
+export interface SqliteTarget {
+  readonly dialect: 'sqlite'
+  /** A path, or `:memory:`. */
+  readonly path: string
+}
+
+const PATH_CACHE_RULES: rules.Rules = { ttlSeconds: rules.isTtl }
+
+const RULES: rules.Rules = {
+  url: (value) => (typeof value === 'string' && value !== '' ? undefined : 'must be a URL or a path'),
+  migrate: rules.isOneOf('apply', 'check', 'skip'),
+  durability: rules.isOneOf('full', 'normal'),
+  readOnly: rules.isFlag,
+  now: rules.isFunction,
+  busyTimeoutMs: rules.isInteger(0, rules.MAX_TIMER_MS),
+  maxPendingWrites: rules.isInteger(1, rules.MAX_INTEGER),
+  pathCache: (value) => nested(PATH_CACHE_RULES, value),
+  countRules: rules.isFunction,
+}
+
+function nested(of: rules.Rules, value: unknown): string | undefined {
+  const [issue] = rules.problems(of, value)
+  if (issue === undefined) return undefined
+  return issue.path === '' ? issue.message : `${issue.path} ${issue.message}`
+}
+
+/** Throws CONFIG, with `issues`. */
+export function configOf(target: string | StorageOptions): Config {
+  const options: StorageOptions = typeof target === 'string' ? { url: target } : target
+  const issues = rules.problems(RULES, options)
+  if (issues.length === 0 && options.url === undefined) issues.push({ path: 'url', message: 'is missing' })
+  if (issues.length > 0)
+    throw new StorageError('CONFIG', validationError('The configuration', issues).message, { issues })
+  return {
+    database: databaseOf(options.url),
+    migrate: options.migrate ?? 'apply',
+    durability: options.durability ?? 'full',
+    readOnly: options.readOnly ?? false,
+    now: options.now ?? (() => new Date()),
+    busyTimeoutMs: options.busyTimeoutMs ?? 5_000,
+    maxPendingWrites: options.maxPendingWrites ?? 100_000,
+    pathCache: { ...options.pathCache },
+    countRules: options.countRules,
+  }
+}
+
+/** At least two letters: `C:` is a drive. */
+const SCHEME = /^([a-z][a-z0-9+.-]+):/i
+
+/** Throws CONFIG. The URL itself appears in no message: it may hold a password. */
+export function databaseOf(url: string): SqliteTarget {
+  const scheme = SCHEME.exec(url)?.[1]?.toLowerCase()
+  if (scheme === undefined) return sqlite(url)
+  if (scheme === 'sqlite') return sqlite(withoutAuthority(url.slice('sqlite:'.length)))
+  if (scheme === 'file') return sqlite(fromFileUrl(url))
+  if (scheme === 'postgres' || scheme === 'postgresql') {
+    throw new StorageError('CONFIG', 'This version stores in SQLite alone; PostgreSQL comes with a later one.')
+  }
+  throw new StorageError(
+    'CONFIG',
+    `The scheme ${scheme}: is unknown. Use sqlite:<path>, sqlite::memory:, file: or a path.`,
+  )
+}
+
+/** `sqlite:///mesh.db` names /mesh.db, as in other tools; two slashes would name a host. */
+function withoutAuthority(path: string): string {
+  if (path.startsWith('///')) return path.slice(2)
+  if (!path.startsWith('//')) return path
+  throw new StorageError('CONFIG', 'sqlite:// names a host. Use sqlite:./relative.db or sqlite:/absolute.db.')
+}
+
+function fromFileUrl(url: string): string {
+  const rest = url.slice('file:'.length)
+  // `file:mesh.db`: what SQLite calls a URI, though no URL.
+  if (!rest.startsWith('/')) return rest
+  try {
+    const { search, hash } = new URL(url)
+    if (search === '' && hash === '') return fileURLToPath(url)
+  } catch (cause) {
+    throw new StorageError('CONFIG', 'The file: URL names no local file.', { cause })
+  }
+  throw new StorageError('CONFIG', 'A file: URL must not have parameters. Give options beside the URL.')
+}
+
+function sqlite(path: string): SqliteTarget {
+  if (path !== ':memory:') checkPath(path)
+  return { dialect: 'sqlite', path }
+}
+
+/** Throws CONFIG for a path that SQLite would take for another one. */
+export function checkPath(path: string): void {
+  const problem = pathProblem(path)
+  if (problem !== undefined) throw new StorageError('CONFIG', `The path ${problem}.`)
+}
+
+/** SQLite would cut the path at a NUL, trim blanks, and open a temporary database for an empty one. */
+function pathProblem(path: unknown): string | undefined {
+  if (typeof path !== 'string') return 'must be a string'
+  if (path === '') return 'is empty'
+  if (path.includes('\0')) return 'must not contain NUL'
+  if (path.trim() !== path) return 'must not begin or end with blanks'
+  if (!path.isWellFormed()) return 'must be well-formed Unicode'
+  if (path.includes('?')) return 'must not contain ?; give options beside the URL'
+  return undefined
+}

@@ -1,0 +1,20 @@
+import './node-version.ts'
+
+export type * from './api.ts'
+export { restoreBackup, verifyBackup } from './backup/index.ts'
+export { StorageError, type StorageErrorCode, type ValidationIssue } from './errors.ts'
+export type {
+  CachedPath,
+  MeshNode,
+  MeshNodePatch,
+  NewMeshNode,
+  NewPolicy,
+  Path,
+  PathBundle,
+  PathKey,
+  Policy,
+  PolicyPatch,
+  PolicySummary,
+} from './schema/index.ts'
+export { openStorage } from './storage.ts'
+export type { CacheEvent, CommitEvent, StatementEvent, TransactionEvent } from './tracing.ts'

@@ -1,0 +1,24 @@
+import { isId, isLimit, type Rules } from '../schema/rules.ts'
+
+export const PAGE_RULES: Rules = { limit: isLimit, after: isId }
+
+/** Rows that `iterate` reads at once. */
+const ITERATION_PAGE = 500
+
+/**
+ * Keyset pagination over all pages. No statement stays open between two of them: an open one would pin the reader's
+ * snapshot and keep the write-ahead log from being emptied. Keys ascend, so that each comes at most once.
+ */
+export async function* iteratePages<R>(
+  page: (position: { after: string | undefined; limit: number }) => Promise<R[]>,
+  keyOf: (row: R) => string,
+): AsyncGenerator<R, void, undefined> {
+  let after: string | undefined
+  for (;;) {
+    const rows = await page({ after, limit: ITERATION_PAGE })
+    yield* rows
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < ITERATION_PAGE) return
+    after = keyOf(last)
+  }
+}

@@ -1,0 +1,374 @@
+import type {
+  CachedPathFilter,
+  CacheEntryOptions,
+  ComputeOptions,
+  ComputePaths,
+  Page,
+  PathCacheRepository,
+  PathCacheStats,
+} from '../api.ts'
+import { and, ascending, count, eq, excluded, gt, isIn, lte } from '../database/queries.ts'
+import type { Session } from '../database/session.ts'
+import { given, pick, statement, statementFor } from '../database/statement.ts'
+import { misuse, StorageError, validationError } from '../errors.ts'
+import { bundleText } from '../schema/bundle-rules.ts'
+import type { JsonText } from '../schema/codecs.ts'
+import type { CachedPath, PathBundle, PathKey } from '../schema/index.ts'
+import { cacheKey } from '../schema/path-bundle.ts'
+import * as rules from '../schema/rules.ts'
+import { type CacheEvent, cacheTracing, tracePromise } from '../tracing.ts'
+import { checkedAll } from './checked.ts'
+import { iteratePages } from './pages.ts'
+import { SingleFlight } from './single-flight.ts'
+
+const COLUMNS = ['cacheKey', 'source', 'destination', 'k', 'bundle', 'createdAt', 'expiresAt'] as const
+const FILTER_FIELDS = ['source', 'destination'] as const
+const CONDITIONS = [...FILTER_FIELDS, 'after'] as const
+
+const byKey = statement<{ cacheKey: string; now: Date }>()('pathCache.get', (db, { pathCache }, p) =>
+  db
+    .select({ cacheKey: pathCache.cacheKey, bundle: pathCache.bundle })
+    .from(pathCache)
+    .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
+)
+
+const entryByKey = statement<{ cacheKey: string; now: Date }>()('pathCache.getEntry', (db, { pathCache }, p) =>
+  db
+    .select()
+    .from(pathCache)
+    .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
+)
+
+type Entry = Omit<CachedPath, 'bundle'> & { bundle: PathBundle | JsonText }
+const upsert = statement<Entry>()('pathCache.set', (db, { pathCache }, p) =>
+  db
+    .insert(pathCache)
+    .values(pick(p, COLUMNS))
+    .onConflictDoUpdate({
+      target: pathCache.cacheKey,
+      set: {
+        source: excluded(pathCache.source),
+        destination: excluded(pathCache.destination),
+        k: excluded(pathCache.k),
+        bundle: excluded(pathCache.bundle),
+        createdAt: excluded(pathCache.createdAt),
+        expiresAt: excluded(pathCache.expiresAt),
+      },
+    }),
+)
+
+const remove = statement<{ cacheKey: string }>()('pathCache.delete', (db, { pathCache }, p) =>
+  db.delete(pathCache).where(eq(pathCache.cacheKey, p.cacheKey)).returning({ expiresAt: pathCache.expiresAt }),
+)
+
+type Filter = CachedPathFilter & { now: Date }
+const list = statementFor((fields: readonly (typeof CONDITIONS)[number][]) =>
+  statement<Filter & { after?: string | undefined; limit: number }>()(
+    `pathCache.list:${fields.join()}`,
+    (db, { pathCache }, p) =>
+      db
+        .select()
+        .from(pathCache)
+        .where(
+          and(
+            fields.includes('source') ? eq(pathCache.source, p.source) : undefined,
+            fields.includes('destination') ? eq(pathCache.destination, p.destination) : undefined,
+            fields.includes('after') ? gt(pathCache.cacheKey, p.after) : undefined,
+            gt(pathCache.expiresAt, p.now),
+          ),
+        )
+        .orderBy(ascending(pathCache.cacheKey))
+        .limit(p.limit),
+  ),
+)
+
+const countMatching = statementFor((fields: readonly (typeof FILTER_FIELDS)[number][]) =>
+  statement<Filter>()(`pathCache.count:${fields.join()}`, (db, { pathCache }, p) =>
+    db
+      .select({ count: count() })
+      .from(pathCache)
+      .where(
+        and(
+          fields.includes('source') ? eq(pathCache.source, p.source) : undefined,
+          fields.includes('destination') ? eq(pathCache.destination, p.destination) : undefined,
+          gt(pathCache.expiresAt, p.now),
+        ),
+      ),
+  ),
+)
+
+const removeMatching = statementFor((fields: readonly (typeof FILTER_FIELDS)[number][]) =>
+  statement<CachedPathFilter>()(`pathCache.invalidate:${fields.join()}`, (db, { pathCache }, p) =>
+    db
+      .delete(pathCache)
+      .where(
+        and(
+          fields.includes('source') ? eq(pathCache.source, p.source) : undefined,
+          fields.includes('destination') ? eq(pathCache.destination, p.destination) : undefined,
+        ),
+      ),
+  ),
+)
+
+const removeExpired = statement<{ now: Date; batchSize: number }>()(
+  'pathCache.deleteExpired',
+  (db, { pathCache }, p) => {
+    const batch = db
+      .select({ cacheKey: pathCache.cacheKey })
+      .from(pathCache)
+      .where(lte(pathCache.expiresAt, p.now))
+      .orderBy(ascending(pathCache.expiresAt))
+      .limit(p.batchSize)
+    return db.delete(pathCache).where(isIn(pathCache.cacheKey, batch))
+  },
+)
+
+const removeAll = statement<object>()('pathCache.clear', (db, { pathCache }) => db.delete(pathCache).where(undefined))
+
+const countAll = statement<object>()('pathCache.countAll', (db, { pathCache }) =>
+  db.select({ count: count() }).from(pathCache).where(undefined),
+)
+const countExpired = statement<{ now: Date }>()('pathCache.countExpired', (db, { pathCache }, p) =>
+  db.select({ count: count() }).from(pathCache).where(lte(pathCache.expiresAt, p.now)),
+)
+
+const DEFAULT_TTL_SECONDS = 30
+const DEFAULT_BATCH = 500
+
+const TTL_RULES: rules.Rules = { ttlSeconds: rules.isTtl }
+const COMPUTE_RULES: rules.Rules = { ...TTL_RULES, signal: rules.isSignal }
+const FILTER_RULES: rules.Rules = { source: rules.isId, destination: rules.isId }
+const LIST_RULES: rules.Rules = { ...FILTER_RULES, limit: rules.isLimit, after: rules.isStorableText }
+const EXPIRY_RULES: rules.Rules = { now: rules.isTime, batchSize: rules.isLimit }
+
+type NewEntry = { key: PathKey; bundle: PathBundle; ttlSeconds?: number | undefined }
+
+/** Counted in this process, for the store and all its transactions. */
+interface Counters {
+  hits: number
+  misses: number
+  computations: number
+  joined: number
+}
+
+/** What the store's path cache and those of its transactions have in common. */
+export class PathCacheState {
+  readonly ttlSeconds: number
+  readonly counters: Counters = { hits: 0, misses: 0, computations: 0, joined: 0 }
+  readonly flights = new SingleFlight<PathBundle>()
+
+  constructor(options: { ttlSeconds?: number | undefined }) {
+    this.ttlSeconds = options.ttlSeconds ?? DEFAULT_TTL_SECONDS
+  }
+}
+
+export class SqlPathCacheRepository implements PathCacheRepository {
+  readonly #session: Session
+  readonly #now: () => Date
+  readonly #state: PathCacheState
+
+  constructor(session: Session, options: { now: () => Date; pathCache: PathCacheState }) {
+    this.#session = session
+    this.#now = options.now
+    this.#state = options.pathCache
+  }
+
+  async get<B extends PathBundle = PathBundle>(key: PathKey): Promise<B | undefined> {
+    rules.checkKey(key)
+    const bundle = await this.#read(cacheKey(key))
+    if (bundle === undefined) this.#state.counters.misses++
+    else this.#state.counters.hits++
+    // What an application stores under its own interface is what it reads.
+    return bundle as B | undefined
+  }
+
+  async #read(key: string): Promise<PathBundle | undefined> {
+    const found = await this.#session.readOne(byKey, { cacheKey: key, now: this.#now() })
+    return found?.bundle
+  }
+
+  async getEntry(key: PathKey): Promise<CachedPath | undefined> {
+    rules.checkKey(key)
+    return this.#session.readOne(entryByKey, { cacheKey: cacheKey(key), now: this.#now() })
+  }
+
+  async set<B extends PathBundle>(key: PathKey, bundle: B, options: CacheEntryOptions = {}): Promise<CachedPath> {
+    rules.checkOptions('The options', TTL_RULES, options)
+    const entry = this.#entry({ key, bundle, ttlSeconds: options.ttlSeconds })
+    await this.#session.write(upsert, entry)
+    return { ...entry, bundle }
+  }
+
+  async setMany(entries: readonly NewEntry[]): Promise<void> {
+    const calls = await checkedAll('The entries', entries, (entry, path) => ({
+      statement: upsert,
+      parameters: this.#entry(checkedEntry(entry, path), path),
+    }))
+    await this.#session.writeEach(calls, () => undefined)
+  }
+
+  #entry({ key, bundle, ttlSeconds = this.#state.ttlSeconds }: NewEntry, path = ''): Entry {
+    rules.checkKey(key, path === '' ? '' : `${path}.key`)
+    const text = bundleText(bundle, path === '' ? 'bundle' : `${path}.bundle`)
+    const createdAt = this.#now()
+    const expiresAt = new Date(createdAt.getTime() + Math.max(1, Math.round(ttlSeconds * 1000)))
+    const { source, destination, k } = key
+    return { cacheKey: cacheKey(key), source, destination, k, bundle: text, createdAt, expiresAt }
+  }
+
+  async getOrCompute<B extends PathBundle>(
+    key: PathKey,
+    compute: ComputePaths<B>,
+    options: ComputeOptions = {},
+  ): Promise<B> {
+    if (this.#session.inTransaction) {
+      throw misuse(
+        'getOrCompute() would hold the writer while paths are computed. Call it on the store, before or after.',
+      )
+    }
+    rules.checkKey(key)
+    rules.checkValue('compute', rules.isFunction, compute)
+    rules.checkOptions('The options', COMPUTE_RULES, options)
+    const run = (event: CacheEvent): Promise<B> => this.#getOrCompute({ ...key }, compute, { ...options }, event)
+    return cacheTracing.hasSubscribers ? tracePromise<CacheEvent, B>(cacheTracing, {}, run) : run({})
+  }
+
+  async #getOrCompute<B extends PathBundle>(
+    key: PathKey,
+    compute: ComputePaths<B>,
+    options: ComputeOptions,
+    event: CacheEvent,
+  ): Promise<B> {
+    const { counters, flights } = this.#state
+    const name = cacheKey(key)
+    const cached = await this.#readIfSound(name)
+    if (cached !== undefined) {
+      counters.hits++
+      event.origin = 'hit'
+      return cached as B
+    }
+    counters.misses++
+    if (flights.has(name)) {
+      counters.joined++
+      event.origin = 'joined'
+    }
+    const bundle = await flights.run(name, options.signal, async (signal) => {
+      // The flight before may have landed between this caller's look and now.
+      const landed = await this.#readIfSound(name)
+      if (landed !== undefined) {
+        event.origin = 'hit'
+        return landed
+      }
+      event.origin = 'computed'
+      counters.computations++
+      const computed = await compute(key, { signal })
+      signal.throwIfAborted()
+      await this.#store(key, computed, options, event)
+      return computed
+    })
+    return bundle as B
+  }
+
+  /** A row that another program broke is computed anew, and so replaced. */
+  async #readIfSound(name: string): Promise<PathBundle | undefined> {
+    try {
+      return await this.#read(name)
+    } catch (error) {
+      if (error instanceof StorageError && error.code === 'CORRUPT') return undefined
+      throw error
+    }
+  }
+
+  /** Whoever asked for paths gets them, whether or not they can be kept; unless the bundle itself is at fault. */
+  async #store(key: PathKey, bundle: PathBundle, { ttlSeconds }: ComputeOptions, event: CacheEvent): Promise<void> {
+    try {
+      await this.set(key, bundle, { ttlSeconds })
+    } catch (error) {
+      if (!(error instanceof StorageError) || error.code === 'VALIDATION' || error.code === 'MISUSE') throw error
+      event.notStored = error.code
+    }
+  }
+
+  async delete(key: PathKey): Promise<boolean> {
+    rules.checkKey(key)
+    const now = this.#now()
+    const { rows } = await this.#session.write(remove, { cacheKey: cacheKey(key) })
+    return rows.some(({ expiresAt }) => expiresAt > now)
+  }
+
+  async list(options: CachedPathFilter & Page = {}): Promise<CachedPath[]> {
+    rules.checkOptions('The filter', LIST_RULES, options)
+    return this.#page(options)
+  }
+
+  async *iterate(filter: CachedPathFilter = {}): AsyncGenerator<CachedPath, void, undefined> {
+    rules.checkOptions('The filter', FILTER_RULES, filter)
+    const fixed = { ...filter }
+    yield* iteratePages(
+      (position) => this.#page({ ...fixed, ...position }),
+      (entry) => entry.cacheKey,
+    )
+  }
+
+  #page(options: CachedPathFilter & Page): Promise<CachedPath[]> {
+    const { limit = rules.DEFAULT_PAGE, ...filter } = options
+    return this.#session.read(list(given(filter, CONDITIONS)), { ...filter, now: this.#now(), limit })
+  }
+
+  async count(filter: CachedPathFilter = {}): Promise<number> {
+    rules.checkOptions('The filter', FILTER_RULES, filter)
+    const parameters = { ...filter, now: this.#now() }
+    return (await this.#session.readOne(countMatching(given(filter, FILTER_FIELDS)), parameters))?.count ?? 0
+  }
+
+  async invalidate(filter: CachedPathFilter): Promise<number> {
+    rules.checkOptions('The filter', FILTER_RULES, filter ?? {})
+    const fields = given(filter ?? {}, FILTER_FIELDS)
+    if (fields.length === 0) {
+      throw validationError('The filter', [
+        { path: '', message: 'must name a source or a destination; to drop all, use clear()' },
+      ])
+    }
+    return (await this.#session.write(removeMatching(fields), { ...filter })).changes
+  }
+
+  async deleteExpired(options: { now?: Date | undefined; batchSize?: number | undefined } = {}): Promise<number> {
+    rules.checkOptions('The options', EXPIRY_RULES, options)
+    const { now = this.#now(), batchSize = DEFAULT_BATCH } = options
+    let deleted = 0
+    for (;;) {
+      const { changes } = await this.#session.write(removeExpired, { now, batchSize })
+      deleted += changes
+      if (changes < batchSize) return deleted
+    }
+  }
+
+  async clear(): Promise<number> {
+    return (await this.#session.write(removeAll, {})).changes
+  }
+
+  async stats(): Promise<PathCacheStats> {
+    const entries = await this.#session.readOne(countAll, {})
+    const expired = await this.#session.readOne(countExpired, { now: this.#now() })
+    return { entries: entries?.count ?? 0, expired: expired?.count ?? 0, ...this.#state.counters }
+  }
+}
+
+const ENTRY_PROPERTIES: ReadonlySet<string> = new Set(['key', 'bundle', 'ttlSeconds'])
+function checkedEntry(value: unknown, path: string): NewEntry {
+  if (typeof value !== 'object' || value === null) {
+    throw validationError('An entry', [{ path, message: 'must be an object' }])
+  }
+  const unknown = Object.keys(value).filter((name) => !ENTRY_PROPERTIES.has(name))
+  if (unknown.length > 0) {
+    const message = 'is not a known property'
+    throw validationError(
+      'An entry',
+      unknown.map((name) => ({ path: `${path}.${rules.shown(name)}`, message })),
+    )
+  }
+  const { key, bundle, ttlSeconds } = value as NewEntry
+  const message = ttlSeconds === undefined ? undefined : rules.isTtl(ttlSeconds)
+  if (message !== undefined) throw validationError('An entry', [{ path: `${path}.ttlSeconds`, message }])
+  return { key, bundle, ttlSeconds }
+}

@@ -1,0 +1,51 @@
+interface Flight<T> {
+  readonly result: Promise<T>
+  readonly controller: AbortController
+  waiting: number
+}
+
+/**
+ * One computation for each key, however many ask for it. Each waits as long as its own signal lets it; when the last one
+ * has gone, the computation's signal aborts, and the next to ask begins a new one.
+ */
+export class SingleFlight<T> {
+  readonly #flights = new Map<string, Flight<T>>()
+
+  has(key: string): boolean {
+    return this.#flights.has(key)
+  }
+
+  run(key: string, signal: AbortSignal | undefined, compute: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (signal?.aborted === true) return Promise.reject(signal.reason)
+    const flight = this.#flights.get(key) ?? this.#begin(key, compute)
+    flight.waiting++
+    return signal === undefined ? flight.result : this.#patiently(key, flight, signal)
+  }
+
+  #begin(key: string, compute: (signal: AbortSignal) => Promise<T>): Flight<T> {
+    const controller = new AbortController()
+    const land = (): void => {
+      if (this.#flights.get(key) === flight) this.#flights.delete(key)
+    }
+    const result = compute(controller.signal).finally(land)
+    // Whoever still waits gets the error; when all have gone, nobody does.
+    result.catch(() => {})
+    const flight: Flight<T> = { result, controller, waiting: 0 }
+    this.#flights.set(key, flight)
+    return flight
+  }
+
+  #patiently(key: string, flight: Flight<T>, signal: AbortSignal): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        reject(signal.reason)
+        flight.waiting--
+        if (flight.waiting > 0) return
+        if (this.#flights.get(key) === flight) this.#flights.delete(key)
+        flight.controller.abort(signal.reason)
+      }
+      signal.addEventListener('abort', leave, { once: true })
+      flight.result.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
+    })
+  }
+}

@@ -1,0 +1,32 @@
+/** What the library remembers for itself, by name. */
+import { eq, excluded } from '../database/queries.ts'
+import type { Session } from '../database/session.ts'
+import { pick, statement } from '../database/statement.ts'
+
+type Name = 'last_backup' | 'last_health_check'
+
+interface Entry {
+  name: string
+  value: string
+  updatedAt: Date
+}
+
+const byName = statement<{ name: string }>()('state.get', (db, { state }, p) =>
+  db.select().from(state).where(eq(state.name, p.name)),
+)
+
+const upsert = statement<Entry>()('state.set', (db, { state }, p) =>
+  db
+    .insert(state)
+    .values(pick(p, ['name', 'value', 'updatedAt']))
+    .onConflictDoUpdate({
+      target: state.name,
+      set: { value: excluded(state.value), updatedAt: excluded(state.updatedAt) },
+    }),
+)
+
+export const remember = (session: Session, entry: Entry & { name: Name }): Promise<unknown> =>
+  session.write(upsert, entry)
+
+export const remembered = (session: Session, name: Name): Promise<{ value: string; updatedAt: Date } | undefined> =>
+  session.readOne(byName, { name })

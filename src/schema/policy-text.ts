@@ -1,0 +1,85 @@
+/** Reads policies' YAML. Loaded at the first write of a policy: the parser is not needed before. */
+import { Composer, type Document, Lexer, LineCounter, type ParsedNode, Parser, type YAMLError } from 'yaml'
+import { misuse, type ValidationIssue, validationError } from '../errors.ts'
+import { isInteger, MAX_DEPTH, MAX_INTEGER } from './rules.ts'
+
+export type CountRules = (documents: readonly unknown[]) => number
+
+/** Thrown while a text is still being read: the parser itself would run out of stack far below. */
+class TooDeep extends Error {}
+
+/**
+ * How many rules a policy has. Throws VALIDATION, with line and column, for what is not YAML, is nested more than 100
+ * levels deep, or expands to too much through aliases. No message holds any of the text.
+ */
+export function rulesIn(text: string, path: string, countRules: CountRules = countUsualRules): number {
+  const documents = parse(text, path)
+  const count = countRules(documents)
+  const problem = isInteger(0, MAX_INTEGER)(count)
+  if (problem !== undefined) throw misuse(`What countRules returns ${problem}.`)
+  return count
+}
+
+function parse(text: string, path: string): unknown[] {
+  const lines = new LineCounter()
+  try {
+    const documents = composed(text, lines)
+    const issues = documents.flatMap(({ errors }) => errors.map((error) => issueOf(error, path, lines)))
+    if (issues.length > 0) throw validationError('The policy', issues)
+    return documents.map((document) => document.toJS())
+  } catch (error) {
+    if (error instanceof TooDeep || error instanceof RangeError) {
+      throw refused(path, `must not be nested more than ${MAX_DEPTH} levels deep`)
+    }
+    // yaml throws this when aliases would expand to more than a hundred times what they name.
+    if (error instanceof ReferenceError) throw refused(path, 'must not expand to so much through its aliases')
+    throw error
+  }
+}
+
+function composed(text: string, lines: LineCounter): Document.Parsed<ParsedNode>[] {
+  const parser = new Parser(lines.addNewLine)
+  lines.addNewLine(0)
+  function* tokens() {
+    for (const lexeme of new Lexer().lex(text)) {
+      yield* parser.next(lexeme)
+      if (parser.stack.length > MAX_DEPTH && depthOf(parser.stack) > MAX_DEPTH) throw new TooDeep()
+    }
+    yield* parser.end()
+  }
+  const documents: Document.Parsed<ParsedNode>[] = []
+  for (const document of new Composer().compose(tokens())) documents.push(document as Document.Parsed<ParsedNode>)
+  return documents
+}
+
+const COLLECTIONS: ReadonlySet<string> = new Set(['block-map', 'block-seq', 'flow-collection'])
+const depthOf = (stack: Parser['stack']): number => stack.filter(({ type }) => COLLECTIONS.has(type)).length
+
+function issueOf(error: YAMLError, path: string, lines: LineCounter): ValidationIssue {
+  const { line, col } = lines.linePos(error.pos[0])
+  // The parser's own message may quote the text; its code says what is wrong as well: DUPLICATE_KEY, BAD_INDENT, ….
+  const reason = error.code.toLowerCase().replaceAll('_', ' ')
+  return { path, message: `is not valid YAML: ${reason} at line ${line}, column ${col}` }
+}
+
+const refused = (path: string, message: string): Error => validationError('The policy', [{ path, message }])
+
+/** The `rules` lists, at the top or under `spec`, plus `spec.ingress` and `spec.egress`, over all documents. */
+function countUsualRules(documents: readonly unknown[]): number {
+  let rules = 0
+  for (const document of documents) {
+    const spec = member(document, 'spec')
+    for (const list of [
+      member(document, 'rules'),
+      member(spec, 'rules'),
+      member(spec, 'ingress'),
+      member(spec, 'egress'),
+    ]) {
+      if (Array.isArray(list)) rules += list.length
+    }
+  }
+  return rules
+}
+
+const member = (of: unknown, name: string): unknown =>
+  typeof of === 'object' && of !== null && Object.hasOwn(of, name) ? of[name as keyof typeof of] : undefined

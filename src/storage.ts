@@ -1,0 +1,179 @@
+import type {
+  BackupManifest,
+  BackupOptions,
+  Health,
+  Meshstore,
+  NodeRepository,
+  PathCacheRepository,
+  PolicyRepository,
+  Repositories,
+  StorageOptions,
+  StorageStats,
+  Transaction,
+  TransactionOptions,
+} from './api.ts'
+import { type Config, configOf } from './config.ts'
+import type { Session } from './database/session.ts'
+import type { SqliteDatabase } from './database/sqlite/sqlite-database.ts'
+import { StorageError } from './errors.ts'
+import { SqlNodeRepository } from './repositories/node-repository.ts'
+import { PathCacheState, SqlPathCacheRepository } from './repositories/path-cache-repository.ts'
+import { SqlPolicyRepository } from './repositories/policy-repository.ts'
+import { remember, remembered } from './repositories/state.ts'
+import * as rules from './schema/rules.ts'
+
+/**
+ * Opens a store: creates the file, and its folder, if they are missing, and brings the schema up to date.
+ *
+ * Rejects with CONFIG for what cannot be used, SCHEMA_MISMATCH, CORRUPT, BUSY or UNAVAILABLE.
+ */
+export async function openStorage(target: string | StorageOptions): Promise<Meshstore> {
+  const config = configOf(target)
+  return new Store(await openDatabase(config), config)
+}
+
+async function openDatabase(config: Config): Promise<SqliteDatabase> {
+  // Loaded on demand: an application pays for the driver that it uses.
+  const [{ SqliteDatabase }, { migrateSqlite }] = await Promise.all([
+    import('./database/sqlite/sqlite-database.ts'),
+    import('./migrator/sqlite-migrator.ts'),
+  ])
+  const { migrate, readOnly } = config
+  return SqliteDatabase.open({ ...config, path: config.database.path }, async (writer, patience) => {
+    if (migrate !== 'skip') await migrateSqlite(writer.raw, { mode: readOnly ? 'check' : migrate, patience })
+  })
+}
+
+const TRANSACTION_RULES: rules.Rules = {
+  readOnly: rules.isFlag,
+  timeoutMs: rules.isInteger(1, rules.MAX_TIMER_MS),
+  attempts: rules.isInteger(1, 1_000),
+}
+const DEFAULT_LIMITS = { readOnly: false, timeoutMs: 3_000, attempts: 10 }
+
+class Store implements Meshstore {
+  readonly nodes: NodeRepository
+  readonly policies: PolicyRepository
+  readonly pathCache: PathCacheRepository
+  readonly #database: SqliteDatabase
+  readonly #config: Config
+  readonly #pathCache: PathCacheState
+
+  constructor(database: SqliteDatabase, config: Config) {
+    this.#database = database
+    this.#config = config
+    this.#pathCache = new PathCacheState(config.pathCache)
+    const { nodes, policies, pathCache } = this.#repositories(database.session)
+    this.nodes = nodes
+    this.policies = policies
+    this.pathCache = pathCache
+  }
+
+  get dialect(): 'sqlite' | 'postgresql' {
+    return this.#database.dialect
+  }
+
+  #repositories(session: Session): Repositories {
+    const { now, countRules } = this.#config
+    return {
+      nodes: new SqlNodeRepository(session, now),
+      policies: new SqlPolicyRepository(session, { now, countRules }),
+      pathCache: new SqlPathCacheRepository(session, { now, pathCache: this.#pathCache }),
+    }
+  }
+
+  async transaction<T>(work: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    rules.checkValue('work', rules.isFunction, work)
+    rules.checkOptions('The options', TRANSACTION_RULES, options)
+    const limits = {
+      readOnly: options.readOnly ?? DEFAULT_LIMITS.readOnly,
+      timeoutMs: options.timeoutMs ?? DEFAULT_LIMITS.timeoutMs,
+      attempts: options.attempts ?? DEFAULT_LIMITS.attempts,
+    }
+    return this.#database.transaction((session) => work(this.#transaction(session)), limits)
+  }
+
+  #transaction(session: Session): Transaction {
+    return {
+      ...this.#repositories(session),
+      transaction: async (work) => {
+        rules.checkValue('work', rules.isFunction, work)
+        return session.transaction((nested) => work(this.#transaction(nested)))
+      },
+    }
+  }
+
+  async stats(): Promise<StorageStats> {
+    const [nodes, policies, cache, size] = await Promise.all([
+      this.nodes.count(),
+      this.policies.count(),
+      this.pathCache.stats(),
+      this.#database.size(),
+    ])
+    return {
+      rows: { nodes, policies, pathCache: cache.entries },
+      expiredPaths: cache.expired,
+      ...size,
+      schemaVersion: await this.#schemaVersion(),
+    }
+  }
+
+  async #schemaVersion(): Promise<string> {
+    const { schemaVersionOf } = await import('./migrator/sqlite-migrator.ts')
+    return this.#database.read(({ raw }) => schemaVersionOf(raw))
+  }
+
+  async health(): Promise<Health> {
+    const { now, readOnly } = this.#config
+    const { session } = this.#database
+    const problems: { code: string; message: string }[] = []
+    const probe = async (action: () => Promise<unknown>): Promise<{ works: boolean; milliseconds: number }> => {
+      const begun = performance.now()
+      try {
+        await action()
+        return { works: true, milliseconds: performance.now() - begun }
+      } catch (error) {
+        problems.push(problemOf(error))
+        return { works: false, milliseconds: performance.now() - begun }
+      }
+    }
+    let lastBackup: Date | undefined
+    const read = await probe(async () => {
+      lastBackup = (await remembered(session, 'last_backup'))?.updatedAt
+    })
+    const write = readOnly
+      ? { works: false, milliseconds: 0 }
+      : await probe(() => remember(session, { name: 'last_health_check', value: '', updatedAt: now() }))
+    return {
+      canRead: read.works,
+      canWrite: write.works,
+      readMs: read.milliseconds,
+      writeMs: write.milliseconds,
+      lastBackup,
+      problems,
+    }
+  }
+
+  async backup(target: string, options: BackupOptions = {}): Promise<BackupManifest> {
+    const { backupSqlite } = await import('./backup/sqlite-backup.ts')
+    const manifest = await backupSqlite(this.#database, target, options)
+    if (!this.#config.readOnly) {
+      const { now } = this.#config
+      await remember(this.#database.session, { name: 'last_backup', value: manifest.schemaVersion, updatedAt: now() })
+    }
+    return manifest
+  }
+
+  close(): Promise<void> {
+    return this.#database.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+function problemOf(error: unknown): { code: string; message: string } {
+  if (error instanceof StorageError) return { code: error.code, message: error.message }
+  return { code: 'UNAVAILABLE', message: 'The database did not answer.' }
+}
