@@ -173,18 +173,22 @@ export class SqlPathCacheRepository implements PathCacheRepository {
     this.#state = options.pathCache
   }
 
-  async get<B extends PathBundle = PathBundle>(key: PathKey): Promise<B | undefined> {
-    rules.checkKey(key)
-    const bundle = await this.#read(cacheKey(key))
-    if (bundle === undefined) this.#state.counters.misses++
-    else this.#state.counters.hits++
-    // What an application stores under its own interface is what it reads.
-    return bundle as B | undefined
+  get<B extends PathBundle = PathBundle>(key: PathKey): Promise<B | undefined> {
+    try {
+      rules.checkKey(key)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return this.#read(cacheKey(key)).then((found) => {
+      if (found === undefined) this.#state.counters.misses++
+      else this.#state.counters.hits++
+      // What an application stores under its own interface is what it reads.
+      return found?.bundle as B | undefined
+    })
   }
 
-  async #read(key: string): Promise<PathBundle | undefined> {
-    const found = await this.#session.readOne(byKey, { cacheKey: key, now: this.#now() })
-    return found?.bundle
+  #read(key: string): Promise<{ bundle: PathBundle } | undefined> {
+    return this.#session.readOne(byKey, { cacheKey: key, now: this.#now() })
   }
 
   async getEntry(key: PathKey): Promise<CachedPath | undefined> {
@@ -272,7 +276,7 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   /** A row that another program broke is computed anew, and so replaced. */
   async #readIfSound(name: string): Promise<PathBundle | undefined> {
     try {
-      return await this.#read(name)
+      return (await this.#read(name))?.bundle
     } catch (error) {
       if (error instanceof StorageError && error.code === 'CORRUPT') return undefined
       throw error

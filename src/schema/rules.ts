@@ -119,6 +119,7 @@ const KEY_RULES: Rules = { source: isId, destination: isId, k: isK }
 
 /** Throws VALIDATION unless it is a key: exactly `source`, `destination` and `k`. */
 export function checkKey(key: PathKey, path = ''): void {
+  if (isSoundKey(key)) return
   const issues = problems(KEY_RULES, key)
   if (issues.length === 0) {
     for (const name of ['source', 'destination', 'k'] as const) {
@@ -126,10 +127,17 @@ export function checkKey(key: PathKey, path = ''): void {
     }
   }
   if (issues.length === 0) return
-  throw validationError(
-    'The key',
-    path === '' ? issues : issues.map((issue) => ({ ...issue, path: `${path}.${issue.path}` })),
-  )
+  const at = (issue: ValidationIssue): string => (issue.path === '' ? path : `${path}.${issue.path}`)
+  throw validationError('The key', path === '' ? issues : issues.map((issue) => ({ ...issue, path: at(issue) })))
+}
+
+/** The same without a word on what is wrong: every cache lookup asks. */
+function isSoundKey(key: PathKey): boolean {
+  if (typeof key !== 'object' || key === null) return false
+  if (isId(key.source) !== undefined || isId(key.destination) !== undefined || isK(key.k) !== undefined) return false
+  let properties = 0
+  for (const _ in key) properties++
+  return properties === 3
 }
 
 const SHOWN_CHARACTERS = 64

@@ -201,8 +201,8 @@ export class Patience {
   }
 }
 
-const LONGEST_PAUSE_MS = 25
-/** Milliseconds: 1, 2, 4, … up to 25. */
+const LONGEST_PAUSE_MS = 10
+/** Milliseconds: 1, 2, 4, 8, 10. */
 export const nextPause = (pause: number): number => Math.min(pause * 2, LONGEST_PAUSE_MS)
 /** Two processes that collided should not collide again. */
 export const jittered = (pause: number): number => pause * (0.5 + Math.random())

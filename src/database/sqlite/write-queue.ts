@@ -8,6 +8,12 @@ import { isBusy, translated, translatedCommit } from './errors.ts'
 /** A commit holds at most so many writes, and begins no further one after so many milliseconds: the event loop runs on. */
 const BATCH_WRITES = 1_000
 const BATCH_MS = 10
+/**
+ * A process that never stops writing would leave other processes only moments between two commits, which their attempts
+ * would have to hit by chance. After so long it leaves the lock alone for long enough to be found free.
+ */
+const FAIR_AFTER_MS = 50
+const FAIR_PAUSE_MS = 1
 
 interface Write {
   readonly kind: 'write'
@@ -58,6 +64,7 @@ export class WriteQueue {
   #busy = false
   #pause = 1
   #busySince: number | undefined
+  #writingSince: number | undefined
   #idle: (() => void)[] = []
 
   constructor(raw: Sqlite.Database, options: WriteQueueOptions) {
@@ -107,6 +114,13 @@ export class WriteQueue {
   }
 
   #nextTurn(): void {
+    const now = performance.now()
+    this.#writingSince ??= now
+    if (now - this.#writingSince > FAIR_AFTER_MS && this.length > 0) {
+      this.#writingSince = undefined
+      this.#outside(() => setTimeout(this.#turn, FAIR_PAUSE_MS))
+      return
+    }
     // A macrotask: what is asked for in the same turn of the event loop shares a commit.
     this.#outside(() => setImmediate(this.#turn))
   }
@@ -115,6 +129,7 @@ export class WriteQueue {
     const next = this.#waiting[this.#first]
     if (next === undefined) {
       this.#busy = false
+      this.#writingSince = undefined
       for (const resolve of this.#idle.splice(0)) resolve()
       this.#options.onIdle()
       return
