@@ -1,12 +1,14 @@
 /** A URL or options, checked; the one place that chooses a dialect. */
 import { fileURLToPath } from 'node:url'
 import type { StorageOptions } from './api.ts'
+import type { Database } from './database/session.ts'
 import { StorageError, validationError } from './errors.ts'
 import type { CountRules } from './schema/policy-text.ts'
 import * as rules from './schema/rules.ts'
 
 export interface Config {
-  readonly database: SqliteTarget
+  /** Opens the database that the URL names; loads the dialect's driver. */
+  readonly open: (config: Config) => Promise<Database>
   readonly migrate: 'apply' | 'check' | 'skip'
   readonly durability: 'full' | 'normal'
   readonly readOnly: boolean
@@ -17,10 +19,16 @@ export interface Config {
   readonly countRules: CountRules | undefined
 }
 
+/** Where the data lives. */
 export interface SqliteTarget {
   readonly dialect: 'sqlite'
   /** A path, or `:memory:`. */
   readonly path: string
+}
+
+async function open(target: SqliteTarget, config: Config): Promise<Database> {
+  const { openSqlite } = await import('./database/sqlite/open.ts')
+  return openSqlite(target.path, config)
 }
 
 const PATH_CACHE_RULES: rules.Rules = { ttlSeconds: rules.isTtl }
@@ -50,8 +58,9 @@ export function configOf(target: string | StorageOptions): Config {
   if (issues.length === 0 && options.url === undefined) issues.push({ path: 'url', message: 'is missing' })
   if (issues.length > 0)
     throw new StorageError('CONFIG', validationError('The configuration', issues).message, { issues })
+  const target = databaseOf(options.url)
   return {
-    database: databaseOf(options.url),
+    open: (config) => open(target, config),
     migrate: options.migrate ?? 'apply',
     durability: options.durability ?? 'full',
     readOnly: options.readOnly ?? false,

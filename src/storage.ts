@@ -13,8 +13,7 @@ import type {
   TransactionOptions,
 } from './api.ts'
 import { type Config, configOf } from './config.ts'
-import type { Session } from './database/session.ts'
-import type { SqliteDatabase } from './database/sqlite/sqlite-database.ts'
+import type { Database, Session } from './database/session.ts'
 import { StorageError } from './errors.ts'
 import { SqlNodeRepository } from './repositories/node-repository.ts'
 import { PathCacheState, SqlPathCacheRepository } from './repositories/path-cache-repository.ts'
@@ -29,19 +28,7 @@ import * as rules from './schema/rules.ts'
  */
 export async function openStorage(target: string | StorageOptions): Promise<Meshstore> {
   const config = configOf(target)
-  return new Store(await openDatabase(config), config)
-}
-
-async function openDatabase(config: Config): Promise<SqliteDatabase> {
-  // Loaded on demand: an application pays for the driver that it uses.
-  const [{ SqliteDatabase }, { migrateSqlite }] = await Promise.all([
-    import('./database/sqlite/sqlite-database.ts'),
-    import('./migrator/sqlite-migrator.ts'),
-  ])
-  const { migrate, readOnly } = config
-  return SqliteDatabase.open({ ...config, path: config.database.path }, async (writer, patience) => {
-    if (migrate !== 'skip') await migrateSqlite(writer.raw, { mode: readOnly ? 'check' : migrate, patience })
-  })
+  return new Store(await config.open(config), config)
 }
 
 const TRANSACTION_RULES: rules.Rules = {
@@ -55,11 +42,11 @@ class Store implements Meshstore {
   readonly nodes: NodeRepository
   readonly policies: PolicyRepository
   readonly pathCache: PathCacheRepository
-  readonly #database: SqliteDatabase
+  readonly #database: Database
   readonly #config: Config
   readonly #pathCache: PathCacheState
 
-  constructor(database: SqliteDatabase, config: Config) {
+  constructor(database: Database, config: Config) {
     this.#database = database
     this.#config = config
     this.#pathCache = new PathCacheState(config.pathCache)
@@ -114,13 +101,8 @@ class Store implements Meshstore {
       rows: { nodes, policies, pathCache: cache.entries },
       expiredPaths: cache.expired,
       ...size,
-      schemaVersion: await this.#schemaVersion(),
+      schemaVersion: await this.#database.schemaVersion(),
     }
-  }
-
-  async #schemaVersion(): Promise<string> {
-    const { schemaVersionOf } = await import('./migrator/sqlite-migrator.ts')
-    return this.#database.read(({ raw }) => schemaVersionOf(raw))
   }
 
   async health(): Promise<Health> {
@@ -155,8 +137,7 @@ class Store implements Meshstore {
   }
 
   async backup(target: string, options: BackupOptions = {}): Promise<BackupManifest> {
-    const { backupSqlite } = await import('./backup/sqlite-backup.ts')
-    const manifest = await backupSqlite(this.#database, target, options)
+    const manifest = await this.#database.backup(target, options)
     if (!this.#config.readOnly) {
       const { now } = this.#config
       await remember(this.#database.session, { name: 'last_backup', value: manifest.schemaVersion, updatedAt: now() })

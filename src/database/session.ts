@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { BackupManifest, BackupOptions } from '../api.ts'
 import { misuse, type StorageError } from '../errors.ts'
 import type { Statement } from './statement.ts'
 
@@ -43,6 +44,9 @@ export interface Database {
   transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T>
   /** Bytes of the database and of its write-ahead log, and the number of writes that wait. */
   size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }>
+  /** The last migration that was applied. */
+  schemaVersion(): Promise<string>
+  backup(target: string, options: BackupOptions): Promise<BackupManifest>
   /** Finishes what was accepted, then closes. */
   close(): Promise<void>
 }

@@ -3,6 +3,7 @@ import { StorageError } from '../../errors.ts'
 import { statementTracing, traceSync } from '../../tracing.ts'
 import type { Written } from '../session.ts'
 import type { BoundStatement, Compiled } from '../statement.ts'
+import type { Executor } from '../transaction.ts'
 import { isBusy, translated } from './errors.ts'
 
 export type Durability = 'full' | 'normal'
@@ -22,7 +23,7 @@ interface SavepointStatements {
 }
 
 /** One handle on a database, with its prepared statements. */
-export class SqliteConnection {
+export class SqliteConnection implements Executor {
   readonly raw: Sqlite.Database
   readonly #prepared = new Map<unknown, Sqlite.Statement<unknown[]>>()
   #savepoint: SavepointStatements | undefined
@@ -110,6 +111,15 @@ export class SqliteConnection {
       // Half of a write must not be committed with what is around it.
       if (this.raw.inTransaction) this.raw.exec('ROLLBACK')
     }
+  }
+
+  control(sql: string): void {
+    translating(() => this.raw.exec(sql))
+  }
+
+  /** On a full disk or an I/O error SQLite rolls back by itself, and what followed would be committed alone. */
+  hasEnded(): boolean {
+    return !this.raw.inTransaction
   }
 
   close(): void {

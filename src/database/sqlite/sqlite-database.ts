@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs'
+import type { BackupManifest, BackupOptions } from '../../api.ts'
 import { misuse, StorageError } from '../../errors.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
 import { InUse } from '../in-use.ts'
@@ -11,11 +12,11 @@ import {
   type Written,
 } from '../session.ts'
 import { type Statement, StatementCompiler } from '../statement.ts'
+import { OpenTransaction, SLICE, withinTime } from '../transaction.ts'
 import { type Durability, openConnection, Patience, prepareWriter, SqliteConnection } from './connection.ts'
 import { sqliteDialect } from './dialect.ts'
 import { isBusy, translated, translatedCommit } from './errors.ts'
 import { prepareFile } from './file.ts'
-import { SLICE, SqliteTransaction } from './sqlite-transaction.ts'
 import { WriteQueue } from './write-queue.ts'
 
 export interface SqliteOptions {
@@ -122,7 +123,7 @@ export class SqliteDatabase implements Database {
   transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T> {
     const refused = limits.readOnly ? this.refusal() : this.refusalToWrite()
     if (refused !== undefined) return Promise.reject(refused)
-    const guarded = (tx: SqliteTransaction): Promise<T> => this.#guard.run(tx, () => work(tx))
+    const guarded = (tx: OpenTransaction): Promise<T> => this.#guard.run(tx, () => work(tx))
     const run = (): Promise<T> =>
       limits.readOnly ? this.#snapshot(guarded, limits.timeoutMs) : this.#ownWriter(guarded, limits.timeoutMs)
     if (!transactionTracing.hasSubscribers) return run()
@@ -131,13 +132,13 @@ export class SqliteDatabase implements Database {
   }
 
   /** A unit of any number of statements, without a time limit: the caller's own code does not run in it. */
-  unit<T>(work: (tx: SqliteTransaction) => Promise<T>): Promise<T> {
+  unit<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
     const refused = this.refusalToWrite()
     return refused === undefined ? this.#ownWriter(work, undefined) : Promise.reject(refused)
   }
 
   /** Holds the writer from BEGIN IMMEDIATE to COMMIT. */
-  async #ownWriter<T>(work: (tx: SqliteTransaction) => Promise<T>, timeoutMs: number | undefined): Promise<T> {
+  async #ownWriter<T>(work: (tx: OpenTransaction) => Promise<T>, timeoutMs: number | undefined): Promise<T> {
     const { raw } = this.#writer
     const release = await this.#lockWriter()
     try {
@@ -156,11 +157,11 @@ export class SqliteDatabase implements Database {
     }
   }
 
-  #begun(connection: SqliteConnection, options: { readOnly: boolean }): SqliteTransaction {
-    return new SqliteTransaction({ connection, compiler: this.compiler, guard: this.#guard }, options)
+  #begun(connection: SqliteConnection, options: { readOnly: boolean }): OpenTransaction {
+    return new OpenTransaction({ executor: connection, compiler: this.compiler, guard: this.#guard }, options)
   }
 
-  #snapshot<T>(work: (tx: SqliteTransaction) => Promise<T>, timeoutMs: number | undefined): Promise<T> {
+  #snapshot<T>(work: (tx: OpenTransaction) => Promise<T>, timeoutMs: number | undefined): Promise<T> {
     return this.withSnapshot((reader) => withinTime(this.#begun(reader, { readOnly: true }), work, timeoutMs))
   }
 
@@ -213,6 +214,16 @@ export class SqliteDatabase implements Database {
     // stat() opens no handle: see prepareFile().
     const walBytes = statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0
     return { bytes: pages * pageSize, walBytes, queuedWrites: this.#queue.length }
+  }
+
+  async schemaVersion(): Promise<string> {
+    const { schemaVersionOf } = await import('../../migrator/sqlite-migrator.ts')
+    return this.read(({ raw }) => schemaVersionOf(raw))
+  }
+
+  async backup(target: string, options: BackupOptions): Promise<BackupManifest> {
+    const { backupSqlite } = await import('../../backup/sqlite-backup.ts')
+    return backupSqlite(this, target, options)
   }
 
   #checkpointLater(): void {
@@ -288,32 +299,6 @@ class StoreSession implements Session {
 
   transaction<T>(): Promise<T> {
     return Promise.reject(misuse('A transaction of the store is begun by the store.'))
-  }
-}
-
-/** Runs `work`; past the time the transaction is over, whatever `work` still does. */
-async function withinTime<T>(
-  tx: SqliteTransaction,
-  work: (tx: SqliteTransaction) => Promise<T>,
-  timeoutMs: number | undefined,
-): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  try {
-    if (timeoutMs === undefined) return await work(tx)
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        const error = new StorageError(
-          'TIMEOUT',
-          `The transaction took longer than ${timeoutMs} ms and was rolled back.`,
-        )
-        tx.end(error)
-        reject(error)
-      }, timeoutMs)
-    })
-    return await Promise.race([work(tx), late])
-  } finally {
-    clearTimeout(timer)
-    tx.end()
   }
 }
 

@@ -1,0 +1,209 @@
+import { misuse, StorageError } from '../errors.ts'
+import type { Call, Session, TransactionGuard, Written } from './session.ts'
+import type { BoundStatement, Statement, StatementCompiler } from './statement.ts'
+
+/** A unit of many statements lets the event loop run after so many of them. */
+export const SLICE = 500
+
+const nextTurnOfTheEventLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+type MaybePromise<T> = T | Promise<T>
+
+/** A connection inside an open transaction, which nobody else uses meanwhile. Throws StorageErrors. */
+export interface Executor {
+  all<R>(bound: BoundStatement<R>): MaybePromise<R[]>
+  first<R>(bound: BoundStatement<R>): MaybePromise<R | undefined>
+  write<R>(bound: BoundStatement<R>): MaybePromise<Written<R>>
+  /** SAVEPOINT, RELEASE, ROLLBACK TO. */
+  control(sql: string): MaybePromise<unknown>
+  /** Whether this error has ended the transaction: nothing of it can be committed any more. */
+  hasEnded(error: unknown): boolean
+}
+
+const ENDED = 'The transaction has ended. Use `tx` only inside its callback, and await what it returns.'
+
+/**
+ * A transaction, or a savepoint in one. Its statements run at once, when they are called; what makes them durable is the
+ * COMMIT of whoever opened it.
+ */
+export class OpenTransaction implements Session {
+  readonly inTransaction = true
+  readonly #on: { executor: Executor; compiler: StatementCompiler; guard: TransactionGuard }
+  readonly #readOnly: boolean
+  readonly #outer: OpenTransaction | undefined
+  readonly #depth: number
+  /** The savepoint that is open; everything else waits for it. */
+  #nested: Promise<unknown> | undefined
+  #end: StorageError | undefined
+  #doom: unknown
+
+  constructor(
+    on: { executor: Executor; compiler: StatementCompiler; guard: TransactionGuard },
+    options: { readOnly: boolean; outer?: OpenTransaction },
+  ) {
+    this.#on = on
+    this.#readOnly = options.readOnly
+    this.#outer = options.outer
+    this.#depth = options.outer === undefined ? 0 : options.outer.#depth + 1
+  }
+
+  get ended(): boolean {
+    return this.#end !== undefined
+  }
+
+  /** The error that ended the transaction in the database, whether or not the callback let it through. */
+  get doom(): unknown {
+    return this.#doom
+  }
+
+  /** Every later call rejects with `reason`. */
+  end(reason: StorageError = misuse(ENDED)): void {
+    this.#end ??= reason
+  }
+
+  read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
+    return this.#run(statement, parameters, (bound) => this.#on.executor.all(bound))
+  }
+
+  readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
+    return this.#run(statement, parameters, (bound) => this.#on.executor.first(bound))
+  }
+
+  async write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>> {
+    this.#assertWritable()
+    return this.#run(statement, parameters, (bound) => this.#on.executor.write(bound))
+  }
+
+  async writeEach<P, R, T>(
+    calls: readonly Call<P, R>[],
+    result: (written: Written<R>, index: number) => T,
+  ): Promise<T[]> {
+    const misused = this.#on.guard.misuseOf(this)
+    if (misused !== undefined) throw misused
+    this.#assertWritable()
+    return this.#savepoint(async (unit) => {
+      const results: T[] = []
+      for (const [index, { statement, parameters }] of calls.entries()) {
+        if (index > 0 && index % SLICE === 0) await nextTurnOfTheEventLoop()
+        unit.#assertUsable()
+        const bound = this.#on.compiler.bind(statement, parameters)
+        results.push(result(await unit.#execute(() => this.#on.executor.write(bound)), index))
+      }
+      return results
+    })
+  }
+
+  async transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const misused = this.#on.guard.misuseOf(this)
+    if (misused !== undefined) throw misused
+    return this.#savepoint((nested) => this.#on.guard.run(nested, () => work(nested)))
+  }
+
+  #assertWritable(): void {
+    if (this.#readOnly) throw new StorageError('READ_ONLY', 'A write in a read-only transaction was refused.')
+  }
+
+  async #run<P, R, T>(
+    statement: Statement<P, R>,
+    parameters: P,
+    run: (bound: BoundStatement<R>) => MaybePromise<T>,
+  ): Promise<T> {
+    const misused = this.#on.guard.misuseOf(this)
+    if (misused !== undefined) throw misused
+    const bound = this.#on.compiler.bind(statement, parameters)
+    while (this.#nested !== undefined) await this.#nested
+    this.#assertUsable()
+    return this.#execute(() => run(bound))
+  }
+
+  /** Why neither this nor anything around it takes statements any more. */
+  #unusable(): unknown {
+    return this.#end ?? this.#doom ?? (this.#outer === undefined ? undefined : this.#outer.#unusable())
+  }
+
+  #assertUsable(): void {
+    const reason = this.#unusable()
+    if (reason !== undefined) throw reason
+  }
+
+  async #execute<T>(run: () => MaybePromise<T>): Promise<T> {
+    try {
+      return await run()
+    } catch (error) {
+      if (this.#on.executor.hasEnded(error)) this.#doomAll(error)
+      throw error
+    }
+  }
+
+  #doomAll(error: unknown): void {
+    this.#doom ??= error
+    if (this.#outer !== undefined) this.#outer.#doomAll(error)
+  }
+
+  /** Savepoints of one transaction come one after the other: their names nest, and so must they. */
+  async #savepoint<T>(work: (nested: OpenTransaction) => Promise<T>): Promise<T> {
+    while (this.#nested !== undefined) await this.#nested
+    this.#assertUsable()
+    const nested = new OpenTransaction(this.#on, { readOnly: this.#readOnly, outer: this })
+    const done = this.#inside(nested, work)
+    const settled = done.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#nested = settled
+    settled.then(() => {
+      this.#nested = undefined
+    })
+    return done
+  }
+
+  async #inside<T>(nested: OpenTransaction, work: (nested: OpenTransaction) => Promise<T>): Promise<T> {
+    const name = `nested_${nested.#depth}`
+    await this.#control(`SAVEPOINT ${name}`)
+    let result: T
+    try {
+      result = await work(nested)
+    } catch (error) {
+      nested.end()
+      if (this.#unusable() === undefined) await this.#control(`ROLLBACK TO ${name}; RELEASE ${name}`)
+      throw error
+    }
+    nested.end()
+    this.#assertUsable()
+    await this.#control(`RELEASE ${name}`)
+    return result
+  }
+
+  async #control(sql: string): Promise<void> {
+    try {
+      await this.#on.executor.control(sql)
+    } catch (error) {
+      this.#doomAll(error)
+      throw error
+    }
+  }
+}
+
+/** Runs `work`; past the time the transaction is over, whatever `work` still does. `undefined`: no limit. */
+export async function withinTime<T>(
+  tx: OpenTransaction,
+  work: (tx: OpenTransaction) => Promise<T>,
+  timeoutMs: number | undefined,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  try {
+    if (timeoutMs === undefined) return await work(tx)
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const message = `The transaction took longer than ${timeoutMs} ms and was rolled back.`
+        const error = new StorageError('TIMEOUT', message)
+        tx.end(error)
+        reject(error)
+      }, timeoutMs)
+    })
+    return await Promise.race([work(tx), late])
+  } finally {
+    clearTimeout(timer)
+    tx.end()
+  }
+}
