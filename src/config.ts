@@ -58,9 +58,9 @@ export function configOf(target: string | StorageOptions): Config {
   if (issues.length === 0 && options.url === undefined) issues.push({ path: 'url', message: 'is missing' })
   if (issues.length > 0)
     throw new StorageError('CONFIG', validationError('The configuration', issues).message, { issues })
-  const target = databaseOf(options.url)
+  const database = databaseOf(options.url)
   return {
-    open: (config) => open(target, config),
+    open: (config) => open(database, config),
     migrate: options.migrate ?? 'apply',
     durability: options.durability ?? 'full',
     readOnly: options.readOnly ?? false,
