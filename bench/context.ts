@@ -1,0 +1,39 @@
+import { join } from 'node:path'
+import { type Meshstore, openStorage } from '../src/index.ts'
+import { filledFile } from './data.ts'
+import { type Durability, RawStore } from './raw-store.ts'
+import type { Result } from './result.ts'
+
+/** Where and how thoroughly to measure. */
+export interface Context {
+  /** Every file is in here: both sides on one file system. */
+  readonly folder: string
+  /** Fewer rounds, smaller files. */
+  readonly quick: boolean
+  readonly progress: (text: string) => void
+}
+
+export interface Benchmark {
+  /** What `--only` takes. */
+  readonly name: string
+  readonly run: (context: Context) => Promise<Result[]>
+}
+
+let files = 0
+export const newFile = ({ folder }: Context, name: string): string => join(folder, `${name}-${++files}.db`)
+
+/** Two files with equal content, one for each side; both are closed and gone afterwards with the folder. */
+export async function withBothSides<T>(
+  context: Context,
+  durability: Durability,
+  work: (store: Meshstore, raw: RawStore) => Promise<T>,
+): Promise<T> {
+  const [ours, theirs] = [await filledFile(newFile(context, 'ours')), await filledFile(newFile(context, 'raw'))]
+  const raw = new RawStore(theirs, durability)
+  try {
+    await using store = await openStorage({ url: ours, durability })
+    return await work(store, raw)
+  } finally {
+    raw.close()
+  }
+}

@@ -1,0 +1,48 @@
+/** What the folder that is measured in can do by itself. */
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Summary, summaryOf } from './statistics.ts'
+
+/** tmpfs and ramfs on Linux (statfs(2)): a sync does nothing there. */
+const IN_MEMORY: ReadonlySet<number> = new Set([0x01021994, 0x858458f6])
+
+export const isInMemory = (folder: string): boolean => IN_MEMORY.has(statfsSync(folder).type)
+
+/** A new folder for temporary files, in the parent given or else in one that is on a disk, if there is any. */
+export function temporaryFolder(prefix: string, parent?: string): string {
+  if (parent !== undefined) return mkdtempSync(join(parent, prefix))
+  const candidates = process.platform === 'win32' ? [tmpdir()] : [tmpdir(), '/var/tmp', process.cwd()]
+  for (const candidate of candidates) {
+    try {
+      if (!isInMemory(candidate)) return mkdtempSync(join(candidate, prefix))
+    } catch {
+      // Not there, or not writable: the next one.
+    }
+  }
+  return mkdtempSync(join(tmpdir(), prefix))
+}
+
+const BLOCK = 4096
+
+/** Milliseconds to append 4 KiB to a file and to sync it: what no durable write can go below. */
+export function syncTimes(folder: string, limits: { samples: number; budgetMs: number }): Summary {
+  const path = join(folder, 'sync-time.tmp')
+  const file = openSync(path, 'wx', 0o600)
+  try {
+    const block = Buffer.alloc(BLOCK)
+    const times: number[] = []
+    const begun = performance.now()
+    do {
+      block.fill(times.length % 251)
+      const before = performance.now()
+      writeSync(file, block)
+      fdatasyncSync(file)
+      times.push(performance.now() - before)
+    } while (times.length < limits.samples && performance.now() - begun < limits.budgetMs)
+    return summaryOf(times)
+  } finally {
+    closeSync(file)
+    rmSync(path)
+  }
+}

@@ -1,0 +1,58 @@
+/** The results as a person reads them, in 100 columns. */
+import type { Machine } from './machine.ts'
+import type { Result, Unit } from './result.ts'
+import type { Summary } from './statistics.ts'
+
+export function header(machine: Machine): string {
+  const { sync } = machine
+  const lines = [
+    `meshstore ${machine.meshstore}, Node ${machine.node}, better-sqlite3 ${machine.betterSqlite3} (SQLite ${machine.sqlite}), drizzle-orm ${machine.drizzleOrm}`,
+    `${machine.platform}, ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB`,
+    `the disk: ${sync.p50.toFixed(2)} ms to append and sync 4 KiB (p99 ${sync.p99.toFixed(2)} ms)`,
+  ]
+  if (machine.inMemory) lines.push('The folder is in memory: a sync costs nothing here. Choose another with --folder.')
+  return lines.join('\n')
+}
+
+const COLUMNS = { name: 36, figure: 11, ratio: 19 }
+
+export const TITLES = [
+  ''.padEnd(COLUMNS.name),
+  'meshstore'.padStart(COLUMNS.figure),
+  'raw'.padStart(COLUMNS.figure),
+  'ratio (p10–p90)'.padStart(COLUMNS.ratio),
+  '  target',
+].join('')
+
+export function lineOf({ name, unit, ours, raw, ratio, targets, notes = [] }: Result): string {
+  const figures = [
+    name.padEnd(COLUMNS.name),
+    figure(ours.p50, unit).padStart(COLUMNS.figure),
+    (raw === undefined ? '' : figure(raw.p50, unit)).padStart(COLUMNS.figure),
+    (ratio === undefined ? spread(ours, unit) : spread(ratio, '×')).padStart(COLUMNS.ratio),
+  ].join('')
+  const verdicts = targets.map(({ text, value, unit: of, met }) => {
+    const verdict = met ? 'met' : 'NOT MET'
+    return `${text}: ${of === '' ? '' : `${figure(value, of)}, `}${verdict}`
+  })
+  const indent = ' '.repeat(COLUMNS.name)
+  const [first = '', ...rest] = verdicts
+  return [
+    `${figures}  ${first}`.trimEnd(),
+    ...rest.map((text) => `${indent}${text}`),
+    ...notes.map((note) => `${indent}${note}`),
+  ].join('\n')
+}
+
+function spread({ samples, p10, p50, p90 }: Summary, unit: Unit): string {
+  if (samples < 2 || Number.isNaN(p50)) return ''
+  if (unit === '×') return `${p50.toFixed(2)} (${p10.toFixed(2)}–${p90.toFixed(2)})`
+  return `(${bare(p10)}–${bare(p90)})`
+}
+
+const figure = (value: number, unit: Unit): string => {
+  if (Number.isNaN(value)) return '–'
+  if (unit === '') return String(value)
+  return unit === '/s' ? `${Math.round(value).toLocaleString('en')}/s` : `${bare(value)} ${unit}`
+}
+const bare = (value: number): string => value.toFixed(value < 1 ? 3 : value < 10 ? 2 : 1)
