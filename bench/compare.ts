@@ -17,18 +17,49 @@ export interface Sides {
 const WARM_UP_ROUNDS = 5
 
 export async function compare(sides: Sides, rounds: number): Promise<Comparison> {
-  const ours: number[] = []
-  const raw: number[] = []
-  for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
-    const number = round + WARM_UP_ROUNDS
+  return compareRounds(rounds, async (round) => {
     const rawFirst = round % 2 === 0
-    if (rawFirst) raw.push(await sides.raw(number))
-    ours.push(await sides.ours(number))
-    if (!rawFirst) raw.push(await sides.raw(number))
+    const before = rawFirst ? await sides.raw(round) : Number.NaN
+    const ours = await sides.ours(round)
+    return { ours, raw: rawFirst ? before : await sides.raw(round) }
+  })
+}
+
+/**
+ * For calls that wait for the disk: one of each side in turn, since the disk's speed moves within a round, and the
+ * round's medians, since one slow sync would spoil an average.
+ */
+export async function compareByTurns(
+  sides: { readonly ours: (n: number) => Promise<unknown>; readonly raw: (n: number) => unknown },
+  { rounds, calls }: { readonly rounds: number; readonly calls: number },
+): Promise<Comparison> {
+  return compareRounds(rounds, async (round) => {
+    const ours: number[] = []
+    const raw: number[] = []
+    for (let n = round * calls; n < (round + 1) * calls; n++) {
+      const begun = performance.now()
+      await sides.ours(n)
+      const between = performance.now()
+      sides.raw(n)
+      ours.push(between - begun)
+      raw.push(performance.now() - between)
+    }
+    return { ours: medianOf(ours), raw: medianOf(raw) }
+  })
+}
+
+async function compareRounds(
+  rounds: number,
+  measure: (round: number) => Promise<{ ours: number; raw: number }>,
+): Promise<Comparison> {
+  for (let round = 0; round < WARM_UP_ROUNDS; round++) await measure(round)
+  const costs: { ours: number; raw: number }[] = []
+  for (let round = 0; round < rounds; round++) costs.push(await measure(WARM_UP_ROUNDS + round))
+  return {
+    ours: summaryOf(costs.map(({ ours }) => ours)),
+    raw: summaryOf(costs.map(({ raw }) => raw)),
+    ratio: summaryOf(costs.map(({ ours, raw }) => ours / raw)),
   }
-  const counted = (figures: readonly number[]): readonly number[] => figures.slice(WARM_UP_ROUNDS)
-  const ratios = ours.map((cost, round) => cost / (raw[round] ?? Number.NaN))
-  return { ours: summaryOf(counted(ours)), raw: summaryOf(counted(raw)), ratio: summaryOf(counted(ratios)) }
 }
 
 /** Milliseconds that one call takes, on average over `calls`. */
@@ -42,25 +73,4 @@ export function each(calls: number, call: (n: number) => unknown): number {
   const begun = performance.now()
   for (let n = 0; n < calls; n++) call(n)
   return (performance.now() - begun) / calls
-}
-
-/** The same for calls that wait for the disk, where one slow sync would spoil an average: the median. */
-export async function medianOfAwaited(calls: number, call: (n: number) => Promise<unknown>): Promise<number> {
-  const times: number[] = []
-  for (let n = 0; n < calls; n++) {
-    const before = performance.now()
-    await call(n)
-    times.push(performance.now() - before)
-  }
-  return medianOf(times)
-}
-
-export function medianOfEach(calls: number, call: (n: number) => unknown): number {
-  const times: number[] = []
-  for (let n = 0; n < calls; n++) {
-    const before = performance.now()
-    call(n)
-    times.push(performance.now() - before)
-  }
-  return medianOf(times)
 }

@@ -2,7 +2,7 @@
 import type { Comparison } from './compare.ts'
 import type { Summary } from './statistics.ts'
 
-export type Unit = 'ms' | 'µs' | '/s' | 'MB' | '×' | ''
+export type Unit = 'ms' | 'µs' | '/s' | 'MB' | 'MiB' | '×' | ''
 
 export interface Target {
   /** Like `≤ 1.35 × raw`. */

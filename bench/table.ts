@@ -14,7 +14,7 @@ export function header(machine: Machine): string {
   return lines.join('\n')
 }
 
-const COLUMNS = { name: 36, figure: 11, ratio: 19 }
+const COLUMNS = { name: 36, figure: 11, ratio: 22 }
 
 export const TITLES = [
   ''.padEnd(COLUMNS.name),

@@ -5,6 +5,7 @@ import { filledFile, largeFile } from '../data.ts'
 import { atMost, type Result } from '../result.ts'
 import { summaryOf } from '../statistics.ts'
 
+const MB = 1_000_000
 const MIB = 1_048_576
 const READS = 10_000
 const MOST_RESIDENT_MB = 75
@@ -20,7 +21,7 @@ async function afterReads(context: Context): Promise<Result> {
   const file = await filledFile(newFile(context, 'memory'))
   const resident = async (entry: string): Promise<number> => {
     const { stdout } = await runNode([childPath('memory.mjs'), entry, file, 'reads', String(READS)])
-    return JSON.parse(stdout).resident / MIB
+    return JSON.parse(stdout).resident / MB
   }
   const [ours, raw]: [number[], number[]] = [[], []]
   for (let round = 0; round < (context.quick ? 3 : 9); round++) {
@@ -55,9 +56,9 @@ async function whileIterating(context: Context): Promise<Result> {
   }
   return {
     name: `added by iterating ${rows.toLocaleString('en')} rows`,
-    unit: 'MB',
+    unit: 'MiB',
     ours: summaryOf(ours),
     raw: summaryOf(raw),
-    targets: [atMost(MOST_ADDED_MIB, summaryOf(ours).p50, 'MB', `${MOST_ADDED_MIB} MB`)],
+    targets: [atMost(MOST_ADDED_MIB, summaryOf(ours).p50, 'MiB', `${MOST_ADDED_MIB} MiB`)],
   }
 }

@@ -1,4 +1,4 @@
-import { type Comparison, compare, medianOfAwaited, medianOfEach } from '../compare.ts'
+import { type Comparison, compareByTurns } from '../compare.ts'
 import type { Benchmark, Context } from '../context.ts'
 import { withBothSides } from '../context.ts'
 import { NODES, nodeId, nodeOf, POLICY_ID, policyText } from '../data.ts'
@@ -17,8 +17,7 @@ export const writes: Benchmark = {
 
 function oneByOne(context: Context, durability: 'full' | 'normal'): Promise<Result[]> {
   return withBothSides(context, durability, async (store, raw) => {
-    const rounds = context.quick ? 15 : 60
-    const calls = 20
+    const extent = { rounds: context.quick ? 20 : 60, calls: 25 }
     const results: Result[] = []
     const add = (name: string, measured: Comparison): void => {
       const label = durability === 'full' ? `${name}, durable` : `${name}, durability normal`
@@ -32,45 +31,38 @@ function oneByOne(context: Context, durability: 'full' | 'normal'): Promise<Resu
       })
     }
 
-    let [ourInserts, rawInserts] = [NODES, NODES]
     add(
       'insert node',
-      await compare(
+      await compareByTurns(
         {
-          ours: () => medianOfAwaited(calls, () => store.nodes.create(nodeOf(ourInserts++))),
-          raw: () => medianOfEach(calls, () => raw.createNode(nodeOf(rawInserts++))),
+          ours: (n) => store.nodes.create(nodeOf(NODES + n)),
+          raw: (n) => raw.createNode(nodeOf(NODES + n)),
         },
-        rounds,
+        extent,
       ),
     )
-    const turn = (round: number): boolean => round % 2 === 1
+    // Those with an even number are started: the first time around they stop, then they start again.
+    const evenId = (n: number): string => nodeId((n * 2) % NODES)
+    const started = (n: number): boolean => Math.floor((n * 2) / NODES) % 2 === 1
     add(
       'update node',
-      await compare(
+      await compareByTurns(
         {
-          ours: (round) => medianOfAwaited(calls, (n) => store.nodes.update(nodeId(n * 2), { started: turn(round) })),
-          raw: (round) => medianOfEach(calls, (n) => raw.startNode(nodeId(n * 2), turn(round))),
+          ours: (n) => store.nodes.update(evenId(n), { started: started(n) }),
+          raw: (n) => raw.startNode(evenId(n), started(n)),
         },
-        rounds,
+        extent,
       ),
     )
-    let [ourTexts, rawTexts] = [1, 1]
+    const text = (n: number): string => policyText(n + 1)
     add(
       'update policy',
-      await compare(
+      await compareByTurns(
         {
-          ours: () =>
-            medianOfAwaited(calls, () => store.policies.update(POLICY_ID, { yamlContent: policyText(ourTexts++) })),
-          raw: () =>
-            medianOfEach(calls, () =>
-              raw.updatePolicy({
-                policyId: POLICY_ID,
-                yamlContent: policyText(rawTexts++),
-                rulesCount: RULES_IN_TEXT,
-              }),
-            ),
+          ours: (n) => store.policies.update(POLICY_ID, { yamlContent: text(n) }),
+          raw: (n) => raw.updatePolicy({ policyId: POLICY_ID, yamlContent: text(n), rulesCount: RULES_IN_TEXT }),
         },
-        rounds,
+        extent,
       ),
     )
     return results
