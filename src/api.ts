@@ -16,7 +16,7 @@ import type {
 export interface StorageOptions {
   /**
    * Where the data lives, and the only place where a dialect is chosen: `sqlite:./mesh.db`, `sqlite::memory:`, a
-   * `file:` URL, or a path.
+   * `file:` URL, a path, or `postgres://user:password@host/database`.
    */
   readonly url: string
   /**
@@ -37,9 +37,21 @@ export interface StorageOptions {
   readonly busyTimeoutMs?: number | undefined
   /** How many writes may wait: 100,000 by default. Past it: BUSY. */
   readonly maxPendingWrites?: number | undefined
+  /** PostgreSQL's connections. */
+  readonly pool?: PoolOptions | undefined
   readonly pathCache?: PathCacheOptions | undefined
   /** Counts a policy's rules in its YAML documents, in place of the usual rule (see `Policy.rulesCount`). */
   readonly countRules?: ((documents: readonly unknown[]) => number) | undefined
+}
+
+export interface PoolOptions {
+  /** At most so many connections: 10 by default. */
+  readonly max?: number | undefined
+  /**
+   * `'session'` (the default). `'transaction'` for a proxy that gives each transaction another session, as PgBouncer does
+   * with `pool_mode=transaction`: no named statements, and nothing that outlives a transaction.
+   */
+  readonly mode?: 'session' | 'transaction' | undefined
 }
 
 export interface PathCacheOptions {
@@ -208,7 +220,10 @@ export interface TransactionOptions {
   readonly readOnly?: boolean | undefined
   /** How long it may run once begun, in milliseconds: 3,000 by default. Past it: TIMEOUT, rolled back. */
   readonly timeoutMs?: number | undefined
-  /** How often `work` may be run where a conflict asks for it: 10 by default. It never is on SQLite. */
+  /**
+   * How often `work` may be run when other transactions were in its way, within `timeoutMs`: without limit by default. On
+   * SQLite it is run once.
+   */
   readonly attempts?: number | undefined
 }
 
@@ -265,7 +280,9 @@ export interface RestoreReport extends BackupManifest {
 export interface Meshstore extends Repositories, AsyncDisposable {
   readonly dialect: 'sqlite' | 'postgresql'
   /**
-   * Runs `work`; commits when it resolves, rolls back when it rejects. Nothing else writes meanwhile.
+   * Runs `work`; commits when it resolves, rolls back when it rejects. It is as if nothing else ran meanwhile: on SQLite
+   * nothing else writes; on PostgreSQL `work` is run again from its beginning when another transaction was in its way, so
+   * that it should do nothing but use `tx`.
    *
    * Inside, use `tx`: using the store itself is MISUSE. Rejects with what `work` rejects with, or TIMEOUT, BUSY, or an
    * error of the commit.

@@ -1,6 +1,7 @@
 /** A URL or options, checked; the one place that chooses a dialect. */
 import { fileURLToPath } from 'node:url'
 import type { StorageOptions } from './api.ts'
+import { type PostgresTarget, postgresTarget } from './database/postgres/url.ts'
 import type { Database } from './database/session.ts'
 import { StorageError, validationError } from './errors.ts'
 import type { CountRules } from './schema/policy-text.ts'
@@ -15,6 +16,7 @@ export interface Config {
   readonly now: () => Date
   readonly busyTimeoutMs: number
   readonly maxPendingWrites: number
+  readonly pool: { readonly max: number; readonly mode: 'session' | 'transaction' }
   readonly pathCache: { readonly ttlSeconds?: number | undefined }
   readonly countRules: CountRules | undefined
 }
@@ -26,11 +28,21 @@ export interface SqliteTarget {
   readonly path: string
 }
 
-async function open(target: SqliteTarget, config: Config): Promise<Database> {
+type Target = SqliteTarget | PostgresTarget
+
+async function open(target: Target, config: Config): Promise<Database> {
+  if (target.dialect === 'postgresql') {
+    const { openPostgres } = await import('./database/postgres/open.ts')
+    return openPostgres(target, config)
+  }
   const { openSqlite } = await import('./database/sqlite/open.ts')
   return openSqlite(target.path, config)
 }
 
+const POOL_RULES: rules.Rules = {
+  max: rules.isInteger(1, 10_000),
+  mode: rules.isOneOf('session', 'transaction'),
+}
 const PATH_CACHE_RULES: rules.Rules = { ttlSeconds: rules.isTtl }
 
 const RULES: rules.Rules = {
@@ -41,6 +53,7 @@ const RULES: rules.Rules = {
   now: rules.isFunction,
   busyTimeoutMs: rules.isInteger(0, rules.MAX_TIMER_MS),
   maxPendingWrites: rules.isInteger(1, rules.MAX_INTEGER),
+  pool: (value) => nested(POOL_RULES, value),
   pathCache: (value) => nested(PATH_CACHE_RULES, value),
   countRules: rules.isFunction,
 }
@@ -67,6 +80,7 @@ export function configOf(target: string | StorageOptions): Config {
     now: options.now ?? (() => new Date()),
     busyTimeoutMs: options.busyTimeoutMs ?? 5_000,
     maxPendingWrites: options.maxPendingWrites ?? 100_000,
+    pool: { max: options.pool?.max ?? 10, mode: options.pool?.mode ?? 'session' },
     pathCache: { ...options.pathCache },
     countRules: options.countRules,
   }
@@ -76,17 +90,15 @@ export function configOf(target: string | StorageOptions): Config {
 const SCHEME = /^([a-z][a-z0-9+.-]+):/i
 
 /** Throws CONFIG. The URL itself appears in no message: it may hold a password. */
-export function databaseOf(url: string): SqliteTarget {
+export function databaseOf(url: string): Target {
   const scheme = SCHEME.exec(url)?.[1]?.toLowerCase()
   if (scheme === undefined) return sqlite(url)
   if (scheme === 'sqlite') return sqlite(withoutAuthority(url.slice('sqlite:'.length)))
   if (scheme === 'file') return sqlite(fromFileUrl(url))
-  if (scheme === 'postgres' || scheme === 'postgresql') {
-    throw new StorageError('CONFIG', 'This version stores in SQLite alone; PostgreSQL comes with a later one.')
-  }
+  if (scheme === 'postgres' || scheme === 'postgresql') return postgresTarget(url)
   throw new StorageError(
     'CONFIG',
-    `The scheme ${scheme}: is unknown. Use sqlite:<path>, sqlite::memory:, file: or a path.`,
+    `The scheme ${scheme}: is unknown. Use sqlite:<path>, sqlite::memory:, file:, a path, or postgres://.`,
   )
 }
 

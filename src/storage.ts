@@ -36,7 +36,7 @@ const TRANSACTION_RULES: rules.Rules = {
   timeoutMs: rules.isInteger(1, rules.MAX_TIMER_MS),
   attempts: rules.isInteger(1, 1_000),
 }
-const DEFAULT_LIMITS = { readOnly: false, timeoutMs: 3_000, attempts: 10 }
+const DEFAULT_LIMITS = { readOnly: false, timeoutMs: 3_000, attempts: Number.POSITIVE_INFINITY }
 
 class Store implements Meshstore {
   readonly nodes: NodeRepository

@@ -48,8 +48,11 @@ export async function verifyBackup(file: string): Promise<BackupManifest> {
 
 /** Writes a verified backup to a path where nothing is. Rejects with BACKUP_INVALID, and with CONFIG if it is taken. */
 export async function restoreBackup(file: string, url: string): Promise<RestoreReport> {
-  const { path } = databaseOf(url)
-  if (path === ':memory:') throw new StorageError('CONFIG', 'A backup is restored to a path.')
+  const target = databaseOf(url)
+  if (target.dialect !== 'sqlite' || target.path === ':memory:') {
+    throw new StorageError('CONFIG', 'This version restores a backup to a path of a SQLite file alone.')
+  }
+  const { path } = target
   for (const sidecar of ['-wal', '-shm', '-journal']) {
     if (existsSync(path + sidecar))
       throw new StorageError('CONFIG', `${path}${sidecar} is there: remove it, or choose a path where nothing is.`)

@@ -1,6 +1,7 @@
 import Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
 import { statementTracing, traceSync } from '../../tracing.ts'
+import { jittered, nextPause } from '../pause.ts'
 import type { Written } from '../session.ts'
 import type { BoundStatement, Compiled } from '../statement.ts'
 import type { Executor } from '../transaction.ts'
@@ -210,9 +211,3 @@ export class Patience {
     }
   }
 }
-
-const LONGEST_PAUSE_MS = 10
-/** Milliseconds: 1, 2, 4, 8, 10. */
-export const nextPause = (pause: number): number => Math.min(pause * 2, LONGEST_PAUSE_MS)
-/** Two processes that collided should not collide again. */
-export const jittered = (pause: number): number => pause * (0.5 + Math.random())

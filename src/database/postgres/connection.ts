@@ -1,0 +1,111 @@
+import type pg from 'pg'
+import { type StatementEvent, statementTracing, tracePromise } from '../../tracing.ts'
+import type { Written } from '../session.ts'
+import type { BoundStatement, Compiled } from '../statement.ts'
+import type { Executor } from '../transaction.ts'
+import { isConnectionLost, sqlstateOf, translated } from './errors.ts'
+
+/** Names of prepared statements: a number, since the server cuts names at 63 bytes. */
+export class StatementNames {
+  readonly #names = new Map<Compiled<never, unknown>, string>()
+  #count = 0
+
+  of(compiled: Compiled<never, unknown>): string {
+    return this.#names.get(compiled) ?? this.renew(compiled)
+  }
+
+  /** A table has changed under the statement: under another name it is prepared anew. */
+  renew(compiled: Compiled<never, unknown>): string {
+    const name = `meshstore_${this.#count++}`
+    this.#names.set(compiled, name)
+    return name
+  }
+}
+
+/** A client of the pool while it is ours. Throws the driver's errors. */
+export class PostgresConnection {
+  readonly client: pg.PoolClient
+  /** `undefined` where a proxy swaps the sessions underneath. */
+  readonly #names: StatementNames | undefined
+
+  constructor(client: pg.PoolClient, names: StatementNames | undefined) {
+    this.client = client
+    this.#names = names
+  }
+
+  async run<R>(bound: BoundStatement<R>): Promise<Written<R>> {
+    if (!statementTracing.hasSubscribers) return this.#run(bound)
+    const event: StatementEvent = { name: bound.compiled.name }
+    return tracePromise(statementTracing, event, async () => {
+      try {
+        const written = await this.#run(bound)
+        event.rows = written.changes
+        return written
+      } catch (error) {
+        // What is published holds no values either.
+        event.error = translated(error)
+        throw error
+      }
+    })
+  }
+
+  async #run<R>({ compiled, values }: BoundStatement<R>): Promise<Written<R>> {
+    const name = this.#names?.of(compiled)
+    const query = { text: compiled.sql, values, rowMode: 'array' as const }
+    const { rows, rowCount } = await this.client.query<unknown[]>(name === undefined ? query : { ...query, name })
+    const { decode } = compiled
+    return { rows: decode === undefined ? [] : rows.map(decode), changes: rowCount ?? 0 }
+  }
+
+  async control(sql: string): Promise<string> {
+    const result: pg.QueryResult | pg.QueryResult[] = await this.client.query(sql)
+    return Array.isArray(result) ? (result.at(-1)?.command ?? '') : result.command
+  }
+
+  /** Gives the client back; one whose connection is lost, or in an unknown state, is ended instead. */
+  release(error?: unknown): void {
+    this.client.release(error !== undefined && isConnectionLost(error))
+  }
+
+  end(): void {
+    this.client.release(true)
+  }
+}
+
+/** The same for a transaction's statements. Throws StorageErrors. */
+export class PostgresExecutor implements Executor {
+  readonly #connection: PostgresConnection
+
+  constructor(connection: PostgresConnection) {
+    this.#connection = connection
+  }
+
+  async all<R>(bound: BoundStatement<R>): Promise<R[]> {
+    return (await this.write(bound)).rows
+  }
+
+  async first<R>(bound: BoundStatement<R>): Promise<R | undefined> {
+    return (await this.write(bound)).rows[0]
+  }
+
+  async write<R>(bound: BoundStatement<R>): Promise<Written<R>> {
+    try {
+      return await this.#connection.run(bound)
+    } catch (error) {
+      throw translated(error)
+    }
+  }
+
+  async control(sql: string): Promise<void> {
+    try {
+      await this.#connection.control(sql)
+    } catch (error) {
+      throw translated(error)
+    }
+  }
+
+  /** After any error of the server's, it refuses everything but ROLLBACK. */
+  hasEnded(error: unknown): boolean {
+    return sqlstateOf(error) !== undefined || isConnectionLost(error)
+  }
+}

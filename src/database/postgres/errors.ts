@@ -1,0 +1,112 @@
+/** What PostgreSQL's SQLSTATEs mean here (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+import { StorageError, type StorageErrorCode } from '../../errors.ts'
+
+interface Meaning {
+  readonly code: StorageErrorCode
+  readonly message: string
+}
+
+/** A SQLSTATE or its class; the first that fits decides. */
+const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
+  ['40001', { code: 'BUSY', message: 'It conflicted with other transactions again and again. Try again.' }],
+  ['40P01', { code: 'BUSY', message: 'It ran into deadlocks again and again. Try again.' }],
+  ['55P03', { code: 'BUSY', message: 'Another transaction held a row for too long. Try again.' }],
+  ['23505', { code: 'ALREADY_EXISTS', message: 'The key exists.' }],
+  ['23', { code: 'CONFLICT', message: 'A constraint in the database refused the write.' }],
+  ['P0001', { code: 'CONFLICT', message: 'A trigger in the database refused the write.' }],
+  ['22', { code: 'VALIDATION', message: 'PostgreSQL cannot hold a value.' }],
+  ['54', { code: 'VALIDATION', message: 'A value is larger than PostgreSQL can hold there.' }],
+  ['53100', { code: 'STORAGE_FULL', message: "The server's disk is full; nothing was written." }],
+  ['53', { code: 'UNAVAILABLE', message: 'The server has no room for the connection. Try again.' }],
+  ['57014', { code: 'TIMEOUT', message: 'The server gave up on a statement that took too long; nothing was written.' }],
+  ['57', { code: 'UNAVAILABLE', message: 'The server is shutting down or starting. Try again.' }],
+  ['08', { code: 'UNAVAILABLE', message: 'The connection to the server was lost.' }],
+  ['25006', { code: 'READ_ONLY', message: 'The server, or the session, is read-only.' }],
+  ['25P03', { code: 'TIMEOUT', message: 'The server ended a transaction that stood idle for too long.' }],
+  [
+    '42501',
+    { code: 'CONFIG', message: 'The role may not do this. drizzle/postgresql-grants.sql gives what is needed.' },
+  ],
+  ['42', { code: 'SCHEMA_MISMATCH', message: 'The database does not have the tables that this version works with.' }],
+  ['28', { code: 'CONFIG', message: 'The server refused the user or the password.' }],
+  ['3D000', { code: 'CONFIG', message: 'There is no such database on the server.' }],
+  ['26000', { code: 'CONFIG', message: 'A proxy swapped the connection. Open with pool: { mode: "transaction" }.' }],
+  ['XX', { code: 'CORRUPT', message: 'The server reports that its data is damaged.' }],
+]
+
+/** Other transactions were in the way: the same may succeed at once if it is run again from its beginning. */
+const CONFLICTS: ReadonlySet<string> = new Set(['40001', '40P01', '55P03'])
+/** A table changed under a prepared statement: it must be prepared anew. */
+const STALE_STATEMENT = '0A000'
+/** A crash of the server: unlike an orderly end, it may come after the commit and before the answer. */
+const CRASHED: ReadonlySet<string> = new Set(['57P02'])
+
+const SQLSTATE = /^[0-9A-Z]{5}$/
+const CERTIFICATE = /CERT|SELF_SIGNED|LEAF_SIGNATURE|TLS/
+
+const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+
+/** What the server answered, as opposed to a connection that failed; also of an error that has been translated. */
+export function sqlstateOf(error: unknown): string | undefined {
+  if (error instanceof StorageError) return sqlstateOf(error.cause)
+  // The driver's DatabaseError has `severity`; Node's own codes (EPIPE) may look like a SQLSTATE.
+  if (!(error instanceof Error) || !('severity' in error)) return undefined
+  const code = codeOf(error)
+  return code !== undefined && SQLSTATE.test(code) ? code : undefined
+}
+
+export const isConflict = (error: unknown): boolean => CONFLICTS.has(sqlstateOf(error) ?? '')
+export const isStaleStatement = (error: unknown): boolean => sqlstateOf(error) === STALE_STATEMENT
+
+/** Whether the connection cannot be used again. */
+export function isConnectionLost(error: unknown): boolean {
+  // Our own refusals, of a row that breaks the rules for example, say nothing of the connection.
+  if (error instanceof StorageError && error.cause === undefined) return false
+  const sqlstate = sqlstateOf(error)
+  return sqlstate === undefined || sqlstate.startsWith('57P') || sqlstate.startsWith('08') || sqlstate === '25P03'
+}
+
+/** Anything that a driver call threw, as a StorageError. */
+export function translated(error: unknown): unknown {
+  if (error instanceof StorageError || !(error instanceof Error)) return error
+  const sqlstate = sqlstateOf(error)
+  if (sqlstate === undefined) return connectionError(error)
+  const [, { code, message }] = MEANINGS.find(([prefix]) => sqlstate.startsWith(prefix)) ?? UNKNOWN
+  return new StorageError(code, `${message} (${sqlstate})`, { cause: cleaned(error) })
+}
+
+const UNKNOWN: (typeof MEANINGS)[number] = ['', { code: 'UNAVAILABLE', message: 'PostgreSQL refused.' }]
+
+/** The same for what may have been committed when the connection failed. */
+export function translatedWrite(error: unknown): unknown {
+  if (error instanceof StorageError || !(error instanceof Error)) return error
+  const sqlstate = sqlstateOf(error)
+  if (sqlstate !== undefined && !CRASHED.has(sqlstate)) return translated(error)
+  const message =
+    'The connection was lost before the answer: the write may or may not be there. Read before writing again.'
+  return new StorageError('OUTCOME_UNKNOWN', message, { cause: cleaned(error) })
+}
+
+function connectionError(error: Error): StorageError {
+  const code = codeOf(error)
+  if (code !== undefined && CERTIFICATE.test(code)) {
+    const message = `The server's certificate cannot be trusted (${code}). Name its authority with sslrootcert=FILE in the URL.`
+    return new StorageError('CONFIG', message, { cause: cleaned(error) })
+  }
+  const suffix = code === undefined ? '' : ` (${code})`
+  return new StorageError('UNAVAILABLE', `The server cannot be reached, or did not answer in time.${suffix}`, {
+    cause: cleaned(error),
+  })
+}
+
+/** The server's messages and details hold values, whole rows even; codes and names of constraints do not. */
+function cleaned(error: Error): Error {
+  const code = codeOf(error)
+  const constraint = 'constraint' in error && typeof error.constraint === 'string' ? error.constraint : undefined
+  const severity = 'severity' in error ? { severity: error.severity } : {}
+  const cause = Object.assign(new Error(code ?? error.name), { code, constraint, ...severity })
+  const frames = error.stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? []
+  cause.stack = [`Error: ${cause.message}`, ...frames].join('\n')
+  return cause
+}

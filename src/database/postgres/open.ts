@@ -1,0 +1,12 @@
+import type { Config } from '../../config.ts'
+import { migratePostgres } from '../../migrator/postgres-migrator.ts'
+import { PostgresDatabase } from './postgres-database.ts'
+import type { PostgresTarget } from './url.ts'
+
+/** Connects to a server and brings the database's schema up to date. */
+export function openPostgres(target: PostgresTarget, config: Config): Promise<PostgresDatabase> {
+  const { migrate, readOnly } = config
+  return PostgresDatabase.open(target, { ...config, ...config.pool }, async (pool) => {
+    if (migrate !== 'skip') await migratePostgres(pool, { mode: readOnly ? 'check' : migrate })
+  })
+}

@@ -1,0 +1,80 @@
+import pg from 'pg'
+import type { PostgresTarget } from './url.ts'
+
+export type PoolMode = 'session' | 'transaction'
+
+export interface PoolOptions {
+  readonly max: number
+  readonly mode: PoolMode
+  readonly readOnly: boolean
+  readonly durability: 'full' | 'normal'
+}
+
+const CONNECT_MS = 5_000
+/** The server gives up first, and then says so: after the driver's own limit nobody knows what became of the statement. */
+const STATEMENT_MS = 29_000
+const ANSWER_MS = 30_000
+/** A transaction whose process is gone without a word must not hold its locks for ever. */
+const IDLE_IN_TRANSACTION_MS = 60_000
+
+/**
+ * The settings of every session. Everything is SERIALIZABLE, single statements too, as it is on SQLite: with READ
+ * COMMITTED beside it, orders of events can be seen that SQLite cannot produce.
+ */
+const sessionSettings = ({ readOnly, durability }: PoolOptions): readonly string[] => [
+  'default_transaction_isolation=serializable',
+  `statement_timeout=${STATEMENT_MS}`,
+  `idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_MS}`,
+  ...(readOnly ? ['default_transaction_read_only=on'] : []),
+  ...(durability === 'normal' ? ['synchronous_commit=off'] : []),
+]
+
+export function openPool(target: PostgresTarget, options: PoolOptions): pg.Pool {
+  const { host, port, user, password, database, ssl, applicationName } = target
+  const pool = new pg.Pool({
+    host,
+    port,
+    user,
+    password,
+    database,
+    ssl,
+    max: options.max,
+    application_name: applicationName,
+    connectionTimeoutMillis: CONNECT_MS,
+    query_timeout: ANSWER_MS,
+    // An open store alone keeps no process running, as on SQLite.
+    allowExitOnIdle: true,
+    types: { getTypeParser: (oid) => PARSERS[oid] ?? asText },
+    // A proxy that pools transactions refuses settings at the start of a session: there each transaction has its own.
+    ...(options.mode === 'session' && {
+      options: sessionSettings(options)
+        .map((each) => `-c ${each}`)
+        .join(' '),
+    }),
+  })
+  // Without a listener, the end of an idle connection ends the process.
+  pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
+  return pool
+}
+
+/** Text of the types that our statements return. Not the driver's own table: an application may change that one. */
+const PARSERS: Readonly<Record<number, (text: string) => unknown>> = {
+  16: (text) => text === 't',
+  20: Number,
+  23: Number,
+  701: Number,
+  3802: (text) => JSON.parse(text),
+}
+const asText = (text: string): string => text
+
+/** How a transaction begins. */
+export function beginning(options: PoolOptions & { lockTimeoutMs: number | undefined }): string {
+  const { mode, durability, readOnly, lockTimeoutMs } = options
+  return [
+    `BEGIN ISOLATION LEVEL SERIALIZABLE${readOnly ? ' READ ONLY' : ''}`,
+    ...(lockTimeoutMs === undefined ? [] : [`SET LOCAL lock_timeout=${lockTimeoutMs}`]),
+    ...(mode === 'transaction' ? [`SET LOCAL statement_timeout=${STATEMENT_MS}`] : []),
+    ...(mode === 'transaction' && durability === 'normal' ? ['SET LOCAL synchronous_commit=off'] : []),
+  ].join('; ')
+}

@@ -1,0 +1,321 @@
+import type pg from 'pg'
+import type { BackupManifest } from '../../api.ts'
+import { misuse, StorageError } from '../../errors.ts'
+import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
+import { InUse } from '../in-use.ts'
+import { jittered, nextPause } from '../pause.ts'
+import {
+  type Call,
+  type Database,
+  type Session,
+  TransactionGuard,
+  type TransactionLimits,
+  type Written,
+} from '../session.ts'
+import { type BoundStatement, type Statement, StatementCompiler } from '../statement.ts'
+import { OpenTransaction, withinTime } from '../transaction.ts'
+import { PostgresConnection, PostgresExecutor, StatementNames } from './connection.ts'
+import { postgresDialect } from './dialect.ts'
+import { isConflict, isConnectionLost, isStaleStatement, translated, translatedWrite } from './errors.ts'
+import { beginning, openPool, type PoolOptions } from './pool.ts'
+import type { PostgresTarget } from './url.ts'
+
+export interface PostgresOptions extends PoolOptions {
+  /** How long a single statement is run again when others are in its way. */
+  readonly busyTimeoutMs: number
+}
+
+/** In an explicit transaction: a deadlock would wait for a whole second before anybody noticed. */
+const LOCK_TIMEOUT_MS = 50
+
+const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
+const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
+
+/** A PostgreSQL database through a pool of connections. */
+export class PostgresDatabase implements Database {
+  readonly dialect = 'postgresql'
+  readonly session: Session
+  readonly compiler = new StatementCompiler(postgresDialect)
+  readonly #options: PostgresOptions
+  readonly #pool: pg.Pool
+  readonly #guard = new TransactionGuard()
+  readonly #names: StatementNames | undefined
+  readonly #inUse = new InUse()
+  #closing: Promise<void> | undefined
+
+  private constructor(pool: pg.Pool, options: PostgresOptions) {
+    this.#pool = pool
+    this.#options = options
+    this.#names = options.mode === 'session' ? new StatementNames() : undefined
+    this.session = new StoreSession(this)
+  }
+
+  /** Opens. `prepare` sees the pool before anything else does. Throws StorageErrors. */
+  static async open(
+    target: PostgresTarget,
+    options: PostgresOptions,
+    prepare: (pool: pg.Pool) => Promise<void>,
+  ): Promise<PostgresDatabase> {
+    const pool = openPool(target, options)
+    try {
+      await assertEncoding(pool)
+      await prepare(pool)
+      return new PostgresDatabase(pool, options)
+    } catch (error) {
+      await pool.end()
+      throw translated(error)
+    }
+  }
+
+  #refusal(): StorageError | undefined {
+    return this.#closing === undefined ? this.#guard.misuseOfStore() : closedError()
+  }
+
+  #refusalToWrite(): StorageError | undefined {
+    return this.#refusal() ?? (this.#options.readOnly ? readOnlyError() : undefined)
+  }
+
+  async read<R>(bound: BoundStatement<R>): Promise<R[]> {
+    const refused = this.#refusal()
+    if (refused !== undefined) throw refused
+    return (await this.#inUse.while(() => this.#single(bound, 'read'))).rows
+  }
+
+  async write<R>(bound: BoundStatement<R>): Promise<Written<R>> {
+    const refused = this.#refusalToWrite()
+    if (refused !== undefined) throw refused
+    return this.#inUse.while(() => this.#single(bound, 'write'))
+  }
+
+  /** A statement that is a transaction by itself. */
+  async #single<R>(bound: BoundStatement<R>, kind: 'read' | 'write'): Promise<Written<R>> {
+    const deadline = performance.now() + this.#options.busyTimeoutMs
+    let again = true
+    for (let pause = 1; ; pause = nextPause(pause)) {
+      const connection = await this.#connect()
+      try {
+        const written = await this.#runSingle(connection, bound)
+        connection.release()
+        return written
+      } catch (error) {
+        connection.release(error)
+        const stale = isStaleStatement(error)
+        if (stale) this.#names?.renew(bound.compiled)
+        if (again && (stale || (kind === 'read' && isConnectionLost(error)))) {
+          // Once: prepared anew, or on another connection where nothing can have been written.
+          again = false
+          continue
+        }
+        if (!isConflict(error) || performance.now() > deadline) {
+          throw kind === 'write' ? translatedWrite(error) : translated(error)
+        }
+      }
+      await sleep(jittered(pause))
+    }
+  }
+
+  async #runSingle<R>(connection: PostgresConnection, bound: BoundStatement<R>): Promise<Written<R>> {
+    if (this.#options.mode === 'session') return connection.run(bound)
+    // Nothing can be set for the session: the isolation is this transaction's.
+    await connection.control(beginning({ ...this.#options, lockTimeoutMs: undefined }))
+    try {
+      const written = await connection.run(bound)
+      await connection.control('COMMIT')
+      return written
+    } catch (error) {
+      if (!isConnectionLost(error)) await connection.control('ROLLBACK')
+      throw error
+    }
+  }
+
+  async #connect(): Promise<PostgresConnection> {
+    try {
+      return new PostgresConnection(await this.#pool.connect(), this.#names)
+    } catch (error) {
+      throw translated(error)
+    }
+  }
+
+  async transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T> {
+    const refused = limits.readOnly ? this.#refusal() : this.#refusalToWrite()
+    if (refused !== undefined) throw refused
+    const guarded = (tx: OpenTransaction): Promise<T> => this.#guard.run(tx, () => work(tx))
+    const event: TransactionEvent = { readOnly: limits.readOnly, attempts: 0 }
+    const run = (): Promise<T> => this.#inUse.while(() => this.#transaction(guarded, limits, event))
+    return transactionTracing.hasSubscribers ? tracePromise(transactionTracing, event, run) : run()
+  }
+
+  /** A unit of any number of statements, without a time limit: the caller's own code does not run in it. */
+  async unit<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
+    const refused = this.#refusalToWrite()
+    if (refused !== undefined) throw refused
+    const limits = { readOnly: false, timeoutMs: undefined, attempts: Number.POSITIVE_INFINITY }
+    return this.#inUse.while(() => this.#transaction(work, limits, { readOnly: false, attempts: 0 }))
+  }
+
+  /** Runs `work` again from its beginning as long as others are in its way. */
+  async #transaction<T>(
+    work: (tx: OpenTransaction) => Promise<T>,
+    limits: Omit<TransactionLimits, 'timeoutMs'> & { timeoutMs: number | undefined },
+    event: TransactionEvent,
+  ): Promise<T> {
+    const deadline = performance.now() + (limits.timeoutMs ?? Number.POSITIVE_INFINITY)
+    for (let pause = 1; ; pause = nextPause(pause)) {
+      event.attempts++
+      try {
+        return await this.#attempt(
+          work,
+          limits.readOnly,
+          limits.timeoutMs && Math.max(1, Math.round(deadline - performance.now())),
+        )
+      } catch (error) {
+        const again = isConflict(error) && event.attempts < limits.attempts && performance.now() < deadline
+        if (!again) throw translated(error)
+      }
+      await sleep(jittered(pause))
+    }
+  }
+
+  async #attempt<T>(
+    work: (tx: OpenTransaction) => Promise<T>,
+    readOnly: boolean,
+    timeoutMs: number | undefined,
+  ): Promise<T> {
+    const connection = await this.#connect()
+    let failure: unknown
+    try {
+      await begin(connection, { ...this.#options, readOnly })
+      const on = { executor: new PostgresExecutor(connection), compiler: this.compiler, guard: this.#guard }
+      const tx = new OpenTransaction(on, { readOnly })
+      const result = await withinTime(tx, work, timeoutMs).catch((error) => {
+        // Other transactions were in the way: the whole is run again, whatever the callback made of that.
+        throw isConflict(tx.doom) ? tx.doom : error
+      })
+      if (tx.doom !== undefined) throw tx.doom
+      await commit(connection)
+      return result
+    } catch (error) {
+      failure = error
+      throw error
+    } finally {
+      await settle(connection, failure)
+    }
+  }
+
+  async size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }> {
+    const sql = 'SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest($1::text[]) AS name'
+    const bytes = await this.query<string>(sql, [['nodes', 'policies', 'path_cache', 'meshstore_state']])
+    return { bytes: Number(bytes[0] ?? 0), walBytes: 0, queuedWrites: this.#pool.waitingCount }
+  }
+
+  async schemaVersion(): Promise<string> {
+    const { schemaVersionOf } = await import('../../migrator/postgres-migrator.ts')
+    return this.#inUse.while(() => schemaVersionOf(this.#pool))
+  }
+
+  /** A question of the library's own: the first column of each row. */
+  async query<T>(sql: string, values: readonly unknown[]): Promise<T[]> {
+    const refused = this.#refusal()
+    if (refused !== undefined) throw refused
+    return this.#inUse.while(async () => {
+      try {
+        const { rows } = await this.#pool.query<[T]>({ text: sql, values: [...values], rowMode: 'array' })
+        return rows.map(([value]) => value)
+      } catch (error) {
+        throw translated(error)
+      }
+    })
+  }
+
+  backup(): Promise<BackupManifest> {
+    const message = 'This version makes backups of SQLite files alone. Use pg_dump for PostgreSQL.'
+    return Promise.reject(new StorageError('CONFIG', message))
+  }
+
+  close(): Promise<void> {
+    if (this.#guard.misuseOfStore() !== undefined) {
+      return Promise.reject(misuse('close() inside a transaction of the same store would wait for itself.'))
+    }
+    this.#closing ??= this.#inUse.idle().then(() => this.#pool.end())
+    return this.#closing
+  }
+}
+
+/** The store outside of any transaction. */
+class StoreSession implements Session {
+  readonly inTransaction = false
+  readonly #database: PostgresDatabase
+
+  constructor(database: PostgresDatabase) {
+    this.#database = database
+  }
+
+  async read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
+    return this.#database.read(this.#database.compiler.bind(statement, parameters))
+  }
+
+  async readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
+    return (await this.read(statement, parameters))[0]
+  }
+
+  async write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>> {
+    return this.#database.write(this.#database.compiler.bind(statement, parameters))
+  }
+
+  writeEach<P, R, T>(calls: readonly Call<P, R>[], result: (written: Written<R>, index: number) => T): Promise<T[]> {
+    return this.#database.unit((tx) => tx.writeEach(calls, result))
+  }
+
+  transaction<T>(): Promise<T> {
+    return Promise.reject(misuse('A transaction of the store is begun by the store.'))
+  }
+}
+
+const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+async function begin(connection: PostgresConnection, options: PoolOptions): Promise<void> {
+  try {
+    await connection.control(beginning({ ...options, lockTimeoutMs: LOCK_TIMEOUT_MS }))
+  } catch (error) {
+    throw translated(error)
+  }
+}
+
+async function commit(connection: PostgresConnection): Promise<void> {
+  let command: string
+  try {
+    command = await connection.control('COMMIT')
+  } catch (error) {
+    throw translatedWrite(error)
+  }
+  // The server answers a COMMIT of what has failed with a ROLLBACK, and calls it a success.
+  if (command !== 'COMMIT') {
+    throw new StorageError('CONFLICT', 'A statement that nobody waited for failed: the transaction was rolled back.')
+  }
+}
+
+/** Leaves the connection without a transaction, or ends it. */
+async function settle(connection: PostgresConnection, failure: unknown): Promise<void> {
+  if (failure === undefined) {
+    connection.release()
+    return
+  }
+  // After a timeout something may still be running on it, and nobody will wait for that.
+  const unusable = failure instanceof StorageError && (failure.code === 'TIMEOUT' || isConnectionLost(failure))
+  if (unusable) {
+    connection.end()
+    return
+  }
+  try {
+    await connection.control('ROLLBACK')
+    connection.release()
+  } catch {
+    connection.end()
+  }
+}
+
+async function assertEncoding(pool: pg.Pool): Promise<void> {
+  const { rows } = await pool.query<[string]>({ text: 'SHOW server_encoding', rowMode: 'array' })
+  const encoding = rows[0]?.[0]
+  if (encoding !== 'UTF8') throw new StorageError('CONFIG', `The database's encoding is ${encoding}; UTF8 is needed.`)
+}

@@ -1,0 +1,101 @@
+import { readFileSync } from 'node:fs'
+import { StorageError } from '../../errors.ts'
+
+/** Where a PostgreSQL server is, in fields: a pool that is given the URL itself shows the password when inspected. */
+export interface PostgresTarget {
+  readonly dialect: 'postgresql'
+  readonly host: string | undefined
+  readonly port: number | undefined
+  readonly user: string | undefined
+  readonly password: string | undefined
+  readonly database: string | undefined
+  /** `false`, or what `tls.connect()` takes. */
+  readonly ssl:
+    | false
+    | { readonly rejectUnauthorized: boolean; readonly ca?: string; readonly cert?: string; readonly key?: string }
+  readonly applicationName: string
+}
+
+const config = (message: string, cause?: unknown): StorageError => new StorageError('CONFIG', message, { cause })
+
+const PARAMETERS: ReadonlySet<string> = new Set([
+  'sslmode',
+  'sslrootcert',
+  'sslcert',
+  'sslkey',
+  'application_name',
+  'host',
+])
+
+/** Throws CONFIG. No message holds any part of the URL but names of parameters. */
+export function postgresTarget(url: string): PostgresTarget {
+  const parsed = parse(url)
+  const parameters = parsed.searchParams
+  for (const name of parameters.keys()) {
+    if (!PARAMETERS.has(name)) {
+      throw config(`The parameter ${name} of the URL is unknown. Known are ${[...PARAMETERS].join(', ')}.`)
+    }
+  }
+  const host = parameters.get('host') ?? decoded(parsed.hostname).replace(/^\[(.*)\]$/, '$1')
+  return {
+    dialect: 'postgresql',
+    host: host === '' ? undefined : host,
+    port: parsed.port === '' ? undefined : Number(parsed.port),
+    user: present(decoded(parsed.username)),
+    password: present(decoded(parsed.password)),
+    database: present(decoded(parsed.pathname.slice(1))),
+    ssl: sslOf(parameters, host),
+    applicationName: parameters.get('application_name') ?? 'meshstore',
+  }
+}
+
+function parse(url: string): URL {
+  try {
+    // An empty host, as for a socket named by a parameter, is allowed for schemes that the URL standard knows.
+    return new URL(url.replace(/^postgres(ql)?:/i, 'postgresql:'))
+  } catch {
+    // The error would quote the URL.
+    throw config('The postgres:// URL cannot be read. Percent-encode special characters in user and password.')
+  }
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    throw config('The postgres:// URL has a % that begins no percent-encoding. Write it as %25.')
+  }
+}
+
+const present = (text: string): string | undefined => (text === '' ? undefined : text)
+
+const isLocal = (host: string): boolean =>
+  host === '' || host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
+
+/**
+ * A server that is not local is spoken to over TLS, and its certificate is verified against its name, unless the URL says
+ * otherwise. `require` verifies too: an unverified certificate proves nothing.
+ */
+function sslOf(parameters: URLSearchParams, host: string): PostgresTarget['ssl'] {
+  const mode = parameters.get('sslmode') ?? (isLocal(host) ? 'disable' : 'verify-full')
+  if (mode === 'disable') return false
+  const files = {
+    ...fileOf(parameters, 'sslrootcert', 'ca'),
+    ...fileOf(parameters, 'sslcert', 'cert'),
+    ...fileOf(parameters, 'sslkey', 'key'),
+  }
+  if (mode === 'require' || mode === 'verify-ca' || mode === 'verify-full')
+    return { rejectUnauthorized: true, ...files }
+  if (mode === 'no-verify') return { rejectUnauthorized: false, ...files }
+  throw config('sslmode must be disable, require, verify-ca, verify-full (all three verify fully) or no-verify.')
+}
+
+function fileOf<K extends string>(parameters: URLSearchParams, name: string, option: K): { [P in K]?: string } {
+  const path = parameters.get(name)
+  if (path === null) return {}
+  try {
+    return { [option]: readFileSync(path, 'utf8') } as { [P in K]?: string }
+  } catch (cause) {
+    throw config(`The file that ${name} names cannot be read.`, cause)
+  }
+}

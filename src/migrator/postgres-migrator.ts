@@ -1,0 +1,77 @@
+import type pg from 'pg'
+import { StorageError } from '../errors.ts'
+import { type Migration, migrationsOf } from './migrations.ts'
+
+/** The ledger that drizzle-kit keeps too, so that either may apply what the other has not. */
+const CREATE_LEDGER = `CREATE SCHEMA IF NOT EXISTS drizzle;
+CREATE TABLE IF NOT EXISTS drizzle.__drizzle_migrations (
+  id SERIAL PRIMARY KEY,
+  hash text NOT NULL,
+  created_at bigint
+)`
+/** Any two numbers, the same for every process that migrates. */
+const LOCK = 'SELECT pg_advisory_xact_lock(1298495336, 1937010546)'
+
+/**
+ * Brings the schema up to date, or checks that it is. Throws SCHEMA_MISMATCH when it is not and must not be changed.
+ *
+ * One process at a time: the lock is taken first, the ledger read again under it. Each migration is one transaction. A
+ * role without the right to change the schema gets by, as long as nothing is pending.
+ */
+export async function migratePostgres(pool: pg.Pool, options: { mode: 'apply' | 'check' }): Promise<void> {
+  const known = migrationsOf('postgresql')
+  for (;;) {
+    const [next] = await pending(pool, known)
+    if (next === undefined) return
+    if (options.mode === 'check') {
+      throw new StorageError(
+        'SCHEMA_MISMATCH',
+        `Migrations are pending, the first is ${next.tag}. Open with migrate: 'apply'.`,
+      )
+    }
+    await applyNext(pool, known)
+  }
+}
+
+/** The last migration that was applied, or `none`. */
+export async function schemaVersionOf(pool: pg.Pool): Promise<string> {
+  const applied = await appliedTimes(pool)
+  return migrationsOf('postgresql').findLast(({ when }) => applied.has(when))?.tag ?? 'none'
+}
+
+async function applyNext(pool: pg.Pool, known: readonly Migration[]): Promise<void> {
+  const client = await pool.connect()
+  try {
+    // READ COMMITTED: a snapshot taken before the lock was had would not show what another process applied meanwhile.
+    await client.query('BEGIN ISOLATION LEVEL READ COMMITTED')
+    await client.query(LOCK)
+    const [next] = await pending(client, known)
+    if (next !== undefined) await apply(client, next)
+    await client.query('COMMIT')
+    client.release()
+  } catch (error) {
+    // Ending the connection rolls back.
+    client.release(true)
+    throw error
+  }
+}
+
+async function apply(client: pg.PoolClient, { statements, hash, when }: Migration): Promise<void> {
+  await client.query(CREATE_LEDGER)
+  for (const statement of statements) await client.query(statement)
+  await client.query('INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ($1, $2)', [hash, when])
+}
+
+type Queryable = Pick<pg.PoolClient, 'query'> | Pick<pg.Pool, 'query'>
+
+async function pending(on: Queryable, known: readonly Migration[]): Promise<Migration[]> {
+  const applied = await appliedTimes(on)
+  return known.filter(({ when }) => !applied.has(when))
+}
+
+async function appliedTimes(on: Queryable): Promise<ReadonlySet<number>> {
+  const { rows: ledger } = await on.query("SELECT to_regclass('drizzle.__drizzle_migrations') IS NOT NULL AS exists")
+  if (ledger[0]?.exists !== true) return new Set()
+  const { rows } = await on.query('SELECT created_at FROM drizzle.__drizzle_migrations')
+  return new Set(rows.map(({ created_at }) => Number(created_at)))
+}
