@@ -1,0 +1,83 @@
+/** What the suites run on. A further dialect is one more entry of `backends`. */
+import { type Meshstore, openStorage, type StorageOptions } from '../../src/index.ts'
+import { temporaryFolder } from './folders.ts'
+import { type OtherProgram, sqliteProgram } from './other-program.ts'
+
+export type OpenOptions = Omit<StorageOptions, 'url'>
+
+/** What a backend can do that another one cannot. A case that needs it asks for it; none asks for a name. */
+export interface Capabilities {
+  /** What was written is there when the database is opened again. */
+  readonly reopens: boolean
+  /** Others read while a transaction is open, and a snapshot does not hold the writer. */
+  readonly readsBesideTransactions: boolean
+  /** The database is a file of which mode, name and bytes can be looked at. */
+  readonly file: boolean
+}
+
+export interface OpenStore extends AsyncDisposable {
+  readonly store: Meshstore
+  readonly url: string
+  /** The file's path, on a backend that has one. */
+  readonly path: string | undefined
+  /** Another program on the same database, on a backend that others can open. */
+  readonly other: OtherProgram | undefined
+  /** Closes the store and opens the same database again. */
+  reopen(options?: OpenOptions): Promise<Meshstore>
+  /** Opens the same database once more, beside the first. It is closed with it. */
+  openAgain(options?: OpenOptions): Promise<Meshstore>
+}
+
+export interface Backend {
+  readonly name: string
+  readonly has: Capabilities
+  /** An empty database of its own, removed when it is disposed of: `await using opened = await backend.open()`. */
+  open(options?: OpenOptions): Promise<OpenStore>
+}
+
+export const sqliteFile: Backend = {
+  name: 'SQLite in a file',
+  has: { reopens: true, readsBesideTransactions: true, file: true },
+  open: async (options = {}) => {
+    const folder = temporaryFolder()
+    const path = folder.file('mesh.db')
+    const opened = await openAt(`sqlite:${path}`, options, () => folder[Symbol.dispose]())
+    return { ...opened, path, other: sqliteProgram(path) }
+  },
+}
+
+export const sqliteMemory: Backend = {
+  name: 'SQLite in memory',
+  has: { reopens: false, readsBesideTransactions: false, file: false },
+  open: async (options = {}) => {
+    const opened = await openAt('sqlite::memory:', options, () => {})
+    return { ...opened, path: undefined, other: undefined }
+  },
+}
+
+export const backends: readonly Backend[] = [sqliteFile, sqliteMemory]
+
+type Bare = Omit<OpenStore, 'path' | 'other'>
+
+async function openAt(url: string, options: OpenOptions, remove: () => void): Promise<Bare> {
+  const stores: Meshstore[] = []
+  const open = async (how: OpenOptions): Promise<Meshstore> => {
+    const store = await openStorage({ url, ...how })
+    stores.push(store)
+    return store
+  }
+  const store = await open(options)
+  return {
+    store,
+    url,
+    reopen: async (how = options) => {
+      await store.close()
+      return open(how)
+    },
+    openAgain: (how = options) => open(how),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(stores.map((opened) => opened.close()))
+      remove()
+    },
+  }
+}

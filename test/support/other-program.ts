@@ -1,0 +1,60 @@
+/** The Python application, say, or a shell: a program that writes into the same tables by itself. */
+import Sqlite from 'better-sqlite3'
+
+export type Value = string | number | bigint | null | Buffer
+export type Row = Readonly<Record<string, Value>>
+export type Table = 'nodes' | 'policies' | 'path_cache'
+
+export const KEYS = { nodes: 'node_id', policies: 'policy_id', path_cache: 'cache_key' } as const satisfies Record<
+  Table,
+  string
+>
+
+export interface OtherProgram {
+  /** Adds a row, as it is. */
+  insert(table: Table, row: Row): Promise<void>
+  /** Changes a row past every check of the schema. */
+  corrupt(table: Table, key: string, change: Row): Promise<void>
+  /** The row as it is stored. */
+  row(table: Table, key: string): Promise<Row | undefined>
+  /** All rows as they are stored, in the order of their keys. */
+  rows(table: Table): Promise<Row[]>
+  /** SQL of the dialect's own. */
+  execute(sql: string): Promise<void>
+}
+
+/** Each call opens the file, does its work, and closes it. */
+export function sqliteProgram(path: string): OtherProgram {
+  const using = async <T>(work: (raw: Sqlite.Database) => T): Promise<T> => {
+    const raw = new Sqlite(path, { fileMustExist: true })
+    try {
+      return work(raw)
+    } finally {
+      raw.close()
+    }
+  }
+  return {
+    insert: (table, row) =>
+      using((raw) => {
+        const columns = Object.keys(row)
+        const insert = `INSERT INTO ${table} (${columns.join()}) VALUES (${columns.map(() => '?').join()})`
+        raw.prepare(insert).run(Object.values(row))
+      }),
+    corrupt: (table, key, change) =>
+      using((raw) => {
+        raw.pragma('ignore_check_constraints = ON')
+        const assignments = Object.keys(change).map((column) => `${column} = ?`)
+        const { changes } = raw
+          .prepare(`UPDATE ${table} SET ${assignments.join()} WHERE ${KEYS[table]} = ?`)
+          .run([...Object.values(change), key])
+        if (changes !== 1) throw new Error(`There is no ${key} in ${table} to corrupt.`)
+      }),
+    row: (table, key) =>
+      using((raw) => raw.prepare<[string], Row>(`SELECT * FROM ${table} WHERE ${KEYS[table]} = ?`).get(key)),
+    rows: (table) => using((raw) => raw.prepare<[], Row>(`SELECT * FROM ${table} ORDER BY ${KEYS[table]}`).all()),
+    execute: (sql) =>
+      using((raw) => {
+        raw.exec(sql)
+      }),
+  }
+}
