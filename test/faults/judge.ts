@@ -1,0 +1,100 @@
+import Sqlite from 'better-sqlite3'
+import { type Meshstore, openStorage } from '../../src/index.ts'
+import { LaneState, operationAt, SHARED } from './lane.ts'
+
+/** A lane has one write in flight; the parent may not yet have been told of a few that were acknowledged. */
+const REACH = 16
+
+export interface Verdict {
+  /** Writes that were acknowledged and are not there. */
+  lost: number
+  /** Writes in flight that turned out to be there. */
+  unacknowledged: number
+  /** What no number of complete writes explains, and everything else that must not be. */
+  readonly wrong: string[]
+}
+
+/** What one file must hold: how far each lane is, and how far it has been told that it is. */
+export class Model {
+  readonly seed: number
+  readonly positions: number[]
+  readonly #states: LaneState[]
+
+  constructor(seed: number, lanes: number) {
+    this.seed = seed
+    this.positions = Array.from({ length: lanes }, () => 0)
+    this.#states = this.positions.map(() => new LaneState())
+  }
+
+  /** Compares the file with what was acknowledged, and goes on from what is there. */
+  async judge(path: string, acknowledged: readonly number[]): Promise<Verdict> {
+    const verdict: Verdict = { lost: 0, unacknowledged: 0, wrong: [] }
+    const raw = new Sqlite(path, { readonly: true })
+    const integrity = raw.pragma('integrity_check', { simple: true })
+    raw.close()
+    if (integrity !== 'ok') verdict.wrong.push(`integrity_check: ${integrity}`)
+
+    await using store = await openStorage(path)
+    const rows = await read(store, this.positions.length)
+    verdict.wrong.push(...rows.strangers)
+    for (const [lane, actual] of rows.lanes.entries()) this.#judgeLane(lane, actual, acknowledged[lane] ?? 0, verdict)
+    // One transaction counts once, whatever else it wrote: if not, one half of it is there.
+    const counted = this.#states.reduce((sum, { shared }) => sum + shared, 0)
+    if (verdict.wrong.length === 0 && rows.shared !== counted) {
+      verdict.wrong.push(`${counted} transactions are there, and counted ${rows.shared} times`)
+    }
+    return verdict
+  }
+
+  #judgeLane(lane: number, actual: LaneState, acknowledged: number, verdict: Verdict): void {
+    const state = this.#states[lane] ?? new LaneState()
+    const found = String(actual)
+    const begun = this.positions[lane] ?? 0
+    let matching: { at: number; state: LaneState } | undefined
+    const program = state.copy()
+    for (let at = begun; at <= acknowledged + REACH; at++) {
+      // The first match from the acknowledged one on; one before it only if there is none.
+      const better = matching === undefined || matching.at < acknowledged
+      if (better && String(program) === found) matching = { at, state: program.copy() }
+      program.apply(operationAt(this.seed, lane, at, program))
+    }
+    if (matching === undefined) {
+      verdict.wrong.push(`lane ${lane}, of which ${acknowledged} writes were acknowledged, holds ${found}`)
+      return
+    }
+    if (matching.at < acknowledged) verdict.lost += acknowledged - matching.at
+    else verdict.unacknowledged += matching.at - acknowledged
+    this.positions[lane] = matching.at
+    this.#states[lane] = matching.state
+  }
+}
+
+interface Rows {
+  readonly lanes: LaneState[]
+  readonly strangers: string[]
+  readonly shared: number
+}
+
+/** Everything in the store, through the store, sorted into lanes. */
+async function read(store: Meshstore, lanes: number): Promise<Rows> {
+  const rows: Rows = { lanes: Array.from({ length: lanes }, () => new LaneState()), strangers: [], shared: 0 }
+  const laneOf = (id: string): LaneState => {
+    const lane = rows.lanes[Number(id.split('/')[0])]
+    if (lane !== undefined) return lane
+    rows.strangers.push(`${id} is nobody's`)
+    return new LaneState()
+  }
+  let shared = 0
+  for await (const { nodeId, interfaces, protocols, started, routesDiscovered } of store.nodes.iterate()) {
+    if (nodeId === SHARED) shared = routesDiscovered
+    else laneOf(nodeId).nodes.set(nodeId, { interfaces, protocols, started, routesDiscovered })
+  }
+  for await (const { policyId } of store.policies.iterate()) {
+    const policy = await store.policies.get(policyId)
+    if (policy !== undefined) laneOf(policyId).policies.set(policyId, policy.yamlContent)
+  }
+  for await (const { source, destination, bundle } of store.pathCache.iterate()) {
+    laneOf(source).paths.set(destination, bundle.primary[0]?.total_weight ?? -1)
+  }
+  return { ...rows, shared }
+}
