@@ -1,0 +1,135 @@
+import { writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import {
+  type ChunkingContext,
+  type CodeSplittingGroup,
+  type InputOptions,
+  type OutputChunk,
+  type OutputOptions,
+  type Plugin,
+  rolldown,
+} from 'rolldown'
+
+/** The entries of the package, apart from the command: `require()` and types find each of them too. */
+export const ENTRIES = ['index', 'schema', 'drizzle-config'] as const
+
+const NODE = /^node:/
+/** Each is loaded when its dialect is opened. */
+export const DRIVERS = ['better-sqlite3', 'pg', 'pg-copy-streams']
+/** An application's `eq(nodes.nodeId, …)` must be of the same drizzle-orm as the tables; the same for zod. */
+export const SHARED = ['drizzle-orm', 'zod']
+
+const CHECK = /[\\/]src[\\/]node-version\.ts$/
+
+const common: InputOptions = {
+  platform: 'node',
+  // `sideEffects` in package.json speaks of dist/: for the bundler this file would have none, and vanish.
+  treeshake: { moduleSideEffects: [{ test: CHECK, sideEffects: true }] },
+}
+
+const output: OutputOptions = {
+  format: 'esm',
+  entryFileNames: '[name].js',
+  // The declarations carry the documentation.
+  comments: { legal: true, annotation: true, jsdoc: false },
+}
+
+/** zod's messages in fifty languages: 250 kB that nobody would ever see, since errors are the library's own. */
+const withoutTranslations: Plugin = {
+  name: 'without-translations',
+  load: (id) => (/[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/.test(id) ? 'export {}' : undefined),
+}
+
+/**
+ * One file for all that an entry imports at once: left to itself, the bundler cuts it into as many as there are ways to
+ * share them, and each costs a third of a millisecond at the start.
+ */
+function together(entry: string): CodeSplittingGroup {
+  const root = resolve(entry)
+  let modules: Set<string> | undefined
+  return {
+    debugName: 'core',
+    name: (id, context) => {
+      modules ??= importedBy(root, context)
+      return modules.has(id) ? 'core' : null
+    },
+  }
+}
+
+/** What a module imports statically, and what that imports. The check of Node's version has to be on its own. */
+function importedBy(root: string, context: ChunkingContext): Set<string> {
+  const found = new Set([root])
+  for (const id of found) {
+    for (const imported of context.getModuleInfo(id)?.importedIds ?? []) if (!CHECK.test(imported)) found.add(imported)
+  }
+  found.delete(root)
+  return found
+}
+
+export interface Bundles {
+  /** The library and the command: everything inside but the drivers. */
+  readonly main: readonly OutputChunk[]
+  /** Tables, validators and configuration, for use with the application's own drizzle-orm and drizzle-kit. */
+  readonly schema: readonly OutputChunk[]
+}
+
+export async function bundle(dist: string): Promise<Bundles> {
+  const main = await write(
+    {
+      ...common,
+      input: { index: 'src/index.ts', cli: 'src/cli/main.ts' },
+      external: [NODE, ...DRIVERS],
+      plugins: [withoutTranslations],
+    },
+    { ...output, dir: dist, chunkFileNames: 'chunks/[name].js', codeSplitting: { groups: [together('src/index.ts')] } },
+  )
+  const schema = await write(
+    {
+      ...common,
+      input: {
+        schema: 'src/schema-entry.ts',
+        'schema-sqlite': 'src/schema/sqlite.ts',
+        'schema-postgres': 'src/schema/postgres.ts',
+        'drizzle-config': 'src/drizzle-config.ts',
+      },
+      external: [NODE, ...SHARED.map((name) => new RegExp(`^${name}(/|$)`))],
+    },
+    { ...output, dir: dist, chunkFileNames: 'chunks/schema/[name].js' },
+  )
+  for (const { fileName, exports } of [...main, ...schema]) {
+    const entry = ENTRIES.find((name) => fileName === `${name}.js`)
+    if (entry !== undefined) await writeDoor(dist, entry, exports)
+  }
+  return { main, schema }
+}
+
+async function write(input: InputOptions, options: OutputOptions): Promise<OutputChunk[]> {
+  const build = await rolldown(input)
+  try {
+    const { output: files } = await build.write(options)
+    return files.filter((file) => file.type === 'chunk')
+  } finally {
+    await build.close()
+  }
+}
+
+/**
+ * What `require()` finds: the ES module itself, which Node loads since 22.12. The check comes first, in words that any
+ * Node understands, because an older one would only say ERR_REQUIRE_ESM.
+ */
+async function writeDoor(dist: string, entry: string, names: readonly string[]): Promise<void> {
+  const build = await rolldown({ ...common, input: 'src/node-version.ts', transform: { target: 'es2015' } })
+  try {
+    const { output: files } = await build.generate({ format: 'cjs', comments: false })
+    const door = [
+      files[0].code.trimEnd(),
+      `const entry = require('./${entry}.js')`,
+      "Object.defineProperty(exports, '__esModule', { value: true })",
+      // One by one, so that tools which only read the file see them.
+      ...names.map((name) => `exports.${name} = entry.${name}`),
+    ]
+    await writeFile(join(dist, `${entry}.cjs`), `${door.join('\n')}\n`)
+  } finally {
+    await build.close()
+  }
+}

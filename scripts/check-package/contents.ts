@@ -1,0 +1,52 @@
+/** What the tarball holds, and whether package.json describes it well. */
+import { deepEqual, ok } from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { checkPackage, createPackageFromTarballData, type Problem } from '@arethetypeswrong/core'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
+import { check } from './run.ts'
+
+/** Everything else, sources, tests and their data, stays at home. */
+const PUBLISHED = /^((dist|migrations|drizzle)\/.*|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
+const NEEDED = [
+  'CHANGELOG.md',
+  'LICENSE',
+  'README.md',
+  'dist/THIRD_PARTY_LICENSES.txt',
+  'dist/cli.js',
+  'dist/index.js',
+  'dist/types/index.d.ts',
+  'drizzle/postgresql.sql',
+  'drizzle/sqlite.sql',
+  'migrations/postgresql/meta/_journal.json',
+  'migrations/sqlite/meta/_journal.json',
+  'package.json',
+]
+
+export async function checkContents(tarball: string): Promise<void> {
+  const data = await readFile(tarball)
+  const contents = createPackageFromTarballData(data)
+  await check('the package holds what it needs, and nothing else', async () => {
+    const files = contents.listFiles().map((file) => file.replace('/node_modules/meshstore/', ''))
+    const needless = files.filter((file) => !PUBLISHED.test(file))
+    const missing = NEEDED.filter((file) => !files.includes(file))
+    deepEqual({ needless, missing }, { needless: [], missing: [] })
+  })
+  await check('publint has nothing to say', async () => {
+    const { buffer, byteOffset, byteLength } = data
+    const { messages, pkg = {} } = await publint({
+      pack: { tarball: buffer.slice(byteOffset, byteOffset + byteLength) },
+      strict: true,
+    })
+    const said = messages.map((message) => formatMessage(message, pkg))
+    deepEqual(said, [])
+  })
+  await check('arethetypeswrong has nothing to say', async () => {
+    const result = await checkPackage(contents)
+    ok(result.types, 'there are types')
+    deepEqual(result.problems.filter(matters), [])
+  })
+}
+
+/** `moduleResolution: node10` knows no `exports`, and TypeScript 7 no longer knows it. */
+const matters = (problem: Problem): boolean => !('resolutionKind' in problem && problem.resolutionKind === 'node10')
