@@ -56,11 +56,16 @@ function together(entry: string): CodeSplittingGroup {
   }
 }
 
-/** What a module imports statically, and what that imports. The check of Node's version has to be on its own. */
+/** The check of Node's version has to be on its own. Drizzle's dialects are named by its index, and used by one of ours. */
+const APART = [CHECK, /[\\/]drizzle-orm[\\/](\w+-core[\\/]|relations\.js)/]
+
+/** What a module imports statically, and what that imports. */
 function importedBy(root: string, context: ChunkingContext): Set<string> {
   const found = new Set([root])
   for (const id of found) {
-    for (const imported of context.getModuleInfo(id)?.importedIds ?? []) if (!CHECK.test(imported)) found.add(imported)
+    for (const imported of context.getModuleInfo(id)?.importedIds ?? []) {
+      if (!APART.some((pattern) => pattern.test(imported))) found.add(imported)
+    }
   }
   found.delete(root)
   return found
