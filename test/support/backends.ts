@@ -11,6 +11,8 @@ export interface Capabilities {
   readonly reopens: boolean
   /** Others read while a transaction is open, and a snapshot does not hold the writer. */
   readonly readsBesideTransactions: boolean
+  /** Other programs can open the same database, and write what no check of the schema would let pass. */
+  readonly otherPrograms: boolean
   /** The database is a file of which mode, name and bytes can be looked at. */
   readonly file: boolean
 }
@@ -37,7 +39,7 @@ export interface Backend {
 
 export const sqliteFile: Backend = {
   name: 'SQLite in a file',
-  has: { reopens: true, readsBesideTransactions: true, file: true },
+  has: { reopens: true, readsBesideTransactions: true, otherPrograms: true, file: true },
   open: async (options = {}) => {
     const folder = temporaryFolder()
     const path = folder.file('mesh.db')
@@ -48,7 +50,7 @@ export const sqliteFile: Backend = {
 
 export const sqliteMemory: Backend = {
   name: 'SQLite in memory',
-  has: { reopens: false, readsBesideTransactions: false, file: false },
+  has: { reopens: false, readsBesideTransactions: false, otherPrograms: false, file: false },
   open: async (options = {}) => {
     const opened = await openAt('sqlite::memory:', options, () => {})
     return { ...opened, path: undefined, other: undefined }

@@ -120,7 +120,7 @@ export function updating({ run, backend }: Setting): void {
       expect(refused).toEqual(Array.from({ length: 49 }, () => 'CONFLICT'))
     }))
 
-  if (!backend.has.file) return
+  if (!backend.has.otherPrograms) return
 
   // Half a millisecond, what is just below and above it, and what Python's time.time() gives.
   test.each([1_762_300_800.123456, 1_762_300_800.9995, 1_762_300_800.0004, 1_762_300_800.500501, -1.0005, 0, 0.0015])(

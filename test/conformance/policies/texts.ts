@@ -57,7 +57,7 @@ export function texts({ run, backend }: Setting): void {
       },
       {
         after: async ({ other }) => {
-          if (backend.has.file) expect((await other?.row('policies', 'created'))?.yaml_content).toBe(yaml)
+          if (backend.has.otherPrograms) expect((await other?.row('policies', 'created'))?.yaml_content).toBe(yaml)
         },
       },
     ),

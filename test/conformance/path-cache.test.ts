@@ -1,0 +1,9 @@
+import { eachSetting } from '../support/settings.ts'
+import { computing, computingBesideOthers } from './path-cache/computing.ts'
+import { entries } from './path-cache/entries.ts'
+import { expiry } from './path-cache/expiry.ts'
+import { selecting } from './path-cache/selecting.ts'
+
+eachSetting('path cache', (setting) => {
+  for (const suite of [entries, expiry, selecting, computing, computingBesideOthers]) suite(setting)
+})
