@@ -6,6 +6,7 @@
  */
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { databaseOf } from './config.ts'
 
 /** What drizzle-kit's `defineConfig` takes. */
 export interface DrizzleConfig {
@@ -17,11 +18,12 @@ export interface DrizzleConfig {
   dbCredentials: { url: string }
 }
 
-/** `sqlite:` and `file:` URLs and paths are SQLite, `postgres://` and `postgresql://` PostgreSQL. Others throw. */
+/** From a URL such as `openStorage` takes. Throws CONFIG. */
 export function drizzleConfig(url = process.env.DATABASE_URL || 'sqlite:./mesh.db'): DrizzleConfig {
-  return /^postgres(ql)?:/i.test(url)
-    ? { dialect: 'postgresql', ...folders('postgresql', 'postgres'), dbCredentials: { url } }
-    : { dialect: 'sqlite', ...folders('sqlite', 'sqlite'), dbCredentials: { url: sqliteFile(url) } }
+  const database = databaseOf(url)
+  return database.dialect === 'sqlite'
+    ? { dialect: 'sqlite', ...folders('sqlite', 'sqlite'), dbCredentials: { url: database.path } }
+    : { dialect: 'postgresql', ...folders('postgresql', 'postgres'), dbCredentials: { url } }
 }
 
 function folders(dialect: string, schema: string): { schema: string; out: string } {
@@ -34,21 +36,5 @@ function folders(dialect: string, schema: string): { schema: string; out: string
 }
 
 const pathOf = (url: string): string => fileURLToPath(new URL(url, import.meta.url))
-
-function sqliteFile(url: string): string {
-  // Two letters and more: the C: of a Windows path is no scheme.
-  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1]
-  switch (scheme?.toLowerCase()) {
-    case undefined:
-      return url
-    case 'sqlite':
-      return url.slice('sqlite:'.length).replace(/^\/\//, '')
-    case 'file':
-      return url.slice('file:'.length).startsWith('//') ? fileURLToPath(url) : url.slice('file:'.length)
-    default:
-      // Without the rest of the URL, which may hold a password.
-      throw new Error(`DATABASE_URL begins with ${scheme}: and should with sqlite:, file: or postgres:.`)
-  }
-}
 
 export default drizzleConfig()

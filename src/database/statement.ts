@@ -13,11 +13,13 @@ export interface Statement<P, R> {
   /** Unique; what tracing shows. Fields that were given at run time are part of it: `nodes.update:protocols,started`. */
   readonly name: string
   readonly build: Build<P, R>
+  readonly kind?: 'inserts one row' | undefined
 }
 
+/** `kind` says that it inserts one row: a dialect may then insert the rows of many calls at once. */
 export const statement =
   <P>() =>
-  <R>(name: string, build: Build<P, R>): Statement<P, R> => ({ name, build })
+  <R>(name: string, build: Build<P, R>, kind?: Statement<P, R>['kind']): Statement<P, R> => ({ name, build, kind })
 
 /** Statements that differ by a set of fields: one for each set, made when it is first asked for. */
 export function statementFor<F extends string, S>(make: (fields: readonly F[]) => S): (fields: readonly F[]) => S {
@@ -51,6 +53,13 @@ export interface BuiltQuery {
   readonly fields: readonly { readonly path: readonly string[]; readonly field: unknown }[] | undefined
 }
 
+/** Many calls of a statement that inserts one row, as one statement whose parameters are lists. */
+export interface BulkQuery {
+  readonly query: BuiltQuery
+  /** The parameter that holds the row's key, and the field of the rows that come back. */
+  readonly key: string
+}
+
 /** A statement in a dialect's SQL. */
 export interface Compiled<P = unknown, R = unknown> {
   readonly name: string
@@ -72,12 +81,21 @@ export interface Dialect {
   readonly functions: Functions
   /** Runs `build` with the dialect's own query builder. */
   render<R>(build: (db: Queries) => Built<R>): BuiltQuery
+  /** The same for many rows at once, where the dialect gains by it. What comes back always has the row's key. */
+  readonly renderBulk?: <R>(build: (db: Queries) => Built<R>) => BulkQuery
+}
+
+/** A bulk statement, and where it has the keys of its rows. */
+export interface Bulk<R> {
+  readonly compiled: Compiled<Readonly<Record<string, readonly unknown[]>>, R>
+  readonly key: string
 }
 
 /** Compiles each statement once; one name with two statements is a mistake that this finds. */
 export class StatementCompiler {
   readonly #dialect: Dialect
   readonly #compiled = new Map<unknown, Compiled>()
+  readonly #bulk = new Map<unknown, Bulk<unknown>>()
   readonly #names = new Map<string, string>()
 
   constructor(dialect: Dialect) {
@@ -89,28 +107,45 @@ export class StatementCompiler {
     return { compiled, values: compiled.bind(parameters) }
   }
 
+  /** `undefined` for a statement that does not insert one row, and where the dialect gains nothing. */
+  bulk<P, R>(statement: Statement<P, R>): Bulk<R> | undefined {
+    const { renderBulk } = this.#dialect
+    if (renderBulk === undefined || statement.kind === undefined) return undefined
+    const known = this.#bulk.get(statement)
+    if (known !== undefined) return known as Bulk<R>
+    const { query, key } = renderBulk<R>((db) => this.#build(statement, db))
+    const name = `${statement.name}*`
+    const bulk: Bulk<R> = { compiled: compiledQuery(name, query), key }
+    this.#bulk.set(statement, bulk)
+    return bulk
+  }
+
+  #build<P, R>(statement: Statement<P, R>, db: Queries): Built<R> {
+    return statement.build(db, this.#dialect.tables, placeholders<P>(), this.#dialect.functions)
+  }
+
   compile<P, R>(statement: Statement<P, R>): Compiled<P, R> {
     const known = this.#compiled.get(statement)
     // The map's entry was made from this very statement, so that its types are the statement's.
     if (known !== undefined) return known as Compiled<P, R>
-    const query = this.#dialect.render<R>((db) =>
-      statement.build(db, this.#dialect.tables, placeholders<P>(), this.#dialect.functions),
-    )
+    const query = this.#dialect.render<R>((db) => this.#build(statement, db))
     const text = this.#names.get(statement.name)
     if (text !== undefined && text !== query.sql) {
       throw misuse(`Two different statements have the name ${statement.name}. Give each its own.`)
     }
     this.#names.set(statement.name, query.sql)
-    const compiled: Compiled<P, R> = {
-      name: statement.name,
-      sql: query.sql,
-      bind: binder(statement.name, query.params),
-      decode: query.fields && decoder<R>(query.fields),
-    }
+    const compiled = compiledQuery<P, R>(statement.name, query)
     this.#compiled.set(statement, compiled as Compiled)
     return compiled
   }
 }
+
+const compiledQuery = <P, R>(name: string, { sql, params, fields }: BuiltQuery): Compiled<P, R> => ({
+  name,
+  sql,
+  bind: binder(name, params),
+  decode: fields && decoder<R>(fields),
+})
 
 const placeholders = <P>(): Arguments<P> =>
   new Proxy({} as Arguments<P>, { get: (_, name) => sql.placeholder(String(name)) })

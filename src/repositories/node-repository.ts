@@ -20,6 +20,7 @@ import * as rules from '../schema/rules.ts'
 import { checked, checkedAll, validators } from './checked.ts'
 import { iteratePages, PAGE_RULES } from './pages.ts'
 
+const COLUMNS = ['nodeId', 'interfaces', 'protocols', 'started', 'routesDiscovered', 'createdAt', 'updatedAt'] as const
 const PATCH_FIELDS = ['interfaces', 'protocols', 'started', 'routesDiscovered'] as const
 const OPTIONAL_FIELDS = ['started', 'routesDiscovered'] as const
 const FILTER_FIELDS = ['started', 'protocol', 'interface'] as const
@@ -35,31 +36,28 @@ const byIds = statement<{ nodeIds: readonly string[] }>()('nodes.getMany', (db, 
 )
 
 /** An existing key is no error of the database's, which would end a transaction on PostgreSQL, but no row. */
-const insert = statement<MeshNode>()('nodes.create', (db, { nodes }, p) =>
-  db
-    .insert(nodes)
-    .values(pick(p, ['nodeId', 'interfaces', 'protocols', 'started', 'routesDiscovered', 'createdAt', 'updatedAt']))
-    .onConflictDoNothing(),
+const insert = statement<MeshNode>()(
+  'nodes.create',
+  (db, { nodes }, p) => db.insert(nodes).values(pick(p, COLUMNS)).onConflictDoNothing(),
+  'inserts one row',
 )
 
 const upsert = statementFor((fields: readonly (typeof OPTIONAL_FIELDS)[number][]) =>
-  statement<MeshNode>()(`nodes.save:${fields.join()}`, (db, { nodes }, p, fn) => {
-    const optional: { [F in (typeof OPTIONAL_FIELDS)[number]]?: ReturnType<typeof excluded> } = {}
-    for (const field of fields) optional[field] = excluded(nodes[field])
-    return db
-      .insert(nodes)
-      .values(pick(p, ['nodeId', 'interfaces', 'protocols', 'started', 'routesDiscovered', 'createdAt', 'updatedAt']))
-      .onConflictDoUpdate({
-        target: nodes.nodeId,
-        set: {
-          interfaces: excluded(nodes.interfaces),
-          protocols: excluded(nodes.protocols),
-          ...optional,
-          updatedAt: fn.greatest(excluded(nodes.updatedAt), nextMillisecond(nodes.updatedAt)),
-        },
-      })
-      .returning()
-  }),
+  statement<MeshNode>()(
+    `nodes.save:${fields.join()}`,
+    (db, { nodes }, p, fn) => {
+      const optional: { [F in (typeof OPTIONAL_FIELDS)[number]]?: ReturnType<typeof excluded> } = {}
+      for (const field of fields) optional[field] = excluded(nodes[field])
+      const set = {
+        interfaces: excluded(nodes.interfaces),
+        protocols: excluded(nodes.protocols),
+        ...optional,
+        updatedAt: fn.greatest(excluded(nodes.updatedAt), nextMillisecond(nodes.updatedAt)),
+      }
+      return db.insert(nodes).values(pick(p, COLUMNS)).onConflictDoUpdate({ target: nodes.nodeId, set }).returning()
+    },
+    'inserts one row',
+  ),
 )
 
 type Update = { nodeId: string; now: Date; ifMillisecond?: number | undefined } & MeshNodePatch

@@ -40,21 +40,20 @@ const entryByKey = statement<{ cacheKey: string; now: Date }>()('pathCache.getEn
 )
 
 type Entry = Omit<CachedPath, 'bundle'> & { bundle: PathBundle | JsonText }
-const upsert = statement<Entry>()('pathCache.set', (db, { pathCache }, p) =>
-  db
-    .insert(pathCache)
-    .values(pick(p, COLUMNS))
-    .onConflictDoUpdate({
-      target: pathCache.cacheKey,
-      set: {
-        source: excluded(pathCache.source),
-        destination: excluded(pathCache.destination),
-        k: excluded(pathCache.k),
-        bundle: excluded(pathCache.bundle),
-        createdAt: excluded(pathCache.createdAt),
-        expiresAt: excluded(pathCache.expiresAt),
-      },
-    }),
+const upsert = statement<Entry>()(
+  'pathCache.set',
+  (db, { pathCache }, p) => {
+    const set = {
+      source: excluded(pathCache.source),
+      destination: excluded(pathCache.destination),
+      k: excluded(pathCache.k),
+      bundle: excluded(pathCache.bundle),
+      createdAt: excluded(pathCache.createdAt),
+      expiresAt: excluded(pathCache.expiresAt),
+    }
+    return db.insert(pathCache).values(pick(p, COLUMNS)).onConflictDoUpdate({ target: pathCache.cacheKey, set })
+  },
+  'inserts one row',
 )
 
 const remove = statement<{ cacheKey: string }>()('pathCache.delete', (db, { pathCache }, p) =>

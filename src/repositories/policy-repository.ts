@@ -25,23 +25,24 @@ const byId = statement<{ policyId: string }>()('policies.get', (db, { policies }
   db.select().from(policies).where(eq(policies.policyId, p.policyId)),
 )
 
-const insert = statement<Policy>()('policies.create', (db, { policies }, p) =>
-  db.insert(policies).values(pick(p, COLUMNS)).onConflictDoNothing(),
+const insert = statement<Policy>()(
+  'policies.create',
+  (db, { policies }, p) => db.insert(policies).values(pick(p, COLUMNS)).onConflictDoNothing(),
+  'inserts one row',
 )
 
-const upsert = statement<Policy>()('policies.save', (db, { policies }, p, fn) =>
-  db
-    .insert(policies)
-    .values(pick(p, COLUMNS))
-    .onConflictDoUpdate({
-      target: policies.policyId,
-      set: {
-        yamlContent: excluded(policies.yamlContent),
-        rulesCount: excluded(policies.rulesCount),
-        updatedAt: fn.greatest(excluded(policies.updatedAt), nextMillisecond(policies.updatedAt)),
-      },
-    })
-    .returning(),
+const upsert = statement<Policy>()(
+  'policies.save',
+  (db, { policies }, p, fn) => {
+    const set = {
+      yamlContent: excluded(policies.yamlContent),
+      rulesCount: excluded(policies.rulesCount),
+      updatedAt: fn.greatest(excluded(policies.updatedAt), nextMillisecond(policies.updatedAt)),
+    }
+    const insertOrUpdate = db.insert(policies).values(pick(p, COLUMNS))
+    return insertOrUpdate.onConflictDoUpdate({ target: policies.policyId, set }).returning()
+  },
+  'inserts one row',
 )
 
 const CHANGES = ['yamlContent', 'rulesCount', 'ifMillisecond'] as const

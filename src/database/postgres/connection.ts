@@ -1,8 +1,9 @@
 import type pg from 'pg'
 import { type StatementEvent, statementTracing, tracePromise } from '../../tracing.ts'
-import type { Written } from '../session.ts'
-import type { BoundStatement, Compiled } from '../statement.ts'
+import type { Call, Written } from '../session.ts'
+import type { BoundStatement, Compiled, StatementCompiler } from '../statement.ts'
 import type { Executor } from '../transaction.ts'
+import { bindBulk, groups, resultsOf } from './bulk.ts'
 import { isConnectionLost, sqlstateOf, translated } from './errors.ts'
 
 /** Names of prepared statements: a number, since the server cuts names at 63 bytes. */
@@ -75,9 +76,27 @@ export class PostgresConnection {
 /** The same for a transaction's statements. Throws StorageErrors. */
 export class PostgresExecutor implements Executor {
   readonly #connection: PostgresConnection
+  readonly #compiler: StatementCompiler
 
-  constructor(connection: PostgresConnection) {
+  constructor(connection: PostgresConnection, compiler: StatementCompiler) {
     this.#connection = connection
+    this.#compiler = compiler
+  }
+
+  async writeSlice<P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]> {
+    const written: Written<R>[] = []
+    for (const group of groups(calls, this.#compiler)) {
+      const { bulk } = group
+      if (bulk === undefined || group.calls.length === 1) {
+        for (const { statement, parameters } of group.calls) {
+          written.push(await this.write(this.#compiler.bind(statement, parameters)))
+        }
+        continue
+      }
+      const rows = await this.all(bindBulk(bulk, group.calls))
+      written.push(...resultsOf(bulk, group.calls, rows))
+    }
+    return written
   }
 
   async all<R>(bound: BoundStatement<R>): Promise<R[]> {

@@ -18,11 +18,14 @@ import { PostgresConnection, PostgresExecutor, StatementNames } from './connecti
 import { postgresDialect } from './dialect.ts'
 import { isConflict, isConnectionLost, isStaleStatement, translated, translatedWrite } from './errors.ts'
 import { beginning, openPool, type PoolOptions } from './pool.ts'
+import { Slots } from './slots.ts'
 import type { PostgresTarget } from './url.ts'
+import { WriteGatherer } from './write-gatherer.ts'
 
 export interface PostgresOptions extends PoolOptions {
   /** How long a single statement is run again when others are in its way. */
   readonly busyTimeoutMs: number
+  readonly maxPendingWrites: number
 }
 
 /** In an explicit transaction: a deadlock would wait for a whole second before anybody noticed. */
@@ -41,11 +44,15 @@ export class PostgresDatabase implements Database {
   readonly #guard = new TransactionGuard()
   readonly #names: StatementNames | undefined
   readonly #inUse = new InUse()
+  readonly #slots: Slots
+  #pendingWrites = 0
+  readonly #gatherer = new WriteGatherer((bound) => this.#single(bound, 'write'))
   #closing: Promise<void> | undefined
 
   private constructor(pool: pg.Pool, options: PostgresOptions) {
     this.#pool = pool
     this.#options = options
+    this.#slots = new Slots(options.max)
     this.#names = options.mode === 'session' ? new StatementNames() : undefined
     this.session = new StoreSession(this)
   }
@@ -81,10 +88,22 @@ export class PostgresDatabase implements Database {
     return (await this.#inUse.while(() => this.#single(bound, 'read'))).rows
   }
 
-  async write<R>(bound: BoundStatement<R>): Promise<Written<R>> {
+  async write<P, R>(call: Call<P, R>): Promise<Written<R>> {
     const refused = this.#refusalToWrite()
     if (refused !== undefined) throw refused
-    return this.#inUse.while(() => this.#single(bound, 'write'))
+    if (this.#pendingWrites >= this.#options.maxPendingWrites) {
+      throw new StorageError('BUSY', `${this.#pendingWrites} writes are waiting already. Wait for some of them.`)
+    }
+    const bound = this.compiler.bind(call.statement, call.parameters)
+    const bulk = this.compiler.bulk(call.statement)
+    this.#pendingWrites++
+    try {
+      return await this.#inUse.while(() =>
+        bulk === undefined ? this.#single(bound, 'write') : this.#gatherer.write(bulk, call, bound),
+      )
+    } finally {
+      this.#pendingWrites--
+    }
   }
 
   /** A statement that is a transaction by itself. */
@@ -92,13 +111,11 @@ export class PostgresDatabase implements Database {
     const deadline = performance.now() + this.#options.busyTimeoutMs
     let again = true
     for (let pause = 1; ; pause = nextPause(pause)) {
-      const connection = await this.#connect()
       try {
-        const written = await this.#runSingle(connection, bound)
-        connection.release()
-        return written
+        return await this.#slots.while(() => this.#runSingle(bound))
       } catch (error) {
-        connection.release(error)
+        // It was refused before it was sent.
+        if (error instanceof StorageError) throw error
         const stale = isStaleStatement(error)
         if (stale) this.#names?.renew(bound.compiled)
         if (again && (stale || (kind === 'read' && isConnectionLost(error)))) {
@@ -114,7 +131,20 @@ export class PostgresDatabase implements Database {
     }
   }
 
-  async #runSingle<R>(connection: PostgresConnection, bound: BoundStatement<R>): Promise<Written<R>> {
+  /** Throws the driver's errors for what was sent, and a StorageError where there was no connection to send it on. */
+  async #runSingle<R>(bound: BoundStatement<R>): Promise<Written<R>> {
+    const connection = await this.#connect()
+    try {
+      const written = await this.#runOn(connection, bound)
+      connection.release()
+      return written
+    } catch (error) {
+      connection.release(error)
+      throw error
+    }
+  }
+
+  async #runOn<R>(connection: PostgresConnection, bound: BoundStatement<R>): Promise<Written<R>> {
     if (this.#options.mode === 'session') return connection.run(bound)
     // Nothing can be set for the session: the isolation is this transaction's.
     await connection.control(beginning({ ...this.#options, lockTimeoutMs: undefined }))
@@ -185,7 +215,11 @@ export class PostgresDatabase implements Database {
     let failure: unknown
     try {
       await begin(connection, { ...this.#options, readOnly })
-      const on = { executor: new PostgresExecutor(connection), compiler: this.compiler, guard: this.#guard }
+      const on = {
+        executor: new PostgresExecutor(connection, this.compiler),
+        compiler: this.compiler,
+        guard: this.#guard,
+      }
       const tx = new OpenTransaction(on, { readOnly })
       const result = await withinTime(tx, work, timeoutMs).catch((error) => {
         // Other transactions were in the way: the whole is run again, whatever the callback made of that.
@@ -205,7 +239,7 @@ export class PostgresDatabase implements Database {
   async size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }> {
     const sql = 'SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest($1::text[]) AS name'
     const bytes = await this.query<string>(sql, [['nodes', 'policies', 'path_cache', 'meshstore_state']])
-    return { bytes: Number(bytes[0] ?? 0), walBytes: 0, queuedWrites: this.#pool.waitingCount }
+    return { bytes: Number(bytes[0] ?? 0), walBytes: 0, queuedWrites: this.#slots.waiting }
   }
 
   async schemaVersion(): Promise<string> {
@@ -259,7 +293,7 @@ class StoreSession implements Session {
   }
 
   async write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>> {
-    return this.#database.write(this.#database.compiler.bind(statement, parameters))
+    return this.#database.write({ statement, parameters })
   }
 
   writeEach<P, R, T>(calls: readonly Call<P, R>[], result: (written: Written<R>, index: number) => T): Promise<T[]> {
