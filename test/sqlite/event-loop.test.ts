@@ -1,0 +1,73 @@
+/** However much there is to write, the event loop runs on meanwhile: timers, sockets and readers have their turn. */
+import { expect, test } from 'vitest'
+import { openStorage } from '../../src/index.ts'
+import { temporaryFolder } from '../support/folders.ts'
+import { node } from '../support/samples.ts'
+import { record } from '../support/tracing.ts'
+
+/** Counts the turns of the event loop, and remembers the longest one. */
+class Turns implements Disposable {
+  count = 0
+  longestMs = 0
+  #last = performance.now()
+  #next = setImmediate(() => this.#turn())
+
+  #turn(): void {
+    const now = performance.now()
+    this.longestMs = Math.max(this.longestMs, now - this.#last)
+    this.#last = now
+    this.count++
+    this.#next = setImmediate(() => this.#turn())
+  }
+
+  [Symbol.dispose](): void {
+    clearImmediate(this.#next)
+  }
+}
+
+const MANY = 100_000
+
+test('during createMany() of 100,000 nodes, which is one transaction', { timeout: 60_000 }, async () => {
+  using folder = temporaryFolder()
+  await using store = await openStorage(folder.file('mesh.db'))
+  await store.nodes.create(node('first'))
+  const nodes = Array.from({ length: MANY }, (_, index) => node(`n${index}`))
+  let reads = 0
+  const seen = new Set<number>()
+  {
+    using turns = new Turns()
+    let writing = true
+    const created = store.nodes.createMany(nodes).finally(() => {
+      writing = false
+    })
+    while (writing) {
+      seen.add(await store.nodes.count())
+      reads++
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(await created).toHaveLength(MANY)
+    console.log(
+      `createMany(${MANY}): ${turns.count} turns of the event loop, the longest ${turns.longestMs.toFixed(1)} ms`,
+    )
+    // It is checked and written in slices of at most 1,000.
+    expect(turns.count).toBeGreaterThanOrEqual((2 * MANY) / 1_000 - 2)
+  }
+  expect(reads).toBeGreaterThan(100)
+  // None of it, or all.
+  expect([...seen].filter((count) => count !== 1 && count !== MANY + 1)).toEqual([])
+  expect(await store.nodes.count()).toBe(MANY + 1)
+})
+
+test('during 100,000 single writes', { timeout: 60_000 }, async () => {
+  using folder = temporaryFolder()
+  await using store = await openStorage(folder.file('mesh.db'))
+  await store.nodes.create(node('counted'))
+  using commits = record('commit', 'end')
+  const writes = Array.from({ length: MANY }, () => store.nodes.recordRoutes('counted'))
+  using turns = new Turns()
+  await Promise.all(writes)
+  console.log(`${MANY} writes: ${turns.count} turns of the event loop, the longest ${turns.longestMs.toFixed(1)} ms`)
+  expect(commits.events.length).toBeGreaterThanOrEqual(MANY / 1_000)
+  expect(turns.count).toBeGreaterThanOrEqual(commits.events.length - 1)
+  expect(await store.nodes.get('counted')).toMatchObject({ routesDiscovered: MANY })
+})
