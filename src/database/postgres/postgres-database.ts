@@ -189,15 +189,17 @@ export class PostgresDatabase implements Database {
     limits: Omit<TransactionLimits, 'timeoutMs'> & { timeoutMs: number | undefined },
     event: TransactionEvent,
   ): Promise<T> {
-    const deadline = performance.now() + (limits.timeoutMs ?? Number.POSITIVE_INFINITY)
+    // It begins with the first attempt, not while it waits for a connection.
+    let deadline = Number.POSITIVE_INFINITY
+    const attempt = (): Promise<T> => {
+      const now = performance.now()
+      if (event.attempts++ === 0 && limits.timeoutMs !== undefined) deadline = now + limits.timeoutMs
+      const timeLeft = limits.timeoutMs && Math.max(1, Math.round(deadline - now))
+      return this.#attempt(work, limits.readOnly, timeLeft)
+    }
     for (let pause = 1; ; pause = nextPause(pause)) {
-      event.attempts++
       try {
-        return await this.#attempt(
-          work,
-          limits.readOnly,
-          limits.timeoutMs && Math.max(1, Math.round(deadline - performance.now())),
-        )
+        return await this.#slots.while(attempt)
       } catch (error) {
         const again = isConflict(error) && event.attempts < limits.attempts && performance.now() < deadline
         if (!again) throw translated(error)
