@@ -39,9 +39,6 @@ describe('a full disk', () => {
       expect(tally(codes)).toEqual({ done: 59, STORAGE_FULL: 1 })
       // SQLite rolled back all of it, and it was done again.
       expect(commits.events.length).toBeGreaterThan(1)
-      // What was not committed is not told as if it had been.
-      const committed = commits.events.filter(({ error }) => error === undefined)
-      expect(committed.reduce((sum, { batch }) => sum + batch, 0)).toBe(59)
       expect(await inside.nodes.count()).toBe(60)
       expect(await inside.nodes.get(numbered('n', at))).toBeUndefined()
 
@@ -49,6 +46,19 @@ describe('a full disk', () => {
       expect(await inside.nodes.create(huge('at last'))).toMatchObject({ nodeId: 'at last' })
     },
   )
+
+  test('is traced as a commit that failed, not as one that was made', async () => {
+    using folder = temporaryFolder()
+    await using inside = await openInside(folder.file('mesh.db'))
+    await inside.nodes.create(node('first'))
+    limitGrowth(inside, 20)
+    using commits = record('commit', 'end')
+    const nodes = [...manyNodes(20, 'a'), huge('huge'), ...manyNodes(20, 'b')]
+    expect(tally(await outcomes(nodes.map((each) => inside.nodes.create(each))))).toEqual({ done: 40, STORAGE_FULL: 1 })
+    const made = commits.events.filter(({ error }) => error === undefined)
+    expect(made.reduce((sum, { batch }) => sum + batch, 0)).toBe(40)
+    expect(commits.events.length).toBeGreaterThan(made.length)
+  })
 
   test('fails every write that finds no room, and none of them is there', async () => {
     using folder = temporaryFolder()
