@@ -48,4 +48,6 @@ assert.equal(require('meshstore/drizzle-config').default, config)
 for (const inside of ['meshstore/dist/index.js', 'meshstore/migrations/sqlite/meta/_journal.json']) {
   await assert.rejects(import(inside), { code: 'ERR_PACKAGE_PATH_NOT_EXPORTED' })
 }
+// The driver is found, even if no server is.
+await assert.rejects(openStorage('postgres://127.0.0.1:1/mesh'), { code: 'UNAVAILABLE' })
 console.log(`meshstore/schema and meshstore/drizzle-config work on Node ${process.versions.node}`)
