@@ -23,10 +23,23 @@ export function temporaryFolder(prefix: string, parent?: string): string {
   return mkdtempSync(join(tmpdir(), prefix))
 }
 
+/** A folder's disk. */
+export interface Disk {
+  /** Milliseconds to append 4 KiB to a file and to sync it: what no durable write can go below. */
+  readonly sync: Summary
+  /** There is no disk below the folder. */
+  readonly inMemory: boolean
+}
+
+export const diskOf = (folder: string, syncs: readonly number[]): Disk => ({
+  sync: summaryOf(syncs),
+  inMemory: isInMemory(folder),
+})
+
 const BLOCK = 4096
 
-/** Milliseconds to append 4 KiB to a file and to sync it: what no durable write can go below. */
-export function syncTimes(folder: string, limits: { samples: number; budgetMs: number }): Summary {
+/** Milliseconds that each of some appends of 4 KiB and its sync take. */
+export function syncTimes(folder: string, limits: { readonly samples: number; readonly budgetMs: number }): number[] {
   const path = join(folder, 'sync-time.tmp')
   const file = openSync(path, 'wx', 0o600)
   try {
@@ -40,7 +53,7 @@ export function syncTimes(folder: string, limits: { samples: number; budgetMs: n
       fdatasyncSync(file)
       times.push(performance.now() - before)
     } while (times.length < limits.samples && performance.now() - begun < limits.budgetMs)
-    return summaryOf(times)
+    return times
   } finally {
     closeSync(file)
     rmSync(path)

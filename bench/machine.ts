@@ -2,8 +2,6 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import Sqlite from 'better-sqlite3'
-import { isInMemory, syncTimes } from './disk.ts'
-import type { Summary } from './statistics.ts'
 
 export interface Machine {
   readonly meshstore: string
@@ -15,15 +13,11 @@ export interface Machine {
   readonly cpu: string
   readonly cores: number
   readonly memoryGiB: number
-  /** Milliseconds to append 4 KiB and to sync. */
-  readonly sync: Summary
-  /** Nothing in it ever reaches a disk. */
-  readonly inMemory: boolean
 }
 
 const GIB = 1_073_741_824
 
-export function machine(folder: string): Machine {
+export function machine(): Machine {
   const memory = new Sqlite(':memory:')
   const sqlite = String(memory.prepare('SELECT sqlite_version()').pluck().get())
   memory.close()
@@ -37,9 +31,12 @@ export function machine(folder: string): Machine {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / GIB),
-    sync: syncTimes(folder, { samples: 200, budgetMs: 2_000 }),
-    inMemory: isInMemory(folder),
   }
 }
 
 const versionOf = (file: string): string => JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')).version
+
+/** In two lines of up to 100 columns. */
+export const machineLines = (of: Machine): string =>
+  `meshstore ${of.meshstore}, Node ${of.node}, better-sqlite3 ${of.betterSqlite3} (SQLite ${of.sqlite}), drizzle-orm ${of.drizzleOrm}
+${of.platform}, ${of.cpu}, ${of.cores} cores, ${of.memoryGiB} GiB`

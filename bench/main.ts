@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Benchmark } from './context.ts'
-import { temporaryFolder } from './disk.ts'
+import { diskOf, syncTimes, temporaryFolder } from './disk.ts'
 import { machine } from './machine.ts'
 import type { Result } from './result.ts'
 import { growth } from './rows/growth.ts'
@@ -57,8 +57,9 @@ async function measure({ quick, json, chosen, parent }: Options): Promise<void> 
     if (!json && process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
   }
   try {
-    const on = machine(folder)
-    if (!json) console.log(`${header(on)}\n\n${TITLES}`)
+    const on = machine()
+    const disk = diskOf(folder, syncTimes(folder, { samples: 200, budgetMs: 2_000 }))
+    if (!json) console.log(`${header(on, disk)}\n\n${TITLES}`)
     const results: Result[] = []
     for (const benchmark of chosen) {
       progress(benchmark.name)
@@ -67,7 +68,7 @@ async function measure({ quick, json, chosen, parent }: Options): Promise<void> 
       results.push(...rows)
       if (!json) for (const row of rows) console.log(lineOf(row))
     }
-    if (json) console.log(JSON.stringify({ machine: on, quick, results }, null, 2))
+    if (json) console.log(JSON.stringify({ machine: on, disk, quick, results }, null, 2))
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

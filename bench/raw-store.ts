@@ -85,7 +85,7 @@ const prepared = (raw: Sqlite.Database) => ({
   deletePaths: raw.prepare<[string]>('DELETE FROM path_cache WHERE cache_key = ?'),
 })
 
-/** One handle on a file that the library has made. Every write is a commit of its own, except in `createNodes`. */
+/** One handle on a file that the library has made. Outside of `atomically` every write is a commit of its own. */
 export class RawStore {
   readonly raw: Sqlite.Database
   readonly #statements: ReturnType<typeof prepared>
@@ -103,10 +103,18 @@ export class RawStore {
 
   /** A batch made by hand: all of them in one commit. */
   createNodes(nodes: readonly NewMeshNode[]): void {
-    const { begin, commit, insertNode } = this.#statements
+    this.atomically(() => {
+      for (const node of nodes) this.createNode(node)
+    })
+  }
+
+  /** One commit, after all that `work` does. */
+  atomically<T>(work: () => T): T {
+    const { begin, commit } = this.#statements
     begin.run()
-    for (const node of nodes) insertNode.run(...this.#nodeValues(node))
+    const result = work()
     commit.run()
+    return result
   }
 
   #nodeValues({ nodeId, interfaces, protocols, started, routesDiscovered }: NewMeshNode) {

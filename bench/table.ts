@@ -1,16 +1,15 @@
 /** The results as a person reads them, in 100 columns. */
-import type { Machine } from './machine.ts'
+import type { Disk } from './disk.ts'
+import { type Machine, machineLines } from './machine.ts'
 import type { Result, Unit } from './result.ts'
 import type { Summary } from './statistics.ts'
 
-export function header(machine: Machine): string {
-  const { sync } = machine
+export function header(machine: Machine, { sync, inMemory }: Disk): string {
   const lines = [
-    `meshstore ${machine.meshstore}, Node ${machine.node}, better-sqlite3 ${machine.betterSqlite3} (SQLite ${machine.sqlite}), drizzle-orm ${machine.drizzleOrm}`,
-    `${machine.platform}, ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB`,
+    machineLines(machine),
     `the disk: ${sync.p50.toFixed(2)} ms to append and sync 4 KiB (p99 ${sync.p99.toFixed(2)} ms)`,
   ]
-  if (machine.inMemory) lines.push('The folder is in memory: a sync costs nothing here. Choose another with --folder.')
+  if (inMemory) lines.push('The folder is in memory: a sync costs nothing here. Choose another with --folder.')
   return lines.join('\n')
 }
 
