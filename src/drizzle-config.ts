@@ -6,7 +6,6 @@
  */
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { databaseOf } from './config.ts'
 
 /** What drizzle-kit's `defineConfig` takes. */
 export interface DrizzleConfig {
@@ -18,12 +17,11 @@ export interface DrizzleConfig {
   dbCredentials: { url: string }
 }
 
-/** From a URL such as `openStorage` takes. Throws CONFIG. */
+/** From a URL such as `openStorage` takes: `sqlite:`, `file:` or a path, `postgres://` or `postgresql://`. Others throw. */
 export function drizzleConfig(url = process.env.DATABASE_URL || 'sqlite:./mesh.db'): DrizzleConfig {
-  const database = databaseOf(url)
-  return database.dialect === 'sqlite'
-    ? { dialect: 'sqlite', ...folders('sqlite', 'sqlite'), dbCredentials: { url: database.path } }
-    : { dialect: 'postgresql', ...folders('postgresql', 'postgres'), dbCredentials: { url } }
+  return /^postgres(ql)?:/i.test(url)
+    ? { dialect: 'postgresql', ...folders('postgresql', 'postgres'), dbCredentials: { url } }
+    : { dialect: 'sqlite', ...folders('sqlite', 'sqlite'), dbCredentials: { url: sqliteFile(url) } }
 }
 
 function folders(dialect: string, schema: string): { schema: string; out: string } {
@@ -36,5 +34,25 @@ function folders(dialect: string, schema: string): { schema: string; out: string
 }
 
 const pathOf = (url: string): string => fileURLToPath(new URL(url, import.meta.url))
+
+/** As config.ts reads it, which is not imported: it would bring all that opens a database. A test compares the two. */
+function sqliteFile(url: string): string {
+  // Two letters and more: the C: of a Windows path is no scheme.
+  const [prefix, scheme] = /^([a-z][a-z0-9+.-]+):/i.exec(url) ?? ['']
+  const rest = url.slice(prefix.length)
+  // No message repeats the URL, which may hold a password.
+  if (rest.includes('?')) throw new Error('DATABASE_URL must not have parameters.')
+  switch (scheme?.toLowerCase()) {
+    case undefined:
+      return url
+    case 'sqlite':
+      if (/^\/\/(?!\/)/.test(rest)) throw new Error('DATABASE_URL: use sqlite:./relative.db or sqlite:/absolute.db.')
+      return rest.replace(/^\/\//, '')
+    case 'file':
+      return rest.startsWith('/') ? fileURLToPath(url) : rest
+    default:
+      throw new Error(`DATABASE_URL begins with ${prefix} and should with sqlite:, file: or postgres:.`)
+  }
+}
 
 export default drizzleConfig()

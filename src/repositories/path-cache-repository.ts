@@ -7,129 +7,18 @@ import type {
   PathCacheRepository,
   PathCacheStats,
 } from '../api.ts'
-import { and, ascending, count, eq, excluded, gt, isIn, lte } from '../database/queries.ts'
 import type { Session } from '../database/session.ts'
-import { given, pick, statement, statementFor } from '../database/statement.ts'
+import { given } from '../database/statement.ts'
 import { misuse, StorageError, validationError } from '../errors.ts'
 import { bundleText } from '../schema/bundle-rules.ts'
-import type { JsonText } from '../schema/codecs.ts'
 import type { CachedPath, PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
 import { type CacheEvent, cacheTracing, tracePromise } from '../tracing.ts'
 import { checkedAll } from './checked.ts'
 import { iteratePages } from './pages.ts'
+import * as statements from './path-cache-statements.ts'
 import { SingleFlight } from './single-flight.ts'
-
-const COLUMNS = ['cacheKey', 'source', 'destination', 'k', 'bundle', 'createdAt', 'expiresAt'] as const
-const FILTER_FIELDS = ['source', 'destination'] as const
-const CONDITIONS = [...FILTER_FIELDS, 'after'] as const
-
-const byKey = statement<{ cacheKey: string; now: Date }>()('pathCache.get', (db, { pathCache }, p) =>
-  db
-    .select({ cacheKey: pathCache.cacheKey, bundle: pathCache.bundle })
-    .from(pathCache)
-    .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
-)
-
-const entryByKey = statement<{ cacheKey: string; now: Date }>()('pathCache.getEntry', (db, { pathCache }, p) =>
-  db
-    .select()
-    .from(pathCache)
-    .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
-)
-
-type Entry = Omit<CachedPath, 'bundle'> & { bundle: PathBundle | JsonText }
-const upsert = statement<Entry>()(
-  'pathCache.set',
-  (db, { pathCache }, p) => {
-    const set = {
-      source: excluded(pathCache.source),
-      destination: excluded(pathCache.destination),
-      k: excluded(pathCache.k),
-      bundle: excluded(pathCache.bundle),
-      createdAt: excluded(pathCache.createdAt),
-      expiresAt: excluded(pathCache.expiresAt),
-    }
-    return db.insert(pathCache).values(pick(p, COLUMNS)).onConflictDoUpdate({ target: pathCache.cacheKey, set })
-  },
-  'inserts one row',
-)
-
-const remove = statement<{ cacheKey: string }>()('pathCache.delete', (db, { pathCache }, p) =>
-  db.delete(pathCache).where(eq(pathCache.cacheKey, p.cacheKey)).returning({ expiresAt: pathCache.expiresAt }),
-)
-
-type Filter = CachedPathFilter & { now: Date }
-const list = statementFor((fields: readonly (typeof CONDITIONS)[number][]) =>
-  statement<Filter & { after?: string | undefined; limit: number }>()(
-    `pathCache.list:${fields.join()}`,
-    (db, { pathCache }, p) =>
-      db
-        .select()
-        .from(pathCache)
-        .where(
-          and(
-            fields.includes('source') ? eq(pathCache.source, p.source) : undefined,
-            fields.includes('destination') ? eq(pathCache.destination, p.destination) : undefined,
-            fields.includes('after') ? gt(pathCache.cacheKey, p.after) : undefined,
-            gt(pathCache.expiresAt, p.now),
-          ),
-        )
-        .orderBy(ascending(pathCache.cacheKey))
-        .limit(p.limit),
-  ),
-)
-
-const countMatching = statementFor((fields: readonly (typeof FILTER_FIELDS)[number][]) =>
-  statement<Filter>()(`pathCache.count:${fields.join()}`, (db, { pathCache }, p) =>
-    db
-      .select({ count: count() })
-      .from(pathCache)
-      .where(
-        and(
-          fields.includes('source') ? eq(pathCache.source, p.source) : undefined,
-          fields.includes('destination') ? eq(pathCache.destination, p.destination) : undefined,
-          gt(pathCache.expiresAt, p.now),
-        ),
-      ),
-  ),
-)
-
-const removeMatching = statementFor((fields: readonly (typeof FILTER_FIELDS)[number][]) =>
-  statement<CachedPathFilter>()(`pathCache.invalidate:${fields.join()}`, (db, { pathCache }, p) =>
-    db
-      .delete(pathCache)
-      .where(
-        and(
-          fields.includes('source') ? eq(pathCache.source, p.source) : undefined,
-          fields.includes('destination') ? eq(pathCache.destination, p.destination) : undefined,
-        ),
-      ),
-  ),
-)
-
-const removeExpired = statement<{ now: Date; batchSize: number }>()(
-  'pathCache.deleteExpired',
-  (db, { pathCache }, p) => {
-    const batch = db
-      .select({ cacheKey: pathCache.cacheKey })
-      .from(pathCache)
-      .where(lte(pathCache.expiresAt, p.now))
-      .orderBy(ascending(pathCache.expiresAt))
-      .limit(p.batchSize)
-    return db.delete(pathCache).where(isIn(pathCache.cacheKey, batch))
-  },
-)
-
-const removeAll = statement<object>()('pathCache.clear', (db, { pathCache }) => db.delete(pathCache).where(undefined))
-
-const countAll = statement<object>()('pathCache.countAll', (db, { pathCache }) =>
-  db.select({ count: count() }).from(pathCache).where(undefined),
-)
-const countExpired = statement<{ now: Date }>()('pathCache.countExpired', (db, { pathCache }, p) =>
-  db.select({ count: count() }).from(pathCache).where(lte(pathCache.expiresAt, p.now)),
-)
 
 const DEFAULT_TTL_SECONDS = 30
 const DEFAULT_BATCH = 500
@@ -187,30 +76,30 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   }
 
   #read(key: string): Promise<{ bundle: PathBundle } | undefined> {
-    return this.#session.readOne(byKey, { cacheKey: key, now: this.#now() })
+    return this.#session.readOne(statements.byKey, { cacheKey: key, now: this.#now() })
   }
 
   async getEntry(key: PathKey): Promise<CachedPath | undefined> {
     rules.checkKey(key)
-    return this.#session.readOne(entryByKey, { cacheKey: cacheKey(key), now: this.#now() })
+    return this.#session.readOne(statements.entryByKey, { cacheKey: cacheKey(key), now: this.#now() })
   }
 
   async set<B extends PathBundle>(key: PathKey, bundle: B, options: CacheEntryOptions = {}): Promise<CachedPath> {
     rules.checkOptions('The options', TTL_RULES, options)
     const entry = this.#entry({ key, bundle, ttlSeconds: options.ttlSeconds })
-    await this.#session.write(upsert, entry)
+    await this.#session.write(statements.upsert, entry)
     return { ...entry, bundle }
   }
 
   async setMany(entries: readonly NewEntry[]): Promise<void> {
     const calls = await checkedAll('The entries', entries, (entry, path) => ({
-      statement: upsert,
+      statement: statements.upsert,
       parameters: this.#entry(checkedEntry(entry, path), path),
     }))
     await this.#session.writeEach(calls, () => undefined)
   }
 
-  #entry({ key, bundle, ttlSeconds = this.#state.ttlSeconds }: NewEntry, path = ''): Entry {
+  #entry({ key, bundle, ttlSeconds = this.#state.ttlSeconds }: NewEntry, path = ''): statements.Entry {
     rules.checkKey(key, path === '' ? '' : `${path}.key`)
     const text = bundleText(bundle, path === '' ? 'bundle' : `${path}.bundle`)
     const createdAt = this.#now()
@@ -295,7 +184,7 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   async delete(key: PathKey): Promise<boolean> {
     rules.checkKey(key)
     const now = this.#now()
-    const { rows } = await this.#session.write(remove, { cacheKey: cacheKey(key) })
+    const { rows } = await this.#session.write(statements.remove, { cacheKey: cacheKey(key) })
     return rows.some(({ expiresAt }) => expiresAt > now)
   }
 
@@ -315,24 +204,31 @@ export class SqlPathCacheRepository implements PathCacheRepository {
 
   #page(options: CachedPathFilter & Page): Promise<CachedPath[]> {
     const { limit = rules.DEFAULT_PAGE, ...filter } = options
-    return this.#session.read(list(given(filter, CONDITIONS)), { ...filter, now: this.#now(), limit })
+    return this.#session.read(statements.list(given(filter, statements.CONDITIONS)), {
+      ...filter,
+      now: this.#now(),
+      limit,
+    })
   }
 
   async count(filter: CachedPathFilter = {}): Promise<number> {
     rules.checkOptions('The filter', FILTER_RULES, filter)
     const parameters = { ...filter, now: this.#now() }
-    return (await this.#session.readOne(countMatching(given(filter, FILTER_FIELDS)), parameters))?.count ?? 0
+    return (
+      (await this.#session.readOne(statements.countMatching(given(filter, statements.FILTER_FIELDS)), parameters))
+        ?.count ?? 0
+    )
   }
 
   async invalidate(filter: CachedPathFilter): Promise<number> {
     rules.checkOptions('The filter', FILTER_RULES, filter ?? {})
-    const fields = given(filter ?? {}, FILTER_FIELDS)
+    const fields = given(filter ?? {}, statements.FILTER_FIELDS)
     if (fields.length === 0) {
       throw validationError('The filter', [
         { path: '', message: 'must name a source or a destination; to drop all, use clear()' },
       ])
     }
-    return (await this.#session.write(removeMatching(fields), { ...filter })).changes
+    return (await this.#session.write(statements.removeMatching(fields), { ...filter })).changes
   }
 
   async deleteExpired(options: { now?: Date | undefined; batchSize?: number | undefined } = {}): Promise<number> {
@@ -340,19 +236,19 @@ export class SqlPathCacheRepository implements PathCacheRepository {
     const { now = this.#now(), batchSize = DEFAULT_BATCH } = options
     let deleted = 0
     for (;;) {
-      const { changes } = await this.#session.write(removeExpired, { now, batchSize })
+      const { changes } = await this.#session.write(statements.removeExpired, { now, batchSize })
       deleted += changes
       if (changes < batchSize) return deleted
     }
   }
 
   async clear(): Promise<number> {
-    return (await this.#session.write(removeAll, {})).changes
+    return (await this.#session.write(statements.removeAll, {})).changes
   }
 
   async stats(): Promise<PathCacheStats> {
-    const entries = await this.#session.readOne(countAll, {})
-    const expired = await this.#session.readOne(countExpired, { now: this.#now() })
+    const entries = await this.#session.readOne(statements.countAll, {})
+    const expired = await this.#session.readOne(statements.countExpired, { now: this.#now() })
     return { entries: entries?.count ?? 0, expired: expired?.count ?? 0, ...this.#state.counters }
   }
 }

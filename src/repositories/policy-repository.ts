@@ -1,99 +1,13 @@
 import type { Page, PolicyRepository, UpdateOptions } from '../api.ts'
-import {
-  and,
-  ascending,
-  count,
-  eq,
-  equalsMillisecond,
-  excluded,
-  gt,
-  nextMillisecond,
-  valueFor,
-} from '../database/queries.ts'
 import type { Session, Written } from '../database/session.ts'
-import { given, pick, statement, statementFor } from '../database/statement.ts'
+import { given } from '../database/statement.ts'
 import { alreadyExists, conflict, notFound, StorageError } from '../errors.ts'
 import type { NewPolicy, Policy, PolicyPatch, PolicySummary } from '../schema/index.ts'
 import type { CountRules } from '../schema/policy-text.ts'
 import * as rules from '../schema/rules.ts'
 import { checked, checkedAll, policyText, validators } from './checked.ts'
 import { iteratePages, PAGE_RULES } from './pages.ts'
-
-const COLUMNS = ['policyId', 'yamlContent', 'rulesCount', 'createdAt', 'updatedAt'] as const
-
-const byId = statement<{ policyId: string }>()('policies.get', (db, { policies }, p) =>
-  db.select().from(policies).where(eq(policies.policyId, p.policyId)),
-)
-
-const insert = statement<Policy>()(
-  'policies.create',
-  (db, { policies }, p) => db.insert(policies).values(pick(p, COLUMNS)).onConflictDoNothing(),
-  'inserts one row',
-)
-
-const upsert = statement<Policy>()(
-  'policies.save',
-  (db, { policies }, p, fn) => {
-    const set = {
-      yamlContent: excluded(policies.yamlContent),
-      rulesCount: excluded(policies.rulesCount),
-      updatedAt: fn.greatest(excluded(policies.updatedAt), nextMillisecond(policies.updatedAt)),
-    }
-    const insertOrUpdate = db.insert(policies).values(pick(p, COLUMNS))
-    return insertOrUpdate.onConflictDoUpdate({ target: policies.policyId, set }).returning()
-  },
-  'inserts one row',
-)
-
-const CHANGES = ['yamlContent', 'rulesCount', 'ifMillisecond'] as const
-interface Update {
-  policyId: string
-  now: Date
-  yamlContent?: string | undefined
-  rulesCount?: number | undefined
-  ifMillisecond?: number | undefined
-}
-const update = statementFor((fields: readonly (typeof CHANGES)[number][]) =>
-  statement<Update>()(`policies.update:${fields.join()}`, (db, { policies }, p, fn) =>
-    db
-      .update(policies)
-      .set({
-        ...(fields.includes('yamlContent') ? pick(p, ['yamlContent', 'rulesCount']) : {}),
-        updatedAt: fn.greatest(valueFor(policies.updatedAt, p.now), nextMillisecond(policies.updatedAt)),
-      })
-      .where(
-        and(
-          eq(policies.policyId, p.policyId),
-          fields.includes('ifMillisecond') ? equalsMillisecond(policies.updatedAt, p.ifMillisecond) : undefined,
-        ),
-      )
-      .returning(),
-  ),
-)
-
-const remove = statement<{ policyId: string }>()('policies.delete', (db, { policies }, p) =>
-  db.delete(policies).where(eq(policies.policyId, p.policyId)),
-)
-
-const list = statementFor((fields: readonly 'after'[]) =>
-  statement<{ after?: string | undefined; limit: number }>()(`policies.list:${fields.join()}`, (db, { policies }, p) =>
-    db
-      .select({
-        policyId: policies.policyId,
-        rulesCount: policies.rulesCount,
-        createdAt: policies.createdAt,
-        updatedAt: policies.updatedAt,
-      })
-      .from(policies)
-      .where(fields.includes('after') ? gt(policies.policyId, p.after) : undefined)
-      .orderBy(ascending(policies.policyId))
-      .limit(p.limit),
-  ),
-)
-
-const countAll = statement<object>()('policies.count', (db, { policies }) =>
-  db.select({ count: count() }).from(policies).where(undefined),
-)
+import * as statements from './policy-statements.ts'
 
 const UPDATE_RULES: rules.Rules = { ifUpdatedAt: rules.isTime }
 
@@ -116,13 +30,13 @@ export class SqlPolicyRepository implements PolicyRepository {
   async create(policy: NewPolicy): Promise<Policy> {
     const toRow = await this.#rows()
     const row = toRow(policy)
-    return created(row, await this.#session.write(insert, row))
+    return created(row, await this.#session.write(statements.insert, row))
   }
 
   async createMany(policies: readonly NewPolicy[]): Promise<Policy[]> {
     const toRow = await this.#rows()
     const calls = await checkedAll('The policies', policies, (policy, path) => ({
-      statement: insert,
+      statement: statements.insert,
       parameters: toRow(policy, path),
     }))
     return this.#session.writeEach(calls, (written, index) => created(calls[index]?.parameters, written))
@@ -130,7 +44,7 @@ export class SqlPolicyRepository implements PolicyRepository {
 
   async get(policyId: string): Promise<Policy | undefined> {
     rules.checkValue('policyId', rules.isId, policyId)
-    return this.#session.readOne(byId, { policyId })
+    return this.#session.readOne(statements.byId, { policyId })
   }
 
   async list(options: Page = {}): Promise<PolicySummary[]> {
@@ -146,7 +60,7 @@ export class SqlPolicyRepository implements PolicyRepository {
   }
 
   #page({ limit = rules.DEFAULT_PAGE, after }: Page): Promise<PolicySummary[]> {
-    return this.#session.read(list(given({ after }, ['after'])), { after, limit })
+    return this.#session.read(statements.list(given({ after }, ['after'])), { after, limit })
   }
 
   async update(policyId: string, patch: PolicyPatch, options: UpdateOptions = {}): Promise<Policy> {
@@ -158,11 +72,11 @@ export class SqlPolicyRepository implements PolicyRepository {
       yamlContent === undefined ? undefined : (await policyText()).rulesIn(yamlContent, 'yamlContent', this.#countRules)
     const ifMillisecond = options.ifUpdatedAt?.getTime()
     const parameters = { policyId, yamlContent, rulesCount, ifMillisecond, now: this.#now() }
-    const statement = update(given(parameters, CHANGES))
+    const statement = statements.update(given(parameters, statements.CHANGES))
     for (;;) {
       const [row] = (await this.#session.write(statement, parameters)).rows
       if (row !== undefined) return row
-      const current = await this.#session.readOne(byId, { policyId })
+      const current = await this.#session.readOne(statements.byId, { policyId })
       if (current === undefined) throw notFound('policy', policyId)
       const asExpected = ifMillisecond === undefined || current.updatedAt.getTime() === ifMillisecond
       if (!asExpected) throw conflict('policy', policyId)
@@ -172,7 +86,7 @@ export class SqlPolicyRepository implements PolicyRepository {
 
   async save(policy: NewPolicy): Promise<Policy> {
     const toRow = await this.#rows()
-    const { rows } = await this.#session.write(upsert, toRow({ ...policy, createdAt: undefined }))
+    const { rows } = await this.#session.write(statements.upsert, toRow({ ...policy, createdAt: undefined }))
     const [row] = rows
     if (row === undefined)
       throw new StorageError('CONFLICT', 'A trigger in the database kept the policy from being saved.')
@@ -181,11 +95,11 @@ export class SqlPolicyRepository implements PolicyRepository {
 
   async delete(policyId: string): Promise<boolean> {
     rules.checkValue('policyId', rules.isId, policyId)
-    return (await this.#session.write(remove, { policyId })).changes > 0
+    return (await this.#session.write(statements.remove, { policyId })).changes > 0
   }
 
   async count(): Promise<number> {
-    const found = await this.#session.readOne(countAll, {})
+    const found = await this.#session.readOne(statements.countAll, {})
     return found?.count ?? 0
   }
 

@@ -12,13 +12,14 @@ import {
   type TransactionLimits,
   type Written,
 } from '../session.ts'
-import { type BoundStatement, type Statement, StatementCompiler } from '../statement.ts'
+import { type BoundStatement, StatementCompiler } from '../statement.ts'
 import { OpenTransaction, withinTime } from '../transaction.ts'
 import { PostgresConnection, PostgresExecutor, StatementNames } from './connection.ts'
 import { postgresDialect } from './dialect.ts'
 import { isConflict, isConnectionLost, isStaleStatement, translated, translatedWrite } from './errors.ts'
 import { beginning, openPool, type PoolOptions } from './pool.ts'
 import { Slots } from './slots.ts'
+import { StoreSession } from './store-session.ts'
 import type { PostgresTarget } from './url.ts'
 import { WriteGatherer } from './write-gatherer.ts'
 
@@ -274,36 +275,6 @@ export class PostgresDatabase implements Database {
     }
     this.#closing ??= this.#inUse.idle().then(() => this.#pool.end())
     return this.#closing
-  }
-}
-
-/** The store outside of any transaction. */
-class StoreSession implements Session {
-  readonly inTransaction = false
-  readonly #database: PostgresDatabase
-
-  constructor(database: PostgresDatabase) {
-    this.#database = database
-  }
-
-  async read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
-    return this.#database.read(this.#database.compiler.bind(statement, parameters))
-  }
-
-  async readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
-    return (await this.read(statement, parameters))[0]
-  }
-
-  async write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>> {
-    return this.#database.write({ statement, parameters })
-  }
-
-  writeEach<P, R, T>(calls: readonly Call<P, R>[], result: (written: Written<R>, index: number) => T): Promise<T[]> {
-    return this.#database.unit((tx) => tx.writeEach(calls, result))
-  }
-
-  transaction<T>(): Promise<T> {
-    return Promise.reject(misuse('A transaction of the store is begun by the store.'))
   }
 }
 

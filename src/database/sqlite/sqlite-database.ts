@@ -3,20 +3,14 @@ import type { BackupManifest, BackupOptions } from '../../api.ts'
 import { misuse, StorageError } from '../../errors.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
 import { InUse } from '../in-use.ts'
-import {
-  type Call,
-  type Database,
-  type Session,
-  TransactionGuard,
-  type TransactionLimits,
-  type Written,
-} from '../session.ts'
-import { type Statement, StatementCompiler } from '../statement.ts'
-import { OpenTransaction, SLICE, withinTime } from '../transaction.ts'
+import { type Database, type Session, TransactionGuard, type TransactionLimits } from '../session.ts'
+import { StatementCompiler } from '../statement.ts'
+import { OpenTransaction, withinTime } from '../transaction.ts'
 import { type Durability, openConnection, Patience, prepareWriter, SqliteConnection } from './connection.ts'
 import { sqliteDialect } from './dialect.ts'
 import { isBusy, translated, translatedCommit } from './errors.ts'
 import { prepareFile } from './file.ts'
+import { StoreSession } from './store-session.ts'
 import { WriteQueue } from './write-queue.ts'
 
 export interface SqliteOptions {
@@ -261,44 +255,6 @@ export class SqliteDatabase implements Database {
     if (this.#reader !== this.#writer) this.#reader.close()
     if (!this.#options.readOnly && this.path !== ':memory:') this.#checkpoint('TRUNCATE')
     this.#writer.close()
-  }
-}
-
-/** The store outside of any transaction. */
-class StoreSession implements Session {
-  readonly inTransaction = false
-  readonly #database: SqliteDatabase
-
-  constructor(database: SqliteDatabase) {
-    this.#database = database
-  }
-
-  read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
-    const bound = this.#database.compiler.bind(statement, parameters)
-    return this.#database.read((reader) => reader.all(bound))
-  }
-
-  readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
-    const bound = this.#database.compiler.bind(statement, parameters)
-    return this.#database.read((reader) => reader.first(bound))
-  }
-
-  write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>> {
-    const bound = this.#database.compiler.bind(statement, parameters)
-    return this.#database.write((writer) => writer.write(bound))
-  }
-
-  writeEach<P, R, T>(calls: readonly Call<P, R>[], result: (written: Written<R>, index: number) => T): Promise<T[]> {
-    // Many are a transaction of their own, in slices, so that the event loop runs on.
-    if (calls.length > SLICE) return this.#database.unit((tx) => tx.writeEach(calls, result))
-    const unit = calls.map(({ statement, parameters }) => this.#database.compiler.bind(statement, parameters))
-    return this.#database.write((writer) =>
-      writer.savepoint(() => unit.map((bound, index) => result(writer.write(bound), index))),
-    )
-  }
-
-  transaction<T>(): Promise<T> {
-    return Promise.reject(misuse('A transaction of the store is begun by the store.'))
   }
 }
 

@@ -1,0 +1,34 @@
+import { misuse } from '../../errors.ts'
+import type { Call, Session, Written } from '../session.ts'
+import type { Statement } from '../statement.ts'
+import type { PostgresDatabase } from './postgres-database.ts'
+
+/** The store outside of any transaction. */
+export class StoreSession implements Session {
+  readonly inTransaction = false
+  readonly #database: PostgresDatabase
+
+  constructor(database: PostgresDatabase) {
+    this.#database = database
+  }
+
+  async read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
+    return this.#database.read(this.#database.compiler.bind(statement, parameters))
+  }
+
+  async readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
+    return (await this.read(statement, parameters))[0]
+  }
+
+  async write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>> {
+    return this.#database.write({ statement, parameters })
+  }
+
+  writeEach<P, R, T>(calls: readonly Call<P, R>[], result: (written: Written<R>, index: number) => T): Promise<T[]> {
+    return this.#database.unit((tx) => tx.writeEach(calls, result))
+  }
+
+  transaction<T>(): Promise<T> {
+    return Promise.reject(misuse('A transaction of the store is begun by the store.'))
+  }
+}

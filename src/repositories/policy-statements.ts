@@ -1,0 +1,90 @@
+/** What the policy repository asks of a database. */
+import {
+  and,
+  ascending,
+  count,
+  eq,
+  equalsMillisecond,
+  excluded,
+  gt,
+  nextMillisecond,
+  valueFor,
+} from '../database/queries.ts'
+import { pick, statement, statementFor } from '../database/statement.ts'
+import type { Policy } from '../schema/index.ts'
+
+const COLUMNS = ['policyId', 'yamlContent', 'rulesCount', 'createdAt', 'updatedAt'] as const
+
+export const byId = statement<{ policyId: string }>()('policies.get', (db, { policies }, p) =>
+  db.select().from(policies).where(eq(policies.policyId, p.policyId)),
+)
+
+export const insert = statement<Policy>()(
+  'policies.create',
+  (db, { policies }, p) => db.insert(policies).values(pick(p, COLUMNS)).onConflictDoNothing(),
+  'inserts one row',
+)
+
+export const upsert = statement<Policy>()(
+  'policies.save',
+  (db, { policies }, p, fn) => {
+    const set = {
+      yamlContent: excluded(policies.yamlContent),
+      rulesCount: excluded(policies.rulesCount),
+      updatedAt: fn.greatest(excluded(policies.updatedAt), nextMillisecond(policies.updatedAt)),
+    }
+    const insertOrUpdate = db.insert(policies).values(pick(p, COLUMNS))
+    return insertOrUpdate.onConflictDoUpdate({ target: policies.policyId, set }).returning()
+  },
+  'inserts one row',
+)
+
+export const CHANGES = ['yamlContent', 'rulesCount', 'ifMillisecond'] as const
+interface Update {
+  policyId: string
+  now: Date
+  yamlContent?: string | undefined
+  rulesCount?: number | undefined
+  ifMillisecond?: number | undefined
+}
+export const update = statementFor((fields: readonly (typeof CHANGES)[number][]) =>
+  statement<Update>()(`policies.update:${fields.join()}`, (db, { policies }, p, fn) =>
+    db
+      .update(policies)
+      .set({
+        ...(fields.includes('yamlContent') ? pick(p, ['yamlContent', 'rulesCount']) : {}),
+        updatedAt: fn.greatest(valueFor(policies.updatedAt, p.now), nextMillisecond(policies.updatedAt)),
+      })
+      .where(
+        and(
+          eq(policies.policyId, p.policyId),
+          fields.includes('ifMillisecond') ? equalsMillisecond(policies.updatedAt, p.ifMillisecond) : undefined,
+        ),
+      )
+      .returning(),
+  ),
+)
+
+export const remove = statement<{ policyId: string }>()('policies.delete', (db, { policies }, p) =>
+  db.delete(policies).where(eq(policies.policyId, p.policyId)),
+)
+
+export const list = statementFor((fields: readonly 'after'[]) =>
+  statement<{ after?: string | undefined; limit: number }>()(`policies.list:${fields.join()}`, (db, { policies }, p) =>
+    db
+      .select({
+        policyId: policies.policyId,
+        rulesCount: policies.rulesCount,
+        createdAt: policies.createdAt,
+        updatedAt: policies.updatedAt,
+      })
+      .from(policies)
+      .where(fields.includes('after') ? gt(policies.policyId, p.after) : undefined)
+      .orderBy(ascending(policies.policyId))
+      .limit(p.limit),
+  ),
+)
+
+export const countAll = statement<object>()('policies.count', (db, { policies }) =>
+  db.select({ count: count() }).from(policies).where(undefined),
+)
