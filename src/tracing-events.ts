@@ -1,0 +1,37 @@
+/** What the tracing channels carry, apart from them: these types need nothing of Node's own. */
+
+/** A statement runs. Those of one transaction or batch come one by one. */
+export interface StatementEvent {
+  readonly name: string
+  /** From `end` on. */
+  milliseconds?: number
+  /** From `end` on: rows returned, or changed where none are returned. */
+  rows?: number
+  error?: unknown
+}
+
+/** A transaction, from its beginning to COMMIT or ROLLBACK. It ends with `asyncEnd`; with `error` if rolled back. */
+export interface TransactionEvent {
+  readonly readOnly: boolean
+  attempts: number
+  milliseconds?: number
+  error?: unknown
+}
+
+/** Writes that waited together are committed together. */
+export interface CommitEvent {
+  /** How many writes the commit holds. */
+  readonly batch: number
+  milliseconds?: number
+  error?: unknown
+}
+
+/** `getOrCompute` was asked. It ends with `asyncEnd`. */
+export interface CacheEvent {
+  /** From `asyncEnd` on; `'joined'`: waited for another caller's computation. */
+  origin?: 'hit' | 'computed' | 'joined'
+  milliseconds?: number
+  /** The code of the error that kept a computed bundle from being stored. */
+  notStored?: string
+  error?: unknown
+}
