@@ -46,4 +46,3 @@ CREATE TABLE `meshstore_state` (
 	`value` text NOT NULL,
 	`updated_at` real NOT NULL
 );
-

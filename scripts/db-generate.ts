@@ -1,0 +1,162 @@
+/**
+ * Writes both dialects' migrations under one number and name, and the whole schema into drizzle/*.sql.
+ *
+ *   npm run db:generate -- --name add_region            after a change of src/schema
+ *   npm run db:generate -- --name fill_region --custom  empty ones, for SQL written by hand
+ *   npm run db:generate                                 nothing changed: only drizzle/*.sql is written again
+ *
+ * All or nothing: it works on a copy of migrations/.
+ */
+import { type StdioOptions, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { parseArgs } from 'node:util'
+import { drizzleConfig } from '../src/drizzle-config.ts'
+
+interface Journal {
+  entries: { tag: string; when: number }[]
+}
+interface Options {
+  name?: string | undefined
+  custom: boolean
+}
+
+const root = join(import.meta.dirname, '..')
+const schemas = { sqlite: drizzleConfig('sqlite:').schema, postgresql: drizzleConfig('postgres:').schema }
+type Dialect = keyof typeof schemas
+const dialects: readonly Dialect[] = ['sqlite', 'postgresql']
+
+/** Said without a stack. */
+class Refusal extends Error {}
+
+async function main(): Promise<void> {
+  const options = readOptions()
+  const scratch = mkdtempSync(join(tmpdir(), 'db-generate-'))
+  try {
+    cpSync(join(root, 'migrations'), scratch, { recursive: true })
+    checkTwins(scratch)
+    const tag = await addMigrations(scratch, options)
+    const exports = await Promise.all(dialects.map(async (dialect) => [dialect, await exportSchema(dialect)] as const))
+
+    cpSync(scratch, join(root, 'migrations'), { recursive: true })
+    for (const [dialect, sql] of exports) writeFileSync(join(root, `drizzle/${dialect}.sql`), sql)
+    console.log(
+      tag ? `Wrote migrations/{${dialects}}/${tag}.sql.` : 'The schema has not changed: no migration is needed.',
+    )
+    console.log(`Wrote drizzle/{${dialects}}.sql.`)
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+}
+
+function readOptions(): Options {
+  try {
+    const { values } = parseArgs({ options: { name: { type: 'string' }, custom: { type: 'boolean', default: false } } })
+    if (values.name !== undefined && !/^[a-z0-9]+(_[a-z0-9]+)*$/.test(values.name))
+      throw new Error('--name takes lower-case words joined by underscores, such as add_region.')
+    if (values.custom && values.name === undefined) throw new Error('--custom needs a --name.')
+    return values
+  } catch (error) {
+    throw new Refusal(error instanceof Error ? error.message : String(error))
+  }
+}
+
+/** Adds one to each dialect, under the same tag, and returns it; undefined when there was nothing to add. */
+async function addMigrations(folder: string, { name, custom }: Options): Promise<string | undefined> {
+  const results = await Promise.all(dialects.map((dialect) => generate(dialect, folder, name ?? 'unnamed')))
+  // If the schema cannot be loaded, this says so.
+  if (results.includes('unfinished')) await Promise.all(dialects.map(exportSchema))
+  const changed = dialects.filter((_, i) => results[i] !== 'unchanged')
+  if (changed.length === 0 && !custom) return undefined
+
+  const what = `The ${changed.join(' and ')} schema changed`
+  if (name === undefined) throw new Refusal(`${what}. Name the migration: npm run db:generate -- --name add_region`)
+  if (changed.length > 0 && custom) throw new Refusal(`${what}: generate its migration first, without --custom.`)
+
+  for (const [i, dialect] of dialects.entries()) {
+    if (results[i] === 'unfinished') await generateInTerminal(dialect, folder, name)
+    if (results[i] === 'unchanged') await generateEmpty(dialect, folder, name, custom)
+    dateBehind(dialect, folder)
+  }
+  checkTwins(folder)
+  return tags(folder, 'sqlite').at(-1)
+}
+
+/** Unfinished: it failed, or has a question to ask, such as whether a column is new or was renamed. */
+async function generate(dialect: Dialect, folder: string, name: string): Promise<'added' | 'unchanged' | 'unfinished'> {
+  const before = tags(folder, dialect).length
+  const said = await drizzleKit(folder, generateArgs(dialect, name), 'quiet')
+  if (tags(folder, dialect).length > before) return 'added'
+  return said.includes('No schema changes') ? 'unchanged' : 'unfinished'
+}
+
+async function generateInTerminal(dialect: Dialect, folder: string, name: string): Promise<void> {
+  const before = tags(folder, dialect).length
+  await drizzleKit(folder, generateArgs(dialect, name), 'terminal')
+  if (tags(folder, dialect).length === before)
+    throw new Refusal(`drizzle-kit wrote no migration for ${dialect}. Its message is above. Nothing was changed.`)
+}
+
+async function generateEmpty(dialect: Dialect, folder: string, name: string, custom: boolean): Promise<void> {
+  await drizzleKit(folder, [...generateArgs(dialect, name), '--custom'], 'errors')
+  const comment = custom ? `Write the SQL for ${dialect} here.` : 'Nothing changes here.'
+  // SELECT, because better-sqlite3 refuses to run a text that holds no statement.
+  writeFileSync(join(folder, dialect, `${tags(folder, dialect).at(-1)}.sql`), `-- ${comment}\nSELECT 1;\n`)
+}
+
+/** drizzle-kit migrate skips what is dated before the last one applied: clocks go back, and branches get merged. */
+function dateBehind(dialect: Dialect, folder: string): void {
+  const journal = readJournal(folder, dialect)
+  const [previous, added] = journal.entries.slice(-2)
+  if (!previous || !added || added.when > previous.when) return
+  added.when = previous.when + 1
+  writeFileSync(journalPath(folder, dialect), JSON.stringify(journal, null, 2))
+}
+
+function generateArgs(dialect: Dialect, name: string): string[] {
+  return ['generate', '--dialect', dialect, '--schema', schemas[dialect], '--out', dialect, '--name', name]
+}
+
+async function exportSchema(dialect: Dialect): Promise<string> {
+  const sql = await drizzleKit(root, ['export', '--dialect', dialect, '--schema', schemas[dialect]], 'errors')
+  if (!sql.includes('CREATE TABLE'))
+    throw new Refusal(`drizzle-kit exported no ${dialect} schema. Its message is above. Nothing was changed.`)
+  return `${sql.replaceAll('\r\n', '\n').trimEnd()}\n`
+}
+
+const terminals = {
+  quiet: ['ignore', 'pipe', 'ignore'],
+  errors: ['ignore', 'pipe', 'inherit'],
+  terminal: 'inherit',
+} satisfies Record<string, StdioOptions>
+
+/** What it printed. It exits with 0 after most errors, too: the caller has to look at what it did. */
+async function drizzleKit(cwd: string, args: string[], terminal: keyof typeof terminals): Promise<string> {
+  const bin = join(root, 'node_modules/drizzle-kit/bin.cjs')
+  const child = spawn(process.execPath, [bin, ...args], { cwd, stdio: terminals[terminal] })
+  const [printed] = await Promise.all([child.stdout ? text(child.stdout) : '', once(child, 'close')])
+  return printed
+}
+
+function checkTwins(folder: string): void {
+  const [sqlite, postgresql] = dialects.map((dialect) => tags(folder, dialect).join(', '))
+  if (sqlite !== postgresql)
+    throw new Refusal(`The migrations are no twins.\nsqlite: ${sqlite}\npostgresql: ${postgresql}`)
+}
+
+const tags = (folder: string, dialect: Dialect): string[] => readJournal(folder, dialect).entries.map(({ tag }) => tag)
+
+const readJournal = (folder: string, dialect: Dialect): Journal =>
+  JSON.parse(readFileSync(journalPath(folder, dialect), 'utf8'))
+
+const journalPath = (folder: string, dialect: Dialect): string => join(folder, dialect, 'meta/_journal.json')
+
+try {
+  await main()
+} catch (error) {
+  console.error(error instanceof Refusal ? error.message : error)
+  process.exitCode = 1
+}

@@ -1,0 +1,10 @@
+/** Exits with 1 when `DATABASE_URL` names a SQLite file that is not there: Studio would create an empty one. */
+import { existsSync } from 'node:fs'
+import { drizzleConfig } from '../src/drizzle-config.ts'
+
+const { dialect, dbCredentials } = drizzleConfig()
+if (dialect === 'sqlite' && !existsSync(dbCredentials.url)) {
+  console.error(`There is no database at ${dbCredentials.url}.
+Set DATABASE_URL to one that exists, or create this one with: npx drizzle-kit migrate`)
+  process.exitCode = 1
+}

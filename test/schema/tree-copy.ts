@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export const root = join(import.meta.dirname, '../..')
+export const dialects = ['sqlite', 'postgresql'] as const
+export type Dialect = (typeof dialects)[number]
+export const urls = { sqlite: 'sqlite:./mesh.db', postgresql: 'postgres://localhost/mesh' }
+
+export interface Outcome {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+/** Runs one of the tree's own scripts or tools under the Node that runs the tests. */
+export function run(cwd: string, script: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  const { promise, resolve, reject } = Promise.withResolvers<Outcome>()
+  const child = spawn(process.execPath, [join(cwd, script), ...args], {
+    cwd,
+    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const outcome: Outcome = { code: null, stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text) => (outcome.stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text) => (outcome.stderr += text))
+  child.on('error', reject)
+  child.on('close', (code) => resolve({ ...outcome, code }))
+  return promise
+}
+
+/** A copy of what the schema's tools read, to break it and to let them write. */
+export class TreeCopy {
+  readonly root = mkdtempSync(join(tmpdir(), 'meshstore-tree-'))
+
+  constructor() {
+    const files = ['src', 'scripts', 'migrations', 'drizzle', 'drizzle.config.ts', 'package.json', 'tsconfig.json']
+    for (const file of files) cpSync(join(root, file), join(this.root, file), { recursive: true })
+    cpSync(join(root, 'test/schema/row-types.ts'), join(this.root, 'test/schema/row-types.ts'))
+    symlinkSync(join(root, 'node_modules'), join(this.root, 'node_modules'), 'dir')
+  }
+
+  read(file: string): string {
+    return readFileSync(join(this.root, file), 'utf8')
+  }
+
+  write(file: string, text: string): void {
+    writeFileSync(join(this.root, file), text)
+  }
+
+  edit(file: string, from: string, to: string): void {
+    const text = this.read(file)
+    if (!text.includes(from)) throw new Error(`${file} does not hold ${from}`)
+    this.write(file, text.replace(from, to))
+  }
+
+  /** Everything that db:generate may write, by path. */
+  generated(): Record<string, string> {
+    const files = ['migrations', 'drizzle'].flatMap((folder) =>
+      readdirSync(join(this.root, folder), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name)),
+    )
+    return Object.fromEntries(
+      files.sort().map((file) => [file.slice(this.root.length + 1), readFileSync(file, 'utf8')]),
+    )
+  }
+
+  drizzleKit(dialect: Dialect, ...args: string[]): Promise<Outcome> {
+    return run(this.root, 'node_modules/drizzle-kit/bin.cjs', args, { DATABASE_URL: urls[dialect] })
+  }
+
+  dbGenerate(...args: string[]): Promise<Outcome> {
+    return run(this.root, 'scripts/db-generate.ts', args)
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.root, { recursive: true, force: true })
+  }
+}
+
+/** What the schema differs from: of each dialect, the migrations or drizzle/*.sql. Writes into the copy. */
+export async function differences(copy: TreeCopy): Promise<string[]> {
+  const found = await Promise.all(
+    dialects.map(async (dialect) => {
+      const schema = await copy.drizzleKit(dialect, 'export', '--sql')
+      const migrations = await copy.drizzleKit(dialect, 'generate')
+      return [
+        !migrations.stdout.includes('No schema changes') && `migrations/${dialect}`,
+        schema.stdout.trimEnd() !== copy.read(`drizzle/${dialect}.sql`).trimEnd() && `drizzle/${dialect}.sql`,
+      ]
+    }),
+  )
+  return found.flat().filter((name) => name !== false)
+}
