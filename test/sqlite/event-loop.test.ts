@@ -4,26 +4,7 @@ import { openStorage } from '../../src/index.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
 import { record } from '../support/tracing.ts'
-
-/** Counts the turns of the event loop, and remembers the longest one. */
-class Turns implements Disposable {
-  count = 0
-  longestMs = 0
-  #last = performance.now()
-  #next = setImmediate(() => this.#turn())
-
-  #turn(): void {
-    const now = performance.now()
-    this.longestMs = Math.max(this.longestMs, now - this.#last)
-    this.#last = now
-    this.count++
-    this.#next = setImmediate(() => this.#turn())
-  }
-
-  [Symbol.dispose](): void {
-    clearImmediate(this.#next)
-  }
-}
+import { Turns } from './support/turns.ts'
 
 const MANY = 100_000
 
