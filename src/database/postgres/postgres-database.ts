@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { BackupManifest } from '../../api.ts'
 import { misuse, StorageError } from '../../errors.ts'
+import { schemaVersionOf } from '../../migrator/postgres-migrator.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
 import { InUse } from '../in-use.ts'
 import { jittered, nextPause } from '../pause.ts'
@@ -246,7 +247,6 @@ export class PostgresDatabase implements Database {
   }
 
   async schemaVersion(): Promise<string> {
-    const { schemaVersionOf } = await import('../../migrator/postgres-migrator.ts')
     return this.#inUse.while(() => schemaVersionOf(this.#pool))
   }
 

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs'
 import type { BackupManifest, BackupOptions } from '../../api.ts'
 import { misuse, StorageError } from '../../errors.ts'
+import { schemaVersionOf } from '../../migrator/sqlite-migrator.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
 import { InUse } from '../in-use.ts'
 import { type Database, type Session, TransactionGuard, type TransactionLimits } from '../session.ts'
@@ -211,7 +212,6 @@ export class SqliteDatabase implements Database {
   }
 
   async schemaVersion(): Promise<string> {
-    const { schemaVersionOf } = await import('../../migrator/sqlite-migrator.ts')
     return this.read(({ raw }) => schemaVersionOf(raw))
   }
 
