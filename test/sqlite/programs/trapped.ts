@@ -9,9 +9,7 @@ import { opened, watch } from './trap.ts'
 
 const [folder = '', control] = process.argv.slice(2)
 const path = join(folder, 'mesh.db')
-const restored = join(folder, 'restored.db')
 watch(path)
-watch(restored)
 
 const node = (nodeId: string) => ({ nodeId, interfaces: ['eth0'], protocols: ['batman-adv'] })
 
@@ -35,8 +33,12 @@ async function work(at: string, round: number): Promise<void> {
   await store.stats()
   await store.health()
   await verifyBackup(backup)
-  // The restored database is opened while the first one is in use, and after it.
-  await restoreBackup(backup, `${restored}${round}`)
+  const restored = join(folder, `restored-${round}.db`)
+  watch(restored)
+  await restoreBackup(backup, restored)
+  const again = await openStorage(restored)
+  await again.nodes.create(node('again'))
+  await again.close()
   await store.close()
   if (tables === undefined) throw new Error('The backup has no manifest.')
 }
