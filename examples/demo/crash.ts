@@ -26,9 +26,16 @@ export interface Crash {
 
 /** Lets a process write to the file, kills it once it has so many acknowledgements, and opens the file again. */
 export async function crash(file: string, afterAcknowledged: number): Promise<Crash> {
-  const { begun, acknowledged } = await killedWriter(file, afterAcknowledged)
+  const said = await killedWriter(file, afterAcknowledged)
   const integrity = integrityOf(file)
   await using store = await openStorage(file)
+  const found = await judge(store, said)
+  await removeAll(store, said.begun)
+  return { ...found, integrity }
+}
+
+/** What is there of the writes that a process spoke of. */
+export async function judge(store: Meshstore, { begun, acknowledged }: Said): Promise<Omit<Crash, 'integrity'>> {
   const result = { acknowledged: acknowledged.size, found: 0, unacknowledged: 0, unacknowledgedFound: 0, torn: 0 }
   for (const n of begun) {
     const { there, of } = await stored(store, n)
@@ -40,11 +47,11 @@ export async function crash(file: string, afterAcknowledged: number): Promise<Cr
       result.unacknowledgedFound += whole ? 1 : 0
     }
   }
-  await removeAll(store, begun)
-  return { ...result, integrity }
+  return result
 }
 
-interface Said {
+/** The numbers of writes. */
+export interface Said {
   readonly begun: Set<number>
   readonly acknowledged: Set<number>
 }
