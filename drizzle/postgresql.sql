@@ -6,8 +6,8 @@ CREATE TABLE "nodes" (
 	"routes_discovered" integer DEFAULT 0 NOT NULL,
 	"created_at" double precision NOT NULL,
 	"updated_at" double precision NOT NULL,
-	CONSTRAINT "nodes_interfaces_json" CHECK (jsonb_typeof("nodes"."interfaces") = 'array'),
-	CONSTRAINT "nodes_protocols_json" CHECK (jsonb_typeof("nodes"."protocols") = 'array'),
+	CONSTRAINT "nodes_interfaces_json" CHECK (jsonb_typeof("nodes"."interfaces") = 'array' AND NOT jsonb_path_exists("nodes"."interfaces", '$[*] ? (@.type() != "string")')),
+	CONSTRAINT "nodes_protocols_json" CHECK (jsonb_typeof("nodes"."protocols") = 'array' AND NOT jsonb_path_exists("nodes"."protocols", '$[*] ? (@.type() != "string")')),
 	CONSTRAINT "nodes_created_time" CHECK ("nodes"."created_at" BETWEEN -8640000000000 AND 8640000000000),
 	CONSTRAINT "nodes_updated_time" CHECK ("nodes"."updated_at" BETWEEN -8640000000000 AND 8640000000000)
 );

@@ -31,6 +31,10 @@ const isTime = (column: AnyPgColumn): SQL => {
   return sql`${column} BETWEEN -${bound} AND ${bound}`
 }
 
+/** A member that is no string would be found only after an update that returns its row has been committed. */
+const isStringList = (column: AnyPgColumn): SQL =>
+  sql`jsonb_typeof(${column}) = 'array' AND NOT jsonb_path_exists(${column}, '$[*] ? (@.type() != "string")')`
+
 export const nodes = pgTable(
   'nodes',
   {
@@ -44,8 +48,8 @@ export const nodes = pgTable(
   },
   (table) => [
     index('idx_nodes_started').on(table.started),
-    check('nodes_interfaces_json', sql`jsonb_typeof(${table.interfaces}) = 'array'`),
-    check('nodes_protocols_json', sql`jsonb_typeof(${table.protocols}) = 'array'`),
+    check('nodes_interfaces_json', isStringList(table.interfaces)),
+    check('nodes_protocols_json', isStringList(table.protocols)),
     check('nodes_created_time', isTime(table.createdAt)),
     check('nodes_updated_time', isTime(table.updatedAt)),
   ],
