@@ -36,12 +36,12 @@ export function limits(backend: Backend): void {
       () => tx.nodes.get('late'),
       () => tx.transaction((inner) => inner.nodes.create(node('late'))),
     ]
-    const transactions: Transaction[] = []
+    const outer: Transaction[] = []
     let savepoint: Promise<unknown> = Promise.resolve()
     const late = store.transaction(
       (tx) => {
         savepoint = tx.transaction(async (nested) => {
-          transactions.push(tx, nested)
+          outer.push(tx)
           await goOn.opened
           for (const attempt of attempts(nested)) await expectCode(attempt(), 'TIMEOUT')
         })
@@ -55,7 +55,7 @@ export function limits(backend: Backend): void {
       await other.nodes.create(node('in time'))
       goOn.open()
       await expectCode(savepoint, 'TIMEOUT')
-      for (const attempt of transactions.flatMap(attempts)) await expectCode(attempt(), 'TIMEOUT')
+      for (const attempt of outer.flatMap(attempts)) await expectCode(attempt(), 'TIMEOUT')
     })
     expect((await store.nodes.list()).map(({ nodeId }) => nodeId)).toEqual(['in time'])
   })
