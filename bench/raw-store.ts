@@ -139,18 +139,20 @@ export class RawStore {
     return this.#statements.nodes.all(after, limit).map(nodeOf)
   }
 
+  // RETURNING with all(): get() stops at the row, and then SQLite never looks whether a checkpoint is due. The log grows
+  // for ever, and each sync of a growing file is slower.
   startNode(nodeId: string, started: boolean): MeshNode | undefined {
-    const row = this.#statements.startNode.get(started ? 1 : 0, now(), nodeId)
+    const [row] = this.#statements.startNode.all(started ? 1 : 0, now(), nodeId)
     return row && nodeOf(row)
   }
 
   saveNode(node: NewMeshNode): MeshNode | undefined {
-    const row = this.#statements.saveNode.get(...this.#nodeValues(node))
+    const [row] = this.#statements.saveNode.all(...this.#nodeValues(node))
     return row && nodeOf(row)
   }
 
   recordRoutes(nodeId: string, discovered: number): MeshNode | undefined {
-    const row = this.#statements.recordRoutes.get(discovered, nodeId)
+    const [row] = this.#statements.recordRoutes.all(discovered, nodeId)
     return row && nodeOf(row)
   }
 
@@ -178,13 +180,13 @@ export class RawStore {
   }
 
   updatePolicy({ policyId, yamlContent, rulesCount }: PolicyText): Policy | undefined {
-    const row = this.#statements.updatePolicy.get(yamlContent, rulesCount, now(), policyId)
+    const [row] = this.#statements.updatePolicy.all(yamlContent, rulesCount, now(), policyId)
     return row && policyOf(row)
   }
 
   savePolicy({ policyId, yamlContent, rulesCount }: PolicyText): Policy | undefined {
     const time = now()
-    const row = this.#statements.savePolicy.get(policyId, yamlContent, rulesCount, time, time)
+    const [row] = this.#statements.savePolicy.all(policyId, yamlContent, rulesCount, time, time)
     return row && policyOf(row)
   }
 
