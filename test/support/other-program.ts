@@ -23,6 +23,14 @@ export interface OtherProgram {
   execute(sql: string): Promise<void>
 }
 
+/** A file that another program made, with its own tables. */
+export function foreignFile(path: string, sql: string): string {
+  const raw = new Sqlite(path)
+  raw.exec(sql)
+  raw.close()
+  return path
+}
+
 /** Each call opens the file, does its work, and closes it. */
 export function sqliteProgram(path: string): OtherProgram {
   const using = async <T>(work: (raw: Sqlite.Database) => T): Promise<T> => {
