@@ -1,0 +1,95 @@
+/**
+ * What was acknowledged is there, whatever happens to the server and to the connections; what failed is not; what nobody
+ * can know is called OUTCOME_UNKNOWN. `RESTARTS=100` for the long form, `RESTARTS_SEED` for other writes.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openStorage, type StorageOptions } from '../../src/index.ts'
+import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
+import { backendsOf, createDatabase } from './support/database.ts'
+import { Lanes } from './support/lanes.ts'
+import { Proxy } from './support/proxy.ts'
+import { describePostgres } from './support/suite.ts'
+import { LONGEST_MS, watchProcess, withTimeouts } from './support/timeouts.ts'
+
+const RESTARTS = Number(process.env.RESTARTS ?? 10)
+const SEED = Number(process.env.RESTARTS_SEED ?? 1)
+const LANES = 16
+/** Between two faults, at least. */
+const WRITES = 150
+
+describePostgres('a PostgreSQL server that comes and goes', () => {
+  let server: PostgresServer
+  beforeAll(async () => {
+    server = await startPostgres()
+    return () => server.stop()
+  })
+  const faults = watchProcess()
+  afterAll(() => expect(faults()).toEqual([]))
+
+  const options = (url: string): StorageOptions => ({ url: withTimeouts(url), pool: { max: 8 } })
+
+  test(`restarted at once ${RESTARTS} times under load, it loses no acknowledged write`, async () => {
+    await using database = await createDatabase(server.url('postgres'))
+    await using store = await openStorage(options(database.url))
+    const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
+    await lanes.start()
+    for (let restart = 0; restart < RESTARTS; restart++) {
+      await lanes.progress(WRITES)
+      await server.crash()
+    }
+    await lanes.progress(WRITES)
+    const figures = await lanes.stop()
+    console.log(`seed ${SEED}, ${RESTARTS} restarts: ${figures}`)
+    expect(figures.wrong).toEqual([])
+    expect(figures.lost).toBe(0)
+    expect(figures.unknown).toBeGreaterThan(0)
+    expect(figures.longestMs).toBeLessThan(LONGEST_MS)
+  })
+
+  test('when an administrator ends the connections under load, what failed is not there', async () => {
+    await using database = await createDatabase(server.url('postgres'))
+    await using store = await openStorage(options(database.url))
+    const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
+    await lanes.start()
+    let ended = 0
+    for (let round = 0; round < 2 * RESTARTS; round++) {
+      await lanes.progress(WRITES)
+      const pids = await backendsOf(database)
+      const [killed] = await database.query<{ count: string }>(
+        'SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) AS count FROM unnest($1::integer[]) AS pid',
+        [pids],
+      )
+      ended += Number(killed?.count)
+    }
+    await lanes.progress(WRITES)
+    const figures = await lanes.stop()
+    console.log(`seed ${SEED}, ${ended} connections ended: ${figures}`)
+    expect(figures.wrong).toEqual([])
+    expect(figures.lost).toBe(0)
+    expect(ended).toBeGreaterThan(RESTARTS)
+    expect(figures.refused + figures.unknown).toBeGreaterThan(0)
+    expect(figures.longestMs).toBeLessThan(LONGEST_MS)
+  })
+
+  test('when connections break in the middle of a COMMIT under load, every lost reply is an unknown outcome', async () => {
+    await using database = await createDatabase(server.url('postgres'))
+    await using proxy = await Proxy.before(database.url)
+    await using store = await openStorage(options(proxy.url))
+    const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
+    await lanes.start()
+    for (let round = 0; round < 2 * RESTARTS; round++) {
+      proxy.arm(round % 2 === 0 ? 'reset before' : 'reset after', 'COMMIT\0')
+      await lanes.progress(WRITES)
+    }
+    const figures = await lanes.stop()
+    console.log(`seed ${SEED}, ${proxy.injected} COMMITs cut: ${figures}`)
+    expect(figures.wrong).toEqual([])
+    expect(figures.lost).toBe(0)
+    expect(proxy.injected).toBeGreaterThan(RESTARTS)
+    // A COMMIT that reached the server was made, one that did not was not; nobody could tell from here.
+    expect(figures.unknown).toBe(proxy.injected)
+    expect(figures.unknownThere).toBeGreaterThan(0)
+    expect(figures.unknownGone).toBeGreaterThan(0)
+    expect(figures.refused).toBe(0)
+  })
+})

@@ -1,0 +1,87 @@
+import { connect, createServer, type Socket } from 'node:net'
+
+/** What becomes of a message, of its reply, and of the connection. */
+export type Fault =
+  /** The message is not passed on, and the connection reset. */
+  | 'reset before'
+  /** It is passed on; when the server has answered, the answer is dropped and the connection reset. */
+  | 'reset after'
+  /** It is not passed on, and nothing else either: the connection stays open, and silent. */
+  | 'silent before'
+  /** It is passed on, but no answer comes back. */
+  | 'silent after'
+
+export const FAULTS: readonly Fault[] = ['reset before', 'reset after', 'silent before', 'silent after']
+
+/** A TCP proxy in front of a PostgreSQL server, which spoils chosen messages of its clients. */
+export class Proxy implements AsyncDisposable {
+  /** How many messages were spoiled. */
+  injected = 0
+  #armed: { readonly fault: Fault; readonly text: string } | undefined
+  readonly #target: URL
+  readonly #sockets = new Set<Socket>()
+  readonly #server = createServer((client) => this.#serve(client))
+
+  private constructor(target: string) {
+    this.#target = new URL(target)
+  }
+
+  static async before(url: string): Promise<Proxy> {
+    const proxy = new Proxy(url)
+    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
+    return proxy
+  }
+
+  /** The server's URL, through the proxy. */
+  get url(): string {
+    const url = new URL(this.#target)
+    const address = this.#server.address()
+    if (address !== null && typeof address === 'object') url.port = String(address.port)
+    url.hostname = '127.0.0.1'
+    return url.href
+  }
+
+  /** Spoils the next message that holds the text. */
+  arm(fault: Fault, text: string): void {
+    this.#armed = { fault, text }
+  }
+
+  #serve(client: Socket): void {
+    const server = connect(Number(this.#target.port), this.#target.hostname)
+    let fault: Fault | undefined
+    for (const [socket, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      this.#sockets.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        this.#sockets.delete(socket)
+        other.destroy()
+      })
+    }
+    client.on('data', (message) => {
+      fault ??= this.#take(message)
+      if (fault === 'reset before') client.resetAndDestroy()
+      else if (fault !== 'silent before') server.write(message)
+    })
+    server.on('data', (answer) => {
+      if (fault === 'reset after') client.resetAndDestroy()
+      else if (fault === undefined) client.write(answer)
+    })
+  }
+
+  #take(message: Buffer): Fault | undefined {
+    if (this.#armed === undefined || !message.includes(this.#armed.text)) return undefined
+    const { fault } = this.#armed
+    this.#armed = undefined
+    this.injected++
+    return fault
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve))
+    for (const socket of this.#sockets) socket.destroy()
+    await closed
+  }
+}

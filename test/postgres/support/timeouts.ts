@@ -1,0 +1,23 @@
+/** The limits of these tests, far below the library's own: for a connection, and for an answer. */
+const CONNECT_SECONDS = 2
+const STATEMENT_MS = 1_000
+/** The driver waits a second longer than the server. */
+const ANSWER_MS = STATEMENT_MS + 1_000
+
+/** One connection and one answer, and what a busy machine adds. */
+export const LONGEST_MS = CONNECT_SECONDS * 1_000 + ANSWER_MS + 1_000
+
+export function withTimeouts(url: string): string {
+  const limited = new URL(url)
+  limited.searchParams.set('connect_timeout', String(CONNECT_SECONDS))
+  limited.searchParams.set('statement_timeout', String(STATEMENT_MS))
+  return limited.href
+}
+
+/** From now on, collects what would have ended the process. */
+export function watchProcess(): () => string[] {
+  const faults: string[] = []
+  process.on('uncaughtExceptionMonitor', (error) => faults.push(String(error)))
+  process.on('unhandledRejection', (reason) => faults.push(String(reason)))
+  return () => faults
+}
