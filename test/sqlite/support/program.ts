@@ -41,6 +41,10 @@ export class Program implements AsyncDisposable {
     })
   }
 
+  get pid(): number {
+    return this.#child.pid ?? -1
+  }
+
   /** Everything it wrote to stderr so far. */
   get errors(): string {
     return this.#errors
