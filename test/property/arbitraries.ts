@@ -1,0 +1,46 @@
+import fc from 'fast-check'
+import type { Page, PathBundle, PathKey } from '../../src/index.ts'
+
+/** Few, so that a program meets the same one again; their order by bytes is another one than by UTF-16 units. */
+export const id = fc.constantFrom('a', 'a:b', 'b', '%', 'ä', '\u{e000}', '\u{1f600}')
+
+export const names = fc.uniqueArray(fc.constantFrom('eth0', 'wlan0', 'lo', 'aodv', `"'\\ \u{1f600}`), { maxLength: 3 })
+export const name = fc.constantFrom('eth0', 'lo', 'aodv', 'none')
+
+const timestamps = fc.constantFrom(
+  new Date(0),
+  new Date('2001-02-03T04:05:06.789Z'),
+  new Date('2100-01-01T00:00:00.001Z'),
+)
+/** Given or absent, or given as `undefined`. */
+export const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.option(arbitrary, { nil: undefined })
+export const time = maybe(timestamps)
+
+export const page: fc.Arbitrary<Page> = fc.record(
+  { limit: maybe(fc.integer({ min: 1, max: 5 })), after: maybe(id) },
+  { requiredKeys: [] },
+)
+
+/** Which `ifUpdatedAt` an update carries. */
+export const condition = fc.constantFrom('none', 'as read', 'stale')
+export function ifUpdatedAt(which: string, row: { updatedAt: Date } | undefined): { ifUpdatedAt?: Date } {
+  if (which === 'none') return {}
+  const milliseconds = row?.updatedAt.getTime() ?? 0
+  return { ifUpdatedAt: new Date(which === 'stale' ? milliseconds - 1 : milliseconds) }
+}
+
+export const pathKey: fc.Arbitrary<PathKey> = fc.record({ source: id, destination: id, k: fc.constantFrom(1, 2, 11) })
+
+export const bundle: fc.Arbitrary<PathBundle> = fc.record(
+  {
+    source: id,
+    destination: id,
+    primary: fc.array(fc.record({ nodes: fc.array(id, { maxLength: 3 }), latency_sum_ms: fc.integer() }), {
+      maxLength: 2,
+    }),
+    alternatives: fc.constant([]),
+  },
+  { requiredKeys: ['source', 'destination', 'primary'] },
+)
+export const ttlSeconds = maybe(fc.constantFrom(0.001, 1, 30, 3_600))

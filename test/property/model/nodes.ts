@@ -1,0 +1,96 @@
+import type { MeshNode, MeshNodePatch, NewMeshNode, NodeFilter, NodeRepository } from '../../../src/index.ts'
+import { later, page, Rows, refuse } from './state.ts'
+
+/** The nodes as a `Map`: what the contract says, in as few words as possible. */
+export class ModelNodes implements NodeRepository {
+  readonly rows = new Rows<MeshNode>()
+  readonly #now: () => Date
+
+  constructor(now: () => Date) {
+    this.#now = now
+  }
+
+  #create(node: NewMeshNode): MeshNode {
+    if (this.rows.get(node.nodeId) !== undefined) refuse('ALREADY_EXISTS')
+    const { started = false, routesDiscovered = 0, createdAt = this.#now() } = node
+    return this.rows.set(node.nodeId, { ...node, started, routesDiscovered, createdAt, updatedAt: this.#now() })
+  }
+
+  #save(node: NewMeshNode): MeshNode {
+    const old = this.rows.get(node.nodeId)
+    if (old === undefined) return this.#create({ ...node, createdAt: undefined })
+    const { interfaces, protocols, started = old.started, routesDiscovered = old.routesDiscovered } = node
+    const updatedAt = later(old.updatedAt, this.#now())
+    return this.rows.set(node.nodeId, { ...old, interfaces, protocols, started, routesDiscovered, updatedAt })
+  }
+
+  #matching({ started, protocol, interface: name }: NodeFilter): MeshNode[] {
+    return this.rows
+      .all()
+      .filter((row) => started === undefined || row.started === started)
+      .filter((row) => protocol === undefined || row.protocols.includes(protocol))
+      .filter((row) => name === undefined || row.interfaces.includes(name))
+  }
+
+  async create(node: NewMeshNode) {
+    return this.#create(node)
+  }
+
+  async createMany(nodes: readonly NewMeshNode[]) {
+    return this.rows.atomically(() => nodes.map((node) => this.#create(node)))
+  }
+
+  async get(nodeId: string) {
+    return this.rows.get(nodeId)
+  }
+
+  async getMany(nodeIds: readonly string[]) {
+    return nodeIds.flatMap((nodeId) => this.rows.get(nodeId) ?? [])
+  }
+
+  async list(options: NodeFilter & { limit?: number | undefined; after?: string | undefined } = {}) {
+    return page(this.#matching(options), ({ nodeId }) => nodeId, options)
+  }
+
+  async *iterate(filter: NodeFilter = {}) {
+    yield* this.#matching(filter)
+  }
+
+  async update(nodeId: string, patch: MeshNodePatch, options: { ifUpdatedAt?: Date | undefined } = {}) {
+    const old = this.rows.get(nodeId) ?? refuse('NOT_FOUND')
+    const { ifUpdatedAt } = options
+    if (ifUpdatedAt !== undefined && ifUpdatedAt.getTime() !== old.updatedAt.getTime()) refuse('CONFLICT')
+    const { interfaces, protocols, started, routesDiscovered } = patch
+    return this.rows.set(nodeId, {
+      ...old,
+      interfaces: interfaces ?? old.interfaces,
+      protocols: protocols ?? old.protocols,
+      started: started ?? old.started,
+      routesDiscovered: routesDiscovered ?? old.routesDiscovered,
+      updatedAt: later(old.updatedAt, this.#now()),
+    })
+  }
+
+  async save(node: NewMeshNode) {
+    return this.#save(node)
+  }
+
+  async saveMany(nodes: readonly NewMeshNode[]) {
+    return nodes.map((node) => this.#save(node))
+  }
+
+  async recordRoutes(nodeId: string, discovered = 1) {
+    const old = this.rows.get(nodeId) ?? refuse('NOT_FOUND')
+    const routesDiscovered = old.routesDiscovered + discovered
+    if (routesDiscovered > 2_147_483_647) refuse('VALIDATION')
+    return this.rows.set(nodeId, { ...old, routesDiscovered })
+  }
+
+  async delete(nodeId: string) {
+    return this.rows.delete(nodeId)
+  }
+
+  async count(filter: NodeFilter = {}) {
+    return this.#matching(filter).length
+  }
+}

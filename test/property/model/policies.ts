@@ -1,0 +1,84 @@
+import type { NewPolicy, Policy, PolicyPatch, PolicyRepository } from '../../../src/index.ts'
+import { later, page, Rows, refuse } from './state.ts'
+
+/** What the model knows of texts: how many rules each has; `undefined` for what is no YAML. */
+export const TEXTS = new Map<string, number | undefined>([
+  ['', 0],
+  ['rules: []\n', 0],
+  ['rules: [a]\r\n', 1],
+  ['rules:\n  - a\n  - b\n---\nspec: { ingress: [c] }\n', 3],
+  ['spec: { rules: [a], egress: [b, c, d] } # \u{1f600}\n', 4],
+  ['rules: [a', undefined],
+  ['a: 1\na: 2\n', undefined],
+])
+
+const rulesIn = (text: string): number => TEXTS.get(text) ?? refuse('VALIDATION')
+
+export class ModelPolicies implements PolicyRepository {
+  readonly rows = new Rows<Policy>()
+  readonly #now: () => Date
+
+  constructor(now: () => Date) {
+    this.#now = now
+  }
+
+  #create({ policyId, yamlContent, createdAt = this.#now() }: NewPolicy): Policy {
+    const rulesCount = rulesIn(yamlContent)
+    if (this.rows.get(policyId) !== undefined) refuse('ALREADY_EXISTS')
+    return this.rows.set(policyId, { policyId, yamlContent, rulesCount, createdAt, updatedAt: this.#now() })
+  }
+
+  async create(policy: NewPolicy) {
+    return this.#create(policy)
+  }
+
+  async createMany(policies: readonly NewPolicy[]) {
+    // What is refused is refused before anything is looked up.
+    for (const { yamlContent } of policies) rulesIn(yamlContent)
+    return this.rows.atomically(() => policies.map((policy) => this.#create(policy)))
+  }
+
+  async get(policyId: string) {
+    return this.rows.get(policyId)
+  }
+
+  #summaries() {
+    return this.rows.all().map(({ yamlContent: _, ...summary }) => summary)
+  }
+
+  async list(options: { limit?: number | undefined; after?: string | undefined } = {}) {
+    return page(this.#summaries(), ({ policyId }) => policyId, options)
+  }
+
+  async *iterate() {
+    yield* this.#summaries()
+  }
+
+  async update(policyId: string, { yamlContent }: PolicyPatch, options: { ifUpdatedAt?: Date | undefined } = {}) {
+    const rulesCount = yamlContent === undefined ? undefined : rulesIn(yamlContent)
+    const old = this.rows.get(policyId) ?? refuse('NOT_FOUND')
+    const { ifUpdatedAt } = options
+    if (ifUpdatedAt !== undefined && ifUpdatedAt.getTime() !== old.updatedAt.getTime()) refuse('CONFLICT')
+    return this.rows.set(policyId, {
+      ...old,
+      yamlContent: yamlContent ?? old.yamlContent,
+      rulesCount: rulesCount ?? old.rulesCount,
+      updatedAt: later(old.updatedAt, this.#now()),
+    })
+  }
+
+  async save({ policyId, yamlContent }: NewPolicy) {
+    const rulesCount = rulesIn(yamlContent)
+    const old = this.rows.get(policyId)
+    if (old === undefined) return this.#create({ policyId, yamlContent })
+    return this.rows.set(policyId, { ...old, yamlContent, rulesCount, updatedAt: later(old.updatedAt, this.#now()) })
+  }
+
+  async delete(policyId: string) {
+    return this.rows.delete(policyId)
+  }
+
+  async count() {
+    return this.rows.all().length
+  }
+}

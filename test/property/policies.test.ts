@@ -1,0 +1,44 @@
+import fc from 'fast-check'
+import { test } from 'vitest'
+import type { NewPolicy, PolicyPatch } from '../../src/index.ts'
+import { all } from '../support/expectations.ts'
+import { assertProperty } from '../support/properties.ts'
+import { eachBackend } from '../support/settings.ts'
+import { condition, id, ifUpdatedAt, maybe, page, time } from './arbitraries.ts'
+import { TEXTS } from './model/policies.ts'
+import { programOf, runProgram, type Step, step } from './programs.ts'
+
+const text = fc.constantFrom(...TEXTS.keys())
+const newPolicy: fc.Arbitrary<NewPolicy> = fc.record(
+  { policyId: id, yamlContent: text, rulesCount: maybe(fc.nat()), createdAt: time, updatedAt: time },
+  { requiredKeys: ['policyId', 'yamlContent'] },
+)
+const newPolicies = fc.array(newPolicy, { maxLength: 3 })
+const patch: fc.Arbitrary<PolicyPatch> = fc.record({ yamlContent: maybe(text) }, { requiredKeys: [] })
+
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  newPolicy.map((policy) => step('create', ({ policies }) => policies.create(policy), policy)),
+  newPolicies.map((many) => step('createMany', ({ policies }) => policies.createMany(many), many)),
+  newPolicy.map((policy) => step('save', ({ policies }) => policies.save(policy), policy)),
+  id.map((policyId) => step('get', ({ policies }) => policies.get(policyId), policyId)),
+  page.map((of) => step('list', ({ policies }) => policies.list(of), of)),
+  fc.constant(step('iterate', ({ policies }) => all(policies.iterate()))),
+  fc.constant(step('count', ({ policies }) => policies.count())),
+  fc.tuple(id, patch, condition).map(([policyId, changes, which]) => {
+    let options = {}
+    const update: Step['run'] = ({ policies }, model) => {
+      if (policies !== model.policies) options = ifUpdatedAt(which, model.policies.rows.get(policyId))
+      return policies.update(policyId, changes, options)
+    }
+    return step('update', update, policyId, changes, which)
+  }),
+  id.map((policyId) => step('delete', ({ policies }) => policies.delete(policyId), policyId)),
+)
+
+eachBackend('random programs of policies', (backend) => {
+  test('come to what the model comes to', () =>
+    assertProperty(
+      `policies, ${backend.name}`,
+      fc.asyncProperty(programOf(steps), (program) => runProgram(backend, program)),
+    ))
+})
