@@ -45,7 +45,7 @@ class Writes {
   }
 }
 
-describe.each(kindsOfDisk)('$name', ({ name, codes, make }) => {
+describe.each(kindsOfDisk)('$name', ({ name, writing, backingUp, make }) => {
   test('loses nothing, keeps nothing that was refused, and the store goes on when it is healed', {
     timeout: 60_000,
   }, async () => {
@@ -74,17 +74,14 @@ describe.each(kindsOfDisk)('$name', ({ name, codes, make }) => {
     }
     const counts = tally(seen)
     console.log(`${name}: ${JSON.stringify(counts)}`)
-    const { done = 0, ...failed } = counts
-    expect(Object.keys(failed).filter((code) => !codes.some((expected) => expected === code))).toEqual([])
-    const failures = Object.values(failed).reduce((sum, count) => sum + count, 0)
-    expect(failures).toBeGreaterThan(0)
-    expect(done).toBeGreaterThan(0)
+    // Both happened, and nothing else did.
+    expect(counts).toEqual({ done: expect.any(Number), [writing]: expect.any(Number) })
     // Readers go on meanwhile.
     const readable = new Set(await writes.ask<string[]>({ do: 'read' }))
     expect(writes.with('done').filter((nodeId) => !readable.has(nodeId))).toEqual([])
     const backup: Order = { do: 'backup', target: disk.folder.file('backups', 'mesh.backup') }
     const refused = await writes.ask<{ outcome: string; left: string[] }>(backup)
-    expect(refused).toEqual({ outcome: expect.toBeOneOf([...codes]), left: [] })
+    expect(refused).toEqual({ outcome: backingUp, left: [] })
 
     disk.heal(program.pid)
     expect(tally(await writes.create('after', 100))).toEqual({ done: 100 })
@@ -98,7 +95,7 @@ describe.each(kindsOfDisk)('$name', ({ name, codes, make }) => {
     await using store = await openStorage(path)
     const there = new Set((await all(store.nodes.iterate())).map(({ nodeId }) => nodeId))
     expect(writes.with('done').filter((nodeId) => !there.has(nodeId))).toEqual([])
-    expect(writes.with('STORAGE_FULL', 'UNAVAILABLE').filter((nodeId) => there.has(nodeId))).toEqual([])
+    expect(writes.with('STORAGE_FULL').filter((nodeId) => there.has(nodeId))).toEqual([])
     // Of a transaction all is there, or nothing.
     for (let round = 0; round < 20; round++) {
       const rows = [...there].filter((nodeId) => nodeId.startsWith(`transaction-${round}-`))

@@ -14,8 +14,10 @@ export interface Disk extends Disposable {
 
 export interface KindOfDisk {
   readonly name: string
-  /** What a write may be refused with. */
-  readonly codes: readonly StorageErrorCode[]
+  /** What a write is refused with: it fails in COMMIT. */
+  readonly writing: StorageErrorCode
+  /** What a backup is refused with. */
+  readonly backingUp: StorageErrorCode
   /** `undefined` where this machine cannot make one. */
   make(): Disk | undefined
 }
@@ -36,7 +38,8 @@ function run(command: string, ...args: string[]): void {
 /** A file system in memory that is too small. Needs root. */
 const small: KindOfDisk = {
   name: 'a disk that is full',
-  codes: ['STORAGE_FULL'],
+  writing: 'STORAGE_FULL',
+  backingUp: 'STORAGE_FULL',
   make: () => {
     const folder = temporaryFolder()
     if (!succeeds('mount', '-t', 'tmpfs', '-o', 'size=64m,mode=700', 'tmpfs', folder.path)) {
@@ -62,7 +65,8 @@ const small: KindOfDisk = {
 /** No file of the process may become larger: its writes fail with EFBIG, which is an I/O error to SQLite. */
 const failing: KindOfDisk = {
   name: 'a disk that reports errors',
-  codes: ['OUTCOME_UNKNOWN', 'UNAVAILABLE'],
+  writing: 'OUTCOME_UNKNOWN',
+  backingUp: 'UNAVAILABLE',
   make: () => {
     if (!succeeds('prlimit', '--version')) return undefined
     const folder = temporaryFolder()

@@ -138,6 +138,24 @@ describe('while another process holds the lock', () => {
     expect(await store.health()).toMatchObject({ canRead: true, canWrite: true, problems: [] })
   })
 
+  test('opening a new file waits for it', async () => {
+    using folder = temporaryFolder()
+    const path = folder.file('mesh.db')
+    await using peers = new Peers(1)
+    const [other] = peers.all
+    await other?.ask({ do: 'lock', path } satisfies Order)
+    using turns = new Turns()
+    let settled = false
+    const opening = openStorage(path).finally(() => {
+      settled = true
+    })
+    while (turns.count < 200) await new Promise((resolve) => setImmediate(resolve))
+    expect(settled).toBe(false)
+    await other?.ask({ do: 'unlock' } satisfies Order)
+    await using store = await opening
+    expect(await store.nodes.count()).toBe(0)
+  })
+
   test('a new file cannot be opened, and later it can', async () => {
     using folder = temporaryFolder()
     const path = folder.file('mesh.db')

@@ -77,10 +77,18 @@ describe.each(programs)('$name', ({ start }) => {
     const path = folder.file('mesh.db')
     await using store = await openStorage(path)
     await using program = start(path)
-    const written = await program.ask<string>({ do: 'write', with: ['python', 60] })
-    await program.ask<string>({ do: 'write', with: ['expired', -1] })
+    // At several moments: microseconds are rounded up or down.
+    const moments: Date[] = []
+    const toMilliseconds = (bits: string): Date => new Date(Math.floor(secondsOf(bits) * 1000 + 0.5))
+    for (let moment = 0; moment < 10; moment++) {
+      const nodeId = `python-${moment}`
+      moments.push(toMilliseconds(await program.ask<string>({ do: 'write', with: [nodeId, 60] })))
+    }
+    const listed = await store.nodes.list({ after: 'python-', interface: 'wlan0' })
+    expect(listed.map(({ createdAt }) => createdAt)).toEqual(moments)
 
-    const milliseconds = new Date(Math.floor(secondsOf(written) * 1000 + 0.5))
+    const milliseconds = toMilliseconds(await program.ask<string>({ do: 'write', with: ['python', 60] }))
+    await program.ask<string>({ do: 'write', with: ['expired', -1] })
     const times = { createdAt: milliseconds, updatedAt: milliseconds }
     const found = await store.nodes.get('python')
     expect(found).toEqual({
@@ -91,7 +99,7 @@ describe.each(programs)('$name', ({ start }) => {
       routesDiscovered: 7,
       ...times,
     })
-    expect(await store.nodes.list({ started: true, protocol: 'ü', interface: 'eth0' })).toHaveLength(2)
+    expect(await store.nodes.list({ started: true, protocol: 'ü', interface: 'eth0' })).toHaveLength(12)
     const policy = { policyId: 'python', yamlContent: 'rules:\n  - a: ü\n', rulesCount: 1, ...times }
     expect(await store.policies.get('python')).toEqual(policy)
     const key = { source: 'python', destination: 'z', k: 3 }

@@ -69,7 +69,7 @@ async function visit(path: string, nodeId: string): Promise<string> {
     await visited.close()
     return 'done'
   } catch (error) {
-    return codeOf(error)
+    return `${codeOf(error)}: ${error}`
   }
 }
 

@@ -1,7 +1,8 @@
 import type Sqlite from 'better-sqlite3'
-import { SqliteDatabase, type SqliteOptions } from '../../../src/database/sqlite/sqlite-database.ts'
-import type { NodeRepository } from '../../../src/index.ts'
-import { migrateSqlite } from '../../../src/migrator/sqlite-migrator.ts'
+import { configOf } from '../../../src/config.ts'
+import { openSqlite } from '../../../src/database/sqlite/open.ts'
+import type { SqliteDatabase } from '../../../src/database/sqlite/sqlite-database.ts'
+import type { NodeRepository, StorageOptions } from '../../../src/index.ts'
 import { SqlNodeRepository } from '../../../src/repositories/node-repository.ts'
 
 /** A store of nodes of which the connections can be reached: for what nobody else can do to them. */
@@ -12,15 +13,9 @@ export interface Inside extends AsyncDisposable {
   readonly writer: Sqlite.Database
 }
 
-export async function openInside(path: string, options: Partial<SqliteOptions> = {}): Promise<Inside> {
-  const writers: Sqlite.Database[] = []
-  const defaults = { durability: 'full', readOnly: false, busyTimeoutMs: 5_000, maxPendingWrites: 100_000 } as const
-  const database = await SqliteDatabase.open({ ...defaults, ...options, path }, async ({ raw }, patience) => {
-    writers.push(raw)
-    await migrateSqlite(raw, { mode: 'apply', patience })
-  })
-  const [writer] = writers
-  if (writer === undefined) throw new Error('The writer was not shown.')
+export async function openInside(path: string, options: Omit<StorageOptions, 'url'> = {}): Promise<Inside> {
+  const database = await openSqlite(path, configOf({ url: path, ...options }))
+  const writer = await database.write(({ raw }) => raw)
   const nodes = new SqlNodeRepository(database.session, () => new Date())
   return { database, nodes, writer, [Symbol.asyncDispose]: () => database.close() }
 }
