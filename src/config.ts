@@ -116,8 +116,9 @@ function fromFileUrl(url: string): string {
   try {
     const { search, hash } = new URL(url)
     if (search === '' && hash === '') return fileURLToPath(url)
-  } catch (cause) {
-    throw new StorageError('CONFIG', 'The file: URL names no local file.', { cause })
+  } catch {
+    // The error would quote the URL.
+    throw new StorageError('CONFIG', 'The file: URL names no local file.')
   }
   throw new StorageError('CONFIG', 'A file: URL must not have parameters. Give options beside the URL.')
 }

@@ -79,6 +79,14 @@ export function validationError(what: string, issues: readonly ValidationIssue[]
 
 export const misuse = (message: string): StorageError => new StorageError('MISUSE', message)
 
+/** Names the row in a refusal of the schema's, which SQL knows by its constraint alone. */
+export const namingRow =
+  (table: string, key: string) =>
+  (error: unknown): never => {
+    if (!(error instanceof StorageError) || error.code !== 'CORRUPT' || error.cause === undefined) throw error
+    throw new StorageError('CORRUPT', `${table}, ${JSON.stringify(key)}: ${error.message}`, { cause: error.cause })
+  }
+
 type Kind = 'node' | 'policy'
 
 export const alreadyExists = (kind: Kind, id: string): StorageError =>

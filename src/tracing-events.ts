@@ -20,8 +20,8 @@ export interface TransactionEvent {
 
 /** Writes that waited together are committed together. */
 export interface CommitEvent {
-  /** How many writes the commit holds. */
-  readonly batch: number
+  /** How many writes wait for it; from `end` on, how many it holds. */
+  batch: number
   milliseconds?: number
   error?: unknown
 }

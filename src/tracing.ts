@@ -22,28 +22,33 @@ interface Timed {
 
 /** Runs `work` as one synchronous event; only for a channel that has subscribers. */
 export function traceSync<E extends Timed, T>(tracing: Tracing<E>, event: E, work: (event: E) => T): T {
-  return tracing.traceSync(() => {
+  // Node publishes what the traced function returns, and that would be rows.
+  const returned: T[] = []
+  tracing.traceSync(() => {
     const begun = performance.now()
     try {
-      return work(event)
+      returned.push(work(event))
     } finally {
       event.milliseconds = performance.now() - begun
     }
   }, event)
+  return returned[0] as T
 }
 
 /** Runs `work` as one asynchronous event; only for a channel that has subscribers. */
-export function tracePromise<E extends Timed, T>(
+export async function tracePromise<E extends Timed, T>(
   tracing: Tracing<E>,
   event: E,
   work: (event: E) => Promise<T>,
 ): Promise<T> {
-  return tracing.tracePromise(async () => {
+  const returned: T[] = []
+  await tracing.tracePromise(async () => {
     const begun = performance.now()
     try {
-      return await work(event)
+      returned.push(await work(event))
     } finally {
       event.milliseconds = performance.now() - begun
     }
   }, event)
+  return returned[0] as T
 }

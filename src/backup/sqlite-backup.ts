@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, readSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import type { BackupManifest, BackupOptions, RestoreReport } from '../api.ts'
@@ -12,6 +12,7 @@ import { schemaVersionOf } from '../migrator/sqlite-migrator.ts'
 import * as rules from '../schema/rules.ts'
 import { type Content, contentOf } from './content-hash.ts'
 
+const SIDECARS = ['-wal', '-shm', '-journal'] as const
 /** 4 KiB each; the event loop runs between two steps. */
 const PAGES_PER_STEP = 256
 const OPTION_RULES: rules.Rules = { onProgress: rules.isFunction, signal: rules.isSignal }
@@ -35,15 +36,40 @@ export async function backupSqlite(
 /** What is in a backup. Rejects with BACKUP_INVALID for a file that must not be trusted. */
 export async function verifyBackup(file: string): Promise<BackupManifest> {
   checkPath(file)
-  if (!existsSync(file)) throw new StorageError('CONFIG', `There is no file at ${file}.`)
-  if (existsSync(`${file}-wal`)) {
-    throw new StorageError('BACKUP_INVALID', `${file} is a database in use, or one that was copied while in use.`)
-  }
+  assertFinished(file)
   try {
     return { file: resolve(file), ...(await inspect(file, undefined)) }
   } catch (error) {
     throw asInvalid(error, file)
   }
+}
+
+/**
+ * A backup is one file that needs no log. One whose header asks for a log is no backup, and SQLite would put a log beside
+ * it; one with a log beside it is in use, or was copied while in use.
+ *
+ * The header is read only where no log is there: closing a handle on a file that this process has open would drop
+ * SQLite's locks on it.
+ */
+function assertFinished(file: string): void {
+  const stats = statSync(file, { throwIfNoEntry: false })
+  if (!stats?.isFile()) throw new StorageError('CONFIG', `There is no file at ${file}.`)
+  const hasLog = SIDECARS.some((sidecar) => existsSync(file + sidecar))
+  if (hasLog || wantsLog(file)) {
+    throw new StorageError('BACKUP_INVALID', `${file} is a database, or the copy of one, and no backup. Use backup().`)
+  }
+}
+
+/** Bytes 18 and 19 of the header: 2 for a write-ahead log (https://sqlite.org/fileformat.html). */
+function wantsLog(file: string): boolean {
+  const header = Buffer.alloc(20)
+  const handle = openSync(file, 'r')
+  try {
+    readSync(handle, header, 0, header.length, 0)
+  } finally {
+    closeSync(handle)
+  }
+  return header[18] === 2 || header[19] === 2
 }
 
 /** Writes a verified backup to a path where nothing is. Rejects with BACKUP_INVALID, and with CONFIG if it is taken. */
@@ -53,7 +79,7 @@ export async function restoreBackup(file: string, url: string): Promise<RestoreR
     throw new StorageError('CONFIG', 'This version restores a backup to a path of a SQLite file alone.')
   }
   const { path } = target
-  for (const sidecar of ['-wal', '-shm', '-journal']) {
+  for (const sidecar of SIDECARS) {
     if (existsSync(path + sidecar))
       throw new StorageError('CONFIG', `${path}${sidecar} is there: remove it, or choose a path where nothing is.`)
   }
@@ -74,7 +100,7 @@ async function copyVerified(source: Sqlite.Database, target: string, options: Ba
   checkPath(target)
   const file = resolve(target)
   refuseTaken(file)
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  createFolder(dirname(file))
   const partial = `${file}.partial-${randomBytes(6).toString('hex')}`
   try {
     // SQLite keeps the mode of a file that is there; one that it creates could be read by others.
@@ -87,7 +113,7 @@ async function copyVerified(source: Sqlite.Database, target: string, options: Ba
   } catch (error) {
     throw translated(error)
   } finally {
-    for (const rest of ['', '-journal', '-wal', '-shm']) rmSync(partial + rest, { force: true })
+    for (const rest of ['', ...SIDECARS]) rmSync(partial + rest, { force: true })
   }
 }
 
@@ -116,13 +142,15 @@ async function copyPages(source: Sqlite.Database, partial: string, options: Back
 async function inspect(file: string, expected: Content | undefined): Promise<Omit<BackupManifest, 'file'>> {
   const raw = openConnection(file, { readOnly: true })
   try {
+    const pages = Number(raw.pragma('page_count', { simple: true })) * Number(raw.pragma('page_size', { simple: true }))
+    const { size } = statSync(file)
     const problems = raw.pragma('integrity_check(1)', { simple: true })
-    if (problems !== 'ok') throw new StorageError('BACKUP_INVALID', `${file} is damaged.`)
+    if (problems !== 'ok' || size !== pages) throw new StorageError('BACKUP_INVALID', `${file} is damaged.`)
     const tables = await contentOf(raw)
     if (expected !== undefined && JSON.stringify(tables) !== JSON.stringify(expected)) {
       throw new StorageError('BACKUP_INVALID', `${file} is not what was read: the disk, or the memory, is at fault.`)
     }
-    return { bytes: statSync(file).size, schemaVersion: schemaVersionOf(raw), tables }
+    return { bytes: size, schemaVersion: schemaVersionOf(raw), tables }
   } finally {
     raw.close()
   }
@@ -133,6 +161,14 @@ function asInvalid(error: unknown, file: string): unknown {
   const damaged = failure instanceof StorageError && ['CORRUPT', 'SCHEMA_MISMATCH'].includes(failure.code)
   if (!damaged && !isSqliteFailure(error)) return failure
   return new StorageError('BACKUP_INVALID', `${file} is damaged, or no backup of this library's.`, { cause: failure })
+}
+
+function createFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw new StorageError('CONFIG', `The folder ${folder} cannot be created.`, { cause: error })
+  }
 }
 
 function refuseTaken(file: string): void {

@@ -16,17 +16,21 @@ export interface Call<P, R> {
   readonly parameters: P
 }
 
+/** Some of them, which may have to be worked out first. */
+export type Calls<P, R> = readonly Call<P, R>[] | Promise<readonly Call<P, R>[]>
+
 /** Where statements run: the store itself, or a transaction on it. A repository cannot tell which. */
 export interface Session {
   readonly inTransaction: boolean
   read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]>
   readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined>
-  write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>>
+  /** Takes its place in the order when it is called, also where its parameters are not known yet. */
+  write<P, R>(statement: Statement<P, R>, parameters: P | Promise<P>): Promise<Written<R>>
   /**
    * Runs all of the calls, in order, or none. `result` makes of each what the caller gets; if it throws, nothing of it
    * happened.
    */
-  writeEach<P, R, T>(calls: readonly Call<P, R>[], result: (written: Written<R>, index: number) => T): Promise<T[]>
+  writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]>
   /** On the store: a transaction. In a transaction: a savepoint. */
   transaction<T>(work: (session: Session) => Promise<T>): Promise<T>
 }

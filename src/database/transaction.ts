@@ -1,5 +1,5 @@
 import { misuse, StorageError } from '../errors.ts'
-import type { Call, Session, TransactionGuard, Written } from './session.ts'
+import type { Call, Calls, Session, TransactionGuard, Written } from './session.ts'
 import type { BoundStatement, Statement, StatementCompiler } from './statement.ts'
 
 /** A unit of many statements lets the event loop run after so many of them. */
@@ -50,7 +50,7 @@ export class OpenTransaction implements Session {
   }
 
   get ended(): boolean {
-    return this.#end !== undefined
+    return this.#end !== undefined || (this.#outer?.ended ?? false)
   }
 
   /** The error that ended the transaction in the database, whether or not the callback let it through. */
@@ -71,42 +71,53 @@ export class OpenTransaction implements Session {
     return this.#run(statement, parameters, (bound) => this.#on.executor.first(bound))
   }
 
-  async write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>> {
+  async write<P, R>(statement: Statement<P, R>, parameters: P | Promise<P>): Promise<Written<R>> {
     this.#assertWritable()
+    if (parameters instanceof Promise) {
+      // What comes after it waits for it.
+      return this.#unit(async (unit) => unit.write(statement, await parameters))
+    }
     return this.#run(statement, parameters, (bound) => this.#on.executor.write(bound))
   }
 
-  async writeEach<P, R, T>(
-    calls: readonly Call<P, R>[],
-    result: (written: Written<R>, index: number) => T,
-  ): Promise<T[]> {
-    const misused = this.#on.guard.misuseOf(this)
-    if (misused !== undefined) throw misused
+  async writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]> {
     this.#assertWritable()
-    return this.#savepoint(async (unit) => {
+    return this.#unit(async (unit) => {
+      const all = calls instanceof Promise ? await calls : calls
       const results: T[] = []
-      for (let from = 0; from < calls.length; from += SLICE) {
+      for (let from = 0; from < all.length; from += SLICE) {
         if (from > 0) await nextTurnOfTheEventLoop()
-        await unit.#writeSlice(calls.slice(from, from + SLICE), (written) =>
-          results.push(result(written, results.length)),
-        )
+        const slice = all.slice(from, from + SLICE)
+        const add = (written: Written<R>, call: Call<P, R>): number => results.push(result(written, call))
+        await unit.#writeSlice(slice, add)
       }
       return results
     })
   }
 
-  async #writeSlice<P, R>(calls: readonly Call<P, R>[], add: (written: Written<R>) => void): Promise<void> {
+  async #writeSlice<P, R>(
+    calls: readonly Call<P, R>[],
+    add: (written: Written<R>, call: Call<P, R>) => void,
+  ): Promise<void> {
     const { executor, compiler } = this.#on
     this.#assertUsable()
     if (executor.writeSlice !== undefined) {
-      for (const written of await this.#execute(async () => executor.writeSlice?.(calls) ?? [])) add(written)
+      const written = await this.#execute(async () => executor.writeSlice?.(calls) ?? [])
+      for (const [index, each] of written.entries()) add(each, calls[index] as Call<P, R>)
       return
     }
-    for (const { statement, parameters } of calls) {
+    for (const call of calls) {
       this.#assertUsable()
-      const bound = compiler.bind(statement, parameters)
-      add(await this.#execute(() => executor.write(bound)))
+      const bound = compiler.bind(call.statement, call.parameters)
+      add(await this.#execute(() => executor.write(bound)), call)
     }
+  }
+
+  /** A savepoint of the library's own: the caller's code does not run in it. */
+  async #unit<T>(work: (unit: OpenTransaction) => Promise<T>): Promise<T> {
+    const misused = this.#on.guard.misuseOf(this)
+    if (misused !== undefined) throw misused
+    return this.#savepoint(work)
   }
 
   async transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
@@ -178,7 +189,7 @@ export class OpenTransaction implements Session {
     await this.#control(`SAVEPOINT ${name}`)
     let result: T
     try {
-      result = await work(nested)
+      result = await nested.completing(work)
     } catch (error) {
       nested.end()
       if (this.#unusable() === undefined) await this.#control(`ROLLBACK TO ${name}; RELEASE ${name}`)
@@ -187,6 +198,13 @@ export class OpenTransaction implements Session {
     nested.end()
     this.#assertUsable()
     await this.#control(`RELEASE ${name}`)
+    return result
+  }
+
+  /** Runs `work` and waits for the savepoints that it did not wait for: half of one must not be committed. */
+  async completing<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
+    const result = await work(this)
+    while (this.#nested !== undefined) await this.#nested
     return result
   }
 
@@ -208,7 +226,7 @@ export async function withinTime<T>(
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   try {
-    if (timeoutMs === undefined) return await work(tx)
+    if (timeoutMs === undefined) return await tx.completing(work)
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         const message = `The transaction took longer than ${timeoutMs} ms and was rolled back.`
@@ -217,7 +235,7 @@ export async function withinTime<T>(
         reject(error)
       }, timeoutMs)
     })
-    return await Promise.race([work(tx), late])
+    return await Promise.race([tx.completing(work), late])
   } finally {
     clearTimeout(timer)
     tx.end()

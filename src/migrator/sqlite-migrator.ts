@@ -10,29 +10,31 @@ const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS __drizzle_migrations (
   created_at numeric
 )`
 
+/** Throws SCHEMA_MISMATCH where something is pending, or, if that may be applied, where it must not be. */
+export function checkSqlite(raw: Sqlite.Database, mode: 'apply' | 'check'): void {
+  const [next] = pending(raw, migrationsOf('sqlite'))
+  if (next === undefined) return
+  if (mode === 'check') {
+    throw new StorageError(
+      'SCHEMA_MISMATCH',
+      `Migrations are pending, the first is ${next.tag}. Open with migrate: 'apply'.`,
+    )
+  }
+  if (appliedTimes(raw).size === 0) refuseForeignTables(raw)
+}
+
 /**
- * Brings the schema up to date, or checks that it is. Throws SCHEMA_MISMATCH when it is not and must not be changed.
+ * Brings the schema up to date. Throws SCHEMA_MISMATCH for tables that no migration made.
  *
  * One process at a time: the lock is taken first, the ledger read again under it. Each migration is one transaction.
  */
-export async function migrateSqlite(
-  raw: Sqlite.Database,
-  options: { mode: 'apply' | 'check'; patience: Patience },
-): Promise<void> {
+export async function migrateSqlite(raw: Sqlite.Database, patience: Patience): Promise<void> {
   const known = migrationsOf('sqlite')
-  for (;;) {
-    const next = pending(raw, known)[0]
-    if (next === undefined) return
-    if (options.mode === 'check') {
-      throw new StorageError(
-        'SCHEMA_MISMATCH',
-        `Migrations are pending, the first is ${next.tag}. Open with migrate: 'apply'.`,
-      )
-    }
-    await options.patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
+  while (pending(raw, known).length > 0) {
+    await patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
     try {
-      // Another process may have applied it while this one waited for the lock.
-      if (pending(raw, known)[0] === next) {
+      const [next] = pending(raw, known)
+      if (next !== undefined) {
         if (appliedTimes(raw).size === 0) refuseForeignTables(raw)
         apply(raw, next)
       }

@@ -1,65 +1,47 @@
-import type { z } from 'zod'
-import { type ValidationIssue, validationError } from '../errors.ts'
-import { shown } from '../schema/rules.ts'
+import { validationError } from '../errors.ts'
+import type { MeshNodePatch, NewMeshNode, NewPolicy, PolicyPatch } from '../schema/index.ts'
+import * as rules from '../schema/rules.ts'
 
-type Validators = typeof import('../schema/validators.ts')
-let loaded: Validators | undefined
+/**
+ * Checks at the door. All of it happens when a method is called, before anything is waited for: writes take effect in the
+ * order in which they were called, and as they were when they were called.
+ */
 
-/** The validators, loaded when they are first needed. */
-export async function validators(): Promise<Validators> {
-  loaded ??= await import('../schema/validators.ts')
-  return loaded
+const isInteger = rules.isInteger(rules.MIN_INTEGER, rules.MAX_INTEGER)
+const TIMES: rules.Rules = { createdAt: rules.isTime, updatedAt: rules.isTime }
+
+const PATCH_RULES: rules.Rules = {
+  interfaces: rules.isIdList,
+  protocols: rules.isIdList,
+  started: rules.isFlag,
+  routesDiscovered: isInteger,
 }
+const NODE_RULES: rules.Rules = { nodeId: rules.isId, ...PATCH_RULES, ...TIMES }
+const NODE_REQUIRED = ['nodeId', 'interfaces', 'protocols']
 
-type PolicyText = typeof import('../schema/policy-text.ts')
-let policyTextLoaded: PolicyText | undefined
-
-export async function policyText(): Promise<PolicyText> {
-  policyTextLoaded ??= await import('../schema/policy-text.ts')
-  return policyTextLoaded
+const POLICY_RULES: rules.Rules = {
+  policyId: rules.isId,
+  yamlContent: rules.isYamlText,
+  rulesCount: isInteger,
+  ...TIMES,
 }
+const POLICY_REQUIRED = ['policyId', 'yamlContent']
 
-/** What the schema makes of the value: a copy. Throws VALIDATION; `what` begins the message, `path` each issue's path. */
-export function checked<S extends z.ZodType>(schema: S, what: string, value: unknown, path = ''): z.output<S> {
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  throw validationError(
-    what,
-    result.error.issues.flatMap((issue) => issuesOf(issue, path)),
-  )
-}
+// The rules give each property the type that it has in the row.
+export const checkedNode = (node: unknown, path = ''): NewMeshNode =>
+  rules.checkedCopy('The node', NODE_RULES, node, { required: NODE_REQUIRED, path }) as NewMeshNode
 
-function issuesOf(issue: z.core.$ZodIssue, prefix: string): ValidationIssue[] {
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: pathOf(prefix, [...issue.path, key]), message: 'is not a known property' }))
-  }
-  return [{ path: pathOf(prefix, issue.path), message: issue.message }]
-}
+export const checkedNodePatch = (patch: unknown): MeshNodePatch =>
+  rules.checkedCopy('The patch', PATCH_RULES, patch, { required: [] })
 
-function pathOf(prefix: string, parts: readonly PropertyKey[]): string {
-  let path = prefix
-  for (const part of parts) {
-    if (typeof part === 'number') path += `[${part}]`
-    else path += path === '' ? shown(String(part)) : `.${shown(String(part))}`
-  }
-  return path
-}
+export const checkedPolicy = (policy: unknown, path = ''): NewPolicy =>
+  rules.checkedCopy('The policy', POLICY_RULES, policy, { required: POLICY_REQUIRED, path }) as NewPolicy
 
-/** Values checked at once before the event loop runs on. */
-const SLICE = 1_000
+export const checkedPolicyPatch = (patch: unknown): PolicyPatch =>
+  rules.checkedCopy('The patch', { yamlContent: rules.isYamlText }, patch, { required: [] })
 
-/** Checks a list, `[3].interfaces[1]` by `[3].interfaces[1]`, in slices. */
-export async function checkedAll<T>(
-  what: string,
-  values: readonly unknown[],
-  check: (value: unknown, path: string) => T,
-): Promise<T[]> {
+/** Checks each of a list; `path` is `[0]`, `[1]` and so on. */
+export function checkedAll<T>(what: string, values: unknown, check: (value: unknown, path: string) => T): T[] {
   if (!Array.isArray(values)) throw validationError(what, [{ path: '', message: 'must be a list' }])
-  const copy: readonly unknown[] = [...values]
-  const all: T[] = []
-  for (const [index, value] of copy.entries()) {
-    if (index > 0 && index % SLICE === 0) await new Promise((resolve) => setImmediate(resolve))
-    all.push(check(value, `[${index}]`))
-  }
-  return all
+  return Array.from(values, (value, index) => check(value, `[${index}]`))
 }

@@ -1,10 +1,10 @@
 import type { NodeFilter, NodeRepository, Page, UpdateOptions } from '../api.ts'
 import type { Call, Session, Written } from '../database/session.ts'
 import { given } from '../database/statement.ts'
-import { alreadyExists, conflict, notFound, StorageError, validationError } from '../errors.ts'
+import { alreadyExists, conflict, namingRow, notFound, StorageError, validationError } from '../errors.ts'
 import type { MeshNode, MeshNodePatch, NewMeshNode } from '../schema/index.ts'
 import * as rules from '../schema/rules.ts'
-import { checked, checkedAll, validators } from './checked.ts'
+import { checkedAll, checkedNode, checkedNodePatch } from './checked.ts'
 import * as statements from './node-statements.ts'
 import { iteratePages, PAGE_RULES } from './pages.ts'
 
@@ -44,19 +44,17 @@ export class SqlNodeRepository implements NodeRepository {
   }
 
   async create(node: NewMeshNode): Promise<MeshNode> {
-    const { newMeshNodeSchema } = await validators()
-    const row = newRow(checked(newMeshNodeSchema, 'The node', node), this.#now())
+    const row = newRow(checkedNode(node), this.#now())
     return created(row, await this.#session.write(statements.insert, row))
   }
 
   async createMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]> {
-    const { newMeshNodeSchema } = await validators()
     const now = this.#now()
-    const calls = await checkedAll('The nodes', nodes, (node, path) => ({
+    const calls = checkedAll('The nodes', nodes, (node, path) => ({
       statement: statements.insert,
-      parameters: newRow(checked(newMeshNodeSchema, 'A node', node, path), now),
+      parameters: newRow(checkedNode(node, path), now),
     }))
-    return this.#session.writeEach(calls, (written, index) => created(calls[index]?.parameters, written))
+    return this.#session.writeEach(calls, (written, { parameters }) => created(parameters, written))
   }
 
   get(nodeId: string): Promise<MeshNode | undefined> {
@@ -69,8 +67,7 @@ export class SqlNodeRepository implements NodeRepository {
   }
 
   async getMany(nodeIds: readonly string[]): Promise<MeshNode[]> {
-    rules.checkIds('nodeIds', nodeIds)
-    const asked = [...nodeIds]
+    const asked = rules.checkedIds('nodeIds', nodeIds)
     const found = new Map<string, MeshNode>()
     for (const node of await this.#session.read(statements.byIds, { nodeIds: asked })) found.set(node.nodeId, node)
     return asked.flatMap((nodeId) => found.get(nodeId) ?? [])
@@ -98,13 +95,13 @@ export class SqlNodeRepository implements NodeRepository {
   async update(nodeId: string, patch: MeshNodePatch, options: UpdateOptions = {}): Promise<MeshNode> {
     rules.checkValue('nodeId', rules.isId, nodeId)
     rules.checkOptions('The options', UPDATE_RULES, options)
-    const { meshNodePatchSchema } = await validators()
-    const changes = checked(meshNodePatchSchema, 'The patch', patch)
+    const changes = checkedNodePatch(patch)
     const ifMillisecond = options.ifUpdatedAt?.getTime()
     const parameters = { ...changes, ifMillisecond, nodeId, now: this.#now() }
     const statement = statements.update(given(parameters, [...statements.PATCH_FIELDS, 'ifMillisecond']))
     for (;;) {
-      const [row] = (await this.#session.write(statement, parameters)).rows
+      const { rows } = await this.#session.write(statement, parameters).catch(namingRow('nodes', nodeId))
+      const [row] = rows
       if (row !== undefined) return row
       const current = await this.#session.readOne(statements.byId, { nodeId })
       if (current === undefined) throw notFound('node', nodeId)
@@ -114,17 +111,13 @@ export class SqlNodeRepository implements NodeRepository {
   }
 
   async save(node: NewMeshNode): Promise<MeshNode> {
-    const { newMeshNodeSchema } = await validators()
-    const { statement, parameters } = saveCall(checked(newMeshNodeSchema, 'The node', node), this.#now())
-    return saved(await this.#session.write(statement, parameters))
+    const { statement, parameters } = saveCall(checkedNode(node), this.#now())
+    return saved(await this.#session.write(statement, parameters).catch(namingRow('nodes', parameters.nodeId)))
   }
 
   async saveMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]> {
-    const { newMeshNodeSchema } = await validators()
     const now = this.#now()
-    const calls = await checkedAll('The nodes', nodes, (node, path) =>
-      saveCall(checked(newMeshNodeSchema, 'A node', node, path), now),
-    )
+    const calls = checkedAll('The nodes', nodes, (node, path) => saveCall(checkedNode(node, path), now))
     return this.#session.writeEach(calls, saved)
   }
 
@@ -133,7 +126,9 @@ export class SqlNodeRepository implements NodeRepository {
     rules.checkValue('discovered', rules.isInteger(0, rules.MAX_INTEGER), discovered)
     for (;;) {
       const most = rules.MAX_INTEGER - discovered
-      const [row] = (await this.#session.write(statements.addRoutes, { nodeId, discovered, most })).rows
+      const writing = this.#session.write(statements.addRoutes, { nodeId, discovered, most })
+      const { rows } = await writing.catch(namingRow('nodes', nodeId))
+      const [row] = rows
       if (row !== undefined) return row
       const current = await this.#session.readOne(statements.byId, { nodeId })
       if (current === undefined) throw notFound('node', nodeId)

@@ -92,7 +92,7 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   }
 
   async setMany(entries: readonly NewEntry[]): Promise<void> {
-    const calls = await checkedAll('The entries', entries, (entry, path) => ({
+    const calls = checkedAll('The entries', entries, (entry, path) => ({
       statement: statements.upsert,
       parameters: this.#entry(checkedEntry(entry, path), path),
     }))

@@ -11,7 +11,7 @@ export const CONDITIONS = [...FILTER_FIELDS, 'after'] as const
 
 export const byKey = statement<{ cacheKey: string; now: Date }>()('pathCache.get', (db, { pathCache }, p) =>
   db
-    .select({ cacheKey: pathCache.cacheKey, bundle: pathCache.bundle })
+    .select({ cacheKey: pathCache.cacheKey, bundle: pathCache.bundle, expiresAt: pathCache.expiresAt })
     .from(pathCache)
     .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
 )

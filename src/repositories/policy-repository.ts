@@ -1,11 +1,11 @@
 import type { Page, PolicyRepository, UpdateOptions } from '../api.ts'
 import type { Session, Written } from '../database/session.ts'
 import { given } from '../database/statement.ts'
-import { alreadyExists, conflict, notFound, StorageError } from '../errors.ts'
+import { alreadyExists, conflict, namingRow, notFound, StorageError } from '../errors.ts'
 import type { NewPolicy, Policy, PolicyPatch, PolicySummary } from '../schema/index.ts'
-import type { CountRules } from '../schema/policy-text.ts'
+import type { CountRules, RulesIn } from '../schema/policy-text.ts'
 import * as rules from '../schema/rules.ts'
-import { checked, checkedAll, policyText, validators } from './checked.ts'
+import { checkedAll, checkedPolicy, checkedPolicyPatch } from './checked.ts'
 import { iteratePages, PAGE_RULES } from './pages.ts'
 import * as statements from './policy-statements.ts'
 
@@ -14,6 +14,17 @@ const UPDATE_RULES: rules.Rules = { ifUpdatedAt: rules.isTime }
 function created(row: Policy | undefined, { changes }: Written<never>): Policy {
   if (row === undefined || changes === 0) throw alreadyExists('policy', row?.policyId ?? '')
   return row
+}
+
+let loaded: RulesIn | undefined
+
+/** Runs `count` with the YAML parser: at once if it is loaded, which is done when it is first needed. */
+function counting<T>(count: (rulesIn: RulesIn) => T): T | Promise<T> {
+  if (loaded !== undefined) return count(loaded)
+  return import('../schema/policy-text.ts').then(({ rulesIn }) => {
+    loaded = rulesIn
+    return count(rulesIn)
+  })
 }
 
 export class SqlPolicyRepository implements PolicyRepository {
@@ -28,18 +39,21 @@ export class SqlPolicyRepository implements PolicyRepository {
   }
 
   async create(policy: NewPolicy): Promise<Policy> {
-    const toRow = await this.#rows()
-    const row = toRow(policy)
-    return created(row, await this.#session.write(statements.insert, row))
+    const row = this.#newRow(policy)
+    const written = await this.#session.write(statements.insert, row)
+    return created(await row, written)
   }
 
   async createMany(policies: readonly NewPolicy[]): Promise<Policy[]> {
-    const toRow = await this.#rows()
-    const calls = await checkedAll('The policies', policies, (policy, path) => ({
-      statement: statements.insert,
-      parameters: toRow(policy, path),
-    }))
-    return this.#session.writeEach(calls, (written, index) => created(calls[index]?.parameters, written))
+    const checked = checkedAll('The policies', policies, checkedPolicy)
+    const now = this.#now()
+    const calls = counting((rulesIn) =>
+      checked.map((policy, index) => ({
+        statement: statements.insert,
+        parameters: this.#counted(policy, now, rulesIn, `[${index}].yamlContent`),
+      })),
+    )
+    return this.#session.writeEach(calls, (written, { parameters }) => created(parameters, written))
   }
 
   async get(policyId: string): Promise<Policy | undefined> {
@@ -66,15 +80,19 @@ export class SqlPolicyRepository implements PolicyRepository {
   async update(policyId: string, patch: PolicyPatch, options: UpdateOptions = {}): Promise<Policy> {
     rules.checkValue('policyId', rules.isId, policyId)
     rules.checkOptions('The options', UPDATE_RULES, options)
-    const { policyPatchSchema } = await validators()
-    const { yamlContent } = checked(policyPatchSchema, 'The patch', patch)
-    const rulesCount =
-      yamlContent === undefined ? undefined : (await policyText()).rulesIn(yamlContent, 'yamlContent', this.#countRules)
+    const { yamlContent } = checkedPolicyPatch(patch)
     const ifMillisecond = options.ifUpdatedAt?.getTime()
-    const parameters = { policyId, yamlContent, rulesCount, ifMillisecond, now: this.#now() }
-    const statement = statements.update(given(parameters, statements.CHANGES))
+    const now = this.#now()
+    const statement = statements.update(
+      given({ yamlContent, rulesCount: yamlContent, ifMillisecond }, statements.CHANGES),
+    )
+    const parameters = counting((rulesIn) => {
+      const rulesCount = yamlContent === undefined ? undefined : rulesIn(yamlContent, 'yamlContent', this.#countRules)
+      return { policyId, yamlContent, rulesCount, ifMillisecond, now }
+    })
     for (;;) {
-      const [row] = (await this.#session.write(statement, parameters)).rows
+      const { rows } = await this.#session.write(statement, parameters).catch(namingRow('policies', policyId))
+      const [row] = rows
       if (row !== undefined) return row
       const current = await this.#session.readOne(statements.byId, { policyId })
       if (current === undefined) throw notFound('policy', policyId)
@@ -85,8 +103,7 @@ export class SqlPolicyRepository implements PolicyRepository {
   }
 
   async save(policy: NewPolicy): Promise<Policy> {
-    const toRow = await this.#rows()
-    const { rows } = await this.#session.write(statements.upsert, toRow({ ...policy, createdAt: undefined }))
+    const { rows } = await this.#session.write(statements.upsert, this.#newRow(policy, { createdAt: undefined }))
     const [row] = rows
     if (row === undefined)
       throw new StorageError('CONFLICT', 'A trigger in the database kept the policy from being saved.')
@@ -103,14 +120,20 @@ export class SqlPolicyRepository implements PolicyRepository {
     return found?.count ?? 0
   }
 
-  /** Makes rows of what callers give: checked, and with the rules counted. */
-  async #rows(): Promise<(policy: unknown, path?: string) => Policy> {
-    const [{ newPolicySchema }, { rulesIn }] = await Promise.all([validators(), policyText()])
+  #newRow(policy: NewPolicy, times: { createdAt?: undefined } = {}): Policy | Promise<Policy> {
+    const checked = { ...checkedPolicy(policy), ...times }
     const now = this.#now()
-    return (policy, path = '') => {
-      const { policyId, yamlContent, createdAt = now } = checked(newPolicySchema, 'The policy', policy, path)
-      const rulesCount = rulesIn(yamlContent, path === '' ? 'yamlContent' : `${path}.yamlContent`, this.#countRules)
-      return { policyId, yamlContent, rulesCount, createdAt, updatedAt: now }
+    return counting((rulesIn) => this.#counted(checked, now, rulesIn, 'yamlContent'))
+  }
+
+  #counted(policy: NewPolicy, now: Date, rulesIn: RulesIn, path: string): Policy {
+    const { policyId, yamlContent, createdAt = now } = policy
+    return {
+      policyId,
+      yamlContent,
+      rulesCount: rulesIn(yamlContent, path, this.#countRules),
+      createdAt,
+      updatedAt: now,
     }
   }
 }

@@ -1,8 +1,20 @@
 /** Reads policies' YAML. Loaded at the first write of a policy: the parser is not needed before. */
-import { Composer, type Document, Lexer, LineCounter, type ParsedNode, Parser, type YAMLError } from 'yaml'
+import {
+  Composer,
+  type Document,
+  isAlias,
+  isCollection,
+  Lexer,
+  LineCounter,
+  type ParsedNode,
+  Parser,
+  visit,
+  type YAMLError,
+} from 'yaml'
 import { misuse, type ValidationIssue, validationError } from '../errors.ts'
 import { isInteger, MAX_DEPTH, MAX_INTEGER } from './rules.ts'
 
+export type RulesIn = typeof rulesIn
 export type CountRules = (documents: readonly unknown[]) => number
 
 /** Thrown while a text is still being read: the parser itself would run out of stack far below. */
@@ -24,7 +36,10 @@ function parse(text: string, path: string): unknown[] {
   const lines = new LineCounter()
   try {
     const documents = composed(text, lines)
-    const issues = documents.flatMap(({ errors }) => errors.map((error) => issueOf(error, path, lines)))
+    const issues = documents.flatMap((document) => [
+      ...document.errors.map((error) => issueAt(path, lines, error.pos[0], `is not valid YAML: ${reasonOf(error)}`)),
+      ...unusable(document, (offset, message) => issueAt(path, lines, offset, message)),
+    ])
     if (issues.length > 0) throw validationError('The policy', issues)
     return documents.map((document) => document.toJS())
   } catch (error) {
@@ -55,11 +70,35 @@ function composed(text: string, lines: LineCounter): Document.Parsed<ParsedNode>
 const COLLECTIONS: ReadonlySet<string> = new Set(['block-map', 'block-seq', 'flow-collection'])
 const depthOf = (stack: Parser['stack']): number => stack.filter(({ type }) => COLLECTIONS.has(type)).length
 
-function issueOf(error: YAMLError, path: string, lines: LineCounter): ValidationIssue {
-  const { line, col } = lines.linePos(error.pos[0])
-  // The parser's own message may quote the text; its code says what is wrong as well: DUPLICATE_KEY, BAD_INDENT, ….
-  const reason = error.code.toLowerCase().replaceAll('_', ' ')
-  return { path, message: `is not valid YAML: ${reason} at line ${line}, column ${col}` }
+function issueAt(path: string, lines: LineCounter, offset: number, message: string): ValidationIssue {
+  const { line, col } = lines.linePos(offset)
+  return { path, message: `${message} at line ${line}, column ${col}` }
+}
+
+/** The parser's own message may quote the text; its code says what is wrong as well: DUPLICATE_KEY, BAD_INDENT, …. */
+const reasonOf = ({ code }: YAMLError): string => code.toLowerCase().replaceAll('_', ' ')
+
+/** What YAML allows and no object can hold: the parser would throw, or make up keys and print them as a warning. */
+function unusable(
+  document: Document.Parsed<ParsedNode>,
+  issue: (offset: number, message: string) => ValidationIssue,
+): ValidationIssue[] {
+  const issues: ValidationIssue[] = []
+  const anchors = new Map<string, unknown>()
+  const offsetOf = (node: { range?: readonly number[] | null | undefined }): number => node.range?.[0] ?? 0
+  visit(document, {
+    Node: (_, node) => {
+      if ('anchor' in node && node.anchor !== undefined) anchors.set(node.anchor, node)
+    },
+    Alias: (_, alias) => {
+      if (!anchors.has(alias.source)) issues.push(issue(offsetOf(alias), 'has an alias without an anchor'))
+    },
+    Pair: (_, { key }) => {
+      const named = isAlias(key) ? anchors.get(key.source) : key
+      if (isCollection(named)) issues.push(issue(offsetOf(key as ParsedNode), 'has a key that is no text'))
+    },
+  })
+  return issues
 }
 
 const refused = (path: string, message: string): Error => validationError('The policy', [{ path, message }])

@@ -21,12 +21,14 @@ export const MAX_TTL_SECONDS = 3_155_760_000
 /** What setTimeout() can wait. */
 export const MAX_TIMER_MS = 2_147_483_647
 
-/** Says what is wrong with a value: `must be …`. `undefined` if nothing is. */
-export type Rule = (value: unknown) => string | undefined
+/** Says what is wrong with a value: `must be …`, or which of its parts: `[3]: must be …`. `undefined` if nothing is. */
+export type Rule = (value: unknown) => string | readonly ValidationIssue[] | undefined
+/** A rule for a value without parts. */
+export type SimpleRule = (value: unknown) => string | undefined
 
 const ID_LENGTH = `must be 1–${MAX_ID_CHARACTERS} characters`
 
-export const isId: Rule = (value) => {
+export const isId: SimpleRule = (value) => {
   if (typeof value !== 'string') return 'must be a string'
   if (value.length === 0) return ID_LENGTH
   // A character may take two UTF-16 units.
@@ -40,54 +42,138 @@ export const isId: Rule = (value) => {
 }
 
 /** Text that every database keeps as it is: no NUL, no half of a surrogate pair. */
-export const isStorableText: Rule = (value) => {
+export const isStorableText: SimpleRule = (value) => {
   if (typeof value !== 'string') return 'must be a string'
   if (value.includes('\0')) return 'must not contain NUL'
   if (!value.isWellFormed()) return 'must be well-formed Unicode'
   return undefined
 }
 
-export const isFlag: Rule = (value) => (typeof value === 'boolean' ? undefined : 'must be true or false')
-export const isTime: Rule = (value) =>
+export const isFlag: SimpleRule = (value) => (typeof value === 'boolean' ? undefined : 'must be true or false')
+export const isTime: SimpleRule = (value) =>
   value instanceof Date && !Number.isNaN(value.getTime()) ? undefined : 'must be a valid Date'
-export const isFunction: Rule = (value) => (typeof value === 'function' ? undefined : 'must be a function')
-export const isSignal: Rule = (value) => (value instanceof AbortSignal ? undefined : 'must be an AbortSignal')
+export const isFunction: SimpleRule = (value) => (typeof value === 'function' ? undefined : 'must be a function')
+export const isSignal: SimpleRule = (value) => (value instanceof AbortSignal ? undefined : 'must be an AbortSignal')
 
 export const isInteger =
-  (from: number, to: number): Rule =>
+  (from: number, to: number): SimpleRule =>
   (value) =>
     Number.isInteger(value) && (value as number) >= from && (value as number) <= to
       ? undefined
       : `must be an integer from ${from} to ${to}`
 
 export const isOneOf =
-  (...values: readonly string[]): Rule =>
+  (...values: readonly string[]): SimpleRule =>
   (value) =>
     values.includes(value as string) ? undefined : `must be one of ${values.join(', ')}`
 
 export const isLimit = isInteger(1, MAX_PAGE)
 export const isK = isInteger(1, MAX_K)
-export const isTtl: Rule = (value) =>
+export const isTtl: SimpleRule = (value) =>
   typeof value === 'number' && value > 0 && value <= MAX_TTL_SECONDS
     ? undefined
     : `must be a number of seconds above 0, up to ${MAX_TTL_SECONDS}`
 
+export const isIdList: Rule = (value) => {
+  if (!Array.isArray(value)) return 'must be a list of strings'
+  if (value.length > MAX_LIST_ITEMS) return `must not have more than ${MAX_LIST_ITEMS} items`
+  const issues = issuesOfItems(value)
+  return issues.length === 0 ? undefined : issues
+}
+
+function issuesOfItems(ids: readonly unknown[]): ValidationIssue[] {
+  const issues: ValidationIssue[] = []
+  // By index: a hole in a list is an item that is undefined.
+  for (let index = 0; index < ids.length; index++) {
+    const message = isId(ids[index])
+    if (message !== undefined) issues.push({ path: `[${index}]`, message })
+  }
+  return issues
+}
+
+/** A policy's text; whether it is YAML is found when its rules are counted. */
+export const isYamlText: SimpleRule = (value) =>
+  typeof value === 'string' && Buffer.byteLength(value) > MAX_TEXT_BYTES
+    ? `must not be larger than ${MAX_TEXT_BYTES} bytes`
+    : isStorableText(value)
+
 /** What a property of an object must be; properties that are `undefined` are absent. */
 export type Rules = Readonly<Record<string, Rule>>
 
-/** Problems of a plain object whose properties are all optional. Unknown ones are refused. */
+const UNREADABLE: ValidationIssue = { path: '', message: 'cannot be read' }
+
+/** The object's properties, each read once: a getter may throw, or say something else the next time. */
+function propertiesOf(value: unknown): [string, unknown][] | ValidationIssue {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return { path: '', message: 'must be an object' }
+  }
+  try {
+    return Object.entries(value)
+  } catch {
+    return UNREADABLE
+  }
+}
+
+/** Problems of an object whose properties are all optional. Unknown ones are refused. */
 export function problems(rules: Rules, value: unknown): ValidationIssue[] {
-  if (typeof value !== 'object' || value === null) return [{ path: '', message: 'must be an object' }]
+  const properties = propertiesOf(value)
+  return Array.isArray(properties) ? problemsOf(rules, properties) : [properties]
+}
+
+function problemsOf(rules: Rules, properties: readonly (readonly [string, unknown])[]): ValidationIssue[] {
   const issues: ValidationIssue[] = []
-  for (const [name, given] of Object.entries(value)) {
+  for (const [name, given] of properties) {
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
     if (rule === undefined) issues.push({ path: shown(name), message: 'is not a known property' })
     else if (given !== undefined) {
-      const message = rule(given)
-      if (message !== undefined) issues.push({ path: name, message })
+      const problem = rule(given)
+      if (typeof problem === 'string') issues.push({ path: name, message: problem })
+      else if (problem !== undefined) issues.push(...problem.map((issue) => within(name, issue)))
     }
   }
   return issues
+}
+
+/** The issue of a part, as one of the whole. */
+export function within(path: string, issue: ValidationIssue): ValidationIssue {
+  if (path === '') return issue
+  const separator = issue.path === '' || issue.path.startsWith('[') ? '' : '.'
+  return { path: `${path}${separator}${issue.path}`, message: issue.message }
+}
+
+/**
+ * A copy of an object that keeps its rules: later changes to what the caller gave do not reach it. Throws VALIDATION;
+ * `what` begins the message, `path` each issue's path.
+ */
+export function checkedCopy(
+  what: string,
+  rules: Rules,
+  value: unknown,
+  options: { required: readonly string[]; path?: string },
+): Record<string, unknown> {
+  const properties = propertiesOf(value)
+  const { path = '', required } = options
+  if (!Array.isArray(properties)) throw validationError(what, [within(path, properties)])
+  const copies = properties.map(([name, given]) => [name, copyOf(given)] as const)
+  const issues = problemsOf(rules, copies)
+  const copy: Record<string, unknown> = {}
+  if (issues.length === 0) for (const [name, given] of copies) if (given !== undefined) copy[name] = given
+  for (const name of required) {
+    if (!copies.some(([given, value]) => given === name && value !== undefined)) {
+      issues.push({ path: name, message: 'is missing' })
+    }
+  }
+  if (issues.length === 0) return copy
+  throw validationError(what, path === '' ? issues : issues.map((issue) => within(path, issue)))
+}
+
+function copyOf(value: unknown): unknown {
+  try {
+    if (Array.isArray(value)) return Array.from(value)
+    return value instanceof Date ? new Date(value.getTime()) : value
+  } catch {
+    return UNREADABLE
+  }
 }
 
 /** Throws VALIDATION unless every property keeps its rule. */
@@ -98,21 +184,21 @@ export function checkOptions(what: string, rules: Rules, value: unknown): void {
 }
 
 /** Throws VALIDATION unless the value keeps the rule. */
-export function checkValue(what: string, rule: Rule, value: unknown): void {
+export function checkValue(what: string, rule: SimpleRule, value: unknown): void {
   const message = rule(value)
   if (message !== undefined) throw validationError(what, [{ path: what, message }])
 }
 
-/** Throws VALIDATION unless it is a list of at most 10,000 ids. */
-export function checkIds(what: string, ids: readonly string[]): void {
+/** A copy of a list of at most 10,000 ids. Throws VALIDATION. */
+export function checkedIds(what: string, ids: readonly string[]): string[] {
   if (!Array.isArray(ids)) throw validationError(what, [{ path: what, message: 'must be a list of ids' }])
-  if (ids.length > MAX_PAGE)
+  const copy: string[] = Array.from(ids)
+  if (copy.length > MAX_PAGE) {
     throw validationError(what, [{ path: what, message: `must not be longer than ${MAX_PAGE}` }])
-  const issues = ids.flatMap((id, index) => {
-    const message = isId(id)
-    return message === undefined ? [] : [{ path: `${what}[${index}]`, message }]
-  })
+  }
+  const issues = issuesOfItems(copy).map((issue) => within(what, issue))
   if (issues.length > 0) throw validationError(what, issues)
+  return copy
 }
 
 const KEY_RULES: Rules = { source: isId, destination: isId, k: isK }
@@ -127,8 +213,10 @@ export function checkKey(key: PathKey, path = ''): void {
     }
   }
   if (issues.length === 0) return
-  const at = (issue: ValidationIssue): string => (issue.path === '' ? path : `${path}.${issue.path}`)
-  throw validationError('The key', path === '' ? issues : issues.map((issue) => ({ ...issue, path: at(issue) })))
+  throw validationError(
+    'The key',
+    issues.map((issue) => within(path, issue)),
+  )
 }
 
 /** The same without a word on what is wrong: every cache lookup asks. */

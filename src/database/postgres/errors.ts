@@ -6,12 +6,17 @@ interface Meaning {
   readonly message: string
 }
 
+/** Our own values have been checked at the door: what the schema refuses then was in the row before. */
+const BROKEN_ROW = 'The row breaks the rules of the schema. Another program wrote it; correct or delete it.'
+
 /** A SQLSTATE or its class; the first that fits decides. */
 const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['40001', { code: 'BUSY', message: 'It conflicted with other transactions again and again. Try again.' }],
   ['40P01', { code: 'BUSY', message: 'It ran into deadlocks again and again. Try again.' }],
   ['55P03', { code: 'BUSY', message: 'Another transaction held a row for too long. Try again.' }],
   ['23505', { code: 'ALREADY_EXISTS', message: 'The key exists.' }],
+  ['23514', { code: 'CORRUPT', message: BROKEN_ROW }],
+  ['23502', { code: 'CORRUPT', message: BROKEN_ROW }],
   ['23', { code: 'CONFLICT', message: 'A constraint in the database refused the write.' }],
   ['P0001', { code: 'CONFLICT', message: 'A trigger in the database refused the write.' }],
   ['22', { code: 'VALIDATION', message: 'PostgreSQL cannot hold a value.' }],

@@ -1,5 +1,5 @@
 import { misuse } from '../../errors.ts'
-import type { Call, Session, Written } from '../session.ts'
+import type { Call, Calls, Session, Written } from '../session.ts'
 import type { Statement } from '../statement.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 
@@ -20,11 +20,12 @@ export class StoreSession implements Session {
     return (await this.read(statement, parameters))[0]
   }
 
-  async write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>> {
+  async write<P, R>(statement: Statement<P, R>, parameters: P | Promise<P>): Promise<Written<R>> {
+    if (parameters instanceof Promise) return this.#database.unit((tx) => tx.write(statement, parameters))
     return this.#database.write({ statement, parameters })
   }
 
-  writeEach<P, R, T>(calls: readonly Call<P, R>[], result: (written: Written<R>, index: number) => T): Promise<T[]> {
+  writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]> {
     return this.#database.unit((tx) => tx.writeEach(calls, result))
   }
 

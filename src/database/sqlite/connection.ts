@@ -165,8 +165,7 @@ export function openConnection(path: string, options: { readOnly: boolean }): Sq
 export async function prepareWriter(raw: Sqlite.Database, durability: Durability, patience: Patience): Promise<void> {
   // Readers go on while somebody writes, and a commit is one sync. In memory there is no log to keep.
   if (!raw.memory) {
-    const mode = await patience.retry(() => raw.pragma('journal_mode = WAL', { simple: true }))
-    if (mode !== 'wal') throw new StorageError('CONFIG', `The file system does not allow a write-ahead log (${mode}).`)
+    await patience.retry(() => beginLog(raw))
   }
   // The driver is compiled so that a WAL file opens with NORMAL, which loses acknowledged commits in a power cut.
   const synchronous = durability === 'full' ? 2 : 1
@@ -175,6 +174,12 @@ export async function prepareWriter(raw: Sqlite.Database, durability: Durability
     throw new StorageError('CONFIG', `SQLite did not accept durability '${durability}'.`)
   }
   raw.pragma('foreign_keys = ON')
+}
+
+function beginLog(raw: Sqlite.Database): void {
+  const mode = raw.pragma('journal_mode = WAL', { simple: true })
+  // Also where another process has the file open at this moment, which passes; a file system that cannot, does not.
+  if (mode !== 'wal') throw new StorageError('BUSY', `The file could not be given a write-ahead log (${mode}).`)
 }
 
 function assertVersion(raw: Sqlite.Database): void {

@@ -6,7 +6,10 @@ interface Meaning {
   readonly message: string
 }
 
-/** The longest prefix of a result code decides. */
+/** Our own values have been checked at the door: what the schema refuses then was in the row before. */
+const BROKEN_ROW = 'The row breaks the rules of the schema. Another program wrote it; correct or delete it.'
+
+/** The first prefix of a result code that fits decides. */
 const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['SQLITE_BUSY', { code: 'BUSY', message: 'Another process holds the lock of the database file. Try again.' }],
   ['SQLITE_LOCKED', { code: 'BUSY', message: 'Another connection holds the lock of the database. Try again.' }],
@@ -24,6 +27,8 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['SQLITE_NOTADB', { code: 'CORRUPT', message: 'The file is no SQLite database, or its beginning is damaged.' }],
   ['SQLITE_CONSTRAINT_PRIMARYKEY', { code: 'ALREADY_EXISTS', message: 'The key exists.' }],
   ['SQLITE_CONSTRAINT_UNIQUE', { code: 'ALREADY_EXISTS', message: 'The key exists.' }],
+  ['SQLITE_CONSTRAINT_CHECK', { code: 'CORRUPT', message: BROKEN_ROW }],
+  ['SQLITE_CONSTRAINT_NOTNULL', { code: 'CORRUPT', message: BROKEN_ROW }],
   ['SQLITE_CONSTRAINT_TRIGGER', { code: 'CONFLICT', message: 'A trigger in the database refused the write.' }],
   ['SQLITE_CONSTRAINT', { code: 'CONFLICT', message: 'A constraint in the database refused the write.' }],
   ['SQLITE_TOOBIG', { code: 'VALIDATION', message: 'A value is larger than SQLite can hold.' }],

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, realpathSync, statSync } from 'node:fs'
+import { closeSync, lstatSync, mkdirSync, openSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { StorageError } from '../../errors.ts'
 
@@ -34,6 +34,7 @@ function realPath(path: string, mode: { create: boolean }): string {
     return realpathSync(path)
   } catch (error) {
     if (!isMissing(error)) throw config(`${path} cannot be opened.`, error)
+    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw config(`${path} is a link to nowhere.`)
     if (!mode.create) throw config(`There is no database at ${path}.`)
   }
   const folder = dirname(path)

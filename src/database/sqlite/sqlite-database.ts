@@ -23,6 +23,12 @@ export interface SqliteOptions {
   readonly maxPendingWrites: number
 }
 
+export interface SchemaSteps {
+  /** Before anything is changed, be it the journal's mode: throws if the file must not be used. */
+  readonly check: (raw: SqliteConnection['raw']) => void
+  readonly migrate: (raw: SqliteConnection['raw'], patience: Patience) => Promise<void>
+}
+
 /** After so long without a write, what the log holds is moved into the database. */
 const CHECKPOINT_AFTER_MS = 1_000
 /** Snapshots that are kept open for the next read-only transaction. */
@@ -62,11 +68,8 @@ export class SqliteDatabase implements Database {
     this.session = new StoreSession(this)
   }
 
-  /** Opens, and creates unless read-only. `prepare` sees the writer before anything else does. Throws StorageErrors. */
-  static async open(
-    options: SqliteOptions,
-    prepare: (writer: SqliteConnection, patience: Patience) => Promise<void>,
-  ): Promise<SqliteDatabase> {
+  /** Opens, and creates unless read-only. Throws StorageErrors. */
+  static async open(options: SqliteOptions, schema: SchemaSteps): Promise<SqliteDatabase> {
     const memory = options.path === ':memory:'
     const path = memory ? options.path : prepareFile(options.path, { create: !options.readOnly })
     const patience = new Patience(options.busyTimeoutMs)
@@ -76,8 +79,9 @@ export class SqliteDatabase implements Database {
     const writer = await connect(options.readOnly && !memory)
     let reader = writer
     try {
+      await patience.retry(() => schema.check(writer.raw))
       if (!options.readOnly || memory) await prepareWriter(writer.raw, options.durability, patience)
-      await prepare(writer, patience)
+      await schema.migrate(writer.raw, patience)
       if (!memory && !options.readOnly) reader = await connect(true)
       return new SqliteDatabase({ ...options, path }, { writer, reader })
     } catch (error) {

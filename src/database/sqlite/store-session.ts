@@ -1,5 +1,5 @@
 import { misuse } from '../../errors.ts'
-import type { Call, Session, Written } from '../session.ts'
+import type { Call, Calls, Session, Written } from '../session.ts'
 import type { Statement } from '../statement.ts'
 import { SLICE } from '../transaction.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
@@ -23,17 +23,24 @@ export class StoreSession implements Session {
     return this.#database.read((reader) => reader.first(bound))
   }
 
-  write<P, R>(statement: Statement<P, R>, parameters: P): Promise<Written<R>> {
+  write<P, R>(statement: Statement<P, R>, parameters: P | Promise<P>): Promise<Written<R>> {
+    // A unit takes its turn, and what comes after it waits for it.
+    if (parameters instanceof Promise) return this.#database.unit((tx) => tx.write(statement, parameters))
     const bound = this.#database.compiler.bind(statement, parameters)
     return this.#database.write((writer) => writer.write(bound))
   }
 
-  writeEach<P, R, T>(calls: readonly Call<P, R>[], result: (written: Written<R>, index: number) => T): Promise<T[]> {
+  writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]> {
     // Many are a transaction of their own, in slices, so that the event loop runs on.
-    if (calls.length > SLICE) return this.#database.unit((tx) => tx.writeEach(calls, result))
-    const unit = calls.map(({ statement, parameters }) => this.#database.compiler.bind(statement, parameters))
+    if (calls instanceof Promise || calls.length > SLICE) {
+      return this.#database.unit((tx) => tx.writeEach(calls, result))
+    }
+    const unit = calls.map((call) => ({
+      call,
+      bound: this.#database.compiler.bind(call.statement, call.parameters),
+    }))
     return this.#database.write((writer) =>
-      writer.savepoint(() => unit.map((bound, index) => result(writer.write(bound), index))),
+      writer.savepoint(() => unit.map(({ call, bound }) => result(writer.write(bound), call))),
     )
   }
 

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
-import { commitTracing, traceSync } from '../../tracing.ts'
+import { type CommitEvent, commitTracing, traceSync } from '../../tracing.ts'
 import { jittered, nextPause } from '../pause.ts'
 import { isBusy, translated, translatedCommit } from './errors.ts'
 
@@ -180,16 +180,20 @@ export class WriteQueue {
       this.#runAndCommit(batch)
       return
     }
-    traceSync(commitTracing, { batch: batch.length }, (event) => {
-      const error = this.#runAndCommit(batch)
+    traceSync(commitTracing, { batch: batch.length }, (event: CommitEvent) => {
+      const { committed, error } = this.#runAndCommit(batch)
+      event.batch = committed
       if (error !== undefined) event.error = error
     })
   }
 
-  /** Returns the error of a commit that failed. */
-  #runAndCommit(batch: readonly Write[]): unknown {
+  /** Says how many writes were committed, and what kept the others from it. */
+  #runAndCommit(batch: readonly Write[]): { committed: number; error?: unknown } {
     const outcomes = this.#runAll(batch)
-    if (outcomes === undefined) return undefined
+    if (!this.#raw.inTransaction) {
+      this.#runAgainOneByOne(outcomes)
+      return { committed: 0, error: outcomes.at(-1)?.value }
+    }
     this.#take(outcomes.length)
     try {
       this.#statements.commit.run()
@@ -198,27 +202,23 @@ export class WriteQueue {
       this.#rollBack()
       for (const { write } of outcomes) write.reject(error)
       this.#nextTurn()
-      return error
+      return { committed: 0, error }
     }
     for (const { write, failed, value } of outcomes) {
       if (failed) write.reject(value)
       else write.resolve(value as never)
     }
     this.#nextTurn()
-    return undefined
+    return { committed: outcomes.length }
   }
 
-  /** What each write that was run came to; `undefined` if SQLite rolled back all of it by itself. */
-  #runAll(batch: readonly Write[]): Outcome[] | undefined {
+  /** What each write that was run came to. SQLite may have rolled back all of it by itself at the last one. */
+  #runAll(batch: readonly Write[]): Outcome[] {
     const outcomes: Outcome[] = []
     const begun = performance.now()
     for (const write of batch) {
       outcomes.push(this.#runOne(write))
-      if (!this.#raw.inTransaction) {
-        this.#runAgainOneByOne(outcomes)
-        return undefined
-      }
-      if (performance.now() - begun > BATCH_MS) break
+      if (!this.#raw.inTransaction || performance.now() - begun > BATCH_MS) break
     }
     return outcomes
   }
