@@ -7,7 +7,7 @@ import { openStorage, type StorageOptions } from '../../src/index.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { backendsOf, createDatabase } from './support/database.ts'
 import { Lanes } from './support/lanes.ts'
-import { Proxy } from './support/proxy.ts'
+import { FaultyProxy } from './support/proxy.ts'
 import { describePostgres } from './support/suite.ts'
 import { LONGEST_MS, watchProcess, withTimeouts } from './support/timeouts.ts'
 
@@ -15,7 +15,7 @@ const RESTARTS = Number(process.env.RESTARTS ?? 10)
 const SEED = Number(process.env.RESTARTS_SEED ?? 1)
 const LANES = 16
 /** Between two faults, at least. */
-const WRITES = 150
+const WRITES = 100
 
 describePostgres('a PostgreSQL server that comes and goes', () => {
   let server: PostgresServer
@@ -73,7 +73,7 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
 
   test('when connections break in the middle of a COMMIT under load, every lost reply is an unknown outcome', async () => {
     await using database = await createDatabase(server.url('postgres'))
-    await using proxy = await Proxy.before(database.url)
+    await using proxy = await FaultyProxy.before(database.url)
     await using store = await openStorage(options(proxy.url))
     const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
     await lanes.start()

@@ -14,10 +14,11 @@ export type Fault =
 export const FAULTS: readonly Fault[] = ['reset before', 'reset after', 'silent before', 'silent after']
 
 /** A TCP proxy in front of a PostgreSQL server, which spoils chosen messages of its clients. */
-export class Proxy implements AsyncDisposable {
+export class FaultyProxy implements AsyncDisposable {
   /** How many messages were spoiled. */
   injected = 0
   #armed: { readonly fault: Fault; readonly text: string } | undefined
+  #port = 0
   readonly #target: URL
   readonly #sockets = new Set<Socket>()
   readonly #server = createServer((client) => this.#serve(client))
@@ -26,19 +27,35 @@ export class Proxy implements AsyncDisposable {
     this.#target = new URL(target)
   }
 
-  static async before(url: string): Promise<Proxy> {
-    const proxy = new Proxy(url)
-    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
+  static async before(url: string): Promise<FaultyProxy> {
+    const proxy = new FaultyProxy(url)
+    await proxy.#listen()
+    const address = proxy.#server.address()
+    if (address !== null && typeof address === 'object') proxy.#port = address.port
     return proxy
+  }
+
+  #listen(): Promise<void> {
+    return new Promise((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve))
   }
 
   /** The server's URL, through the proxy. */
   get url(): string {
     const url = new URL(this.#target)
-    const address = this.#server.address()
-    if (address !== null && typeof address === 'object') url.port = String(address.port)
     url.hostname = '127.0.0.1'
+    url.port = String(this.#port)
     return url.href
+  }
+
+  /** Breaks all connections, and refuses new ones until `back()`. */
+  async away(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve))
+    for (const socket of this.#sockets) socket.destroy()
+    await closed
+  }
+
+  back(): Promise<void> {
+    return this.#listen()
   }
 
   /** Spoils the next message that holds the text. */
@@ -79,9 +96,7 @@ export class Proxy implements AsyncDisposable {
     return fault
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.close(resolve))
-    for (const socket of this.#sockets) socket.destroy()
-    await closed
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.away()
   }
 }
