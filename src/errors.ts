@@ -79,12 +79,12 @@ export function validationError(what: string, issues: readonly ValidationIssue[]
 
 export const misuse = (message: string): StorageError => new StorageError('MISUSE', message)
 
-/** Names the row in a refusal of the schema's, which SQL knows by its constraint alone. */
-export const namingRow =
-  (table: string, key: string) =>
-  (error: unknown): never => {
-    if (!(error instanceof StorageError) || error.code !== 'CORRUPT' || error.cause === undefined) throw error
-    throw new StorageError('CORRUPT', `${table}, ${JSON.stringify(key)}: ${error.message}`, { cause: error.cause })
+/** A refusal by the schema names a constraint alone. Reading the row says which column of it is at fault, by throwing. */
+export const explainedBy =
+  (readRow: () => Promise<unknown>) =>
+  async (error: unknown): Promise<never> => {
+    if (error instanceof StorageError && error.code === 'CORRUPT' && error.cause !== undefined) await readRow()
+    throw error
   }
 
 type Kind = 'node' | 'policy'

@@ -1,7 +1,7 @@
 import type { NodeFilter, NodeRepository, Page, UpdateOptions } from '../api.ts'
 import type { Call, Session, Written } from '../database/session.ts'
 import { given } from '../database/statement.ts'
-import { alreadyExists, conflict, namingRow, notFound, StorageError, validationError } from '../errors.ts'
+import { alreadyExists, conflict, explainedBy, notFound, StorageError, validationError } from '../errors.ts'
 import type { MeshNode, MeshNodePatch, NewMeshNode } from '../schema/index.ts'
 import * as rules from '../schema/rules.ts'
 import { checkedAll, checkedNode, checkedNodePatch } from './checked.ts'
@@ -100,7 +100,7 @@ export class SqlNodeRepository implements NodeRepository {
     const parameters = { ...changes, ifMillisecond, nodeId, now: this.#now() }
     const statement = statements.update(given(parameters, [...statements.PATCH_FIELDS, 'ifMillisecond']))
     for (;;) {
-      const { rows } = await this.#session.write(statement, parameters).catch(namingRow('nodes', nodeId))
+      const { rows } = await this.#session.write(statement, parameters).catch(explainedBy(() => this.get(nodeId)))
       const [row] = rows
       if (row !== undefined) return row
       const current = await this.#session.readOne(statements.byId, { nodeId })
@@ -112,7 +112,7 @@ export class SqlNodeRepository implements NodeRepository {
 
   async save(node: NewMeshNode): Promise<MeshNode> {
     const { statement, parameters } = saveCall(checkedNode(node), this.#now())
-    return saved(await this.#session.write(statement, parameters).catch(namingRow('nodes', parameters.nodeId)))
+    return saved(await this.#session.write(statement, parameters).catch(explainedBy(() => this.get(parameters.nodeId))))
   }
 
   async saveMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]> {
@@ -127,7 +127,7 @@ export class SqlNodeRepository implements NodeRepository {
     for (;;) {
       const most = rules.MAX_INTEGER - discovered
       const writing = this.#session.write(statements.addRoutes, { nodeId, discovered, most })
-      const { rows } = await writing.catch(namingRow('nodes', nodeId))
+      const { rows } = await writing.catch(explainedBy(() => this.get(nodeId)))
       const [row] = rows
       if (row !== undefined) return row
       const current = await this.#session.readOne(statements.byId, { nodeId })

@@ -1,7 +1,7 @@
 import type { Page, PolicyRepository, UpdateOptions } from '../api.ts'
 import type { Session, Written } from '../database/session.ts'
 import { given } from '../database/statement.ts'
-import { alreadyExists, conflict, namingRow, notFound, StorageError } from '../errors.ts'
+import { alreadyExists, conflict, explainedBy, notFound, StorageError } from '../errors.ts'
 import type { NewPolicy, Policy, PolicyPatch, PolicySummary } from '../schema/index.ts'
 import type { CountRules, RulesIn } from '../schema/policy-text.ts'
 import * as rules from '../schema/rules.ts'
@@ -91,7 +91,7 @@ export class SqlPolicyRepository implements PolicyRepository {
       return { policyId, yamlContent, rulesCount, ifMillisecond, now }
     })
     for (;;) {
-      const { rows } = await this.#session.write(statement, parameters).catch(namingRow('policies', policyId))
+      const { rows } = await this.#session.write(statement, parameters).catch(explainedBy(() => this.get(policyId)))
       const [row] = rows
       if (row !== undefined) return row
       const current = await this.#session.readOne(statements.byId, { policyId })
