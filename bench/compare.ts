@@ -37,15 +37,21 @@ export async function compareByTurns(
     const ours: number[] = []
     const raw: number[] = []
     for (let n = round * calls; n < (round + 1) * calls; n++) {
+      const oursFirst = n % 2 === 0
+      if (!oursFirst) raw.push(timeOf(() => sides.raw(n)))
       const begun = performance.now()
       await sides.ours(n)
-      const between = performance.now()
-      sides.raw(n)
-      ours.push(between - begun)
-      raw.push(performance.now() - between)
+      ours.push(performance.now() - begun)
+      if (oursFirst) raw.push(timeOf(() => sides.raw(n)))
     }
     return { ours: medianOf(ours), raw: medianOf(raw) }
   })
+}
+
+function timeOf(call: () => unknown): number {
+  const begun = performance.now()
+  call()
+  return performance.now() - begun
 }
 
 async function compareRounds(

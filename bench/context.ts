@@ -1,6 +1,7 @@
 import { join } from 'node:path'
-import { type Meshstore, openStorage } from '../src/index.ts'
+import type { Meshstore } from '../src/index.ts'
 import { filledFile } from './data.ts'
+import { openStorage } from './library.ts'
 import { type Durability, RawStore } from './raw-store.ts'
 import type { Result } from './result.ts'
 

@@ -1,5 +1,6 @@
 /** What the benchmark stores: rows of the size that a mesh's rows have. */
-import { type Meshstore, type NewMeshNode, openStorage, type PathBundle, type PathKey } from '../src/index.ts'
+import type { Meshstore, NewMeshNode, PathBundle, PathKey } from '../src/index.ts'
+import { openStorage } from './library.ts'
 import { RawStore } from './raw-store.ts'
 
 /** So many nodes are in the file unless a row says otherwise. */

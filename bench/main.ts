@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Benchmark } from './context.ts'
 import { diskOf, syncTimes, temporaryFolder } from './disk.ts'
+import { warnings } from './library.ts'
 import { machine } from './machine.ts'
 import type { Result } from './result.ts'
 import { growth } from './rows/growth.ts'
@@ -68,7 +69,7 @@ async function measure({ quick, json, chosen, parent }: Options): Promise<void> 
       results.push(...rows)
       if (!json) for (const row of rows) console.log(lineOf(row))
     }
-    if (json) console.log(JSON.stringify({ machine: on, disk, quick, results }, null, 2))
+    if (json) console.log(JSON.stringify({ machine: on, disk, warnings: warnings(), quick, results }, null, 2))
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

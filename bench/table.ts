@@ -1,5 +1,6 @@
 /** The results as a person reads them, in 100 columns. */
 import type { Disk } from './disk.ts'
+import { warnings } from './library.ts'
 import { type Machine, machineLines } from './machine.ts'
 import type { Result, Unit } from './result.ts'
 import type { Summary } from './statistics.ts'
@@ -10,7 +11,7 @@ export function header(machine: Machine, { sync, inMemory }: Disk): string {
     `the disk: ${sync.p50.toFixed(2)} ms to append and sync 4 KiB (p99 ${sync.p99.toFixed(2)} ms)`,
   ]
   if (inMemory) lines.push('The folder is in memory: a sync costs nothing here. Choose another with --folder.')
-  return lines.join('\n')
+  return [...lines, ...warnings()].join('\n')
 }
 
 const COLUMNS = { name: 36, figure: 11, ratio: 22 }

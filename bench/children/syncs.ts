@@ -5,8 +5,8 @@
 import { subscribe } from 'node:diagnostics_channel'
 import { existsSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
-import { openStorage } from '../../src/index.ts'
 import { nodeOf } from '../data.ts'
+import { openStorage } from '../library.ts'
 
 const WRITES_IN_BATCH = 5
 

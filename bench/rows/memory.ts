@@ -1,7 +1,8 @@
-import { childPath, entryNotes, libraryEntry, runNode } from '../child.ts'
+import { childPath, runNode } from '../child.ts'
 import type { Benchmark, Context } from '../context.ts'
 import { newFile } from '../context.ts'
 import { filledFile, largeFile } from '../data.ts'
+import { libraryPath } from '../library.ts'
 import { atMost, type Result } from '../result.ts'
 import { summaryOf } from '../statistics.ts'
 
@@ -25,7 +26,7 @@ async function afterReads(context: Context): Promise<Result> {
   }
   const [ours, raw]: [number[], number[]] = [[], []]
   for (let round = 0; round < (context.quick ? 3 : 9); round++) {
-    ours.push(await resident(libraryEntry()))
+    ours.push(await resident(libraryPath))
     raw.push(await resident('raw'))
   }
   return {
@@ -34,7 +35,6 @@ async function afterReads(context: Context): Promise<Result> {
     ours: summaryOf(ours),
     raw: summaryOf(raw),
     targets: [atMost(MOST_RESIDENT_MB, summaryOf(ours).p50, 'MB', `${MOST_RESIDENT_MB} MB`)],
-    notes: entryNotes(),
   }
 }
 
@@ -51,7 +51,7 @@ async function whileIterating(context: Context): Promise<Result> {
   context.progress(`iterating ${rows.toLocaleString('en')} rows`)
   const [ours, raw]: [number[], number[]] = [[], []]
   for (let round = 0; round < 3; round++) {
-    ours.push(await added(libraryEntry()))
+    ours.push(await added(libraryPath))
     raw.push(await added('raw'))
   }
   return {

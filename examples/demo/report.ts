@@ -54,7 +54,8 @@ export function timingTable({ full, normal }: Record<Durability, readonly Timing
     above(sides, sides),
     `${''.padEnd(WIDTH.name)}${'target'.padStart(WIDTH.target)}${titles}${titles}`,
     ...rows,
-    'met: yes, the p99 is below the target; p50, only the median is; no, not even that.',
+    'met: yes, the p99 is below the target; p50, only the median is; no, not even that. Policies: parsing',
+    'the YAML and counting its rules is part of our time; the raw driver is given the number.',
   ]
     .map((line) => line.trimEnd())
     .join('\n')
