@@ -144,7 +144,7 @@ test('whatever was acknowledged survives kill -9, and nothing is there by half',
 test('the same test finds a queue that acknowledges before it commits', { timeout: 60_000 }, async () => {
   await using writers = new Writers(await Script.bundle(WRITER, acknowledgeEarly))
   expect(planted.count).toBe(1)
-  const figures = await killInLoop(6, writers, ({ lost }) => lost > 0)
+  const figures = await killInLoop(20, writers, ({ lost }) => lost > 0)
   expect(figures.killed).toBe(figures.cycles)
   expect(figures.lost).toBeGreaterThan(0)
 })

@@ -68,7 +68,7 @@ describe('writing at once', () => {
 test('eight processes may open a new file at the same moment, each round a new one', { timeout: 60_000 }, async () => {
   using folder = temporaryFolder()
   await using peers = new Peers(8)
-  const rounds = 10
+  const rounds = 25
   for (let round = 0; round < rounds; round++) {
     const path = folder.file(`${round}.db`)
     const visits = await peers.tell<string>((index) => ({ do: 'visit', path, nodeId: `n${index}` }))
