@@ -25,33 +25,51 @@ export async function compare(sides: Sides, rounds: number): Promise<Comparison>
   })
 }
 
+export interface Calls {
+  readonly ours: (n: number) => Promise<unknown>
+  readonly raw: (n: number) => unknown
+}
+
+/** Small enough for both sides to see the same disk, large enough for neither to find the processor's caches cold. */
+const BLOCK = 10
+
 /**
- * For calls that wait for the disk: one of each side in turn, since the disk's speed moves within a round, and the
- * round's medians, since one slow sync would spoil an average.
+ * Milliseconds of each call, for calls that wait for the disk: some of one side and some of the other in turn, since the
+ * speed of a disk changes from one moment to the next. Both sides get the numbers from `first` to `end`.
  */
+export async function timesByTurns(
+  sides: Calls,
+  first: number,
+  end: number,
+): Promise<{ ours: number[]; raw: number[] }> {
+  const ours: number[] = []
+  const raw: number[] = []
+  const block = async (times: number[], call: (n: number) => unknown, from: number): Promise<void> => {
+    for (let n = from; n < Math.min(from + BLOCK, end); n++) {
+      const begun = performance.now()
+      // The raw driver's calls are over when they return: waiting for them would be counted as theirs.
+      const result = call(n)
+      if (result instanceof Promise) await result
+      times.push(performance.now() - begun)
+    }
+  }
+  for (let from = first, turn = 0; from < end; from += BLOCK, turn++) {
+    if (turn % 2 === 0) await block(ours, sides.ours, from)
+    await block(raw, sides.raw, from)
+    if (turn % 2 === 1) await block(ours, sides.ours, from)
+  }
+  return { ours, raw }
+}
+
+/** Medians of each round, since one slow sync would spoil an average. */
 export async function compareByTurns(
-  sides: { readonly ours: (n: number) => Promise<unknown>; readonly raw: (n: number) => unknown },
+  sides: Calls,
   { rounds, calls }: { readonly rounds: number; readonly calls: number },
 ): Promise<Comparison> {
   return compareRounds(rounds, async (round) => {
-    const ours: number[] = []
-    const raw: number[] = []
-    for (let n = round * calls; n < (round + 1) * calls; n++) {
-      const oursFirst = n % 2 === 0
-      if (!oursFirst) raw.push(timeOf(() => sides.raw(n)))
-      const begun = performance.now()
-      await sides.ours(n)
-      ours.push(performance.now() - begun)
-      if (oursFirst) raw.push(timeOf(() => sides.raw(n)))
-    }
+    const { ours, raw } = await timesByTurns(sides, round * calls, (round + 1) * calls)
     return { ours: medianOf(ours), raw: medianOf(raw) }
   })
-}
-
-function timeOf(call: () => unknown): number {
-  const begun = performance.now()
-  call()
-  return performance.now() - begun
 }
 
 async function compareRounds(

@@ -18,7 +18,7 @@ export const writes: Benchmark = {
 
 function oneByOne(context: Context, durability: 'full' | 'normal'): Promise<Result[]> {
   return withBothSides(context, durability, async (store, raw) => {
-    const extent = { rounds: context.quick ? 20 : 60, calls: 25 }
+    const extent = { rounds: context.quick ? 15 : 40, calls: 40 }
     const results: Result[] = []
     const add = (name: string, measured: Comparison, ...notes: string[]): void => {
       const label = durability === 'full' ? `${name}, durable` : `${name}, durability normal`

@@ -1,4 +1,5 @@
 /** How long each operation takes, on the library and on the raw driver in turn. */
+import { timesByTurns } from '../../bench/compare.ts'
 import { type Durability, RawStore } from '../../bench/raw-store.ts'
 import { type Summary, summaryOf } from '../../bench/statistics.ts'
 import { openStorage } from '../../src/index.ts'
@@ -21,7 +22,9 @@ export interface Extent {
 /** Milliseconds that one operation may take on both sides, unless it was called too seldom to say anything. */
 const BUDGET_MS = 150
 const FEWEST_CALLS = 20
-const WARM_UP_CALLS = 10
+const WARM_UP_CALLS = 20
+/** Between two looks at the clock. */
+const CALLS_AT_ONCE = 20
 
 /** Two files with equal content, one for each side. */
 export async function measure(
@@ -58,31 +61,20 @@ async function subjectOf(on: Pick<Subject, 'store' | 'raw' | 'writes'>): Promise
   return { ...on, nodeIds, policyId, policyText, rulesCount, bundle }
 }
 
-/** One call of each side in turn, so that what disturbs the machine or the disk disturbs both. */
 async function timingOf(operation: Operation, extent: Extent): Promise<Timing> {
   await operation.prepare?.()
+  const { name, kind, targetMs } = operation
+  const sides = { ours: operation.store, raw: operation.raw }
+  await timesByTurns(sides, 0, WARM_UP_CALLS)
   const store: number[] = []
   const raw: number[] = []
-  const most = (operation.kind === 'read' ? extent.reads : extent.writes) + WARM_UP_CALLS
-  const started = performance.now()
-  for (let n = 0; n < most; n++) {
-    if (n >= FEWEST_CALLS + WARM_UP_CALLS && performance.now() - started > BUDGET_MS) break
-    const storeFirst = n % 2 === 0
-    const before = storeFirst ? 0 : timeOf(() => operation.raw(n))
-    const begun = performance.now()
-    await operation.store(n)
-    const took = performance.now() - begun
-    const rawTook = storeFirst ? timeOf(() => operation.raw(n)) : before
-    if (n < WARM_UP_CALLS) continue
-    store.push(took)
-    raw.push(rawTook)
-  }
-  const { name, targetMs } = operation
-  return { name, targetMs, store: summaryOf(store), raw: summaryOf(raw) }
-}
-
-function timeOf(call: () => unknown): number {
+  const end = WARM_UP_CALLS + (kind === 'read' ? extent.reads : extent.writes)
   const begun = performance.now()
-  call()
-  return performance.now() - begun
+  for (let first = WARM_UP_CALLS; first < end; first += CALLS_AT_ONCE) {
+    if (store.length >= FEWEST_CALLS && performance.now() - begun > BUDGET_MS) break
+    const times = await timesByTurns(sides, first, Math.min(first + CALLS_AT_ONCE, end))
+    store.push(...times.ours)
+    raw.push(...times.raw)
+  }
+  return { name, targetMs, store: summaryOf(store), raw: summaryOf(raw) }
 }
