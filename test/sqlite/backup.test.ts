@@ -1,32 +1,15 @@
 /** Backups of a file, by content: made, verified, restored. */
-import { readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { type Meshstore, openStorage, restoreBackup, verifyBackup } from '../../src/index.ts'
 import { dump } from '../support/content.ts'
-import { expectCode } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { sqliteProgram } from '../support/other-program.ts'
-import { bundle, manyNodes, node, pathKey, policy } from '../support/samples.ts'
+import { node, policy } from '../support/samples.ts'
 import { PAIRS, pairIds } from './programs/pairs.ts'
+import { fill, fillLarge, mode } from './support/filled.ts'
 import { Script } from './support/script.ts'
-import { outcomes, tally } from './support/settled.ts'
-
-async function fill(store: Meshstore): Promise<void> {
-  await store.nodes.createMany([...manyNodes(300), node('ü😀', { started: true, routesDiscovered: 7 })])
-  await store.nodes.update('n-0003', { interfaces: [] })
-  await store.policies.createMany([policy('default'), policy('ü', '# 😀\r\nrules: []')])
-  await store.pathCache.set(pathKey('a:b', 'c%'), bundle('a:b', 'c%'), { ttlSeconds: 3_600 })
-}
-
-/** 8 MB: a backup takes several steps. */
-async function fillLarge(store: Meshstore): Promise<void> {
-  const interfaces = Array.from({ length: 40 }, (_, index) => `interface-number-${index}-with-a-long-name`)
-  await store.nodes.createMany(Array.from({ length: 4_000 }, (_, index) => node(`large-${index}`, { interfaces })))
-  await store.nodes.createMany(Array.from({ length: PAIRS }, (_, index) => pairIds(index).map((id) => node(id))).flat())
-}
-
-const mode = (file: string): string => (statSync(file).mode & 0o777).toString(8)
 
 describe('a backup', () => {
   test('restores to the same content', async () => {
@@ -221,57 +204,4 @@ describe('nothing is left where a backup', () => {
       }
       await expect(store.backup(target, { onProgress })).rejects.toBe(failure)
     }))
-})
-
-describe('a target that is taken or cannot be used is refused with CONFIG, and left as it is:', () => {
-  test('a file', async () => {
-    using folder = temporaryFolder()
-    await using store = await openStorage(folder.file('mesh.db'))
-    await fill(store)
-    const target = folder.file('taken')
-    writeFileSync(target, 'somebody’s', { mode: 0o644 })
-    await expectCode(store.backup(target), 'CONFIG')
-    expect(readFileSync(target, 'utf8')).toBe('somebody’s')
-    expect(mode(target)).toBe('644')
-  })
-
-  test('an earlier backup, the database itself, its log, a folder', async () => {
-    using folder = temporaryFolder()
-    await using store = await openStorage(folder.file('mesh.db'))
-    await fill(store)
-    const manifest = await store.backup(folder.file('mesh.backup'))
-    await store.nodes.create(node('later'))
-    for (const target of ['mesh.backup', 'mesh.db', 'mesh.db-wal', 'mesh.db-shm', '.']) {
-      await expectCode(store.backup(folder.file(target)), 'CONFIG')
-    }
-    expect(await verifyBackup(folder.file('mesh.backup'))).toEqual(manifest)
-    expect(await store.nodes.count()).toBe(302)
-  })
-
-  test('a symbolic link to nowhere', async () => {
-    using folder = temporaryFolder()
-    await using store = await openStorage(folder.file('mesh.db'))
-    symlinkSync(folder.file('nowhere'), folder.file('link'))
-    await expectCode(store.backup(folder.file('link')), 'CONFIG')
-    expect(readdirSync(folder.path).sort()).toEqual(['link', 'mesh.db', 'mesh.db-shm', 'mesh.db-wal'])
-  })
-
-  test('a path through a file', async () => {
-    using folder = temporaryFolder()
-    await using store = await openStorage(folder.file('mesh.db'))
-    writeFileSync(folder.file('file'), 'x')
-    await expectCode(store.backup(folder.file('file', 'mesh.backup')), 'CONFIG')
-    expect(readFileSync(folder.file('file'), 'utf8')).toBe('x')
-  })
-
-  test('of several at once for one target, one is made', async () => {
-    using folder = temporaryFolder()
-    await using store = await openStorage(folder.file('mesh.db'))
-    await fill(store)
-    const target = folder.file('backups', 'mesh.backup')
-    const codes = await outcomes(Array.from({ length: 5 }, () => store.backup(target)))
-    expect(tally(codes)).toEqual({ done: 1, CONFIG: 4 })
-    expect(readdirSync(folder.file('backups'))).toEqual(['mesh.backup'])
-    await verifyBackup(target)
-  })
 })
