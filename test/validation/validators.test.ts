@@ -1,5 +1,5 @@
 /** The exported zod schemas: made from the tables, complete, and of one mind with the repositories. */
-import { getTableColumns } from 'drizzle-orm'
+import { getTableColumns, type Table } from 'drizzle-orm'
 import { customType, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import { createInsertSchema } from 'drizzle-zod'
 import fc from 'fast-check'
@@ -15,6 +15,9 @@ import { bundle, node, pathKey, policy } from '../support/samples.ts'
 const schemas = Object.entries(validators).flatMap(([name, exported]): [string, z.ZodType][] =>
   exported instanceof z.ZodType ? [[name, exported]] : [],
 )
+
+/** What drizzle-zod makes of a table; its own types of custom columns are too deep for the compiler. */
+const made = createInsertSchema as unknown as (table: Table, refine?: Record<string, z.ZodType>) => z.ZodType
 
 /** The paths of all that takes anything. */
 function holes(schema: z.core.$ZodType, path: string): string[] {
@@ -51,10 +54,8 @@ describe('the exported schemas', () => {
       own: custom('own').notNull(),
       other: custom('other'),
     })
-    expect(holes(createInsertSchema(table), 'row')).toEqual(['row.own', 'row.other'])
-    expect(holes(createInsertSchema(table, { own: z.string(), other: z.array(z.any()) }), 'row')).toEqual([
-      'row.other[]',
-    ])
+    expect(holes(made(table), 'row')).toEqual(['row.own', 'row.other'])
+    expect(holes(made(table, { own: z.string(), other: z.array(z.any()) }), 'row')).toEqual(['row.other[]'])
     expect(holes(z.object({ a: z.custom().optional() }), 'it')).toEqual(['it.a'])
   })
 

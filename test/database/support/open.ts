@@ -1,0 +1,45 @@
+import { configOf } from '../../../src/config.ts'
+import type { Session } from '../../../src/database/session.ts'
+import { openSqlite } from '../../../src/database/sqlite/open.ts'
+import type { SqliteDatabase } from '../../../src/database/sqlite/sqlite-database.ts'
+import type { Statement } from '../../../src/database/statement.ts'
+import type { Repositories } from '../../../src/index.ts'
+import { SqlNodeRepository } from '../../../src/repositories/node-repository.ts'
+import { PathCacheState, SqlPathCacheRepository } from '../../../src/repositories/path-cache-repository.ts'
+import { SqlPolicyRepository } from '../../../src/repositories/policy-repository.ts'
+
+export interface OpenDatabase extends AsyncDisposable {
+  readonly database: SqliteDatabase
+  readonly session: Session
+}
+
+export async function openDatabase(): Promise<OpenDatabase> {
+  const database = await openSqlite(':memory:', configOf('sqlite::memory:'))
+  return { database, session: database.session, [Symbol.asyncDispose]: () => database.close() }
+}
+
+type AnyStatement = Statement<never, unknown>
+export interface Ran {
+  readonly statement: AnyStatement
+  readonly parameters: never
+}
+
+/** Repositories on a session that tells which statements they run, with which parameters. */
+export function recordingRepositories(session: Session, ran: Ran[]): Repositories {
+  const recording = new Proxy(session, {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name)
+      if (typeof member !== 'function') return member
+      return (statement: AnyStatement, parameters: never, ...rest: unknown[]) => {
+        if (typeof statement === 'object' && 'build' in statement) ran.push({ statement, parameters })
+        return member.call(target, statement, parameters, ...rest)
+      }
+    },
+  })
+  const now = (): Date => new Date('2026-01-02T03:04:05.678Z')
+  return {
+    nodes: new SqlNodeRepository(recording, now),
+    policies: new SqlPolicyRepository(recording, { now, countRules: undefined }),
+    pathCache: new SqlPathCacheRepository(recording, { now, pathCache: new PathCacheState({}) }),
+  }
+}
