@@ -17,6 +17,8 @@ import type { Orders } from './writer.ts'
 const CYCLES = Number(process.env.KILL_CYCLES ?? 20)
 const SEED = Number(process.env.KILL_SEED ?? 1)
 const WRITER = new URL('writer.ts', import.meta.url)
+const writer = await Script.bundle(WRITER)
+const hastyWriter = await Script.bundle(WRITER, acknowledgeEarly)
 const LANES = 128
 /** Then a new file is begun, so that the files stay small. */
 const CYCLES_PER_FILE = 20
@@ -130,7 +132,7 @@ async function killInLoop(cycles: number, writers: Writers, until: (figures: Fig
 }
 
 test('whatever was acknowledged survives kill -9, and nothing is there by half', { timeout: 600_000 }, async () => {
-  await using writers = new Writers(await Script.bundle(WRITER))
+  await using writers = new Writers(writer)
   const figures = await killInLoop(CYCLES, writers, ({ wrong }) => wrong.length > 0)
   expect(figures.wrong).toEqual([])
   expect(figures.lost).toBe(0)
@@ -142,7 +144,7 @@ test('whatever was acknowledged survives kill -9, and nothing is there by half',
 })
 
 test('the same test finds a queue that acknowledges before it commits', { timeout: 60_000 }, async () => {
-  await using writers = new Writers(await Script.bundle(WRITER, acknowledgeEarly))
+  await using writers = new Writers(hastyWriter)
   expect(planted.count).toBe(1)
   const figures = await killInLoop(20, writers, ({ lost }) => lost > 0)
   expect(figures.killed).toBe(figures.cycles)

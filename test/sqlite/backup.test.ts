@@ -11,6 +11,8 @@ import { PAIRS, pairIds } from './programs/pairs.ts'
 import { fill, fillLarge, mode } from './support/filled.ts'
 import { Script } from './support/script.ts'
 
+const pairsScript = await Script.bundle(new URL('programs/pairs.ts', import.meta.url))
+
 describe('a backup', () => {
   test('restores to the same content', async () => {
     using folder = temporaryFolder()
@@ -113,8 +115,7 @@ describe('while others write as fast as they can, a backup is of one moment:', (
     const path = folder.file('mesh.db')
     await using store = await openStorage(path)
     await fillLarge(store)
-    const pairs = await Script.bundle(new URL('programs/pairs.ts', import.meta.url))
-    await using program = pairs.start([path])
+    await using program = pairsScript.start([path])
     await program.answer()
     const counted = async (): Promise<number> => (await store.nodes.get('pair-0-a'))?.routesDiscovered ?? 0
 

@@ -9,7 +9,7 @@ const fromRoot = (name: string): string => fileURLToPath(new URL(`../../../${nam
 
 /**
  * A TypeScript program to run in processes of its own, bundled with the library's source, as the package is: it starts
- * in a sixth of the time. Made in a test file's setup; removed when its tests are over.
+ * in a sixth of the time. Made while a test file is loaded; removed when its tests are over.
  */
 export class Script {
   readonly #file: string
