@@ -35,6 +35,30 @@ export function traceSync<E extends Timed, T>(tracing: Tracing<E>, event: E, wor
   return returned[0] as T
 }
 
+/**
+ * Runs `work` as one event from `start` to `end`, like `traceSync`, though it takes its time: what a subscriber sees is the
+ * same whether the driver is synchronous or not. `published` makes of an error what may be shown: a driver's holds values.
+ */
+export async function traceLong<E extends Timed & { error?: unknown }, T>(
+  tracing: Tracing<E>,
+  event: E,
+  work: () => Promise<T>,
+  published: (error: unknown) => unknown = (error) => error,
+): Promise<T> {
+  const begun = performance.now()
+  tracing.start.publish(event)
+  try {
+    return await work()
+  } catch (error) {
+    event.error = published(error)
+    tracing.error.publish(event)
+    throw error
+  } finally {
+    event.milliseconds = performance.now() - begun
+    tracing.end.publish(event)
+  }
+}
+
 /** Runs `work` as one asynchronous event; only for a channel that has subscribers. */
 export async function tracePromise<E extends Timed, T>(
   tracing: Tracing<E>,

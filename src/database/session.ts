@@ -22,6 +22,8 @@ export type Calls<P, R> = readonly Call<P, R>[] | Promise<readonly Call<P, R>[]>
 /** Where statements run: the store itself, or a transaction on it. A repository cannot tell which. */
 export interface Session {
   readonly inTransaction: boolean
+  /** Why it cannot be used from here, if it cannot. */
+  refusal(): StorageError | undefined
   read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]>
   readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined>
   /** Takes its place in the order when it is called, also where its parameters are not known yet. */

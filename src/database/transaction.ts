@@ -63,6 +63,10 @@ export class OpenTransaction implements Session {
     this.#end ??= reason
   }
 
+  refusal(): StorageError | undefined {
+    return this.#end ?? this.#on.guard.misuseOf(this)
+  }
+
   read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
     return this.#run(statement, parameters, (bound) => this.#on.executor.all(bound))
   }

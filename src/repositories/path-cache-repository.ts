@@ -39,11 +39,16 @@ interface Counters {
   joined: number
 }
 
+interface Answer {
+  readonly bundle: PathBundle
+  readonly cached: boolean
+}
+
 /** What the store's path cache and those of its transactions have in common. */
 export class PathCacheState {
   readonly ttlSeconds: number
   readonly counters: Counters = { hits: 0, misses: 0, computations: 0, joined: 0 }
-  readonly flights = new SingleFlight<PathBundle>()
+  readonly flights = new SingleFlight<Answer>()
 
   constructor(options: { ttlSeconds?: number | undefined }) {
     this.ttlSeconds = options.ttlSeconds ?? DEFAULT_TTL_SECONDS
@@ -121,10 +126,14 @@ export class SqlPathCacheRepository implements PathCacheRepository {
     rules.checkKey(key)
     rules.checkValue('compute', rules.isFunction, compute)
     rules.checkOptions('The options', COMPUTE_RULES, options)
+    // Whoever joins a computation reads nothing, so that nothing else would refuse.
+    const refused = this.#session.refusal()
+    if (refused !== undefined) throw refused
     const run = (event: CacheEvent): Promise<B> => this.#getOrCompute({ ...key }, compute, { ...options }, event)
     return cacheTracing.hasSubscribers ? tracePromise<CacheEvent, B>(cacheTracing, {}, run) : run({})
   }
 
+  /** All who ask at once share one look at the cache, and one computation if it finds nothing. */
   async #getOrCompute<B extends PathBundle>(
     key: PathKey,
     compute: ComputePaths<B>,
@@ -133,32 +142,41 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   ): Promise<B> {
     const { counters, flights } = this.#state
     const name = cacheKey(key)
-    const cached = await this.#readIfSound(name)
-    if (cached !== undefined) {
-      counters.hits++
-      event.origin = 'hit'
-      return cached as B
-    }
-    counters.misses++
-    if (flights.has(name)) {
-      counters.joined++
-      event.origin = 'joined'
-    }
-    const bundle = await flights.run(name, options.signal, async (signal) => {
-      // The flight before may have landed between this caller's look and now.
-      const landed = await this.#readIfSound(name)
-      if (landed !== undefined) {
+    const joining = flights.has(name)
+    if (joining) event.origin = 'joined'
+    let cached = false
+    try {
+      const answer = await flights.run(name, options.signal, (signal) =>
+        this.#answer(key, compute, options, event, signal),
+      )
+      cached = answer.cached
+      return answer.bundle as B
+    } finally {
+      if (cached) {
+        counters.hits++
         event.origin = 'hit'
-        return landed
+      } else {
+        counters.misses++
+        if (joining) counters.joined++
       }
-      event.origin = 'computed'
-      counters.computations++
-      const computed = await compute(key, { signal })
-      signal.throwIfAborted()
-      await this.#store(key, computed, options, event)
-      return computed
-    })
-    return bundle as B
+    }
+  }
+
+  async #answer<B extends PathBundle>(
+    key: PathKey,
+    compute: ComputePaths<B>,
+    options: ComputeOptions,
+    event: CacheEvent,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const found = await this.#readIfSound(cacheKey(key))
+    if (found !== undefined) return { bundle: found, cached: true }
+    event.origin = 'computed'
+    this.#state.counters.computations++
+    const bundle = await compute(key, { signal })
+    signal.throwIfAborted()
+    await this.#store(key, bundle, options, event)
+    return { bundle, cached: false }
   }
 
   /** A row that another program broke is computed anew, and so replaced. */

@@ -1,7 +1,9 @@
 /** What the suites run on. A further dialect is one more entry of `backends`. */
+import { inject } from 'vitest'
 import { type Meshstore, openStorage, type StorageOptions } from '../../src/index.ts'
 import { temporaryFolder } from './folders.ts'
 import { type OtherProgram, sqliteProgram } from './other-program.ts'
+import { borrowDatabase, postgresProgram } from './postgres-backend.ts'
 
 export type OpenOptions = Omit<StorageOptions, 'url'>
 
@@ -57,11 +59,25 @@ export const sqliteMemory: Backend = {
   },
 }
 
-export const backends: readonly Backend[] = [sqliteFile, sqliteMemory]
+export const postgres: Backend = {
+  name: 'PostgreSQL',
+  has: { reopens: true, readsBesideTransactions: true, otherPrograms: true, file: false },
+  open: async (options = {}) => {
+    const { url, giveBack } = await borrowDatabase()
+    return { ...(await openAt(url, options, giveBack)), path: undefined, other: postgresProgram(url) }
+  },
+}
+
+/** The set-up has said loudly what is not tested if there is no server. */
+export const backends: readonly Backend[] = [
+  sqliteFile,
+  sqliteMemory,
+  ...(inject('postgresUrl') === '' ? [] : [postgres]),
+]
 
 type Bare = Omit<OpenStore, 'path' | 'other'>
 
-async function openAt(url: string, options: OpenOptions, remove: () => void): Promise<Bare> {
+async function openAt(url: string, options: OpenOptions, remove: () => void | Promise<void>): Promise<Bare> {
   const stores: Meshstore[] = []
   const open = async (how: OpenOptions): Promise<Meshstore> => {
     const store = await openStorage({ url, ...how })
@@ -79,7 +95,7 @@ async function openAt(url: string, options: OpenOptions, remove: () => void): Pr
     openAgain: (how = options) => open(how),
     [Symbol.asyncDispose]: async () => {
       await Promise.all(stores.map((opened) => opened.close()))
-      remove()
+      await remove()
     },
   }
 }

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { type StatementEvent, statementTracing, tracePromise } from '../../tracing.ts'
+import { type StatementEvent, statementTracing, traceLong } from '../../tracing.ts'
 import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Compiled, StatementCompiler } from '../statement.ts'
 import type { Executor } from '../transaction.ts'
@@ -37,17 +37,12 @@ export class PostgresConnection {
   async run<R>(bound: BoundStatement<R>): Promise<Written<R>> {
     if (!statementTracing.hasSubscribers) return this.#run(bound)
     const event: StatementEvent = { name: bound.compiled.name }
-    return tracePromise(statementTracing, event, async () => {
-      try {
-        const written = await this.#run(bound)
-        event.rows = written.changes
-        return written
-      } catch (error) {
-        // What is published holds no values either.
-        event.error = translated(error)
-        throw error
-      }
-    })
+    const run = async (): Promise<Written<R>> => {
+      const written = await this.#run(bound)
+      event.rows = written.changes
+      return written
+    }
+    return traceLong(statementTracing, event, run, translated)
   }
 
   async #run<R>({ compiled, values }: BoundStatement<R>): Promise<Written<R>> {

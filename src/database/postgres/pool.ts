@@ -76,5 +76,7 @@ export function beginning(options: PoolOptions & { lockTimeoutMs: number | undef
     ...(lockTimeoutMs === undefined ? [] : [`SET LOCAL lock_timeout=${lockTimeoutMs}`]),
     ...(mode === 'transaction' ? [`SET LOCAL statement_timeout=${STATEMENT_MS}`] : []),
     ...(mode === 'transaction' && durability === 'normal' ? ['SET LOCAL synchronous_commit=off'] : []),
+    // The first query chooses the moment that a snapshot shows; BEGIN does not.
+    ...(readOnly ? ['SELECT 1'] : []),
   ].join('; ')
 }

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { BackupManifest } from '../../api.ts'
 import { misuse, StorageError } from '../../errors.ts'
 import { schemaVersionOf } from '../../migrator/postgres-migrator.ts'
-import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
+import { commitTracing, type TransactionEvent, traceLong, tracePromise, transactionTracing } from '../../tracing.ts'
 import { InUse } from '../in-use.ts'
 import { jittered, nextPause } from '../pause.ts'
 import {
@@ -48,7 +48,7 @@ export class PostgresDatabase implements Database {
   readonly #inUse = new InUse()
   readonly #slots: Slots
   #pendingWrites = 0
-  readonly #gatherer = new WriteGatherer((bound) => this.#single(bound, 'write'))
+  readonly #gatherer = new WriteGatherer((bound, batch) => this.#single(bound, 'write', batch))
   #closing: Promise<void> | undefined
 
   private constructor(pool: pg.Pool, options: PostgresOptions) {
@@ -76,16 +76,17 @@ export class PostgresDatabase implements Database {
     }
   }
 
-  #refusal(): StorageError | undefined {
+  /** Why the store cannot be used from here, if it cannot. */
+  refusal(): StorageError | undefined {
     return this.#closing === undefined ? this.#guard.misuseOfStore() : closedError()
   }
 
   #refusalToWrite(): StorageError | undefined {
-    return this.#refusal() ?? (this.#options.readOnly ? readOnlyError() : undefined)
+    return this.refusal() ?? (this.#options.readOnly ? readOnlyError() : undefined)
   }
 
   async read<R>(bound: BoundStatement<R>): Promise<R[]> {
-    const refused = this.#refusal()
+    const refused = this.refusal()
     if (refused !== undefined) throw refused
     return (await this.#inUse.while(() => this.#single(bound, 'read'))).rows
   }
@@ -109,7 +110,12 @@ export class PostgresDatabase implements Database {
   }
 
   /** A statement that is a transaction by itself. */
-  async #single<R>(bound: BoundStatement<R>, kind: 'read' | 'write'): Promise<Written<R>> {
+  #single<R>(bound: BoundStatement<R>, kind: 'read' | 'write', batch = 1): Promise<Written<R>> {
+    if (kind === 'read' || !commitTracing.hasSubscribers) return this.#untilDone(bound, kind)
+    return traceLong(commitTracing, { batch }, () => this.#untilDone(bound, kind))
+  }
+
+  async #untilDone<R>(bound: BoundStatement<R>, kind: 'read' | 'write'): Promise<Written<R>> {
     const deadline = performance.now() + this.#options.busyTimeoutMs
     let again = true
     for (let pause = 1; ; pause = nextPause(pause)) {
@@ -169,7 +175,7 @@ export class PostgresDatabase implements Database {
   }
 
   async transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T> {
-    const refused = limits.readOnly ? this.#refusal() : this.#refusalToWrite()
+    const refused = limits.readOnly ? this.refusal() : this.#refusalToWrite()
     if (refused !== undefined) throw refused
     const guarded = (tx: OpenTransaction): Promise<T> => this.#guard.run(tx, () => work(tx))
     const event: TransactionEvent = { readOnly: limits.readOnly, attempts: 0 }
@@ -203,8 +209,8 @@ export class PostgresDatabase implements Database {
       try {
         return await this.#slots.while(attempt)
       } catch (error) {
-        const again = isConflict(error) && event.attempts < limits.attempts && performance.now() < deadline
-        if (!again) throw translated(error)
+        // What the callback threw reaches the caller as it is; the driver's errors have been translated.
+        if (!isConflict(error) || event.attempts >= limits.attempts || performance.now() >= deadline) throw error
       }
       await sleep(jittered(pause))
     }
@@ -216,7 +222,7 @@ export class PostgresDatabase implements Database {
     timeoutMs: number | undefined,
   ): Promise<T> {
     const connection = await this.#connect()
-    let failure: unknown
+    let failure: { readonly error: unknown } | undefined
     try {
       await begin(connection, { ...this.#options, readOnly })
       const on = {
@@ -233,7 +239,7 @@ export class PostgresDatabase implements Database {
       await commit(connection)
       return result
     } catch (error) {
-      failure = error
+      failure = { error }
       throw error
     } finally {
       await settle(connection, failure)
@@ -252,7 +258,7 @@ export class PostgresDatabase implements Database {
 
   /** A question of the library's own: the first column of each row. */
   async query<T>(sql: string, values: readonly unknown[]): Promise<T[]> {
-    const refused = this.#refusal()
+    const refused = this.refusal()
     if (refused !== undefined) throw refused
     return this.#inUse.while(async () => {
       try {
@@ -266,7 +272,7 @@ export class PostgresDatabase implements Database {
 
   backup(): Promise<BackupManifest> {
     const message = 'This version makes backups of SQLite files alone. Use pg_dump for PostgreSQL.'
-    return Promise.reject(new StorageError('CONFIG', message))
+    return Promise.reject(this.refusal() ?? new StorageError('CONFIG', message))
   }
 
   close(): Promise<void> {
@@ -302,13 +308,14 @@ async function commit(connection: PostgresConnection): Promise<void> {
 }
 
 /** Leaves the connection without a transaction, or ends it. */
-async function settle(connection: PostgresConnection, failure: unknown): Promise<void> {
+async function settle(connection: PostgresConnection, failure: { readonly error: unknown } | undefined): Promise<void> {
   if (failure === undefined) {
     connection.release()
     return
   }
   // After a timeout something may still be running on it, and nobody will wait for that.
-  const unusable = failure instanceof StorageError && (failure.code === 'TIMEOUT' || isConnectionLost(failure))
+  const { error } = failure
+  const unusable = error instanceof StorageError && (error.code === 'TIMEOUT' || isConnectionLost(error))
   if (unusable) {
     connection.end()
     return

@@ -1,4 +1,4 @@
-import { misuse } from '../../errors.ts'
+import { misuse, type StorageError } from '../../errors.ts'
 import type { Call, Calls, Session, Written } from '../session.ts'
 import type { Statement } from '../statement.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
@@ -27,6 +27,10 @@ export class StoreSession implements Session {
 
   writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]> {
     return this.#database.unit((tx) => tx.writeEach(calls, result))
+  }
+
+  refusal(): StorageError | undefined {
+    return this.#database.refusal()
   }
 
   transaction<T>(): Promise<T> {

@@ -9,7 +9,7 @@ const BATCH_ROWS = 125
 /** A row was refused for what it is: the others of its batch are not to blame. */
 const REFUSED_ROW = /^(22|23|54)/
 
-type Run = <R>(bound: BoundStatement<R>) => Promise<Written<R>>
+type Run = <R>(bound: BoundStatement<R>, batch: number) => Promise<Written<R>>
 
 interface Item {
   readonly call: Call<never, unknown>
@@ -100,7 +100,7 @@ class Lane {
     const sorted = batch.toSorted((a, b) => compare(keyOf(this.#bulk, a.call), keyOf(this.#bulk, b.call)))
     const calls = sorted.map(({ call }) => call)
     try {
-      const { rows } = await this.#run(bindBulk(this.#bulk, calls))
+      const { rows } = await this.#run(bindBulk(this.#bulk, calls), calls.length)
       for (const [index, written] of resultsOf(this.#bulk, calls, rows).entries())
         sorted[index]?.resolve(written as never)
     } catch (error) {
@@ -111,7 +111,7 @@ class Lane {
 
   async #writeSingly(batch: Item[]): Promise<void> {
     for (const { bound, resolve, reject } of batch)
-      await this.#run(bound).then((written) => resolve(written as never), reject)
+      await this.#run(bound, 1).then((written) => resolve(written as never), reject)
   }
 }
 

@@ -1,4 +1,4 @@
-import { misuse } from '../../errors.ts'
+import { misuse, type StorageError } from '../../errors.ts'
 import type { Call, Calls, Session, Written } from '../session.ts'
 import type { Statement } from '../statement.ts'
 import { SLICE } from '../transaction.ts'
@@ -42,6 +42,10 @@ export class StoreSession implements Session {
     return this.#database.write((writer) =>
       writer.savepoint(() => unit.map(({ call, bound }) => result(writer.write(bound), call))),
     )
+  }
+
+  refusal(): StorageError | undefined {
+    return this.#database.refusal()
   }
 
   transaction<T>(): Promise<T> {

@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto'
+import pg from 'pg'
+import { inject } from 'vitest'
+import { KEYS, type OtherProgram, type Row } from './other-program.ts'
+
+/** Databases of this test file that are free again: emptying one takes a fraction of making one. */
+const free: string[] = []
+
+const urlOf = (database: string): string => {
+  const url = new URL(inject('postgresUrl'))
+  url.pathname = `/${database}`
+  return url.href
+}
+
+async function using<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client(url)
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+/** The URL of an empty database, and what gives it back. */
+export async function borrowDatabase(): Promise<{ url: string; giveBack: () => Promise<void> }> {
+  const database = free.pop() ?? (await createDatabase())
+  const url = urlOf(database)
+  const giveBack = async (): Promise<void> => {
+    await using(url, (client) => client.query('TRUNCATE nodes, policies, path_cache, meshstore_state'))
+    free.push(database)
+  }
+  return { url, giveBack }
+}
+
+async function createDatabase(): Promise<string> {
+  const database = `meshstore_${randomBytes(6).toString('hex')}`
+  await using(inject('postgresUrl'), (client) => client.query(`CREATE DATABASE ${database}`))
+  return database
+}
+
+/** Each call connects, does its work, and leaves. */
+export function postgresProgram(url: string): OtherProgram {
+  const rows = async (sql: string, values: readonly unknown[] = []): Promise<Row[]> =>
+    using(url, async (client) => (await client.query<Row>(sql, [...values])).rows)
+  return {
+    insert: async (table, row) => {
+      const columns = Object.keys(row)
+      const insert = `INSERT INTO ${table} (${columns.join()}) VALUES (${columns.map((_, at) => `$${at + 1}`).join()})`
+      await rows(insert, Object.values(row))
+    },
+    corrupt: async (table, key, change) => {
+      const assignments = Object.keys(change).map((column, at) => `${column} = $${at + 2}`)
+      const update = `UPDATE ${table} SET ${assignments.join()} WHERE ${KEYS[table]} = $1 RETURNING 1`
+      const changed = await using(url, async (client) => {
+        const checks = await client.query<{ name: string }>(
+          "SELECT conname AS name FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'c'",
+          [table],
+        )
+        for (const { name } of checks.rows) await client.query(`ALTER TABLE ${table} DROP CONSTRAINT ${name}`)
+        return (await client.query(update, [key, ...Object.values(change)])).rowCount
+      })
+      if (changed !== 1) throw new Error(`There is no ${key} in ${table} to corrupt.`)
+    },
+    row: async (table, key) => (await rows(`SELECT * FROM ${table} WHERE ${KEYS[table]} = $1`, [key]))[0],
+    rows: (table) => rows(`SELECT * FROM ${table} ORDER BY ${KEYS[table]}`),
+    execute: async (sql) => {
+      await rows(sql)
+    },
+  }
+}
