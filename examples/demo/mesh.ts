@@ -113,7 +113,7 @@ async function fillUp(
     progress.advance()
   })
   const perSecond = Math.round((missing * 1_000) / (performance.now() - begun))
-  const rate = `${perSecond.toLocaleString('en')}/s, each on disk before it was acknowledged`
+  const rate = `${perSecond.toLocaleString('en')}/s, each on disk when acknowledged`
   progress.done(`  ${count(missing, 'more node')} to fill up, copies under other ids: ${rate}`)
   return { nodes: missing, perSecond }
 }
