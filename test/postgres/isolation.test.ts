@@ -12,7 +12,7 @@ import { disordered, type Happened } from './support/history.ts'
 import { describePostgres } from './support/suite.ts'
 
 const CLIENTS = 8
-const TURNS = Number(process.env.ISOLATION_TURNS ?? 250)
+const TURNS = Number(process.env.ISOLATION_TURNS ?? 200)
 const SEED = Number(process.env.ISOLATION_SEED ?? 1)
 const BALANCE = 1_000
 const TOTAL = IDS.length * BALANCE

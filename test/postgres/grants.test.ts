@@ -1,0 +1,121 @@
+/** A role that may do no more than read and write rows is enough, once somebody else has migrated. */
+import pg from 'pg'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { openStorage } from '../../src/index.ts'
+import { expectCode } from '../support/expectations.ts'
+import { type AppRole, createAppRole, runGrants } from './support/app-role.ts'
+import { createDatabase, type TestDatabase } from './support/database.ts'
+import { performAll } from './support/operations.ts'
+import { describePostgres } from './support/suite.ts'
+
+const FORBIDDEN = [
+  'TRUNCATE nodes',
+  'DROP TABLE nodes',
+  'ALTER TABLE nodes ADD COLUMN more text',
+  'ALTER TABLE nodes DISABLE TRIGGER ALL',
+  'CREATE TABLE public.more (id integer)',
+  'CREATE TABLE drizzle.more (id integer)',
+  'CREATE SCHEMA more',
+  'CREATE INDEX more ON nodes (routes_discovered)',
+  'CREATE TRIGGER more BEFORE INSERT ON nodes EXECUTE FUNCTION suppress_redundant_updates_trigger()',
+  'CREATE ROLE more',
+  'CREATE DATABASE more',
+  "INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ('more', 1)",
+  'DELETE FROM drizzle.__drizzle_migrations',
+  "COPY nodes TO PROGRAM 'cat'",
+  "COPY nodes FROM PROGRAM 'false'",
+  "COPY nodes TO '/tmp/more'",
+  "SELECT pg_read_file('postgresql.conf')",
+  "SELECT lo_import('/etc/hostname')",
+  'SELECT rolpassword FROM pg_authid',
+  'SET ROLE postgres',
+  "ALTER SYSTEM SET log_statement = 'all'",
+]
+
+const PRIVILEGE = '42501'
+const UNDEFINED_OBJECT = '42704'
+
+describePostgres('a role with the rights of the grants file', () => {
+  let database: TestDatabase
+  let role: AppRole
+  beforeAll(async () => {
+    database = await createDatabase()
+    await (await openStorage(database.url)).close()
+    await runGrants(database.url)
+    role = await createAppRole(inject('postgresUrl'))
+  })
+  afterAll(async () => {
+    await database[Symbol.asyncDispose]()
+    await role[Symbol.asyncDispose]()
+  })
+
+  test('opens as always, and can do everything that a store does', async () => {
+    await using store = await openStorage(role.urlOf(database.url))
+    await performAll(store)
+  })
+
+  test('is all that there is to grant: every table of the migrations is named', async () => {
+    const without = await database.query<{ name: string }>(
+      `SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.relkind IN ('r', 'S', 'v', 'm') AND n.nspname IN ('public', 'drizzle')
+         AND NOT has_table_privilege('meshstore_app', c.oid, 'SELECT')`,
+    )
+    // The numbers of the ledger's rows: only who writes it needs them.
+    expect(without.map(({ name }) => name)).toEqual(['drizzle.__drizzle_migrations_id_seq'])
+  })
+
+  test('can be granted again', async () => {
+    const grants = 'SELECT relname, relacl::text FROM pg_class WHERE relacl IS NOT NULL ORDER BY relname'
+    const before = await database.query(grants)
+    await runGrants(database.url)
+    expect(await database.query(grants)).toEqual(before)
+  })
+
+  test.for(FORBIDDEN)('is refused: %s', async (statement) => {
+    const client = new pg.Client(role.urlOf(database.url))
+    await client.connect()
+    const failure = await client.query(statement).then(
+      () => 'it was done',
+      (error: { code?: string }) => error.code,
+    )
+    await client.end()
+    expect(failure).toBe(PRIVILEGE)
+  })
+
+  test('is refused every extension that would be there to create', async () => {
+    const extensions = await database.query<{ name: string }>(
+      'SELECT name FROM pg_available_extensions WHERE installed_version IS NULL ORDER BY name',
+    )
+    const client = new pg.Client(role.urlOf(database.url))
+    await client.connect()
+    const codes: (string | undefined)[] = []
+    for (const { name } of extensions) {
+      const outcome = await client.query(`CREATE EXTENSION "${name}"`).then(
+        () => 'created',
+        (error: { code?: string }) => error.code,
+      )
+      codes.push(outcome)
+    }
+    await client.end()
+    const refused = codes.filter((code) => code === PRIVILEGE).length
+    console.log(`CREATE EXTENSION: ${refused} of ${extensions.length} refused for want of rights`)
+    expect(refused).toBeGreaterThan(0)
+    // Some are not asked about rights at all, because they need another one first.
+    expect(codes.filter((code) => code !== PRIVILEGE && code !== UNDEFINED_OBJECT)).toEqual([])
+  })
+
+  test('says what is missing when something is pending', async () => {
+    await using empty = await createDatabase()
+    const error = await expectCode(openStorage(role.urlOf(empty.url)), 'CONFIG')
+    expect(error.message).toContain('postgresql-grants.sql')
+  })
+
+  test('says what is missing when nothing was granted', async () => {
+    await using migrated = await createDatabase()
+    await (await openStorage(migrated.url)).close()
+    await expectCode(openStorage(role.urlOf(migrated.url)), 'CONFIG')
+    await using store = await openStorage({ url: role.urlOf(migrated.url), migrate: 'skip' })
+    const error = await expectCode(store.nodes.get('n'), 'CONFIG')
+    expect(error.message).toContain('postgresql-grants.sql')
+  })
+})
