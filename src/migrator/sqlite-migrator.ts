@@ -12,6 +12,16 @@ const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS __drizzle_migrations (
 
 /** Throws SCHEMA_MISMATCH where something is pending, or, if that may be applied, where it must not be. */
 export function checkSqlite(raw: Sqlite.Database, mode: 'apply' | 'check'): void {
+  // One moment: between two reads another process could create ledger and tables.
+  raw.exec('BEGIN')
+  try {
+    checkMoment(raw, mode)
+  } finally {
+    raw.exec('ROLLBACK')
+  }
+}
+
+function checkMoment(raw: Sqlite.Database, mode: 'apply' | 'check'): void {
   const [next] = pending(raw, migrationsOf('sqlite'))
   if (next === undefined) return
   if (mode === 'check') {

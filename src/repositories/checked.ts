@@ -3,8 +3,8 @@ import type { MeshNodePatch, NewMeshNode, NewPolicy, PolicyPatch } from '../sche
 import * as rules from '../schema/rules.ts'
 
 /**
- * Checks at the door. All of it happens when a method is called, before anything is waited for: writes take effect in the
- * order in which they were called, and as they were when they were called.
+ * Checks at the door. What a caller gives is copied when the method is called, before anything is waited for: writes take
+ * effect in the order in which they were called, and as they were when they were called.
  */
 
 const isInteger = rules.isInteger(rules.MIN_INTEGER, rules.MAX_INTEGER)
@@ -19,29 +19,60 @@ const PATCH_RULES: rules.Rules = {
 const NODE_RULES: rules.Rules = { nodeId: rules.isId, ...PATCH_RULES, ...TIMES }
 const NODE_REQUIRED = ['nodeId', 'interfaces', 'protocols']
 
-const POLICY_RULES: rules.Rules = {
-  policyId: rules.isId,
-  yamlContent: rules.isYamlText,
-  rulesCount: isInteger,
-  ...TIMES,
-}
+const POLICY_PATCH_RULES: rules.Rules = { yamlContent: rules.isYamlText }
+const POLICY_RULES: rules.Rules = { policyId: rules.isId, ...POLICY_PATCH_RULES, rulesCount: isInteger, ...TIMES }
 const POLICY_REQUIRED = ['policyId', 'yamlContent']
 
+type Check<T> = (snapshot: rules.Snapshot, path?: string) => T
+
 // The rules give each property the type that it has in the row.
-export const checkedNode = (node: unknown, path = ''): NewMeshNode =>
-  rules.checkedCopy('The node', NODE_RULES, node, { required: NODE_REQUIRED, path }) as NewMeshNode
+const checkNode: Check<NewMeshNode> = (snapshot, path = '') =>
+  rules.checkedSnapshot('The node', NODE_RULES, snapshot, { required: NODE_REQUIRED, path }) as NewMeshNode
+
+const checkPolicy: Check<NewPolicy> = (snapshot, path = '') =>
+  rules.checkedSnapshot('The policy', POLICY_RULES, snapshot, { required: POLICY_REQUIRED, path }) as NewPolicy
+
+export const checkedNode = (node: unknown): NewMeshNode => checkNode(rules.snapshotOf(node))
+export const checkedPolicy = (policy: unknown): NewPolicy => checkPolicy(rules.snapshotOf(policy))
 
 export const checkedNodePatch = (patch: unknown): MeshNodePatch =>
-  rules.checkedCopy('The patch', PATCH_RULES, patch, { required: [] })
-
-export const checkedPolicy = (policy: unknown, path = ''): NewPolicy =>
-  rules.checkedCopy('The policy', POLICY_RULES, policy, { required: POLICY_REQUIRED, path }) as NewPolicy
+  rules.checkedSnapshot('The patch', PATCH_RULES, rules.snapshotOf(patch), { required: [] })
 
 export const checkedPolicyPatch = (patch: unknown): PolicyPatch =>
-  rules.checkedCopy('The patch', { yamlContent: rules.isYamlText }, patch, { required: [] })
+  rules.checkedSnapshot('The patch', POLICY_PATCH_RULES, rules.snapshotOf(patch), { required: [] })
 
-/** Checks each of a list; `path` is `[0]`, `[1]` and so on. */
-export function checkedAll<T>(what: string, values: unknown, check: (value: unknown, path: string) => T): T[] {
+/** A list as it is now. Throws VALIDATION if it is none. */
+export function snapshotsOf(what: string, values: unknown): rules.Snapshot[] {
   if (!Array.isArray(values)) throw validationError(what, [{ path: '', message: 'must be a list' }])
-  return Array.from(values, (value, index) => check(value, `[${index}]`))
+  return Array.from(values, rules.snapshotOf)
+}
+
+export const checkedNodes = <T>(nodes: rules.Snapshot[], use: (node: NewMeshNode) => T): T[] | Promise<T[]> =>
+  checkedAll(nodes, (snapshot, path) => use(checkNode(snapshot, path)))
+
+export const checkedPolicies = <T>(
+  policies: rules.Snapshot[],
+  use: (policy: NewPolicy, path: string) => T,
+): T[] | Promise<T[]> => checkedAll(policies, (snapshot, path) => use(checkPolicy(snapshot, path), path))
+
+/** Values checked between two turns of the event loop. */
+const SLICE = 1_000
+
+/** Checks each of a list, in slices if they are many; `path` is `[0]`, `[1]` and so on. */
+function checkedAll<T>(
+  snapshots: rules.Snapshot[],
+  check: (snapshot: rules.Snapshot, path: string) => T,
+): T[] | Promise<T[]> {
+  const checkSlice = (from: number): T[] =>
+    snapshots.slice(from, from + SLICE).map((snapshot, index) => check(snapshot, `[${from + index}]`))
+  return snapshots.length <= SLICE ? checkSlice(0) : inSlices(snapshots.length, checkSlice)
+}
+
+async function inSlices<T>(count: number, slice: (from: number) => T[]): Promise<T[]> {
+  const all: T[] = []
+  for (let from = 0; from < count; from += SLICE) {
+    await new Promise((resolve) => setImmediate(resolve))
+    for (const each of slice(from)) all.push(each)
+  }
+  return all
 }

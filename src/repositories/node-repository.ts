@@ -4,7 +4,7 @@ import { given } from '../database/statement.ts'
 import { alreadyExists, conflict, explainedBy, notFound, StorageError, validationError } from '../errors.ts'
 import type { MeshNode, MeshNodePatch, NewMeshNode } from '../schema/index.ts'
 import * as rules from '../schema/rules.ts'
-import { checkedAll, checkedNode, checkedNodePatch } from './checked.ts'
+import { checkedNode, checkedNodePatch, checkedNodes, snapshotsOf } from './checked.ts'
 import * as statements from './node-statements.ts'
 import { iteratePages, PAGE_RULES } from './pages.ts'
 
@@ -50,9 +50,9 @@ export class SqlNodeRepository implements NodeRepository {
 
   async createMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]> {
     const now = this.#now()
-    const calls = checkedAll('The nodes', nodes, (node, path) => ({
+    const calls = checkedNodes(snapshotsOf('The nodes', nodes), (node) => ({
       statement: statements.insert,
-      parameters: newRow(checkedNode(node, path), now),
+      parameters: newRow(node, now),
     }))
     return this.#session.writeEach(calls, (written, { parameters }) => created(parameters, written))
   }
@@ -117,7 +117,7 @@ export class SqlNodeRepository implements NodeRepository {
 
   async saveMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]> {
     const now = this.#now()
-    const calls = checkedAll('The nodes', nodes, (node, path) => saveCall(checkedNode(node, path), now))
+    const calls = checkedNodes(snapshotsOf('The nodes', nodes), (node) => saveCall(node, now))
     return this.#session.writeEach(calls, saved)
   }
 

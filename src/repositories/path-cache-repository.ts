@@ -15,7 +15,6 @@ import type { CachedPath, PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
 import { type CacheEvent, cacheTracing, tracePromise } from '../tracing.ts'
-import { checkedAll } from './checked.ts'
 import { iteratePages } from './pages.ts'
 import * as statements from './path-cache-statements.ts'
 import { SingleFlight } from './single-flight.ts'
@@ -97,9 +96,10 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   }
 
   async setMany(entries: readonly NewEntry[]): Promise<void> {
-    const calls = checkedAll('The entries', entries, (entry, path) => ({
+    if (!Array.isArray(entries)) throw validationError('The entries', [{ path: '', message: 'must be a list' }])
+    const calls = Array.from(entries, (entry: unknown, index) => ({
       statement: statements.upsert,
-      parameters: this.#entry(checkedEntry(entry, path), path),
+      parameters: this.#entry(checkedEntry(entry, `[${index}]`), `[${index}]`),
     }))
     await this.#session.writeEach(calls, () => undefined)
   }

@@ -5,7 +5,7 @@ import { alreadyExists, conflict, explainedBy, notFound, StorageError } from '..
 import type { NewPolicy, Policy, PolicyPatch, PolicySummary } from '../schema/index.ts'
 import type { CountRules, RulesIn } from '../schema/policy-text.ts'
 import * as rules from '../schema/rules.ts'
-import { checkedAll, checkedPolicy, checkedPolicyPatch } from './checked.ts'
+import { checkedPolicies, checkedPolicy, checkedPolicyPatch, snapshotsOf } from './checked.ts'
 import { iteratePages, PAGE_RULES } from './pages.ts'
 import * as statements from './policy-statements.ts'
 
@@ -19,7 +19,7 @@ function created(row: Policy | undefined, { changes }: Written<never>): Policy {
 let loaded: RulesIn | undefined
 
 /** Runs `count` with the YAML parser: at once if it is loaded, which is done when it is first needed. */
-function counting<T>(count: (rulesIn: RulesIn) => T): T | Promise<T> {
+function counting<T>(count: (rulesIn: RulesIn) => T | Promise<T>): T | Promise<T> {
   if (loaded !== undefined) return count(loaded)
   return import('../schema/policy-text.ts').then(({ rulesIn }) => {
     loaded = rulesIn
@@ -45,12 +45,12 @@ export class SqlPolicyRepository implements PolicyRepository {
   }
 
   async createMany(policies: readonly NewPolicy[]): Promise<Policy[]> {
-    const checked = checkedAll('The policies', policies, checkedPolicy)
+    const snapshots = snapshotsOf('The policies', policies)
     const now = this.#now()
     const calls = counting((rulesIn) =>
-      checked.map((policy, index) => ({
+      checkedPolicies(snapshots, (policy, path) => ({
         statement: statements.insert,
-        parameters: this.#counted(policy, now, rulesIn, `[${index}].yamlContent`),
+        parameters: this.#counted(policy, now, rulesIn, `${path}.yamlContent`),
       })),
     )
     return this.#session.writeEach(calls, (written, { parameters }) => created(parameters, written))

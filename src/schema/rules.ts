@@ -102,22 +102,35 @@ export type Rules = Readonly<Record<string, Rule>>
 
 const UNREADABLE: ValidationIssue = { path: '', message: 'cannot be read' }
 
-/** The object's properties, each read once: a getter may throw, or say something else the next time. */
-function propertiesOf(value: unknown): [string, unknown][] | ValidationIssue {
+/** An object's properties as they were when they were read, or why there are none. */
+export type Snapshot = readonly (readonly [name: string, value: unknown])[] | ValidationIssue
+
+/**
+ * The object's properties, each read once: a getter may throw, or say something else the next time. Lists and dates are
+ * copied: what the caller changes later does not reach them.
+ */
+export function snapshotOf(value: unknown): Snapshot {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return { path: '', message: 'must be an object' }
   }
   try {
-    return Object.entries(value)
+    return Object.entries(value).map(([name, given]) => [name, copyOf(given)] as const)
   } catch {
     return UNREADABLE
   }
 }
 
+function copyOf(value: unknown): unknown {
+  if (Array.isArray(value)) return Array.from(value)
+  return value instanceof Date ? new Date(value.getTime()) : value
+}
+
+const isReadable = (snapshot: Snapshot): snapshot is Exclude<Snapshot, ValidationIssue> => Array.isArray(snapshot)
+
 /** Problems of an object whose properties are all optional. Unknown ones are refused. */
 export function problems(rules: Rules, value: unknown): ValidationIssue[] {
-  const properties = propertiesOf(value)
-  return Array.isArray(properties) ? problemsOf(rules, properties) : [properties]
+  const snapshot = snapshotOf(value)
+  return isReadable(snapshot) ? problemsOf(rules, snapshot) : [snapshot]
 }
 
 function problemsOf(rules: Rules, properties: readonly (readonly [string, unknown])[]): ValidationIssue[] {
@@ -141,39 +154,25 @@ export function within(path: string, issue: ValidationIssue): ValidationIssue {
   return { path: `${path}${separator}${issue.path}`, message: issue.message }
 }
 
-/**
- * A copy of an object that keeps its rules: later changes to what the caller gave do not reach it. Throws VALIDATION;
- * `what` begins the message, `path` each issue's path.
- */
-export function checkedCopy(
+/** The object again, if it keeps its rules. Throws VALIDATION; `what` begins the message, `path` each issue's path. */
+export function checkedSnapshot(
   what: string,
   rules: Rules,
-  value: unknown,
+  snapshot: Snapshot,
   options: { required: readonly string[]; path?: string },
 ): Record<string, unknown> {
-  const properties = propertiesOf(value)
   const { path = '', required } = options
-  if (!Array.isArray(properties)) throw validationError(what, [within(path, properties)])
-  const copies = properties.map(([name, given]) => [name, copyOf(given)] as const)
-  const issues = problemsOf(rules, copies)
+  if (!isReadable(snapshot)) throw validationError(what, [within(path, snapshot)])
+  const issues = problemsOf(rules, snapshot)
   const copy: Record<string, unknown> = {}
-  if (issues.length === 0) for (const [name, given] of copies) if (given !== undefined) copy[name] = given
+  // Nothing is copied of an object that is refused: a property may be called `__proto__`.
+  if (issues.length === 0) for (const [name, given] of snapshot) if (given !== undefined) copy[name] = given
   for (const name of required) {
-    if (!copies.some(([given, value]) => given === name && value !== undefined)) {
-      issues.push({ path: name, message: 'is missing' })
-    }
+    const isGiven = snapshot.some(([given, value]) => given === name && value !== undefined)
+    if (!isGiven) issues.push({ path: name, message: 'is missing' })
   }
   if (issues.length === 0) return copy
   throw validationError(what, path === '' ? issues : issues.map((issue) => within(path, issue)))
-}
-
-function copyOf(value: unknown): unknown {
-  try {
-    if (Array.isArray(value)) return Array.from(value)
-    return value instanceof Date ? new Date(value.getTime()) : value
-  } catch {
-    return UNREADABLE
-  }
 }
 
 /** Throws VALIDATION unless every property keeps its rule. */

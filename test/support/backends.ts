@@ -15,6 +15,12 @@ export interface Capabilities {
   readonly readsBesideTransactions: boolean
   /** Other programs can open the same database, and write what no check of the schema would let pass. */
   readonly otherPrograms: boolean
+  /** One transaction at a time, and writes take effect in the order in which they were called. */
+  readonly oneWriter: boolean
+  /** A transaction goes on after an error of the database's own, such as a trigger's. */
+  readonly survivesErrors: boolean
+  /** A column takes a value of any type, and a list is kept byte for byte. */
+  readonly looseTypes: boolean
   /** The database is a file of which mode, name and bytes can be looked at. */
   readonly file: boolean
 }
@@ -41,7 +47,15 @@ export interface Backend {
 
 export const sqliteFile: Backend = {
   name: 'SQLite in a file',
-  has: { reopens: true, readsBesideTransactions: true, otherPrograms: true, file: true },
+  has: {
+    reopens: true,
+    readsBesideTransactions: true,
+    otherPrograms: true,
+    oneWriter: true,
+    survivesErrors: true,
+    looseTypes: true,
+    file: true,
+  },
   open: async (options = {}) => {
     const folder = temporaryFolder()
     const path = folder.file('mesh.db')
@@ -52,7 +66,15 @@ export const sqliteFile: Backend = {
 
 export const sqliteMemory: Backend = {
   name: 'SQLite in memory',
-  has: { reopens: false, readsBesideTransactions: false, otherPrograms: false, file: false },
+  has: {
+    reopens: false,
+    readsBesideTransactions: false,
+    otherPrograms: false,
+    oneWriter: true,
+    survivesErrors: true,
+    looseTypes: true,
+    file: false,
+  },
   open: async (options = {}) => {
     const opened = await openAt('sqlite::memory:', options, () => {})
     return { ...opened, path: undefined, other: undefined }
@@ -61,7 +83,15 @@ export const sqliteMemory: Backend = {
 
 export const postgres: Backend = {
   name: 'PostgreSQL',
-  has: { reopens: true, readsBesideTransactions: true, otherPrograms: true, file: false },
+  has: {
+    reopens: true,
+    readsBesideTransactions: true,
+    otherPrograms: true,
+    oneWriter: false,
+    survivesErrors: false,
+    looseTypes: false,
+    file: false,
+  },
   open: async (options = {}) => {
     const { url, giveBack } = await borrowDatabase()
     return { ...(await openAt(url, options, giveBack)), path: undefined, other: postgresProgram(url) }

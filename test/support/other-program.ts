@@ -19,6 +19,8 @@ export interface OtherProgram {
   row(table: Table, key: string): Promise<Row | undefined>
   /** All rows as they are stored, in the order of their keys. */
   rows(table: Table): Promise<Row[]>
+  /** From now on a trigger refuses every new row of the table, and says so in these words. */
+  refuseRows(table: Table, words: string): Promise<void>
   /** SQL of the dialect's own. */
   execute(sql: string): Promise<void>
 }
@@ -60,6 +62,10 @@ export function sqliteProgram(path: string): OtherProgram {
     row: (table, key) =>
       using((raw) => raw.prepare<[string], Row>(`SELECT * FROM ${table} WHERE ${KEYS[table]} = ?`).get(key)),
     rows: (table) => using((raw) => raw.prepare<[], Row>(`SELECT * FROM ${table} ORDER BY ${KEYS[table]}`).all()),
+    refuseRows: (table, words) =>
+      using((raw) => {
+        raw.exec(`CREATE TRIGGER refusing BEFORE INSERT ON ${table} BEGIN SELECT RAISE(ABORT, '${words}'); END`)
+      }),
     execute: (sql) =>
       using((raw) => {
         raw.exec(sql)

@@ -27,7 +27,10 @@ export async function borrowDatabase(): Promise<{ url: string; giveBack: () => P
   const database = free.pop() ?? (await createDatabase())
   const url = urlOf(database)
   const giveBack = async (): Promise<void> => {
-    await using(url, (client) => client.query('TRUNCATE nodes, policies, path_cache, meshstore_state'))
+    await using(url, async (client) => {
+      await client.query('DROP FUNCTION IF EXISTS refusing CASCADE')
+      await client.query('TRUNCATE nodes, policies, path_cache, meshstore_state')
+    })
     free.push(database)
   }
   return { url, giveBack }
@@ -49,23 +52,35 @@ export function postgresProgram(url: string): OtherProgram {
       const insert = `INSERT INTO ${table} (${columns.join()}) VALUES (${columns.map((_, at) => `$${at + 1}`).join()})`
       await rows(insert, Object.values(row))
     },
+    // What a type or a check refuses, nobody can store.
     corrupt: async (table, key, change) => {
       const assignments = Object.keys(change).map((column, at) => `${column} = $${at + 2}`)
       const update = `UPDATE ${table} SET ${assignments.join()} WHERE ${KEYS[table]} = $1 RETURNING 1`
-      const changed = await using(url, async (client) => {
-        const checks = await client.query<{ name: string }>(
-          "SELECT conname AS name FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'c'",
-          [table],
-        )
-        for (const { name } of checks.rows) await client.query(`ALTER TABLE ${table} DROP CONSTRAINT ${name}`)
-        return (await client.query(update, [key, ...Object.values(change)])).rowCount
-      })
-      if (changed !== 1) throw new Error(`There is no ${key} in ${table} to corrupt.`)
+      const changed = await rows(update, [key, ...Object.values(change)])
+      if (changed.length !== 1) throw new Error(`There is no ${key} in ${table} to corrupt.`)
     },
-    row: async (table, key) => (await rows(`SELECT * FROM ${table} WHERE ${KEYS[table]} = $1`, [key]))[0],
-    rows: (table) => rows(`SELECT * FROM ${table} ORDER BY ${KEYS[table]}`),
+    row: async (table, key) => {
+      const [row] = await rows(`SELECT * FROM ${table} WHERE ${KEYS[table]} = $1`, [key])
+      return row && asStored(row)
+    },
+    rows: async (table) => (await rows(`SELECT * FROM ${table} ORDER BY ${KEYS[table]}`)).map(asStored),
+    refuseRows: async (table, words) => {
+      await rows(
+        `CREATE FUNCTION refusing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '${words}'; END $$`,
+      )
+      await rows(`CREATE TRIGGER refusing BEFORE INSERT ON ${table} FOR EACH ROW EXECUTE FUNCTION refusing()`)
+    },
     execute: async (sql) => {
       await rows(sql)
     },
   }
+}
+
+/** As another backend would store it: lists as JSON with Python's spaces, flags as numbers. */
+function asStored(row: Row): Row {
+  const values = Object.entries(row).map(([column, value]: [string, unknown]) => {
+    if (Array.isArray(value)) return [column, `[${value.map((item) => JSON.stringify(item)).join(', ')}]`]
+    return [column, typeof value === 'boolean' ? Number(value) : value]
+  })
+  return Object.fromEntries(values)
 }

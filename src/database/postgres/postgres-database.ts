@@ -92,18 +92,22 @@ export class PostgresDatabase implements Database {
   }
 
   async write<P, R>(call: Call<P, R>): Promise<Written<R>> {
+    const bound = this.compiler.bind(call.statement, call.parameters)
+    const bulk = this.compiler.bulk(call.statement)
+    return this.#writing(() =>
+      bulk === undefined ? this.#single(bound, 'write') : this.#gatherer.write(bulk, call, bound),
+    )
+  }
+
+  async #writing<T>(work: () => Promise<T>): Promise<T> {
     const refused = this.#refusalToWrite()
     if (refused !== undefined) throw refused
     if (this.#pendingWrites >= this.#options.maxPendingWrites) {
       throw new StorageError('BUSY', `${this.#pendingWrites} writes are waiting already. Wait for some of them.`)
     }
-    const bound = this.compiler.bind(call.statement, call.parameters)
-    const bulk = this.compiler.bulk(call.statement)
     this.#pendingWrites++
     try {
-      return await this.#inUse.while(() =>
-        bulk === undefined ? this.#single(bound, 'write') : this.#gatherer.write(bulk, call, bound),
-      )
+      return await this.#inUse.while(work)
     } finally {
       this.#pendingWrites--
     }
@@ -175,20 +179,19 @@ export class PostgresDatabase implements Database {
   }
 
   async transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T> {
-    const refused = limits.readOnly ? this.refusal() : this.#refusalToWrite()
+    const refused = this.refusal()
     if (refused !== undefined) throw refused
     const guarded = (tx: OpenTransaction): Promise<T> => this.#guard.run(tx, () => work(tx))
     const event: TransactionEvent = { readOnly: limits.readOnly, attempts: 0 }
-    const run = (): Promise<T> => this.#inUse.while(() => this.#transaction(guarded, limits, event))
+    const begin = (): Promise<T> => this.#transaction(guarded, limits, event)
+    const run = (): Promise<T> => (limits.readOnly ? this.#inUse.while(begin) : this.#writing(begin))
     return transactionTracing.hasSubscribers ? tracePromise(transactionTracing, event, run) : run()
   }
 
   /** A unit of any number of statements, without a time limit: the caller's own code does not run in it. */
   async unit<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
-    const refused = this.#refusalToWrite()
-    if (refused !== undefined) throw refused
     const limits = { readOnly: false, timeoutMs: undefined, attempts: Number.POSITIVE_INFINITY }
-    return this.#inUse.while(() => this.#transaction(work, limits, { readOnly: false, attempts: 0 }))
+    return this.#writing(() => this.#transaction(work, limits, { readOnly: false, attempts: 0 }))
   }
 
   /** Runs `work` again from its beginning as long as others are in its way. */

@@ -34,7 +34,10 @@ function realPath(path: string, mode: { create: boolean }): string {
     return realpathSync(path)
   } catch (error) {
     if (!isMissing(error)) throw config(`${path} cannot be opened.`, error)
-    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw config(`${path} is a link to nowhere.`)
+    const found = lstatSync(path, { throwIfNoEntry: false })
+    if (found?.isSymbolicLink()) throw config(`${path} is a link to nowhere.`)
+    // Another process has created it in this moment.
+    if (found !== undefined) return realPath(path, mode)
     if (!mode.create) throw config(`There is no database at ${path}.`)
   }
   const folder = dirname(path)

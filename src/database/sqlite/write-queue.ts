@@ -85,18 +85,20 @@ export class WriteQueue {
 
   /** Resolves with what `run` returns once it is committed; rejects with what it throws, or with the commit's error. */
   write<T>(run: () => T): Promise<T> {
-    if (this.length >= this.#options.maxPendingWrites) {
-      const waiting = this.length
-      return Promise.reject(new StorageError('BUSY', `${waiting} writes are waiting already. Wait for some of them.`))
-    }
+    if (this.length >= this.#options.maxPendingWrites) return Promise.reject(this.#tooMany())
     return new Promise<T>((resolve, reject) => {
       const since = performance.now()
       this.#push({ kind: 'write', run, resolve, reject, since, alone: false })
     })
   }
 
+  #tooMany(): StorageError {
+    return new StorageError('BUSY', `${this.length} writes are waiting already. Wait for some of them.`)
+  }
+
   /** Resolves when the writer is the caller's, with what gives it back. */
   lock(): Promise<() => void> {
+    if (this.length >= this.#options.maxPendingWrites) return Promise.reject(this.#tooMany())
     return new Promise((resolve) => this.#push({ kind: 'lock', resolve }))
   }
 
@@ -217,8 +219,9 @@ export class WriteQueue {
     const outcomes: Outcome[] = []
     const begun = performance.now()
     for (const write of batch) {
-      outcomes.push(this.#runOne(write))
-      if (!this.#raw.inTransaction || performance.now() - begun > BATCH_MS) break
+      const outcome = this.#runOne(write)
+      outcomes.push(outcome)
+      if ((outcome.failed && !this.#raw.inTransaction) || performance.now() - begun > BATCH_MS) break
     }
     return outcomes
   }

@@ -104,9 +104,13 @@ async function fill(store: Pick<Stage, 'nodes' | 'policies' | 'pathCache'>, ids:
 export function corruptRows({ run, backend }: Setting): void {
   if (!backend.has.otherPrograms) return
 
-  test.each(CASES)('a row of $table with a broken $column is CORRUPT, and nothing changes it', async (each) => {
+  // Where columns have types, nobody can store anything but a text that is no bundle.
+  const possible = backend.has.looseTypes ? CASES : CASES.filter(({ column }) => column === 'bundle_json')
+  const storable = (value: Value): boolean => backend.has.looseTypes || typeof value === 'string'
+
+  test.each(possible)('a row of $table with a broken $column is CORRUPT, and nothing changes it', async (each) => {
     const { table, column, values, acts } = each
-    const broken = values.map((value, index) => ({ id: `bad-${index}`, value }))
+    const broken = values.filter(storable).map((value, index) => ({ id: `bad-${index}`, value }))
     let before = ''
     await run(
       async (stage) => {
@@ -122,7 +126,7 @@ export function corruptRows({ run, backend }: Setting): void {
         expect(await stage.nodes.get('sound')).toMatchObject(node('sound'))
         expect(await stage.policies.get('sound')).toMatchObject(policy('sound'))
         expect(await stage.pathCache.get(pathKey('sound', 'z'))).toEqual(bundle('sound', 'z'))
-        expect(await stage.nodes.count()).toBe(values.length + 1)
+        expect(await stage.nodes.count()).toBe(broken.length + 1)
       },
       {
         unreadable: true,
@@ -135,6 +139,10 @@ export function corruptRows({ run, backend }: Setting): void {
       },
     )
   })
+
+  test('what a row of another program may hold is no corruption', () => foreignRowsOf(run))
+
+  if (!backend.has.looseTypes) return
 
   test('a row that is CORRUPT can be deleted', () =>
     run(
@@ -166,34 +174,34 @@ export function corruptRows({ run, backend }: Setting): void {
         },
       },
     ))
-
-  test('what a row of another program may hold is no corruption', () =>
-    run(
-      async ({ nodes, policies, pathCache }) => {
-        expect(await nodes.get('python')).toMatchObject({ interfaces: ['eth0'], protocols: [], routesDiscovered: 0 })
-        expect(await policies.get('python')).toMatchObject({ yamlContent: 'a: [not closed', rulesCount: 3 })
-        expect(await pathCache.get(pathKey('a', 'b', 5))).toEqual({ ...bundle('a', 'b'), generated_at: 1.5 })
-      },
-      {
-        before: async ({ other }) => {
-          const times = { created_at: 1_700_000_000, updated_at: -0.5 }
-          await other?.insert('nodes', { node_id: 'python', interfaces: ' [ "eth0" ] ', protocols: '[]', ...times })
-          await other?.insert('policies', {
-            policy_id: 'python',
-            yaml_content: 'a: [not closed',
-            rules_count: 3,
-            ...times,
-          })
-          await other?.insert('path_cache', {
-            cache_key: 'a:b:5',
-            source: 'a',
-            destination: 'b',
-            k: 5,
-            bundle_json: JSON.stringify({ generated_at: 1.5, ...bundle('a', 'b') }, null, 2),
-            created_at: 1_700_000_000,
-            expires_at: 4_000_000_000,
-          })
-        },
-      },
-    ))
 }
+
+const foreignRowsOf = (run: Setting['run']): Promise<void> =>
+  run(
+    async ({ nodes, policies, pathCache }) => {
+      expect(await nodes.get('python')).toMatchObject({ interfaces: ['eth0'], protocols: [], routesDiscovered: 0 })
+      expect(await policies.get('python')).toMatchObject({ yamlContent: 'a: [not closed', rulesCount: 3 })
+      expect(await pathCache.get(pathKey('a', 'b', 5))).toEqual({ ...bundle('a', 'b'), generated_at: 1.5 })
+    },
+    {
+      before: async ({ other }) => {
+        const times = { created_at: 1_700_000_000, updated_at: -0.5 }
+        await other?.insert('nodes', { node_id: 'python', interfaces: ' [ "eth0" ] ', protocols: '[]', ...times })
+        await other?.insert('policies', {
+          policy_id: 'python',
+          yaml_content: 'a: [not closed',
+          rules_count: 3,
+          ...times,
+        })
+        await other?.insert('path_cache', {
+          cache_key: 'a:b:5',
+          source: 'a',
+          destination: 'b',
+          k: 5,
+          bundle_json: JSON.stringify({ generated_at: 1.5, ...bundle('a', 'b') }, null, 2),
+          created_at: 1_700_000_000,
+          expires_at: 4_000_000_000,
+        })
+      },
+    },
+  )

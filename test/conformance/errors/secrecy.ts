@@ -40,7 +40,7 @@ const REFUSED: Readonly<Record<string, (stage: Stage) => Promise<unknown>>> = {
   'a time': ({ pathCache }) => pathCache.deleteExpired({ now: CANARY as never }),
 }
 
-export function secrecy({ run, backend }: Setting): void {
+export function secrecy({ run, backend, inTransaction }: Setting): void {
   test.each(Object.entries(REFUSED))('%s that is refused does not appear in the error', (what, act) =>
     run(async (stage) => {
       const error = await expectCode(act(stage), 'VALIDATION')
@@ -69,6 +69,9 @@ export function secrecy({ run, backend }: Setting): void {
 
   if (!backend.has.otherPrograms) return
 
+  // Where the database ends the transaction, nothing could be looked at afterwards.
+  if (inTransaction && !backend.has.survivesErrors) return
+
   test('what a trigger of another program says does not appear', () =>
     run(
       async ({ nodes }) => {
@@ -77,8 +80,7 @@ export function secrecy({ run, backend }: Setting): void {
         expect(await nodes.count()).toBe(0)
       },
       {
-        before: async ({ other }) =>
-          other?.execute(`CREATE TRIGGER loud BEFORE INSERT ON nodes BEGIN SELECT RAISE(ABORT, '${CANARY}'); END`),
+        before: async ({ other }) => other?.refuseRows('nodes', CANARY),
       },
     ))
 }

@@ -64,6 +64,32 @@ export function isolation(backend: Backend): void {
     expect((await store.nodes.get('a'))?.routesDiscovered).toBe(40)
   })
 
+  if (!backend.has.readsBesideTransactions) return
+
+  test('others read what was there before while a transaction is open', async () => {
+    await using opened = await backend.open()
+    const { store } = opened
+    const before = await store.nodes.create(node('a'))
+    const written = gate()
+    const goOn = gate()
+    const held = store.transaction(async (tx) => {
+      await tx.nodes.update('a', { started: true })
+      written.open()
+      await goOn.opened
+    })
+    await written.opened
+    expect(await store.nodes.get('a')).toEqual(before)
+    expect(await store.nodes.count({ started: true })).toBe(0)
+    goOn.open()
+    await held
+    expect(await store.nodes.count({ started: true })).toBe(1)
+  })
+}
+
+/** What one writer at a time gives beyond isolation. */
+export function ordering(backend: Backend): void {
+  if (!backend.has.oneWriter) return
+
   test('nothing else writes while a transaction is open', async () => {
     await using opened = await backend.open()
     const { store } = opened
@@ -115,26 +141,5 @@ export function isolation(backend: Backend): void {
     )
     await Promise.allSettled(turns)
     expect(order).toEqual(Array.from({ length: 20 }, (_, turn) => turn))
-  })
-
-  if (!backend.has.readsBesideTransactions) return
-
-  test('others read what was there before while a transaction is open', async () => {
-    await using opened = await backend.open()
-    const { store } = opened
-    const before = await store.nodes.create(node('a'))
-    const written = gate()
-    const goOn = gate()
-    const held = store.transaction(async (tx) => {
-      await tx.nodes.update('a', { started: true })
-      written.open()
-      await goOn.opened
-    })
-    await written.opened
-    expect(await store.nodes.get('a')).toEqual(before)
-    expect(await store.nodes.count({ started: true })).toBe(0)
-    goOn.open()
-    await held
-    expect(await store.nodes.count({ started: true })).toBe(1)
   })
 }
