@@ -1,8 +1,8 @@
 /** Objects that are not what they seem: getters, proxies, odd prototypes, odd names. */
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Meshstore } from '../../src/index.ts'
+import { sqliteFile as backend } from '../support/backends.ts'
 import { bundle, node, pathKey, policy } from '../support/samples.ts'
-import { eachBackend } from '../support/settings.ts'
 import { doneOrNoTrace, expectNoPollution, expectNoTraces, fill } from './no-trace.ts'
 
 /** Every place that takes an object, with one that is sound. */
@@ -66,7 +66,8 @@ const revoked = (sound: object): object => {
   return proxy
 }
 
-eachBackend('objects', (backend) => {
+// At the door, which is the same for every backend.
+describe('objects', () => {
   test.each(PLACES)('%s takes what is sound, with and without a prototype', async (_, sound, use) => {
     await using opened = await backend.open()
     await fill(opened)
