@@ -1,0 +1,139 @@
+/** Single writes of the same moment become few statements, and each gets what it would have got by itself. */
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type Meshstore, openStorage } from '../../src/index.ts'
+import { outcomes, tally } from '../sqlite/support/settled.ts'
+import { bundle, manyNodes, node, pathKey, policy } from '../support/samples.ts'
+import { recordStatements } from '../support/tracing.ts'
+import { createDatabase, type TestDatabase } from './support/database.ts'
+import { refuseBadRows } from './support/refusing.ts'
+import { describePostgres } from './support/suite.ts'
+
+describePostgres('writes of the same moment on PostgreSQL', () => {
+  let database: TestDatabase
+  let store: Meshstore
+  beforeAll(async () => {
+    database = await createDatabase()
+    store = await openStorage({ url: database.url, pool: { max: 4 } })
+    await refuseBadRows(database)
+    // Everything is loaded and prepared before something is counted.
+    await Promise.all([store.nodes.create(node('first')), store.policies.create(policy('first'))])
+    return async () => {
+      await store.close()
+      await database[Symbol.asyncDispose]()
+    }
+  })
+  beforeEach(() => database.query('TRUNCATE nodes, policies, path_cache') as Promise<unknown>)
+
+  /** How many rows each statement wrote. */
+  async function rowsOf(work: () => Promise<unknown>): Promise<number[]> {
+    using statements = recordStatements()
+    await work()
+    return statements.events.map(({ rows = 0 }) => rows)
+  }
+
+  test('1,000 of them are a few statements, and each has its own result', async () => {
+    const nodes = manyNodes(1_000)
+    const statements = await rowsOf(async () => {
+      const created = await Promise.all(nodes.map((each) => store.nodes.create(each)))
+      expect(created.map(({ nodeId }) => nodeId)).toEqual(nodes.map(({ nodeId }) => nodeId))
+    })
+    console.log(`1,000 creates at once: ${statements.length} statements`)
+    expect(statements.length).toBeLessThanOrEqual(20)
+    expect(statements.reduce((sum, rows) => sum + rows)).toBe(1_000)
+    expect(await store.nodes.count()).toBe(1_000)
+  })
+
+  test('a statement writes no more than 125 rows', async () => {
+    const statements = await rowsOf(() => Promise.all(manyNodes(300).map((each) => store.nodes.create(each))))
+    expect(Math.max(...statements)).toBe(125)
+  })
+
+  test('saves, policies and paths are gathered, each kind by itself', async () => {
+    const ids = Array.from({ length: 100 }, (_, index) => `x-${index}`)
+    const statements = await rowsOf(async () => {
+      const saved = ids.map((id) => store.nodes.save(node(id, { routesDiscovered: id.length })))
+      const policies = ids.map((id) => store.policies.save(policy(id)))
+      const paths = ids.map((id) => store.pathCache.set(pathKey('a', id), bundle('a', id)))
+      for (const [index, { nodeId, routesDiscovered }] of (await Promise.all(saved)).entries()) {
+        expect([nodeId, routesDiscovered]).toEqual([ids[index], nodeId.length])
+      }
+      expect((await Promise.all(policies)).map(({ policyId }) => policyId)).toEqual(ids)
+      expect((await Promise.all(paths)).map(({ destination }) => destination)).toEqual(ids)
+    })
+    expect(statements.length).toBeLessThanOrEqual(9)
+    expect(statements.reduce((sum, rows) => sum + rows)).toBe(300)
+  })
+
+  test('of duplicates exactly one is created', async () => {
+    const attempts = manyNodes(20).flatMap((each) => Array.from({ length: 10 }, () => store.nodes.create(each)))
+    expect(tally(await outcomes(attempts))).toEqual({ done: 20, ALREADY_EXISTS: 180 })
+    expect(await store.nodes.count()).toBe(20)
+  })
+
+  test('what is there already is refused, and its neighbours are not', async () => {
+    await store.nodes.create(node('n-0007', { started: true }))
+    const results = await outcomes(manyNodes(20).map((each) => store.nodes.create(each)))
+    expect(results.map((result, index) => (result === 'done' ? '' : `${index} ${result}`)).join('')).toBe(
+      '7 ALREADY_EXISTS',
+    )
+    expect((await store.nodes.get('n-0007'))?.started).toBe(true)
+  })
+
+  test('writes of one key keep their order: the last one wins', async () => {
+    const versions = Array.from({ length: 50 }, (_, index) => index)
+    const keys = ['b', 'c', 'd'].map((destination) => pathKey('a', destination))
+    const entries = await Promise.all(
+      versions.flatMap((version) => keys.map((key) => store.pathCache.set(key, bundle('a', key.destination, version)))),
+    )
+    expect(entries.map(({ bundle }) => bundle.primary[0]?.latency_sum_ms)).toEqual(
+      versions.flatMap((version) => [version, version, version]),
+    )
+    for (const key of keys) expect((await store.pathCache.get(key))?.primary[0]?.latency_sum_ms).toBe(49)
+
+    const saved = await Promise.all(
+      versions.map((version) => store.nodes.save(node('n', { routesDiscovered: version }))),
+    )
+    expect(saved.map(({ routesDiscovered }) => routesDiscovered)).toEqual(versions)
+    const times = saved.map(({ updatedAt }) => updatedAt.getTime())
+    expect(times).toEqual([...new Set(times)].sort((a, b) => a - b))
+    expect(await store.nodes.get('n')).toEqual(saved.at(-1))
+  })
+
+  describe('a row that is refused', () => {
+    test.for([
+      ['by a trigger', 'P0001', 'CONFLICT'],
+      ['by a foreign key', '23503', 'CONFLICT'],
+      ['by a check', '23514', 'CORRUPT'],
+      ['because a value does not fit', '22003', 'VALIDATION'],
+      ['because it is too large', '54000', 'VALIDATION'],
+    ] as const)('%s is refused alone', async ([, sqlstate, code]) => {
+      const nodes = manyNodes(100)
+      nodes[50] = node(`bad-${sqlstate}`)
+      expect(tally(await outcomes(nodes.map((each) => store.nodes.create(each))))).toEqual({ done: 99, [code]: 1 })
+      expect(tally(await outcomes(nodes.map((each) => store.nodes.save(each))))).toEqual({ done: 99, [code]: 1 })
+      expect(await store.nodes.count()).toBe(99)
+    })
+  })
+
+  test('the same rows in opposite orders, from two stores, are in nobody else’s way', async () => {
+    await using other = await openStorage({ url: database.url, pool: { max: 4 } })
+    const nodes = manyNodes(250)
+    for (let round = 0; round < 10; round++) {
+      const forth = nodes.map((each) => store.nodes.save({ ...each, routesDiscovered: round }))
+      const back = nodes.toReversed().map((each) => other.nodes.save({ ...each, routesDiscovered: round }))
+      expect(tally(await outcomes([...forth, ...back]))).toEqual({ done: 500 })
+    }
+    expect((await store.nodes.list({ limit: 1_000 })).map(({ routesDiscovered }) => routesDiscovered)).toEqual(
+      nodes.map(() => 9),
+    )
+  })
+
+  test('what its caller changes afterwards does not reach it', async () => {
+    const mine = node('n', { interfaces: ['eth0'] })
+    const creating = store.nodes.create(mine)
+    mine.interfaces.push('changed')
+    mine.nodeId = 'changed'
+    await creating
+    expect(await store.nodes.list()).toMatchObject([{ nodeId: 'n', interfaces: ['eth0'] }])
+  })
+})
