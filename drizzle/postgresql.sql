@@ -8,8 +8,8 @@ CREATE TABLE "nodes" (
 	"updated_at" double precision NOT NULL,
 	CONSTRAINT "nodes_interfaces_json" CHECK (jsonb_typeof("nodes"."interfaces") = 'array' AND NOT jsonb_path_exists("nodes"."interfaces", '$[*] ? (@.type() != "string")')),
 	CONSTRAINT "nodes_protocols_json" CHECK (jsonb_typeof("nodes"."protocols") = 'array' AND NOT jsonb_path_exists("nodes"."protocols", '$[*] ? (@.type() != "string")')),
-	CONSTRAINT "nodes_created_time" CHECK ("nodes"."created_at" BETWEEN -8640000000000 AND 8640000000000),
-	CONSTRAINT "nodes_updated_time" CHECK ("nodes"."updated_at" BETWEEN -8640000000000 AND 8640000000000)
+	CONSTRAINT "nodes_created_time" CHECK ("nodes"."created_at" BETWEEN -253402300799 AND 253402300799),
+	CONSTRAINT "nodes_updated_time" CHECK ("nodes"."updated_at" BETWEEN -253402300799 AND 253402300799)
 );
 
 CREATE TABLE "path_cache" (
@@ -21,8 +21,8 @@ CREATE TABLE "path_cache" (
 	"created_at" double precision NOT NULL,
 	"expires_at" double precision NOT NULL,
 	CONSTRAINT "path_cache_k" CHECK ("path_cache"."k" >= 1),
-	CONSTRAINT "path_cache_created_time" CHECK ("path_cache"."created_at" BETWEEN -8640000000000 AND 8640000000000),
-	CONSTRAINT "path_cache_expires_time" CHECK ("path_cache"."expires_at" BETWEEN -8640000000000 AND 8640000000000)
+	CONSTRAINT "path_cache_created_time" CHECK ("path_cache"."created_at" BETWEEN -253402300799 AND 253402300799),
+	CONSTRAINT "path_cache_expires_time" CHECK ("path_cache"."expires_at" BETWEEN -253402300799 AND 253402300799)
 );
 
 CREATE TABLE "policies" (
@@ -31,8 +31,8 @@ CREATE TABLE "policies" (
 	"rules_count" integer NOT NULL,
 	"created_at" double precision NOT NULL,
 	"updated_at" double precision NOT NULL,
-	CONSTRAINT "policies_created_time" CHECK ("policies"."created_at" BETWEEN -8640000000000 AND 8640000000000),
-	CONSTRAINT "policies_updated_time" CHECK ("policies"."updated_at" BETWEEN -8640000000000 AND 8640000000000)
+	CONSTRAINT "policies_created_time" CHECK ("policies"."created_at" BETWEEN -253402300799 AND 253402300799),
+	CONSTRAINT "policies_updated_time" CHECK ("policies"."updated_at" BETWEEN -253402300799 AND 253402300799)
 );
 
 CREATE TABLE "meshstore_state" (

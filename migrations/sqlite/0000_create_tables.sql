@@ -10,8 +10,8 @@ CREATE TABLE `nodes` (
 	CONSTRAINT "nodes_protocols_json" CHECK(CASE WHEN json_valid("nodes"."protocols") THEN json_type("nodes"."protocols") = 'array' ELSE 0 END),
 	CONSTRAINT "nodes_started_flag" CHECK("nodes"."started" IN (0, 1)),
 	CONSTRAINT "nodes_routes_integer" CHECK(typeof("nodes"."routes_discovered") = 'integer'),
-	CONSTRAINT "nodes_created_time" CHECK(typeof("nodes"."created_at") = 'real' AND abs("nodes"."created_at") <= 8640000000000),
-	CONSTRAINT "nodes_updated_time" CHECK(typeof("nodes"."updated_at") = 'real' AND abs("nodes"."updated_at") <= 8640000000000)
+	CONSTRAINT "nodes_created_time" CHECK(typeof("nodes"."created_at") = 'real' AND abs("nodes"."created_at") <= 253402300799),
+	CONSTRAINT "nodes_updated_time" CHECK(typeof("nodes"."updated_at") = 'real' AND abs("nodes"."updated_at") <= 253402300799)
 );
 --> statement-breakpoint
 CREATE INDEX `idx_nodes_started` ON `nodes` (`started`);--> statement-breakpoint
@@ -24,8 +24,8 @@ CREATE TABLE `path_cache` (
 	`created_at` real NOT NULL,
 	`expires_at` real NOT NULL,
 	CONSTRAINT "path_cache_k" CHECK(typeof("path_cache"."k") = 'integer' AND "path_cache"."k" >= 1),
-	CONSTRAINT "path_cache_created_time" CHECK(typeof("path_cache"."created_at") = 'real' AND abs("path_cache"."created_at") <= 8640000000000),
-	CONSTRAINT "path_cache_expires_time" CHECK(typeof("path_cache"."expires_at") = 'real' AND abs("path_cache"."expires_at") <= 8640000000000)
+	CONSTRAINT "path_cache_created_time" CHECK(typeof("path_cache"."created_at") = 'real' AND abs("path_cache"."created_at") <= 253402300799),
+	CONSTRAINT "path_cache_expires_time" CHECK(typeof("path_cache"."expires_at") = 'real' AND abs("path_cache"."expires_at") <= 253402300799)
 );
 --> statement-breakpoint
 CREATE INDEX `idx_cache_expires` ON `path_cache` (`expires_at`);--> statement-breakpoint
@@ -37,8 +37,8 @@ CREATE TABLE `policies` (
 	`created_at` real NOT NULL,
 	`updated_at` real NOT NULL,
 	CONSTRAINT "policies_rules_integer" CHECK(typeof("policies"."rules_count") = 'integer'),
-	CONSTRAINT "policies_created_time" CHECK(typeof("policies"."created_at") = 'real' AND abs("policies"."created_at") <= 8640000000000),
-	CONSTRAINT "policies_updated_time" CHECK(typeof("policies"."updated_at") = 'real' AND abs("policies"."updated_at") <= 8640000000000)
+	CONSTRAINT "policies_created_time" CHECK(typeof("policies"."created_at") = 'real' AND abs("policies"."created_at") <= 253402300799),
+	CONSTRAINT "policies_updated_time" CHECK(typeof("policies"."updated_at") = 'real' AND abs("policies"."updated_at") <= 253402300799)
 );
 --> statement-breakpoint
 CREATE TABLE `meshstore_state` (

@@ -66,12 +66,13 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   }
 
   get<B extends PathBundle = PathBundle>(key: PathKey): Promise<B | undefined> {
+    let name: string
     try {
-      rules.checkKey(key)
+      name = cacheKey(rules.checkedKey(key))
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#read(cacheKey(key)).then((found) => {
+    return this.#read(name).then((found) => {
       if (found === undefined) this.#state.counters.misses++
       else this.#state.counters.hits++
       // What an application stores under its own interface is what it reads.
@@ -84,8 +85,8 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   }
 
   async getEntry(key: PathKey): Promise<CachedPath | undefined> {
-    rules.checkKey(key)
-    return this.#session.readOne(statements.entryByKey, { cacheKey: cacheKey(key), now: this.#now() })
+    const name = cacheKey(rules.checkedKey(key))
+    return this.#session.readOne(statements.entryByKey, { cacheKey: name, now: this.#now() })
   }
 
   async set<B extends PathBundle>(key: PathKey, bundle: B, options: CacheEntryOptions = {}): Promise<CachedPath> {
@@ -105,12 +106,19 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   }
 
   #entry({ key, bundle, ttlSeconds = this.#state.ttlSeconds }: NewEntry, path = ''): statements.Entry {
-    rules.checkKey(key, path === '' ? '' : `${path}.key`)
+    const { source, destination, k } = rules.checkedKey(key, path === '' ? '' : `${path}.key`)
     const text = bundleText(bundle, path === '' ? 'bundle' : `${path}.bundle`)
     const createdAt = this.#now()
     const expiresAt = new Date(createdAt.getTime() + Math.max(1, Math.round(ttlSeconds * 1000)))
-    const { source, destination, k } = key
-    return { cacheKey: cacheKey(key), source, destination, k, bundle: text, createdAt, expiresAt }
+    return {
+      cacheKey: cacheKey({ source, destination, k }),
+      source,
+      destination,
+      k,
+      bundle: text,
+      createdAt,
+      expiresAt,
+    }
   }
 
   async getOrCompute<B extends PathBundle>(
@@ -123,13 +131,13 @@ export class SqlPathCacheRepository implements PathCacheRepository {
         'getOrCompute() would hold the writer while paths are computed. Call it on the store, before or after.',
       )
     }
-    rules.checkKey(key)
+    const checked = rules.checkedKey(key)
     rules.checkValue('compute', rules.isFunction, compute)
     rules.checkOptions('The options', COMPUTE_RULES, options)
     // Whoever joins a computation reads nothing, so that nothing else would refuse.
     const refused = this.#session.refusal()
     if (refused !== undefined) throw refused
-    const run = (event: CacheEvent): Promise<B> => this.#getOrCompute({ ...key }, compute, { ...options }, event)
+    const run = (event: CacheEvent): Promise<B> => this.#getOrCompute(checked, compute, { ...options }, event)
     return cacheTracing.hasSubscribers ? tracePromise<CacheEvent, B>(cacheTracing, {}, run) : run({})
   }
 
@@ -200,9 +208,9 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   }
 
   async delete(key: PathKey): Promise<boolean> {
-    rules.checkKey(key)
+    const name = cacheKey(rules.checkedKey(key))
     const now = this.#now()
-    const { rows } = await this.#session.write(statements.remove, { cacheKey: cacheKey(key) })
+    const { rows } = await this.#session.write(statements.remove, { cacheKey: name })
     return rows.some(({ expiresAt }) => expiresAt > now)
   }
 
@@ -271,21 +279,15 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   }
 }
 
-const ENTRY_PROPERTIES: ReadonlySet<string> = new Set(['key', 'bundle', 'ttlSeconds'])
-function checkedEntry(value: unknown, path: string): NewEntry {
-  if (typeof value !== 'object' || value === null) {
-    throw validationError('An entry', [{ path, message: 'must be an object' }])
-  }
-  const unknown = Object.keys(value).filter((name) => !ENTRY_PROPERTIES.has(name))
-  if (unknown.length > 0) {
-    const message = 'is not a known property'
-    throw validationError(
-      'An entry',
-      unknown.map((name) => ({ path: `${path}.${rules.shown(name)}`, message })),
-    )
-  }
-  const { key, bundle, ttlSeconds } = value as NewEntry
-  const message = ttlSeconds === undefined ? undefined : rules.isTtl(ttlSeconds)
-  if (message !== undefined) throw validationError('An entry', [{ path: `${path}.ttlSeconds`, message }])
-  return { key, bundle, ttlSeconds }
+const ENTRY_RULES: rules.Rules = {
+  // Looked at by those who know what they are.
+  key: () => undefined,
+  bundle: () => undefined,
+  ttlSeconds: rules.isTtl,
 }
+
+const checkedEntry = (entry: unknown, path: string): NewEntry =>
+  rules.checkedSnapshot('An entry', ENTRY_RULES, rules.snapshotOf(entry), {
+    required: ['key', 'bundle'],
+    path,
+  }) as unknown as NewEntry

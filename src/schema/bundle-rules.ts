@@ -1,44 +1,38 @@
 import { type ValidationIssue, validationError } from '../errors.ts'
 import { JsonText } from './codecs.ts'
-import { isId, isStorableText, MAX_DEPTH, MAX_TEXT_BYTES, shown } from './rules.ts'
+import { isId, isStorableText, MAX_DEPTH, MAX_TEXT_BYTES, shown, within } from './rules.ts'
 
 /** The bundle as JSON, so that later changes to the object do not reach it. Throws VALIDATION; paths begin with `path`. */
 export function bundleText(bundle: unknown, path: string): JsonText {
-  const issues = shapeAndContentProblems(bundle)
-  if (issues.length === 0) {
-    const text = JSON.stringify(bundle)
-    const tooLarge = sizeProblem(text)
-    if (tooLarge === undefined) return new JsonText(text)
-    issues.push(tooLarge)
-  }
+  const { text, issues } = looked(bundle)
+  if (text !== undefined) return new JsonText(text)
   throw validationError(
     'The bundle',
-    issues.map((issue) => ({ ...issue, path: issue.path === '' ? path : `${path}.${issue.path}` })),
+    issues.map((issue) => within(path, issue)),
   )
 }
 
 /** What is wrong with a bundle: it must be plain JSON that comes back as it was given. */
-export function bundleProblems(bundle: unknown): ValidationIssue[] {
-  const issues = shapeAndContentProblems(bundle)
-  const tooLarge = issues.length > 0 ? undefined : sizeProblem(JSON.stringify(bundle))
-  return tooLarge === undefined ? issues : [tooLarge]
-}
+export const bundleProblems = (bundle: unknown): readonly ValidationIssue[] => looked(bundle).issues
 
-function sizeProblem(text: string): ValidationIssue | undefined {
-  if (Buffer.byteLength(text) <= MAX_TEXT_BYTES) return undefined
-  return { path: '', message: `must not be larger than ${MAX_TEXT_BYTES} bytes as JSON` }
-}
-
-function shapeAndContentProblems(bundle: unknown): ValidationIssue[] {
-  const issue = jsonProblem(bundle, '', 0)
-  if (issue !== undefined) return [issue]
-  if (typeof bundle !== 'object' || bundle === null || Array.isArray(bundle)) {
-    return [{ path: '', message: 'must be an object' }]
+function looked(bundle: unknown): { text?: string; issues: readonly ValidationIssue[] } {
+  try {
+    const issue = new JsonLook().problem(bundle, '', 0)
+    if (issue !== undefined) return { issues: [issue] }
+    const text = JSON.stringify(bundle)
+    if (Buffer.byteLength(text) > MAX_TEXT_BYTES) return { issues: [TOO_LARGE] }
+    // What will be stored is looked at, not the object: a getter may say something else each time.
+    const issues = shapeProblems(JSON.parse(text))
+    return issues.length === 0 ? { text, issues } : { issues }
+  } catch {
+    return { issues: [{ path: '', message: 'cannot be read' }] }
   }
-  return shapeProblems(bundle as Readonly<Record<string, unknown>>)
 }
 
-function shapeProblems(bundle: Readonly<Record<string, unknown>>): ValidationIssue[] {
+const TOO_LARGE: ValidationIssue = { path: '', message: `must not be larger than ${MAX_TEXT_BYTES} bytes as JSON` }
+
+function shapeProblems(bundle: unknown): ValidationIssue[] {
+  if (!isObject(bundle)) return [{ path: '', message: 'must be an object' }]
   const issues: ValidationIssue[] = []
   for (const end of ['source', 'destination'] as const) {
     const message = isId(bundle[end])
@@ -67,36 +61,54 @@ function pathProblems(name: string, paths: unknown): ValidationIssue[] {
   return issues
 }
 
-/** The first thing that JSON would lose, change or refuse. */
-function jsonProblem(value: unknown, path: string, depth: number): ValidationIssue | undefined {
-  if (value === null || typeof value === 'boolean') return undefined
-  if (typeof value === 'string') return problemAt(path, isStorableText(value))
-  if (typeof value === 'number') return problemAt(path, Number.isFinite(value) ? undefined : 'must be a finite number')
-  if (typeof value !== 'object') return problemAt(path, 'is nothing that JSON can hold')
-  if (depth >= MAX_DEPTH) return problemAt('', `must not be nested more than ${MAX_DEPTH} levels deep`)
-  return Array.isArray(value) ? listProblem(value, path, depth) : objectProblem(value, path, depth)
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** One look at everything in a value that is to be JSON. */
+class JsonLook {
+  /** What is named in many places is written in many places; each takes two bytes at least. */
+  #left = MAX_TEXT_BYTES / 2
+
+  /** The first thing that JSON would lose, change or refuse. */
+  problem(value: unknown, path: string, depth: number): ValidationIssue | undefined {
+    if (this.#left-- <= 0) return TOO_LARGE
+    if (value === null || typeof value === 'boolean') return undefined
+    if (typeof value === 'string') return problemAt(path, isStorableText(value))
+    if (typeof value === 'number')
+      return problemAt(path, Number.isFinite(value) ? undefined : 'must be a finite number')
+    if (typeof value !== 'object') return problemAt(path, 'is nothing that JSON can hold')
+    if (depth >= MAX_DEPTH) return problemAt('', `must not be nested more than ${MAX_DEPTH} levels deep`)
+    if (!isPlain(value)) return problemAt(path, 'must be a plain object or list')
+    return Array.isArray(value) ? this.#listProblem(value, path, depth) : this.#objectProblem(value, path, depth)
+  }
+
+  #listProblem(list: readonly unknown[], path: string, depth: number): ValidationIssue | undefined {
+    for (let index = 0; index < list.length; index++) {
+      const issue = this.problem(list[index], `${path}[${index}]`, depth + 1)
+      if (issue !== undefined) return issue
+    }
+    return undefined
+  }
+
+  #objectProblem(value: object, path: string, depth: number): ValidationIssue | undefined {
+    for (const [name, member] of Object.entries(value)) {
+      // What is undefined is absent, here as in JSON.
+      if (member === undefined) continue
+      const at = path === '' ? shown(name) : `${path}.${shown(name)}`
+      const issue = problemAt(at, isStorableText(name)) ?? this.problem(member, at, depth + 1)
+      if (issue !== undefined) return issue
+    }
+    return undefined
+  }
 }
 
 const problemAt = (path: string, message: string | undefined): ValidationIssue | undefined =>
   message === undefined ? undefined : { path, message }
 
-function listProblem(list: readonly unknown[], path: string, depth: number): ValidationIssue | undefined {
-  for (let index = 0; index < list.length; index++) {
-    const issue = jsonProblem(list[index], `${path}[${index}]`, depth + 1)
-    if (issue !== undefined) return issue
-  }
-  return undefined
-}
-
-function objectProblem(value: object, path: string, depth: number): ValidationIssue | undefined {
-  const prototype = Object.getPrototypeOf(value)
-  if (prototype !== Object.prototype && prototype !== null) return problemAt(path, 'must be a plain object')
-  for (const [name, member] of Object.entries(value)) {
-    // What is undefined is absent, here as in JSON.
-    if (member === undefined) continue
-    const at = path === '' ? shown(name) : `${path}.${shown(name)}`
-    const issue = problemAt(at, isStorableText(name)) ?? jsonProblem(member, at, depth + 1)
-    if (issue !== undefined) return issue
-  }
-  return undefined
+/** Without a class, symbols, or a say in what it becomes: all that JSON would leave out. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  const isKnown = prototype === null || prototype === Object.prototype || prototype === Array.prototype
+  const { toJSON } = value as { toJSON?: unknown }
+  return isKnown && typeof toJSON !== 'function' && Object.getOwnPropertySymbols(value).length === 0
 }

@@ -6,8 +6,11 @@
 /** A stored value that breaks the rules of its column. Whoever decodes the row adds table, column and key. */
 export class UndecodableValue extends Error {}
 
-/** ±100,000,000 days in seconds: what a `Date` can hold (ECMA-262, 21.4.1.1). */
-export const MAX_EPOCH_SECONDS = 8_640_000_000_000
+/**
+ * The end of the year 9999, in seconds, and as far before the epoch: what other languages can hold too, and so small that
+ * every millisecond of it survives the arithmetic with doubles, here and in SQL.
+ */
+export const MAX_EPOCH_SECONDS = 253_402_300_799
 
 export const encodeTime = (time: Date): number => time.getTime() / 1000
 

@@ -4,6 +4,8 @@ import {
   type Document,
   isAlias,
   isCollection,
+  isNode,
+  isScalar,
   Lexer,
   LineCounter,
   type ParsedNode,
@@ -16,6 +18,9 @@ import { isInteger, MAX_DEPTH, MAX_INTEGER } from './rules.ts'
 
 export type RulesIn = typeof rulesIn
 export type CountRules = (documents: readonly unknown[]) => number
+
+/** So many problems of a document are told. */
+const MAX_ISSUES = 100
 
 /** Thrown while a text is still being read: the parser itself would run out of stack far below. */
 class TooDeep extends Error {}
@@ -37,7 +42,9 @@ function parse(text: string, path: string): unknown[] {
   try {
     const documents = composed(text, lines)
     const issues = documents.flatMap((document) => [
-      ...document.errors.map((error) => issueAt(path, lines, error.pos[0], `is not valid YAML: ${reasonOf(error)}`)),
+      ...document.errors
+        .slice(0, MAX_ISSUES)
+        .map((error) => issueAt(path, lines, error.pos[0], `is not valid YAML: ${reasonOf(error)}`)),
       ...unusable(document, (offset, message) => issueAt(path, lines, offset, message)),
     ])
     if (issues.length > 0) throw validationError('The policy', issues)
@@ -63,7 +70,8 @@ function composed(text: string, lines: LineCounter): Document.Parsed<ParsedNode>
     yield* parser.end()
   }
   const documents: Document.Parsed<ParsedNode>[] = []
-  for (const document of new Composer().compose(tokens())) documents.push(document as Document.Parsed<ParsedNode>)
+  for (const document of new Composer({ uniqueKeys: false }).compose(tokens()))
+    documents.push(document as Document.Parsed<ParsedNode>)
   return documents
 }
 
@@ -78,6 +86,9 @@ function issueAt(path: string, lines: LineCounter, offset: number, message: stri
 /** The parser's own message may quote the text; its code says what is wrong as well: DUPLICATE_KEY, BAD_INDENT, …. */
 const reasonOf = ({ code }: YAMLError): string => code.toLowerCase().replaceAll('_', ' ')
 
+/** More than that would take the parser longer than anybody should wait: it looks for each anchor in all the text. */
+const MAX_REFERENCES = 1_000
+
 /** What YAML allows and no object can hold: the parser would throw, or make up keys and print them as a warning. */
 function unusable(
   document: Document.Parsed<ParsedNode>,
@@ -85,21 +96,36 @@ function unusable(
 ): ValidationIssue[] {
   const issues: ValidationIssue[] = []
   const anchors = new Map<string, unknown>()
-  const offsetOf = (node: { range?: readonly number[] | null | undefined }): number => node.range?.[0] ?? 0
+  let references = 0
+  const add = (node: unknown, message: string): void => {
+    if (issues.length < MAX_ISSUES) issues.push(issue(offsetOf(node), message))
+  }
   visit(document, {
     Node: (_, node) => {
-      if ('anchor' in node && node.anchor !== undefined) anchors.set(node.anchor, node)
+      if (!('anchor' in node) || node.anchor === undefined) return
+      references++
+      anchors.set(node.anchor, node)
     },
     Alias: (_, alias) => {
-      if (!anchors.has(alias.source)) issues.push(issue(offsetOf(alias), 'has an alias without an anchor'))
+      references++
+      if (!anchors.has(alias.source)) add(alias, 'has an alias without an anchor')
     },
-    Pair: (_, { key }) => {
-      const named = isAlias(key) ? anchors.get(key.source) : key
-      if (isCollection(named)) issues.push(issue(offsetOf(key as ParsedNode), 'has a key that is no text'))
+    Map: (_, map) => {
+      const keys = new Set<unknown>()
+      for (const { key } of map.items) {
+        const named = isAlias(key) ? anchors.get(key.source) : key
+        if (isCollection(named)) add(key, 'has a key that is no text')
+        const name = isScalar(named) ? String(named.value) : named
+        if (keys.has(name)) add(key, 'has a key twice')
+        keys.add(name)
+      }
     },
   })
+  if (references > MAX_REFERENCES) add(undefined, `has more than ${MAX_REFERENCES} anchors and aliases, counted`)
   return issues
 }
+
+const offsetOf = (node: unknown): number => (isNode(node) ? (node.range?.[0] ?? 0) : 0)
 
 const refused = (path: string, message: string): Error => validationError('The policy', [{ path, message }])
 

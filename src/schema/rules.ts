@@ -2,7 +2,9 @@
  * The rules at the door: what a value must be before it reaches a database, the same for every dialect. What is checked
  * on every read is checked here by hand, so that a reader does not load the validators.
  */
+import { isDate } from 'node:util/types'
 import { type ValidationIssue, validationError } from '../errors.ts'
+import { MAX_EPOCH_SECONDS } from './codecs.ts'
 import type { PathKey } from './path-bundle.ts'
 
 export const MAX_ID_CHARACTERS = 255
@@ -50,8 +52,11 @@ export const isStorableText: SimpleRule = (value) => {
 }
 
 export const isFlag: SimpleRule = (value) => (typeof value === 'boolean' ? undefined : 'must be true or false')
-export const isTime: SimpleRule = (value) =>
-  value instanceof Date && !Number.isNaN(value.getTime()) ? undefined : 'must be a valid Date'
+export const isTime: SimpleRule = (value) => {
+  // isDate(): `instanceof` is true of what only looks like one, and false of another realm's.
+  if (!isDate(value)) return 'must be a valid Date'
+  return Math.abs(value.getTime()) <= MAX_EPOCH_SECONDS * 1000 ? undefined : 'must be a valid Date, up to the year 9999'
+}
 export const isFunction: SimpleRule = (value) => (typeof value === 'function' ? undefined : 'must be a function')
 export const isSignal: SimpleRule = (value) => (value instanceof AbortSignal ? undefined : 'must be an AbortSignal')
 
@@ -110,10 +115,10 @@ export type Snapshot = readonly (readonly [name: string, value: unknown])[] | Va
  * copied: what the caller changes later does not reach them.
  */
 export function snapshotOf(value: unknown): Snapshot {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return { path: '', message: 'must be an object' }
-  }
   try {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      return { path: '', message: 'must be an object' }
+    }
     return Object.entries(value).map(([name, given]) => [name, copyOf(given)] as const)
   } catch {
     return UNREADABLE
@@ -122,7 +127,7 @@ export function snapshotOf(value: unknown): Snapshot {
 
 function copyOf(value: unknown): unknown {
   if (Array.isArray(value)) return Array.from(value)
-  return value instanceof Date ? new Date(value.getTime()) : value
+  return isDate(value) ? new Date(value.getTime()) : value
 }
 
 const isReadable = (snapshot: Snapshot): snapshot is Exclude<Snapshot, ValidationIssue> => Array.isArray(snapshot)
@@ -202,29 +207,27 @@ export function checkedIds(what: string, ids: readonly string[]): string[] {
 
 const KEY_RULES: Rules = { source: isId, destination: isId, k: isK }
 
-/** Throws VALIDATION unless it is a key: exactly `source`, `destination` and `k`. */
-export function checkKey(key: PathKey, path = ''): void {
-  if (isSoundKey(key)) return
-  const issues = problems(KEY_RULES, key)
-  if (issues.length === 0) {
-    for (const name of ['source', 'destination', 'k'] as const) {
-      if (key[name] === undefined) issues.push({ path: name, message: 'is missing' })
-    }
-  }
-  if (issues.length === 0) return
-  throw validationError(
-    'The key',
-    issues.map((issue) => within(path, issue)),
-  )
+/** A copy of a key: exactly `source`, `destination` and `k`. Throws VALIDATION. */
+export function checkedKey(key: PathKey, path = ''): PathKey {
+  const sound = soundKey(key)
+  if (sound !== undefined) return sound
+  const required = ['source', 'destination', 'k']
+  // The rules give each property the type that it has in a key.
+  return checkedSnapshot('The key', KEY_RULES, snapshotOf(key), { required, path }) as unknown as PathKey
 }
 
 /** The same without a word on what is wrong: every cache lookup asks. */
-function isSoundKey(key: PathKey): boolean {
-  if (typeof key !== 'object' || key === null) return false
-  if (isId(key.source) !== undefined || isId(key.destination) !== undefined || isK(key.k) !== undefined) return false
-  let properties = 0
-  for (const _ in key) properties++
-  return properties === 3
+function soundKey(key: PathKey): PathKey | undefined {
+  try {
+    // Each is read once: a getter may say something else the next time.
+    const { source, destination, k } = key
+    if (isId(source) !== undefined || isId(destination) !== undefined || isK(k) !== undefined) return undefined
+    let properties = 0
+    for (const _ in key) properties++
+    return properties === 3 ? { source, destination, k } : undefined
+  } catch {
+    return undefined
+  }
 }
 
 const SHOWN_CHARACTERS = 64

@@ -41,7 +41,7 @@ const bundle = customType<{ data: PathBundle; driverData: string }>({
 /** CASE, because SQLite may evaluate both sides of an AND, and json_type() of what is no JSON is an error. */
 const isJsonArray = (column: AnySQLiteColumn): SQL =>
   sql`CASE WHEN json_valid(${column}) THEN json_type(${column}) = 'array' ELSE 0 END`
-/** A REAL column takes texts, blobs and infinities; the bounds are those of a `Date`. */
+/** A REAL column takes texts, blobs and infinities. */
 const isTime = (column: AnySQLiteColumn): SQL =>
   sql`typeof(${column}) = 'real' AND abs(${column}) <= ${sql.raw(String(codecs.MAX_EPOCH_SECONDS))}`
 

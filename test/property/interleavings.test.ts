@@ -59,7 +59,7 @@ eachBackend('at once', (backend) => {
         const sum = committed.reduce((total, added) => total + added, 0)
         expect((await store.nodes.get('a'))?.routesDiscovered).toBe(sum)
       }),
-      { runs: 60 },
+      { runs: backend.slow ? 20 : 60 },
     )
   })
 
@@ -81,7 +81,7 @@ eachBackend('at once', (backend) => {
         const found = (await all(store.nodes.iterate())).map(({ nodeId, protocols }) => `${nodeId} of ${protocols}`)
         expect(found.toSorted()).toEqual(expected.flat().toSorted())
       }),
-      { runs: 60 },
+      { runs: backend.slow ? 20 : 60 },
     )
   })
 
@@ -106,7 +106,7 @@ eachBackend('at once', (backend) => {
         )
         expect(won.flat()).toEqual([(await store.nodes.get('a'))?.routesDiscovered])
       }),
-      { runs: 60 },
+      { runs: backend.slow ? 20 : 60 },
     )
   })
 
@@ -132,7 +132,7 @@ eachBackend('at once', (backend) => {
         )
         expect(computed.toSorted()).toEqual([...new Set(callers.map(({ k }) => k))].toSorted())
       }),
-      { runs: 60 },
+      { runs: backend.slow ? 20 : 60 },
     )
   })
 })

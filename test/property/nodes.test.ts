@@ -61,5 +61,6 @@ eachBackend('random programs of nodes', (backend) => {
     assertProperty(
       `nodes, ${backend.name}`,
       fc.asyncProperty(programOf(steps), (program) => runProgram(backend, program)),
+      { runs: backend.slow ? 50 : 200 },
     ))
 })

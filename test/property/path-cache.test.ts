@@ -47,5 +47,6 @@ eachBackend('random programs of the path cache', (backend) => {
     assertProperty(
       `path cache, ${backend.name}`,
       fc.asyncProperty(programOf(steps), (program) => runProgram(backend, program)),
+      { runs: backend.slow ? 50 : 200 },
     ))
 })

@@ -40,5 +40,6 @@ eachBackend('random programs of policies', (backend) => {
     assertProperty(
       `policies, ${backend.name}`,
       fc.asyncProperty(programOf(steps), (program) => runProgram(backend, program)),
+      { runs: backend.slow ? 50 : 200 },
     ))
 })

@@ -76,13 +76,15 @@ eachBackend('values', (backend) => {
     )
   })
 
-  test('a time comes back to the millisecond, from the first that a Date can hold to the last', async () => {
+  test('a time comes back to the millisecond, from the first that is allowed to the last', async () => {
     await using opened = await backend.open()
     const { nodes } = opened.store
+    const last = new Date('9999-12-31T23:59:59.000Z')
+    const first = new Date(-last.getTime())
     const anyTime = fc.oneof(
-      fc.date({ noInvalidDate: true }),
+      fc.date({ noInvalidDate: true, min: first, max: last }),
       fc.date({ noInvalidDate: true, min: new Date('1900-01-01'), max: new Date('2200-01-01') }),
-      fc.constantFrom(...[0, -0, 1, -1, 999, -999, 8.64e15, -8.64e15, 8.64e15 - 1].map((each) => new Date(each))),
+      fc.constantFrom(first, last, ...[0, -0, 1, -1, 999, -999].map((each) => new Date(each))),
     )
     await assertProperty(
       `times, ${backend.name}`,

@@ -40,6 +40,8 @@ export interface OpenStore extends AsyncDisposable {
 
 export interface Backend {
   readonly name: string
+  /** A store takes tens of milliseconds to open, so that random programs are fewer. */
+  readonly slow: boolean
   readonly has: Capabilities
   /** An empty database of its own, removed when it is disposed of: `await using opened = await backend.open()`. */
   open(options?: OpenOptions): Promise<OpenStore>
@@ -47,6 +49,7 @@ export interface Backend {
 
 export const sqliteFile: Backend = {
   name: 'SQLite in a file',
+  slow: false,
   has: {
     reopens: true,
     readsBesideTransactions: true,
@@ -66,6 +69,7 @@ export const sqliteFile: Backend = {
 
 export const sqliteMemory: Backend = {
   name: 'SQLite in memory',
+  slow: false,
   has: {
     reopens: false,
     readsBesideTransactions: false,
@@ -83,6 +87,7 @@ export const sqliteMemory: Backend = {
 
 export const postgres: Backend = {
   name: 'PostgreSQL',
+  slow: true,
   has: {
     reopens: true,
     readsBesideTransactions: true,

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { PathBundle } from '../../src/index.ts'
 import { bundle, pathKey } from '../support/samples.ts'
 import { eachBackend } from '../support/settings.ts'
-import { expectNoPollution, expectNoTrace, expectNoTraces, fill } from './no-trace.ts'
+import { expectNoPollution, expectNoTrace, expectNoTraces, filledStore } from './no-trace.ts'
 
 const KEY = pathKey('a', 'b')
 const withExtra = (extra: unknown): PathBundle => Object.assign(bundle('a', 'b'), { extra })
@@ -69,9 +69,10 @@ const UNSTORABLE: Readonly<Record<string, unknown>> = {
 }
 
 eachBackend('bundles', (backend) => {
+  const filled = filledStore(backend)
+
   test.each(Object.entries(UNSTORABLE))('%s is refused, and nothing changes', async (_, extra) => {
-    await using opened = await backend.open()
-    await fill(opened)
+    const opened = filled()
     const { pathCache } = opened.store
     await expectNoTraces(opened, [
       () => pathCache.set(KEY, withExtra(extra)),

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import type { PathBundle, Repositories } from '../../src/index.ts'
 import { bundle, node, pathKey, policy } from '../support/samples.ts'
 import { eachBackend } from '../support/settings.ts'
-import { doneOrNoTrace, expectNoTraces, fill } from './no-trace.ts'
+import { doneOrNoTrace, expectNoTraces, fill, filledStore } from './no-trace.ts'
 
 const LONGEST: readonly string[] = ['x'.repeat(255), '\u{1f600}'.repeat(255), 'ä'.repeat(255), '\u{10ffff}'.repeat(255)]
 
@@ -82,6 +82,8 @@ const FILTERS: Readonly<Record<string, Use>> = {
 }
 
 eachBackend('ids', (backend) => {
+  const filled = filledStore(backend)
+
   test.each(Object.entries(USES))('%s takes 255 characters, whatever they are', async (_, use) => {
     await using opened = await backend.open()
     for (const id of LONGEST) {
@@ -97,8 +99,7 @@ eachBackend('ids', (backend) => {
   })
 
   test.each(Object.entries({ ...USES, ...FILTERS }))('%s refuses what is no id', async (name, use) => {
-    await using opened = await backend.open()
-    await fill(opened)
+    const opened = filled()
     const bad = [...BAD_TEXTS.map(([, text]) => text), ...WRONG_TYPES].filter(
       (given) => given !== undefined || name in USES,
     )

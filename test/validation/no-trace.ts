@@ -1,6 +1,6 @@
-import { expect } from 'vitest'
+import { beforeAll, expect } from 'vitest'
 import { StorageError } from '../../src/index.ts'
-import type { OpenStore } from '../support/backends.ts'
+import type { Backend, OpenStore } from '../support/backends.ts'
 import { contentHash } from '../support/content.ts'
 import { expectCode } from '../support/expectations.ts'
 import { bundle, node, pathKey, policy } from '../support/samples.ts'
@@ -10,6 +10,21 @@ export async function fill({ store }: OpenStore): Promise<void> {
   await store.nodes.createMany([node('a', { started: true }), node('b')])
   await store.policies.create(policy('a'))
   await store.pathCache.set(pathKey('a', 'b'), bundle('a', 'b'))
+}
+
+/** One store for all cases of a suite that leave no trace in it. */
+export function filledStore(backend: Backend): () => OpenStore {
+  let opened: OpenStore | undefined
+  beforeAll(async () => {
+    const store = await backend.open()
+    await fill(store)
+    opened = store
+    return () => store[Symbol.asyncDispose]()
+  })
+  return () => {
+    if (opened === undefined) throw new Error('The store is opened before the first case.')
+    return opened
+  }
 }
 
 export function expectNoPollution(): void {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Meshstore } from '../../src/index.ts'
 import { sqliteFile as backend } from '../support/backends.ts'
 import { bundle, node, pathKey, policy } from '../support/samples.ts'
-import { doneOrNoTrace, expectNoPollution, expectNoTraces, fill } from './no-trace.ts'
+import { doneOrNoTrace, expectNoPollution, expectNoTraces, fill, filledStore } from './no-trace.ts'
 
 /** Every place that takes an object, with one that is sound. */
 const PLACES: readonly (readonly [
@@ -68,6 +68,8 @@ const revoked = (sound: object): object => {
 
 // At the door, which is the same for every backend.
 describe('objects', () => {
+  const filled = filledStore(backend)
+
   test.each(PLACES)('%s takes what is sound, with and without a prototype', async (_, sound, use) => {
     await using opened = await backend.open()
     await fill(opened)
@@ -83,8 +85,7 @@ describe('objects', () => {
   })
 
   test.each(PLACES)('%s refuses a getter that throws', async (_, sound, use) => {
-    await using opened = await backend.open()
-    await fill(opened)
+    const opened = filled()
     await expectNoTraces(
       opened,
       Object.keys(sound).map((name) => () => use(opened.store, throwing(sound, name) as never)),
@@ -92,8 +93,7 @@ describe('objects', () => {
   })
 
   test.each(PLACES)('%s refuses what cannot be looked at', async (_, sound, use) => {
-    await using opened = await backend.open()
-    await fill(opened)
+    const opened = filled()
     await expectNoTraces(
       opened,
       [untouchable(sound), revoked(sound)].map((given) => () => use(opened.store, given as never)),
@@ -117,8 +117,7 @@ describe('objects', () => {
   })
 
   test.each(PLACES)('%s refuses what is no object', async (_, sound, use) => {
-    await using opened = await backend.open()
-    await fill(opened)
+    const opened = filled()
     const bad: readonly unknown[] = [null, true, 0, Number.NaN, 'text', 1n, Symbol('a'), () => sound, [], [sound]]
     await expectNoTraces(
       opened,

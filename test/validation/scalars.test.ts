@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { NewMeshNode } from '../../src/index.ts'
 import { node } from '../support/samples.ts'
 import { eachBackend } from '../support/settings.ts'
-import { expectNoTrace, expectNoTraces, fill } from './no-trace.ts'
+import { expectNoTrace, expectNoTraces, fill, filledStore } from './no-trace.ts'
 
 const NO_FLAGS: readonly unknown[] = [null, 0, 1, 'true', '', {}, [], Object(true), Number.NaN]
 const NO_INTEGERS: readonly unknown[] = [
@@ -58,9 +58,10 @@ const FIELDS: readonly (readonly [field: keyof NewMeshNode, bad: readonly unknow
 ]
 
 eachBackend('a node', (backend) => {
+  const filled = filledStore(backend)
+
   test.each(FIELDS)('with a wrong %s is refused, whatever is done with it', async (field, bad) => {
-    await using opened = await backend.open()
-    await fill(opened)
+    const opened = filled()
     const { nodes } = opened.store
     const given = bad.map((value) => ({ ...node('a'), [field]: value }) as NewMeshNode)
     await expectNoTraces(

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { policy } from '../support/samples.ts'
 import { eachBackend } from '../support/settings.ts'
-import { expectNoPollution, expectNoTraces, fill } from './no-trace.ts'
+import { expectNoPollution, expectNoTraces, filledStore } from './no-trace.ts'
 
 const MIB = 1_048_576
 
@@ -61,9 +61,10 @@ const STORED: readonly (readonly [what: string, yaml: string])[] = [
 ]
 
 eachBackend("a policy's text", (backend) => {
+  const filled = filledStore(backend)
+
   test.each(BOMBS)('%s is refused', async (_, yaml) => {
-    await using opened = await backend.open()
-    await fill(opened)
+    const opened = filled()
     const { policies } = opened.store
     const refused = await expectNoTraces(opened, [
       () => policies.create(policy('new', yaml)),
@@ -77,8 +78,7 @@ eachBackend("a policy's text", (backend) => {
   })
 
   test('what is no text is refused', async () => {
-    await using opened = await backend.open()
-    await fill(opened)
+    const opened = filled()
     const { policies } = opened.store
     const texts = WRONG_TYPES as readonly string[]
     await expectNoTraces(opened, [
