@@ -4,6 +4,7 @@ import {
   type Document,
   isAlias,
   isCollection,
+  isMap,
   isNode,
   isScalar,
   Lexer,
@@ -12,6 +13,7 @@ import {
   Parser,
   visit,
   type YAMLError,
+  type YAMLMap,
 } from 'yaml'
 import { misuse, type ValidationIssue, validationError } from '../errors.ts'
 import { isInteger, MAX_DEPTH, MAX_INTEGER } from './rules.ts'
@@ -100,26 +102,27 @@ function unusable(
   const add = (node: unknown, message: string): void => {
     if (issues.length < MAX_ISSUES) issues.push(issue(offsetOf(node), message))
   }
-  visit(document, {
-    Node: (_, node) => {
-      if (!('anchor' in node) || node.anchor === undefined) return
+  const checkKeys = (map: YAMLMap): void => {
+    const keys = new Set<unknown>()
+    for (const { key } of map.items) {
+      const named = isAlias(key) ? anchors.get(key.source) : key
+      if (isCollection(named)) add(key, 'has a key that is no text')
+      const name = isScalar(named) ? String(named.value) : named
+      if (keys.has(name)) add(key, 'has a key twice')
+      keys.add(name)
+    }
+  }
+  visit(document, (_, node) => {
+    if (isAlias(node)) {
       references++
-      anchors.set(node.anchor, node)
-    },
-    Alias: (_, alias) => {
-      references++
-      if (!anchors.has(alias.source)) add(alias, 'has an alias without an anchor')
-    },
-    Map: (_, map) => {
-      const keys = new Set<unknown>()
-      for (const { key } of map.items) {
-        const named = isAlias(key) ? anchors.get(key.source) : key
-        if (isCollection(named)) add(key, 'has a key that is no text')
-        const name = isScalar(named) ? String(named.value) : named
-        if (keys.has(name)) add(key, 'has a key twice')
-        keys.add(name)
+      if (!anchors.has(node.source)) add(node, 'has an alias without an anchor')
+    } else if (isNode(node)) {
+      if (node.anchor !== undefined) {
+        references++
+        anchors.set(node.anchor, node)
       }
-    },
+      if (isMap(node)) checkKeys(node)
+    }
   })
   if (references > MAX_REFERENCES) add(undefined, `has more than ${MAX_REFERENCES} anchors and aliases, counted`)
   return issues

@@ -14,10 +14,14 @@ export interface TestDatabase extends AsyncDisposable {
 
 export const randomName = (prefix: string): string => `${prefix}_${randomBytes(6).toString('hex')}`
 
-/** An empty database of its own, dropped when it is disposed of. `options` as for `CREATE DATABASE … WITH`. */
-export async function createDatabase(server: string = inject('postgresUrl'), options = ''): Promise<TestDatabase> {
+/** An empty database of its own, dropped when it is disposed of. */
+export async function createDatabase(
+  server: string = inject('postgresUrl'),
+  { encoding = 'UTF8' }: { encoding?: string } = {},
+): Promise<TestDatabase> {
   const name = randomName('meshstore_test')
-  await execute(server, `CREATE DATABASE ${name} WITH TEMPLATE template0 ENCODING UTF8 ${options}`)
+  // Of all locales only C goes with every encoding.
+  await execute(server, `CREATE DATABASE ${name} TEMPLATE template0 ENCODING ${encoding} LOCALE 'C'`)
   const url = new URL(server)
   url.pathname = `/${name}`
   const pool = new pg.Pool({ connectionString: url.href, max: 2 })
