@@ -23,23 +23,27 @@ const POLICY_PATCH_RULES: rules.Rules = { yamlContent: rules.isYamlText }
 const POLICY_RULES: rules.Rules = { policyId: rules.isId, ...POLICY_PATCH_RULES, rulesCount: isInteger, ...TIMES }
 const POLICY_REQUIRED = ['policyId', 'yamlContent']
 
-type Check<T> = (snapshot: rules.Snapshot, path?: string) => T
+interface Kind {
+  readonly what: string
+  readonly rules: rules.Rules
+  readonly required: readonly string[]
+}
+const NODE: Kind = { what: 'The node', rules: NODE_RULES, required: NODE_REQUIRED }
+const NODE_PATCH: Kind = { what: 'The patch', rules: PATCH_RULES, required: [] }
+const POLICY: Kind = { what: 'The policy', rules: POLICY_RULES, required: POLICY_REQUIRED }
+const POLICY_PATCH: Kind = { what: 'The patch', rules: POLICY_PATCH_RULES, required: [] }
+
+const fromSnapshot = ({ what, rules: kept, required }: Kind, snapshot: rules.Snapshot, path = '') =>
+  rules.checkedSnapshot(what, kept, snapshot, { required, path })
+
+const checked = (kind: Kind, value: unknown) =>
+  rules.soundCopy(kind.rules, value, kind.required) ?? fromSnapshot(kind, rules.snapshotOf(value))
 
 // The rules give each property the type that it has in the row.
-const checkNode: Check<NewMeshNode> = (snapshot, path = '') =>
-  rules.checkedSnapshot('The node', NODE_RULES, snapshot, { required: NODE_REQUIRED, path }) as NewMeshNode
-
-const checkPolicy: Check<NewPolicy> = (snapshot, path = '') =>
-  rules.checkedSnapshot('The policy', POLICY_RULES, snapshot, { required: POLICY_REQUIRED, path }) as NewPolicy
-
-export const checkedNode = (node: unknown): NewMeshNode => checkNode(rules.snapshotOf(node))
-export const checkedPolicy = (policy: unknown): NewPolicy => checkPolicy(rules.snapshotOf(policy))
-
-export const checkedNodePatch = (patch: unknown): MeshNodePatch =>
-  rules.checkedSnapshot('The patch', PATCH_RULES, rules.snapshotOf(patch), { required: [] })
-
-export const checkedPolicyPatch = (patch: unknown): PolicyPatch =>
-  rules.checkedSnapshot('The patch', POLICY_PATCH_RULES, rules.snapshotOf(patch), { required: [] })
+export const checkedNode = (node: unknown): NewMeshNode => checked(NODE, node) as NewMeshNode
+export const checkedNodePatch = (patch: unknown): MeshNodePatch => checked(NODE_PATCH, patch)
+export const checkedPolicy = (policy: unknown): NewPolicy => checked(POLICY, policy) as NewPolicy
+export const checkedPolicyPatch = (patch: unknown): PolicyPatch => checked(POLICY_PATCH, patch)
 
 /** A list as it is now. Throws VALIDATION if it is none. */
 export function snapshotsOf(what: string, values: unknown): rules.Snapshot[] {
@@ -48,12 +52,13 @@ export function snapshotsOf(what: string, values: unknown): rules.Snapshot[] {
 }
 
 export const checkedNodes = <T>(nodes: rules.Snapshot[], use: (node: NewMeshNode) => T): T[] | Promise<T[]> =>
-  checkedAll(nodes, (snapshot, path) => use(checkNode(snapshot, path)))
+  checkedAll(nodes, (snapshot, path) => use(fromSnapshot(NODE, snapshot, path) as NewMeshNode))
 
 export const checkedPolicies = <T>(
   policies: rules.Snapshot[],
   use: (policy: NewPolicy, path: string) => T,
-): T[] | Promise<T[]> => checkedAll(policies, (snapshot, path) => use(checkPolicy(snapshot, path), path))
+): T[] | Promise<T[]> =>
+  checkedAll(policies, (snapshot, path) => use(fromSnapshot(POLICY, snapshot, path) as NewPolicy, path))
 
 /** Values checked between two turns of the event loop. */
 const SLICE = 1_000

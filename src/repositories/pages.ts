@@ -2,8 +2,8 @@ import { isId, isLimit, type Rules } from '../schema/rules.ts'
 
 export const PAGE_RULES: Rules = { limit: isLimit, after: isId }
 
-/** Rows that `iterate` reads at once. */
-const ITERATION_PAGE = 500
+/** Rows that `iterate` reads at once: more are no faster, and all of them are held at the same time. */
+const ITERATION_PAGE = 100
 
 /**
  * Keyset pagination over all pages. No statement stays open between two of them: an open one would pin the reader's
@@ -16,7 +16,7 @@ export async function* iteratePages<R>(
   let after: string | undefined
   for (;;) {
     const rows = await page({ after, limit: ITERATION_PAGE })
-    yield* rows
+    for (const row of rows) yield row
     const last = rows.at(-1)
     if (last === undefined || rows.length < ITERATION_PAGE) return
     after = keyOf(last)

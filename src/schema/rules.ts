@@ -159,6 +159,33 @@ export function within(path: string, issue: ValidationIssue): ValidationIssue {
   return { path: `${path}${separator}${issue.path}`, message: issue.message }
 }
 
+/**
+ * A copy of an object that keeps its rules, or `undefined`: what is wrong, `checkedSnapshot` finds out. Nearly every
+ * object is sound, and this takes half the time.
+ */
+export function soundCopy(
+  rules: Rules,
+  value: unknown,
+  required: readonly string[],
+): Record<string, unknown> | undefined {
+  try {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+    const copy: Record<string, unknown> = {}
+    for (const name of Object.keys(value)) {
+      const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
+      if (rule === undefined) return undefined
+      const given = copyOf(value[name as keyof typeof value])
+      if (given === undefined) continue
+      if (rule(given) !== undefined) return undefined
+      copy[name] = given
+    }
+    for (const name of required) if (copy[name] === undefined) return undefined
+    return copy
+  } catch {
+    return undefined
+  }
+}
+
 /** The object again, if it keeps its rules. Throws VALIDATION; `what` begins the message, `path` each issue's path. */
 export function checkedSnapshot(
   what: string,
