@@ -17,9 +17,11 @@ export interface AppRole extends AsyncDisposable {
 }
 
 /** A role to log in with that has the rights of `meshstore_app` and no others; dropped when it is disposed of. */
-export async function createAppRole(adminUrl: string): Promise<AppRole> {
+export async function createAppRole(
+  adminUrl: string,
+  password: string = randomBytes(12).toString('hex'),
+): Promise<AppRole> {
   const name = randomName('meshstore_test')
-  const password = randomBytes(12).toString('hex')
   await using(adminUrl, async (client) => {
     await client.query(`CREATE ROLE ${name} LOGIN PASSWORD '${password}'`)
     await client.query(`GRANT meshstore_app TO ${name}`)
