@@ -5,7 +5,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openStorage, type StorageOptions } from '../../src/index.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
+import { manyNodes } from '../support/samples.ts'
 import { backendsOf, createDatabase } from './support/database.ts'
+import { asSoonAsAvailable } from './support/eventually.ts'
 import { Lanes } from './support/lanes.ts'
 import { FaultyProxy } from './support/proxy.ts'
 import { describePostgres } from './support/suite.ts'
@@ -44,6 +46,23 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
     expect(figures.lost).toBe(0)
     expect(figures.unknown).toBeGreaterThan(0)
     expect(figures.longestMs).toBeLessThan(LONGEST_MS)
+  })
+
+  test("with durability: 'normal' it does: such a restart can lose something", async () => {
+    await using database = await createDatabase(server.url('postgres'))
+    // Its tables, at least, are there to stay.
+    await (await openStorage(database.url)).close()
+    await using store = await openStorage({ ...options(database.url), durability: 'normal' })
+    let lost = 0
+    for (let restart = 0; restart < RESTARTS && lost === 0; restart++) {
+      const ids = manyNodes(200, `r${restart}`)
+      await Promise.all(ids.map((each) => store.nodes.create(each)))
+      await server.crash()
+      const found = await asSoonAsAvailable(() => store.nodes.getMany(ids.map(({ nodeId }) => nodeId)))
+      lost = ids.length - found.length
+    }
+    console.log(`durability: 'normal': ${lost} lost`)
+    expect(lost).toBeGreaterThan(0)
   })
 
   test('when an administrator ends the connections under load, what failed is not there', async () => {

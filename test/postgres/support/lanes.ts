@@ -1,6 +1,6 @@
 /** Writers on rows of their own, side by side, on a server that comes and goes: each knows what must be there. */
 import { type Meshstore, StorageError } from '../../../src/index.ts'
-import { eventually } from './eventually.ts'
+import { asSoonAsAvailable, eventually } from './eventually.ts'
 import { type Operation, operationAt, perform, Rows, rowsOf, SHARED } from './lane.ts'
 
 export class Figures {
@@ -113,17 +113,8 @@ export class Lanes {
     this.figures.wrong.push(`lane ${lane} ${when}: ${found} instead of ${expected}`)
   }
 
-  /** What is there, as soon as the server answers. */
-  async #found(lane: number): Promise<Rows> {
-    let found: Rows | undefined
-    await eventually('the server answers again', async () => {
-      found = await rowsOf(this.#store, lane).catch((error) => {
-        if (storageError(error).retryable) return undefined
-        throw error
-      })
-      return found !== undefined
-    })
-    return found ?? new Rows()
+  #found(lane: number): Promise<Rows> {
+    return asSoonAsAvailable(() => rowsOf(this.#store, lane))
   }
 }
 
