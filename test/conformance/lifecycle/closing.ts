@@ -66,19 +66,23 @@ export function closing(backend: Backend): void {
     const { store } = opened
     const begun = gate()
     const goOn = gate()
+    const order: string[] = []
     const held = store.transaction(async (tx) => {
       begun.open()
       await goOn.opened
       await tx.nodes.createMany(manyNodes(600))
       await tx.transaction((nested) => nested.nodes.create(node('nested')))
+      order.push('written')
       return tx.nodes.count()
     })
     await begun.opened
-    const closed = store.close()
+    const closed = store.close().then(() => order.push('closed'))
     await expectCode(store.nodes.count(), 'CLOSED')
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
     goOn.open()
     expect(await held).toBe(601)
     await closed
+    expect(order).toEqual(['written', 'closed'])
   })
 
   test('close waits for a read-only transaction', async () => {
@@ -87,19 +91,24 @@ export function closing(backend: Backend): void {
     await store.nodes.create(node('a'))
     const begun = gate()
     const goOn = gate()
+    const order: string[] = []
     const held = store.transaction(
       async (tx) => {
         begun.open()
         await goOn.opened
-        return tx.nodes.count()
+        const count = await tx.nodes.count()
+        order.push('read')
+        return count
       },
       { readOnly: true },
     )
     await begun.opened
-    const closed = store.close()
+    const closed = store.close().then(() => order.push('closed'))
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
     goOn.open()
     expect(await held).toBe(1)
     await closed
+    expect(order).toEqual(['read', 'closed'])
   })
 
   test('a bundle that is found when the store has been closed is returned all the same', async () => {

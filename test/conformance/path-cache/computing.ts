@@ -149,23 +149,37 @@ export function computing({ run, inTransaction }: Setting): void {
       expect(await pathCache.get(A_B)).toEqual(FOUND)
     }))
 
-  test('when the last caller has lost patience the computation is aborted and not stored', () =>
+  test('when the last caller has lost patience the computation is aborted, and what it still finds is not stored', () =>
     run(async ({ pathCache }) => {
-      const first = held()
+      const { compute, begun, resolve } = held()
       const controllers = [new AbortController(), new AbortController()]
-      const callers = controllers.map(({ signal }) => pathCache.getOrCompute(A_B, first.compute, { signal }))
-      const signal = await first.begun
+      const callers = controllers.map(({ signal }) => pathCache.getOrCompute(A_B, compute, { signal }))
+      const signal = await begun
       for (const controller of controllers) controller.abort(new Error('too slow'))
       for (const caller of callers) await expect(caller).rejects.toThrow('too slow')
       expect(signal.aborted).toBe(true)
       expect(signal.reason).toEqual(new Error('too slow'))
+      resolve(FOUND)
+      // Time enough to store it, and a write behind that one.
+      for (let turn = 0; turn < 10; turn++) await new Promise((done) => setImmediate(done))
+      await pathCache.set(pathKey('c', 'd'), FOUND)
+      expect(await pathCache.get(A_B)).toBeUndefined()
+    }))
 
-      const second = held()
+  test('whoever asks after an aborted computation gets one of its own', () =>
+    run(async ({ pathCache }) => {
+      const [first, second] = [held(), held()]
+      const controller = new AbortController()
+      const aborted = pathCache.getOrCompute(A_B, first.compute, { signal: controller.signal })
+      await first.begun
+      controller.abort(new Error('too slow'))
+      await expect(aborted).rejects.toThrow('too slow')
       const next = pathCache.getOrCompute(A_B, second.compute)
       await second.begun
-      first.resolve(bundle('a', 'b', 1))
       second.resolve(bundle('a', 'b', 2))
-      expect(await next, 'a computation of its own').toEqual(bundle('a', 'b', 2))
+      expect(await next).toEqual(bundle('a', 'b', 2))
+      first.resolve(bundle('a', 'b', 1))
+      for (let turn = 0; turn < 10; turn++) await new Promise((done) => setImmediate(done))
       expect(await pathCache.get(A_B)).toEqual(bundle('a', 'b', 2))
       expect((await pathCache.stats()).computations).toBe(2)
     }))
