@@ -222,18 +222,22 @@ export class OpenTransaction implements Session {
   }
 }
 
-/** Runs `work`; past the time the transaction is over, whatever `work` still does. `undefined`: no limit. */
+/**
+ * Runs `work`; past the time the transaction is over, whatever `work` still does. `undefined`: no limit. `of` is the whole
+ * time, where some of it has passed before.
+ */
 export async function withinTime<T>(
   tx: OpenTransaction,
   work: (tx: OpenTransaction) => Promise<T>,
   timeoutMs: number | undefined,
+  of = timeoutMs,
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   try {
     if (timeoutMs === undefined) return await tx.completing(work)
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        const message = `The transaction took longer than ${timeoutMs} ms and was rolled back.`
+        const message = `The transaction took longer than ${of} ms and was rolled back.`
         const error = new StorageError('TIMEOUT', message)
         tx.end(error)
         reject(error)

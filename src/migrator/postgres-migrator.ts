@@ -70,8 +70,12 @@ async function pending(on: Queryable, known: readonly Migration[]): Promise<Migr
 }
 
 async function appliedTimes(on: Queryable): Promise<ReadonlySet<number>> {
-  const { rows: ledger } = await on.query("SELECT to_regclass('drizzle.__drizzle_migrations') IS NOT NULL AS exists")
-  if (ledger[0]?.exists !== true) return new Set()
+  // The catalog itself, not to_regclass(): that one answers from what this session knew before it waited for the lock.
+  const { rows: ledger } = await on.query(
+    `SELECT 1 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+     WHERE nspname = 'drizzle' AND relname = '__drizzle_migrations'`,
+  )
+  if (ledger.length === 0) return new Set()
   const { rows } = await on.query('SELECT created_at FROM drizzle.__drizzle_migrations')
   return new Set(rows.map(({ created_at }) => Number(created_at)))
 }

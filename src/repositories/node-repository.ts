@@ -6,7 +6,7 @@ import type { MeshNode, MeshNodePatch, NewMeshNode } from '../schema/index.ts'
 import * as rules from '../schema/rules.ts'
 import { checkedNode, checkedNodePatch, checkedNodes, snapshotsOf } from './checked.ts'
 import * as statements from './node-statements.ts'
-import { iteratePages, PAGE_RULES } from './pages.ts'
+import { ATTEMPTS, iteratePages, PAGE_RULES } from './pages.ts'
 
 const FILTER_RULES: rules.Rules = { started: rules.isFlag, protocol: rules.isId, interface: rules.isId }
 const LIST_RULES: rules.Rules = { ...FILTER_RULES, ...PAGE_RULES }
@@ -99,7 +99,7 @@ export class SqlNodeRepository implements NodeRepository {
     const ifMillisecond = options.ifUpdatedAt?.getTime()
     const parameters = { ...changes, ifMillisecond, nodeId, now: this.#now() }
     const statement = statements.update(given(parameters, [...statements.PATCH_FIELDS, 'ifMillisecond']))
-    for (;;) {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const { rows } = await this.#session.write(statement, parameters).catch(explainedBy(() => this.get(nodeId)))
       const [row] = rows
       if (row !== undefined) return row
@@ -108,6 +108,7 @@ export class SqlNodeRepository implements NodeRepository {
       if (ifMillisecond !== undefined && current.updatedAt.getTime() !== ifMillisecond) throw conflict('node', nodeId)
       // It has come to be what was expected between the two statements: try again.
     }
+    throw conflict('node', nodeId)
   }
 
   async save(node: NewMeshNode): Promise<MeshNode> {
@@ -124,7 +125,7 @@ export class SqlNodeRepository implements NodeRepository {
   async recordRoutes(nodeId: string, discovered = 1): Promise<MeshNode> {
     rules.checkValue('nodeId', rules.isId, nodeId)
     rules.checkValue('discovered', rules.isInteger(0, rules.MAX_INTEGER), discovered)
-    for (;;) {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const most = rules.MAX_INTEGER - discovered
       const writing = this.#session.write(statements.addRoutes, { nodeId, discovered, most })
       const { rows } = await writing.catch(explainedBy(() => this.get(nodeId)))
@@ -138,6 +139,7 @@ export class SqlNodeRepository implements NodeRepository {
         ])
       }
     }
+    throw conflict('node', nodeId)
   }
 
   async delete(nodeId: string): Promise<boolean> {

@@ -6,7 +6,7 @@ import type { NewPolicy, Policy, PolicyPatch, PolicySummary } from '../schema/in
 import type { CountRules, RulesIn } from '../schema/policy-text.ts'
 import * as rules from '../schema/rules.ts'
 import { checkedPolicies, checkedPolicy, checkedPolicyPatch, snapshotsOf } from './checked.ts'
-import { iteratePages, PAGE_RULES } from './pages.ts'
+import { ATTEMPTS, iteratePages, PAGE_RULES } from './pages.ts'
 import * as statements from './policy-statements.ts'
 
 const UPDATE_RULES: rules.Rules = { ifUpdatedAt: rules.isTime }
@@ -90,7 +90,7 @@ export class SqlPolicyRepository implements PolicyRepository {
       const rulesCount = yamlContent === undefined ? undefined : rulesIn(yamlContent, 'yamlContent', this.#countRules)
       return { policyId, yamlContent, rulesCount, ifMillisecond, now }
     })
-    for (;;) {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const { rows } = await this.#session.write(statement, parameters).catch(explainedBy(() => this.get(policyId)))
       const [row] = rows
       if (row !== undefined) return row
@@ -100,6 +100,7 @@ export class SqlPolicyRepository implements PolicyRepository {
       if (!asExpected) throw conflict('policy', policyId)
       // It has come to be what was expected between the two statements: try again.
     }
+    throw conflict('policy', policyId)
   }
 
   async save(policy: NewPolicy): Promise<Policy> {

@@ -4,7 +4,7 @@ import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Compiled, StatementCompiler } from '../statement.ts'
 import type { Executor } from '../transaction.ts'
 import { bindBulk, groups, resultsOf } from './bulk.ts'
-import { isConnectionLost, sqlstateOf, translated } from './errors.ts'
+import { isConnectionLost, isStaleStatement, sqlstateOf, translated } from './errors.ts'
 
 /** Names of prepared statements: a number, since the server cuts names at 63 bytes. */
 export class StatementNames {
@@ -48,7 +48,12 @@ export class PostgresConnection {
   async #run<R>({ compiled, values }: BoundStatement<R>): Promise<Written<R>> {
     const name = this.#names?.of(compiled)
     const query = { text: compiled.sql, values, rowMode: 'array' as const }
-    const { rows, rowCount } = await this.client.query<unknown[]>(name === undefined ? query : { ...query, name })
+    const { rows, rowCount } = await this.client
+      .query<unknown[]>(name === undefined ? query : { ...query, name })
+      .catch((error) => {
+        if (isStaleStatement(error)) this.#names?.renew(compiled)
+        throw error
+      })
     const { decode } = compiled
     return { rows: decode === undefined ? [] : rows.map(decode), changes: rowCount ?? 0 }
   }

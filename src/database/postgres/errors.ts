@@ -25,6 +25,7 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['53', { code: 'UNAVAILABLE', message: 'The server has no room for the connection. Try again.' }],
   ['57014', { code: 'TIMEOUT', message: 'The server gave up on a statement that took too long; nothing was written.' }],
   ['57', { code: 'UNAVAILABLE', message: 'The server is shutting down or starting. Try again.' }],
+  ['08P01', { code: 'CONFIG', message: 'A proxy refused the settings. Open with pool: { mode: "transaction" }.' }],
   ['08', { code: 'UNAVAILABLE', message: 'The connection to the server was lost.' }],
   ['25006', { code: 'READ_ONLY', message: 'The server, or the session, is read-only.' }],
   ['25P03', { code: 'TIMEOUT', message: 'The server ended a transaction that stood idle for too long.' }],
@@ -62,6 +63,8 @@ export function sqlstateOf(error: unknown): string | undefined {
 }
 
 export const isConflict = (error: unknown): boolean => CONFLICTS.has(sqlstateOf(error) ?? '')
+/** Whether a transaction may succeed if it is run again from its beginning. */
+export const mayRunAgain = (error: unknown): boolean => isConflict(error) || isStaleStatement(error)
 export const isStaleStatement = (error: unknown): boolean => sqlstateOf(error) === STALE_STATEMENT
 
 /** Whether the connection cannot be used again. */

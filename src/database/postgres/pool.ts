@@ -8,12 +8,14 @@ export interface PoolOptions {
   readonly mode: PoolMode
   readonly readOnly: boolean
   readonly durability: 'full' | 'normal'
+  /** How long the server works on a statement, in milliseconds. */
+  readonly statementMs: number
+  /** How long a single statement waits for somebody else's lock, in milliseconds. 0 would be for ever. */
+  readonly lockMs: number
 }
 
-const CONNECT_MS = 5_000
 /** The server gives up first, and then says so: after the driver's own limit nobody knows what became of the statement. */
-const STATEMENT_MS = 29_000
-const ANSWER_MS = 30_000
+const DRIVER_WAITS_LONGER_MS = 1_000
 /** A transaction whose process is gone without a word must not hold its locks for ever. */
 const IDLE_IN_TRANSACTION_MS = 60_000
 
@@ -21,9 +23,10 @@ const IDLE_IN_TRANSACTION_MS = 60_000
  * The settings of every session. Everything is SERIALIZABLE, single statements too, as it is on SQLite: with READ
  * COMMITTED beside it, orders of events can be seen that SQLite cannot produce.
  */
-const sessionSettings = ({ readOnly, durability }: PoolOptions): readonly string[] => [
+const sessionSettings = ({ readOnly, durability, statementMs, lockMs }: PoolOptions): readonly string[] => [
   'default_transaction_isolation=serializable',
-  `statement_timeout=${STATEMENT_MS}`,
+  `statement_timeout=${statementMs}`,
+  `lock_timeout=${lockMs}`,
   `idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_MS}`,
   ...(readOnly ? ['default_transaction_read_only=on'] : []),
   ...(durability === 'normal' ? ['synchronous_commit=off'] : []),
@@ -40,8 +43,8 @@ export function openPool(target: PostgresTarget, options: PoolOptions): pg.Pool 
     ssl,
     max: options.max,
     application_name: applicationName,
-    connectionTimeoutMillis: CONNECT_MS,
-    query_timeout: ANSWER_MS,
+    connectionTimeoutMillis: target.connectMs,
+    query_timeout: options.statementMs + DRIVER_WAITS_LONGER_MS,
     // An open store alone keeps no process running, as on SQLite.
     allowExitOnIdle: true,
     types: { getTypeParser: (oid) => PARSERS[oid] ?? asText },
@@ -70,11 +73,13 @@ const asText = (text: string): string => text
 
 /** How a transaction begins. */
 export function beginning(options: PoolOptions & { lockTimeoutMs: number | undefined }): string {
-  const { mode, durability, readOnly, lockTimeoutMs } = options
+  const { mode, durability, readOnly, statementMs, lockMs, lockTimeoutMs } = options
   return [
     `BEGIN ISOLATION LEVEL SERIALIZABLE${readOnly ? ' READ ONLY' : ''}`,
-    ...(lockTimeoutMs === undefined ? [] : [`SET LOCAL lock_timeout=${lockTimeoutMs}`]),
-    ...(mode === 'transaction' ? [`SET LOCAL statement_timeout=${STATEMENT_MS}`] : []),
+    ...(mode === 'transaction' ? [`SET LOCAL statement_timeout=${statementMs}`] : []),
+    ...(mode === 'transaction' || lockTimeoutMs !== undefined
+      ? [`SET LOCAL lock_timeout=${lockTimeoutMs ?? lockMs}`]
+      : []),
     ...(mode === 'transaction' && durability === 'normal' ? ['SET LOCAL synchronous_commit=off'] : []),
     // The first query chooses the moment that a snapshot shows; BEGIN does not.
     ...(readOnly ? ['SELECT 1'] : []),

@@ -17,8 +17,9 @@ import { type BoundStatement, StatementCompiler } from '../statement.ts'
 import { OpenTransaction, withinTime } from '../transaction.ts'
 import { PostgresConnection, PostgresExecutor, StatementNames } from './connection.ts'
 import { postgresDialect } from './dialect.ts'
-import { isConflict, isConnectionLost, isStaleStatement, translated, translatedWrite } from './errors.ts'
+import { isConflict, isConnectionLost, isStaleStatement, mayRunAgain, translated, translatedWrite } from './errors.ts'
 import { beginning, openPool, type PoolOptions } from './pool.ts'
+import { assertEncoding, begin, commit, explained, settle } from './session-control.ts'
 import { Slots } from './slots.ts'
 import { StoreSession } from './store-session.ts'
 import type { PostgresTarget } from './url.ts'
@@ -30,11 +31,15 @@ export interface PostgresOptions extends PoolOptions {
   readonly maxPendingWrites: number
 }
 
-/** In an explicit transaction: a deadlock would wait for a whole second before anybody noticed. */
-const LOCK_TIMEOUT_MS = 50
-
 const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
 const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
+
+interface RetryLimits extends Omit<TransactionLimits, 'timeoutMs'> {
+  /** How long an attempt and those before it may take. `undefined`: no limit. */
+  readonly timeoutMs: number | undefined
+  /** How long it is tried again. */
+  readonly retryMs: number
+}
 
 /** A PostgreSQL database through a pool of connections. */
 export class PostgresDatabase implements Database {
@@ -72,7 +77,7 @@ export class PostgresDatabase implements Database {
       return new PostgresDatabase(pool, options)
     } catch (error) {
       await pool.end()
-      throw translated(error)
+      throw await explained(error, target)
     }
   }
 
@@ -128,9 +133,7 @@ export class PostgresDatabase implements Database {
       } catch (error) {
         // It was refused before it was sent.
         if (error instanceof StorageError) throw error
-        const stale = isStaleStatement(error)
-        if (stale) this.#names?.renew(bound.compiled)
-        if (again && (stale || (kind === 'read' && isConnectionLost(error)))) {
+        if (again && (isStaleStatement(error) || (kind === 'read' && isConnectionLost(error)))) {
           // Once: prepared anew, or on another connection where nothing can have been written.
           again = false
           continue
@@ -183,60 +186,54 @@ export class PostgresDatabase implements Database {
     if (refused !== undefined) throw refused
     const guarded = (tx: OpenTransaction): Promise<T> => this.#guard.run(tx, () => work(tx))
     const event: TransactionEvent = { readOnly: limits.readOnly, attempts: 0 }
-    const begin = (): Promise<T> => this.#transaction(guarded, limits, event)
+    const begin = (): Promise<T> => this.#transaction(guarded, { ...limits, retryMs: limits.timeoutMs }, event)
     const run = (): Promise<T> => (limits.readOnly ? this.#inUse.while(begin) : this.#writing(begin))
     return transactionTracing.hasSubscribers ? tracePromise(transactionTracing, event, run) : run()
   }
 
   /** A unit of any number of statements, without a time limit: the caller's own code does not run in it. */
   async unit<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
-    const limits = { readOnly: false, timeoutMs: undefined, attempts: Number.POSITIVE_INFINITY }
+    const { busyTimeoutMs } = this.#options
+    const limits = { readOnly: false, timeoutMs: undefined, retryMs: busyTimeoutMs, attempts: Number.POSITIVE_INFINITY }
     return this.#writing(() => this.#transaction(work, limits, { readOnly: false, attempts: 0 }))
   }
 
   /** Runs `work` again from its beginning as long as others are in its way. */
   async #transaction<T>(
     work: (tx: OpenTransaction) => Promise<T>,
-    limits: Omit<TransactionLimits, 'timeoutMs'> & { timeoutMs: number | undefined },
+    limits: RetryLimits,
     event: TransactionEvent,
   ): Promise<T> {
-    // It begins with the first attempt, not while it waits for a connection.
-    let deadline = Number.POSITIVE_INFINITY
+    // Time runs from the first attempt on, not while it waits for a connection.
+    let begun = 0
     const attempt = (): Promise<T> => {
-      const now = performance.now()
-      if (event.attempts++ === 0 && limits.timeoutMs !== undefined) deadline = now + limits.timeoutMs
-      const timeLeft = limits.timeoutMs && Math.max(1, Math.round(deadline - now))
-      return this.#attempt(work, limits.readOnly, timeLeft)
+      if (event.attempts++ === 0) begun = performance.now()
+      return this.#attempt(work, limits, performance.now() - begun)
     }
     for (let pause = 1; ; pause = nextPause(pause)) {
       try {
         return await this.#slots.while(attempt)
       } catch (error) {
         // What the callback threw reaches the caller as it is; the driver's errors have been translated.
-        if (!isConflict(error) || event.attempts >= limits.attempts || performance.now() >= deadline) throw error
+        const timeIsUp = performance.now() - begun >= limits.retryMs
+        if (!mayRunAgain(error) || event.attempts >= limits.attempts || timeIsUp) throw error
       }
       await sleep(jittered(pause))
     }
   }
 
-  async #attempt<T>(
-    work: (tx: OpenTransaction) => Promise<T>,
-    readOnly: boolean,
-    timeoutMs: number | undefined,
-  ): Promise<T> {
+  async #attempt<T>(work: (tx: OpenTransaction) => Promise<T>, limits: RetryLimits, passedMs: number): Promise<T> {
+    const { readOnly, timeoutMs } = limits
     const connection = await this.#connect()
     let failure: { readonly error: unknown } | undefined
     try {
       await begin(connection, { ...this.#options, readOnly })
-      const on = {
-        executor: new PostgresExecutor(connection, this.compiler),
-        compiler: this.compiler,
-        guard: this.#guard,
-      }
-      const tx = new OpenTransaction(on, { readOnly })
-      const result = await withinTime(tx, work, timeoutMs).catch((error) => {
+      const executor = new PostgresExecutor(connection, this.compiler)
+      const tx = new OpenTransaction({ executor, compiler: this.compiler, guard: this.#guard }, { readOnly })
+      const timeLeft = timeoutMs && Math.max(1, Math.round(timeoutMs - passedMs))
+      const result = await withinTime(tx, work, timeLeft, timeoutMs).catch((error) => {
         // Other transactions were in the way: the whole is run again, whatever the callback made of that.
-        throw isConflict(tx.doom) ? tx.doom : error
+        throw mayRunAgain(tx.doom) ? tx.doom : error
       })
       if (tx.doom !== undefined) throw tx.doom
       await commit(connection)
@@ -288,51 +285,3 @@ export class PostgresDatabase implements Database {
 }
 
 const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
-
-async function begin(connection: PostgresConnection, options: PoolOptions): Promise<void> {
-  try {
-    await connection.control(beginning({ ...options, lockTimeoutMs: LOCK_TIMEOUT_MS }))
-  } catch (error) {
-    throw translated(error)
-  }
-}
-
-async function commit(connection: PostgresConnection): Promise<void> {
-  let command: string
-  try {
-    command = await connection.control('COMMIT')
-  } catch (error) {
-    throw translatedWrite(error)
-  }
-  // The server answers a COMMIT of what has failed with a ROLLBACK, and calls it a success.
-  if (command !== 'COMMIT') {
-    throw new StorageError('CONFLICT', 'A statement that nobody waited for failed: the transaction was rolled back.')
-  }
-}
-
-/** Leaves the connection without a transaction, or ends it. */
-async function settle(connection: PostgresConnection, failure: { readonly error: unknown } | undefined): Promise<void> {
-  if (failure === undefined) {
-    connection.release()
-    return
-  }
-  // After a timeout something may still be running on it, and nobody will wait for that.
-  const { error } = failure
-  const unusable = error instanceof StorageError && (error.code === 'TIMEOUT' || isConnectionLost(error))
-  if (unusable) {
-    connection.end()
-    return
-  }
-  try {
-    await connection.control('ROLLBACK')
-    connection.release()
-  } catch {
-    connection.end()
-  }
-}
-
-async function assertEncoding(pool: pg.Pool): Promise<void> {
-  const { rows } = await pool.query<[string]>({ text: 'SHOW server_encoding', rowMode: 'array' })
-  const encoding = rows[0]?.[0]
-  if (encoding !== 'UTF8') throw new StorageError('CONFIG', `The database's encoding is ${encoding}; UTF8 is needed.`)
-}

@@ -14,6 +14,10 @@ export interface PostgresTarget {
     | false
     | { readonly rejectUnauthorized: boolean; readonly ca?: string; readonly cert?: string; readonly key?: string }
   readonly applicationName: string
+  /** How long to wait for a connection: 5,000. */
+  readonly connectMs: number
+  /** How long the server works on a statement before it gives up: 29,000. The driver waits for a second more. */
+  readonly statementMs: number
 }
 
 const config = (message: string, cause?: unknown): StorageError => new StorageError('CONFIG', message, { cause })
@@ -24,6 +28,8 @@ const PARAMETERS: ReadonlySet<string> = new Set([
   'sslcert',
   'sslkey',
   'application_name',
+  'connect_timeout',
+  'statement_timeout',
   'host',
 ])
 
@@ -46,6 +52,8 @@ export function postgresTarget(url: string): PostgresTarget {
     database: present(decoded(parsed.pathname.slice(1))),
     ssl: sslOf(parameters, host),
     applicationName: parameters.get('application_name') ?? 'meshstore',
+    connectMs: 1000 * numberOf(parameters, 'connect_timeout', { least: 1, most: 3_600, usual: 5 }),
+    statementMs: numberOf(parameters, 'statement_timeout', { least: 1, most: 86_400_000, usual: 29_000 }),
   }
 }
 
@@ -68,6 +76,18 @@ function decoded(part: string): string {
 }
 
 const present = (text: string): string | undefined => (text === '' ? undefined : text)
+
+function numberOf(
+  parameters: URLSearchParams,
+  name: string,
+  range: { readonly least: number; readonly most: number; readonly usual: number },
+): number {
+  const text = parameters.get(name)
+  if (text === null) return range.usual
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= range.least && value <= range.most) return value
+  throw config(`The parameter ${name} of the URL must be an integer from ${range.least} to ${range.most}.`)
+}
 
 const isLocal = (host: string): boolean =>
   host === '' || host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)

@@ -2,12 +2,15 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Bulk } from '../statement.ts'
 import { bindBulk, keyOf, resultsOf } from './bulk.ts'
-import { sqlstateOf } from './errors.ts'
+import { isConflict, isConnectionLost, sqlstateOf } from './errors.ts'
 
 /** Rows of one statement: more gain nothing, and hold their locks for longer. */
 const BATCH_ROWS = 125
-/** A row was refused for what it is: the others of its batch are not to blame. */
-const REFUSED_ROW = /^(22|23|54)/
+/** The server answers that it refused the statement: for one of its rows perhaps, and the others are not to blame. */
+const wasRefused = (error: unknown): boolean => {
+  const sqlstate = sqlstateOf(error)
+  return sqlstate !== undefined && !isConflict(error) && !isConnectionLost(error)
+}
 
 type Run = <R>(bound: BoundStatement<R>, batch: number) => Promise<Written<R>>
 
@@ -104,7 +107,7 @@ class Lane {
       for (const [index, written] of resultsOf(this.#bulk, calls, rows).entries())
         sorted[index]?.resolve(written as never)
     } catch (error) {
-      if (REFUSED_ROW.test(sqlstateOf(error) ?? '')) await this.#writeSingly(batch)
+      if (wasRefused(error)) await this.#writeSingly(batch)
       else for (const { reject } of batch) reject(error)
     }
   }

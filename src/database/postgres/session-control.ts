@@ -1,0 +1,89 @@
+/** What surrounds a transaction, and what is asked of a server before anything else. */
+import { connect } from 'node:net'
+import type pg from 'pg'
+import { StorageError } from '../../errors.ts'
+import type { PostgresConnection } from './connection.ts'
+import { isConnectionLost, translated, translatedWrite } from './errors.ts'
+import { beginning, type PoolOptions } from './pool.ts'
+import type { PostgresTarget } from './url.ts'
+
+/** In an explicit transaction: a deadlock would wait for a whole second before anybody noticed. */
+const LOCK_TIMEOUT_MS = 50
+
+export async function begin(connection: PostgresConnection, options: PoolOptions): Promise<void> {
+  try {
+    await connection.control(beginning({ ...options, lockTimeoutMs: LOCK_TIMEOUT_MS }))
+  } catch (error) {
+    throw translated(error)
+  }
+}
+
+export async function commit(connection: PostgresConnection): Promise<void> {
+  let command: string
+  try {
+    command = await connection.control('COMMIT')
+  } catch (error) {
+    throw translatedWrite(error)
+  }
+  // The server answers a COMMIT of what has failed with a ROLLBACK, and calls it a success.
+  if (command !== 'COMMIT') {
+    throw new StorageError('CONFLICT', 'A statement that nobody waited for failed: the transaction was rolled back.')
+  }
+}
+
+/** Leaves the connection without a transaction, or ends it. */
+export async function settle(
+  connection: PostgresConnection,
+  failure: { readonly error: unknown } | undefined,
+): Promise<void> {
+  if (failure === undefined) {
+    connection.release()
+    return
+  }
+  // After a timeout something may still be running on it, and nobody will wait for that.
+  const { error } = failure
+  const unusable = error instanceof StorageError && (error.code === 'TIMEOUT' || isConnectionLost(error))
+  if (unusable) {
+    connection.end()
+    return
+  }
+  try {
+    await connection.control('ROLLBACK')
+    connection.release()
+  } catch {
+    connection.end()
+  }
+}
+
+export async function assertEncoding(pool: pg.Pool): Promise<void> {
+  const { rows } = await pool.query<[string]>({ text: 'SHOW server_encoding', rowMode: 'array' })
+  const encoding = rows[0]?.[0]
+  if (encoding !== 'UTF8') throw new StorageError('CONFIG', `The database's encoding is ${encoding}; UTF8 is needed.`)
+}
+
+/** Why a database could not be opened: the driver has no code for a server that does not speak TLS. */
+export async function explained(error: unknown, target: PostgresTarget): Promise<unknown> {
+  const failure = translated(error)
+  const mayBePlain = failure instanceof StorageError && failure.code === 'UNAVAILABLE' && target.ssl !== false
+  if (!mayBePlain || (await answerToTls(target)) !== 'N') return failure
+  const message =
+    'The server does not speak TLS. If it is to be spoken to in clear, say so with sslmode=disable in the URL.'
+  return new StorageError('CONFIG', message)
+}
+
+/** SSLRequest of the protocol: `S` and `N` are the answers (https://www.postgresql.org/docs/current/protocol-flow.html). */
+const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
+
+function answerToTls({ host = 'localhost', port = 5432, connectMs }: PostgresTarget): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: connectMs }, () => socket.write(SSL_REQUEST))
+    const end = (answer: string | undefined): void => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.once('data', (bytes) => end(bytes.toString('latin1', 0, 1)))
+    socket.once('timeout', () => end(undefined))
+    socket.once('error', () => end(undefined))
+    socket.once('close', () => end(undefined))
+  })
+}
