@@ -21,10 +21,13 @@ let loaded: RulesIn | undefined
 /** Runs `count` with the YAML parser: at once if it is loaded, which is done when it is first needed. */
 function counting<T>(count: (rulesIn: RulesIn) => T | Promise<T>): T | Promise<T> {
   if (loaded !== undefined) return count(loaded)
-  return import('../schema/policy-text.ts').then(({ rulesIn }) => {
+  const counted = import('../schema/policy-text.ts').then(({ rulesIn }) => {
     loaded = rulesIn
     return count(rulesIn)
   })
+  // Where the write itself is refused, nobody asks how this went.
+  counted.catch(() => {})
+  return counted
 }
 
 export class SqlPolicyRepository implements PolicyRepository {

@@ -28,6 +28,7 @@ export class PostgresConnection {
   readonly client: pg.PoolClient
   /** `undefined` where a proxy swaps the sessions underneath. */
   readonly #names: StatementNames | undefined
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(client: pg.PoolClient, names: StatementNames | undefined) {
     this.client = client
@@ -45,7 +46,18 @@ export class PostgresConnection {
     return traceLong(statementTracing, event, run, translated)
   }
 
-  async #run<R>({ compiled, values }: BoundStatement<R>): Promise<Written<R>> {
+  /** One after the other: the driver warns of two at once, and will refuse them. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work)
+    this.#last = done.catch(() => {})
+    return done
+  }
+
+  #run<R>(bound: BoundStatement<R>): Promise<Written<R>> {
+    return this.#inTurn(() => this.#query(bound))
+  }
+
+  async #query<R>({ compiled, values }: BoundStatement<R>): Promise<Written<R>> {
     const name = this.#names?.of(compiled)
     const query = { text: compiled.sql, values, rowMode: 'array' as const }
     const { rows, rowCount } = await this.client
@@ -58,7 +70,11 @@ export class PostgresConnection {
     return { rows: decode === undefined ? [] : rows.map(decode), changes: rowCount ?? 0 }
   }
 
-  async control(sql: string): Promise<string> {
+  control(sql: string): Promise<string> {
+    return this.#inTurn(() => this.#control(sql))
+  }
+
+  async #control(sql: string): Promise<string> {
     const result: pg.QueryResult | pg.QueryResult[] = await this.client.query(sql)
     return Array.isArray(result) ? (result.at(-1)?.command ?? '') : result.command
   }

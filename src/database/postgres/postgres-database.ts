@@ -17,7 +17,15 @@ import { type BoundStatement, StatementCompiler } from '../statement.ts'
 import { OpenTransaction, withinTime } from '../transaction.ts'
 import { PostgresConnection, PostgresExecutor, StatementNames } from './connection.ts'
 import { postgresDialect } from './dialect.ts'
-import { isConflict, isConnectionLost, isStaleStatement, mayRunAgain, translated, translatedWrite } from './errors.ts'
+import {
+  isConflict,
+  isConnectionLost,
+  isStaleStatement,
+  mayRunAgain,
+  sqlstateOf,
+  translated,
+  translatedWrite,
+} from './errors.ts'
 import { beginning, openPool, type PoolOptions } from './pool.ts'
 import { assertEncoding, begin, commit, explained, settle } from './session-control.ts'
 import { Slots } from './slots.ts'
@@ -31,6 +39,7 @@ export interface PostgresOptions extends PoolOptions {
   readonly maxPendingWrites: number
 }
 
+const LOST: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
 const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
 const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
 
@@ -149,12 +158,14 @@ export class PostgresDatabase implements Database {
   /** Throws the driver's errors for what was sent, and a StorageError where there was no connection to send it on. */
   async #runSingle<R>(bound: BoundStatement<R>): Promise<Written<R>> {
     const connection = await this.#connect()
+    const begun = performance.now()
     try {
       const written = await this.#runOn(connection, bound)
       connection.release()
       return written
     } catch (error) {
       connection.release(error)
+      this.#noteSilence(translated(error), begun)
       throw error
     }
   }
@@ -173,11 +184,19 @@ export class PostgresDatabase implements Database {
     }
   }
 
+  /** Not even the server's own time limit was answered: it is gone, or stands still, and the others need not wait. */
+  #noteSilence(error: unknown, begun: number): void {
+    const silent = performance.now() - begun > this.#options.statementMs
+    if (silent && error instanceof StorageError && LOST.has(error.code)) this.#slots.refuseWaiting(error)
+  }
+
   async #connect(): Promise<PostgresConnection> {
     try {
       return new PostgresConnection(await this.#pool.connect(), this.#names)
-    } catch (error) {
-      throw translated(error)
+    } catch (failure) {
+      const error = translated(failure)
+      if (sqlstateOf(failure) === undefined) this.#slots.refuseWaiting(error)
+      throw error
     }
   }
 
@@ -225,6 +244,7 @@ export class PostgresDatabase implements Database {
   async #attempt<T>(work: (tx: OpenTransaction) => Promise<T>, limits: RetryLimits, passedMs: number): Promise<T> {
     const { readOnly, timeoutMs } = limits
     const connection = await this.#connect()
+    const begun = performance.now()
     let failure: { readonly error: unknown } | undefined
     try {
       await begin(connection, { ...this.#options, readOnly })
@@ -240,6 +260,7 @@ export class PostgresDatabase implements Database {
       return result
     } catch (error) {
       failure = { error }
+      this.#noteSilence(error, begun)
       throw error
     } finally {
       await settle(connection, failure)
@@ -253,21 +274,24 @@ export class PostgresDatabase implements Database {
   }
 
   async schemaVersion(): Promise<string> {
-    return this.#inUse.while(() => schemaVersionOf(this.#pool))
+    const refused = this.refusal()
+    if (refused !== undefined) throw refused
+    return this.#inUse.while(() => this.#slots.while(() => schemaVersionOf(this.#pool)))
   }
 
   /** A question of the library's own: the first column of each row. */
   async query<T>(sql: string, values: readonly unknown[]): Promise<T[]> {
     const refused = this.refusal()
     if (refused !== undefined) throw refused
-    return this.#inUse.while(async () => {
+    const ask = async (): Promise<T[]> => {
       try {
         const { rows } = await this.#pool.query<[T]>({ text: sql, values: [...values], rowMode: 'array' })
         return rows.map(([value]) => value)
       } catch (error) {
         throw translated(error)
       }
-    })
+    }
+    return this.#inUse.while(() => this.#slots.while(ask))
   }
 
   backup(): Promise<BackupManifest> {

@@ -4,7 +4,7 @@
  */
 export class Slots {
   #free: number
-  readonly #waiting: (() => void)[] = []
+  readonly #waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = []
 
   constructor(count: number) {
     this.#free = count
@@ -16,14 +16,19 @@ export class Slots {
 
   async while<T>(work: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    else await new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject }))
     try {
       return await work()
     } finally {
       // The slot passes from hand to hand: nobody who comes later gets in between.
       const next = this.#waiting.shift()
       if (next === undefined) this.#free++
-      else next()
+      else next.resolve()
     }
+  }
+
+  /** Nobody need wait for what one has found out for all: the server is away. Nothing of theirs has been sent. */
+  refuseWaiting(error: unknown): void {
+    for (const { reject } of this.#waiting.splice(0)) reject(error)
   }
 }
