@@ -9,7 +9,8 @@ import { asSoonAsAvailable } from './support/eventually.ts'
 import { freeze } from './support/frozen.ts'
 import { FaultyProxy } from './support/proxy.ts'
 import { describePostgres } from './support/suite.ts'
-import { LONGEST_MS, watchProcess, withTimeouts } from './support/timeouts.ts'
+import { LONGEST_MS, withTimeouts } from './support/timeouts.ts'
+import { watchProcess } from './support/watched.ts'
 
 const OPERATIONS: readonly ((store: Meshstore) => Promise<unknown>)[] = [
   (store) => store.nodes.get('first'),

@@ -11,7 +11,8 @@ import { asSoonAsAvailable } from './support/eventually.ts'
 import { Lanes } from './support/lanes.ts'
 import { FaultyProxy } from './support/proxy.ts'
 import { describePostgres } from './support/suite.ts'
-import { LONGEST_MS, watchProcess, withTimeouts } from './support/timeouts.ts'
+import { LONGEST_MS, withTimeouts } from './support/timeouts.ts'
+import { watchProcess } from './support/watched.ts'
 
 const RESTARTS = Number(process.env.RESTARTS ?? 10)
 const SEED = Number(process.env.RESTARTS_SEED ?? 1)

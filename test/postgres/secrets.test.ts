@@ -5,76 +5,18 @@
 import { writeFileSync } from 'node:fs'
 import pg from 'pg'
 import { describe, expect, inject, test } from 'vitest'
-import { type Meshstore, openStorage, type Repositories, StorageError, type StorageOptions } from '../../src/index.ts'
+import { type Meshstore, openStorage, type Repositories } from '../../src/index.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { sqliteProgram } from '../support/other-program.ts'
 import { createAppRole, runGrants } from './support/app-role.ts'
 import { canariesIn, PASSWORD, VALUE } from './support/canaries.ts'
-import { createDatabase, randomName, type TestDatabase } from './support/database.ts'
-import { REFUSED, readsOf, secretBundle, secretNode, secretText, transactionsOf, writesOf } from './support/provoked.ts'
+import { createDatabase, randomName } from './support/database.ts'
+import { readsOf, secretBundle, secretNode, secretPolicy, secretText, writesOf } from './support/provoked.ts'
+import { failClosed, failEverywhere, lookAtAll, Provoked, report } from './support/provoking.ts'
 import { FaultyProxy } from './support/proxy.ts'
+import { refuseInDetail } from './support/refusing.ts'
 import { describePostgres } from './support/suite.ts'
-import { type Watched, watch } from './support/watched.ts'
-
-/** Collects the errors of what must fail. */
-class Provoked {
-  readonly codes = new Map<string, number>()
-  readonly leaks: string[] = []
-
-  async fail(work: () => Promise<unknown>): Promise<void> {
-    const error = await work().then(
-      () => new Error('It did not fail.'),
-      (reason: unknown) => reason,
-    )
-    if (!(error instanceof StorageError)) throw error
-    this.codes.set(error.code, (this.codes.get(error.code) ?? 0) + 1)
-    for (const canary of canariesIn(error)) this.leaks.push(`${error.code}: ${canary}: ${error.message}`)
-  }
-
-  /** Looks at what the library handed out. */
-  look(what: string, value: unknown): void {
-    for (const canary of canariesIn(value)) this.leaks.push(`${what}: ${canary}`)
-  }
-
-  get count(): number {
-    return [...this.codes.values()].reduce((sum, each) => sum + each, 0)
-  }
-}
-
-async function lookAtAll(provoked: Provoked, store: Meshstore): Promise<void> {
-  provoked.look('store', store)
-  await store.pathCache.getOrCompute({ source: 'a', destination: 'c', k: 1 }, () => secretBundle)
-  for (const name of ['nodes', 'policies', 'pathCache'] as const) provoked.look(name, store[name])
-  await store.transaction(async (tx) => {
-    await tx.nodes.save(secretNode('seen'))
-    provoked.look('tx', tx)
-    for (const name of ['nodes', 'policies', 'pathCache'] as const) provoked.look(`tx.${name}`, tx[name])
-  })
-  provoked.look('stats', await store.stats())
-  provoked.look('health', await store.health())
-}
-
-function report(dialect: string, provoked: Provoked, watched: Watched): void {
-  const codes = [...provoked.codes].map(([code, count]) => `${count} × ${code}`).join(', ')
-  const events = [...watched.events].map(([name, count]) => `${count} × ${name}`).join(', ')
-  console.log(`${dialect}: ${provoked.count} errors looked at (${codes}); events: ${events}`)
-}
-
-async function failEverywhere(provoked: Provoked, store: Meshstore): Promise<void> {
-  for (const each of REFUSED) {
-    await provoked.fail(() => each(store))
-    await provoked.fail(() => store.transaction((tx) => each(tx)))
-  }
-  for (const each of transactionsOf(store)) await provoked.fail(each)
-}
-
-async function failClosed(provoked: Provoked, options: StorageOptions): Promise<void> {
-  const store = await openStorage(options)
-  await store.close()
-  for (const each of [...writesOf('n'), ...readsOf('n')]) await provoked.fail(() => each(store))
-  await provoked.fail(() => store.transaction(async () => VALUE))
-  provoked.look('a closed store', store)
-}
+import { watch } from './support/watched.ts'
 
 describe('secrets on SQLite', () => {
   test('are seen nowhere, whatever goes wrong', async () => {
@@ -88,7 +30,7 @@ describe('secrets on SQLite', () => {
     await failEverywhere(provoked, store)
 
     await store.nodes.create(secretNode('bad'))
-    await store.policies.create(policyOf('bad'))
+    await store.policies.create(secretPolicy('bad'))
     await store.pathCache.set({ source: 'bad', destination: 'b', k: 3 }, secretBundle)
     const other = sqliteProgram(path)
     // The message of a trigger is somebody else's text.
@@ -138,28 +80,6 @@ describe('secrets on SQLite', () => {
   })
 })
 
-const policyOf = (policyId: string) => ({ policyId, yamlContent: secretText })
-
-/** By the SQLSTATE that follows, in everything that an error of PostgreSQL's can say. */
-async function refuseInDetail(database: TestDatabase): Promise<void> {
-  await database.query(`
-    CREATE FUNCTION refuse_in_detail() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-      RAISE EXCEPTION USING ERRCODE = substr(to_jsonb(NEW)->>TG_ARGV[0], 5, 5), MESSAGE = NEW::text,
-        DETAIL = NEW::text, HINT = NEW::text, COLUMN = NEW::text, CONSTRAINT = 'a_constraint',
-        DATATYPE = NEW::text, TABLE = NEW::text, SCHEMA = NEW::text;
-    END $$`)
-  for (const [table, column] of [
-    ['nodes', 'node_id'],
-    ['policies', 'policy_id'],
-    ['path_cache', 'source'],
-  ]) {
-    await database.query(`
-      CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON ${table} FOR EACH ROW
-      WHEN (NEW.${column} LIKE 'bad-_____') EXECUTE FUNCTION refuse_in_detail('${column}')`)
-  }
-}
-
 const SQLSTATES = [
   ...['22001', '22003', '22021', '23000', '23502', '23503', '23505', '23514', '23P01', '25006', '25P02', '26000'],
   ...['28000', '40001', '40P01', '42501', '42703', '42P01', '53100', '53200', '54000', '55P03', '57014', '58030'],
@@ -195,7 +115,7 @@ describePostgres('secrets on PostgreSQL', () => {
     await database.query(`ALTER TABLE policies ADD CHECK (yaml_content NOT LIKE '%${VALUE}%')`)
     await database.query(`ALTER TABLE nodes ADD CHECK (NOT protocols @> '["${VALUE}"]') NOT VALID`)
     for (const write of writesOf('new').slice(0, 3)) await provoked.fail(() => write(store))
-    await provoked.fail(() => store.policies.create(policyOf('new')))
+    await provoked.fail(() => store.policies.create(secretPolicy('new')))
     await failClosed(provoked, options)
     report('PostgreSQL', provoked, watched)
     expect(provoked.leaks).toEqual([])
@@ -220,7 +140,7 @@ describePostgres('secrets on PostgreSQL', () => {
         await database.query(`ALTER TABLE ${table} DROP CONSTRAINT ${name}`)
     }
     await store.nodes.create(secretNode('broken'))
-    await store.policies.create(policyOf('broken'))
+    await store.policies.create(secretPolicy('broken'))
     await store.pathCache.set({ source: 'broken', destination: 'b', k: 3 }, secretBundle)
     await database.query(`UPDATE nodes SET interfaces = '{"${VALUE}": 1}'`)
     await database.query(`UPDATE policies SET created_at = 'NaN'`)

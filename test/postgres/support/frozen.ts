@@ -1,6 +1,9 @@
 import pg from 'pg'
 import type { PostgresServer } from '../../support/postgres-server.ts'
 
+/** Then it goes on by itself, so that whoever waits for it for ever comes to an end, and fails. */
+const LONGEST_MS = 20_000
+
 /** Stops all of the server's processes where they are, until it is disposed of: `using frozen = await freeze(server)`. */
 export async function freeze(server: PostgresServer): Promise<Disposable> {
   const client = new pg.Client(server.url('postgres'))
@@ -10,9 +13,14 @@ export async function freeze(server: PostgresServer): Promise<Disposable> {
   // The main process first: it would start new ones.
   const pids = [server.pid(), ...rows.map(({ pid }) => pid)]
   const stopped = pids.filter((pid) => signalled(pid, 'SIGSTOP'))
+  const goOn = (): void => {
+    for (const pid of stopped.splice(0).toReversed()) signalled(pid, 'SIGCONT')
+  }
+  const timer = setTimeout(goOn, LONGEST_MS)
   return {
     [Symbol.dispose]: () => {
-      for (const pid of stopped.toReversed()) signalled(pid, 'SIGCONT')
+      clearTimeout(timer)
+      goOn()
     },
   }
 }

@@ -1,11 +1,12 @@
 /** Everything that goes wrong with values that nobody else may see, as far as a dialect need not be known. */
-import type { Meshstore, NewMeshNode, PathBundle, Repositories } from '../../../src/index.ts'
+import type { Meshstore, NewMeshNode, NewPolicy, PathBundle, Repositories } from '../../../src/index.ts'
 import { bundle, node, pathKey, policy } from '../../support/samples.ts'
 import { PASSWORD, VALUE } from './canaries.ts'
 
 export const secretNode = (nodeId: string, more: Partial<NewMeshNode> = {}): NewMeshNode =>
   node(nodeId, { interfaces: [VALUE], protocols: ['batman-adv', VALUE], ...more })
 export const secretText = `rules:\n  - { id: ${VALUE}, effect: DENY, subject: ${PASSWORD} }\n`
+export const secretPolicy = (policyId: string): NewPolicy => policy(policyId, secretText)
 export const secretBundle: PathBundle = {
   ...bundle('a', 'b'),
   primary: [{ nodes: ['a', 'b'], path_id: VALUE }],
@@ -20,9 +21,9 @@ export const writesOf = (id: string): readonly Provocation[] => [
   ({ nodes }) => nodes.save(secretNode(id)),
   ({ nodes }) => nodes.saveMany([secretNode(id), secretNode(`${id}-2`)]),
   ({ nodes }) => nodes.update(id, { interfaces: [VALUE] }),
-  ({ policies }) => policies.create(policy(id, secretText)),
-  ({ policies }) => policies.createMany([policy(`${id}-1`, secretText), policy(id, secretText)]),
-  ({ policies }) => policies.save(policy(id, secretText)),
+  ({ policies }) => policies.create(secretPolicy(id)),
+  ({ policies }) => policies.createMany([secretPolicy(`${id}-1`), secretPolicy(id)]),
+  ({ policies }) => policies.save(secretPolicy(id)),
   ({ policies }) => policies.update(id, { yamlContent: secretText }),
   ({ pathCache }) => pathCache.set(pathKey(id, 'b'), secretBundle),
   ({ pathCache }) => pathCache.setMany([{ key: pathKey(id, 'b'), bundle: secretBundle }]),

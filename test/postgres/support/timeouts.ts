@@ -13,11 +13,3 @@ export function withTimeouts(url: string): string {
   limited.searchParams.set('statement_timeout', String(STATEMENT_MS))
   return limited.href
 }
-
-/** From now on, collects what would have ended the process. */
-export function watchProcess(): () => string[] {
-  const faults: string[] = []
-  process.on('uncaughtExceptionMonitor', (error) => faults.push(String(error)))
-  process.on('unhandledRejection', (reason) => faults.push(String(reason)))
-  return () => faults
-}

@@ -65,3 +65,11 @@ export function watch(): Watched {
     },
   }
 }
+
+/** From now on, collects what would have ended the process. */
+export function watchProcess(): () => string[] {
+  const faults: string[] = []
+  process.on('uncaughtExceptionMonitor', (error) => faults.push(String(error)))
+  process.on('unhandledRejection', (reason) => faults.push(String(reason)))
+  return () => faults
+}
