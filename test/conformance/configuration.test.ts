@@ -52,6 +52,7 @@ test('every option may be given, or be undefined', async () => {
     now: () => new Date(),
     busyTimeoutMs: 0,
     maxPendingWrites: 1,
+    pool: { max: 1, mode: 'session' },
     pathCache: { ttlSeconds: 5 },
     countRules: () => 0,
   }
@@ -85,6 +86,9 @@ test.each<[string, unknown]>([
   ['an unknown option of the path cache', { ...MEMORY, pathCache: { ttl: 5 } }],
   ['a path cache that is no object', { ...MEMORY, pathCache: 30 }],
   ['a time to live of 0', { ...MEMORY, pathCache: { ttlSeconds: 0 } }],
+  ['an unknown option of the pool', { ...MEMORY, pool: { size: 5 } }],
+  ['a pool of none', { ...MEMORY, pool: { max: 0 } }],
+  ['a mode of the pool that is none', { ...MEMORY, pool: { mode: 'statement' } }],
   ['a migrate that is none', { ...MEMORY, migrate: 'yes' }],
   ['a durability that is none', { ...MEMORY, durability: 'off' }],
   ['readOnly as a text', { ...MEMORY, readOnly: 'true' }],
