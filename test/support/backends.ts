@@ -98,8 +98,8 @@ export const postgres: Backend = {
     file: false,
   },
   open: async (options = {}) => {
-    const { url, giveBack } = await borrowDatabase()
-    return { ...(await openAt(url, options, giveBack)), path: undefined, other: postgresProgram(url) }
+    const { url, owner, giveBack } = await borrowDatabase()
+    return { ...(await openAt(url, options, giveBack)), path: undefined, other: postgresProgram(owner) }
   },
 }
 

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import { inject } from 'vitest'
+import { openStorage } from '../../src/index.ts'
 import { KEYS, type OtherProgram, type Row } from './other-program.ts'
 
 /** Databases of this test file that are free again: emptying one takes a fraction of making one. */
@@ -22,23 +24,42 @@ async function using<T>(url: string, work: (client: pg.Client) => Promise<T>): P
   }
 }
 
-/** The URL of an empty database, and what gives it back. */
-export async function borrowDatabase(): Promise<{ url: string; giveBack: () => Promise<void> }> {
+/**
+ * An empty database that the owner has migrated: the store's URL is that of a role with the rights of the shipped grants
+ * and no more, the owner's is for other programs.
+ */
+export async function borrowDatabase(): Promise<{ url: string; owner: string; giveBack: () => Promise<void> }> {
   const database = free.pop() ?? (await createDatabase())
-  const url = urlOf(database)
+  const owner = urlOf(database)
+  const app = new URL(owner)
+  app.username = APP_ROLE
+  app.password = APP_ROLE
   const giveBack = async (): Promise<void> => {
-    await using(url, async (client) => {
+    await using(owner, async (client) => {
       await client.query('DROP FUNCTION IF EXISTS refusing CASCADE')
       await client.query('TRUNCATE nodes, policies, path_cache, meshstore_state')
     })
     free.push(database)
   }
-  return { url, giveBack }
+  return { url: app.href, owner, giveBack }
 }
+
+const APP_ROLE = 'meshstore_test_app'
+const GRANTS = new URL('../../drizzle/postgresql-grants.sql', import.meta.url)
 
 async function createDatabase(): Promise<string> {
   const database = `meshstore_${randomBytes(6).toString('hex')}`
   await using(inject('postgresUrl'), (client) => client.query(`CREATE DATABASE ${database}`))
+  const url = urlOf(database)
+  await (await openStorage(url)).close()
+  await using(url, async (client) => {
+    await client.query(await readFile(GRANTS, 'utf8'))
+    // Roles belong to the server: another test file may have made it already.
+    await client.query(`DO $$ BEGIN CREATE ROLE ${APP_ROLE} LOGIN PASSWORD '${APP_ROLE}';
+      EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
+    await client.query(`DO $$ BEGIN GRANT meshstore_app TO ${APP_ROLE};
+      EXCEPTION WHEN unique_violation OR internal_error THEN NULL; END $$`)
+  })
   return database
 }
 
