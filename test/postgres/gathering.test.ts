@@ -115,6 +115,22 @@ describePostgres('writes of the same moment on PostgreSQL', () => {
     })
   })
 
+  test('what takes too long is given up at once, not row by row', async () => {
+    await database.query(`
+      CREATE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(20); RETURN NEW; END $$`)
+    await database.query(`
+      CREATE TRIGGER take_long BEFORE INSERT ON nodes
+      FOR EACH ROW WHEN (NEW.node_id LIKE 'slow-%') EXECUTE FUNCTION take_long()`)
+    const url = new URL(database.url)
+    url.searchParams.set('statement_timeout', '300')
+    await using impatient = await openStorage(url.href)
+    const begun = performance.now()
+    const slow = manyNodes(30, 'slow').map((each) => impatient.nodes.create(each))
+    expect(tally(await outcomes(slow))).toEqual({ TIMEOUT: 30 })
+    expect(performance.now() - begun).toBeLessThan(5_000)
+    expect(await store.nodes.count()).toBe(0)
+  })
+
   test('the same rows in opposite orders, from two stores, are in nobody else’s way', async () => {
     await using other = await openStorage({ url: database.url, pool: { max: 4 } })
     const nodes = manyNodes(250)

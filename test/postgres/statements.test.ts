@@ -125,6 +125,33 @@ describePostgres('a transaction in which a statement failed', () => {
     expect((await store.nodes.list()).map(({ nodeId }) => nodeId)).toEqual(['after', 'before'])
   })
 
+  test.for([
+    ['P0001', 'CONFLICT'],
+    ['23514', 'CORRUPT'],
+    ['53100', 'STORAGE_FULL'],
+  ] as const)('is no unknown outcome when the server refuses the COMMIT with %s', async ([sqlstate, code]) => {
+    const late = node(`def-${sqlstate}`)
+    await expectCode(store.nodes.create(late), code)
+    await expectCode(store.nodes.createMany([node('before'), late]), code)
+    await expectCode(
+      store.transaction(async (tx) => {
+        await tx.nodes.create(node('before'))
+        await tx.nodes.create(late)
+      }),
+      code,
+    )
+    expect(await store.nodes.list()).toEqual([])
+  })
+
+  test.for(['40001', '40P01', '55P03'])('is run again when the COMMIT failed with %s', async (sqlstate) => {
+    let runs = 0
+    await store.transaction(async (tx) => {
+      await tx.nodes.create(node(runs++ === 0 ? `def-${sqlstate}` : 'second'))
+    })
+    expect(runs).toBe(2)
+    expect((await store.nodes.list()).map(({ nodeId }) => nodeId)).toEqual(['second'])
+  })
+
   test('leaves its connection as it was', async () => {
     await store.nodes.list()
     for (let round = 0; round < 10; round++) {

@@ -1,6 +1,9 @@
 import type { TestDatabase } from './database.ts'
 
-/** From now on the server refuses rows whose id begins with `bad-`, with the SQLSTATE that follows: `bad-23514`. */
+/**
+ * From now on the server refuses rows whose id begins with `bad-`, with the SQLSTATE that follows: `bad-23514`; and those
+ * that begin with `def-` when they are committed.
+ */
 export async function refuseBadRows(database: TestDatabase): Promise<void> {
   await database.query(`
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -10,6 +13,9 @@ export async function refuseBadRows(database: TestDatabase): Promise<void> {
   await database.query(`
     CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON nodes
     FOR EACH ROW WHEN (NEW.node_id LIKE 'bad-%') EXECUTE FUNCTION refuse()`)
+  await database.query(`
+    CREATE CONSTRAINT TRIGGER refuse_late AFTER INSERT OR UPDATE ON nodes DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.node_id LIKE 'def-%') EXECUTE FUNCTION refuse()`)
 }
 
 /** The same on every table, with the row in everything that an error of PostgreSQL's can say. */
