@@ -51,17 +51,17 @@ export async function transferMoney(
       IDS.filter((id) => id !== from),
     )
     const amount = integerFrom(random, 1, 20)
-    if (choice < 0.5) {
+    if (choice < 0.4) {
       await client.transaction(async (cells) => {
         await transfer(cells, from, to, amount)
         if (choice < 0.1) await cells.add(COUNTER, 1)
       })
       bank.transfers++
       if (choice < 0.1) bank.deposits++
-    } else if (choice < 0.7) {
+    } else if (choice < 0.6) {
       await client.add(COUNTER, 1)
       bank.deposits++
-    } else if (choice < 0.85) {
+    } else if (choice < 0.8) {
       audit(accounts(await client.all()))
     } else {
       audit(

@@ -73,7 +73,9 @@ export function operationAt(seed: number, lane: number, at: number): Operation {
     const table = random() < 0.5 ? 'nodes' : 'paths'
     return { how: 'together', writes: several(() => ({ ...write(table), version: at })) }
   }
-  return { how: choice < 0.95 ? 'in a transaction' : 'in a transaction that throws', writes: several(any) }
+  // The last one leaves its number: whether the transaction is there can be seen.
+  const writes = [...several(any), { ...any(), version: at }]
+  return { how: choice < 0.95 ? 'in a transaction' : 'in a transaction that throws', writes }
 }
 
 class Thrown extends Error {}
