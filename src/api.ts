@@ -33,7 +33,10 @@ export interface StorageOptions {
   readonly readOnly?: boolean | undefined
   /** The clock, for tests and replays. */
   readonly now?: (() => Date) | undefined
-  /** How long a write waits for another process's lock, in milliseconds: 5,000 by default. Past it: BUSY. */
+  /**
+   * How long a write waits for another process's lock, or on PostgreSQL for another transaction's, in milliseconds: 5,000 by
+   * default. Past it: BUSY.
+   */
   readonly busyTimeoutMs?: number | undefined
   /** How many writes may wait: 100,000 by default. Past it: BUSY. */
   readonly maxPendingWrites?: number | undefined
@@ -183,11 +186,13 @@ export interface PathCacheRepository {
   /**
    * The cached bundle, or the one that `compute` finds, which is then cached. However many ask for a key at once, it is
    * computed once in this process. An error of `compute` reaches every caller and is not cached. A bundle that cannot be
-   * stored, because the disk is full or the store read-only, is returned all the same.
+   * stored, because the disk is full or the store read-only, is returned all the same. Those who ask at once get the same
+   * object: do not change it.
    *
    * Not inside a transaction (MISUSE): it would hold the only writer while paths are computed.
    */
   getOrCompute<B extends PathBundle>(key: PathKey, compute: ComputePaths<B>, options?: ComputeOptions): Promise<B>
+  /** Whether there was one that had not expired. */
   delete(key: PathKey): Promise<boolean>
   /** One page of what has not expired, in the order of the cache keys. */
   list(options?: CachedPathFilter & Page): Promise<CachedPath[]>
@@ -196,7 +201,7 @@ export interface PathCacheRepository {
   count(filter?: CachedPathFilter): Promise<number>
   /** Drops what matches; an empty filter is refused (VALIDATION): that is `clear()`. Returns how many were dropped. */
   invalidate(filter: CachedPathFilter): Promise<number>
-  /** Deletes what has expired, in batches of 500, and returns how many. */
+  /** Deletes what has expired, in batches of 500 unless `batchSize` says otherwise, and returns how many. */
   deleteExpired(options?: { now?: Date | undefined; batchSize?: number | undefined }): Promise<number>
   /** Drops everything and returns how many there were. */
   clear(): Promise<number>
@@ -234,7 +239,7 @@ export interface StorageStats {
   readonly bytes: number
   /** Size of the write-ahead log. */
   readonly walBytes: number
-  /** Writes that wait for the writer. */
+  /** Writes that wait for the writer; on PostgreSQL those under way, too. */
   readonly queuedWrites: number
   /** The last migration applied, like `0000_create_tables`. */
   readonly schemaVersion: string

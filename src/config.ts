@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { StorageOptions } from './api.ts'
 import { type PostgresTarget, postgresTarget } from './database/postgres/url.ts'
 import type { Database } from './database/session.ts'
-import { StorageError, validationError } from './errors.ts'
+import { misuse, StorageError, validationError } from './errors.ts'
 import type { CountRules } from './schema/policy-text.ts'
 import * as rules from './schema/rules.ts'
 
@@ -77,12 +77,21 @@ export function configOf(target: string | StorageOptions): Config {
     migrate: options.migrate ?? 'apply',
     durability: options.durability ?? 'full',
     readOnly: options.readOnly ?? false,
-    now: options.now ?? (() => new Date()),
+    now: options.now === undefined ? () => new Date() : checkedClock(options.now),
     busyTimeoutMs: options.busyTimeoutMs ?? 5_000,
     maxPendingWrites: options.maxPendingWrites ?? 100_000,
     pool: { max: options.pool?.max ?? 10, mode: options.pool?.mode ?? 'session' },
     pathCache: { ...options.pathCache },
     countRules: options.countRules,
+  }
+}
+
+function checkedClock(now: () => Date): () => Date {
+  return () => {
+    const time = now()
+    const problem = rules.isTime(time)
+    if (problem !== undefined) throw misuse(`What \`now\` returns ${problem}.`)
+    return time
   }
 }
 

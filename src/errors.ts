@@ -11,9 +11,9 @@ export type StorageErrorCode =
   | 'ALREADY_EXISTS'
   /** The key does not exist. */
   | 'NOT_FOUND'
-  /** The row is not as `ifUpdatedAt` expected. */
+  /** The row is not as `ifUpdatedAt` expected, or a trigger or constraint in the database refused the write. */
   | 'CONFLICT'
-  /** Another process held the lock for longer than `busyTimeoutMs`, or more than `maxPendingWrites` are waiting. */
+  /** Others held a lock for longer than `busyTimeoutMs` or were in the way all the time, or too many writes wait. */
   | 'BUSY'
   /** A transaction took longer than `timeoutMs`; nothing of it happened. */
   | 'TIMEOUT'
@@ -25,7 +25,7 @@ export type StorageErrorCode =
   | 'READ_ONLY'
   /** The database cannot be reached. */
   | 'UNAVAILABLE'
-  /** A commit failed in a way that leaves open whether it is on disk. Read before you write again. */
+  /** The disk failed during COMMIT, or the connection before the answer: the write may be there. Read before you write again. */
   | 'OUTCOME_UNKNOWN'
   /** The disk is full; nothing of the write happened. */
   | 'STORAGE_FULL'
@@ -53,7 +53,7 @@ export class StorageError extends Error {
   readonly code: StorageErrorCode
   /** Whether the same call may succeed later without anybody doing anything. */
   readonly retryable: boolean
-  /** What is wrong with the value; empty unless `code` is `VALIDATION`. */
+  /** What is wrong with the value or the options; empty unless `code` is `VALIDATION` or `CONFIG`. */
   readonly issues: readonly ValidationIssue[]
 
   constructor(

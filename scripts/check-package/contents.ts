@@ -17,6 +17,7 @@ const NEEDED = [
   'dist/index.js',
   'dist/types/index.d.ts',
   'drizzle/postgresql.sql',
+  'drizzle/postgresql-grants.sql',
   'drizzle/sqlite.sql',
   'migrations/postgresql/meta/_journal.json',
   'migrations/sqlite/meta/_journal.json',

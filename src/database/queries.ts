@@ -106,6 +106,10 @@ export const and: (...conditions: (SQL | undefined)[]) => SQL | undefined = driz
 export const ascending = (column: Column): SQL => drizzleAsc(column)
 export const count = (): SQL<number> => drizzleCount()
 
+/** Whether the column's value is above the argument: not decoded, and so true or false of any value. */
+export const isAbove = <C extends Column>(column: C, value: Value<C>): SQL<unknown> =>
+  sql`${column} > ${encoded(column, value)}`
+
 /** What the conflicting row of an upsert would have been. */
 export const excluded = (column: Column): SQL => sql`excluded.${sql.identifier(column.name)}`
 /** An argument as the column's driver wants it, where no column stands beside it. */

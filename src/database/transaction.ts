@@ -18,8 +18,11 @@ export interface Executor {
   writeSlice?<P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]>
   /** SAVEPOINT, RELEASE, ROLLBACK TO. */
   control(sql: string): MaybePromise<unknown>
-  /** Whether this error has ended the transaction: nothing of it can be committed any more. */
-  hasEnded(error: unknown): boolean
+  /**
+   * What this error has ended: the whole transaction, of which nothing can be committed any more, or all up to the last
+   * savepoint, or nothing.
+   */
+  endedBy(error: unknown): 'transaction' | 'savepoint' | 'nothing'
 }
 
 const ENDED = 'The transaction has ended. Use `tx` only inside its callback, and await what it returns.'
@@ -161,7 +164,9 @@ export class OpenTransaction implements Session {
     try {
       return await run()
     } catch (error) {
-      if (this.#on.executor.hasEnded(error)) this.#doomAll(error)
+      const ended = this.#on.executor.endedBy(error)
+      if (ended === 'transaction') this.#doomAll(error)
+      else if (ended === 'savepoint') this.#doom ??= error
       throw error
     }
   }
@@ -194,6 +199,7 @@ export class OpenTransaction implements Session {
     let result: T
     try {
       result = await nested.completing(work)
+      if (nested.doom !== undefined) throw nested.doom
     } catch (error) {
       nested.end()
       if (this.#unusable() === undefined) await this.#control(`ROLLBACK TO ${name}; RELEASE ${name}`)

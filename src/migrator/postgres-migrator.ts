@@ -12,25 +12,24 @@ CREATE TABLE IF NOT EXISTS drizzle.__drizzle_migrations (
 /** Any two numbers, the same for every process that migrates. */
 const LOCK = 'SELECT pg_advisory_xact_lock(1298495336, 1937010546)'
 
+/** Whether nothing is pending. Throws SCHEMA_MISMATCH if something is and must not be applied. */
+export async function checkPostgres(pool: pg.Pool, mode: 'apply' | 'check'): Promise<boolean> {
+  const [next] = await pending(pool, migrationsOf('postgresql'))
+  if (next === undefined) return true
+  if (mode === 'apply') return false
+  throw new StorageError(
+    'SCHEMA_MISMATCH',
+    `Migrations are pending, the first is ${next.tag}. Open with migrate: 'apply'.`,
+  )
+}
+
 /**
- * Brings the schema up to date, or checks that it is. Throws SCHEMA_MISMATCH when it is not and must not be changed.
- *
- * One process at a time: the lock is taken first, the ledger read again under it. Each migration is one transaction. A
- * role without the right to change the schema gets by, as long as nothing is pending.
+ * Brings the schema up to date. One process at a time: the lock is taken first, the ledger read again under it. Each
+ * migration is one transaction.
  */
-export async function migratePostgres(pool: pg.Pool, options: { mode: 'apply' | 'check' }): Promise<void> {
+export async function migratePostgres(pool: pg.Pool): Promise<void> {
   const known = migrationsOf('postgresql')
-  for (;;) {
-    const [next] = await pending(pool, known)
-    if (next === undefined) return
-    if (options.mode === 'check') {
-      throw new StorageError(
-        'SCHEMA_MISMATCH',
-        `Migrations are pending, the first is ${next.tag}. Open with migrate: 'apply'.`,
-      )
-    }
-    await applyNext(pool, known)
-  }
+  while ((await pending(pool, known)).length > 0) await applyNext(pool, known)
 }
 
 /** The last migration that was applied, or `none`. */

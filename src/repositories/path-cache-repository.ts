@@ -209,9 +209,8 @@ export class SqlPathCacheRepository implements PathCacheRepository {
 
   async delete(key: PathKey): Promise<boolean> {
     const name = cacheKey(rules.checkedKey(key))
-    const now = this.#now()
-    const { rows } = await this.#session.write(statements.remove, { cacheKey: name })
-    return rows.some(({ expiresAt }) => expiresAt > now)
+    const { rows } = await this.#session.write(statements.remove, { cacheKey: name, now: this.#now() })
+    return rows.some(({ live }) => Boolean(live))
   }
 
   async list(options: CachedPathFilter & Page = {}): Promise<CachedPath[]> {

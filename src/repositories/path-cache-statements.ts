@@ -1,6 +1,6 @@
 /** What the path cache asks of a database. */
 import type { CachedPathFilter } from '../api.ts'
-import { and, ascending, count, eq, excluded, gt, isIn, lte } from '../database/queries.ts'
+import { and, ascending, count, eq, excluded, gt, isAbove, isIn, lte } from '../database/queries.ts'
 import { pick, statement, statementFor } from '../database/statement.ts'
 import type { JsonText } from '../schema/codecs.ts'
 import type { CachedPath, PathBundle } from '../schema/index.ts'
@@ -40,8 +40,11 @@ export const upsert = statement<Entry>()(
   'inserts one row',
 )
 
-export const remove = statement<{ cacheKey: string }>()('pathCache.delete', (db, { pathCache }, p) =>
-  db.delete(pathCache).where(eq(pathCache.cacheKey, p.cacheKey)).returning({ expiresAt: pathCache.expiresAt }),
+export const remove = statement<{ cacheKey: string; now: Date }>()('pathCache.delete', (db, { pathCache }, p) =>
+  db
+    .delete(pathCache)
+    .where(eq(pathCache.cacheKey, p.cacheKey))
+    .returning({ live: isAbove(pathCache.expiresAt, p.now) }),
 )
 
 type Filter = CachedPathFilter & { now: Date }

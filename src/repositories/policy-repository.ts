@@ -107,7 +107,9 @@ export class SqlPolicyRepository implements PolicyRepository {
   }
 
   async save(policy: NewPolicy): Promise<Policy> {
-    const { rows } = await this.#session.write(statements.upsert, this.#newRow(policy, { createdAt: undefined }))
+    const parameters = this.#newRow(policy, { createdAt: undefined })
+    const writing = this.#session.write(statements.upsert, parameters)
+    const { rows } = await writing.catch(explainedBy(async () => this.get((await parameters).policyId)))
     const [row] = rows
     if (row === undefined)
       throw new StorageError('CONFLICT', 'A trigger in the database kept the policy from being saved.')

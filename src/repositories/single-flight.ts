@@ -1,3 +1,6 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { misuse } from '../errors.ts'
+
 interface Flight<T> {
   readonly result: Promise<T>
   readonly controller: AbortController
@@ -10,6 +13,8 @@ interface Flight<T> {
  */
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>()
+  /** The keys whose computations the present one is part of. */
+  readonly #inside = new AsyncLocalStorage<readonly string[]>()
 
   has(key: string): boolean {
     return this.#flights.has(key)
@@ -17,6 +22,10 @@ export class SingleFlight<T> {
 
   run(key: string, signal: AbortSignal | undefined, compute: (signal: AbortSignal) => Promise<T>): Promise<T> {
     if (signal?.aborted === true) return Promise.reject(signal.reason)
+    const inside = this.#inside.getStore() ?? []
+    if (inside.includes(key) && this.#flights.has(key)) {
+      return Promise.reject(misuse('A computation asked for the paths that it is to find, and would wait for itself.'))
+    }
     const flight = this.#flights.get(key) ?? this.#begin(key, compute)
     flight.waiting++
     return signal === undefined ? flight.result : this.#patiently(key, flight, signal)
@@ -27,7 +36,8 @@ export class SingleFlight<T> {
     const land = (): void => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key)
     }
-    const result = compute(controller.signal).finally(land)
+    const inside = [...(this.#inside.getStore() ?? []), key]
+    const result = this.#inside.run(inside, () => compute(controller.signal)).finally(land)
     // Whoever still waits gets the error; when all have gone, nobody does.
     result.catch(() => {})
     const flight: Flight<T> = { result, controller, waiting: 0 }

@@ -4,7 +4,7 @@ import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Compiled, StatementCompiler } from '../statement.ts'
 import type { Executor } from '../transaction.ts'
 import { bindBulk, groups, resultsOf } from './bulk.ts'
-import { isConnectionLost, isStaleStatement, sqlstateOf, translated } from './errors.ts'
+import { isConnectionLost, isStaleStatement, mayRunAgain, sqlstateOf, translated } from './errors.ts'
 
 /** Names of prepared statements: a number, since the server cuts names at 63 bytes. */
 export class StatementNames {
@@ -139,8 +139,9 @@ export class PostgresExecutor implements Executor {
     }
   }
 
-  /** After any error of the server's, it refuses everything but ROLLBACK. */
-  hasEnded(error: unknown): boolean {
-    return sqlstateOf(error) !== undefined || isConnectionLost(error)
+  /** After any error of the server's, it refuses everything but ROLLBACK, which may be one to a savepoint. */
+  endedBy(error: unknown): 'transaction' | 'savepoint' | 'nothing' {
+    if (mayRunAgain(error) || isConnectionLost(error)) return 'transaction'
+    return sqlstateOf(error) === undefined ? 'nothing' : 'savepoint'
   }
 }

@@ -79,6 +79,8 @@ export function isConnectionLost(error: unknown): boolean {
 export function translated(error: unknown): unknown {
   if (error instanceof StorageError || !(error instanceof Error)) return error
   const sqlstate = sqlstateOf(error)
+  // A mistake of ours, in a decoder for example, is none of the connection's.
+  if (error instanceof TypeError || error instanceof RangeError) return error
   if (sqlstate === undefined) return connectionError(error)
   const [, { code, message }] = MEANINGS.find(([prefix]) => sqlstate.startsWith(prefix)) ?? UNKNOWN
   return new StorageError(code, `${message} (${sqlstate})`, { cause: cleaned(error) })

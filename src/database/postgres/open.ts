@@ -1,13 +1,28 @@
 import type { Config } from '../../config.ts'
-import { migratePostgres } from '../../migrator/postgres-migrator.ts'
+import { checkPostgres, migratePostgres } from '../../migrator/postgres-migrator.ts'
+import { openPool, type PoolOptions } from './pool.ts'
 import { PostgresDatabase } from './postgres-database.ts'
 import type { PostgresTarget } from './url.ts'
 
+/** A migration may rewrite a large table, or wait for another process's: that takes as long as it takes. */
+const DAY_MS = 86_400_000
+
 /** Connects to a server and brings the database's schema up to date. */
 export function openPostgres(target: PostgresTarget, config: Config): Promise<PostgresDatabase> {
-  const { migrate, readOnly } = config
   const limits = { statementMs: target.statementMs, lockMs: Math.max(1, config.busyTimeoutMs) }
-  return PostgresDatabase.open(target, { ...config, ...config.pool, ...limits }, async (pool) => {
-    if (migrate !== 'skip') await migratePostgres(pool, { mode: readOnly ? 'check' : migrate })
+  const options = { ...config, ...config.pool, ...limits }
+  const migrate = config.readOnly && config.migrate === 'apply' ? 'check' : config.migrate
+  return PostgresDatabase.open(target, options, async (pool) => {
+    if (migrate === 'skip' || (await checkPostgres(pool, migrate))) return
+    await withPatience(target, options)
   })
+}
+
+async function withPatience(target: PostgresTarget, options: PoolOptions): Promise<void> {
+  const pool = openPool(target, { ...options, max: 1, statementMs: DAY_MS, lockMs: DAY_MS })
+  try {
+    await migratePostgres(pool)
+  } finally {
+    await pool.end()
+  }
 }

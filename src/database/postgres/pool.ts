@@ -76,7 +76,12 @@ export function beginning(options: PoolOptions & { lockTimeoutMs: number | undef
   const { mode, durability, readOnly, statementMs, lockMs, lockTimeoutMs } = options
   return [
     `BEGIN ISOLATION LEVEL SERIALIZABLE${readOnly ? ' READ ONLY' : ''}`,
-    ...(mode === 'transaction' ? [`SET LOCAL statement_timeout=${statementMs}`] : []),
+    ...(mode === 'transaction'
+      ? [
+          `SET LOCAL statement_timeout=${statementMs}`,
+          `SET LOCAL idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_MS}`,
+        ]
+      : []),
     ...(mode === 'transaction' || lockTimeoutMs !== undefined
       ? [`SET LOCAL lock_timeout=${lockTimeoutMs ?? lockMs}`]
       : []),

@@ -26,6 +26,7 @@ import {
   translated,
   translatedWrite,
 } from './errors.ts'
+import { KeyOrder, rowOf } from './key-order.ts'
 import { beginning, openPool, type PoolOptions } from './pool.ts'
 import { assertEncoding, begin, commit, explained, settle } from './session-control.ts'
 import { Slots } from './slots.ts'
@@ -42,6 +43,17 @@ export interface PostgresOptions extends PoolOptions {
 const LOST: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
 const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
 const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
+
+/** What an attempt at a transaction came to. Everything else is thrown. */
+type Attempted<T> = { readonly result: T } | { readonly inTheWay: unknown }
+
+class FromCallback {
+  readonly error: unknown
+
+  constructor(error: unknown) {
+    this.error = error
+  }
+}
 
 interface RetryLimits extends Omit<TransactionLimits, 'timeoutMs'> {
   /** How long an attempt and those before it may take. `undefined`: no limit. */
@@ -62,6 +74,7 @@ export class PostgresDatabase implements Database {
   readonly #inUse = new InUse()
   readonly #slots: Slots
   #pendingWrites = 0
+  readonly #keyOrder = new KeyOrder()
   readonly #gatherer = new WriteGatherer((bound, batch) => this.#single(bound, 'write', batch))
   #closing: Promise<void> | undefined
 
@@ -108,9 +121,9 @@ export class PostgresDatabase implements Database {
   async write<P, R>(call: Call<P, R>): Promise<Written<R>> {
     const bound = this.compiler.bind(call.statement, call.parameters)
     const bulk = this.compiler.bulk(call.statement)
-    return this.#writing(() =>
-      bulk === undefined ? this.#single(bound, 'write') : this.#gatherer.write(bulk, call, bound),
-    )
+    const write = (): Promise<Written<R>> =>
+      bulk === undefined ? this.#single(bound, 'write') : this.#gatherer.write(bulk, call, bound)
+    return this.#writing(() => this.#keyOrder.next(rowOf(call), write))
   }
 
   async #writing<T>(work: () => Promise<T>): Promise<T> {
@@ -173,13 +186,14 @@ export class PostgresDatabase implements Database {
   async #runOn<R>(connection: PostgresConnection, bound: BoundStatement<R>): Promise<Written<R>> {
     if (this.#options.mode === 'session') return connection.run(bound)
     // Nothing can be set for the session: the isolation is this transaction's.
-    await connection.control(beginning({ ...this.#options, lockTimeoutMs: undefined }))
     try {
+      await connection.control(beginning({ ...this.#options, lockTimeoutMs: undefined }))
       const written = await connection.run(bound)
       await connection.control('COMMIT')
       return written
     } catch (error) {
-      if (!isConnectionLost(error)) await connection.control('ROLLBACK')
+      // What the server refused stays refused, whatever becomes of this.
+      if (!isConnectionLost(error)) await connection.control('ROLLBACK').catch(() => {})
       throw error
     }
   }
@@ -225,23 +239,24 @@ export class PostgresDatabase implements Database {
   ): Promise<T> {
     // Time runs from the first attempt on, not while it waits for a connection.
     let begun = 0
-    const attempt = (): Promise<T> => {
+    const attempt = (): Promise<Attempted<T>> => {
       if (event.attempts++ === 0) begun = performance.now()
       return this.#attempt(work, limits, performance.now() - begun)
     }
     for (let pause = 1; ; pause = nextPause(pause)) {
-      try {
-        return await this.#slots.while(attempt)
-      } catch (error) {
-        // What the callback threw reaches the caller as it is; the driver's errors have been translated.
-        const timeIsUp = performance.now() - begun >= limits.retryMs
-        if (!mayRunAgain(error) || event.attempts >= limits.attempts || timeIsUp) throw error
-      }
+      const attempted = await this.#slots.while(attempt)
+      if ('result' in attempted) return attempted.result
+      const timeIsUp = performance.now() - begun >= limits.retryMs
+      if (event.attempts >= limits.attempts || timeIsUp) throw attempted.inTheWay
       await sleep(jittered(pause))
     }
   }
 
-  async #attempt<T>(work: (tx: OpenTransaction) => Promise<T>, limits: RetryLimits, passedMs: number): Promise<T> {
+  async #attempt<T>(
+    work: (tx: OpenTransaction) => Promise<T>,
+    limits: RetryLimits,
+    passedMs: number,
+  ): Promise<Attempted<T>> {
     const { readOnly, timeoutMs } = limits
     const connection = await this.#connect()
     const begun = performance.now()
@@ -252,15 +267,18 @@ export class PostgresDatabase implements Database {
       const tx = new OpenTransaction({ executor, compiler: this.compiler, guard: this.#guard }, { readOnly })
       const timeLeft = timeoutMs && Math.max(1, Math.round(timeoutMs - passedMs))
       const result = await withinTime(tx, work, timeLeft, timeoutMs).catch((error) => {
-        // Other transactions were in the way: the whole is run again, whatever the callback made of that.
-        throw mayRunAgain(tx.doom) ? tx.doom : error
+        // Others were in the way: the whole is run again, whatever the callback made of that.
+        throw mayRunAgain(tx.doom) ? tx.doom : new FromCallback(error)
       })
       if (tx.doom !== undefined) throw tx.doom
       await commit(connection)
-      return result
-    } catch (error) {
+      return { result }
+    } catch (thrown) {
+      const error = thrown instanceof FromCallback ? thrown.error : thrown
       failure = { error }
       this.#noteSilence(error, begun)
+      // What the callback threw by itself is its own, though it may look like a conflict: of another database, for example.
+      if (!(thrown instanceof FromCallback) && mayRunAgain(error)) return { inTheWay: error }
       throw error
     } finally {
       await settle(connection, failure)
@@ -270,13 +288,19 @@ export class PostgresDatabase implements Database {
   async size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }> {
     const sql = 'SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest($1::text[]) AS name'
     const bytes = await this.query<string>(sql, [['nodes', 'policies', 'path_cache', 'meshstore_state']])
-    return { bytes: Number(bytes[0] ?? 0), walBytes: 0, queuedWrites: this.#slots.waiting }
+    return { bytes: Number(bytes[0] ?? 0), walBytes: 0, queuedWrites: this.#pendingWrites }
   }
 
   async schemaVersion(): Promise<string> {
     const refused = this.refusal()
     if (refused !== undefined) throw refused
-    return this.#inUse.while(() => this.#slots.while(() => schemaVersionOf(this.#pool)))
+    return this.#inUse.while(() =>
+      this.#slots.while(() =>
+        schemaVersionOf(this.#pool).catch((error) => {
+          throw translated(error)
+        }),
+      ),
+    )
   }
 
   /** A question of the library's own: the first column of each row. */

@@ -74,7 +74,7 @@ export async function explained(error: unknown, target: PostgresTarget): Promise
 /** SSLRequest of the protocol: `S` and `N` are the answers (https://www.postgresql.org/docs/current/protocol-flow.html). */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 
-function answerToTls({ host = 'localhost', port = 5432, connectMs }: PostgresTarget): Promise<string | undefined> {
+function answerToTls({ host, port = 5432, connectMs }: PostgresTarget): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: connectMs }, () => socket.write(SSL_REQUEST))
     const end = (answer: string | undefined): void => {

@@ -4,7 +4,7 @@ import { StorageError } from '../../errors.ts'
 /** Where a PostgreSQL server is, in fields: a pool that is given the URL itself shows the password when inspected. */
 export interface PostgresTarget {
   readonly dialect: 'postgresql'
-  readonly host: string | undefined
+  readonly host: string
   readonly port: number | undefined
   readonly user: string | undefined
   readonly password: string | undefined
@@ -42,10 +42,12 @@ export function postgresTarget(url: string): PostgresTarget {
       throw config(`The parameter ${name} of the URL is unknown. Known are ${[...PARAMETERS].join(', ')}.`)
     }
   }
-  const host = parameters.get('host') ?? decoded(parsed.hostname).replace(/^\[(.*)\]$/, '$1')
+  const named = parameters.get('host') ?? decoded(parsed.hostname).replace(/^\[(.*)\]$/, '$1')
+  // The driver would ask the environment too, and TLS depends on where the server is.
+  const host = named || process.env.PGHOST || 'localhost'
   return {
     dialect: 'postgresql',
-    host: host === '' ? undefined : host,
+    host,
     port: parsed.port === '' ? undefined : Number(parsed.port),
     user: present(decoded(parsed.username)),
     password: present(decoded(parsed.password)),
@@ -90,15 +92,19 @@ function numberOf(
 }
 
 const isLocal = (host: string): boolean =>
-  host === '' || host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
+  host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
 
 /**
  * A server that is not local is spoken to over TLS, and its certificate is verified against its name, unless the URL says
  * otherwise. `require` verifies too: an unverified certificate proves nothing.
  */
 function sslOf(parameters: URLSearchParams, host: string): PostgresTarget['ssl'] {
-  const mode = parameters.get('sslmode') ?? (isLocal(host) ? 'disable' : 'verify-full')
-  if (mode === 'disable') return false
+  const withFiles = ['sslrootcert', 'sslcert', 'sslkey'].some((name) => parameters.has(name))
+  const mode = parameters.get('sslmode') ?? (isLocal(host) && !withFiles ? 'disable' : 'verify-full')
+  if (mode === 'disable') {
+    if (withFiles) throw config('sslmode=disable and certificates contradict each other.')
+    return false
+  }
   const files = {
     ...fileOf(parameters, 'sslrootcert', 'ca'),
     ...fileOf(parameters, 'sslcert', 'cert'),

@@ -2,15 +2,12 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Bulk } from '../statement.ts'
 import { bindBulk, keyOf, resultsOf } from './bulk.ts'
-import { isConflict, isConnectionLost, sqlstateOf } from './errors.ts'
+import { sqlstateOf } from './errors.ts'
 
 /** Rows of one statement: more gain nothing, and hold their locks for longer. */
 const BATCH_ROWS = 125
-/** The server answers that it refused the statement: for one of its rows perhaps, and the others are not to blame. */
-const wasRefused = (error: unknown): boolean => {
-  const sqlstate = sqlstateOf(error)
-  return sqlstate !== undefined && !isConflict(error) && !isConnectionLost(error)
-}
+/** A row was refused for what it is, by a type, a constraint or a trigger: the others of its batch are not to blame. */
+const REFUSED_ROW = /^(22|23|54|P0)/
 
 type Run = <R>(bound: BoundStatement<R>, batch: number) => Promise<Written<R>>
 
@@ -24,8 +21,8 @@ interface Item {
 
 /**
  * Single writes of the same moment become one statement, each with a result of its own: a commit on the server costs as
- * much for a hundred rows as for one. A key occurs once in a batch, and a later write of it waits until that one is done,
- * so that writes of a key keep their order. Rows are sorted by key: in opposite orders two batches would lock each other out.
+ * much for a hundred rows as for one. A key occurs once at a time: `KeyOrder` keeps later writes of it back. Rows are sorted
+ * by key: in opposite orders two batches would lock each other out.
  */
 export class WriteGatherer {
   readonly #run: Run
@@ -54,7 +51,6 @@ class Lane {
   readonly #run: Run
   readonly #outside = AsyncLocalStorage.snapshot()
   #waiting: Item[] = []
-  readonly #busyKeys = new Set<unknown>()
   #scheduled = false
 
   constructor(bulk: Bulk<unknown>, run: Run) {
@@ -71,32 +67,12 @@ class Lane {
 
   #flush(): void {
     this.#scheduled = false
-    for (const batch of this.#take()) void this.#write(batch)
-  }
-
-  /** What may run now, in batches; the rest waits, in its order. */
-  #take(): Item[][] {
-    const batches: Item[][] = []
-    const rest: Item[] = []
-    for (const item of this.#waiting) {
-      const key = keyOf(this.#bulk, item.call)
-      if (this.#busyKeys.has(key)) {
-        rest.push(item)
-        continue
-      }
-      this.#busyKeys.add(key)
-      const last = batches.at(-1)
-      if (last === undefined || last.length === BATCH_ROWS) batches.push([item])
-      else last.push(item)
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (let from = 0; from < waiting.length; from += BATCH_ROWS) {
+      const batch = waiting.slice(from, from + BATCH_ROWS)
+      void (batch.length === 1 ? this.#writeSingly(batch) : this.#writeTogether(batch))
     }
-    this.#waiting = rest
-    return batches
-  }
-
-  async #write(batch: Item[]): Promise<void> {
-    await (batch.length === 1 ? this.#writeSingly(batch) : this.#writeTogether(batch))
-    for (const { call } of batch) this.#busyKeys.delete(keyOf(this.#bulk, call))
-    if (this.#waiting.length > 0) this.#flush()
   }
 
   async #writeTogether(batch: Item[]): Promise<void> {
@@ -107,7 +83,7 @@ class Lane {
       for (const [index, written] of resultsOf(this.#bulk, calls, rows).entries())
         sorted[index]?.resolve(written as never)
     } catch (error) {
-      if (wasRefused(error)) await this.#writeSingly(batch)
+      if (REFUSED_ROW.test(sqlstateOf(error) ?? '')) await this.#writeSingly(batch)
       else for (const { reject } of batch) reject(error)
     }
   }

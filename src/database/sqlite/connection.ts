@@ -119,8 +119,8 @@ export class SqliteConnection implements Executor {
   }
 
   /** On a full disk or an I/O error SQLite rolls back by itself, and what followed would be committed alone. */
-  hasEnded(): boolean {
-    return !this.raw.inTransaction
+  endedBy(): 'transaction' | 'nothing' {
+    return this.raw.inTransaction ? 'nothing' : 'transaction'
   }
 
   close(): void {

@@ -18,7 +18,7 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['SQLITE_PERM', { code: 'READ_ONLY', message: 'The database file may not be accessed in this way.' }],
   [
     'SQLITE_CANTOPEN',
-    { code: 'UNAVAILABLE', message: 'The database file cannot be opened: look at its folder and rights.' },
+    { code: 'CONFIG', message: 'The database file cannot be opened: look at its folder and rights.' },
   ],
   ['SQLITE_IOERR', { code: 'UNAVAILABLE', message: 'The disk reported an error; nothing was written.' }],
   ['SQLITE_NOMEM', { code: 'UNAVAILABLE', message: 'SQLite ran out of memory; nothing was written.' }],

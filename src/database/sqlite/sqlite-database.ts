@@ -109,7 +109,7 @@ export class SqliteDatabase implements Database {
     try {
       return Promise.resolve(run(this.#reader))
     } catch (error) {
-      return isBusy(error) ? this.#patience.retry(() => run(this.#reader)) : Promise.reject(error)
+      return isBusy(error) ? this.#patience.retry(() => run(this.#reader)) : Promise.reject(translated(error))
     }
   }
 

@@ -138,6 +138,7 @@ export class WriteQueue {
     }
     if (next.kind === 'lock') {
       this.#take(1)
+      this.#busySince = undefined
       next.resolve(() => this.#nextTurn())
       return
     }
