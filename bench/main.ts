@@ -9,13 +9,14 @@ import type { Result } from './result.ts'
 import { growth } from './rows/growth.ts'
 import { inFlight } from './rows/in-flight.ts'
 import { memory } from './rows/memory.ts'
+import { postgres } from './rows/postgres.ts'
 import { reads } from './rows/reads.ts'
 import { start } from './rows/start.ts'
 import { syncs } from './rows/syncs.ts'
 import { writes } from './rows/writes.ts'
 import { header, lineOf, TITLES } from './table.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [syncs, reads, writes, inFlight, start, memory, growth]
+const BENCHMARKS: readonly Benchmark[] = [syncs, reads, writes, inFlight, postgres, start, memory, growth]
 const NAMES = BENCHMARKS.map(({ name }) => name)
 
 const HELP = `npm run bench [-- OPTIONS]

@@ -45,3 +45,11 @@ export function scaled(summary: Summary, factor: number): Summary {
   const { samples, p10, p50, p90, p99 } = summary
   return { samples, p10: p10 * factor, p50: p50 * factor, p90: p90 * factor, p99: p99 * factor }
 }
+
+/** One by each of the figures: how much faster, for how many times as long. */
+export function inverse({ samples, p10, p50, p90 }: Summary): Summary {
+  return { samples, p10: 1 / p90, p50: 1 / p50, p90: 1 / p10, p99: Number.NaN }
+}
+
+/** So many of something took these milliseconds. */
+export const perSecond = (milliseconds: Summary, count: number): Summary => scaled(inverse(milliseconds), count * 1_000)

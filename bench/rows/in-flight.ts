@@ -2,7 +2,7 @@ import { compare } from '../compare.ts'
 import type { Benchmark } from '../context.ts'
 import { withBothSides } from '../context.ts'
 import { nodeOf } from '../data.ts'
-import { atLeast, scaled } from '../result.ts'
+import { atLeast, inverse, perSecond } from '../result.ts'
 import type { Summary } from '../statistics.ts'
 
 const IN_FLIGHT = 1_000
@@ -38,15 +38,8 @@ export const inFlight: Benchmark = {
         },
         rounds,
       )
-      const rate = (milliseconds: Summary): Summary => ({
-        samples: milliseconds.samples,
-        p10: (IN_FLIGHT * 1_000) / milliseconds.p90,
-        p50: (IN_FLIGHT * 1_000) / milliseconds.p50,
-        p90: (IN_FLIGHT * 1_000) / milliseconds.p10,
-        p99: Number.NaN,
-      })
-      const { ratio } = measured
-      const share = { ...scaled(ratio, 1), p10: 1 / ratio.p90, p50: 1 / ratio.p50, p90: 1 / ratio.p10 }
+      const rate = (milliseconds: Summary): Summary => perSecond(milliseconds, IN_FLIGHT)
+      const share = inverse(measured.ratio)
       return [
         {
           name: '1,000 inserts in flight, durable',
