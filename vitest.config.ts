@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config'
+import CountsReporter from './test/support/counts-reporter.ts'
 
 const report = process.env.TEST_REPORT
+const json = (outputFile: string): ['json', { outputFile: string }] => ['json', { outputFile }]
 
 export default defineConfig({
   test: {
@@ -9,6 +11,6 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
+    reporters: ['default', new CountsReporter(), ...(report ? [json(report)] : [])],
   },
 })
