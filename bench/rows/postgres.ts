@@ -87,7 +87,7 @@ async function oneByOne(context: Context, { store, raw }: Both): Promise<Result[
       ours: (round) => eachAwaited(calls, (n) => store.nodes.get(id(round * calls + n))),
       raw: (round) => eachAwaited(calls, (n) => raw.node(id(round * calls + n))),
     },
-    context.quick ? 15 : 60,
+    context.quick ? 15 : 40,
   )
   const extent = { rounds: context.quick ? 10 : 30, calls: 40 }
   context.progress(ROWS.insert)
@@ -151,7 +151,7 @@ async function inFlight(context: Context, { store, raw, remove }: Both): Promise
         return took
       },
     },
-    context.quick ? 10 : 40,
+    context.quick ? 10 : 30,
   )
   const faster = inverse(measured.ratio)
   return {
@@ -187,7 +187,7 @@ async function createMany(context: Context, { store, raw, remove }: Both): Promi
         return took
       },
     },
-    context.quick ? 2 : 10,
+    context.quick ? 2 : 6,
   )
   return {
     name: ROWS.createMany,
@@ -216,7 +216,7 @@ async function hotRows(context: Context, { store }: Both): Promise<Result> {
     )
   const each = 20
   const rates: number[] = []
-  for (let round = 0; round < (context.quick ? 2 : 10); round++) {
+  for (let round = 0; round < (context.quick ? 2 : 5); round++) {
     const caller = async (first: number): Promise<void> => {
       for (let n = 0; n < each; n++) {
         const from = (first + n) % HOT_ROWS
