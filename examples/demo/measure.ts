@@ -22,8 +22,8 @@ export interface Extent {
 /** Milliseconds that one operation may take on both sides, unless it was called too seldom to say anything. */
 const BUDGET_MS = 150
 const FEWEST_CALLS = 20
-/** The compiler of JavaScript needs some; the YAML parser most. */
-const WARM_UP_CALLS = 100
+/** JavaScript's compiler needs some. */
+const WARM_UP_CALLS = 200
 /** Between two looks at the clock. */
 const CALLS_AT_ONCE = 20
 

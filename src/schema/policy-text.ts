@@ -6,12 +6,12 @@ import {
   isCollection,
   isMap,
   isNode,
+  isPair,
   isScalar,
   Lexer,
   LineCounter,
   type ParsedNode,
   Parser,
-  visit,
   type YAMLError,
   type YAMLMap,
 } from 'yaml'
@@ -112,18 +112,24 @@ function unusable(
       keys.add(name)
     }
   }
-  visit(document, (_, node) => {
-    if (isAlias(node)) {
+  // By hand: the parser's own visit() makes a list of the path for each node. It is at most 100 levels deep.
+  const walk = (node: unknown): void => {
+    if (isPair(node)) {
+      walk(node.key)
+      walk(node.value)
+    } else if (isAlias(node)) {
       references++
       if (!anchors.has(node.source)) add(node, 'has an alias without an anchor')
-    } else if (isNode(node)) {
+    } else if (isScalar(node) || isCollection(node)) {
       if (node.anchor !== undefined) {
         references++
         anchors.set(node.anchor, node)
       }
       if (isMap(node)) checkKeys(node)
+      if (isCollection(node)) node.items.forEach(walk)
     }
-  })
+  }
+  walk(document.contents)
   if (references > MAX_REFERENCES) add(undefined, `has more than ${MAX_REFERENCES} anchors and aliases, counted`)
   return issues
 }
