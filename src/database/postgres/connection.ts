@@ -4,7 +4,7 @@ import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Compiled, StatementCompiler } from '../statement.ts'
 import type { Executor } from '../transaction.ts'
 import { bindBulk, groups, resultsOf } from './bulk.ts'
-import { isConnectionLost, isStaleStatement, mayRunAgain, sqlstateOf, translated } from './errors.ts'
+import { asLockTimeout, isConnectionLost, isStaleStatement, mayRunAgain, sqlstateOf, translated } from './errors.ts'
 
 /** Names of prepared statements: a number, since the server cuts names at 63 bytes. */
 export class StatementNames {
@@ -30,8 +30,11 @@ export class PostgresConnection {
   readonly #names: StatementNames | undefined
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(client: pg.PoolClient, names: StatementNames | undefined) {
+  readonly #statementMs: number
+
+  constructor(client: pg.PoolClient, names: StatementNames | undefined, statementMs: number) {
     this.client = client
+    this.#statementMs = statementMs
     this.#names = names
   }
 
@@ -59,12 +62,13 @@ export class PostgresConnection {
 
   async #query<R>({ compiled, values }: BoundStatement<R>): Promise<Written<R>> {
     const name = this.#names?.of(compiled)
+    const begun = performance.now()
     const query = { text: compiled.sql, values, rowMode: 'array' as const }
     const { rows, rowCount } = await this.client
       .query<unknown[]>(name === undefined ? query : { ...query, name })
       .catch((error) => {
         if (isStaleStatement(error)) this.#names?.renew(compiled)
-        throw error
+        throw performance.now() - begun < this.#statementMs ? asLockTimeout(error) : error
       })
     const { decode } = compiled
     return { rows: decode === undefined ? [] : rows.map(decode), changes: rowCount ?? 0 }

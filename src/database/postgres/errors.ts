@@ -63,6 +63,14 @@ export function sqlstateOf(error: unknown): string | undefined {
 }
 
 export const isConflict = (error: unknown): boolean => CONFLICTS.has(sqlstateOf(error) ?? '')
+/**
+ * A statement that was cancelled before its time was up. Where a lock is had in the moment in which `lock_timeout` fires, the
+ * server forgets why it cancels, and says that a user asked for it.
+ */
+export function asLockTimeout(error: unknown): unknown {
+  return sqlstateOf(error) === '57014' ? Object.assign(error as Error, { code: '55P03' }) : error
+}
+
 /** Whether a transaction may succeed if it is run again from its beginning. */
 export const mayRunAgain = (error: unknown): boolean => isConflict(error) || isStaleStatement(error)
 export const isStaleStatement = (error: unknown): boolean => sqlstateOf(error) === STALE_STATEMENT

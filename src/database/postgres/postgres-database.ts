@@ -206,7 +206,7 @@ export class PostgresDatabase implements Database {
 
   async #connect(): Promise<PostgresConnection> {
     try {
-      return new PostgresConnection(await this.#pool.connect(), this.#names)
+      return new PostgresConnection(await this.#pool.connect(), this.#names, this.#options.statementMs)
     } catch (failure) {
       const error = translated(failure)
       if (sqlstateOf(failure) === undefined) this.#slots.refuseWaiting(error)
