@@ -74,11 +74,9 @@ eachBackend('edges', (backend) => {
     expect(through).toEqual(bundle('a', 'b'))
   })
 
-  if (!backend.has.otherPrograms) return
-
   test('what a trigger refuses in a savepoint undoes the savepoint, and the transaction goes on', async () => {
     await using opened = await backend.open()
-    await opened.other?.refuseRows('nodes', 'not here')
+    await opened.other.refuseRows('nodes', 'not here')
     const { store } = opened
     await store.transaction(async (tx) => {
       await tx.policies.create(policy('before'))
@@ -92,13 +90,11 @@ eachBackend('edges', (backend) => {
     expect((await store.policies.list()).map(({ policyId }) => policyId)).toEqual(['after', 'before'])
   })
 
-  if (!backend.has.looseTypes) return
-
   test('a cached path whose time is no time can be deleted', async () => {
     await using opened = await backend.open()
     const { pathCache } = opened.store
     await pathCache.set(pathKey('a', 'b'), bundle('a', 'b'))
-    await opened.other?.corrupt('path_cache', 'a:b:3', { expires_at: 'never' })
+    await opened.other.corrupt('path_cache', 'a:b:3', { expires_at: backend.looseTypes ? 'never' : Infinity })
     await expectCode(pathCache.get(pathKey('a', 'b')), 'CORRUPT')
     expect(await pathCache.delete(pathKey('a', 'b'))).toBe(true)
     expect(await pathCache.get(pathKey('a', 'b'))).toBeUndefined()

@@ -1,5 +1,6 @@
 import { eachSetting } from '../support/settings.ts'
-import { computing, computingBesideOthers } from './path-cache/computing.ts'
+import { computing } from './path-cache/computing.ts'
+import { computingBesideOthers } from './path-cache/computing-beside-others.ts'
 import { entries } from './path-cache/entries.ts'
 import { expiry } from './path-cache/expiry.ts'
 import { selecting } from './path-cache/selecting.ts'

@@ -1,6 +1,6 @@
 import { eachBackend, eachSetting } from '../support/settings.ts'
 import { committing } from './transactions/committing.ts'
-import { isolation, ordering } from './transactions/isolation.ts'
+import { isolation } from './transactions/isolation.ts'
 import { limits } from './transactions/limits.ts'
 import { misuse } from './transactions/misuse.ts'
 import { savepoints } from './transactions/savepoints.ts'
@@ -9,5 +9,5 @@ import { snapshots } from './transactions/snapshots.ts'
 eachSetting('a unit of work', committing)
 
 eachBackend('transactions', (backend) => {
-  for (const suite of [savepoints, isolation, ordering, limits, snapshots, misuse]) suite(backend)
+  for (const suite of [savepoints, isolation, limits, snapshots, misuse]) suite(backend)
 })

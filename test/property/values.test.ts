@@ -224,7 +224,7 @@ test('a time that another program wrote passes as ifUpdatedAt as it was read, an
     'microseconds',
     fc.asyncProperty(times, async (updated_at) => {
       await nodes.delete('python')
-      await opened.other?.insert('nodes', {
+      await opened.other.insert('nodes', {
         node_id: 'python',
         interfaces: '[]',
         protocols: '[]',

@@ -13,10 +13,11 @@ export async function dump({ nodes, policies, pathCache }: Repositories) {
   return { nodes: await all(nodes.iterate()), policies: texts, pathCache: await all(pathCache.iterate()) }
 }
 
-/** A hash over every stored value, to the bit: read past the library where others can open the database. */
-export async function contentHash({ other, store }: Pick<OpenStore, 'other' | 'store'>): Promise<string> {
-  const text = other === undefined ? JSON.stringify(await dump(store)) : await rawContent(other)
-  return createHash('sha256').update(text).digest('hex')
+/** A hash over every stored value, to the bit, read past the library. */
+export async function contentHash({ other }: Pick<OpenStore, 'other'>): Promise<string> {
+  return createHash('sha256')
+    .update(await rawContent(other))
+    .digest('hex')
 }
 
 async function rawContent(other: OtherProgram): Promise<string> {

@@ -21,6 +21,8 @@ export interface OtherProgram {
   rows(table: Table): Promise<Row[]>
   /** From now on a trigger refuses every new row of the table, and says so in these words. */
   refuseRows(table: Table, words: string): Promise<void>
+  /** From now on a trigger drops updates of the table in silence. At last it gives up, so that a loop over it ends. */
+  dropUpdates(table: Table): Promise<void>
   /** SQL of the dialect's own. */
   execute(sql: string): Promise<void>
 }
@@ -33,16 +35,24 @@ export function foreignFile(path: string, sql: string): string {
   return path
 }
 
+/** Updates that a trigger drops before it gives up: more than any loop should try. */
+export const PATIENCE = 200
+
 /** Each call opens the file, does its work, and closes it. */
-export function sqliteProgram(path: string): OtherProgram {
-  const using = async <T>(work: (raw: Sqlite.Database) => T): Promise<T> => {
+export const sqliteProgram = (path: string): OtherProgram =>
+  programOn(async (work) => {
     const raw = new Sqlite(path, { fileMustExist: true })
     try {
       return work(raw)
     } finally {
       raw.close()
     }
-  }
+  })
+
+/** In memory nobody else can open the database: it writes through the connection that is there, between the store's calls. */
+export const programInside = (raw: Sqlite.Database): OtherProgram => programOn(async (work) => work(raw))
+
+function programOn(using: <T>(work: (raw: Sqlite.Database) => T) => Promise<T>): OtherProgram {
   return {
     insert: (table, row) =>
       using((raw) => {
@@ -57,6 +67,7 @@ export function sqliteProgram(path: string): OtherProgram {
         const { changes } = raw
           .prepare(`UPDATE ${table} SET ${assignments.join()} WHERE ${KEYS[table]} = ?`)
           .run([...Object.values(change), key])
+        raw.pragma('ignore_check_constraints = OFF')
         if (changes !== 1) throw new Error(`There is no ${key} in ${table} to corrupt.`)
       }),
     row: (table, key) =>
@@ -65,6 +76,15 @@ export function sqliteProgram(path: string): OtherProgram {
     refuseRows: (table, words) =>
       using((raw) => {
         raw.exec(`CREATE TRIGGER refusing BEFORE INSERT ON ${table} BEGIN SELECT RAISE(ABORT, '${words}'); END`)
+      }),
+    dropUpdates: (table) =>
+      using((raw) => {
+        raw.exec(`CREATE TABLE dropped (times INTEGER);
+          INSERT INTO dropped VALUES (0);
+          CREATE TRIGGER dropping BEFORE UPDATE ON ${table} BEGIN
+            UPDATE dropped SET times = times + 1;
+            SELECT RAISE(IGNORE) FROM dropped WHERE times < ${PATIENCE};
+          END`)
       }),
     execute: (sql) =>
       using((raw) => {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import { inject } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { KEYS, type OtherProgram, type Row } from './other-program.ts'
+import { KEYS, type OtherProgram, PATIENCE, type Row, type Table } from './other-program.ts'
 
 /** Databases of this test file that are free again: emptying one takes a fraction of making one. */
 const free: string[] = []
@@ -36,13 +36,20 @@ export async function borrowDatabase(): Promise<{ url: string; owner: string; gi
   app.password = APP_ROLE
   const giveBack = async (): Promise<void> => {
     await using(owner, async (client) => {
-      await client.query('DROP FUNCTION IF EXISTS refusing CASCADE')
-      await client.query('TRUNCATE nodes, policies, path_cache, meshstore_state')
+      await client.query(`DROP FUNCTION IF EXISTS refusing, dropping CASCADE; DROP SEQUENCE IF EXISTS dropped;
+        TRUNCATE nodes, policies, path_cache, meshstore_state`)
+      await client.query(VALIDATE_AGAIN)
     })
     free.push(database)
   }
   return { url: app.href, owner, giveBack }
 }
+
+/** What was set aside for a broken row holds for all rows again. */
+const VALIDATE_AGAIN = `DO $$ DECLARE each record; BEGIN
+  FOR each IN SELECT conrelid::regclass AS owner, conname FROM pg_constraint WHERE NOT convalidated LOOP
+    EXECUTE format('ALTER TABLE %s VALIDATE CONSTRAINT %I', each.owner, each.conname);
+  END LOOP; END $$`
 
 const APP_ROLE = 'meshstore_test_app'
 const GRANTS = new URL('../../drizzle/postgresql-grants.sql', import.meta.url)
@@ -73,13 +80,18 @@ export function postgresProgram(url: string): OtherProgram {
       const insert = `INSERT INTO ${table} (${columns.join()}) VALUES (${columns.map((_, at) => `$${at + 1}`).join()})`
       await rows(insert, Object.values(row))
     },
-    // What a type or a check refuses, nobody can store.
-    corrupt: async (table, key, change) => {
-      const assignments = Object.keys(change).map((column, at) => `${column} = $${at + 2}`)
-      const update = `UPDATE ${table} SET ${assignments.join()} WHERE ${KEYS[table]} = $1 RETURNING 1`
-      const changed = await rows(update, [key, ...Object.values(change)])
-      if (changed.length !== 1) throw new Error(`There is no ${key} in ${table} to corrupt.`)
-    },
+    corrupt: (table, key, change) =>
+      using(url, async (client) => {
+        await client.query('BEGIN')
+        const constraints = await setAside(client, table)
+        const assignments = Object.keys(change).map((column, at) => `${column} = $${at + 2}`)
+        const update = `UPDATE ${table} SET ${assignments.join()} WHERE ${KEYS[table]} = $1`
+        const { rowCount } = await client.query(update, [key, ...Object.values(change)])
+        if (rowCount !== 1) throw new Error(`There is no ${key} in ${table} to corrupt.`)
+        for (const { name, definition } of constraints)
+          await client.query(`ALTER TABLE ${table} ADD CONSTRAINT ${name} ${definition} NOT VALID`)
+        await client.query('COMMIT')
+      }),
     row: async (table, key) => {
       const [row] = await rows(`SELECT * FROM ${table} WHERE ${KEYS[table]} = $1`, [key])
       return row && asStored(row)
@@ -91,10 +103,33 @@ export function postgresProgram(url: string): OtherProgram {
       )
       await rows(`CREATE TRIGGER refusing BEFORE INSERT ON ${table} FOR EACH ROW EXECUTE FUNCTION refusing()`)
     },
+    // The count of a sequence stays when the rest is rolled back; who updates has no right to it.
+    dropUpdates: async (table) => {
+      await rows('CREATE SEQUENCE dropped')
+      await rows(`CREATE FUNCTION dropping() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+        IF nextval('public.dropped') < ${PATIENCE} THEN RETURN NULL; END IF; RETURN NEW; END $$`)
+      await rows(`CREATE TRIGGER dropping BEFORE UPDATE ON ${table} FOR EACH ROW EXECUTE FUNCTION dropping()`)
+    },
     execute: async (sql) => {
       await rows(sql)
     },
   }
+}
+
+interface Constraint {
+  readonly name: string
+  readonly definition: string
+}
+
+/** Drops the checks of a table, to be added again for what is written later. */
+async function setAside(client: pg.Client, table: Table): Promise<Constraint[]> {
+  const { rows } = await client.query<Constraint>(
+    `SELECT conname AS name, regexp_replace(pg_get_constraintdef(oid), ' NOT VALID$', '') AS definition
+     FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'c'`,
+    [table],
+  )
+  for (const { name } of rows) await client.query(`ALTER TABLE ${table} DROP CONSTRAINT ${name}`)
+  return rows
 }
 
 /** As another backend would store it: lists as JSON with Python's spaces, flags as numbers. */

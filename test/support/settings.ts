@@ -1,7 +1,14 @@
 /** Where a suite runs: on each backend plainly, and again inside of a transaction. */
 import { describe, expect } from 'vitest'
 import type { Repositories, Transaction } from '../../src/index.ts'
-import { type Backend, backends, type OpenOptions, type OpenStore } from './backends.ts'
+import {
+  type Backend,
+  backends,
+  type LastingBackend,
+  lastingBackends,
+  type OpenOptions,
+  type OpenStore,
+} from './backends.ts'
 import { Clock } from './clock.ts'
 import { dump } from './content.ts'
 
@@ -32,7 +39,7 @@ export interface Setting {
 /** Long enough for every case: none is decided by it. */
 const LONG = { timeoutMs: 60_000 }
 
-function settingOf(backend: Backend, inTransaction: boolean): Setting {
+export function settingOf(backend: Backend, inTransaction: boolean): Setting {
   return {
     backend,
     inTransaction,
@@ -69,4 +76,9 @@ export function eachSetting(title: string, suite: (setting: Setting) => void): v
 /** Registers the suite for every backend. */
 export function eachBackend(title: string, suite: (backend: Backend) => void): void {
   for (const backend of backends) describe(`${title}, ${backend.name}`, () => suite(backend))
+}
+
+/** Registers the suite where the data outlives the store. Not counted among what every backend runs. */
+export function eachLastingBackend(title: string, suite: (backend: LastingBackend) => void): void {
+  for (const backend of lastingBackends) describe(`${title} (${backend.name})`, () => suite(backend))
 }

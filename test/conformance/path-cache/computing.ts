@@ -225,32 +225,3 @@ export function computing({ run, inTransaction }: Setting): void {
       await expectRefused(pathCache.getOrCompute(A_B, unexpected, { ttl: 1 } as object), 'ttl')
     }))
 }
-
-export function computingBesideOthers({ run, backend, inTransaction }: Setting): void {
-  if (inTransaction || !backend.has.otherPrograms) return
-
-  test.each(['{ not JSON', '[]', '7', 'null', ''])('a row that another program broke is computed anew: %j', (text) =>
-    run(
-      async ({ pathCache }) => {
-        await expectCode(pathCache.get(A_B), 'CORRUPT')
-        expect(await pathCache.getOrCompute(A_B, () => FOUND)).toEqual(FOUND)
-        expect(await pathCache.get(A_B)).toEqual(FOUND)
-      },
-      {
-        before: async ({ store, other }) => {
-          await store.pathCache.set(A_B, bundle('a', 'b', 99))
-          await other?.corrupt('path_cache', 'a:b:3', { bundle_json: text })
-        },
-      },
-    ),
-  )
-
-  test('on a read-only store a bundle is returned though it cannot be stored', async () => {
-    await using opened = await backend.open()
-    const store = await opened.reopen({ readOnly: true })
-    const computed = await store.pathCache.getOrCompute(A_B, () => FOUND)
-    expect(computed).toEqual(FOUND)
-    expect(await store.pathCache.get(A_B)).toBeUndefined()
-    expect(await store.pathCache.stats()).toMatchObject({ entries: 0, computations: 1 })
-  })
-}
