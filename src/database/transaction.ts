@@ -9,15 +9,22 @@ const nextTurnOfTheEventLoop = (): Promise<void> => new Promise((resolve) => set
 
 type MaybePromise<T> = T | Promise<T>
 
+/** How a savepoint came to be, or came to its end. */
+export type SavepointStep = 'opened' | 'kept' | 'undone'
+
 /** A connection inside an open transaction, which nobody else uses meanwhile. Throws StorageErrors. */
 export interface Executor {
   all<R>(bound: BoundStatement<R>): MaybePromise<R[]>
   first<R>(bound: BoundStatement<R>): MaybePromise<R | undefined>
+  /** What throws has changed nothing. */
   write<R>(bound: BoundStatement<R>): MaybePromise<Written<R>>
-  /** Many calls in fewer statements, where the dialect gains by it; in order, at most `SLICE` of them. */
+  /**
+   * Many calls in fewer statements, where the dialect gains by it; in order, at most `SLICE` of them. What throws may have
+   * been done in part: a savepoint is around it.
+   */
   writeSlice?<P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]>
-  /** SAVEPOINT, RELEASE, ROLLBACK TO. */
-  control(sql: string): MaybePromise<unknown>
+  /** SAVEPOINT, RELEASE, ROLLBACK TO, and what comes of the savepoint by it. */
+  control(sql: string, savepoint: string, step: SavepointStep): MaybePromise<unknown>
   /**
    * What this error has ended: the whole transaction, of which nothing can be committed any more, or all up to the last
    * savepoint, or nothing.
@@ -195,19 +202,19 @@ export class OpenTransaction implements Session {
 
   async #inside<T>(nested: OpenTransaction, work: (nested: OpenTransaction) => Promise<T>): Promise<T> {
     const name = `nested_${nested.#depth}`
-    await this.#control(`SAVEPOINT ${name}`)
+    await this.#control(`SAVEPOINT ${name}`, name, 'opened')
     let result: T
     try {
       result = await nested.completing(work)
       if (nested.doom !== undefined) throw nested.doom
     } catch (error) {
       nested.end()
-      if (this.#unusable() === undefined) await this.#control(`ROLLBACK TO ${name}; RELEASE ${name}`)
+      if (this.#unusable() === undefined) await this.#control(`ROLLBACK TO ${name}; RELEASE ${name}`, name, 'undone')
       throw error
     }
     nested.end()
     this.#assertUsable()
-    await this.#control(`RELEASE ${name}`)
+    await this.#control(`RELEASE ${name}`, name, 'kept')
     return result
   }
 
@@ -218,9 +225,9 @@ export class OpenTransaction implements Session {
     return result
   }
 
-  async #control(sql: string): Promise<void> {
+  async #control(sql: string, savepoint: string, step: SavepointStep): Promise<void> {
     try {
-      await this.#on.executor.control(sql)
+      await this.#on.executor.control(sql, savepoint, step)
     } catch (error) {
       this.#doomAll(error)
       throw error

@@ -2,9 +2,10 @@ import type pg from 'pg'
 import { type StatementEvent, statementTracing, traceLong } from '../../tracing.ts'
 import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Compiled, StatementCompiler } from '../statement.ts'
-import type { Executor } from '../transaction.ts'
+import type { Executor, SavepointStep } from '../transaction.ts'
 import { bindBulk, groups, resultsOf } from './bulk.ts'
-import { asLockTimeout, isConnectionLost, isStaleStatement, mayRunAgain, sqlstateOf, translated } from './errors.ts'
+import { asLockTimeout, endsTransaction, isConnectionLost, isStaleStatement, sqlstateOf, translated } from './errors.ts'
+import { Guard } from './guard.ts'
 
 /** Names of prepared statements: a number, since the server cuts names at 63 bytes. */
 export class StatementNames {
@@ -29,6 +30,7 @@ export class PostgresConnection {
   /** `undefined` where a proxy swaps the sessions underneath. */
   readonly #names: StatementNames | undefined
   #last: Promise<unknown> = Promise.resolve()
+  #busy = false
 
   readonly #statementMs: number
 
@@ -38,11 +40,20 @@ export class PostgresConnection {
     this.#names = names
   }
 
-  async run<R>(bound: BoundStatement<R>): Promise<Written<R>> {
-    if (!statementTracing.hasSubscribers) return this.#run(bound)
+  run<R>(bound: BoundStatement<R>): Promise<Written<R>> {
+    return this.#traced(bound, () => this.#query(bound))
+  }
+
+  /** A statement of a transaction, which is undone alone if it fails. */
+  runGuarded<R>(bound: BoundStatement<R>, guard: Guard, kind: 'read' | 'write'): Promise<Written<R>> {
+    return this.#traced(bound, () => this.#guarded(bound, guard, kind))
+  }
+
+  async #traced<R>(bound: BoundStatement<R>, query: () => Promise<Written<R>>): Promise<Written<R>> {
+    if (!statementTracing.hasSubscribers) return this.#inTurn(query)
     const event: StatementEvent = { name: bound.compiled.name }
     const run = async (): Promise<Written<R>> => {
-      const written = await this.#run(bound)
+      const written = await this.#inTurn(query)
       event.rows = written.changes
       return written
     }
@@ -51,13 +62,39 @@ export class PostgresConnection {
 
   /** One after the other: the driver warns of two at once, and will refuse them. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work)
+    const done = this.#last.then(async () => {
+      this.#busy = true
+      try {
+        return await work()
+      } finally {
+        this.#busy = false
+      }
+    })
     this.#last = done.catch(() => {})
     return done
   }
 
-  #run<R>(bound: BoundStatement<R>): Promise<Written<R>> {
-    return this.#inTurn(() => this.#query(bound))
+  async #guarded<R>(bound: BoundStatement<R>, guard: Guard, kind: 'read' | 'write'): Promise<Written<R>> {
+    const ahead = guard.ahead()
+    const { stream } = this.client.connection
+    // Both in one packet.
+    stream.cork()
+    const setting = ahead === undefined ? undefined : this.#control(ahead)
+    const querying = this.#query(bound)
+    stream.uncork()
+    const [set, written] = await Promise.allSettled([setting, querying])
+    if (set.status === 'rejected') throw set.reason
+    if (ahead !== undefined) guard.set()
+    if (written.status === 'fulfilled') {
+      if (kind === 'write') guard.wrote()
+      return written.value
+    }
+    const error: unknown = written.reason
+    if (!endsTransaction(error)) {
+      await this.#control(guard.undoing())
+      guard.undid(error)
+    }
+    throw error
   }
 
   async #query<R>({ compiled, values }: BoundStatement<R>): Promise<Written<R>> {
@@ -74,8 +111,13 @@ export class PostgresConnection {
     return { rows: decode === undefined ? [] : rows.map(decode), changes: rowCount ?? 0 }
   }
 
-  control(sql: string): Promise<string> {
-    return this.#inTurn(() => this.#control(sql))
+  /** `done` is told in the same turn. */
+  control(sql: string, done = (): void => {}): Promise<string> {
+    return this.#inTurn(async () => {
+      const command = await this.#control(sql)
+      done()
+      return command
+    })
   }
 
   async #control(sql: string): Promise<string> {
@@ -89,6 +131,8 @@ export class PostgresConnection {
   }
 
   end(): void {
+    // The driver would wait for what is still running.
+    if (this.#busy) this.client.connection.stream.destroy()
     this.client.release(true)
   }
 }
@@ -97,37 +141,51 @@ export class PostgresConnection {
 export class PostgresExecutor implements Executor {
   readonly #connection: PostgresConnection
   readonly #compiler: StatementCompiler
+  readonly #guard = new Guard()
 
   constructor(connection: PostgresConnection, compiler: StatementCompiler) {
     this.#connection = connection
     this.#compiler = compiler
   }
 
+  async all<R>(bound: BoundStatement<R>): Promise<R[]> {
+    return (await this.#guarded(bound, 'read')).rows
+  }
+
+  async first<R>(bound: BoundStatement<R>): Promise<R | undefined> {
+    return (await this.#guarded(bound, 'read')).rows[0]
+  }
+
+  write<R>(bound: BoundStatement<R>): Promise<Written<R>> {
+    return this.#guarded(bound, 'write')
+  }
+
+  async #guarded<R>(bound: BoundStatement<R>, kind: 'read' | 'write'): Promise<Written<R>> {
+    try {
+      return await this.#connection.runGuarded(bound, this.#guard, kind)
+    } catch (failure) {
+      throw this.#guard.translated(failure)
+    }
+  }
+
+  /** Unguarded: many calls are undone together, to the savepoint that is around them. */
   async writeSlice<P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]> {
     const written: Written<R>[] = []
     for (const group of groups(calls, this.#compiler)) {
       const { bulk } = group
       if (bulk === undefined || group.calls.length === 1) {
         for (const { statement, parameters } of group.calls) {
-          written.push(await this.write(this.#compiler.bind(statement, parameters)))
+          written.push(await this.#run(this.#compiler.bind(statement, parameters)))
         }
         continue
       }
-      const rows = await this.all(bindBulk(bulk, group.calls))
+      const { rows } = await this.#run(bindBulk(bulk, group.calls))
       written.push(...resultsOf(bulk, group.calls, rows))
     }
     return written
   }
 
-  async all<R>(bound: BoundStatement<R>): Promise<R[]> {
-    return (await this.write(bound)).rows
-  }
-
-  async first<R>(bound: BoundStatement<R>): Promise<R | undefined> {
-    return (await this.write(bound)).rows[0]
-  }
-
-  async write<R>(bound: BoundStatement<R>): Promise<Written<R>> {
+  async #run<R>(bound: BoundStatement<R>): Promise<Written<R>> {
     try {
       return await this.#connection.run(bound)
     } catch (error) {
@@ -135,17 +193,17 @@ export class PostgresExecutor implements Executor {
     }
   }
 
-  async control(sql: string): Promise<void> {
+  async control(sql: string, savepoint: string, step: SavepointStep): Promise<void> {
     try {
-      await this.#connection.control(sql)
+      await this.#connection.control(sql, () => this.#guard.follow(savepoint, step))
     } catch (error) {
       throw translated(error)
     }
   }
 
-  /** After any error of the server's, it refuses everything but ROLLBACK, which may be one to a savepoint. */
+  /** After any other error of the server's, it refuses everything but ROLLBACK, which may be one to a savepoint. */
   endedBy(error: unknown): 'transaction' | 'savepoint' | 'nothing' {
-    if (mayRunAgain(error) || isConnectionLost(error)) return 'transaction'
-    return sqlstateOf(error) === undefined ? 'nothing' : 'savepoint'
+    if (endsTransaction(error)) return 'transaction'
+    return sqlstateOf(error) === undefined || this.#guard.hasUndone(error) ? 'nothing' : 'savepoint'
   }
 }

@@ -83,6 +83,9 @@ export function isConnectionLost(error: unknown): boolean {
   return sqlstate === undefined || sqlstate.startsWith('57P') || sqlstate.startsWith('08') || sqlstate === '25P03'
 }
 
+/** Whether nothing of a transaction in which this happened can be committed. */
+export const endsTransaction = (error: unknown): boolean => mayRunAgain(error) || isConnectionLost(error)
+
 /** Anything that a driver call threw, as a StorageError. */
 export function translated(error: unknown): unknown {
   if (error instanceof StorageError || !(error instanceof Error)) return error

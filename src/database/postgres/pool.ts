@@ -45,6 +45,9 @@ export function openPool(target: PostgresTarget, options: PoolOptions): pg.Pool 
     application_name: applicationName,
     connectionTimeoutMillis: target.connectMs,
     query_timeout: options.statementMs + DRIVER_WAITS_LONGER_MS,
+    // Else the savepoint ahead of a write would cost a round trip. Where one thing waits for the other, as it does everywhere
+    // else, it changes nothing.
+    pipeline: true,
     // An open store alone keeps no process running, as on SQLite.
     allowExitOnIdle: true,
     types: { getTypeParser: (oid) => PARSERS[oid] ?? asText },

@@ -4,6 +4,7 @@ import type pg from 'pg'
 import { StorageError } from '../../errors.ts'
 import type { PostgresConnection } from './connection.ts'
 import { isConnectionLost, translated, translatedWrite } from './errors.ts'
+import { SET_GUARD } from './guard.ts'
 import { beginning, type PoolOptions } from './pool.ts'
 import type { PostgresTarget } from './url.ts'
 
@@ -12,7 +13,7 @@ const LOCK_TIMEOUT_MS = 50
 
 export async function begin(connection: PostgresConnection, options: PoolOptions): Promise<void> {
   try {
-    await connection.control(beginning({ ...options, lockTimeoutMs: LOCK_TIMEOUT_MS }))
+    await connection.control(`${beginning({ ...options, lockTimeoutMs: LOCK_TIMEOUT_MS })}; ${SET_GUARD}`)
   } catch (error) {
     throw translated(error)
   }

@@ -21,6 +21,7 @@ export class FaultyProxy implements AsyncDisposable {
   #port = 0
   readonly #target: URL
   readonly #sockets = new Set<Socket>()
+  readonly #clients = new Set<Socket>()
   readonly #server = createServer((client) => this.#serve(client))
 
   private constructor(target: string) {
@@ -47,6 +48,11 @@ export class FaultyProxy implements AsyncDisposable {
     return url.href
   }
 
+  /** How many connections of clients there are. */
+  get connections(): number {
+    return this.#clients.size
+  }
+
   /** Breaks all connections, and refuses new ones until `back()`. */
   async away(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve))
@@ -66,6 +72,8 @@ export class FaultyProxy implements AsyncDisposable {
   #serve(client: Socket): void {
     const server = connect(Number(this.#target.port), this.#target.hostname)
     let fault: Fault | undefined
+    this.#clients.add(client)
+    client.on('close', () => this.#clients.delete(client))
     for (const [socket, other] of [
       [client, server],
       [server, client],
