@@ -60,7 +60,7 @@ export class PostgresConnection {
     return traceLong(statementTracing, event, run, translated)
   }
 
-  /** One after the other: the driver warns of two at once, and will refuse them. */
+  /** One after the other: what fails is undone before the next is sent. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#last.then(async () => {
       this.#busy = true
