@@ -1,9 +1,12 @@
 /**
- * Writes both dialects' migrations under one number and name, and the whole schema into drizzle/*.sql.
+ * Writes both dialects' migrations under one number and name, the whole schema into drizzle/*.sql, and the migrations
+ * once more into src/migrator/shipped.ts, from where the library applies them.
  *
  *   npm run db:generate -- --name add_region            after a change of src/schema
  *   npm run db:generate -- --name fill_region --custom  empty ones, for SQL written by hand
- *   npm run db:generate                                 nothing changed: only drizzle/*.sql is written again
+ *   npm run db:generate -- --name drop_k --breaking 'path_cache has no k any more'
+ *                                                       marked: code of before must not open the database afterwards
+ *   npm run db:generate                                 only drizzle/*.sql and shipped.ts are written again
  *
  * All or nothing: it works on a copy of migrations/.
  */
@@ -22,9 +25,11 @@ interface Journal {
 interface Options {
   name?: string | undefined
   custom: boolean
+  breaking?: string | undefined
 }
 
 const root = join(import.meta.dirname, '..')
+const SHIPPED = 'src/migrator/shipped.ts'
 const schemas = { sqlite: drizzleConfig('sqlite:').schema, postgresql: drizzleConfig('postgres:').schema }
 type Dialect = keyof typeof schemas
 const dialects: readonly Dialect[] = ['sqlite', 'postgresql']
@@ -43,10 +48,11 @@ async function main(): Promise<void> {
 
     cpSync(scratch, join(root, 'migrations'), { recursive: true })
     for (const [dialect, sql] of exports) writeFileSync(join(root, `drizzle/${dialect}.sql`), sql)
+    writeFileSync(join(root, SHIPPED), shippedModule(scratch))
     console.log(
       tag ? `Wrote migrations/{${dialects}}/${tag}.sql.` : 'The schema has not changed: no migration is needed.',
     )
-    console.log(`Wrote drizzle/{${dialects}}.sql.`)
+    console.log(`Wrote drizzle/{${dialects}}.sql and ${SHIPPED}.`)
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }
@@ -54,10 +60,18 @@ async function main(): Promise<void> {
 
 function readOptions(): Options {
   try {
-    const { values } = parseArgs({ options: { name: { type: 'string' }, custom: { type: 'boolean', default: false } } })
+    const { values } = parseArgs({
+      options: {
+        name: { type: 'string' },
+        custom: { type: 'boolean', default: false },
+        breaking: { type: 'string' },
+      },
+    })
     if (values.name !== undefined && !/^[a-z0-9]+(_[a-z0-9]+)*$/.test(values.name))
       throw new Error('--name takes lower-case words joined by underscores, such as add_region.')
     if (values.custom && values.name === undefined) throw new Error('--custom needs a --name.')
+    if (values.breaking !== undefined && values.name === undefined) throw new Error('--breaking needs a --name.')
+    if (values.breaking?.trim() === '') throw new Error('--breaking needs a reason, for those who run older code.')
     return values
   } catch (error) {
     throw new Refusal(error instanceof Error ? error.message : String(error))
@@ -65,7 +79,8 @@ function readOptions(): Options {
 }
 
 /** Adds one to each dialect, under the same tag, and returns it; undefined when there was nothing to add. */
-async function addMigrations(folder: string, { name, custom }: Options): Promise<string | undefined> {
+async function addMigrations(folder: string, options: Options): Promise<string | undefined> {
+  const { name, custom, breaking } = options
   const results = await Promise.all(dialects.map((dialect) => generate(dialect, folder, name ?? 'unnamed')))
   // If the schema cannot be loaded, this says so.
   if (results.includes('unfinished')) await Promise.all(dialects.map(exportSchema))
@@ -80,6 +95,7 @@ async function addMigrations(folder: string, { name, custom }: Options): Promise
     if (results[i] === 'unfinished') await generateInTerminal(dialect, folder, name)
     if (results[i] === 'unchanged') await generateEmpty(dialect, folder, name, custom)
     dateBehind(dialect, folder)
+    if (breaking !== undefined) markBreaking(dialect, folder, breaking)
   }
   checkTwins(folder)
   return tags(folder, 'sqlite').at(-1)
@@ -105,6 +121,35 @@ async function generateEmpty(dialect: Dialect, folder: string, name: string, cus
   const comment = custom ? `Write the SQL for ${dialect} here.` : 'Nothing changes here.'
   // SELECT, because better-sqlite3 refuses to run a text that holds no statement.
   writeFileSync(join(folder, dialect, `${tags(folder, dialect).at(-1)}.sql`), `-- ${comment}\nSELECT 1;\n`)
+}
+
+/** SQL, so that the mark is in the database whoever applies the file. Older code finds a name there that it does not know. */
+function markBreaking(dialect: Dialect, folder: string, reason: string): void {
+  const tag = tags(folder, dialect).at(-1)
+  const file = join(folder, dialect, `${tag}.sql`)
+  const mark = `INSERT INTO meshstore_state (name, value, updated_at) VALUES ('breaking:${tag}', '${reason.replaceAll("'", "''")}', 0)`
+  writeFileSync(file, `${readFileSync(file, 'utf8').trimEnd()}\n--> statement-breakpoint\n${mark};\n`)
+}
+
+/** The migrations as a module, with the texts as they are in the files. */
+function shippedModule(folder: string): string {
+  const shipped = Object.fromEntries(
+    dialects.map((dialect) => [
+      dialect,
+      readJournal(folder, dialect).entries.map(({ tag, when }) => {
+        return { tag, when, sql: readFileSync(join(folder, dialect, `${tag}.sql`), 'utf8') }
+      }),
+    ]),
+  )
+  return `/** Made from migrations/ by \`npm run db:generate\`. Not to be edited. */
+export interface Shipped {
+  readonly tag: string
+  readonly when: number
+  readonly sql: string
+}
+
+export const SHIPPED: Readonly<Record<'sqlite' | 'postgresql', readonly Shipped[]>> = ${JSON.stringify(shipped, null, 2)}
+`
 }
 
 /** drizzle-kit migrate skips what is dated before the last one applied: clocks go back, and branches get merged. */

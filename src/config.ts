@@ -4,6 +4,7 @@ import type { StorageOptions } from './api.ts'
 import { type PostgresTarget, postgresTarget } from './database/postgres/url.ts'
 import type { Database } from './database/session.ts'
 import { misuse, StorageError, validationError } from './errors.ts'
+import type { MigrationOptions } from './migrator/steps.ts'
 import type { CountRules } from './schema/policy-text.ts'
 import * as rules from './schema/rules.ts'
 
@@ -11,6 +12,8 @@ export interface Config {
   /** Opens the database that the URL names; loads the dialect's driver. */
   readonly open: (config: Config) => Promise<Database>
   readonly migrate: 'apply' | 'check' | 'skip'
+  /** How a migration goes, where somebody asked for more than that it is done. */
+  readonly migration?: MigrationOptions
   readonly durability: 'full' | 'normal'
   readonly readOnly: boolean
   readonly now: () => Date

@@ -31,8 +31,16 @@ export type StorageErrorCode =
   | 'STORAGE_FULL'
   /** What was read breaks the rules: a damaged file, or a row that another program wrote. */
   | 'CORRUPT'
-  /** The database's schema is not the one that this version works with. */
+  /** The database's schema is not the one that this version works with; or migrations are pending that must not be applied. */
   | 'SCHEMA_MISMATCH'
+  /** A newer version of this package has changed the database in a way that this one cannot work with. */
+  | 'SCHEMA_NEWER'
+  /** A migration's file is not the one that was applied to the database. */
+  | 'MIGRATION_EDITED'
+  /** The database has a migration that this version should know, and does not. */
+  | 'MIGRATION_MISSING'
+  /** A migration is pending that is older than one that was applied. */
+  | 'MIGRATION_OUT_OF_ORDER'
   /** A backup that must not be trusted. */
   | 'BACKUP_INVALID'
   /** The data has been moved to another database. */
@@ -53,7 +61,10 @@ export class StorageError extends Error {
   readonly code: StorageErrorCode
   /** Whether the same call may succeed later without anybody doing anything. */
   readonly retryable: boolean
-  /** What is wrong with the value or the options; empty unless `code` is `VALIDATION` or `CONFIG`. */
+  /**
+   * What is wrong with the value or the options (`VALIDATION`, `CONFIG`), or with the rows of a file that another program
+   * made (`SCHEMA_MISMATCH`); else empty.
+   */
   readonly issues: readonly ValidationIssue[]
 
   constructor(

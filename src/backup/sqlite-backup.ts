@@ -95,8 +95,23 @@ export async function restoreBackup(file: string, url: string): Promise<RestoreR
   }
 }
 
-/** `source` has a read transaction open: without one the copy would begin again at every write of another process. */
 async function copyVerified(source: Sqlite.Database, target: string, options: BackupOptions): Promise<BackupManifest> {
+  const expected = await contentOf(source)
+  const { file, verified } = await copyOf(source, target, options, (partial) => inspect(partial, expected))
+  return { file, ...verified }
+}
+
+/**
+ * Copies a database under a name that nobody has, once `verify` has found nothing wrong with the copy. On any failure
+ * nothing is left. `source` has a read transaction open: without one the copy would begin again at every write of another
+ * process.
+ */
+export async function copyOf<T>(
+  source: Sqlite.Database,
+  target: string,
+  options: BackupOptions,
+  verify: (partial: string) => Promise<T>,
+): Promise<{ file: string; verified: T }> {
   checkPath(target)
   const file = resolve(target)
   refuseTaken(file)
@@ -106,10 +121,10 @@ async function copyVerified(source: Sqlite.Database, target: string, options: Ba
     // SQLite keeps the mode of a file that is there; one that it creates could be read by others.
     closeSync(openSync(partial, 'wx', 0o600))
     await copyPages(source, partial, options)
-    const inspected = await inspect(partial, await contentOf(source))
+    const verified = await verify(partial)
     sync(partial)
     publish(partial, file)
-    return { file, ...inspected }
+    return { file, verified }
   } catch (error) {
     throw translated(error)
   } finally {

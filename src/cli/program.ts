@@ -1,18 +1,35 @@
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
+import { EXIT, EXIT_HELP } from './exit-codes.ts'
+import { addMigrate } from './migrate.ts'
 
-/** The command line: one file per command. */
+/** The command line: one file per group of commands. */
 function program(): Command {
-  return new Command('meshstore')
+  const command = new Command('meshstore')
     .description('Looks after the storage of a mesh network’s control plane.')
     .version(manifest.version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
-    .showHelpAfterError()
+    .helpCommand(false)
+    .addHelpText('after', EXIT_HELP)
+  addMigrate(command)
+  return inherited(command)
 }
 
-/** Exits with 1 for arguments that it does not understand. Without arguments it prints the help. */
+/** Every command throws instead of exiting, so that there is one place that knows the exit codes. */
+function inherited(command: Command): Command {
+  command.exitOverride().showHelpAfterError('(--help says more)')
+  for (const child of command.commands) inherited(child)
+  return command
+}
+
+/** Sets the exit code. Without arguments it prints the help. */
 export async function run(argv: readonly string[]): Promise<void> {
   const command = program()
-  if (argv.length <= 2) command.help()
-  await command.parseAsync(argv)
+  try {
+    await command.parseAsync(argv)
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    const asked = ['commander.helpDisplayed', 'commander.version'].includes(error.code)
+    process.exitCode = asked ? EXIT.done : EXIT.usage
+  }
 }

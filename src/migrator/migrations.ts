@@ -1,47 +1,34 @@
-/** The migrations that drizzle-kit wrote and that this package ships. */
+/** The migrations that drizzle-kit wrote. They are part of the code: an application bundled into one file has them too. */
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { StorageError } from '../errors.ts'
+import { SHIPPED } from './shipped.ts'
+
+export type Dialect = keyof typeof SHIPPED
 
 export interface Migration {
   /** Like `0000_create_tables`. */
   readonly tag: string
-  /** The journal's time: what the ledger knows a migration by. */
+  /** As a person finds it in the package: `migrations/sqlite/0000_create_tables.sql`. */
+  readonly file: string
+  /** The journal's time, in milliseconds: what the ledger knows a migration by. */
   readonly when: number
   /** sha256 of the file, as drizzle-kit computes it. */
   readonly hash: string
   readonly statements: readonly string[]
 }
 
-interface Journal {
-  readonly entries: readonly { readonly tag: string; readonly when: number }[]
-}
+const loaded = new Map<Dialect, readonly Migration[]>()
 
-const loaded = new Map<string, readonly Migration[]>()
-
-export function migrationsOf(dialect: 'sqlite' | 'postgresql'): readonly Migration[] {
+export function migrationsOf(dialect: Dialect): readonly Migration[] {
   let found = loaded.get(dialect)
   if (found === undefined) {
-    const folder = join(migrationsFolder(), dialect)
-    const journal: Journal = JSON.parse(readFileSync(join(folder, 'meta', '_journal.json'), 'utf8'))
-    found = journal.entries.map(({ tag, when }) => readMigration(join(folder, `${tag}.sql`), tag, when))
+    found = SHIPPED[dialect].map(({ tag, when, sql }) => ({
+      tag,
+      file: `migrations/${dialect}/${tag}.sql`,
+      when,
+      hash: createHash('sha256').update(sql).digest('hex'),
+      statements: sql.split('--> statement-breakpoint'),
+    }))
     loaded.set(dialect, found)
   }
   return found
-}
-
-function readMigration(file: string, tag: string, when: number): Migration {
-  const text = readFileSync(file, 'utf8')
-  const hash = createHash('sha256').update(text).digest('hex')
-  return { tag, when, hash, statements: text.split('--> statement-breakpoint') }
-}
-
-/** Beside `dist/` in the package, beside `src/` in the repository. */
-function migrationsFolder(): string {
-  for (let folder = import.meta.dirname; folder !== dirname(folder); folder = dirname(folder)) {
-    const candidate = join(folder, 'migrations')
-    if (existsSync(join(candidate, 'sqlite', 'meta', '_journal.json'))) return candidate
-  }
-  throw new StorageError('CONFIG', 'The package is incomplete: its migrations folder is missing. Install it again.')
 }

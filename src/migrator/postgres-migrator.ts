@@ -1,8 +1,11 @@
 import type pg from 'pg'
+import { translated } from '../database/postgres/errors.ts'
 import { StorageError } from '../errors.ts'
+import { IS_NOTE, type Ledger, lastApplied, NAME_PREFIX, type Standing, standing } from './ledger.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
+import type { MigrationOptions } from './steps.ts'
 
-/** The ledger that drizzle-kit keeps too, so that either may apply what the other has not. */
+/** As drizzle-kit makes it. */
 const CREATE_LEDGER = `CREATE SCHEMA IF NOT EXISTS drizzle;
 CREATE TABLE IF NOT EXISTS drizzle.__drizzle_migrations (
   id SERIAL PRIMARY KEY,
@@ -12,42 +15,61 @@ CREATE TABLE IF NOT EXISTS drizzle.__drizzle_migrations (
 /** Any two numbers, the same for every process that migrates. */
 const LOCK = 'SELECT pg_advisory_xact_lock(1298495336, 1937010546)'
 
-/** Whether nothing is pending. Throws SCHEMA_MISMATCH if something is and must not be applied. */
-export async function checkPostgres(pool: pg.Pool, mode: 'apply' | 'check'): Promise<boolean> {
-  const [next] = await pending(pool, migrationsOf('postgresql'))
+const OUR_TABLES = ['nodes', 'policies', 'path_cache', 'meshstore_state']
+
+/**
+ * Whether nothing is pending. Throws SCHEMA_MISMATCH if something is and must not be applied, or what `standing()` throws.
+ */
+export async function checkPostgres(
+  pool: pg.Pool,
+  mode: 'apply' | 'check',
+  known: readonly Migration[] = migrationsOf('postgresql'),
+): Promise<boolean> {
+  const [next, ...more] = (await standingOf(pool, known)).pending
   if (next === undefined) return true
   if (mode === 'apply') return false
   throw new StorageError(
     'SCHEMA_MISMATCH',
-    `Migrations are pending, the first is ${next.tag}. Open with migrate: 'apply'.`,
+    `Migrations are pending: ${next.tag}${more.length > 0 ? ` and ${more.length} more` : ''}. Run meshstore migrate up, or open with migrate: 'apply'.`,
   )
 }
 
 /**
- * Brings the schema up to date. One process at a time: the lock is taken first, the ledger read again under it. Each
- * migration is one transaction.
+ * Brings the schema up to date, each migration in a transaction of its own. One process at a time: the lock is taken first,
+ * the ledger read again under it.
+ *
+ * Throws what `standing()` throws, SCHEMA_MISMATCH for tables that no migration made, and what a failing migration throws;
+ * then nothing of that one happened.
  */
-export async function migratePostgres(pool: pg.Pool): Promise<void> {
-  const known = migrationsOf('postgresql')
-  while ((await pending(pool, known)).length > 0) await applyNext(pool, known)
+export async function migratePostgres(
+  pool: pg.Pool,
+  options: MigrationOptions = {},
+  known: readonly Migration[] = migrationsOf('postgresql'),
+): Promise<void> {
+  while ((await standingOf(pool, known)).pending.length > 0) {
+    await locked(pool, async (client) => {
+      const ledger = await ledgerOf(client)
+      const [next] = standing(known, ledger).pending
+      if (next === undefined) return
+      if (ledger.rows.length === 0) await refuseUnrecorded(client)
+      const begun = performance.now()
+      await apply(client, next)
+      options.onApplied?.({ tag: next.tag, milliseconds: performance.now() - begun })
+    })
+  }
 }
 
-/** The last migration that was applied, or `none`. */
-export async function schemaVersionOf(pool: pg.Pool): Promise<string> {
-  const applied = await appliedTimes(pool)
-  return migrationsOf('postgresql').findLast(({ when }) => applied.has(when))?.tag ?? 'none'
-}
-
-async function applyNext(pool: pg.Pool, known: readonly Migration[]): Promise<void> {
+/** Runs `work` in a transaction while no other process migrates. */
+export async function locked<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect()
   try {
     // READ COMMITTED: a snapshot taken before the lock was had would not show what another process applied meanwhile.
     await client.query('BEGIN ISOLATION LEVEL READ COMMITTED')
     await client.query(LOCK)
-    const [next] = await pending(client, known)
-    if (next !== undefined) await apply(client, next)
+    const result = await work(client)
     await client.query('COMMIT')
     client.release()
+    return result
   } catch (error) {
     // Ending the connection rolls back.
     client.release(true)
@@ -55,26 +77,86 @@ async function applyNext(pool: pg.Pool, known: readonly Migration[]): Promise<vo
   }
 }
 
-async function apply(client: pg.PoolClient, { statements, hash, when }: Migration): Promise<void> {
+async function apply(client: pg.PoolClient, migration: Migration): Promise<void> {
+  try {
+    for (const statement of migration.statements) await client.query(statement)
+    await record(client, migration)
+  } catch (error) {
+    throw failed(migration, translated(error))
+  }
+}
+
+/** Notes in ledger and `meshstore_state` that a migration is applied. */
+export async function record(client: pg.PoolClient, { tag, hash, when }: Migration): Promise<void> {
   await client.query(CREATE_LEDGER)
-  for (const statement of statements) await client.query(statement)
   await client.query('INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ($1, $2)', [hash, when])
-}
-
-type Queryable = Pick<pg.PoolClient, 'query'> | Pick<pg.Pool, 'query'>
-
-async function pending(on: Queryable, known: readonly Migration[]): Promise<Migration[]> {
-  const applied = await appliedTimes(on)
-  return known.filter(({ when }) => !applied.has(when))
-}
-
-async function appliedTimes(on: Queryable): Promise<ReadonlySet<number>> {
-  // The catalog itself, not to_regclass(): that one answers from what this session knew before it waited for the lock.
-  const { rows: ledger } = await on.query(
-    `SELECT 1 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-     WHERE nspname = 'drizzle' AND relname = '__drizzle_migrations'`,
+  await client.query(
+    `INSERT INTO meshstore_state (name, value, updated_at) VALUES ($1, $2, $3)
+     ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
+    [`${NAME_PREFIX}${when}`, tag, Date.now() / 1000],
   )
-  if (ledger.length === 0) return new Set()
-  const { rows } = await on.query('SELECT created_at FROM drizzle.__drizzle_migrations')
-  return new Set(rows.map(({ created_at }) => Number(created_at)))
+}
+
+function failed({ file }: Migration, error: unknown): unknown {
+  if (!(error instanceof StorageError)) return error
+  const message = `${file} failed, and nothing of it happened: ${error.message}`
+  return new StorageError(error.code, message, { cause: error.cause ?? error })
+}
+
+/** Throws SCHEMA_MISMATCH. */
+export async function refuseUnrecorded(on: Queryable): Promise<void> {
+  const found = await tablesIn(on, OUR_TABLES)
+  if (found.length === 0) return
+  throw new StorageError(
+    'SCHEMA_MISMATCH',
+    `The database has tables that no migration made (${found.join(', ')}). If they are this package's, restored without the schema drizzle for example, run meshstore migrate baseline, which compares them and records that; if not, use another database or schema.`,
+  )
+}
+
+/** The last migration that was applied, or `none`. */
+export const schemaVersionOf = async (pool: pg.Pool): Promise<string> =>
+  lastApplied(migrationsOf('postgresql'), await ledgerOf(pool))
+
+export type Queryable = Pick<pg.PoolClient, 'query'> | Pick<pg.Pool, 'query'>
+
+/** Throws what `standing()` throws. */
+export const standingOf = async (on: Queryable, known = migrationsOf('postgresql')): Promise<Standing> =>
+  standing(known, await ledgerOf(on))
+
+async function ledgerOf(on: Queryable): Promise<Ledger> {
+  // The catalog itself, not to_regclass(): that one answers from what this session knew before it waited for the lock.
+  const { rows: found } = await on.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+     WHERE (nspname = 'drizzle' AND relname = '__drizzle_migrations')
+        OR (nspname = ANY (current_schemas(false)) AND relname = 'meshstore_state' AND relkind IN ('r', 'p'))`,
+  )
+  const has = (name: string): boolean => found.some((table) => table.name === name)
+  const rows = has('__drizzle_migrations')
+    ? (
+        await on.query<{ hash: string; time: unknown }>(
+          'SELECT hash, created_at AS time FROM drizzle.__drizzle_migrations',
+        )
+      ).rows
+    : []
+  const notes = has('meshstore_state')
+    ? (await on.query<{ name: string; value: string }>(`SELECT name, value FROM meshstore_state WHERE ${IS_NOTE}`)).rows
+    : []
+  return {
+    rows: rows.map(({ hash, time }) => ({ hash, when: Number(time) })),
+    notes: new Map(notes.map(({ name, value }) => [name, value])),
+  }
+}
+
+/** Tables of ours, and no word in the ledger of how they came there. */
+export const isUnrecorded = async (on: Queryable): Promise<boolean> =>
+  (await ledgerOf(on)).rows.length === 0 && (await tablesIn(on, OUR_TABLES)).length > 0
+
+/** Those of the names that are tables where unqualified names are looked for. */
+async function tablesIn(on: Queryable, names: readonly string[]): Promise<string[]> {
+  const { rows } = await on.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+     WHERE nspname = ANY (current_schemas(false)) AND relname = ANY ($1) AND relkind IN ('r', 'p', 'v', 'm', 'f')`,
+    [names],
+  )
+  return names.filter((name) => rows.some((row) => row.name === name))
 }

@@ -1,92 +1,166 @@
 import type Sqlite from 'better-sqlite3'
 import type { Patience } from '../database/sqlite/connection.ts'
+import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
 import { StorageError } from '../errors.ts'
+import { IS_NOTE, type Ledger, lastApplied, NAME_PREFIX, type Standing, standing } from './ledger.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
+import { adopt, assertAdoptable } from './sqlite-adoption.ts'
+import { hasTable, isEmpty, originOf } from './sqlite-file.ts'
+import type { MigrationOptions } from './steps.ts'
 
-/** The ledger that drizzle-kit keeps too, so that either may apply what the other has not. */
+/** As drizzle-kit makes it. `SERIAL` means nothing to SQLite: `id` is always NULL. */
 const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS __drizzle_migrations (
   id SERIAL PRIMARY KEY,
   hash text NOT NULL,
   created_at numeric
 )`
 
-/** Throws SCHEMA_MISMATCH where something is pending, or, if that may be applied, where it must not be. */
-export function checkSqlite(raw: Sqlite.Database, mode: 'apply' | 'check'): void {
+/**
+ * Throws if something is pending that must not be applied, or, if all may be applied, what `standing()` throws, and
+ * SCHEMA_MISMATCH for tables that another program made and whose rows cannot be kept. Changes nothing.
+ */
+export async function checkSqlite(
+  raw: Sqlite.Database,
+  mode: 'apply' | 'check',
+  options: MigrationOptions = {},
+  known: readonly Migration[] = migrationsOf('sqlite'),
+): Promise<void> {
   // One moment: between two reads another process could create ledger and tables.
   raw.exec('BEGIN')
   try {
-    checkMoment(raw, mode)
+    const [next, ...more] = standingOf(raw, known).pending
+    if (next === undefined) return
+    const foreign = isUnrecorded(raw)
+    if (mode === 'apply') {
+      if (foreign) await assertAdoptable(raw, options)
+      return
+    }
+    throw pendingError(next, more.length, foreign)
   } finally {
     raw.exec('ROLLBACK')
   }
 }
 
-function checkMoment(raw: Sqlite.Database, mode: 'apply' | 'check'): void {
-  const [next] = pending(raw, migrationsOf('sqlite'))
-  if (next === undefined) return
-  if (mode === 'check') {
-    throw new StorageError(
-      'SCHEMA_MISMATCH',
-      `Migrations are pending, the first is ${next.tag}. Open with migrate: 'apply'.`,
-    )
-  }
-  if (appliedTimes(raw).size === 0) refuseForeignTables(raw)
+function pendingError(next: Migration, more: number, foreign: boolean): StorageError {
+  const what = foreign
+    ? 'The file was made by another program and has not been adopted'
+    : `Migrations are pending: ${next.tag}${more > 0 ? ` and ${more} more` : ''}`
+  return new StorageError('SCHEMA_MISMATCH', `${what}. Run meshstore migrate up, or open with migrate: 'apply'.`)
 }
 
 /**
- * Brings the schema up to date. Throws SCHEMA_MISMATCH for tables that no migration made.
+ * Brings the schema up to date: adopts what another program made, then applies each pending migration in a transaction of
+ * its own. One process at a time: the lock is taken first, the ledger read again under it.
  *
- * One process at a time: the lock is taken first, the ledger read again under it. Each migration is one transaction.
+ * Throws what `checkSqlite` throws, and what a failing migration throws; then nothing of that one happened.
  */
-export async function migrateSqlite(raw: Sqlite.Database, patience: Patience): Promise<void> {
-  const known = migrationsOf('sqlite')
-  while (pending(raw, known).length > 0) {
-    await patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
-    try {
-      const [next] = pending(raw, known)
-      if (next !== undefined) {
-        if (appliedTimes(raw).size === 0) refuseForeignTables(raw)
+export async function migrateSqlite(
+  raw: Sqlite.Database,
+  patience: Patience,
+  options: MigrationOptions = {},
+  known: readonly Migration[] = migrationsOf('sqlite'),
+): Promise<void> {
+  // One backup for all that is pending; the first lock is held while it is made, so that it has what is changed next.
+  let backup = options.backup
+  while (standingOf(raw, known).pending.length > 0) {
+    await locked(raw, patience, async () => {
+      const [next] = standingOf(raw, known).pending
+      if (next === undefined) return
+      const begun = performance.now()
+      if (isUnrecorded(raw)) {
+        const report = await adopt(raw, { ...options, create: () => apply(raw, next) })
+        options.onAdopted?.(report)
+      } else {
+        if (!isEmpty(raw)) await backup?.(next.tag, raw.name)
         apply(raw, next)
       }
-      raw.exec('COMMIT')
-    } finally {
-      if (raw.inTransaction) raw.exec('ROLLBACK')
-    }
+      backup = undefined
+      options.onApplied?.({ tag: next.tag, milliseconds: performance.now() - begun })
+    })
   }
 }
 
-/** The last migration that was applied, or `none`. */
-export function schemaVersionOf(raw: Sqlite.Database): string {
-  const applied = appliedTimes(raw)
-  return migrationsOf('sqlite').findLast(({ when }) => applied.has(when))?.tag ?? 'none'
+/**
+ * Runs `work` in a transaction that no other process can write beside, and commits it. Foreign keys are off, since a table
+ * that is built anew is dropped in between, with its children's rows if they cascade; inside a transaction the pragma would
+ * do nothing. They are checked before the COMMIT instead.
+ */
+export async function locked(raw: Sqlite.Database, patience: Patience, work: () => Promise<void>): Promise<void> {
+  const before = raw.pragma('foreign_keys', { simple: true })
+  raw.pragma('foreign_keys = OFF')
+  try {
+    await patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
+    const orphans = countOrphans(raw)
+    await work()
+    if (countOrphans(raw) > orphans) {
+      throw new StorageError(
+        'SCHEMA_MISMATCH',
+        'Afterwards rows of other tables would refer to rows that are not there (foreign_key_check). Nothing was changed.',
+      )
+    }
+    raw.exec('COMMIT')
+  } catch (error) {
+    throw translated(error)
+  } finally {
+    if (raw.inTransaction) raw.exec('ROLLBACK')
+    raw.pragma(`foreign_keys = ${before}`)
+  }
 }
 
-function apply(raw: Sqlite.Database, { statements, hash, when }: Migration): void {
+/** Infinite where somebody's foreign key refers to what cannot be referred to: that is found, and left, as it was. */
+function countOrphans(raw: Sqlite.Database): number {
+  try {
+    return Number(raw.prepare('SELECT count(*) FROM pragma_foreign_key_check').pluck().get())
+  } catch (error) {
+    if (isSqliteFailure(error) && error.code === 'SQLITE_ERROR') return Number.POSITIVE_INFINITY
+    throw error
+  }
+}
+
+function apply(raw: Sqlite.Database, migration: Migration): void {
+  try {
+    raw.exec(CREATE_LEDGER)
+    for (const statement of migration.statements) raw.exec(statement)
+    record(raw, migration)
+  } catch (error) {
+    throw failed(migration, translated(error))
+  }
+}
+
+/** Notes in ledger and `meshstore_state` that a migration is applied. */
+export function record(raw: Sqlite.Database, { tag, hash, when }: Migration): void {
   raw.exec(CREATE_LEDGER)
-  for (const statement of statements) raw.exec(statement)
   raw.prepare('INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)').run(hash, when)
+  raw
+    .prepare('INSERT OR REPLACE INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
+    .run(`${NAME_PREFIX}${when}`, tag, Date.now() / 1000)
 }
 
-const pending = (raw: Sqlite.Database, known: readonly Migration[]): Migration[] => {
-  const applied = appliedTimes(raw)
-  return known.filter(({ when }) => !applied.has(when))
+function failed({ file }: Migration, error: unknown): unknown {
+  if (!(error instanceof StorageError)) return error
+  const message = `${file} failed, and nothing of it happened: ${error.message}`
+  return new StorageError(error.code, message, { cause: error.cause ?? error })
 }
 
-const hasTable = (raw: Sqlite.Database, name: string): boolean =>
-  raw.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(name) !== undefined
+/** The last migration that was applied, or `none`. */
+export const schemaVersionOf = (raw: Sqlite.Database): string => lastApplied(migrationsOf('sqlite'), ledgerOf(raw))
 
-function appliedTimes(raw: Sqlite.Database): ReadonlySet<number> {
-  if (!hasTable(raw, '__drizzle_migrations')) return new Set()
-  const times = raw.prepare('SELECT created_at FROM __drizzle_migrations').pluck().all()
-  return new Set(times.map(Number))
+/** Throws what `standing()` throws. */
+export const standingOf = (raw: Sqlite.Database, known = migrationsOf('sqlite')): Standing =>
+  standing(known, ledgerOf(raw))
+
+function ledgerOf(raw: Sqlite.Database): Ledger {
+  const rows = hasTable(raw, '__drizzle_migrations')
+    ? raw
+        .prepare<[], { hash: string; time: unknown }>('SELECT hash, created_at AS time FROM __drizzle_migrations')
+        .all()
+    : []
+  const notes = hasTable(raw, 'meshstore_state')
+    ? raw.prepare<[], [string, string]>(`SELECT name, value FROM meshstore_state WHERE ${IS_NOTE}`).raw().all()
+    : []
+  return { rows: rows.map(({ hash, time }) => ({ hash, when: Number(time) })), notes: new Map(notes) }
 }
 
-/** Tables of the same names that no migration made: their rows were never checked. */
-function refuseForeignTables(raw: Sqlite.Database): void {
-  const found = ['nodes', 'policies', 'path_cache'].filter((name) => hasTable(raw, name))
-  if (found.length === 0) return
-  throw new StorageError(
-    'SCHEMA_MISMATCH',
-    `The file has tables that another program made (${found.join(', ')}); this version cannot adopt them. Nothing was changed.`,
-  )
-}
+/** Tables of ours, and no word in the ledger of how they came there. */
+export const isUnrecorded = (raw: Sqlite.Database): boolean =>
+  ledgerOf(raw).rows.length === 0 && originOf(raw) !== undefined

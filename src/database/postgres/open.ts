@@ -1,5 +1,6 @@
 import type { Config } from '../../config.ts'
 import { checkPostgres, migratePostgres } from '../../migrator/postgres-migrator.ts'
+import type { MigrationOptions } from '../../migrator/steps.ts'
 import { openPool, type PoolOptions } from './pool.ts'
 import { PostgresDatabase } from './postgres-database.ts'
 import type { PostgresTarget } from './url.ts'
@@ -14,14 +15,18 @@ export function openPostgres(target: PostgresTarget, config: Config): Promise<Po
   const migrate = config.readOnly && config.migrate === 'apply' ? 'check' : config.migrate
   return PostgresDatabase.open(target, options, async (pool) => {
     if (migrate === 'skip' || (await checkPostgres(pool, migrate))) return
-    await withPatience(target, options)
+    await withPatience(target, options, config.migration)
   })
 }
 
-async function withPatience(target: PostgresTarget, options: PoolOptions): Promise<void> {
+async function withPatience(
+  target: PostgresTarget,
+  options: PoolOptions,
+  migration: MigrationOptions | undefined,
+): Promise<void> {
   const pool = openPool(target, { ...options, max: 1, statementMs: DAY_MS, lockMs: DAY_MS })
   try {
-    await migratePostgres(pool)
+    await migratePostgres(pool, migration)
   } finally {
     await pool.end()
   }

@@ -204,11 +204,11 @@ export class Patience {
   }
 
   /** Runs `attempt` until it does not fail with BUSY any more, or the time is up. Throws StorageErrors. */
-  async retry<T>(attempt: () => T): Promise<T> {
+  async retry<T>(attempt: () => T | Promise<T>): Promise<T> {
     const deadline = performance.now() + this.#busyTimeoutMs
     for (let pause = 1; ; pause = nextPause(pause)) {
       try {
-        return attempt()
+        return await attempt()
       } catch (error) {
         if (!isBusy(error) || performance.now() >= deadline) throw translated(error)
       }

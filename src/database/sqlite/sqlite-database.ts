@@ -25,8 +25,8 @@ export interface SqliteOptions {
 
 export interface SchemaSteps {
   /** Before anything is changed, be it the journal's mode: throws if the file must not be used. */
-  readonly check: (raw: SqliteConnection['raw']) => void
-  readonly migrate: (raw: SqliteConnection['raw'], patience: Patience) => Promise<void>
+  readonly check: (raw: SqliteConnection['raw']) => Promise<void>
+  readonly migrate: (raw: SqliteConnection['raw']) => Promise<void>
 }
 
 /** After so long without a write, what the log holds is moved into the database. */
@@ -81,7 +81,7 @@ export class SqliteDatabase implements Database {
     try {
       await patience.retry(() => schema.check(writer.raw))
       if (!options.readOnly || memory) await prepareWriter(writer.raw, options.durability, patience)
-      await schema.migrate(writer.raw, patience)
+      await schema.migrate(writer.raw)
       if (!memory && !options.readOnly) reader = await connect(true)
       return new SqliteDatabase({ ...options, path }, { writer, reader })
     } catch (error) {

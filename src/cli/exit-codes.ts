@@ -1,0 +1,44 @@
+/** What the command exits with. Stable: scripts depend on it. */
+import type { StorageErrorCode } from '../errors.ts'
+
+export const EXIT = {
+  done: 0,
+  failed: 1,
+  /** Arguments, a URL or the environment cannot be used. */
+  usage: 2,
+  /** `migrate status`: migrations are pending, or a file waits to be adopted. */
+  pending: 3,
+  /** The database is not as it should be: a person has to look. */
+  person: 4,
+  /** Something was in the way, or away: the same may succeed later. */
+  later: 5,
+} as const
+
+export const EXIT_HELP = `
+Exit codes:
+  0  done, or nothing to do
+  1  failed
+  2  the arguments, the URL or the environment cannot be used
+  3  migrate status: migrations are pending
+  4  the database is not as it should be: a person has to look
+  5  the database was busy or away: try again later
+`
+
+const CODES: Partial<Record<StorageErrorCode, number>> = {
+  CONFIG: EXIT.usage,
+  VALIDATION: EXIT.usage,
+  MISUSE: EXIT.usage,
+  SCHEMA_MISMATCH: EXIT.person,
+  SCHEMA_NEWER: EXIT.person,
+  MIGRATION_EDITED: EXIT.person,
+  MIGRATION_MISSING: EXIT.person,
+  MIGRATION_OUT_OF_ORDER: EXIT.person,
+  CORRUPT: EXIT.person,
+  BACKUP_INVALID: EXIT.person,
+  MOVED: EXIT.person,
+  BUSY: EXIT.later,
+  TIMEOUT: EXIT.later,
+  UNAVAILABLE: EXIT.later,
+}
+
+export const exitCodeOf = (code: StorageErrorCode): number => CODES[code] ?? EXIT.failed

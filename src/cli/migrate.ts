@@ -1,0 +1,177 @@
+import type { Command } from 'commander'
+import * as migrator from '../migrator/index.ts'
+import { EXIT, exitCodeOf } from './exit-codes.ts'
+import { type Common, databaseCommand, urlOf } from './options.ts'
+import { count, type Outcome, progressBar, report, seconds } from './output.ts'
+
+interface UpFlags extends Common {
+  /** `--backup FILE`; `--no-backup` is `false`. */
+  backup?: string | boolean
+}
+
+interface BaselineFlags extends UpFlags {
+  quarantine?: string
+  dryRun?: boolean
+}
+
+/** `meshstore migrate …` */
+export function addMigrate(program: Command): void {
+  const migrate = program
+    .command('migrate')
+    .description('Brings the schema of a database up to date, and says how it stands.')
+    .helpCommand(false)
+  databaseCommand(migrate, 'up')
+    .description('Applies what is pending. A SQLite file is copied first; one of another program’s is adopted.')
+    .option('--backup <file>', 'copy the SQLite file to here first (default: beside it)')
+    .option('--no-backup', 'do not copy the SQLite file first')
+    .action((flags: UpFlags) => report(flags, () => up(flags)))
+  databaseCommand(migrate, 'status')
+    .description(
+      'Says what is applied, what is pending, and whether the tables are as they should be. Changes nothing.',
+    )
+    .action((flags: Common) => report(flags, () => status(flags)))
+  databaseCommand(migrate, 'plan')
+    .description('Prints the SQL that `up` would run. Changes nothing.')
+    .action((flags: Common) => report(flags, () => plan(flags)))
+  databaseCommand(migrate, 'baseline')
+    .description('Takes over a database that has the tables and no record of migrations.')
+    .option('--quarantine <file>', 'write rows that cannot be kept to this file, and go on without them')
+    .option('--dry-run', 'say what would become of the rows, and change nothing')
+    .option('--backup <file>', 'copy the SQLite file to here first (default: beside it)')
+    .option('--no-backup', 'do not copy the SQLite file first')
+    .action((flags: BaselineFlags) => report(flags, () => baseline(flags)))
+}
+
+async function up(flags: UpFlags): Promise<Outcome> {
+  const done = await withProgress(flags, (options) => migrator.up(urlOf(flags), options))
+  return { json: done, text: upText(done) }
+}
+
+async function withProgress<T>(flags: UpFlags, run: (options: migrator.UpOptions) => Promise<T>): Promise<T> {
+  const bar = progressBar('Copying the file')
+  try {
+    return await run({
+      busyTimeoutMs: flags.wait * 1_000,
+      backup: typeof flags.backup === 'string' || flags.backup === false ? flags.backup : undefined,
+      onBackup: ({ copiedPages, totalPages }) => bar.update(copiedPages, totalPages),
+    })
+  } finally {
+    bar.stop()
+  }
+}
+
+function upText({ applied, backup, quarantine, adoption }: migrator.UpReport): string[] {
+  return [
+    ...(backup === undefined ? [] : [`Copied the file as it was to ${backup}.`]),
+    ...(adoption === undefined ? [] : adoptionText(adoption, 'past')),
+    ...(quarantine === undefined ? [] : [`The rows that were left out are in ${quarantine}.`]),
+    ...applied.map(({ tag, milliseconds }) => `Applied ${tag} in ${seconds(milliseconds)}.`),
+    ...(applied.length === 0 ? ['Nothing was pending.'] : []),
+  ]
+}
+
+async function status(flags: Common): Promise<Outcome> {
+  const found = await migrator.inspect(urlOf(flags))
+  return { json: found, text: statusText(found), exitCode: exitCodeFor(found) }
+}
+
+function exitCodeFor({ state, problem, drift }: migrator.Status): number {
+  if (problem !== undefined) return exitCodeOf(problem.code)
+  if (drift !== undefined && drift.length > 0) return EXIT.person
+  return state === 'current' ? EXIT.done : EXIT.pending
+}
+
+function statusText(found: migrator.Status): string[] {
+  const { state, applied, pending, newer, problem, drift, others, adoption } = found
+  const headline = {
+    new: 'Nothing has been applied yet.',
+    current: 'Up to date.',
+    pending: 'Migrations are pending.',
+    adoptable: 'Another program made the file; meshstore migrate up adopts it.',
+    refused: `${problem?.code}: ${problem?.message}`,
+  }[state]
+  return [
+    headline,
+    ...listed('Applied', applied),
+    ...listed('Pending', pending),
+    ...listed('Applied by a newer version, which this one can work with', newer),
+    ...(adoption === undefined ? [] : adoptionText(adoption, 'future')),
+    ...driftText(found),
+    ...(drift?.length === 0 && applied.length > 0 ? ['The tables are as their migrations made them.'] : []),
+    ...listed('Also there, of others', others),
+  ]
+}
+
+function driftText({ drift, applied, newer }: migrator.Status): string[] {
+  if (drift === undefined) {
+    if (applied.length === 0) return []
+    return [
+      `Whether the tables are as they should be was not found out: ${newer.length > 0 ? 'a newer version made them' : 'the role may not make temporary tables'}.`,
+    ]
+  }
+  if (drift.length === 0) return []
+  const lines = drift.map(
+    ({ table, kind, what }) => `${table}: ${kind === 'order' ? 'columns in the order' : kind} ${what}`,
+  )
+  return listed('The tables are not as their migrations made them. Put them right, or restore a backup', lines)
+}
+
+const listed = (title: string, items: readonly string[]): string[] =>
+  items.length === 0 ? [] : [`${title}:`, ...items.map((item) => `  ${item}`)]
+
+async function plan(flags: Common): Promise<Outcome> {
+  const found = await migrator.inspect(urlOf(flags))
+  const { state, problem, pending } = found
+  const migrations = migrator.migrationsNamed(found.dialect, pending)
+  const steps = migrations.map(({ tag, file, statements }) => {
+    return { tag, file, statements: statements.map((statement) => statement.trim()).filter((text) => text !== '') }
+  })
+  return {
+    json: {
+      dialect: found.dialect,
+      state,
+      ...(problem && { problem }),
+      ...(found.adoption && { adoption: found.adoption }),
+      steps,
+    },
+    text: [
+      ...(problem === undefined ? [] : [`-- ${problem.code}: ${problem.message}`]),
+      ...(found.adoption === undefined ? [] : adoptionText(found.adoption, 'future').map((line) => `-- ${line}`)),
+      ...steps.flatMap(({ file, statements }) => [`-- ${file}`, ...statements, '']),
+      ...(steps.length === 0 && problem === undefined ? ['-- Nothing is pending.'] : []),
+    ],
+    exitCode: problem === undefined ? EXIT.done : exitCodeOf(problem.code),
+  }
+}
+
+async function baseline(flags: BaselineFlags): Promise<Outcome> {
+  if (flags.dryRun) return status(flags)
+  const done = await withProgress(flags, (options) =>
+    migrator.baseline(urlOf(flags), { ...options, quarantine: flags.quarantine }),
+  )
+  if (done.applied.length > 0) return { json: done, text: upText(done) }
+  const text = done.recorded.map((tag) => `Recorded ${tag}: the tables are as it makes them.`)
+  return { json: done, text: text.length > 0 ? text : ['The database has its record of migrations: nothing to do.'] }
+}
+
+function adoptionText({ tables, problems, indexes }: migrator.AdoptionReport, tense: 'past' | 'future'): string[] {
+  const verb = tense === 'past' ? 'Kept' : 'Would keep'
+  return [
+    ...tables.map(({ table, kept, normalised, dropped, refused }) => {
+      const notes = [
+        ...(normalised > 0 ? [`${count(normalised)} with 0 in place of NULL`] : []),
+        ...(dropped > 0 ? [`${count(dropped)} dropped, whose key is ambiguous`] : []),
+        ...(refused > 0 ? [`${count(refused)} that cannot be kept`] : []),
+      ]
+      return `${verb} ${count(kept)} rows of ${table}${notes.length > 0 ? `; ${notes.join('; ')}` : ''}.`
+    }),
+    ...problems.slice(0, SHOWN).map(problemText),
+    ...(problems.length > SHOWN ? [`  … (--json has the first ${count(problems.length)})`] : []),
+    ...(indexes.length > 0 ? [`Indexes of others: ${indexes.join(', ')}; they are made again.`] : []),
+  ]
+}
+
+const SHOWN = 20
+function problemText({ table, rowid, key, column, message }: migrator.RowProblem): string {
+  return `  ${table} row ${rowid}${key === undefined ? '' : ` (${JSON.stringify(key)})`}: ${column} ${message}`
+}

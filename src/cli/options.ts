@@ -1,0 +1,32 @@
+/** Options that every command on a database has. */
+import { type Command, InvalidArgumentError } from 'commander'
+import { StorageError } from '../errors.ts'
+import { EXIT_HELP } from './exit-codes.ts'
+
+export interface Common {
+  url?: string
+  json?: boolean
+  /** Seconds. */
+  wait: number
+}
+
+export function databaseCommand(parent: Command, nameAndArguments: string): Command {
+  return parent
+    .command(nameAndArguments)
+    .option('--url <url>', 'the database: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
+    .option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, 5)
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', EXIT_HELP)
+}
+
+/** Without a default: a deploy whose variable is missing must not migrate a new file, and report success. */
+export function urlOf({ url = process.env.DATABASE_URL }: Common): string {
+  if (url) return url
+  throw new StorageError('CONFIG', 'Which database? Give --url, or set DATABASE_URL.')
+}
+
+function secondsOf(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && value >= 0 && value <= 86_400) return value
+  throw new InvalidArgumentError('A number of seconds, up to 86400.')
+}

@@ -1,0 +1,72 @@
+/** What a command prints: its result on stdout, as text or as one JSON document; errors and progress on stderr. */
+import { SingleBar } from 'cli-progress'
+import { StorageError } from '../errors.ts'
+import { EXIT, exitCodeOf } from './exit-codes.ts'
+
+export interface Outcome {
+  /** What `--json` prints. */
+  readonly json: object
+  /** Lines for people. */
+  readonly text: readonly string[]
+  /** 0 unless said. */
+  readonly exitCode?: number
+}
+
+/** Runs a command's work and prints what came of it. Sets the exit code; nothing is thrown. */
+export async function report(options: { json?: boolean | undefined }, work: () => Promise<Outcome>): Promise<void> {
+  try {
+    const { json, text, exitCode = EXIT.done } = await work()
+    process.stdout.write(options.json ? `${JSON.stringify(json, null, 2)}\n` : text.map((line) => `${line}\n`).join(''))
+    process.exitCode = exitCode
+  } catch (error) {
+    if (options.json) process.stdout.write(`${JSON.stringify({ error: described(error) }, null, 2)}\n`)
+    const { code, message } = described(error)
+    process.stderr.write(`${code}: ${message}\n`)
+    process.exitCode = error instanceof StorageError ? exitCodeOf(error.code) : EXIT.failed
+  }
+}
+
+interface Described {
+  readonly code: string
+  readonly message: string
+  readonly retryable: boolean
+  readonly issues?: StorageError['issues']
+}
+
+function described(error: unknown): Described {
+  if (error instanceof StorageError) {
+    const { code, message, retryable, issues } = error
+    return { code, message, retryable, ...(issues.length > 0 && { issues }) }
+  }
+  // Somebody else's message may hold anything.
+  const name = error instanceof Error && 'code' in error ? String(error.code) : 'INTERNAL'
+  return { code: name, message: error instanceof Error ? error.message : 'An unknown error.', retryable: false }
+}
+
+/** A bar on stderr while `done` goes up to `total`; nothing unless that is a terminal. */
+export function progressBar(what: string): { update(done: number, total: number): void; stop(): void } {
+  if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} }
+  const bar = new SingleBar({
+    format: `${what} {bar} {percentage}%`,
+    stream: process.stderr,
+    clearOnComplete: true,
+    hideCursor: true,
+    barsize: 30,
+  })
+  let started = false
+  return {
+    update: (done, total) => {
+      if (!started) bar.start(total, done)
+      started = true
+      bar.update(done)
+    },
+    stop: () => {
+      if (started) bar.stop()
+    },
+  }
+}
+
+/** `1,234`, whatever the locale. */
+export const count = (value: number): string => value.toLocaleString('en-US')
+export const seconds = (milliseconds: number): string =>
+  milliseconds < 1_000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1_000).toFixed(1)} s`

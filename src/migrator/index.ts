@@ -1,0 +1,106 @@
+/** What the command line does with the schema of the database at a URL. */
+import { configOf, databaseOf } from '../config.ts'
+import { StorageError } from '../errors.ts'
+import type { Status } from './inspection.ts'
+import { type Migration, migrationsOf } from './migrations.ts'
+import type { AdoptionReport, Applied, MigrationOptions } from './steps.ts'
+
+export type { Difference } from './drift.ts'
+export type { State, Status } from './inspection.ts'
+export type { AdoptionReport, Applied, RowProblem, TableReport } from './steps.ts'
+
+/** Throws CONFIG if there is no such file; BUSY, UNAVAILABLE and the like. Changes nothing. */
+export async function inspect(url: string): Promise<Status> {
+  const target = databaseOf(url)
+  if (target.dialect === 'postgresql') return (await import('./postgres-inspection.ts')).inspectPostgres(target)
+  refuseMemory(target.path)
+  return (await import('./sqlite-inspection.ts')).inspectSqlite(target.path)
+}
+
+function refuseMemory(path: string): void {
+  if (path === ':memory:')
+    throw new StorageError('CONFIG', 'A database in memory is gone with the process. Name a file.')
+}
+
+/** The migrations with these tags, in order. */
+export const migrationsNamed = (dialect: Status['dialect'], tags: readonly string[]): Migration[] =>
+  migrationsOf(dialect).filter(({ tag }) => tags.includes(tag))
+
+export interface UpOptions extends Pick<MigrationOptions, 'onApplied' | 'quarantine'> {
+  /** How long to wait for another process's lock, in milliseconds. */
+  readonly busyTimeoutMs?: number | undefined
+  /** Where a SQLite file is copied to before it is changed: beside it, unless said. `false`: nowhere. */
+  readonly backup?: string | false | undefined
+  readonly onBackup?: ((progress: { copiedPages: number; totalPages: number }) => void) | undefined
+}
+
+export interface UpReport {
+  readonly applied: readonly Applied[]
+  readonly backup?: string
+  readonly quarantine?: string
+  readonly adoption?: AdoptionReport
+}
+
+/**
+ * Brings a database up to date, as `openStorage` does with `migrate: 'apply'`, and closes it. Throws what that throws.
+ *
+ * With `quarantine`, an adoption leaves out the rows that cannot be kept, and writes them there.
+ */
+export async function up(url: string, options: UpOptions = {}): Promise<UpReport> {
+  const target = databaseOf(url)
+  if (target.dialect === 'sqlite') refuseMemory(target.path)
+  const applied: Applied[] = []
+  let adoption: AdoptionReport | undefined
+  let backup: string | undefined
+  const config = configOf({ url, migrate: 'apply', busyTimeoutMs: options.busyTimeoutMs, pool: { max: 1 } })
+  const database = await config.open({
+    ...config,
+    migration: {
+      quarantine: options.quarantine,
+      onApplied: (each) => {
+        applied.push(each)
+        options.onApplied?.(each)
+      },
+      onAdopted: (report) => {
+        adoption = report
+      },
+      backup: async (before, path) => {
+        if (options.backup === false) return
+        const { copyBefore, nameBefore } = await import('../backup/before-migration.ts')
+        backup = await copyBefore(path, options.backup ?? nameBefore(path, before), { onProgress: options.onBackup })
+      },
+    },
+  })
+  await database.close()
+  return {
+    applied,
+    ...(backup !== undefined && { backup }),
+    ...(adoption !== undefined && { adoption }),
+    ...(adoption?.tables.some(({ refused }) => refused > 0) && { quarantine: options.quarantine }),
+  } as UpReport
+}
+
+export interface BaselineReport extends UpReport {
+  /** Migrations that were recorded without being run: the tables were as they make them. */
+  readonly recorded: readonly string[]
+}
+
+/**
+ * Takes over a database that has the tables and no ledger: adopts one that another program made, records one of ours that
+ * lost its ledger. One that has a ledger is left as it is. Throws CONFIG where there is nothing to take over.
+ */
+export async function baseline(url: string, options: UpOptions = {}): Promise<BaselineReport> {
+  const target = databaseOf(url)
+  const status = await inspect(url)
+  if (status.state === 'new')
+    throw new StorageError(
+      'CONFIG',
+      'The database has no tables of ours: there is nothing to take over. Run meshstore migrate up.',
+    )
+  if (status.adoption !== undefined) return { recorded: [], ...(await up(url, options)) }
+  const recorded =
+    target.dialect === 'postgresql'
+      ? await (await import('./postgres-inspection.ts')).baselinePostgres(target)
+      : await (await import('./sqlite-inspection.ts')).baselineSqlite(target.path, options.busyTimeoutMs ?? 5_000)
+  return { recorded, applied: [] }
+}

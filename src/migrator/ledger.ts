@@ -1,0 +1,113 @@
+/**
+ * What the ledger says about a database: which migrations are applied, which are pending, and which must not be.
+ *
+ * The ledger is drizzle-kit's, `__drizzle_migrations`, so that either may apply what the other has not. It has no names:
+ * those that we apply are noted in `meshstore_state`, beside the marks of breaking ones, which are part of their SQL.
+ */
+import { StorageError } from '../errors.ts'
+import type { Migration } from './migrations.ts'
+
+/** In `meshstore_state`: `migration:<when>` has the name of a migration that was applied. */
+export const NAME_PREFIX = 'migration:'
+/** In `meshstore_state`: `breaking:<tag>` has the reason why older code must not open the database any more. */
+export const BREAKING_PREFIX = 'breaking:'
+
+/** Of a row of `meshstore_state`, in SQL. */
+export const IS_NOTE = `name LIKE '${NAME_PREFIX}%' OR name LIKE '${BREAKING_PREFIX}%'`
+
+export interface LedgerRow {
+  readonly hash: string
+  /** The journal's time of the migration. */
+  readonly when: number
+}
+
+export interface Ledger {
+  readonly rows: readonly LedgerRow[]
+  /** Names and marks: the rows of `meshstore_state` with one of the prefixes. */
+  readonly notes: ReadonlyMap<string, string>
+}
+
+export interface Standing {
+  readonly applied: readonly Migration[]
+  /** In the order in which they are to be applied. */
+  readonly pending: readonly Migration[]
+  /** Applied by a newer version of this package, which said of none of them that it breaks older code. */
+  readonly newer: readonly string[]
+}
+
+/**
+ * Throws MIGRATION_EDITED, MIGRATION_MISSING, MIGRATION_OUT_OF_ORDER or SCHEMA_NEWER, naming the file and what to do.
+ *
+ * A database that is newer than the code is none of these, so that a release can be rolled back.
+ */
+export function standing(known: readonly Migration[], { rows, notes }: Ledger): Standing {
+  const byTime = new Map(known.map((migration) => [migration.when, migration]))
+  const newest = known.at(-1)?.when ?? 0
+  for (const row of rows) {
+    const migration = byTime.get(row.when)
+    if (migration !== undefined && migration.hash !== row.hash) throw edited(migration)
+    if (migration === undefined && !(row.when > newest)) throw missing(nameOf(row, notes))
+  }
+  const newer = rows.filter(({ when }) => !byTime.has(when)).sort((a, b) => a.when - b.when)
+  refuseBreaking(known, notes)
+
+  const times = new Set(rows.map(({ when }) => when))
+  const last = Math.max(0, ...times)
+  const pending = known.filter(({ when }) => !times.has(when))
+  const late = pending.find(({ when }) => when < last)
+  if (late !== undefined) throw outOfOrder(late)
+  return {
+    applied: known.filter(({ when }) => times.has(when)),
+    pending,
+    newer: [...new Set(newer.map((row) => nameOf(row, notes)))],
+  }
+}
+
+/** The name of the last migration that was applied, also of one that this version does not know; or `none`. */
+export function lastApplied(known: readonly Migration[], { rows, notes }: Ledger): string {
+  const last = rows.toSorted((a, b) => a.when - b.when).at(-1)
+  if (last === undefined) return 'none'
+  return known.find(({ when }) => when === last.when)?.tag ?? nameOf(last, notes)
+}
+
+function nameOf({ when, hash }: LedgerRow, notes: ReadonlyMap<string, string>): string {
+  const name = notes.get(`${NAME_PREFIX}${when}`)
+  if (name !== undefined) return name
+  const time = new Date(when)
+  const dated = Number.isNaN(time.getTime()) ? '' : ` of ${time.toISOString()}`
+  return `one${dated} with the hash ${hash.slice(0, 12)}`
+}
+
+function edited({ file }: Migration): StorageError {
+  return new StorageError(
+    'MIGRATION_EDITED',
+    `${file} is not the file that was applied to this database. A released migration is never edited: bring the applied one back (install the package again), and make the change in a new migration.`,
+  )
+}
+
+function missing(name: string): StorageError {
+  return new StorageError(
+    'MIGRATION_MISSING',
+    `A migration was applied to this database that this version does not have, though it has younger ones: ${name}. Use the version, or the branch, that has it.`,
+  )
+}
+
+function outOfOrder({ file }: Migration): StorageError {
+  return new StorageError(
+    'MIGRATION_OUT_OF_ORDER',
+    `${file} is older than a migration that was applied already: it was merged late. Generate it anew, so that it comes last.`,
+  )
+}
+
+function refuseBreaking(known: readonly Migration[], notes: ReadonlyMap<string, string>): void {
+  const tags = new Set(known.map(({ tag }) => tag))
+  for (const [name, reason] of notes) {
+    if (!name.startsWith(BREAKING_PREFIX)) continue
+    const tag = name.slice(BREAKING_PREFIX.length)
+    if (tags.has(tag)) continue
+    throw new StorageError(
+      'SCHEMA_NEWER',
+      `A newer version of this package changed the database in a way that this one cannot work with: ${tag} (${reason}). Use the newer version, or restore a backup from before.`,
+    )
+  }
+}

@@ -1,0 +1,63 @@
+import type pg from 'pg'
+import { translated } from '../database/postgres/errors.ts'
+import { openPool } from '../database/postgres/pool.ts'
+import type { PostgresTarget } from '../database/postgres/url.ts'
+import { longestMatch, refusedStatus, type Status, statusFrom } from './inspection.ts'
+import { type Migration, migrationsOf } from './migrations.ts'
+import { postgresDrift } from './postgres-drift.ts'
+import { isUnrecorded, locked, record, refuseUnrecorded, standingOf } from './postgres-migrator.ts'
+
+/** Changes nothing. */
+export const inspectPostgres = (target: PostgresTarget): Promise<Status> =>
+  withPool(target, async (pool) => {
+    const nothing = {
+      dialect: 'postgresql',
+      applied: [],
+      pending: [],
+      newer: [],
+      drift: undefined,
+      others: [],
+    } as const
+    try {
+      const standing = await standingOf(pool)
+      if (standing.applied.length === 0) await refuseUnrecorded(pool)
+      return statusFrom('postgresql', standing, await postgresDrift(pool, standing.applied))
+    } catch (error) {
+      return refusedStatus(nothing, translated(error))
+    }
+  })
+
+/**
+ * Records in the ledger that the tables are as the migrations make them: a database of ours that lost its ledger. Returns
+ * the tags, none if there was a ledger.
+ */
+export const baselinePostgres = (target: PostgresTarget): Promise<string[]> =>
+  withPool(target, (pool) =>
+    locked(pool, async (client) => {
+      if (!(await isUnrecorded(client))) return []
+      const drift = (migrations: readonly Migration[]) => postgresDrift(pool, migrations)
+      const made = await longestMatch(migrationsOf('postgresql'), drift)
+      for (const migration of made) await record(client, migration)
+      return made.map(({ tag }) => tag)
+    }),
+  )
+
+/** Two connections: the lock is held on one while the other compares. */
+async function withPool<T>(target: PostgresTarget, use: (pool: pg.Pool) => Promise<T>): Promise<T> {
+  const { statementMs } = target
+  const pool = openPool(target, {
+    max: 2,
+    mode: 'session',
+    readOnly: false,
+    durability: 'full',
+    statementMs,
+    lockMs: statementMs,
+  })
+  try {
+    return await use(pool)
+  } catch (error) {
+    throw translated(error)
+  } finally {
+    await pool.end()
+  }
+}

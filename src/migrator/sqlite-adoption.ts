@@ -1,0 +1,233 @@
+/**
+ * Takes over a file whose tables another program made, with the client's DDL and no CHECKs: every row is looked at, then the
+ * three tables are built anew, in the caller's transaction.
+ */
+import type Sqlite from 'better-sqlite3'
+import { StorageError } from '../errors.ts'
+import * as rules from '../schema/rules.ts'
+import { type Problem, SHARED, type SharedTable, slicesOf, type TableRow, type Verdict } from './adoption-rows.ts'
+import { Quarantine } from './quarantine.ts'
+import { hasTable, originOf } from './sqlite-file.ts'
+import type { AdoptionReport, MigrationOptions, RowProblem, TableReport } from './steps.ts'
+
+/** Problems that are kept for a report, and those that an error spells out. */
+const MAX_PROBLEMS = 1_000
+const PROBLEMS_IN_MESSAGE = 3
+/** Throws SCHEMA_MISMATCH, with `issues`, if the file cannot be taken over. Changes nothing. */
+export async function assertAdoptable(raw: Sqlite.Database, options: MigrationOptions): Promise<void> {
+  const tables = recognised(raw)
+  if (options.quarantine !== undefined) return
+  const judged = await judge(tables, raw, () => {})
+  if (refusedIn(judged) > 0) throw refusedRows(judged)
+}
+
+/** What would become of the rows. Throws SCHEMA_MISMATCH for tables that are not the client's. Changes nothing. */
+export async function previewAdoption(raw: Sqlite.Database): Promise<AdoptionReport> {
+  const tables = recognised(raw)
+  return { ...(await judge(tables, raw, () => {})), indexes: indexesOf(raw, tables).map(({ name }) => name) }
+}
+
+export interface AdoptOptions extends MigrationOptions {
+  /** Creates the tables of the first migration, and records it. */
+  readonly create: () => void
+}
+
+/**
+ * Inside a transaction, with foreign keys off. Throws SCHEMA_MISMATCH if there are rows that cannot be kept and no
+ * `quarantine`; CONFIG if that one cannot be written.
+ */
+export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promise<AdoptionReport> {
+  const tables = recognised(raw)
+  const quarantine = options.quarantine === undefined ? undefined : new Quarantine(options.quarantine)
+  raw.exec('CREATE TEMP TABLE meshstore_left_out (name TEXT, row INTEGER, PRIMARY KEY (name, row)) WITHOUT ROWID')
+  try {
+    const leaveOut = raw.prepare<[string, bigint]>('INSERT INTO temp.meshstore_left_out VALUES (?, ?)')
+    const judged = await judge(tables, raw, ({ table, rowid, row, verdict }) => {
+      leaveOut.run(table.name, rowid)
+      if (verdict.fate === 'refused') quarantine?.add(table.name, { rowid, row }, verdict.problems)
+    })
+    if (quarantine === undefined && refusedIn(judged) > 0) throw refusedRows(judged)
+    await options.backup?.('adoption', raw.name)
+    const indexes = indexesOf(raw, tables)
+    rebuild(raw, { tables, indexes, create: options.create, judged })
+    // Before the COMMIT: what is left out must be somewhere.
+    quarantine?.publish()
+    return { ...judged, indexes: indexes.map(({ name }) => name) }
+  } finally {
+    quarantine?.discard()
+    if (raw.inTransaction) raw.exec('DROP TABLE temp.meshstore_left_out')
+  }
+}
+
+interface LeftOut extends TableRow {
+  readonly table: SharedTable
+  readonly verdict: Verdict
+}
+
+type Judged = Omit<AdoptionReport, 'indexes'>
+
+async function judge(
+  tables: readonly SharedTable[],
+  raw: Sqlite.Database,
+  onLeftOut: (row: LeftOut) => void,
+): Promise<Judged> {
+  const reports: TableReport[] = []
+  const problems: RowProblem[] = []
+  for (const table of tables) {
+    const counts = { kept: 0, normalised: 0, dropped: 0, refused: 0 }
+    for await (const slice of slicesOf(raw, table)) {
+      for (const { rowid, row } of slice) {
+        const verdict = table.judge(row)
+        counts[verdict.fate]++
+        if (verdict.fate === 'kept') {
+          if (verdict.normalised) counts.normalised++
+          continue
+        }
+        onLeftOut({ table, rowid, row, verdict })
+        if (verdict.fate === 'refused') problems.push(...problemsOf(table, { rowid, row }, verdict.problems))
+      }
+      problems.splice(MAX_PROBLEMS)
+    }
+    reports.push({ table: table.name, ...counts })
+  }
+  return { tables: reports, problems }
+}
+
+function problemsOf(table: SharedTable, { rowid, row }: TableRow, problems: readonly Problem[]): RowProblem[] {
+  const key = Object.values(row)[0]
+  const found = typeof key === 'string' ? { key: rules.shown(key) } : {}
+  return problems.map((problem) => ({ table: table.name, rowid: String(rowid), ...found, ...problem }))
+}
+
+const refusedIn = ({ tables }: Judged): number => tables.reduce((sum, { refused }) => sum + refused, 0)
+
+function refusedRows(judged: Judged): StorageError {
+  const issues = judged.problems.map(({ table, rowid, key, column, message }) => {
+    const named = key === undefined ? '' : ` (${JSON.stringify(key)})`
+    return { path: `${table} row ${rowid}${named} ${column}`, message }
+  })
+  const shown = issues.slice(0, PROBLEMS_IN_MESSAGE).map(({ path, message }) => `${path} ${message}`)
+  return new StorageError(
+    'SCHEMA_MISMATCH',
+    `Another program made the file, and ${refusedIn(judged)} of its rows cannot be kept: ${shown.join('; ')}${issues.length > shown.length ? '; …' : ''}. Nothing was changed. Correct them, or run meshstore migrate baseline --quarantine FILE, which writes them out and goes on.`,
+    { issues },
+  )
+}
+
+/** The client's tables that are there. Throws SCHEMA_MISMATCH if one is not as its DDL says. */
+function recognised(raw: Sqlite.Database): readonly SharedTable[] {
+  if (originOf(raw) === 'library') {
+    throw new StorageError(
+      'SCHEMA_MISMATCH',
+      'The file has the tables of this package, and no record of the migrations that made them. Run meshstore migrate baseline, which compares them and records that.',
+    )
+  }
+  const tables = SHARED.filter(({ name }) => hasTable(raw, name))
+  const obstacles = tables.flatMap((table) => obstaclesOf(raw, table))
+  if (obstacles.length === 0) return tables
+  throw new StorageError(
+    'SCHEMA_MISMATCH',
+    `Another program made the file, and its tables cannot be adopted: ${obstacles.join('; ')}. Nothing was changed.`,
+  )
+}
+
+interface ColumnInfo {
+  readonly name: string
+  readonly type: string
+  readonly pk: number
+  readonly hidden: number
+}
+
+function obstaclesOf(raw: Sqlite.Database, { name, columns }: SharedTable): string[] {
+  const found = raw.pragma(`table_xinfo(${name})`) as ColumnInfo[]
+  const expected = Object.keys(columns)
+  const names = found.map((column) => column.name)
+  const extra = names.filter((column) => !expected.includes(column))
+  const missing = expected.filter((column) => !names.includes(column))
+  const obstacles = [
+    ...extra.map((column) => `${name} has the column ${rules.shown(column)}, which is not ours`),
+    ...missing.map((column) => `${name} has no column ${column}`),
+  ]
+  if (obstacles.length > 0) return obstacles
+  if (names.join() !== expected.join()) return [`${name} has its columns in another order`]
+  for (const [position, column] of found.entries()) {
+    if (!columns[column.name]?.includes(column.type.toUpperCase()))
+      obstacles.push(`${name}.${column.name} is declared ${rules.shown(column.type) || 'without a type'}`)
+    if (column.pk !== (position === 0 ? 1 : 0)) obstacles.push(`${name} has another primary key`)
+    if (column.hidden !== 0) obstacles.push(`${name}.${column.name} is generated`)
+  }
+  const [list] = raw.pragma(`table_list(${name})`) as { wr: number; type: string }[]
+  if (list?.wr === 1) obstacles.push(`${name} is WITHOUT ROWID`)
+  if ((raw.pragma(`foreign_key_list(${name})`) as unknown[]).length > 0) obstacles.push(`${name} has a foreign key`)
+  if ((raw.pragma(`index_list(${name})`) as { origin: string }[]).some(({ origin }) => origin === 'u'))
+    obstacles.push(`${name} has a UNIQUE constraint`)
+  const triggers = raw
+    .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = ?")
+    .pluck()
+    .all(name)
+  return [...obstacles, ...triggers.map((trigger) => `${name} has the trigger ${rules.shown(String(trigger))}`)]
+}
+
+interface Index {
+  readonly name: string
+  readonly sql: string
+}
+
+const OUR_INDEXES = ['idx_nodes_started', 'idx_cache_expires', 'idx_cache_source_dest']
+
+/** Somebody else's, which are made again afterwards. */
+const indexesOf = (raw: Sqlite.Database, tables: readonly SharedTable[]): Index[] =>
+  explicitIndexes(raw, tables).filter(({ name }) => !OUR_INDEXES.includes(name))
+
+const explicitIndexes = (raw: Sqlite.Database, tables: readonly SharedTable[]): Index[] =>
+  tables.flatMap(({ name }) =>
+    raw
+      .prepare<[string], Index>(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL AND lower(tbl_name) = ?",
+      )
+      .all(name),
+  )
+
+interface Plan {
+  readonly tables: readonly SharedTable[]
+  readonly indexes: readonly Index[]
+  readonly create: () => void
+  readonly judged: Judged
+}
+
+function rebuild(raw: Sqlite.Database, { tables, indexes, create, judged }: Plan): void {
+  for (const { name } of explicitIndexes(raw, tables)) raw.exec(`DROP INDEX ${quoted(name)}`)
+  // Other tables' foreign keys, and views, go on speaking of `nodes`: they are not rewritten with the new name.
+  raw.pragma('legacy_alter_table = ON')
+  for (const { name } of tables) raw.exec(`ALTER TABLE ${name} RENAME TO meshstore_adopted_${name}`)
+  raw.pragma('legacy_alter_table = OFF')
+  create()
+  for (const table of tables) {
+    const { kept = 0 } = judged.tables.find((report) => report.table === table.name) ?? {}
+    if (copy(raw, table) !== kept) throw new StorageError('CORRUPT', `Not every row of ${table.name} could be copied.`)
+    raw.exec(`DROP TABLE meshstore_adopted_${table.name}`)
+  }
+  for (const { sql } of indexes) raw.exec(sql)
+}
+
+/** Returns how many rows are there afterwards, with the rowids and the values that they had. */
+function copy(raw: Sqlite.Database, { name, columns, defaults }: SharedTable): number {
+  const names = Object.keys(columns)
+  const values = names.map((column) => (defaults.includes(column) ? `coalesce(old.${column}, 0)` : `old.${column}`))
+  const from = `FROM meshstore_adopted_${name} AS old`
+  raw
+    .prepare(
+      `INSERT INTO main.${name} (rowid, ${names.join(', ')}) SELECT old.rowid, ${values.join(', ')} ${from}
+       WHERE old.rowid NOT IN (SELECT row FROM temp.meshstore_left_out WHERE name = ?)`,
+    )
+    .run(name)
+  const equal = names.map((column, index) => `new.${column} IS ${values[index]}`)
+  return Number(
+    raw
+      .prepare(`SELECT count(*) ${from} JOIN main.${name} AS new ON new.rowid = old.rowid WHERE ${equal.join(' AND ')}`)
+      .pluck()
+      .get(),
+  )
+}
+
+const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`

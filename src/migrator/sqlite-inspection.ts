@@ -1,0 +1,64 @@
+import type Sqlite from 'better-sqlite3'
+import { openConnection, Patience } from '../database/sqlite/connection.ts'
+import { translated } from '../database/sqlite/errors.ts'
+import { prepareFile } from '../database/sqlite/file.ts'
+import { longestMatch, refusedStatus, type Status, statusFrom } from './inspection.ts'
+import { migrationsOf } from './migrations.ts'
+import { previewAdoption } from './sqlite-adoption.ts'
+import { sqliteDrift } from './sqlite-drift.ts'
+import { originOf } from './sqlite-file.ts'
+import { isUnrecorded, locked, record, standingOf } from './sqlite-migrator.ts'
+
+/** Throws CONFIG if there is no such file. Changes nothing. */
+export async function inspectSqlite(path: string): Promise<Status> {
+  const raw = openConnection(prepareFile(path, { create: false }), { readOnly: true })
+  try {
+    raw.exec('BEGIN')
+    return await statusOf(raw)
+  } catch (error) {
+    throw translated(error)
+  } finally {
+    raw.close()
+  }
+}
+
+async function statusOf(raw: Sqlite.Database): Promise<Status> {
+  const nothing = { dialect: 'sqlite', applied: [], pending: [], newer: [], drift: undefined, others: [] } as const
+  try {
+    if (isUnrecorded(raw)) {
+      const adoption = await previewAdoption(raw)
+      const refused = adoption.tables.reduce((sum, table) => sum + table.refused, 0)
+      const status = { ...nothing, pending: migrationsOf('sqlite').map(({ tag }) => tag), adoption }
+      if (refused === 0) return { ...status, state: 'adoptable' }
+      const message = `${refused} rows of another program's cannot be kept. Correct them, or run meshstore migrate baseline --quarantine FILE.`
+      return { ...status, state: 'refused', problem: { code: 'SCHEMA_MISMATCH', message } }
+    }
+    const standing = standingOf(raw)
+    return statusFrom('sqlite', standing, sqliteDrift(raw, standing.applied))
+  } catch (error) {
+    return refusedStatus(nothing, translated(error))
+  }
+}
+
+/**
+ * Records in the ledger that the tables are as the migrations make them: a database of ours that lost its ledger. Returns
+ * the tags, none if there was a ledger.
+ */
+export async function baselineSqlite(path: string, busyTimeoutMs: number): Promise<string[]> {
+  const recorded: string[] = []
+  const patience = new Patience(busyTimeoutMs)
+  const raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
+  try {
+    await locked(raw, patience, async () => {
+      if (!isUnrecorded(raw) || originOf(raw) !== 'library') return
+      const made = await longestMatch(migrationsOf('sqlite'), (migrations) => sqliteDrift(raw, migrations))
+      for (const migration of made) {
+        record(raw, migration)
+        recorded.push(migration.tag)
+      }
+    })
+    return recorded
+  } finally {
+    raw.close()
+  }
+}
