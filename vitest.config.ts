@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import CanaryReporter from './test/canaries/reporter.ts'
 import CountsReporter from './test/support/counts-reporter.ts'
 
 const report = process.env.TEST_REPORT
@@ -7,10 +8,11 @@ const json = (outputFile: string): ['json', { outputFile: string }] => ['json', 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['test/canaries/setup.ts'],
     globalSetup: ['test/support/postgres-setup.ts'],
     pool: 'forks',
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    reporters: ['default', new CountsReporter(), ...(report ? [json(report)] : [])],
+    reporters: ['default', new CountsReporter(), new CanaryReporter(), ...(report ? [json(report)] : [])],
   },
 })

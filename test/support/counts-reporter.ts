@@ -39,7 +39,7 @@ export default class CountsReporter implements Reporter {
   }
 }
 
-export function backendOf({ fullName }: Pick<TestCase, 'fullName'>): BackendName | undefined {
+function backendOf({ fullName }: Pick<TestCase, 'fullName'>): BackendName | undefined {
   return BACKEND_NAMES.find((each) => new RegExp(`, ${each}(,| >|$)`).test(fullName))
 }
 

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import { inject } from 'vitest'
@@ -33,7 +33,7 @@ export async function borrowDatabase(): Promise<{ url: string; owner: string; gi
   const owner = urlOf(database)
   const app = new URL(owner)
   app.username = APP_ROLE
-  app.password = APP_ROLE
+  app.password = appPassword(inject('postgresUrl'))
   const giveBack = async (): Promise<void> => {
     await using(owner, async (client) => {
       await client.query(`DROP FUNCTION IF EXISTS refusing, dropping CASCADE; DROP SEQUENCE IF EXISTS dropped;
@@ -51,7 +51,9 @@ const VALIDATE_AGAIN = `DO $$ DECLARE each record; BEGIN
     EXECUTE format('ALTER TABLE %s VALIDATE CONSTRAINT %I', each.owner, each.conname);
   END LOOP; END $$`
 
-const APP_ROLE = 'meshstore_test_app'
+const APP_ROLE = 'meshstore_conformance'
+/** Like no other text, and the same in every test file: the role is the server's. */
+export const appPassword = (url: string): string => createHash('sha256').update(url).digest('hex').slice(0, 24)
 const GRANTS = new URL('../../drizzle/postgresql-grants.sql', import.meta.url)
 
 async function createDatabase(): Promise<string> {
@@ -62,7 +64,7 @@ async function createDatabase(): Promise<string> {
   await using(url, async (client) => {
     await client.query(await readFile(GRANTS, 'utf8'))
     // Roles belong to the server: another test file may have made it already.
-    await client.query(`DO $$ BEGIN CREATE ROLE ${APP_ROLE} LOGIN PASSWORD '${APP_ROLE}';
+    await client.query(`DO $$ BEGIN CREATE ROLE ${APP_ROLE} LOGIN PASSWORD '${appPassword(inject('postgresUrl'))}';
       EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
     await client.query(`DO $$ BEGIN GRANT meshstore_app TO ${APP_ROLE};
       EXCEPTION WHEN unique_violation OR internal_error THEN NULL; END $$`)
