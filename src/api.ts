@@ -45,6 +45,11 @@ export interface StorageOptions {
   readonly pathCache?: PathCacheOptions | undefined
   /** Counts a policy's rules in its YAML documents, in place of the usual rule (see `Policy.rulesCount`). */
   readonly countRules?: ((documents: readonly unknown[]) => number) | undefined
+  /**
+   * Makes backups while the store is open (SQLite). One that fails is in `health()` and on the channel `meshstore:backup`, and
+   * is tried again; it never disturbs anything else.
+   */
+  readonly backups?: BackupSchedule | undefined
 }
 
 export interface PoolOptions {
@@ -253,7 +258,7 @@ export interface Health {
   readonly writeMs: number
   /** When `backup()` last finished on this database. */
   readonly lastBackup: Date | undefined
-  /** What went wrong, by code. */
+  /** What went wrong, by code; also in the last of the scheduled backups. */
   readonly problems: readonly { readonly code: string; readonly message: string }[]
 }
 
@@ -268,17 +273,54 @@ export interface TableContent {
   readonly sha256: string
 }
 
-/** What is in a backup. */
+/** What is in a backup, as the manifest beside it says too. */
 export interface BackupManifest {
+  /** The whole path. */
   readonly file: string
+  /** The moment that the backup shows. */
+  readonly createdAt: Date
   readonly bytes: number
+  /** Of the file. */
+  readonly sha256: string
+  /** The last migration that was applied. */
   readonly schemaVersion: string
   readonly tables: { readonly nodes: TableContent; readonly policies: TableContent; readonly pathCache: TableContent }
+}
+
+export interface RestoreOptions {
+  /** Replace the database that is there: a copy of it is kept beside it. Refused (BUSY) while somebody uses it. */
+  readonly replace?: boolean | undefined
+  /** Bring the schema up to date afterwards: `true` by default. */
+  readonly migrate?: boolean | undefined
+  readonly onProgress?: BackupOptions['onProgress']
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface RestoreReport extends BackupManifest {
   /** The database that was written. */
   readonly restoredTo: string
+  /** The copy of what was there before. */
+  readonly safetyCopy?: string
+  /** The migrations that were applied after it was restored. */
+  readonly migrated: readonly string[]
+}
+
+/** How many backups are kept: the last ones, and the newest of each of the last hours, days and weeks (UTC). */
+export interface Retention {
+  readonly last?: number | undefined
+  readonly hourly?: number | undefined
+  readonly daily?: number | undefined
+  readonly weekly?: number | undefined
+}
+
+/** Backups that the application makes while it runs. */
+export interface BackupSchedule {
+  /** Created if it is missing. */
+  readonly folder: string
+  /** From one backup to the next, also across restarts and processes: the newest in the folder counts. */
+  readonly everySeconds: number
+  /** All are kept unless said. The newest that can be verified is never deleted. */
+  readonly keep?: Retention | undefined
 }
 
 /** An open store. */

@@ -1,6 +1,6 @@
 /** A URL or options, checked; the one place that chooses a dialect. */
 import { fileURLToPath } from 'node:url'
-import type { StorageOptions } from './api.ts'
+import type { BackupSchedule, StorageOptions } from './api.ts'
 import { type PostgresTarget, postgresTarget } from './database/postgres/url.ts'
 import type { Database } from './database/session.ts'
 import { misuse, StorageError, validationError } from './errors.ts'
@@ -22,6 +22,8 @@ export interface Config {
   readonly pool: { readonly max: number; readonly mode: 'session' | 'transaction' }
   readonly pathCache: { readonly ttlSeconds?: number | undefined }
   readonly countRules: CountRules | undefined
+  /** `name`: the database that the files are named after. */
+  readonly backups: (BackupSchedule & { readonly name: string }) | undefined
 }
 
 /** Where the data lives. */
@@ -59,6 +61,19 @@ const RULES: rules.Rules = {
   pool: (value) => nested(POOL_RULES, value),
   pathCache: (value) => nested(PATH_CACHE_RULES, value),
   countRules: rules.isFunction,
+  backups: (value) => nested(BACKUP_RULES, value) ?? missing(value as Partial<BackupSchedule>),
+}
+
+const AMOUNT = rules.isInteger(0, rules.MAX_INTEGER)
+export const RETENTION_RULES: rules.Rules = { last: AMOUNT, hourly: AMOUNT, daily: AMOUNT, weekly: AMOUNT }
+const BACKUP_RULES: rules.Rules = {
+  folder: pathProblem,
+  everySeconds: rules.isInteger(1, Math.floor(rules.MAX_TIMER_MS / 1_000)),
+  keep: (value) => nested(RETENTION_RULES, value),
+}
+
+function missing({ folder, everySeconds }: Partial<BackupSchedule>): string | undefined {
+  return folder === undefined || everySeconds === undefined ? 'needs folder and everySeconds' : undefined
 }
 
 function nested(of: rules.Rules, value: unknown): string | undefined {
@@ -86,7 +101,15 @@ export function configOf(target: string | StorageOptions): Config {
     pool: { max: options.pool?.max ?? 10, mode: options.pool?.mode ?? 'session' },
     pathCache: { ...options.pathCache },
     countRules: options.countRules,
+    backups: scheduleOf(options.backups, database),
   }
+}
+
+function scheduleOf(backups: BackupSchedule | undefined, database: Target): Config['backups'] {
+  if (backups === undefined) return undefined
+  if (database.dialect === 'postgresql')
+    throw new StorageError('CONFIG', 'This version makes backups of SQLite files alone. Use pg_dump for PostgreSQL.')
+  return { ...backups, keep: backups.keep && { ...backups.keep }, name: database.path }
 }
 
 function checkedClock(now: () => Date): () => Date {

@@ -12,6 +12,7 @@ import type {
   Transaction,
   TransactionOptions,
 } from './api.ts'
+import { BackupScheduler } from './backup/schedule.ts'
 import { type Config, configOf } from './config.ts'
 import type { Database, Session } from './database/session.ts'
 import { StorageError } from './errors.ts'
@@ -20,6 +21,7 @@ import { PathCacheState, SqlPathCacheRepository } from './repositories/path-cach
 import { SqlPolicyRepository } from './repositories/policy-repository.ts'
 import { remember, remembered } from './repositories/state.ts'
 import * as rules from './schema/rules.ts'
+import { type BackupEvent, backupTracing, tracePromise } from './tracing.ts'
 
 /**
  * Opens a store: creates the file, and its folder, if they are missing, and brings the schema up to date.
@@ -45,6 +47,7 @@ class Store implements Meshstore {
   readonly #database: Database
   readonly #config: Config
   readonly #pathCache: PathCacheState
+  readonly #schedule: BackupScheduler | undefined
 
   constructor(database: Database, config: Config) {
     this.#database = database
@@ -54,6 +57,12 @@ class Store implements Meshstore {
     this.nodes = nodes
     this.policies = policies
     this.pathCache = pathCache
+    this.#schedule = config.backups && this.#scheduled(config.backups)
+  }
+
+  #scheduled(backups: NonNullable<Config['backups']>): BackupScheduler {
+    const make = (target: string, signal: AbortSignal) => this.#backup(target, { signal }, 'schedule')
+    return new BackupScheduler({ ...backups, now: this.#config.now, make })
   }
 
   get dialect(): 'sqlite' | 'postgresql' {
@@ -126,6 +135,9 @@ class Store implements Meshstore {
     const write = readOnly
       ? { works: false, milliseconds: 0 }
       : await probe(() => remember(session, { name: 'last_health_check', value: '', updatedAt: now() }))
+    const failure = this.#schedule?.failure
+    if (failure !== undefined)
+      problems.push({ ...problemOf(failure), message: `The scheduled backup failed: ${problemOf(failure).message}` })
     return {
       canRead: read.works,
       canWrite: write.works,
@@ -137,9 +149,17 @@ class Store implements Meshstore {
   }
 
   async backup(target: string, options: BackupOptions = {}): Promise<BackupManifest> {
-    const manifest = await this.#database.backup(target, options)
-    if (!this.#config.readOnly) {
-      const { now } = this.#config
+    return this.#backup(target, options, 'call')
+  }
+
+  async #backup(target: string, options: BackupOptions, trigger: BackupEvent['trigger']): Promise<BackupManifest> {
+    const { now, readOnly } = this.#config
+    const manifest = await tracePromise(backupTracing, { trigger }, async (event) => {
+      const made = await this.#database.backup(target, options, now)
+      event.bytes = made.bytes
+      return made
+    })
+    if (!readOnly) {
       const note = { name: 'last_backup', value: manifest.schemaVersion, updatedAt: now() } as const
       // The backup is there and verified, whether or not this can be noted.
       await remember(this.#database.session, note).catch(() => {})
@@ -147,8 +167,14 @@ class Store implements Meshstore {
     return manifest
   }
 
-  close(): Promise<void> {
-    return this.#database.close()
+  async close(): Promise<void> {
+    this.#schedule?.stop()
+    try {
+      await this.#database.close()
+    } catch (error) {
+      this.#schedule?.start()
+      throw error
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

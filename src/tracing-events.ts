@@ -26,6 +26,15 @@ export interface CommitEvent {
   error?: unknown
 }
 
+/** A backup is made. It ends with `asyncEnd`, or with `error`. */
+export interface BackupEvent {
+  readonly trigger: 'call' | 'schedule'
+  /** From `asyncEnd` on. */
+  bytes?: number
+  milliseconds?: number
+  error?: unknown
+}
+
 /** `getOrCompute` was asked. It ends with `asyncEnd`. */
 export interface CacheEvent {
   /** From `asyncEnd` on; `'joined'`: waited for another caller's computation. */

@@ -5,9 +5,9 @@
  */
 // Not by name: where an old Node lacks it, the import would fail before the check of Node's version says why.
 import channels, { type TracingChannel } from 'node:diagnostics_channel'
-import type { CacheEvent, CommitEvent, StatementEvent, TransactionEvent } from './tracing-events.ts'
+import type { BackupEvent, CacheEvent, CommitEvent, StatementEvent, TransactionEvent } from './tracing-events.ts'
 
-export type { CacheEvent, CommitEvent, StatementEvent, TransactionEvent }
+export type { BackupEvent, CacheEvent, CommitEvent, StatementEvent, TransactionEvent }
 
 type Tracing<E extends object> = TracingChannel<unknown, E>
 
@@ -15,6 +15,7 @@ export const statementTracing: Tracing<StatementEvent> = channels.tracingChannel
 export const transactionTracing: Tracing<TransactionEvent> = channels.tracingChannel('meshstore:transaction')
 export const commitTracing: Tracing<CommitEvent> = channels.tracingChannel('meshstore:commit')
 export const cacheTracing: Tracing<CacheEvent> = channels.tracingChannel('meshstore:cache')
+export const backupTracing: Tracing<BackupEvent> = channels.tracingChannel('meshstore:backup')
 
 interface Timed {
   milliseconds?: number

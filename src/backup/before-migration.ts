@@ -4,7 +4,8 @@ import type Sqlite from 'better-sqlite3'
 import type { BackupOptions } from '../api.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
-import { copyOf } from './sqlite-backup.ts'
+import { copyOf } from './copy.ts'
+import { isSound } from './integrity.ts'
 
 /** `mesh.db.before-0003_add_region-20261124T175255123Z`: beside the file, and never in the way of another one. */
 export const nameBefore = (path: string, before: string, now = new Date()): string =>
@@ -21,19 +22,21 @@ export async function copyBefore(path: string, target: string, options: BackupOp
   try {
     source.exec('BEGIN')
     const expected = await everythingIn(source)
-    const { file } = await copyOf(source, target, options, async (partial) => {
-      const copy = openConnection(partial, { readOnly: true })
-      try {
-        if (copy.pragma('integrity_check(1)', { simple: true }) !== 'ok')
+    const { file } = await copyOf(source, target, options, {
+      verify: async (partial) => {
+        if (!(await isSound(partial)))
           throw new StorageError('CORRUPT', 'The database file is damaged (integrity_check). Restore a backup.')
-        if ((await everythingIn(copy)) !== expected)
+        const copy = openConnection(partial, { readOnly: true })
+        try {
+          if ((await everythingIn(copy)) === expected) return
           throw new StorageError(
             'BACKUP_INVALID',
             'The copy is not what was read: the disk, or the memory, is at fault.',
           )
-      } finally {
-        copy.close()
-      }
+        } finally {
+          copy.close()
+        }
+      },
     })
     return file
   } finally {

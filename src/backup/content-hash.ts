@@ -2,7 +2,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import type Sqlite from 'better-sqlite3'
 import type { TableContent } from '../api.ts'
-import { StorageError } from '../errors.ts'
 
 type Kind = 'text' | 'json' | 'time' | 'integer'
 interface Table {
@@ -64,12 +63,18 @@ const SLICE = 500
 async function tableContent(raw: Sqlite.Database, { name, columns }: Table): Promise<TableContent> {
   const key = columns[0]?.[0]
   const select = `SELECT ${columns.map(([column]) => column).join(', ')} FROM ${name}`
-  const first = raw.prepare<[number], unknown[]>(`${select} ORDER BY ${key} LIMIT ?`).raw()
+  // Other programs' tables allow a NULL there, and nothing is greater than that.
+  const keyless = raw.prepare<[], unknown[]>(`${select} WHERE ${key} IS NULL ORDER BY rowid`).raw()
+  const first = raw.prepare<[number], unknown[]>(`${select} WHERE ${key} IS NOT NULL ORDER BY ${key} LIMIT ?`).raw()
   const next = raw.prepare<[unknown, number], unknown[]>(`${select} WHERE ${key} > ? ORDER BY ${key} LIMIT ?`).raw()
   const hash = createHash('sha256')
   let rows = 0
+  for (const row of keyless.iterate()) {
+    addRow(hash, row, columns)
+    rows++
+  }
   for (let page = first.all(SLICE); page.length > 0; ) {
-    for (const row of page) addRow(hash, row, { name, columns })
+    for (const row of page) addRow(hash, row, columns)
     rows += page.length
     const last = page.at(-1)
     await new Promise((resolve) => setImmediate(resolve))
@@ -78,20 +83,33 @@ async function tableContent(raw: Sqlite.Database, { name, columns }: Table): Pro
   return { rows, sha256: hash.digest('hex') }
 }
 
-function addRow(hash: Hash, row: readonly unknown[], { name, columns }: Table): void {
-  for (const [index, [column, kind]] of columns.entries()) {
+function addRow(hash: Hash, row: readonly unknown[], columns: Table['columns']): void {
+  for (const [index, [, kind]] of columns.entries()) {
     const bytes = bytesOf(row[index], kind)
-    if (bytes === undefined) throw new StorageError('CORRUPT', `A row of ${name} breaks the rules: ${column}.`)
     const length = Buffer.alloc(4)
-    length.writeUInt32BE(bytes.length)
-    hash.update(length).update(bytes)
+    if (bytes === undefined) addOther(hash, row[index])
+    else {
+      length.writeUInt32BE(bytes.length)
+      hash.update(length).update(bytes)
+    }
   }
+}
+
+/** What the rules do not allow, and another program wrote: a backup takes it as it is. No length is as large as its mark. */
+function addOther(hash: Hash, value: unknown): void {
+  const bytes = Buffer.isBuffer(value) ? value : Buffer.from(String(value))
+  const mark = Buffer.alloc(8, 0xff)
+  mark.writeUInt32BE(bytes.length, 4)
+  hash
+    .update(mark)
+    .update(`${value === null ? 'null' : typeof value};`)
+    .update(bytes)
 }
 
 /** `undefined` for a value that is not of its kind. */
 function bytesOf(value: unknown, kind: Kind): Buffer | undefined {
   if (kind === 'time' || kind === 'integer') {
-    if (typeof value !== 'number' || (kind === 'integer' && !Number.isInteger(value))) return undefined
+    if (typeof value !== 'number' || (kind === 'integer' && !Number.isSafeInteger(value))) return undefined
     const bytes = Buffer.alloc(8)
     if (kind === 'time') bytes.writeDoubleBE(value)
     else bytes.writeBigInt64BE(BigInt(value))

@@ -10,13 +10,13 @@ export interface Common {
   wait: number
 }
 
+export const command = (parent: Command, nameAndArguments: string): Command =>
+  parent.command(nameAndArguments).option('--json', 'print the result as JSON').addHelpText('after', EXIT_HELP)
+
 export function databaseCommand(parent: Command, nameAndArguments: string): Command {
-  return parent
-    .command(nameAndArguments)
+  return command(parent, nameAndArguments)
     .option('--url <url>', 'the database: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
     .option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, 5)
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', EXIT_HELP)
 }
 
 /** Without a default: a deploy whose variable is missing must not migrate a new file, and report success. */

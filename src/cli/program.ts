@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
+import { addBackup } from './backup.ts'
 import { EXIT, EXIT_HELP } from './exit-codes.ts'
 import { addMigrate } from './migrate.ts'
 
@@ -12,6 +13,7 @@ function program(): Command {
     .helpCommand(false)
     .addHelpText('after', EXIT_HELP)
   addMigrate(command)
+  addBackup(command)
   return inherited(command)
 }
 

@@ -52,7 +52,7 @@ export interface Database {
   size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }>
   /** The last migration that was applied. */
   schemaVersion(): Promise<string>
-  backup(target: string, options: BackupOptions): Promise<BackupManifest>
+  backup(target: string, options: BackupOptions, now: () => Date): Promise<BackupManifest>
   /** Finishes what was accepted, then closes. */
   close(): Promise<void>
 }

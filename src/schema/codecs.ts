@@ -12,7 +12,17 @@ export class UndecodableValue extends Error {}
  */
 export const MAX_EPOCH_SECONDS = 253_402_300_799
 
-export const encodeTime = (time: Date): number => time.getTime() / 1000
+/** Seconds as a database has them, to the last bit: a `Date` holds the nearest millisecond. */
+export class StoredTime {
+  readonly seconds: number
+
+  constructor(seconds: number) {
+    this.seconds = seconds
+  }
+}
+
+export const encodeTime = (time: Date | StoredTime): number =>
+  time instanceof StoredTime ? time.seconds : time.getTime() / 1000
 
 /** Seconds since the epoch, as REAL. Python writes microseconds; a `Date` holds the nearest millisecond. */
 export function decodeTime(seconds: unknown): Date {

@@ -7,9 +7,13 @@ import type { PathBundle } from './path-bundle.ts'
 /** COLLATE "C": order and paging by the keys' bytes, as on SQLite. */
 const key = customType<{ data: string; driverData: string }>({ dataType: () => 'text COLLATE "C"' })
 /** Seconds since the epoch. `real` would have 4 bytes here, and steps of 128 s. */
-const time = customType<{ data: Date; driverData: number }>({
+const time = customType<{ data: Date; driverData: number | string }>({
   dataType: () => 'double precision',
-  toDriver: codecs.encodeTime,
+  toDriver: (time) => {
+    const seconds = codecs.encodeTime(time)
+    // The driver would write it as 0.
+    return Object.is(seconds, -0) ? '-0' : seconds
+  },
   fromDriver: codecs.decodeTime,
 })
 /** jsonb, so that lists can be queried. The driver hands it out parsed. */

@@ -56,7 +56,7 @@ describe('a target that is taken or cannot be used is refused with CONFIG, and l
     const target = folder.file('backups', 'mesh.backup')
     const codes = await outcomes(Array.from({ length: 5 }, () => store.backup(target)))
     expect(tally(codes)).toEqual({ done: 1, CONFIG: 4 })
-    expect(readdirSync(folder.file('backups'))).toEqual(['mesh.backup'])
+    expect(readdirSync(folder.file('backups'))).toEqual(['mesh.backup', 'mesh.backup.manifest.json'])
     await verifyBackup(target)
   })
 })

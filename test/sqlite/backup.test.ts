@@ -62,7 +62,7 @@ describe('a backup', () => {
     await store.backup(target)
     expect((await store.health()).lastBackup?.getTime()).toBeGreaterThanOrEqual(begun)
     await verifyBackup(target)
-    expect(readdirSync(folder.file('backups'))).toEqual(['mesh.backup'])
+    expect(readdirSync(folder.file('backups'))).toEqual(['mesh.backup', 'mesh.backup.manifest.json'])
     expect(mode(target)).toBe('600')
     const raw = new Sqlite(target, { readonly: true })
     expect(raw.pragma('journal_mode', { simple: true })).toBe('delete')

@@ -107,6 +107,7 @@ describe('whatever the umask', () => {
       'data/mesh.db-shm': '600',
       backups: '700',
       'backups/mesh.backup': '600',
+      'backups/mesh.backup.manifest.json': '600',
       restored: '700',
       'restored/mesh.db': '600',
     })

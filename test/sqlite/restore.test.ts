@@ -8,8 +8,9 @@ import { expectCode } from '../support/expectations.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
 import { bundle, manyNodes, node, pathKey, policy } from '../support/samples.ts'
 
-/** A good backup, as bytes. */
+/** A good backup, as bytes, and the manifest beside it. */
 let sound = Buffer.alloc(0)
+let manifestText = ''
 beforeAll(async () => {
   using folder = temporaryFolder()
   await using store = await openStorage(folder.file('mesh.db'))
@@ -18,7 +19,13 @@ beforeAll(async () => {
   await store.pathCache.set(pathKey('a', 'b'), bundle('a', 'b'))
   await store.backup(folder.file('mesh.backup'))
   sound = readFileSync(folder.file('mesh.backup'))
+  manifestText = readFileSync(folder.file('mesh.backup.manifest.json'), 'utf8')
 })
+
+function writeSound(file: string): void {
+  writeFileSync(file, sound)
+  writeFileSync(`${file}.manifest.json`, manifestText)
+}
 
 const edited = (edit: (bytes: Buffer) => unknown): Buffer => {
   const bytes = Buffer.from(sound)
@@ -84,6 +91,7 @@ describe.each(Object.entries(INVALID))('%s', (_, make) => {
     mkdirSync(folder.file('restored'))
     const file = folder.file('backups', 'mesh.backup')
     await make(folder, file)
+    writeFileSync(`${file}.manifest.json`, manifestText)
     const before = contentOf(folder.file('backups'))
     for (let twice = 0; twice < 2; twice++) await expectCode(verifyBackup(file), 'BACKUP_INVALID')
     await expectCode(restoreBackup(file, folder.file('restored', 'mesh.db')), 'BACKUP_INVALID')
@@ -95,11 +103,14 @@ describe.each(Object.entries(INVALID))('%s', (_, make) => {
 test('the sound one is accepted, and left as it is', async () => {
   using folder = temporaryFolder()
   const file = folder.file('mesh.backup')
-  writeFileSync(file, sound)
+  writeSound(file)
   const manifest = await verifyBackup(file)
   expect(manifest).toMatchObject({ tables: { nodes: { rows: 300 } } })
   expect(await verifyBackup(file)).toEqual(manifest)
-  expect(contentOf(folder.path)).toEqual({ 'mesh.backup': sound.toString('base64') })
+  expect(contentOf(folder.path)).toEqual({
+    'mesh.backup': sound.toString('base64'),
+    'mesh.backup.manifest.json': Buffer.from(manifestText).toString('base64'),
+  })
 })
 
 test('a database that was closed and copied is judged the same twice, and nothing is put beside it', async () => {
@@ -116,29 +127,54 @@ test('a database that was closed and copied is judged the same twice, and nothin
   expect(await judgement()).toEqual(first)
 })
 
-test('any byte of the header may be wrong: it is refused with BACKUP_INVALID or holds the same content', async () => {
+test('any byte of it may be wrong: it is refused', async () => {
   using folder = temporaryFolder()
   const file = folder.file('mesh.backup')
-  writeFileSync(file, sound)
-  const { tables } = await verifyBackup(file)
-  let refused = 0
-  for (let at = 0; at < 100; at++) {
-    for (const flip of [0x01, 0xff]) {
-      writeFileSync(
-        file,
-        edited((bytes) => {
-          bytes[at] = (bytes[at] ?? 0) ^ flip
-        }),
-      )
-      const found = await verifyBackup(file).then(
-        (manifest) => manifest.tables,
-        (error: unknown) => (error instanceof StorageError ? error.code : error),
-      )
-      if (found === 'BACKUP_INVALID') refused++
-      else expect(found, `byte ${at} ^ ${flip}`).toEqual(tables)
-    }
+  writeSound(file)
+  await verifyBackup(file)
+  const places = Array.from({ length: 100 }, (_, index) => Math.floor((index * sound.length) / 100))
+  for (const at of [...Array(100).keys(), ...places]) {
+    writeFileSync(
+      file,
+      edited((bytes) => {
+        bytes[at] = (bytes[at] ?? 0) ^ 0x01
+      }),
+    )
+    await expectCode(verifyBackup(file), 'BACKUP_INVALID')
   }
-  expect(refused).toBeGreaterThan(32)
+})
+
+describe('a manifest that was', () => {
+  const spoilt: Record<string, (text: string) => string> = {
+    'cut short': (text) => text.slice(0, -20),
+    emptied: () => '',
+    'written as another JSON': (text) => JSON.stringify(JSON.parse(text)),
+    'given another count of rows': (text) => text.replace('"rows": 300', '"rows": 301'),
+    'given another time': (text) => text.replace(/"createdAt": "20/, '"createdAt": "19'),
+    'given another hash of itself': (text) => text.replace(/"manifestSha256": "./, '"manifestSha256": "x'),
+    'made by a newer version': (text) => text.replace('"version": 1', '"version": 2'),
+    'replaced by null': () => 'null',
+  }
+  test.each(Object.entries(spoilt))('%s is refused with BACKUP_INVALID', async (_, spoil) => {
+    using folder = temporaryFolder()
+    const file = folder.file('mesh.backup')
+    writeSound(file)
+    expect(spoil(manifestText)).not.toBe(manifestText)
+    writeFileSync(`${file}.manifest.json`, spoil(manifestText))
+    await expectCode(verifyBackup(file), 'BACKUP_INVALID')
+    await expectCode(restoreBackup(file, folder.file('mesh.db')), 'BACKUP_INVALID')
+    expect(existsSync(folder.file('mesh.db'))).toBe(false)
+  })
+
+  test('of another backup is refused with BACKUP_INVALID', async () => {
+    using folder = temporaryFolder()
+    const file = folder.file('mesh.backup')
+    writeSound(file)
+    await using store = await openStorage(folder.file('other.db'))
+    await store.backup(folder.file('other.backup'))
+    copyFileSync(folder.file('other.backup.manifest.json'), `${file}.manifest.json`)
+    await expectCode(verifyBackup(file), 'BACKUP_INVALID')
+  })
 })
 
 test('what is no file is refused, and not as something that may get better', async () => {
@@ -163,7 +199,7 @@ describe('nothing is ever replaced: a restore is refused with CONFIG', () => {
     mkdirSync(folder.file('data'))
     for (const name of there) writeFileSync(folder.file('data', name), 'somebody’s')
     const file = folder.file('mesh.backup')
-    writeFileSync(file, sound)
+    writeSound(file)
     const before = contentOf(folder.file('data'))
     await expectCode(restoreBackup(file, folder.file('data', target)), 'CONFIG')
     expect(contentOf(folder.file('data'))).toEqual(before)
@@ -175,7 +211,7 @@ describe('nothing is ever replaced: a restore is refused with CONFIG', () => {
     const path = folder.file('mesh.db')
     await using store = await openStorage(path)
     await store.nodes.create(node('mine'))
-    writeFileSync(folder.file('mesh.backup'), sound)
+    writeSound(folder.file('mesh.backup'))
     await expectCode(restoreBackup(folder.file('mesh.backup'), path), 'CONFIG')
     await expectCode(restoreBackup(folder.file('mesh.backup'), `sqlite:${path}`), 'CONFIG')
     expect(await store.nodes.list()).toMatchObject([{ nodeId: 'mine' }])
@@ -185,7 +221,7 @@ describe('nothing is ever replaced: a restore is refused with CONFIG', () => {
   test('onto itself', async () => {
     using folder = temporaryFolder()
     const file = folder.file('mesh.backup')
-    writeFileSync(file, sound)
+    writeSound(file)
     await expectCode(restoreBackup(file, file), 'CONFIG')
     expect(readFileSync(file).equals(sound)).toBe(true)
     expect(existsSync(`${file}-wal`)).toBe(false)

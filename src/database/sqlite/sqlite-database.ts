@@ -219,9 +219,9 @@ export class SqliteDatabase implements Database {
     return this.read(({ raw }) => schemaVersionOf(raw))
   }
 
-  async backup(target: string, options: BackupOptions): Promise<BackupManifest> {
+  async backup(target: string, options: BackupOptions, now: () => Date): Promise<BackupManifest> {
     const { backupSqlite } = await import('../../backup/sqlite-backup.ts')
-    return backupSqlite(this, target, options)
+    return backupSqlite(this, target, options, now)
   }
 
   #checkpointLater(): void {

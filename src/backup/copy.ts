@@ -1,0 +1,132 @@
+/** Copies a SQLite database into one new file, which gets its name only when it has been looked at. */
+import { randomBytes } from 'node:crypto'
+import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import type { BackupOptions } from '../api.ts'
+import { checkPath } from '../config.ts'
+import { translated } from '../database/sqlite/errors.ts'
+import { StorageError } from '../errors.ts'
+
+export const SIDECARS = ['-wal', '-shm', '-journal'] as const
+/** What a name of an unfinished file ends with. */
+export const PARTIAL = /\.partial-[0-9a-f]{12}(-wal|-shm|-journal)?$/
+/** 4 KiB each; the event loop runs between two steps. */
+const PAGES_PER_STEP = 256
+
+interface Steps<T> {
+  /** Looks at the finished copy. What it throws stops it. */
+  readonly verify: (partial: string) => Promise<T>
+  /** A text that is put beside the file, and has its name before the file has one. */
+  readonly beside?: (verified: T) => { readonly path: string; readonly text: string }
+}
+
+/**
+ * On any failure nothing is left. `source` has a read transaction open: without one the copy would begin again at every
+ * write of another process.
+ *
+ * Rejects with CONFIG if the target is taken, the signal's reason, what `verify` throws, or an error of reading or writing.
+ */
+export async function copyOf<T>(
+  source: Sqlite.Database,
+  target: string,
+  options: BackupOptions,
+  { verify, beside }: Steps<T>,
+): Promise<{ file: string; verified: T }> {
+  checkPath(target)
+  const file = resolve(target)
+  refuseTaken(file)
+  createFolder(dirname(file))
+  const partial = `${file}.partial-${randomBytes(6).toString('hex')}`
+  try {
+    // SQLite keeps the mode of a file that is there; one that it creates could be read by others.
+    closeSync(openSync(partial, 'wx', 0o600))
+    await copyPages(source, partial, options)
+    const verified = await verify(partial)
+    sync(partial)
+    const companion = beside?.(verified)
+    if (companion !== undefined) publishText(companion)
+    try {
+      publish(partial, file)
+    } catch (error) {
+      if (companion !== undefined) rmSync(companion.path, { force: true })
+      throw error
+    }
+    return { file, verified }
+  } catch (error) {
+    throw translated(error)
+  } finally {
+    for (const rest of ['', ...SIDECARS]) rmSync(partial + rest, { force: true })
+  }
+}
+
+async function copyPages(source: Sqlite.Database, partial: string, options: BackupOptions): Promise<void> {
+  await stepwise(source, partial, options)
+  const copy = new Sqlite(partial)
+  try {
+    // The copy's header says WAL, and would have sidecars; a backup is one file.
+    copy.pragma('journal_mode = DELETE')
+  } finally {
+    copy.close()
+  }
+}
+
+/** Writes a database's pages into a file, in one transaction of that file's: killed meanwhile, it is as it was. */
+export async function stepwise(source: Sqlite.Database, target: string, options: BackupOptions): Promise<void> {
+  options.signal?.throwIfAborted()
+  const { totalPages } = await source.backup(target, {
+    progress: ({ totalPages, remainingPages }) => {
+      options.signal?.throwIfAborted()
+      options.onProgress?.({ copiedPages: totalPages - remainingPages, totalPages })
+      return PAGES_PER_STEP
+    },
+  })
+  // It says that it is done, having copied nothing, when the file is locked.
+  if (totalPages === 0)
+    throw new StorageError('BUSY', 'Another process holds the lock of the database file. Try again.')
+}
+
+function createFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw new StorageError('CONFIG', `The folder ${folder} cannot be created.`, { cause: error })
+  }
+}
+
+function refuseTaken(file: string): void {
+  if (existsSync(file))
+    throw new StorageError('CONFIG', `There is a file at ${file} already, and nothing is ever replaced.`)
+}
+
+/** Gives the finished file its name, unless somebody else has taken it meanwhile. */
+function publish(partial: string, file: string): void {
+  try {
+    linkSync(partial, file)
+  } catch (error) {
+    refuseTaken(file)
+    throw new StorageError('CONFIG', `${file} cannot be created.`, { cause: error })
+  }
+  rmSync(partial)
+  sync(dirname(file))
+}
+
+function publishText({ path, text }: { path: string; text: string }): void {
+  const partial = `${path}.partial-${randomBytes(6).toString('hex')}`
+  try {
+    writeFileSync(partial, text, { flag: 'wx', mode: 0o600, flush: true })
+    publish(partial, path)
+  } finally {
+    rmSync(partial, { force: true })
+  }
+}
+
+/** Only for files that no SQLite handle of this process is on. */
+export function sync(path: string): void {
+  const handle = openSync(path, 'r')
+  try {
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
+  }
+}

@@ -1,0 +1,126 @@
+/** A folder of backups: what is in it, and what may be deleted. */
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { BackupManifest, Retention } from '../api.ts'
+import { RETENTION_RULES } from '../config.ts'
+import { StorageError } from '../errors.ts'
+import * as rules from '../schema/rules.ts'
+import { PARTIAL } from './copy.ts'
+import { manifestPath, readManifest, withFile } from './manifest.ts'
+import { retained } from './retention.ts'
+import { verifyBackup } from './verify.ts'
+
+const MANIFEST = manifestPath('')
+/** So long after it was touched, nobody is working on an unfinished file any more. */
+const ABANDONED_AFTER_MS = 86_400_000
+
+export interface Broken {
+  readonly file: string
+  readonly message: string
+}
+
+export interface Listing {
+  /** Oldest first. Their manifests are sound and of their size; what is in them has not been read. */
+  readonly backups: readonly BackupManifest[]
+  /** What looks like a backup and must not be trusted. */
+  readonly broken: readonly Broken[]
+}
+
+/** Throws CONFIG if there is no such folder. */
+export function listBackups(folder: string): Listing {
+  const backups: BackupManifest[] = []
+  const broken: Broken[] = []
+  for (const name of namesIn(folder)) {
+    if (!name.endsWith(MANIFEST)) continue
+    const file = join(resolve(folder), name.slice(0, -MANIFEST.length))
+    try {
+      backups.push(listed(file))
+    } catch (error) {
+      broken.push({ file, message: error instanceof StorageError ? error.message : 'It cannot be read.' })
+    }
+  }
+  return { backups: backups.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime()), broken }
+}
+
+function listed(file: string): BackupManifest {
+  const manifest = readManifest(file)
+  const size = statSync(file, { throwIfNoEntry: false })?.size
+  if (size === undefined) throw new StorageError('BACKUP_INVALID', 'The manifest is there without its backup.')
+  if (size !== manifest.bytes) throw new StorageError('BACKUP_INVALID', 'It is not of the size that its manifest says.')
+  return withFile(file, manifest)
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).sort()
+  } catch (error) {
+    throw new StorageError('CONFIG', `The folder ${folder} cannot be read.`, { cause: error })
+  }
+}
+
+export interface PruneReport {
+  readonly kept: readonly (BackupManifest & { readonly reasons: readonly string[] })[]
+  readonly deleted: readonly BackupManifest[]
+  /** Left where they are: somebody should look at them. */
+  readonly broken: readonly Broken[]
+  /** Unfinished files of more than a day ago. */
+  readonly abandoned: readonly string[]
+}
+
+/**
+ * Deletes what `keep` does not keep. The newest backup that can be verified stays in any case; what must not be trusted is
+ * not counted, and not deleted. With `dryRun` nothing is deleted.
+ *
+ * Throws CONFIG if `keep` names nothing to keep.
+ */
+export async function pruneBackups(
+  folder: string,
+  keep: Retention,
+  options: { dryRun?: boolean } = {},
+): Promise<PruneReport> {
+  rules.checkOptions('The retention', RETENTION_RULES, keep)
+  if (Object.values(keep).every((amount) => !amount))
+    throw new StorageError(
+      'CONFIG',
+      'Nothing would be kept: say how many of the last, hourly, daily or weekly backups.',
+    )
+  const { backups, broken } = listBackups(folder)
+  const { newest, damaged } = await newestVerified(backups)
+  const candidates = backups.filter((backup) => !damaged.some(({ file }) => file === backup.file))
+  const reasons = retained(candidates, keep)
+  if (newest !== undefined) reasons.set(newest, [...(reasons.get(newest) ?? []), 'newest verified'])
+  const deleted = candidates.filter((backup) => !reasons.has(backup))
+  const abandoned = namesIn(folder).filter((name) => PARTIAL.test(name) && isAbandoned(join(folder, name)))
+  if (options.dryRun !== true) {
+    // The backup first: a manifest alone is no backup to anybody.
+    for (const { file } of deleted) for (const path of [file, manifestPath(file)]) rmSync(path, { force: true })
+    for (const name of abandoned) rmSync(join(folder, name), { force: true })
+  }
+  return {
+    kept: candidates
+      .filter((backup) => reasons.has(backup))
+      .map((kept) => ({ ...kept, reasons: reasons.get(kept) ?? [] })),
+    deleted,
+    broken: [...broken, ...damaged],
+    abandoned: abandoned.map((name) => join(resolve(folder), name)),
+  }
+}
+
+async function newestVerified(
+  backups: readonly BackupManifest[],
+): Promise<{ newest: BackupManifest | undefined; damaged: Broken[] }> {
+  const damaged: Broken[] = []
+  for (const backup of backups.toReversed()) {
+    try {
+      await verifyBackup(backup.file)
+      return { newest: backup, damaged }
+    } catch (error) {
+      if (!(error instanceof StorageError) || error.code !== 'BACKUP_INVALID') throw error
+      damaged.push({ file: backup.file, message: error.message })
+    }
+  }
+  return { newest: undefined, damaged }
+}
+
+const isAbandoned = (path: string): boolean =>
+  Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY) > ABANDONED_AFTER_MS

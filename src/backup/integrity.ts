@@ -1,0 +1,34 @@
+import { createRequire } from 'node:module'
+import { Worker } from 'node:worker_threads'
+
+/** `integrity_check` is one call, which may take seconds: on a thread of its own, so that the event loop goes on. */
+const PROGRAM = `
+const { parentPort, workerData } = require('node:worker_threads')
+const Sqlite = require(workerData.driver)
+const raw = new Sqlite(workerData.file, { readonly: true, fileMustExist: true })
+try {
+  raw.pragma('cell_size_check = ON')
+  parentPort.postMessage(raw.pragma('integrity_check(1)', { simple: true }))
+} catch {
+  parentPort.postMessage('cannot be read')
+} finally {
+  raw.close()
+}
+`
+
+/** Whether SQLite finds nothing wrong with the pages of a file. It does not find every flipped bit. */
+export async function isSound(file: string): Promise<boolean> {
+  // Its text, not its file: an application may be bundled into one.
+  // A bundle of CommonJS has no import.meta.url.
+  const driver = createRequire(import.meta.url ?? process.cwd()).resolve('better-sqlite3')
+  const worker = new Worker(PROGRAM, { eval: true, workerData: { driver, file } })
+  try {
+    return await new Promise<boolean>((resolve, reject) => {
+      worker.once('message', (found) => resolve(found === 'ok'))
+      worker.once('error', reject)
+      worker.once('exit', () => resolve(false))
+    })
+  } finally {
+    await worker.terminate()
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * What lies beside a backup: when it was made, and by what its content can be known again. Whoever changes the file, the
+ * manifest, or puts one beside the other's file, is found out.
+ */
+import { createHash } from 'node:crypto'
+import { createReadStream, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import type { BackupManifest, TableContent } from '../api.ts'
+import { StorageError } from '../errors.ts'
+import { CONTENT_TABLES } from './content-hash.ts'
+
+const FORMAT = 'meshstore-backup'
+const VERSION = 1
+
+export const manifestPath = (file: string): string => `${file}.manifest.json`
+
+/** What a manifest says, apart from where the file is. */
+export type Described = Omit<BackupManifest, 'file'>
+
+/** As it is written: the last property is a hash over the others. */
+export function manifestText(described: Described): string {
+  const { createdAt, bytes, sha256, schemaVersion, tables } = described
+  const body = {
+    format: FORMAT,
+    version: VERSION,
+    createdAt: createdAt.toISOString(),
+    bytes,
+    sha256,
+    schemaVersion,
+    tables: {
+      nodes: contentOf(tables.nodes),
+      policies: contentOf(tables.policies),
+      pathCache: contentOf(tables.pathCache),
+    },
+  }
+  return `${JSON.stringify({ ...body, manifestSha256: hashOf(JSON.stringify(body)) }, null, 2)}\n`
+}
+
+const contentOf = ({ rows, sha256 }: TableContent): TableContent => ({ rows, sha256 })
+const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+/** Throws BACKUP_INVALID if there is none, or one that is not as it was written. */
+export function readManifest(file: string): Described {
+  const path = manifestPath(file)
+  const text = textOf(path)
+  const described = parsed(text, path)
+  // To the byte: what is not as we write it was written by somebody else.
+  if (manifestText(described) !== text) throw invalid(`${path} was changed`)
+  return described
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw invalid(`There is no manifest at ${path}`, error)
+  }
+}
+
+function parsed(text: string, path: string): Described {
+  try {
+    const { format, version, createdAt, bytes, sha256, schemaVersion, tables } = JSON.parse(text)
+    if (format !== FORMAT) throw invalid(`${path} is no manifest of a backup`)
+    if (version > VERSION) throw invalid(`${path} was written by a newer version of this package; use that one`)
+    for (const name of Object.keys(CONTENT_TABLES)) contentOf(tables[name])
+    return { createdAt: new Date(createdAt), bytes, sha256, schemaVersion, tables }
+  } catch (error) {
+    if (error instanceof StorageError) throw error
+    throw invalid(`${path} is damaged`, error)
+  }
+}
+
+const invalid = (what: string, cause?: unknown): StorageError =>
+  new StorageError('BACKUP_INVALID', `${what}: the backup must not be trusted.`, { cause })
+
+/** Only of files that no SQLite handle of this process is on: closing any other handle would drop its locks. */
+export async function fileHash(file: string): Promise<string> {
+  const hash = createHash('sha256')
+  await pipeline(createReadStream(file), hash)
+  return hash.digest('hex')
+}
+
+export const withFile = (file: string, described: Described): BackupManifest => ({ file: resolve(file), ...described })

@@ -1,0 +1,39 @@
+/** Which backups are kept, and why. Times in UTC. */
+import type { Retention } from '../api.ts'
+
+interface Dated {
+  readonly createdAt: Date
+}
+
+/** The period that a time is in: the newest backup of each period is the one that is kept. */
+const PERIODS: Readonly<Record<'hourly' | 'daily' | 'weekly', (time: Date) => string>> = {
+  hourly: (time) => time.toISOString().slice(0, 13),
+  daily: (time) => time.toISOString().slice(0, 10),
+  // Weeks begin on Monday, as in ISO 8601; 1970-01-01 was a Thursday.
+  weekly: (time) => String(Math.floor((time.getTime() / DAY_MS + 3) / 7)),
+}
+const DAY_MS = 86_400_000
+
+/**
+ * For each of the backups that are kept, the reasons: the last so many, and the newest of each of the last so many hours,
+ * days and weeks that have one. A backup may be kept for several.
+ */
+export function retained<B extends Dated>(backups: readonly B[], keep: Retention): Map<B, string[]> {
+  const newestFirst = backups.toSorted((a, b) => b.createdAt.getTime() - a.createdAt.getTime())
+  const reasons = new Map<B, string[]>()
+  const keepFor = (backup: B, reason: string): void => {
+    reasons.set(backup, [...(reasons.get(backup) ?? []), reason])
+  }
+  for (const backup of newestFirst.slice(0, keep.last ?? 0)) keepFor(backup, 'last')
+  for (const [name, periodOf] of Object.entries(PERIODS) as [keyof typeof PERIODS, (time: Date) => string][]) {
+    const periods = new Set<string>()
+    for (const backup of newestFirst) {
+      if (periods.size >= (keep[name] ?? 0)) break
+      const period = periodOf(backup.createdAt)
+      if (periods.has(period)) continue
+      periods.add(period)
+      keepFor(backup, name)
+    }
+  }
+  return reasons
+}

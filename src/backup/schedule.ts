@@ -1,0 +1,92 @@
+import { basename, join } from 'node:path'
+import type { BackupManifest, BackupSchedule } from '../api.ts'
+import { StorageError } from '../errors.ts'
+
+export interface Scheduling extends BackupSchedule {
+  /** What the files' names begin with. */
+  readonly name: string
+  readonly now: () => Date
+  readonly make: (target: string, signal: AbortSignal) => Promise<BackupManifest>
+}
+
+/** After a failure: twice as long each time, up to the usual. */
+const FIRST_RETRY_MS = 10_000
+
+/** Makes backups while a store is open. Keeps no process running, throws nothing, and tries again. */
+export class BackupScheduler {
+  readonly #options: Scheduling
+  #stopping = new AbortController()
+  #timer: NodeJS.Timeout | undefined
+  #failures = 0
+  /** Why the last one failed; `undefined` once one has succeeded. */
+  failure: unknown
+
+  constructor(options: Scheduling) {
+    this.#options = options
+    this.start()
+  }
+
+  start(): void {
+    this.#stopping = new AbortController()
+    this.#wait(0)
+  }
+
+  /** Also what is being made. */
+
+  stop(): void {
+    clearTimeout(this.#timer)
+    this.#stopping.abort(new StorageError('CLOSED', 'The store is closed.'))
+  }
+
+  #wait(milliseconds: number): void {
+    if (this.#stopping.signal.aborted) return
+    this.#timer = setTimeout(() => void this.#turn(), milliseconds)
+    this.#timer.unref()
+  }
+
+  async #turn(): Promise<void> {
+    const { signal } = this.#stopping
+    try {
+      const left = await this.#untilDue()
+      if (left > 0) return this.#wait(left)
+      await this.#make()
+      this.failure = undefined
+      this.#failures = 0
+      this.#wait(this.#options.everySeconds * 1_000)
+    } catch (error) {
+      if (signal.aborted) return
+      this.failure = error
+      this.#wait(Math.min(FIRST_RETRY_MS * 2 ** this.#failures++, this.#options.everySeconds * 1_000))
+    }
+  }
+
+  /** Milliseconds. The newest backup in the folder counts, whoever made it: this process before it was restarted, or another. */
+  async #untilDue(): Promise<number> {
+    const { folder, everySeconds, now } = this.#options
+    const { listBackups } = await import('./folder.ts')
+    let newest: Date | undefined
+    try {
+      newest = listBackups(folder).backups.at(-1)?.createdAt
+    } catch {
+      // The folder is not there yet; if it cannot be used, making the backup says why.
+    }
+    return newest === undefined ? 0 : newest.getTime() + everySeconds * 1_000 - now().getTime()
+  }
+
+  async #make(): Promise<void> {
+    const { folder, name, now, make, keep } = this.#options
+    await make(join(folder, backupName(name, now())), this.#stopping.signal)
+    if (keep === undefined) return
+    const { pruneBackups } = await import('./folder.ts')
+    await pruneBackups(folder, keep)
+  }
+}
+
+/** `mesh-20261124T175255123Z.sqlite` for `mesh.db`: names sort by time. */
+export function backupName(database: string, time: Date): string {
+  const stem =
+    basename(database)
+      .replace(/\.[a-z0-9]+$/i, '')
+      .replace(/[^\w.-]/g, '_') || 'mesh'
+  return `${stem}-${time.toISOString().replaceAll(/[-:.]/g, '')}.sqlite`
+}

@@ -1,0 +1,66 @@
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs'
+import type { BackupManifest } from '../api.ts'
+import { checkPath } from '../config.ts'
+import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
+import { StorageError } from '../errors.ts'
+import { SIDECARS } from './copy.ts'
+import { isSound } from './integrity.ts'
+import { fileHash, readManifest, withFile } from './manifest.ts'
+import { readAll } from './sqlite-backup.ts'
+
+/**
+ * Reads all of a backup and compares it with its manifest: the file's bytes, then what SQLite makes of them, then every row.
+ *
+ * Rejects with BACKUP_INVALID for a file that must not be trusted, CONFIG if there is none.
+ */
+export async function verifyBackup(file: string): Promise<BackupManifest> {
+  checkPath(file)
+  assertFinished(file)
+  const manifest = readManifest(file)
+  const { size } = statSync(file)
+  if (size !== manifest.bytes || (await fileHash(file)) !== manifest.sha256)
+    throw new StorageError('BACKUP_INVALID', `${file} is not the file that its manifest was written for.`)
+  try {
+    const { schemaVersion, tables } = await readAll(file)
+    const same = schemaVersion === manifest.schemaVersion && JSON.stringify(tables) === JSON.stringify(manifest.tables)
+    if (same && (await isSound(file))) return withFile(file, manifest)
+    throw new StorageError('BACKUP_INVALID', `${file} does not hold what its manifest says.`)
+  } catch (error) {
+    throw asInvalid(error, file)
+  }
+}
+
+/**
+ * A backup is one file that needs no log. One whose header asks for a log is no backup, and SQLite would put a log beside
+ * it; one with a log beside it is in use, or was copied while in use.
+ *
+ * The header is read only where no log is there: closing a handle on a file that this process has open would drop
+ * SQLite's locks on it.
+ */
+function assertFinished(file: string): void {
+  const stats = statSync(file, { throwIfNoEntry: false })
+  if (!stats?.isFile()) throw new StorageError('CONFIG', `There is no file at ${file}.`)
+  const hasLog = SIDECARS.some((sidecar) => existsSync(file + sidecar))
+  if (hasLog || wantsLog(file)) {
+    throw new StorageError('BACKUP_INVALID', `${file} is a database, or the copy of one, and no backup. Use backup().`)
+  }
+}
+
+/** Bytes 18 and 19 of the header: 2 for a write-ahead log (https://sqlite.org/fileformat.html). */
+function wantsLog(file: string): boolean {
+  const header = Buffer.alloc(20)
+  const handle = openSync(file, 'r')
+  try {
+    readSync(handle, header, 0, header.length, 0)
+  } finally {
+    closeSync(handle)
+  }
+  return header[18] === 2 || header[19] === 2
+}
+
+function asInvalid(error: unknown, file: string): unknown {
+  const failure = translated(error)
+  const damaged = failure instanceof StorageError && ['CORRUPT', 'SCHEMA_MISMATCH'].includes(failure.code)
+  if (!damaged && !isSqliteFailure(error)) return failure
+  return new StorageError('BACKUP_INVALID', `${file} is damaged, or no backup of this library's.`, { cause: failure })
+}

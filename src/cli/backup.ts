@@ -1,0 +1,202 @@
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { type Command, InvalidArgumentError } from 'commander'
+import type { BackupManifest, Retention } from '../api.ts'
+import { listBackups, type PruneReport, pruneBackups } from '../backup/folder.ts'
+import { restoreBackup, verifyBackup } from '../backup/index.ts'
+import { backupName } from '../backup/schedule.ts'
+import { databaseOf } from '../config.ts'
+import { StorageError } from '../errors.ts'
+import { openStorage } from '../storage.ts'
+import { EXIT } from './exit-codes.ts'
+import { type Common, command, databaseCommand, urlOf } from './options.ts'
+import { count, type Outcome, progressBar, report } from './output.ts'
+
+interface InFolder {
+  folder: string
+  json?: boolean
+}
+interface Keeping {
+  keepLast?: number
+  keepHourly?: number
+  keepDaily?: number
+  keepWeekly?: number
+}
+type CreateFlags = Common & Keeping & { folder: string; file?: string }
+type RestoreFlags = Common & { replace?: boolean; dryRun?: boolean; migrate: boolean }
+
+const DEFAULT_FOLDER = './backups'
+
+/** `meshstore backup …` and `meshstore restore` */
+export function addBackup(program: Command): void {
+  const backup = program
+    .command('backup')
+    .description('Makes, lists, verifies and prunes backups: one file each, with a manifest beside it.')
+    .helpCommand(false)
+  keeping(databaseCommand(backup, 'create'))
+    .description('Copies the database, as of now, into one verified file. Others may go on writing.')
+    .option('--folder <folder>', 'where to put it, under a name with its time', DEFAULT_FOLDER)
+    .option('--file <file>', 'where to put it, by name')
+    .action((flags: CreateFlags) => report(flags, () => create(flags)))
+  inFolder(command(backup, 'list'))
+    .description('Lists the backups in a folder, oldest first.')
+    .action((flags: InFolder) => report(flags, () => list(flags)))
+  command(backup, 'verify <file...>')
+    .description('Reads all of the backups and compares them with their manifests.')
+    .action((files: string[], flags: { json?: boolean }) => report(flags, () => verify(files)))
+  keeping(inFolder(command(backup, 'prune')))
+    .description('Deletes backups that need not be kept. The newest that can be verified always stays.')
+    .option('--dry-run', 'say what would be deleted, and delete nothing')
+    .action((flags: InFolder & Keeping & { dryRun?: boolean }) => report(flags, () => prune(flags)))
+  databaseCommand(program, 'restore <backup>')
+    .description('Verifies a backup, writes it to the database’s path, and brings its schema up to date.')
+    .option('--replace', 'replace the database that is there; a copy of it is kept beside it')
+    .option('--no-migrate', 'leave the schema as it is in the backup')
+    .option('--dry-run', 'verify, say what would be replaced, and change nothing')
+    .action((file: string, flags: RestoreFlags) => report(flags, () => restore(file, flags)))
+}
+
+const inFolder = (of: Command): Command => of.option('--folder <folder>', 'where the backups are', DEFAULT_FOLDER)
+
+const keeping = (of: Command): Command =>
+  of
+    .option('--keep-last <n>', 'keep the last n', amountOf)
+    .option('--keep-hourly <n>', 'keep the newest of each of the last n hours that have one', amountOf)
+    .option('--keep-daily <n>', 'the same for days (UTC)', amountOf)
+    .option('--keep-weekly <n>', 'the same for weeks, which begin on Monday (UTC)', amountOf)
+
+function amountOf(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('A whole number, from 0.')
+}
+
+function retentionOf({ keepLast, keepHourly, keepDaily, keepWeekly }: Keeping): Retention | undefined {
+  const keep = { last: keepLast, hourly: keepHourly, daily: keepDaily, weekly: keepWeekly }
+  return Object.values(keep).some((amount) => amount !== undefined) ? keep : undefined
+}
+
+async function create(flags: CreateFlags): Promise<Outcome> {
+  const url = urlOf(flags)
+  const target = databaseOf(url)
+  const name = target.dialect === 'sqlite' ? target.path : 'mesh'
+  const file = flags.file ?? resolve(flags.folder, backupName(name, new Date()))
+  const keep = retentionOf(flags)
+  if (keep !== undefined && flags.file !== undefined)
+    throw new StorageError('CONFIG', 'What is kept is chosen in a folder: give --folder, not --file.')
+  const manifest = await withBar('Copying', async (onProgress) => {
+    // Whatever its schema: the backup comes before the migration. Writable, so that the time of the backup is noted.
+    if (target.dialect === 'sqlite' && !existsSync(target.path))
+      throw new StorageError('CONFIG', `There is no database at ${target.path}.`)
+    await using store = await openStorage({ url, migrate: 'skip', busyTimeoutMs: flags.wait * 1_000, pool: { max: 1 } })
+    return await store.backup(file, { onProgress })
+  })
+  const pruned = keep && (await pruneBackups(flags.folder, keep))
+  return {
+    json: { ...manifest, ...(pruned && { pruned }) },
+    text: [`Made ${manifest.file}: ${summary(manifest)}. Verified.`, ...(pruned ? prunedText(pruned, false) : [])],
+  }
+}
+
+async function withBar<T>(
+  what: string,
+  work: (onProgress: (progress: { copiedPages: number; totalPages: number }) => void) => Promise<T>,
+): Promise<T> {
+  const bar = progressBar(what)
+  try {
+    return await work(({ copiedPages, totalPages }) => bar.update(copiedPages, totalPages))
+  } finally {
+    bar.stop()
+  }
+}
+
+function summary({ bytes, schemaVersion, tables }: BackupManifest): string {
+  const { nodes, policies, pathCache } = tables
+  return `${count(nodes.rows)} nodes, ${count(policies.rows)} policies, ${count(pathCache.rows)} cached paths; ${count(bytes)} bytes; schema ${schemaVersion}`
+}
+
+async function list({ folder }: InFolder): Promise<Outcome> {
+  const found = listBackups(folder)
+  return {
+    json: found,
+    text: [
+      ...found.backups.map((backup) => `${backup.createdAt.toISOString()}  ${backup.file}  ${summary(backup)}`),
+      ...brokenText(found.broken),
+      ...(found.backups.length + found.broken.length === 0 ? ['There are no backups.'] : []),
+    ],
+    exitCode: found.broken.length > 0 ? EXIT.person : EXIT.done,
+  }
+}
+
+const brokenText = (broken: PruneReport['broken']): string[] =>
+  broken.map(({ file, message }) => `Not to be trusted: ${file}: ${message}`)
+
+async function verify(files: readonly string[]): Promise<Outcome> {
+  const results: { file: string; valid: boolean; manifest?: BackupManifest; code?: string; message?: string }[] = []
+  for (const file of files) {
+    try {
+      results.push({ file: resolve(file), valid: true, manifest: await verifyBackup(file) })
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      results.push({ file: resolve(file), valid: false, code: error.code, message: error.message })
+    }
+  }
+  return {
+    json: { backups: results },
+    text: results.map(({ file, manifest, code, message }) =>
+      manifest === undefined ? `${code}: ${message}` : `${file} is sound: ${summary(manifest)}.`,
+    ),
+    exitCode: results.every(({ valid }) => valid) ? EXIT.done : EXIT.person,
+  }
+}
+
+async function prune(flags: InFolder & Keeping & { dryRun?: boolean }): Promise<Outcome> {
+  const dryRun = flags.dryRun === true
+  const done = await pruneBackups(flags.folder, retentionOf(flags) ?? {}, { dryRun })
+  return {
+    json: { dryRun, ...done },
+    text: prunedText(done, dryRun),
+    exitCode: done.broken.length > 0 ? EXIT.person : EXIT.done,
+  }
+}
+
+function prunedText({ kept, deleted, broken, abandoned }: PruneReport, dryRun: boolean): string[] {
+  const verb = dryRun ? 'Would delete' : 'Deleted'
+  return [
+    ...kept.map(({ file, reasons }) => `${dryRun ? 'Would keep' : 'Kept'} ${file} (${reasons.join(', ')})`),
+    ...deleted.map(({ file }) => `${verb} ${file}`),
+    ...abandoned.map((file) => `${verb} ${file}, which was never finished`),
+    ...brokenText(broken),
+  ]
+}
+
+async function restore(file: string, flags: RestoreFlags): Promise<Outcome> {
+  const url = urlOf(flags)
+  if (flags.dryRun) return preview(file, url)
+  const done = await withBar('Restoring', (onProgress) =>
+    restoreBackup(file, url, { replace: flags.replace, migrate: flags.migrate, onProgress }),
+  )
+  return {
+    json: done,
+    text: [
+      `Restored ${done.restoredTo}: ${summary(done)}, as of ${done.createdAt.toISOString()}.`,
+      ...(done.safetyCopy === undefined ? [] : [`What was there before is in ${done.safetyCopy}.`]),
+      ...done.migrated.map((tag) => `Applied ${tag}.`),
+    ],
+  }
+}
+
+async function preview(file: string, url: string): Promise<Outcome> {
+  const manifest = await verifyBackup(file)
+  const target = databaseOf(url)
+  if (target.dialect !== 'sqlite')
+    throw new StorageError('CONFIG', 'This version restores a backup to a path of a SQLite file alone.')
+  const replaces = existsSync(target.path)
+  const what = replaces ? `would replace ${target.path}, and need --replace` : `would make ${target.path}`
+  return {
+    json: { dryRun: true, backup: manifest, target: resolve(target.path), replaces },
+    text: [
+      `${manifest.file} is sound: ${summary(manifest)}, as of ${manifest.createdAt.toISOString()}.`,
+      `It ${what}.`,
+    ],
+  }
+}
