@@ -86,7 +86,7 @@ describe.each(kindsOfDisk)('$name', ({ name, writing, backingUp, make }) => {
     disk.heal(program.pid)
     expect(tally(await writes.create('after', 100))).toEqual({ done: 100 })
     expect(await writes.transaction('after-transaction', 20)).toBe('done')
-    expect(await writes.ask(backup)).toEqual({ outcome: 'done', left: ['mesh.backup'] })
+    expect(await writes.ask(backup)).toEqual({ outcome: 'done', left: ['mesh.backup', 'mesh.backup.manifest.json'] })
     expect(await program.kill()).toEqual({ code: null, signal: 'SIGKILL' })
 
     const raw = new Sqlite(path)
