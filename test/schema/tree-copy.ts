@@ -30,14 +30,19 @@ export function run(cwd: string, script: string, args: string[], env: NodeJS.Pro
   return promise
 }
 
-/** A copy of what the schema's tools read, to break it and to let them write. */
+/** What `npm run db:generate` makes of migrations/, and the library applies. */
+export const SHIPPED = 'src/migrator/shipped.ts'
+
+const FILES = ['src', 'scripts', 'migrations', 'drizzle', 'drizzle.config.ts', 'package.json', 'tsconfig.json']
+
+/** A copy of what the schema's tools read, to break it and to let them write. The command line can be run in it too. */
 export class TreeCopy {
   readonly root = mkdtempSync(join(tmpdir(), 'meshstore-tree-'))
 
-  constructor() {
-    const files = ['src', 'scripts', 'migrations', 'drizzle', 'drizzle.config.ts', 'package.json', 'tsconfig.json']
-    for (const file of files) cpSync(join(root, file), join(this.root, file), { recursive: true })
-    cpSync(join(root, 'test/schema/row-types.ts'), join(this.root, 'test/schema/row-types.ts'))
+  /** Of this tree, or of another copy. */
+  constructor(from = root) {
+    for (const file of [...FILES, 'test/schema/row-types.ts'])
+      cpSync(join(from, file), join(this.root, file), { recursive: true })
     symlinkSync(join(root, 'node_modules'), join(this.root, 'node_modules'), 'dir')
   }
 
@@ -62,9 +67,8 @@ export class TreeCopy {
         .filter((entry) => entry.isFile())
         .map((entry) => join(entry.parentPath, entry.name)),
     )
-    return Object.fromEntries(
-      files.sort().map((file) => [file.slice(this.root.length + 1), readFileSync(file, 'utf8')]),
-    )
+    const paths = files.map((file) => file.slice(this.root.length + 1))
+    return Object.fromEntries([...paths, SHIPPED].sort().map((path) => [path, this.read(path)]))
   }
 
   drizzleKit(dialect: Dialect, ...args: string[]): Promise<Outcome> {

@@ -1,0 +1,118 @@
+/** Copies of the tree with migrations more, made as a developer makes them, and copies of those with some of them. */
+import { createHash } from 'node:crypto'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Dialect, dialects, SHIPPED, TreeCopy } from '../../schema/tree-copy.ts'
+
+export interface Step {
+  readonly name: string
+  readonly breaking?: string
+  /** Of the schema. Without it, the migration is one for SQL by hand. */
+  readonly change?: (copy: TreeCopy) => void
+}
+
+const twins = ['sqlite', 'postgres'] as const
+const inTwins =
+  (from: string, to: string) =>
+  (copy: TreeCopy): void => {
+    for (const twin of twins) copy.edit(`src/schema/${twin}.ts`, from, to)
+  }
+
+const NAME = "value: text('value').notNull(),"
+
+/** On SQLite the second builds the table of the nodes anew, the third that of the cached paths. */
+export const ADD_NOTE: Step = { name: 'add_note', change: inTwins(NAME, `${NAME}\n  note: text('note'),`) }
+export const CHECK_ROUTES: Step = {
+  name: 'check_routes',
+  change: (copy) => {
+    const least = `\${table.routesDiscovered} >= -1000000\``
+    copy.edit('src/schema/sqlite.ts', "= 'integer'`)", `= 'integer' AND ${least})`)
+    const other = "check('nodes_created_time'"
+    copy.edit('src/schema/postgres.ts', other, `check('nodes_routes_least', sql\`${least}),\n    ${other}`)
+  },
+}
+export const LIMIT_K: Step = { name: 'limit_k', change: inTwins('>= 1`', `>= 1 AND \${table.k} <= 100000\``) }
+export const BREAK: Step = { name: 'break', breaking: "policies' texts are elsewhere" }
+
+/** `await` it in a `beforeAll`: each step takes two seconds. */
+export async function grown(...steps: readonly Step[]): Promise<TreeCopy> {
+  const copy = new TreeCopy()
+  for (const { name, breaking, change } of steps) {
+    change?.(copy)
+    const args = [...(change ? [] : ['--custom']), ...(breaking === undefined ? [] : ['--breaking', breaking])]
+    const { code, stderr } = await copy.dbGenerate('--name', name, ...args)
+    if (code !== 0) throw new Error(`db:generate failed: ${stderr}`)
+  }
+  return copy
+}
+
+interface Entry {
+  readonly tag: string
+  readonly when: number
+}
+
+const journalOf = (dialect: Dialect): string => `migrations/${dialect}/meta/_journal.json`
+
+export const entriesOf = (copy: TreeCopy, dialect: Dialect): Entry[] =>
+  JSON.parse(copy.read(journalOf(dialect))).entries
+
+export const tagsOf = (copy: TreeCopy): string[] => entriesOf(copy, 'sqlite').map(({ tag }) => tag)
+
+/** Like `0002_limit_k`. */
+export function tagOf(copy: TreeCopy, { name }: Step): string {
+  const tag = tagsOf(copy).find((each) => each.endsWith(`_${name}`))
+  if (tag === undefined) throw new Error(`There is no migration ${name}.`)
+  return tag
+}
+
+export const fileOf = (dialect: Dialect, tag: string): string => `migrations/${dialect}/${tag}.sql`
+
+/** What the ledger must hold once all is applied. */
+export const ledgerOf = (copy: TreeCopy, dialect: Dialect): { hash: string; when: number }[] =>
+  entriesOf(copy, dialect).map(({ tag, when }) => {
+    return {
+      hash: createHash('sha256')
+        .update(copy.read(fileOf(dialect, tag)))
+        .digest('hex'),
+      when,
+    }
+  })
+
+/** Another branch: a copy in which the step was never made. */
+export function without(copy: TreeCopy, ...steps: readonly Step[]): TreeCopy {
+  const gone = steps.map((step) => tagOf(copy, step))
+  const branch = new TreeCopy(copy.root)
+  for (const dialect of dialects) {
+    const journal = JSON.parse(branch.read(journalOf(dialect)))
+    journal.entries = journal.entries.filter(({ tag }: Entry) => !gone.includes(tag))
+    branch.write(journalOf(dialect), JSON.stringify(journal, null, 2))
+    for (const tag of gone) rmSync(join(branch.root, fileOf(dialect, tag)))
+  }
+  ship(branch)
+  return branch
+}
+
+/** A copy with another text in the files of a step. */
+export function withSql(copy: TreeCopy, step: Step, edit: (sql: string, dialect: Dialect) => string): TreeCopy {
+  const edited = new TreeCopy(copy.root)
+  for (const dialect of dialects) {
+    const file = fileOf(dialect, tagOf(copy, step))
+    edited.write(file, edit(edited.read(file), dialect))
+  }
+  ship(edited)
+  return edited
+}
+
+/** As `npm run db:generate` does it, in a moment. A test compares the two. */
+export function ship(copy: TreeCopy): void {
+  const [declaration] = copy.read(SHIPPED).split(' = {')
+  copy.write(SHIPPED, `${declaration} = ${JSON.stringify(shippedOf(copy), null, 2)}\n`)
+}
+
+export const shippedOf = (copy: TreeCopy) =>
+  Object.fromEntries(
+    dialects.map((dialect) => [
+      dialect,
+      entriesOf(copy, dialect).map(({ tag, when }) => ({ tag, when, sql: copy.read(fileOf(dialect, tag)) })),
+    ]),
+  )
