@@ -7,6 +7,7 @@ import { run } from '../../src/cli/program.ts'
 import { messages, say } from '../sqlite/support/messages.ts'
 import { forEver, waitFor } from './migration-barrier.ts'
 import { hooks } from './migration-hooks.ts'
+import { BEGINS } from './migration-lock.ts'
 
 export interface Order {
   readonly args: readonly string[]
@@ -15,8 +16,6 @@ export interface Order {
   /** After each COMMIT it waits for the file with this name and its number behind it. */
   readonly pause?: string
 }
-
-const BEGINS = ['BEGIN IMMEDIATE', 'SELECT pg_advisory_xact_lock(1298495336, 1937010546)']
 
 async function obey({ args, stopAt, pause }: Order): Promise<void> {
   /** The connection that holds the lock. */
