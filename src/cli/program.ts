@@ -3,6 +3,7 @@ import manifest from '../../package.json' with { type: 'json' }
 import { addBackup } from './backup.ts'
 import { EXIT, EXIT_HELP } from './exit-codes.ts'
 import { addMigrate } from './migrate.ts'
+import { addTransfer } from './transfer.ts'
 
 /** The command line: one file per group of commands. */
 function program(): Command {
@@ -14,6 +15,7 @@ function program(): Command {
     .addHelpText('after', EXIT_HELP)
   addMigrate(command)
   addBackup(command)
+  addTransfer(command)
   return inherited(command)
 }
 

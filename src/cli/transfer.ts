@@ -1,0 +1,205 @@
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { StorageError } from '../errors.ts'
+import * as transfer from '../transfer/index.ts'
+import { EXIT } from './exit-codes.ts'
+import { type Common, databaseCommand, urlOf } from './options.ts'
+import { count, type Outcome, progressBar, report } from './output.ts'
+
+interface ExportFlags extends Common {
+  output?: string
+  table?: transfer.TableName[]
+  skipInvalid?: boolean
+}
+
+interface ImportFlags extends Common {
+  dryRun?: boolean
+  onConflict: transfer.OnConflict
+  skipRefused?: boolean
+}
+
+const EXPORT_HELP = `
+One moment of the database, while others read and write: a header, a line for each
+row in the order of the keys, and a last line with the number of rows, without which
+an import refuses the file. Expired paths are in it too. Times are the stored numbers
+to the last bit; bundles are texts, byte for byte.
+
+A row that breaks the rules, because another program wrote it, is named on stderr.
+Then the export is not completed (no file, no last line) and the exit code is 4,
+unless --skip-invalid says that it is complete without such rows.
+`
+
+const IMPORT_HELP = `
+FILE is an export of meshstore, or one NetJSON NetworkGraph, of which the nodes are
+imported; - is stdin. A SQLite file that is missing is created.
+
+The whole file is read and judged first, in constant memory with the help of a
+temporary file. Then it is written in one transaction: all of it or nothing. On SQLite
+other processes that write wait meanwhile, as long as they are willing to.
+
+Each line that is refused is named on stderr. If there is one, nothing is imported;
+with --skip-refused the others are. The exit code is 4 in both cases.
+
+--on-conflict says what becomes of a line whose key is in the database, or earlier in
+the file: error refuses the line; skip keeps what was first; replace takes what is
+last, with its times. Of a NetworkGraph, replace keeps times of creation and routes.
+`
+
+/** `meshstore export`, `meshstore import` */
+export function addTransfer(program: Command): void {
+  databaseCommand(program, 'export')
+    .description('Writes nodes, policies and cached paths as lines of JSON (NDJSON).')
+    .option('-o, --output <file>', 'to this file, which must not exist (default: stdout)')
+    .option('--table <name...>', 'these tables alone: nodes, policies, path_cache', tablesOf)
+    .option('--skip-invalid', 'leave out rows that break the rules, and complete the export')
+    .addHelpText('after', EXPORT_HELP)
+    .action((flags: ExportFlags) => report(flags, () => runExport(flags)))
+  databaseCommand(program, 'import <file>')
+    .description('Reads what `export` wrote, or a NetJSON NetworkGraph.')
+    .option('--dry-run', 'say what would become of each line, and change nothing')
+    .addOption(
+      new Option('--on-conflict <how>', 'what becomes of a line whose key exists')
+        .choices(['error', 'skip', 'replace'])
+        .default('error'),
+    )
+    .option('--skip-refused', 'import the lines that are not refused')
+    .addHelpText('after', IMPORT_HELP)
+    .action((file: string, flags: ImportFlags) => report(flags, () => runImport(file, flags)))
+}
+
+function tablesOf(name: string, before: readonly transfer.TableName[] = []): transfer.TableName[] {
+  if (!transfer.isTableName(name)) throw new InvalidArgumentError(`Known are ${transfer.TABLE_NAMES.join(', ')}.`)
+  return [...before, name]
+}
+
+async function runExport(flags: ExportFlags): Promise<Outcome> {
+  const { output: file, skipInvalid = false, table, wait } = flags
+  if (file === undefined && flags.json)
+    throw new StorageError('CONFIG', 'The rows go to stdout: for --json name a file with --output.')
+  const url = urlOf(flags)
+  const tables = transfer.TABLE_NAMES.filter((name) => table?.includes(name) ?? true)
+  const bar = progressBar('Exporting')
+  const output = file === undefined ? transfer.streamOutput(process.stdout) : await transfer.fileOutput(file)
+  const invalid: transfer.InvalidRow[] = []
+  try {
+    const done = await transfer.exportTo(url, output, {
+      tables,
+      skipInvalid,
+      busyTimeoutMs: wait * 1_000,
+      now: () => new Date(),
+      onProgress: process.stderr.isTTY ? ({ done, total }) => bar.update(done, total) : undefined,
+      onInvalid: (row) => {
+        if (invalid.length < SHOWN) invalid.push(row)
+        bar.stop()
+        process.stderr.write(`${row.table} ${row.key}: ${row.column} ${row.message}\n`)
+      },
+    })
+    return exported(done, invalid, file)
+  } finally {
+    bar.stop()
+  }
+}
+
+/** In a JSON document. On stderr all of them are. */
+const SHOWN = 1_000
+
+function exported(done: transfer.ExportReport, invalid: transfer.InvalidRow[], file: string | undefined): Outcome {
+  const { complete, rows } = done
+  const counted = Object.entries(rows).map(([table, number]) => `${count(number)} rows of ${table}`)
+  const text = complete
+    ? [
+        `Exported ${counted.join(', ')}.`,
+        ...(done.invalid > 0 ? [`Without ${count(done.invalid)} that break the rules.`] : []),
+      ]
+    : [
+        `${count(done.invalid)} rows break the rules: the export is not complete. Correct or delete them, or leave them out with --skip-invalid.`,
+      ]
+  // Where the rows go to stdout, words do not.
+  if (file === undefined) process.stderr.write(text.map((line) => `${line}\n`).join(''))
+  return {
+    json: { ...done, ...(complete && { file }), invalidRows: invalid },
+    text: file === undefined ? [] : text,
+    exitCode: complete ? EXIT.done : EXIT.person,
+  }
+}
+
+async function runImport(file: string, flags: ImportFlags): Promise<Outcome> {
+  const { dryRun = false, onConflict, skipRefused = false, wait } = flags
+  const url = urlOf(flags)
+  const refused: transfer.Refusal[] = []
+  const reading = progressBar('Reading')
+  const writing = progressBar(dryRun ? 'Comparing' : 'Writing')
+  try {
+    const done = await transfer.importInto(url, await bytesOf(file, reading.update), {
+      dryRun,
+      onConflict,
+      skipRefused,
+      busyTimeoutMs: wait * 1_000,
+      now: () => new Date(),
+      onRows: ({ done, total }) => {
+        reading.stop()
+        writing.update(done, total)
+      },
+      onRefused: (refusal) => {
+        if (refused.length < SHOWN) refused.push(refusal)
+        reading.stop()
+        writing.stop()
+        process.stderr.write(`${refusalText(refusal)}\n`)
+      },
+    })
+    return imported(done, refused)
+  } finally {
+    reading.stop()
+    writing.stop()
+  }
+}
+
+async function bytesOf(file: string, onRead: (done: number, total: number) => void): Promise<AsyncIterable<Buffer>> {
+  if (file === '-') return process.stdin
+  const stats = await stat(file).catch(() => undefined)
+  if (stats === undefined || stats.isDirectory()) throw new StorageError('CONFIG', `There is no file at ${file}.`)
+  return readAll(file, (done) => onRead(done, Math.max(done, stats.size)))
+}
+
+async function* readAll(file: string, onRead: (done: number) => void): AsyncGenerator<Buffer> {
+  let done = 0
+  try {
+    for await (const chunk of createReadStream(file)) {
+      yield chunk
+      done += chunk.length
+      onRead(done)
+    }
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error
+    throw new StorageError('CONFIG', `${file} cannot be read.`, { cause: error })
+  }
+}
+
+function refusalText({ line, table, key, column, message }: transfer.Refusal): string {
+  const row = table === undefined ? '' : ` (${table}${key === undefined ? '' : ` ${JSON.stringify(key)}`})`
+  return `line ${line}${row}: ${column === '' ? '' : `${column} `}${message}`
+}
+
+function imported(done: transfer.ImportReport, refused: readonly transfer.Refusal[]): Outcome {
+  const { dryRun } = done
+  const text = Object.entries(done.rows).flatMap(([table, rows]) => {
+    const words = [
+      ...(rows.added > 0 ? [`${count(rows.added)} added`] : []),
+      ...(rows.replaced > 0 ? [`${count(rows.replaced)} replaced`] : []),
+      ...(rows.skipped > 0 ? [`${count(rows.skipped)} left as they are`] : []),
+      ...(rows.repeated > 0 ? [`${count(rows.repeated)} twice in the file`] : []),
+    ]
+    return words.length === 0 ? [] : [`${table}: ${words.join(', ')}`]
+  })
+  const none = done.imported ? [] : ['Nothing is imported. Correct these lines, or leave them out with --skip-refused.']
+  return {
+    json: { ...done, refusals: refused },
+    text: [
+      ...(dryRun ? ['What would become of it; nothing was changed:'] : []),
+      ...(done.imported || dryRun ? (text.length > 0 ? text : ['No rows.']) : []),
+      ...(done.refused > 0 ? [`${count(done.refused)} lines refused.`, ...none] : []),
+    ],
+    exitCode: done.refused > 0 ? EXIT.person : EXIT.done,
+  }
+}

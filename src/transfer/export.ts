@@ -1,0 +1,81 @@
+import { headerLine, rowLine, trailerLine } from './format.ts'
+import type { Output } from './output.ts'
+import { type Problem, readRow } from './rows.ts'
+import type { Snapshot } from './source.ts'
+import type { TableName } from './tables.ts'
+
+export interface ExportOptions {
+  readonly tables: readonly TableName[]
+  /** The export is complete without the rows that cannot be read. */
+  readonly skipInvalid: boolean
+  readonly now: () => Date
+  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined
+  /** A row that the library could not read, and that is left out. */
+  readonly onInvalid: (row: InvalidRow) => void
+}
+
+export interface InvalidRow extends Problem {
+  readonly table: TableName
+  readonly key: string
+}
+
+export interface ExportReport {
+  /** Whether all that was asked for is there; else the output has no trailer, or the file is not there. */
+  readonly complete: boolean
+  readonly schema: string
+  readonly rows: Readonly<Partial<Record<TableName, number>>>
+  readonly invalid: number
+}
+
+/** Writes a snapshot in constant memory. Of a row that cannot be read, all others are looked at too. */
+export async function exportSnapshot(
+  snapshot: Snapshot,
+  output: Output,
+  options: ExportOptions,
+): Promise<ExportReport> {
+  const { tables, skipInvalid, now, onInvalid } = options
+  const { schemaVersion: schema } = snapshot
+  const progress = await progressOver(snapshot, options)
+  await output.write(headerLine({ schema, exportedAt: now().toISOString(), tables }))
+  const rows: Partial<Record<TableName, number>> = {}
+  let invalid = 0
+  for (const table of tables) {
+    let written = 0
+    for await (const slice of snapshot.slices(table)) {
+      let text = ''
+      for (const cells of slice) {
+        const read = readRow(table, cells)
+        if ('values' in read) {
+          text += rowLine(table, read.values)
+          written++
+        } else {
+          invalid++
+          onInvalid({ table, key: read.key, ...read.problem })
+        }
+      }
+      await output.write(text)
+      progress(slice.length)
+    }
+    rows[table] = written
+  }
+  const complete = invalid === 0 || skipInvalid
+  if (complete) {
+    await output.write(trailerLine(rows))
+    await output.finish()
+  } else await output.discard()
+  return { complete, schema, rows, invalid }
+}
+
+async function progressOver(
+  snapshot: Snapshot,
+  { tables, onProgress }: ExportOptions,
+): Promise<(rows: number) => void> {
+  if (onProgress === undefined) return () => {}
+  let total = 0
+  for (const table of tables) total += await snapshot.count(table)
+  let done = 0
+  return (rows) => {
+    done += rows
+    onProgress({ done, total })
+  }
+}

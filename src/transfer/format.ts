@@ -1,0 +1,37 @@
+/** The lines of an export: a header, one line for each row, a trailer. */
+import { columnsOf, type TableName } from './tables.ts'
+
+export const FORMAT = 'meshstore-ndjson'
+export const VERSION = 1
+
+/** Of a line, in bytes: a text of 1 MiB may take six times that where JSON escapes each of its characters. */
+export const MAX_LINE_BYTES = 8 * 1_048_576
+
+export interface Header {
+  readonly format: string
+  readonly version: number
+  /** The last migration of the database that was exported. */
+  readonly schema: string
+  readonly exportedAt: string
+  readonly tables: readonly TableName[]
+}
+
+/** How many lines there are of each table. What has no trailer was cut off. */
+export interface Trailer {
+  readonly end: string
+  readonly rows: Readonly<Partial<Record<TableName, number>>>
+}
+
+export const headerLine = (of: Pick<Header, 'schema' | 'exportedAt' | 'tables'>): string =>
+  `${JSON.stringify({ format: FORMAT, version: VERSION, ...of })}\n`
+
+export const trailerLine = (rows: Trailer['rows']): string => `${JSON.stringify({ end: FORMAT, rows })}\n`
+
+/** A row of which each value is what its column's kind has in a file. */
+export function rowLine(table: TableName, values: readonly unknown[]): string {
+  const members = columnsOf(table).map(({ name }, index) => `${JSON.stringify(name)}:${json(values[index])}`)
+  return `{"table":${JSON.stringify(table)},${members.join()}}\n`
+}
+
+/** The shortest text that reads back as the same 8 bytes; JSON.stringify() forgets the sign of zero. */
+const json = (value: unknown): string => (Object.is(value, -0) ? '-0' : JSON.stringify(value))

@@ -1,0 +1,104 @@
+import type { Database } from '../database/session.ts'
+import { MAX_TIMER_MS } from '../schema/rules.ts'
+import { type Counts, type FileFormat, noCounts, stage } from './stage.ts'
+import { type OnConflict, type Refusal, Staging } from './staging.ts'
+import { writeStaged } from './write.ts'
+
+export interface ImportOptions {
+  readonly onConflict: OnConflict
+  /** Import what is not refused. */
+  readonly skipRefused: boolean
+  /** Only say what would become of the lines. */
+  readonly dryRun: boolean
+  readonly now: () => Date
+  /** Each that was refused, in the order of the lines, when all are known; also where something else fails. */
+  readonly onRefused: (refusal: Refusal) => void
+  readonly onRows?: ((progress: { done: number; total: number }) => void) | undefined
+}
+
+export interface ImportReport {
+  readonly format: FileFormat
+  readonly dryRun: boolean
+  /** Whether anything was, or with `dryRun` would be, written. */
+  readonly imported: boolean
+  /** What became of the rows, or would become of them. */
+  readonly rows: Counts
+  /** Lines, or elements of a document's lists. */
+  readonly refused: number
+}
+
+/** `undefined`: there is no database yet, or nothing in it. */
+export type Open = (how: { readonly readOnly: boolean }) => Promise<Database | undefined>
+
+/** Others were in the way so often: somebody else must stop first. */
+const ATTEMPTS = 10
+
+/** Undoes the transaction: lines were refused. */
+class NotSound extends Error {}
+
+/**
+ * Reads the file, and judges all of it; then writes it in one transaction, all of it or nothing. Where lines are refused
+ * nothing is written, unless `skipRefused` says that the others are.
+ */
+export async function importFrom(
+  file: AsyncIterable<Buffer>,
+  open: Open,
+  options: ImportOptions,
+): Promise<ImportReport> {
+  using staging = new Staging()
+  const { onConflict, skipRefused, dryRun, onRefused } = options
+  try {
+    const inFile = noCounts()
+    const format = await stage(file, staging, inFile, { onConflict, now: options.now() })
+    const write = !dryRun && (skipRefused || staging.refusedLines === 0)
+    let rows = inFile
+    const sound = await inTransaction(open, write, async (session) => {
+      // It may be run again from its beginning.
+      staging.forgetLate()
+      rows = structuredClone(inFile)
+      return writeStaged(session, staging, rows, {
+        format,
+        onConflict,
+        write,
+        skipRefused,
+        onRows: rowsOver(staging, options),
+      })
+    })
+    const refused = staging.refusedLines
+    return { format, dryRun, imported: sound && (refused === 0 || skipRefused), rows, refused }
+  } finally {
+    for (const refusal of staging.refusals()) onRefused(refusal)
+  }
+}
+
+function rowsOver(staging: Staging, { onRows }: ImportOptions): (count: number) => void {
+  if (onRows === undefined) return () => {}
+  const total = staging.size
+  let done = 0
+  return (count) => {
+    done += count
+    onRows({ done, total })
+  }
+}
+
+async function inTransaction(
+  open: Open,
+  write: boolean,
+  work: (session: Database['session'] | undefined) => Promise<boolean>,
+): Promise<boolean> {
+  const database = await open({ readOnly: !write })
+  if (database === undefined) return work(undefined)
+  try {
+    const limits = { readOnly: !write, timeoutMs: MAX_TIMER_MS, attempts: ATTEMPTS }
+    return await database.transaction(async (session) => {
+      const sound = await work(session)
+      if (write && !sound) throw new NotSound()
+      return sound
+    }, limits)
+  } catch (error) {
+    if (error instanceof NotSound) return false
+    throw error
+  } finally {
+    await database.close()
+  }
+}

@@ -1,0 +1,87 @@
+/** Export and import of the database at a URL. */
+import { existsSync } from 'node:fs'
+import { configOf, databaseOf } from '../config.ts'
+import type { Database } from '../database/session.ts'
+import { StorageError } from '../errors.ts'
+import { type ExportOptions, type ExportReport, exportSnapshot } from './export.ts'
+import { type ImportOptions, type ImportReport, importFrom, type Open } from './import.ts'
+import type { Output } from './output.ts'
+import type { Snapshot, SourceOptions } from './source.ts'
+
+export type { ExportReport, InvalidRow } from './export.ts'
+export type { ImportReport } from './import.ts'
+export { fileOutput, type Output, streamOutput } from './output.ts'
+export type { OnConflict, Refusal } from './staging.ts'
+export { isTableName, TABLE_NAMES, type TableName } from './tables.ts'
+
+/** Writes one moment of a database. Throws CONFIG if there is none, BUSY, UNAVAILABLE and the like. */
+export async function exportTo(
+  url: string,
+  output: Output,
+  options: ExportOptions & SourceOptions,
+): Promise<ExportReport> {
+  const { busyTimeoutMs } = options
+  try {
+    return await withSnapshot(url, { busyTimeoutMs }, (snapshot) => exportSnapshot(snapshot, output, options))
+  } catch (error) {
+    await output.discard()
+    throw error
+  }
+}
+
+async function withSnapshot<T>(
+  url: string,
+  options: SourceOptions,
+  work: (snapshot: Snapshot) => Promise<T>,
+): Promise<T> {
+  const target = databaseOf(url)
+  if (target.dialect === 'postgresql') {
+    const { withPostgresSnapshot } = await import('./postgres-source.ts')
+    return withPostgresSnapshot(target, options, work)
+  }
+  refuseMemory(target.path)
+  const { withSqliteSnapshot } = await import('./sqlite-source.ts')
+  return withSqliteSnapshot(target.path, options, work)
+}
+
+function refuseMemory(path: string): void {
+  if (path === ':memory:')
+    throw new StorageError('CONFIG', 'A database in memory is gone with the process. Name a file.')
+}
+
+/**
+ * Imports an export, or a NetJSON NetworkGraph. A SQLite file that is missing is created, and the schema brought up to date,
+ * unless nothing is to be written.
+ */
+export function importInto(
+  url: string,
+  file: AsyncIterable<Buffer>,
+  options: ImportOptions & SourceOptions,
+): Promise<ImportReport> {
+  const target = databaseOf(url)
+  if (target.dialect === 'sqlite') refuseMemory(target.path)
+  const { busyTimeoutMs } = options
+  const open: Open = async ({ readOnly }) => {
+    if (!readOnly) return opened(url, { busyTimeoutMs, readOnly, migrate: 'apply' })
+    if (target.dialect === 'sqlite' && !existsSync(target.path)) return undefined
+    return opened(url, { busyTimeoutMs, readOnly, migrate: 'check' }).catch(noneIfNew(url))
+  }
+  return importFrom(file, open, options)
+}
+
+function opened(
+  url: string,
+  options: SourceOptions & { readOnly: boolean; migrate: 'apply' | 'check' },
+): Promise<Database> {
+  const config = configOf({ url, ...options, pool: { max: 1 } })
+  return config.open(config)
+}
+
+/** A database without our tables has no rows of ours. */
+const noneIfNew =
+  (url: string) =>
+  async (error: unknown): Promise<undefined> => {
+    if (!(error instanceof StorageError) || error.code !== 'SCHEMA_MISMATCH') throw error
+    const { inspect } = await import('../migrator/index.ts')
+    if ((await inspect(url)).state !== 'new') throw error
+  }

@@ -1,0 +1,121 @@
+/** Where an export goes: a file that has its name when it is complete, or a stream. */
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { type FileHandle, link, mkdir, open, rm } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import type { Writable } from 'node:stream'
+import { StorageError } from '../errors.ts'
+
+export interface Output {
+  /** Resolves when there is room for more. */
+  write(text: string): Promise<void>
+  /** All of it is there. */
+  finish(): Promise<void>
+  /** It will not be completed. */
+  discard(): Promise<void>
+}
+
+/** A file with the mode 0600 at a path where nothing is. Throws CONFIG. */
+export async function fileOutput(path: string): Promise<Output> {
+  const file = resolve(path)
+  refuseTaken(file)
+  const partial = `${file}.partial-${randomBytes(6).toString('hex')}`
+  const handle = await created(partial, file)
+  let discarded = false
+  const discard = async (): Promise<void> => {
+    if (discarded) return
+    discarded = true
+    await handle.close()
+    await rm(partial, { force: true })
+  }
+  return {
+    write: async (text) => {
+      await handle.appendFile(text).catch((error) => {
+        throw failedWrite(error, file)
+      })
+    },
+    finish: async () => {
+      try {
+        await handle.sync()
+        await publish(partial, file)
+      } finally {
+        await discard()
+      }
+      await syncFolder(dirname(file))
+    },
+    discard,
+  }
+}
+
+async function created(partial: string, file: string): Promise<FileHandle> {
+  try {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+    return await open(partial, 'wx', 0o600)
+  } catch (cause) {
+    throw new StorageError('CONFIG', `${file} cannot be created.`, { cause })
+  }
+}
+
+function refuseTaken(file: string): void {
+  if (existsSync(file))
+    throw new StorageError('CONFIG', `There is a file at ${file} already, and nothing is ever replaced.`)
+}
+
+/** Unless somebody else has taken the name meanwhile. */
+async function publish(partial: string, file: string): Promise<void> {
+  try {
+    await link(partial, file)
+  } catch (cause) {
+    refuseTaken(file)
+    throw new StorageError('CONFIG', `${file} cannot be created.`, { cause })
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+const isFull = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
+
+function failedWrite(error: unknown, file: string): StorageError {
+  const [code, message] = isFull(error)
+    ? (['STORAGE_FULL', `The disk is full: ${file} was not written.`] as const)
+    : (['UNAVAILABLE', `${file} cannot be written.`] as const)
+  return new StorageError(code, message, { cause: error })
+}
+
+/** A stream that others read, who may be slow, or go away: then UNAVAILABLE. */
+export function streamOutput(stream: Writable): Output {
+  let failure: StorageError | undefined
+  let wake = (): void => {}
+  // Stays: the error comes when it likes, and without a listener it would end the process.
+  stream.on('error', (cause) => {
+    failure = new StorageError('UNAVAILABLE', 'Whoever read the output has gone: it is not complete.', { cause })
+    wake()
+  })
+  stream.on('drain', () => wake())
+  const write = async (text: string): Promise<void> => {
+    if (failure === undefined && !stream.write(text)) {
+      await new Promise<void>((resolve) => {
+        wake = resolve
+        if (failure !== undefined || !stream.writableNeedDrain) resolve()
+      })
+    }
+    if (failure !== undefined) throw failure
+  }
+  return {
+    write,
+    finish: () =>
+      new Promise((resolve, reject) => {
+        wake = () => failure !== undefined && reject(failure)
+        stream.write('', (error) => (error ? reject(failure ?? error) : resolve()))
+      }),
+    discard: async () => {},
+  }
+}

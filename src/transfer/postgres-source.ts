@@ -1,0 +1,87 @@
+import type pg from 'pg'
+import { translated } from '../database/postgres/errors.ts'
+import { openPool } from '../database/postgres/pool.ts'
+import { assertEncoding, explained } from '../database/postgres/session-control.ts'
+import type { PostgresTarget } from '../database/postgres/url.ts'
+import { checkPostgres, schemaVersionOf } from '../migrator/postgres-migrator.ts'
+import { SLICE_BYTES, SLICE_ROWS, type Snapshot, type SourceOptions, sizeOf } from './source.ts'
+import { columnsOf, keyColumn, type TableName } from './tables.ts'
+
+/**
+ * DEFERRABLE waits for a moment of which no later conflict can take anything back: an export of an hour must not fail at
+ * its end. Whoever reads our output may be slow, so that the transaction may stand idle. All bits of a time, whatever the
+ * role's settings say.
+ */
+const BEGIN = [
+  'BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE',
+  'SET LOCAL idle_in_transaction_session_timeout = 0',
+  'SET LOCAL extra_float_digits = 1',
+]
+
+/** One moment of a server's database, while others read and write. Throws StorageErrors. */
+export async function withPostgresSnapshot<T>(
+  target: PostgresTarget,
+  { busyTimeoutMs = 5_000 }: SourceOptions,
+  work: (snapshot: Snapshot) => Promise<T>,
+): Promise<T> {
+  const pool = openPool(target, {
+    max: 1,
+    mode: 'session',
+    readOnly: true,
+    durability: 'full',
+    statementMs: target.statementMs,
+    lockMs: Math.max(1, busyTimeoutMs),
+  })
+  try {
+    await assertEncoding(pool)
+    await checkPostgres(pool, 'check')
+    const schemaVersion = await schemaVersionOf(pool)
+    return await inTransaction(pool, (client) => work(snapshotOf(client, schemaVersion)))
+  } catch (error) {
+    throw await explained(translated(error), target)
+  } finally {
+    await pool.end()
+  }
+}
+
+async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect()
+  try {
+    for (const statement of BEGIN) await client.query(statement)
+    return await work(client)
+  } finally {
+    // Nothing was written: with the connection the transaction is gone.
+    client.release(true)
+  }
+}
+
+const snapshotOf = (client: pg.PoolClient, schemaVersion: string): Snapshot => ({
+  schemaVersion,
+  count: async (table) => {
+    const { rows } = await client.query<[number]>({ text: `SELECT count(*) FROM ${table}`, rowMode: 'array' })
+    return rows[0]?.[0] ?? 0
+  },
+  slices: (table) => slicesOf(client, table),
+})
+
+/** Pages by key. How many rows the next one has follows from the size of those of the last. */
+async function* slicesOf(client: pg.PoolClient, table: TableName): AsyncGenerator<unknown[][]> {
+  // A list's own text, as on SQLite: the driver would parse it.
+  const columns = columnsOf(table).map(({ name }) =>
+    name === 'interfaces' || name === 'protocols' ? `${name}::text` : name,
+  )
+  const select = `SELECT ${columns.join(', ')} FROM ${table}`
+  const key = keyColumn(table)
+  let limit = SLICE_ROWS / 4
+  for (let after: unknown; ; ) {
+    const where = after === undefined ? '' : `WHERE ${key} > $2`
+    const text = `${select} ${where} ORDER BY ${key} LIMIT $1`
+    const values = after === undefined ? [limit] : [limit, after]
+    const { rows } = await client.query<unknown[]>({ text, values, rowMode: 'array' })
+    if (rows.length > 0) yield rows
+    if (rows.length < limit) return
+    after = rows.at(-1)?.[0]
+    const size = rows.reduce((sum, row) => sum + sizeOf(row), 0)
+    limit = Math.min(SLICE_ROWS, Math.max(1, Math.floor((SLICE_BYTES * rows.length) / Math.max(1, size))))
+  }
+}

@@ -1,0 +1,26 @@
+/** What an export reads from: one moment of a database, whatever the dialect. */
+import type { TableName } from './tables.ts'
+
+export interface Snapshot {
+  /** The last migration. */
+  readonly schemaVersion: string
+  count(table: TableName): Promise<number>
+  /** The cells of each row, undecoded, in the order of the keys' bytes; few at a time, by their size. */
+  slices(table: TableName): AsyncIterable<readonly (readonly unknown[])[]>
+}
+
+export interface SourceOptions {
+  /** How long to wait for another process's lock, in milliseconds. */
+  readonly busyTimeoutMs?: number | undefined
+}
+
+/** What is held at a time: so many rows, or so many bytes of them. */
+export const SLICE_ROWS = 200
+export const SLICE_BYTES = 1_048_576
+
+/** The characters of a row's texts: about what it takes in memory. */
+export function sizeOf(cells: readonly unknown[]): number {
+  let size = 0
+  for (const cell of cells) if (typeof cell === 'string') size += cell.length
+  return size
+}

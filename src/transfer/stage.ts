@@ -1,0 +1,55 @@
+/** Finds out what a file is, and reads it. */
+import { FORMAT } from './format.ts'
+import { decoded, peeked } from './lines.ts'
+import { stageNdjson } from './stage-ndjson.ts'
+import { stageNetJson } from './stage-netjson.ts'
+import type { OnConflict, Staging } from './staging.ts'
+import { TABLE_NAMES, type TableName } from './tables.ts'
+
+export type FileFormat = typeof FORMAT | 'netjson'
+
+export interface TableCounts {
+  added: number
+  replaced: number
+  /** Left as they are, because their keys were there. */
+  skipped: number
+  /** Lines whose keys were in the file already: with `skip` the first one counts, with `replace` the last one. */
+  repeated: number
+}
+export type Counts = Readonly<Record<TableName, TableCounts>>
+
+export function noCounts(): Counts {
+  const none = (): TableCounts => ({ added: 0, replaced: 0, skipped: 0, repeated: 0 })
+  return Object.fromEntries(TABLE_NAMES.map((table) => [table, none()])) as Record<TableName, TableCounts>
+}
+
+/** Longer than any header. */
+const BEGINNING_BYTES = 65_536
+
+/** Throws VALIDATION for what cannot be read at all. */
+export async function stage(
+  file: AsyncIterable<Buffer>,
+  staging: Staging,
+  counts: Counts,
+  options: { onConflict: OnConflict; now: Date },
+): Promise<FileFormat> {
+  const { beginning, bytes } = await peeked(file, BEGINNING_BYTES)
+  if (isNdjson(beginning)) {
+    await stageNdjson(bytes, staging, counts, options.onConflict)
+    return FORMAT
+  }
+  await stageNetJson(bytes, staging, counts, options)
+  return 'netjson'
+}
+
+/** The first line by itself is a header, or a row, which is then refused for want of a header. */
+function isNdjson(beginning: Buffer): boolean {
+  const [line = ''] = (decoded(beginning, 1) ?? beginning.toString('latin1')).trimStart().split('\n', 1)
+  try {
+    const value: unknown = JSON.parse(line)
+    return typeof value === 'object' && value !== null && ('format' in value || 'table' in value)
+  } catch {
+    // A row may be longer than what was looked at.
+    return /^\s*\{\s*"(format|table)"\s*:/.test(line)
+  }
+}

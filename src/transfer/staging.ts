@@ -1,0 +1,122 @@
+/**
+ * What an import has read, before anything of it is written: a temporary database of SQLite's own, which spills to the
+ * disk, has no name, and is gone with the process. So a file of any size is judged as a whole in constant memory, and
+ * duplicates are found wherever they are.
+ */
+import Sqlite from 'better-sqlite3'
+import { TABLE_NAMES, type TableName } from './tables.ts'
+
+/** A line, or an element of a document, that is not imported. */
+export interface Refusal {
+  readonly line: number
+  readonly table?: TableName | undefined
+  readonly key?: string | undefined
+  /** The column, or a part of it: `interfaces[3]`. `''` for the line as a whole. */
+  readonly column: string
+  readonly message: string
+}
+
+export interface StagedRow {
+  readonly line: number
+  readonly key: string
+  /** The row's line. */
+  readonly text: string
+}
+
+/** What becomes of a row whose key is there. */
+export type OnConflict = 'error' | 'skip' | 'replace'
+
+/** `rows` is in the order of the keys; `refused` in that of the lines. `late`: found in the database, not in the file. */
+const SCHEMA = `
+CREATE TABLE rows (t INTEGER, key TEXT, line INTEGER, text TEXT);
+CREATE UNIQUE INDEX rows_by_key ON rows (t, key);
+CREATE TABLE refused (line INTEGER, t INTEGER, key TEXT, "column" TEXT, message TEXT, late INTEGER);`
+
+const BATCH_ROWS = 5_000
+const BATCH_BYTES = 4 * 1_048_576
+
+export class Staging implements Disposable {
+  readonly #raw: Sqlite.Database
+  readonly #statements
+
+  constructor() {
+    this.#raw = new Sqlite('')
+    this.#raw.pragma('journal_mode = OFF')
+    this.#raw.pragma('synchronous = OFF')
+    // What is not here is on the disk.
+    this.#raw.pragma('cache_size = -8000')
+    this.#raw.exec(SCHEMA)
+    const prepare = (sql: string) => this.#raw.prepare<unknown[], unknown>(sql)
+    this.#statements = {
+      add: prepare('INSERT INTO rows VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING'),
+      replace: prepare('UPDATE rows SET line = ?3, text = ?4 WHERE t = ?1 AND key = ?2'),
+      lineOf: this.#raw.prepare<[number, string], number>('SELECT line FROM rows WHERE t = ? AND key = ?').pluck(),
+      refuse: prepare('INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)'),
+    }
+    this.#raw.exec('BEGIN')
+  }
+
+  /** Adds a row. Where its key has been seen: the line of that one, of which `replace` makes this one. */
+  add(table: TableName, row: StagedRow, onConflict: OnConflict): number | undefined {
+    const { add, replace, lineOf } = this.#statements
+    const values = [TABLE_NAMES.indexOf(table), row.key, row.line, row.text]
+    if (add.run(values).changes > 0) return undefined
+    const line = lineOf.get(TABLE_NAMES.indexOf(table), row.key)
+    if (onConflict === 'replace') replace.run(values)
+    return line
+  }
+
+  refuse({ line, table, key, column, message }: Refusal, late = false): void {
+    const t = table === undefined ? null : TABLE_NAMES.indexOf(table)
+    this.#statements.refuse.run([line, t, key ?? null, column, message, late ? 1 : 0])
+  }
+
+  /** A transaction is run again: what was found in the database before may have changed. */
+  forgetLate(): void {
+    this.#raw.exec('DELETE FROM refused WHERE late')
+  }
+
+  /** How many lines are refused: one may have many problems. */
+  get refusedLines(): number {
+    return Number(this.#raw.prepare('SELECT count(DISTINCT line) FROM refused').pluck().get())
+  }
+
+  get size(): number {
+    return Number(this.#raw.prepare('SELECT count(*) FROM rows').pluck().get())
+  }
+
+  /** The rows of a table in the order of their keys, few at a time. */
+  *batches(table: TableName): Generator<StagedRow[]> {
+    const select = this.#raw.prepare<[number, string, number], StagedRow>(
+      'SELECT line, key, text FROM rows WHERE t = ? AND key > ? ORDER BY key LIMIT ?',
+    )
+    for (let after = ''; ; ) {
+      const batch: StagedRow[] = []
+      let size = 0
+      for (const row of select.iterate(TABLE_NAMES.indexOf(table), after, BATCH_ROWS)) {
+        batch.push(row)
+        size += row.text.length
+        if (size >= BATCH_BYTES) break
+      }
+      const last = batch.at(-1)
+      if (last === undefined) return
+      yield batch
+      after = last.key
+    }
+  }
+
+  *refusals(): Generator<Refusal> {
+    const select = this.#raw
+      .prepare<[], [number, number | null, string | null, string, string]>(
+        'SELECT line, t, key, "column", message FROM refused ORDER BY line, rowid',
+      )
+      .raw()
+    for (const [line, t, key, column, message] of select.iterate()) {
+      yield { line, table: t === null ? undefined : TABLE_NAMES[t], key: key ?? undefined, column, message }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#raw.close()
+  }
+}

@@ -1,0 +1,78 @@
+import type { Session } from '../database/session.ts'
+import { StorageError } from '../errors.ts'
+import { upsert } from '../repositories/node-statements.ts'
+import { parametersOf } from './rows.ts'
+import type { Counts, FileFormat, TableCounts } from './stage.ts'
+import type { OnConflict, StagedRow, Staging } from './staging.ts'
+import { asWrite, STATEMENTS, type TableStatements } from './statements.ts'
+import { TABLE_NAMES, type TableName } from './tables.ts'
+
+export interface WriteOptions {
+  readonly format: FileFormat
+  readonly onConflict: OnConflict
+  /** Else it is only found out what would become of the rows. */
+  readonly write: boolean
+  /** Rows whose keys are there are refused, and the others written. */
+  readonly skipRefused: boolean
+  readonly onRows: (count: number) => void
+}
+
+/** A NetworkGraph knows nothing of routes and times: they stay as they are, as with `save()`. */
+const SAVE_DERIVED = asWrite(upsert(['started']))
+
+/**
+ * Writes what is staged, in the order of the keys, inside the caller's transaction. No session: an empty database. Says
+ * whether all of it may be committed.
+ */
+export async function writeStaged(
+  session: Session | undefined,
+  staging: Staging,
+  counts: Counts,
+  options: WriteOptions,
+): Promise<boolean> {
+  let sound = true
+  for (const table of TABLE_NAMES) {
+    const { existing } = STATEMENTS[table]
+    for (const batch of staging.batches(table)) {
+      const keys = batch.map(({ key }) => key)
+      const found = new Set((await session?.read(existing, { keys }))?.map(({ key }) => key))
+      const rows = batch.filter(({ key }) => isWanted(found.has(key), counts[table], options.onConflict))
+      if (options.onConflict === 'error' && rows.length < batch.length) {
+        for (const { line, key } of batch) if (found.has(key)) refuse(staging, table, line, key)
+        sound = options.skipRefused
+      }
+      if (session !== undefined && options.write && sound) await writeRows(session, table, rows, options)
+      options.onRows(batch.length)
+    }
+  }
+  return sound
+}
+
+function isWanted(exists: boolean, counts: TableCounts, onConflict: OnConflict): boolean {
+  if (!exists) counts.added++
+  else if (onConflict === 'replace') counts.replaced++
+  else if (onConflict === 'skip') counts.skipped++
+  return !exists || onConflict === 'replace'
+}
+
+const refuse = (staging: Staging, table: TableName, line: number, key: string): void =>
+  staging.refuse({ line, table, key, column: '', message: 'is there already' }, true)
+
+async function writeRows(
+  session: Session,
+  table: TableName,
+  rows: readonly StagedRow[],
+  options: WriteOptions,
+): Promise<void> {
+  const statement = statementFor(STATEMENTS[table], options)
+  const calls = rows.map(({ text }) => ({ statement, parameters: parametersOf(table, JSON.parse(text)) }))
+  await session.writeEach(calls, ({ changes }) => {
+    if (changes > 0) return
+    throw new StorageError('CONFLICT', `A trigger in the database kept a row of ${table} from being imported.`)
+  })
+}
+
+function statementFor({ insert, replace }: TableStatements, { format, onConflict }: WriteOptions) {
+  if (onConflict !== 'replace') return insert
+  return format === 'netjson' ? SAVE_DERIVED : replace
+}
