@@ -109,10 +109,12 @@ export function ship(copy: TreeCopy): void {
   copy.write(SHIPPED, `${declaration} = ${JSON.stringify(shippedOf(copy), null, 2)}\n`)
 }
 
-export const shippedOf = (copy: TreeCopy) =>
-  Object.fromEntries(
-    dialects.map((dialect) => [
-      dialect,
-      entriesOf(copy, dialect).map(({ tag, when }) => ({ tag, when, sql: copy.read(fileOf(dialect, tag)) })),
-    ]),
-  )
+interface Shipped extends Entry {
+  readonly sql: string
+}
+
+export function shippedOf(copy: TreeCopy): Record<Dialect, Shipped[]> {
+  const of = (dialect: Dialect): Shipped[] =>
+    entriesOf(copy, dialect).map(({ tag, when }) => ({ tag, when, sql: copy.read(fileOf(dialect, tag)) }))
+  return { sqlite: of('sqlite'), postgresql: of('postgresql') }
+}
