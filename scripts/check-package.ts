@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { readJson } from './build/files.ts'
 import { checkContents } from './check-package/contents.ts'
+import { checkDeploy } from './check-package/deploy.ts'
 import { installApplication, installTool } from './check-package/install.ts'
 import { npm, printSummary } from './check-package/run.ts'
 import { checkTypes } from './check-package/types.ts'
@@ -26,6 +27,7 @@ try {
   for (const file of await readdir(consumer)) await cp(join(consumer, file), join(app, file))
 
   await checkCommand(app, version)
+  await checkDeploy(work, tarball)
   const node = async (nodeVersion: string): Promise<string> =>
     join(await installTool(work, 'node', nodeVersion), 'bin', 'node')
   // The newest and the oldest that will do; the one before it, on which the driver crashes, and older ones.

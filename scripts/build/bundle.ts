@@ -25,6 +25,8 @@ const common: InputOptions = {
   platform: 'node',
   // `sideEffects` in package.json speaks of dist/: for the bundler this file would have none, and vanish.
   treeshake: { moduleSideEffects: [{ test: CHECK, sideEffects: true }] },
+  // The oldest that will do knows no `using`.
+  transform: { target: 'node22.14' },
 }
 
 const output: OutputOptions = {

@@ -25,7 +25,7 @@ export async function checkUse(app: string, node: string, version: string): Prom
     const shown = await command(node, [COMMAND, '--version'], { cwd: app })
     deepEqual(shown, { code: 0, stdout: `${version}\n`, stderr: '' })
     equal((await command(node, [COMMAND, '--help'], { cwd: app })).code, 0)
-    equal((await command(node, [COMMAND, '--no-such-option'], { cwd: app })).code, 1)
+    equal((await command(node, [COMMAND, '--no-such-option'], { cwd: app })).code, 2)
   })
 }
 

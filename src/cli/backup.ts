@@ -22,7 +22,7 @@ interface Keeping {
   keepDaily?: number
   keepWeekly?: number
 }
-type CreateFlags = Common & Keeping & { folder: string; file?: string }
+type CreateFlags = Common & Keeping & { folder: string; file?: string; ifExists?: boolean }
 type RestoreFlags = Common & { replace?: boolean; dryRun?: boolean; migrate: boolean }
 
 const DEFAULT_FOLDER = './backups'
@@ -37,6 +37,7 @@ export function addBackup(program: Command): void {
     .description('Copies the database, as of now, into one verified file. Others may go on writing.')
     .option('--folder <folder>', 'where to put it, under a name with its time', DEFAULT_FOLDER)
     .option('--file <file>', 'where to put it, by name')
+    .option('--if-exists', 'do nothing if there is no database yet')
     .action((flags: CreateFlags) => report(flags, () => create(flags)))
   inFolder(command(backup, 'list'))
     .description('Lists the backups in a folder, oldest first.')
@@ -78,6 +79,10 @@ function retentionOf({ keepLast, keepHourly, keepDaily, keepWeekly }: Keeping): 
 async function create(flags: CreateFlags): Promise<Outcome> {
   const url = urlOf(flags)
   const target = databaseOf(url)
+  const missing = target.dialect === 'sqlite' && !existsSync(target.path)
+  if (missing && flags.ifExists)
+    return { json: { file: null }, text: ['There is no database yet: nothing to back up.'] }
+  if (missing) throw new StorageError('CONFIG', `There is no database at ${target.path}.`)
   const name = target.dialect === 'sqlite' ? target.path : 'mesh'
   const file = flags.file ?? resolve(flags.folder, backupName(name, new Date()))
   const keep = retentionOf(flags)
@@ -85,8 +90,6 @@ async function create(flags: CreateFlags): Promise<Outcome> {
     throw new StorageError('CONFIG', 'What is kept is chosen in a folder: give --folder, not --file.')
   const manifest = await withBar('Copying', async (onProgress) => {
     // Whatever its schema: the backup comes before the migration. Writable, so that the time of the backup is noted.
-    if (target.dialect === 'sqlite' && !existsSync(target.path))
-      throw new StorageError('CONFIG', `There is no database at ${target.path}.`)
     await using store = await openStorage({ url, migrate: 'skip', busyTimeoutMs: flags.wait * 1_000, pool: { max: 1 } })
     return await store.backup(file, { onProgress })
   })

@@ -85,4 +85,4 @@ async function catalogOf(client: pg.PoolClient, schema: string): Promise<Catalog
 }
 
 const unqualified = (definition: string, schema: string): string =>
-  definition.replaceAll(`${schema}.`, '').replaceAll(`"${schema}".`, '')
+  definition.replaceAll('pg_temp.', '').replaceAll(`${schema}.`, '').replaceAll(`"${schema}".`, '')
