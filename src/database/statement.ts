@@ -204,7 +204,14 @@ function decoder<R>(fields: NonNullable<BuiltQuery['fields']>): (row: readonly u
 }
 
 function fieldDecoder(field: unknown): ((value: unknown) => unknown) | undefined {
-  if (field instanceof Column) return (value) => field.mapFromDriverValue(value)
+  if (field instanceof Column) {
+    if (!field.notNull) return (value) => field.mapFromDriverValue(value)
+    // Somebody took NOT NULL away; and a column of Drizzle's own has no decoder that would mind.
+    return (value) => {
+      if (value === null) throw new UndecodableValue('is NULL')
+      return field.mapFromDriverValue(value)
+    }
+  }
   // `decoder` is the part of SQL that mapWith() and count() set; Drizzle's own row mapping reads it the same way.
   if (field instanceof SQL) {
     const { decoder } = field as SQL & { decoder: { mapFromDriverValue(value: unknown): unknown } }
