@@ -24,8 +24,8 @@ export interface Kind {
 export interface Reference {
   /** Before it, and after each of its COMMITs. */
   readonly states: readonly State[]
-  /** How often it can be stopped while it holds the lock: up to the end of each transaction. */
-  readonly points: readonly number[]
+  /** Where it can be stopped while it holds the lock: what it has just done, and the numbers of those points. */
+  readonly points: readonly (readonly number[])[]
   /** From its first BEGIN to its end. */
   readonly milliseconds: number
 }
@@ -93,18 +93,32 @@ export async function referenceOf(kind: Kind, script: Script): Promise<Reference
     expect(line, paused.errors).toBe('@ended 0')
     break
   }
-  await using other = await kind.make()
-  await using timed = script.start()
-  await until(timed, '@ready')
-  send(timed, { args: kind.args(other) })
-  await until(timed, '@begun')
-  const begun = performance.now()
-  const points: number[] = []
-  for (;;) {
-    const [mark, number] = (await until(timed, '@')).split(' ')
-    if (mark === '@committed') points.push(Number(number))
-    if (mark === '@ended') return { states, points, milliseconds: performance.now() - begun }
+  return { states, points: await pointsOf(kind, script), milliseconds: await millisecondsOf(kind, script) }
+}
+
+async function pointsOf(kind: Kind, script: Script): Promise<number[][]> {
+  await using place = await kind.make()
+  await using program = script.start()
+  send(program, { args: kind.args(place), trace: true })
+  const points = new Map<string, number[]>()
+  for (let line = ''; !line.startsWith('@ended'); line = await until(program, '@')) {
+    const [mark, number, ...what] = line.split(' ')
+    if (mark !== '@inside') continue
+    const name = what.join(' ')
+    points.set(name, [...(points.get(name) ?? []), Number(number)])
   }
+  return [...points.values()]
+}
+
+async function millisecondsOf(kind: Kind, script: Script): Promise<number> {
+  await using place = await kind.make()
+  await using program = script.start()
+  await until(program, '@ready')
+  send(program, { args: kind.args(place) })
+  await until(program, '@begun')
+  const begun = performance.now()
+  await until(program, '@ended')
+  return performance.now() - begun
 }
 
 export interface Loop {
@@ -141,7 +155,7 @@ export async function killInLoop(loop: Loop, until: (figures: Figures) => boolea
     await place.gone()
     await judge(loop, place, killed, figures)
   }
-  const shown = { ...figures, wrong: figures.wrong.length, points: reference.points }
+  const shown = { ...figures, wrong: figures.wrong.length, points: reference.points.length }
   console.log(`kill -9, ${kind.name}, seed ${seed}: ${JSON.stringify(shown)}`)
   return figures
 }
@@ -152,10 +166,11 @@ interface Killed {
   readonly committed: number
 }
 
+const oneOf = <T>(random: () => number, all: readonly T[]): T => all[integerFrom(random, 0, all.length - 1)] as T
+
 async function killStopped(loop: Loop, program: Program, place: Place, random: () => number): Promise<Killed> {
-  const { points } = loop.reference
-  const transaction = integerFrom(random, 0, points.length - 1)
-  const stopAt = integerFrom(random, (points[transaction - 1] ?? 0) + 1, points[transaction] ?? 1)
+  // One statement is as likely as any other, however often it is run.
+  const stopAt = oneOf(random, oneOf(random, loop.reference.points))
   send(program, { args: loop.kind.args(place), stopAt })
   let committed = 0
   for (;;) {

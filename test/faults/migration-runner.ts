@@ -13,11 +13,13 @@ export interface Order {
   readonly args: readonly string[]
   /** Stops after so many things that it did while it held the lock. */
   readonly stopAt?: number
+  /** Says at each of these what it was. */
+  readonly trace?: boolean
   /** After each COMMIT it waits for the file with this name and its number behind it. */
   readonly pause?: string
 }
 
-async function obey({ args, stopAt, pause }: Order): Promise<void> {
+async function obey({ args, stopAt, trace, pause }: Order): Promise<void> {
   /** The connection that holds the lock. */
   let holder: object | undefined
   let begun = false
@@ -33,14 +35,13 @@ async function obey({ args, stopAt, pause }: Order): Promise<void> {
     if (what === 'COMMIT' && connection === holder) {
       holder = undefined
       commits++
-      say(`@committed ${points}`)
+      say('@committed')
       if (pause !== undefined) waitFor(`${pause}${commits}`, '@paused')
     }
     if (holder === undefined) return
     points++
-    if (points !== stopAt) return
-    say(`@inside ${points} ${what.replaceAll(/\s+/g, ' ').slice(0, 60)}`)
-    forEver()
+    if (trace || points === stopAt) say(`@inside ${points} ${what.trim().replaceAll(/\s+/g, ' ').slice(0, 60)}`)
+    if (points === stopAt) forEver()
   }
   process.exitCode = 0
   await run(['node', 'meshstore', ...args])
