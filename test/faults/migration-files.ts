@@ -8,16 +8,20 @@ import { bundle, manyNodes, pathKey } from '../support/samples.ts'
 const NODES = 300
 const POLICIES = 60
 const PATHS = 200
-/** So that a copy of the file takes several steps. */
-const TEXT = `rules:\n${'  - { id: allow, effect: ALLOW }\n'.repeat(700)}`
+const text = (rules: number): string => `rules:\n${'  - { id: allow, effect: ALLOW }\n'.repeat(rules)}`
+/** Of each policy: so many that a copy of the file takes several steps. */
+export const MANY_RULES = 700
 
 /** A file as the first migration leaves it, with rows. */
-export async function filledFile(path: string): Promise<void> {
+export async function filledFile(path: string, { rules }: { rules: number }): Promise<void> {
   await using store = await openStorage(path)
   const { nodes, policies, pathCache } = store
   await nodes.createMany(manyNodes(NODES))
   await policies.createMany(
-    Array.from({ length: POLICIES }, (_, index) => ({ policyId: `p-${index}`, yamlContent: `# ${index}\n${TEXT}` })),
+    Array.from({ length: POLICIES }, (_, index) => ({
+      policyId: `p-${index}`,
+      yamlContent: `# ${index}\n${text(rules)}`,
+    })),
   )
   const set = (index: number): Promise<unknown> =>
     pathCache.set(pathKey(`a-${index}`, 'b'), bundle(`a-${index}`, 'b'), { ttlSeconds: 86_400 })
@@ -58,11 +62,11 @@ export interface ForeignRow {
 const NOW = 1_764_000_000.25
 
 /** A file that another program made. With `broken`, some of the rows cannot be kept. */
-export function foreign(path: string, { broken }: { broken: boolean }): ForeignRow[] {
-  const rows: ForeignRow[] = []
+export function foreign(path: string, { broken, rules }: { broken: boolean; rules: number }): ForeignRow[] {
+  const all: ForeignRow[] = []
   const inserts: string[] = []
   const add = (table: Table, fate: Fate, values: readonly Value[]): void => {
-    rows.push({ table, key: String(values[0]), fate })
+    all.push({ table, key: String(values[0]), fate })
     inserts.push(`INSERT INTO ${table} VALUES (${values.map(literal).join(', ')})`)
   }
   for (let index = 0; index < NODES; index++) {
@@ -73,7 +77,13 @@ export function foreign(path: string, { broken }: { broken: boolean }): ForeignR
   }
   for (let index = 0; index < POLICIES; index++) {
     const bad = broken && index % 10 === 7
-    add('policies', bad ? 'quarantined' : 'kept', [`p-${index}`, `# ${index}\n${TEXT}`, bad ? 'many' : 1, NOW, NOW])
+    add('policies', bad ? 'quarantined' : 'kept', [
+      `p-${index}`,
+      `# ${index}\n${text(rules)}`,
+      bad ? 'many' : 1,
+      NOW,
+      NOW,
+    ])
   }
   for (let index = 0; index < PATHS; index++) {
     const [bad, ambiguous] = [broken && index % 10 === 1, broken && index % 10 === 2]
@@ -83,7 +93,7 @@ export function foreign(path: string, { broken }: { broken: boolean }): ForeignR
     add('path_cache', fate, [`${source}:${target}:3`, source, target, 3, json, NOW, 4 * NOW])
   }
   foreignFile(path, `${DDL}\nBEGIN;\n${inserts.join(';\n')};\nCOMMIT;`)
-  return rows
+  return all
 }
 
 const literal = (value: Value): string =>

@@ -10,7 +10,7 @@ import { describePostgres } from '../postgres/support/suite.ts'
 import { Script } from '../sqlite/support/script.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { KEYS } from '../support/other-program.ts'
-import { filledFile, foreign } from './migration-files.ts'
+import { filledFile, foreign, MANY_RULES } from './migration-files.ts'
 import { type Kind, killInLoop, type Reference, Runners, referenceOf } from './migration-kills.ts'
 import { type Place, postgresPlace, sqlitePlace } from './migration-places.ts'
 import { LEDGER } from './migration-states.ts'
@@ -31,9 +31,9 @@ const runner = await Script.bundle(RUNNER, from(copy))
 const hastyRunner = await Script.bundle(RUNNER, from(copy, commitBetween))
 
 const ours = templates.file('ours.db')
-await filledFile(ours)
+await filledFile(ours, { rules: MANY_RULES })
 const theirs = templates.file('theirs.db')
-const rows = foreign(theirs, { broken: true })
+const rows = foreign(theirs, { broken: true, rules: MANY_RULES })
 
 const up = (place: Place): string[] => ['migrate', 'up', '--url', place.url]
 const upgrade = (name: string, make: () => Promise<Place>): Kind => ({

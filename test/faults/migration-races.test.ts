@@ -122,8 +122,8 @@ function copiesAreWhole(path: string, before: State | undefined): void {
 /** `make`: the file that is there when they begin. */
 const kinds: { name: string; make?: (path: string) => Promise<unknown> }[] = [
   { name: 'a new file' },
-  { name: 'a file with migrations pending', make: (path) => filledFile(path) },
-  { name: 'a file that another program made', make: async (path) => foreign(path, { broken: false }) },
+  { name: 'a file with migrations pending', make: (path) => filledFile(path, { rules: 1 }) },
+  { name: 'a file that another program made', make: async (path) => foreign(path, { broken: false, rules: 1 }) },
 ]
 
 describe('at once, on SQLite', () => {
