@@ -85,7 +85,7 @@ function statusText(found: migrator.Status): string[] {
   const { state, applied, pending, newer, problem, drift, others, adoption } = found
   const headline = {
     new: 'Nothing has been applied yet.',
-    current: 'Up to date.',
+    current: 'Every migration is applied.',
     pending: 'Migrations are pending.',
     adoptable: 'Another program made the file; meshstore migrate up adopts it.',
     refused: `${problem?.code}: ${problem?.message}`,
@@ -96,10 +96,19 @@ function statusText(found: migrator.Status): string[] {
     ...listed('Pending', pending),
     ...listed('Applied by a newer version, which this one can work with', newer),
     ...(adoption === undefined ? [] : adoptionText(adoption, 'future')),
+    ...adoptedText(found),
     ...driftText(found),
     ...(drift?.length === 0 && applied.length > 0 ? ['The tables are as their migrations made them.'] : []),
     ...listed('Also there, of others', others),
   ]
+}
+
+function adoptedText({ adopted }: migrator.Status): string[] {
+  if (adopted === undefined) return []
+  return listed(
+    `Another program made the file; it was adopted at ${adopted.at.toISOString()}`,
+    adopted.tables.map((table) => tableText('kept', table)),
+  )
 }
 
 function driftText({ drift, applied, newer }: migrator.Status): string[] {
@@ -157,18 +166,20 @@ async function baseline(flags: BaselineFlags): Promise<Outcome> {
 function adoptionText({ tables, problems, indexes }: migrator.AdoptionReport, tense: 'past' | 'future'): string[] {
   const verb = tense === 'past' ? 'Kept' : 'Would keep'
   return [
-    ...tables.map(({ table, kept, normalised, dropped, refused }) => {
-      const notes = [
-        ...(normalised > 0 ? [`${count(normalised)} with 0 in place of NULL`] : []),
-        ...(dropped > 0 ? [`${count(dropped)} dropped, whose key is ambiguous`] : []),
-        ...(refused > 0 ? [`${count(refused)} that cannot be kept`] : []),
-      ]
-      return `${verb} ${count(kept)} rows of ${table}${notes.length > 0 ? `; ${notes.join('; ')}` : ''}.`
-    }),
+    ...tables.map((table) => tableText(verb, table)),
     ...problems.slice(0, SHOWN).map(problemText),
     ...(problems.length > SHOWN ? [`  … (--json has the first ${count(problems.length)})`] : []),
     ...(indexes.length > 0 ? [`Indexes of others: ${indexes.join(', ')}; they are made again.`] : []),
   ]
+}
+
+function tableText(verb: string, { table, kept, normalised, dropped, refused }: migrator.TableReport): string {
+  const notes = [
+    ...(normalised > 0 ? [`${count(normalised)} with 0 in place of NULL`] : []),
+    ...(dropped > 0 ? [`${count(dropped)} dropped, whose key is ambiguous`] : []),
+    ...(refused > 0 ? [`${count(refused)} that cannot be kept`] : []),
+  ]
+  return `${verb} ${count(kept)} rows of ${table}${notes.length > 0 ? `; ${notes.join('; ')}` : ''}.`
 }
 
 const SHOWN = 20

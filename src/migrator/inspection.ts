@@ -3,7 +3,7 @@ import { StorageError, type StorageErrorCode } from '../errors.ts'
 import type { Difference, Drift } from './drift.ts'
 import type { Standing } from './ledger.ts'
 import type { Migration } from './migrations.ts'
-import type { AdoptionReport } from './steps.ts'
+import type { Adopted, AdoptionReport } from './steps.ts'
 
 /**
  * `new`: nothing is there. `current`: nothing is to be done. `pending`: `up` has something to apply. `adoptable`: another
@@ -23,6 +23,8 @@ export interface Status {
   readonly drift: readonly Difference[] | undefined
   /** Tables, indexes and triggers of others. */
   readonly others: readonly string[]
+  /** What became of the rows, where another program had made the file. */
+  readonly adopted?: Adopted
   /** What would become of the rows of a file that another program made. */
   readonly adoption?: AdoptionReport
 }

@@ -8,7 +8,7 @@ import * as rules from '../schema/rules.ts'
 import { type Problem, SHARED, type SharedTable, slicesOf, type TableRow, type Verdict } from './adoption-rows.ts'
 import { Quarantine } from './quarantine.ts'
 import { hasTable, originOf } from './sqlite-file.ts'
-import type { AdoptionReport, MigrationOptions, RowProblem, TableReport } from './steps.ts'
+import type { Adopted, AdoptionReport, MigrationOptions, RowProblem, TableReport } from './steps.ts'
 
 /** Problems that are kept for a report, and those that an error spells out. */
 const MAX_PROBLEMS = 1_000
@@ -50,6 +50,7 @@ export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promis
     await options.backup?.('adoption', raw.name)
     const indexes = indexesOf(raw, tables)
     rebuild(raw, { tables, indexes, create: options.create, judged })
+    note(raw, judged)
     // Before the COMMIT: what is left out must be somewhere.
     quarantine?.publish()
     return { ...judged, indexes: indexes.map(({ name }) => name) }
@@ -57,6 +58,25 @@ export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promis
     quarantine?.discard()
     if (raw.inTransaction) raw.exec('DROP TABLE temp.meshstore_left_out')
   }
+}
+
+const NOTE = 'adoption'
+
+/** An application that opened the file was told nothing: whoever asks later is. */
+function note(raw: Sqlite.Database, { tables }: Judged): void {
+  raw
+    .prepare('INSERT OR REPLACE INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
+    .run(NOTE, JSON.stringify(tables), Date.now() / 1000)
+}
+
+/** What became of the rows when the file was adopted, if it was. */
+export function adoptionOf(raw: Sqlite.Database): Adopted | undefined {
+  const found = raw
+    .prepare<[string], { value: string; time: number }>(
+      'SELECT value, updated_at AS time FROM meshstore_state WHERE name = ?',
+    )
+    .get(NOTE)
+  return found && { at: new Date(found.time * 1_000), tables: JSON.parse(found.value) }
 }
 
 interface LeftOut extends TableRow {

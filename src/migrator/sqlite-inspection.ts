@@ -4,7 +4,7 @@ import { translated } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
 import { longestMatch, refusedStatus, type Status, statusFrom } from './inspection.ts'
 import { migrationsOf } from './migrations.ts'
-import { previewAdoption } from './sqlite-adoption.ts'
+import { adoptionOf, previewAdoption } from './sqlite-adoption.ts'
 import { sqliteDrift } from './sqlite-drift.ts'
 import { originOf } from './sqlite-file.ts'
 import { isUnrecorded, locked, record, standingOf } from './sqlite-migrator.ts'
@@ -34,7 +34,8 @@ async function statusOf(raw: Sqlite.Database): Promise<Status> {
       return { ...status, state: 'refused', problem: { code: 'SCHEMA_MISMATCH', message } }
     }
     const standing = standingOf(raw)
-    return statusFrom('sqlite', standing, sqliteDrift(raw, standing.applied))
+    const adopted = standing.applied.length > 0 ? adoptionOf(raw) : undefined
+    return { ...statusFrom('sqlite', standing, sqliteDrift(raw, standing.applied)), ...(adopted && { adopted }) }
   } catch (error) {
     return refusedStatus(nothing, translated(error))
   }

@@ -35,6 +35,12 @@ export interface RowProblem {
   readonly message: string
 }
 
+/** What is remembered of an adoption. */
+export interface Adopted {
+  readonly at: Date
+  readonly tables: readonly TableReport[]
+}
+
 export interface AdoptionReport {
   readonly tables: readonly TableReport[]
   /** The first 1,000. */

@@ -10,6 +10,8 @@ export interface ImportOptions {
   readonly skipRefused: boolean
   /** Only say what would become of the lines. */
   readonly dryRun: boolean
+  /** How long to wait for others' locks, in milliseconds. */
+  readonly busyTimeoutMs: number
   readonly now: () => Date
   /** Each that was refused, in the order of the lines, when all are known; also where something else fails. */
   readonly onRefused: (refusal: Refusal) => void
@@ -30,8 +32,10 @@ export interface ImportReport {
 /** `undefined`: there is no database yet, or nothing in it. */
 export type Open = (how: { readonly readOnly: boolean }) => Promise<Database | undefined>
 
-/** Others were in the way so often: somebody else must stop first. */
+/** How often it is run again when others are in the way. */
 const ATTEMPTS = 10
+/** Where somebody holds a row: so long it is waited for in an attempt, and before the next. */
+const ATTEMPT_MS = 60
 
 /** Undoes the transaction: lines were refused. */
 class NotSound extends Error {}
@@ -46,13 +50,13 @@ export async function importFrom(
   options: ImportOptions,
 ): Promise<ImportReport> {
   using staging = new Staging()
-  const { onConflict, skipRefused, dryRun, onRefused } = options
+  const { onConflict, skipRefused, dryRun, busyTimeoutMs, onRefused } = options
   try {
     const inFile = noCounts()
     const format = await stage(file, staging, inFile, { onConflict, now: options.now() })
     const write = !dryRun && (skipRefused || staging.refusedLines === 0)
     let rows = inFile
-    const sound = await inTransaction(open, write, async (session) => {
+    const sound = await inTransaction(open, { write, busyTimeoutMs }, async (session) => {
       // It may be run again from its beginning.
       staging.forgetLate()
       rows = structuredClone(inFile)
@@ -83,13 +87,14 @@ function rowsOver(staging: Staging, { onRows }: ImportOptions): (count: number) 
 
 async function inTransaction(
   open: Open,
-  write: boolean,
+  { write, busyTimeoutMs }: { write: boolean; busyTimeoutMs: number },
   work: (session: Database['session'] | undefined) => Promise<boolean>,
 ): Promise<boolean> {
   const database = await open({ readOnly: !write })
   if (database === undefined) return work(undefined)
   try {
-    const limits = { readOnly: !write, timeoutMs: MAX_TIMER_MS, attempts: ATTEMPTS }
+    const attempts = Math.max(ATTEMPTS, Math.ceil(busyTimeoutMs / ATTEMPT_MS))
+    const limits = { readOnly: !write, timeoutMs: MAX_TIMER_MS, attempts }
     return await database.transaction(async (session) => {
       const sound = await work(session)
       if (write && !sound) throw new NotSound()

@@ -53,11 +53,7 @@ function refuseMemory(path: string): void {
  * Imports an export, or a NetJSON NetworkGraph. A SQLite file that is missing is created, and the schema brought up to date,
  * unless nothing is to be written.
  */
-export function importInto(
-  url: string,
-  file: AsyncIterable<Buffer>,
-  options: ImportOptions & SourceOptions,
-): Promise<ImportReport> {
+export function importInto(url: string, file: AsyncIterable<Buffer>, options: ImportOptions): Promise<ImportReport> {
   const target = databaseOf(url)
   if (target.dialect === 'sqlite') refuseMemory(target.path)
   const { busyTimeoutMs } = options

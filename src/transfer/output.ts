@@ -90,13 +90,18 @@ function failedWrite(error: unknown, file: string): StorageError {
   return new StorageError(code, message, { cause: error })
 }
 
-/** A stream that others read, who may be slow, or go away: then UNAVAILABLE. */
+/** Whoever read the output has gone, as `head` does when it has seen enough. */
+export class OutputGone extends Error {
+  readonly code = 'EPIPE'
+}
+
+/** A stream that others read, who may be slow, or go away: then OutputGone. */
 export function streamOutput(stream: Writable): Output {
-  let failure: StorageError | undefined
+  let failure: OutputGone | undefined
   let wake = (): void => {}
   // Stays: the error comes when it likes, and without a listener it would end the process.
   stream.on('error', (cause) => {
-    failure = new StorageError('UNAVAILABLE', 'Whoever read the output has gone: it is not complete.', { cause })
+    failure = new OutputGone('Whoever read the output has gone: it is not complete.', { cause })
     wake()
   })
   stream.on('drain', () => wake())

@@ -33,21 +33,28 @@ export async function withPostgresSnapshot<T>(
     lockMs: Math.max(1, busyTimeoutMs),
   })
   try {
-    await assertEncoding(pool)
-    await checkPostgres(pool, 'check')
-    const schemaVersion = await schemaVersionOf(pool)
+    const schemaVersion = await checked(pool, target)
     return await inTransaction(pool, (client) => work(snapshotOf(client, schemaVersion)))
-  } catch (error) {
-    throw await explained(translated(error), target)
   } finally {
     await pool.end()
+  }
+}
+
+/** The last migration. */
+async function checked(pool: pg.Pool, target: PostgresTarget): Promise<string> {
+  try {
+    await assertEncoding(pool)
+    await checkPostgres(pool, 'check')
+    return await schemaVersionOf(pool)
+  } catch (error) {
+    throw await explained(error, target)
   }
 }
 
 async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect()
   try {
-    for (const statement of BEGIN) await client.query(statement)
+    for (const statement of BEGIN) await ask(client, statement)
     return await work(client)
   } finally {
     // Nothing was written: with the connection the transaction is gone.
@@ -55,12 +62,18 @@ async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => 
   }
 }
 
+/** The errors of whoever writes the output are none of the server's, and stay as they are. */
+async function ask<R extends unknown[]>(client: pg.PoolClient, text: string, values: unknown[] = []): Promise<R[]> {
+  try {
+    return (await client.query<R>({ text, values, rowMode: 'array' })).rows
+  } catch (error) {
+    throw translated(error)
+  }
+}
+
 const snapshotOf = (client: pg.PoolClient, schemaVersion: string): Snapshot => ({
   schemaVersion,
-  count: async (table) => {
-    const { rows } = await client.query<[number]>({ text: `SELECT count(*) FROM ${table}`, rowMode: 'array' })
-    return rows[0]?.[0] ?? 0
-  },
+  count: async (table) => (await ask<[number]>(client, `SELECT count(*) FROM ${table}`))[0]?.[0] ?? 0,
   slices: (table) => slicesOf(client, table),
 })
 
@@ -75,9 +88,8 @@ async function* slicesOf(client: pg.PoolClient, table: TableName): AsyncGenerato
   let limit = SLICE_ROWS / 4
   for (let after: unknown; ; ) {
     const where = after === undefined ? '' : `WHERE ${key} > $2`
-    const text = `${select} ${where} ORDER BY ${key} LIMIT $1`
     const values = after === undefined ? [limit] : [limit, after]
-    const { rows } = await client.query<unknown[]>({ text, values, rowMode: 'array' })
+    const rows = await ask(client, `${select} ${where} ORDER BY ${key} LIMIT $1`, values)
     if (rows.length > 0) yield rows
     if (rows.length < limit) return
     after = rows.at(-1)?.[0]

@@ -1,6 +1,6 @@
 /** Finds out what a file is, and reads it. */
 import { FORMAT } from './format.ts'
-import { decoded, peeked } from './lines.ts'
+import { peeked } from './lines.ts'
 import { stageNdjson } from './stage-ndjson.ts'
 import { stageNetJson } from './stage-netjson.ts'
 import type { OnConflict, Staging } from './staging.ts'
@@ -44,7 +44,8 @@ export async function stage(
 
 /** The first line by itself is a header, or a row, which is then refused for want of a header. */
 function isNdjson(beginning: Buffer): boolean {
-  const [line = ''] = (decoded(beginning, 1) ?? beginning.toString('latin1')).trimStart().split('\n', 1)
+  // It may end in the middle of a character: this decoder takes that, and leaves out a mark at the beginning.
+  const [line = ''] = new TextDecoder().decode(beginning).trimStart().split('\n', 1)
   try {
     const value: unknown = JSON.parse(line)
     return typeof value === 'object' && value !== null && ('format' in value || 'table' in value)
