@@ -30,7 +30,13 @@ def place_of(cell):
 
 
 def execute(sql):
-    db.executescript(sql)
+    """One by one: executescript() would commit first."""
+    statement = ""
+    for part in sql.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):
+            db.execute(statement)
+            statement = ""
 
 
 def query(sql):
@@ -72,7 +78,11 @@ def restore(file):
     db.execute("COMMIT")
 
 
-ORDERS = {"execute": execute, "query": query, "insert": insert, "restore": restore}
+def close(_):
+    db.close()
+
+
+ORDERS = {"close": close, "execute": execute, "query": query, "insert": insert, "restore": restore}
 for line in sys.stdin:
     order = json.loads(line)
     try:

@@ -1,6 +1,6 @@
 /** The application that made the file: Python's sqlite3 if there is Python, and the bare driver doing the same. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import Sqlite from 'better-sqlite3'
 import { Program } from '../../sqlite/support/program.ts'
@@ -92,12 +92,12 @@ class PythonClient implements Client {
   }
 
   async insert(rows: readonly Row[]): Promise<void> {
-    const told_ = rows.map(({ table, rowid, values }) => ({
+    const orders = rows.map(({ table, rowid, values }) => ({
       table,
       rowid: rowid?.toString(),
       values: values.map(told),
     }))
-    await this.#ask('insert', told_)
+    await this.#ask('insert', orders)
   }
 
   /** Puts the rows of a quarantine file back. */
@@ -111,8 +111,10 @@ class PythonClient implements Client {
     return done
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#program[Symbol.asyncDispose]()
+  /** A process that is killed would leave its log behind. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#ask('close', null).catch(() => {})
+    await this.#program[Symbol.asyncDispose]()
   }
 }
 
@@ -133,7 +135,7 @@ export async function makeFile(
 
 /** The file as it is, in memory: a connection on the file itself would leave a log beside it. */
 export function reading(path: string): Sqlite.Database {
-  if (existsSync(`${path}-wal`)) throw new Error(`${path} has a log beside it.`)
+  if ((statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) throw new Error(`${path} has a log.`)
   const bytes = readFileSync(path)
   // Says that there is no log (https://sqlite.org/fileformat.html, 18 and 19).
   bytes.fill(1, 18, 20)

@@ -1,14 +1,19 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { expect } from 'vitest'
+
+/** What SQLite leaves of a log when whoever read last could not write: an index of the log, and a log without anything in it. */
+const isSidecar = (path: string): boolean =>
+  path.endsWith('-shm') || (path.endsWith('-wal') && statSync(path).size === 0)
 
 /** Every file of a folder, by its bytes and its mode. Only while nobody in this process has one of them open. */
 export function filesIn(folder: string): Record<string, string> {
-  const entries = readdirSync(folder).map((name) => {
-    const path = join(folder, name)
+  const paths = readdirSync(folder).map((name) => join(folder, name))
+  const files = paths.filter((path) => statSync(path).isFile() && !isSidecar(path))
+  const entries = files.map((path) => {
     const hash = createHash('sha256').update(readFileSync(path)).digest('hex')
-    return [name, `${(statSync(path).mode & 0o777).toString(8)} ${hash}`]
+    return [basename(path), `${(statSync(path).mode & 0o777).toString(8)} ${hash}`]
   })
   return Object.fromEntries(entries)
 }
