@@ -7,27 +7,17 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openConnection, Patience } from '../../src/database/sqlite/connection.ts'
 import type { Migration } from '../../src/migrator/migrations.ts'
 import { migrateSqlite } from '../../src/migrator/sqlite-migrator.ts'
-import type { TreeCopy } from '../schema/tree-copy.ts'
+import { migrationsOf, type TreeCopy } from '../schema/tree-copy.ts'
 import { HERE, migrate, migrated, opened, statusOf } from './support/commands.ts'
 import { rowsFor, type Scratch, sqliteScratch, using } from './support/databases.ts'
-import {
-  CHECK_ROUTES,
-  fileOf,
-  grown,
-  ledgerOf,
-  type Step,
-  shippedOf,
-  tagOf,
-  without,
-  withSql,
-} from './support/trees.ts'
+import { CHECK_ROUTES, fileOf, grown, ledgerOf, type Step, tagOf, without, withSql } from './support/trees.ts'
 
 const SPOIL: Step = { name: 'spoil' }
 let tree: TreeCopy
 let leavingOrphans: TreeCopy
 /** What the tree knows, as its migrator does. */
 const known = (): Migration[] =>
-  shippedOf(tree).sqlite.map(({ tag, when, sql }) => {
+  migrationsOf(tree).sqlite.map(({ tag, when, sql }) => {
     const hash = createHash('sha256').update(sql).digest('hex')
     return { tag, when, hash, file: fileOf('sqlite', tag), statements: sql.split('--> statement-breakpoint') }
   })

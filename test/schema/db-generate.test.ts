@@ -4,7 +4,7 @@ import { drizzle } from 'drizzle-orm/better-sqlite3'
 import { migrate } from 'drizzle-orm/better-sqlite3/migrator'
 import { describe, expect, it } from 'vitest'
 import { catalog, databaseOf, migrationsIn } from './catalog.ts'
-import { dialects, differences, TreeCopy } from './tree-copy.ts'
+import { dialects, differences, migrationsOf, SHIPPED, TreeCopy } from './tree-copy.ts'
 
 const lastTag = (copy: TreeCopy, dialect: string): string =>
   JSON.parse(copy.read(`migrations/${dialect}/meta/_journal.json`)).entries.at(-1).tag
@@ -13,12 +13,27 @@ const addColumn = (copy: TreeCopy, twin: 'sqlite' | 'postgres') =>
   copy.edit(`src/schema/${twin}.ts`, "value: text('value').notNull(),", "$&\n  note: text('note'),")
 
 describe('db:generate', () => {
-  it('writes nothing new when nothing changed', async () => {
+  it('writes nothing new when nothing changed, shipped.ts included', async () => {
     using copy = new TreeCopy()
     const before = copy.generated()
     const { code, stdout } = await copy.dbGenerate()
     expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('has not changed') })
     expect(copy.generated()).toEqual(before)
+    expect(Object.keys(before)).toContain(SHIPPED)
+  })
+
+  it('marks what breaks older code, in both dialects, with the reason', async () => {
+    using copy = new TreeCopy()
+    addColumn(copy, 'sqlite')
+    const reason = "it's gone: 'k'; DROP TABLE nodes"
+    expect(await copy.dbGenerate('--name', 'add_note', '--breaking', reason)).toMatchObject({ code: 0 })
+    expect(await differences(copy)).toEqual([])
+    const db = databaseOf(...migrationsIn(copy.root))
+    const marks = db.prepare("SELECT name, value FROM meshstore_state WHERE name LIKE 'breaking:%'").raw().all()
+    expect(marks).toEqual([[`breaking:${lastTag(copy, 'sqlite')}`, reason]])
+    const [sqlite, postgresql] = dialects.map((dialect) => migrationsOf(copy)[dialect].at(-1)?.sql.split('\n').at(-2))
+    expect(sqlite).toContain(`'breaking:${lastTag(copy, 'sqlite')}'`)
+    expect(postgresql).toBe(sqlite)
   })
 
   it('writes both dialects under one name, and the export', async () => {
@@ -73,6 +88,9 @@ describe('db:generate', () => {
     ['a name that is no file name', ['--name', '../x'], () => {}, /--name/],
     ['a misspelt option', ['--nmae', 'x'], () => {}, /--nmae/],
     ['--custom without a name', ['--custom'], () => {}, /--name/],
+    ['--breaking without a name', ['--breaking', 'why'], () => {}, /--name/],
+    ['--breaking without a reason', ['--breaking', ' ', '--name', 'x'], () => {}, /reason/],
+    ['--breaking when there is nothing to mark', ['--breaking', 'why', '--name', 'x'], () => {}, /--custom/],
     [
       '--custom while the schema changed',
       ['--custom', '--name', 'x'],

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 
 export const root = join(import.meta.dirname, '../..')
 export const dialects = ['sqlite', 'postgresql'] as const
@@ -84,8 +85,31 @@ export class TreeCopy {
   }
 }
 
-/** What the schema differs from: of each dialect, the migrations or drizzle/*.sql. Writes into the copy. */
+export interface Shipped {
+  readonly tag: string
+  readonly when: number
+  readonly sql: string
+}
+
+/** The migrations of a tree, in the order of its journals. */
+export function migrationsOf(copy: TreeCopy): Record<Dialect, Shipped[]> {
+  const of = (dialect: Dialect): Shipped[] =>
+    JSON.parse(copy.read(`migrations/${dialect}/meta/_journal.json`)).entries.map(({ tag, when }: Shipped) => {
+      return { tag, when, sql: copy.read(`migrations/${dialect}/${tag}.sql`) }
+    })
+  return { sqlite: of('sqlite'), postgresql: of('postgresql') }
+}
+
+/** Whether shipped.ts has the migrations as they are, behind the first equals sign between blanks. */
+export function isShipped(copy: TreeCopy): boolean {
+  const [, ...text] = copy.read(SHIPPED).split(' = ')
+  return isDeepStrictEqual(JSON.parse(text.join(' = ')), migrationsOf(copy))
+}
+
+/** What the schema differs from: of each dialect, the migrations or drizzle/*.sql; and shipped.ts. Writes into the copy. */
 export async function differences(copy: TreeCopy): Promise<string[]> {
+  // First: drizzle-kit writes what is missing into the copy's migrations.
+  const unshipped = !isShipped(copy) && SHIPPED
   const found = await Promise.all(
     dialects.map(async (dialect) => {
       const schema = await copy.drizzleKit(dialect, 'export', '--sql')
@@ -96,5 +120,5 @@ export async function differences(copy: TreeCopy): Promise<string[]> {
       ]
     }),
   )
-  return found.flat().filter((name) => name !== false)
+  return [...found.flat(), unshipped].filter((name) => name !== false)
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Dialect, dialects, SHIPPED, TreeCopy } from '../../schema/tree-copy.ts'
+import { type Dialect, dialects, migrationsOf, SHIPPED, type Shipped, TreeCopy } from '../../schema/tree-copy.ts'
 
 export interface Step {
   readonly name: string
@@ -46,17 +46,9 @@ export async function grown(...steps: readonly Step[]): Promise<TreeCopy> {
   return copy
 }
 
-interface Entry {
-  readonly tag: string
-  readonly when: number
-}
-
 const journalOf = (dialect: Dialect): string => `migrations/${dialect}/meta/_journal.json`
 
-export const entriesOf = (copy: TreeCopy, dialect: Dialect): Entry[] =>
-  JSON.parse(copy.read(journalOf(dialect))).entries
-
-export const tagsOf = (copy: TreeCopy): string[] => entriesOf(copy, 'sqlite').map(({ tag }) => tag)
+export const tagsOf = (copy: TreeCopy): string[] => migrationsOf(copy).sqlite.map(({ tag }) => tag)
 
 /** Like `0002_limit_k`. */
 export function tagOf(copy: TreeCopy, { name }: Step): string {
@@ -69,14 +61,7 @@ export const fileOf = (dialect: Dialect, tag: string): string => `migrations/${d
 
 /** What the ledger must hold once all is applied. */
 export const ledgerOf = (copy: TreeCopy, dialect: Dialect): { hash: string; when: number }[] =>
-  entriesOf(copy, dialect).map(({ tag, when }) => {
-    return {
-      hash: createHash('sha256')
-        .update(copy.read(fileOf(dialect, tag)))
-        .digest('hex'),
-      when,
-    }
-  })
+  migrationsOf(copy)[dialect].map(({ when, sql }) => ({ hash: createHash('sha256').update(sql).digest('hex'), when }))
 
 /** Another branch: a copy in which the step was never made. */
 export function without(copy: TreeCopy, ...steps: readonly Step[]): TreeCopy {
@@ -84,7 +69,7 @@ export function without(copy: TreeCopy, ...steps: readonly Step[]): TreeCopy {
   const branch = new TreeCopy(copy.root)
   for (const dialect of dialects) {
     const journal = JSON.parse(branch.read(journalOf(dialect)))
-    journal.entries = journal.entries.filter(({ tag }: Entry) => !gone.includes(tag))
+    journal.entries = journal.entries.filter(({ tag }: Shipped) => !gone.includes(tag))
     branch.write(journalOf(dialect), JSON.stringify(journal, null, 2))
     for (const tag of gone) rmSync(join(branch.root, fileOf(dialect, tag)))
   }
@@ -106,15 +91,5 @@ export function withSql(copy: TreeCopy, step: Step, edit: (sql: string, dialect:
 /** As `npm run db:generate` does it, in a moment. A test compares the two. */
 export function ship(copy: TreeCopy): void {
   const [declaration] = copy.read(SHIPPED).split(' = {')
-  copy.write(SHIPPED, `${declaration} = ${JSON.stringify(shippedOf(copy), null, 2)}\n`)
-}
-
-interface Shipped extends Entry {
-  readonly sql: string
-}
-
-export function shippedOf(copy: TreeCopy): Record<Dialect, Shipped[]> {
-  const of = (dialect: Dialect): Shipped[] =>
-    entriesOf(copy, dialect).map(({ tag, when }) => ({ tag, when, sql: copy.read(fileOf(dialect, tag)) }))
-  return { sqlite: of('sqlite'), postgresql: of('postgresql') }
+  copy.write(SHIPPED, `${declaration} = ${JSON.stringify(migrationsOf(copy), null, 2)}\n`)
 }
