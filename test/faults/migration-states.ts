@@ -44,8 +44,8 @@ function contentOf(raw: Sqlite.Database): State {
     .all()
   const facts: Record<string, string> = { catalog: JSON.stringify(catalog), [LEDGER]: '[]' }
   for (const { name } of catalog.filter(({ type }) => type === 'table')) {
-    // When a migration was noted is no fact.
-    if (name === 'meshstore_state') raw.exec(`UPDATE ${name} SET updated_at = 0 WHERE name LIKE 'migration:%'`)
+    // What is noted is a fact; when it was is none.
+    if (name === 'meshstore_state') raw.exec(`UPDATE ${name} SET updated_at = 0`)
     const rows = raw.prepare<[], unknown[]>(`SELECT rowid, * FROM "${name}" ORDER BY rowid`).raw().safeIntegers().all()
     if (name === LEDGER_TABLE) facts[LEDGER] = JSON.stringify(rows.map(([, , ...row]) => row.map(String)))
     else facts[`rows of ${name}`] = hashOf(rows.map((row) => JSON.stringify(row.map(exact))))
@@ -73,10 +73,7 @@ export async function postgresState(database: TestDatabase, without = 'false'): 
       facts[LEDGER] = JSON.stringify(rows.map((row) => Object.values(row)))
       continue
     }
-    const row =
-      name === 'meshstore_state'
-        ? "to_jsonb(each) - CASE WHEN name LIKE 'migration:%' THEN 'updated_at' ELSE '' END"
-        : 'to_jsonb(each)'
+    const row = `to_jsonb(each)${name === 'meshstore_state' ? " - 'updated_at'" : ''}`
     const rows = await database.query<{ row: string }>(
       `SELECT (${row})::text AS row FROM ${schema}.${name} AS each ${name === 'nodes' ? `WHERE NOT (${without})` : ''} ORDER BY 1`,
     )
