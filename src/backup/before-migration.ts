@@ -6,6 +6,7 @@ import { openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
 import { copyOf } from './copy.ts'
 import { isSound } from './integrity.ts'
+import { Turns } from './turns.ts'
 
 /** `mesh.db.before-0003_add_region-20261124T175255123Z`: beside the file, and never in the way of another one. */
 export const nameBefore = (path: string, before: string, now = new Date()): string =>
@@ -44,9 +45,6 @@ export async function copyBefore(path: string, target: string, options: BackupOp
   }
 }
 
-/** Rows between two turns of the event loop. */
-const SLICE = 500
-
 /** A hash over the catalog and every value of every table, in the order in which the table has them. */
 async function everythingIn(raw: Sqlite.Database): Promise<string> {
   const hash = createHash('sha256')
@@ -54,6 +52,7 @@ async function everythingIn(raw: Sqlite.Database): Promise<string> {
     'SELECT type, name, sql FROM sqlite_schema ORDER BY rowid',
   )
   const objects = catalog.all()
+  const turns = new Turns()
   hash.update(JSON.stringify(objects))
   for (const { type, name, sql } of objects) {
     // A virtual table has its rows in others, and may need an extension to be read.
@@ -61,7 +60,8 @@ async function everythingIn(raw: Sqlite.Database): Promise<string> {
     let seen = 0
     for (const row of rowsOf(raw, name)) {
       for (const cell of row) add(hash, cell)
-      if (++seen % SLICE === 0) await new Promise((resolve) => setImmediate(resolve))
+      seen++
+      if (turns.due()) await turns.next()
     }
     hash.update(`${seen} rows;`)
   }

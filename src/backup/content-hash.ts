@@ -2,6 +2,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import type Sqlite from 'better-sqlite3'
 import type { TableContent } from '../api.ts'
+import { Turns } from './turns.ts'
 
 type Kind = 'text' | 'json' | 'time' | 'integer'
 interface Table {
@@ -56,29 +57,21 @@ export async function contentOf(raw: Sqlite.Database): Promise<Content> {
   return { nodes, policies, pathCache }
 }
 
-/** Rows between two turns of the event loop. */
-const SLICE = 500
-
 /** Rows in the order of their keys' bytes; every value length-prefixed, so that no two contents run together. */
 async function tableContent(raw: Sqlite.Database, { name, columns }: Table): Promise<TableContent> {
-  const key = columns[0]?.[0]
-  const select = `SELECT ${columns.map(([column]) => column).join(', ')} FROM ${name}`
-  // Other programs' tables allow a NULL there, and nothing is greater than that.
-  const keyless = raw.prepare<[], unknown[]>(`${select} WHERE ${key} IS NULL ORDER BY rowid`).raw()
-  const first = raw.prepare<[number], unknown[]>(`${select} WHERE ${key} IS NOT NULL ORDER BY ${key} LIMIT ?`).raw()
-  const next = raw.prepare<[unknown, number], unknown[]>(`${select} WHERE ${key} > ? ORDER BY ${key} LIMIT ?`).raw()
+  const names = columns.map(([column]) => column)
+  // Other programs' tables allow NULLs there: they come first. Their integers may be larger than a number can hold.
+  const rowsInOrder = raw
+    .prepare<[], unknown[]>(`SELECT ${names.join(', ')} FROM ${name} ORDER BY ${names[0]}`)
+    .raw()
+    .safeIntegers()
   const hash = createHash('sha256')
+  const turns = new Turns()
   let rows = 0
-  for (const row of keyless.iterate()) {
+  for (const row of rowsInOrder.iterate()) {
     addRow(hash, row, columns)
     rows++
-  }
-  for (let page = first.all(SLICE); page.length > 0; ) {
-    for (const row of page) addRow(hash, row, columns)
-    rows += page.length
-    const last = page.at(-1)
-    await new Promise((resolve) => setImmediate(resolve))
-    page = page.length < SLICE ? [] : next.all(last?.[0], SLICE)
+    if (turns.due()) await turns.next()
   }
   return { rows, sha256: hash.digest('hex') }
 }
@@ -108,16 +101,23 @@ function addOther(hash: Hash, value: unknown): void {
 
 /** `undefined` for a value that is not of its kind. */
 function bytesOf(value: unknown, kind: Kind): Buffer | undefined {
-  if (kind === 'time' || kind === 'integer') {
-    if (typeof value !== 'number' || (kind === 'integer' && !Number.isSafeInteger(value))) return undefined
-    const bytes = Buffer.alloc(8)
-    if (kind === 'time') bytes.writeDoubleBE(value)
-    else bytes.writeBigInt64BE(BigInt(value))
-    return bytes
+  const bytes = Buffer.alloc(8)
+  switch (kind) {
+    case 'time':
+      if (typeof value !== 'number' && !isSafe(value)) return undefined
+      bytes.writeDoubleBE(Number(value))
+      return bytes
+    case 'integer':
+      if (!isSafe(value)) return undefined
+      bytes.writeBigInt64BE(value)
+      return bytes
+    default:
+      if (typeof value !== 'string') return undefined
+      return Buffer.from(kind === 'json' ? canonical(value) : value)
   }
-  if (typeof value !== 'string') return undefined
-  return Buffer.from(kind === 'json' ? canonical(value) : value)
 }
+
+const isSafe = (value: unknown): value is bigint => typeof value === 'bigint' && Number.isSafeInteger(Number(value))
 
 /** Python writes `["a", "b"]`, PostgreSQL's jsonb spaces anew. */
 function canonical(text: string): string {

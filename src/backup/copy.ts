@@ -5,8 +5,8 @@ import { dirname, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import type { BackupOptions } from '../api.ts'
 import { checkPath } from '../config.ts'
-import { translated } from '../database/sqlite/errors.ts'
 import { StorageError } from '../errors.ts'
+import { translatedFile } from './file-errors.ts'
 
 export const SIDECARS = ['-wal', '-shm', '-journal'] as const
 /** What a name of an unfinished file ends with. */
@@ -44,19 +44,20 @@ export async function copyOf<T>(
     await copyPages(source, partial, options)
     const verified = await verify(partial)
     sync(partial)
+    options.signal?.throwIfAborted()
     const companion = beside?.(verified)
     if (companion !== undefined) publishText(companion)
     try {
       publish(partial, file)
     } catch (error) {
-      if (companion !== undefined) rmSync(companion.path, { force: true })
+      if (companion !== undefined) discard(companion.path)
       throw error
     }
     return { file, verified }
   } catch (error) {
-    throw translated(error)
+    throw translatedFile(error)
   } finally {
-    for (const rest of ['', ...SIDECARS]) rmSync(partial + rest, { force: true })
+    for (const rest of ['', ...SIDECARS]) discard(partial + rest)
   }
 }
 
@@ -86,11 +87,11 @@ export async function stepwise(source: Sqlite.Database, target: string, options:
     throw new StorageError('BUSY', 'Another process holds the lock of the database file. Try again.')
 }
 
-function createFolder(folder: string): void {
+export function createFolder(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
   } catch (error) {
-    throw new StorageError('CONFIG', `The folder ${folder} cannot be created.`, { cause: error })
+    throw unusable(`The folder ${folder} cannot be created.`, error)
   }
 }
 
@@ -99,16 +100,28 @@ function refuseTaken(file: string): void {
     throw new StorageError('CONFIG', `There is a file at ${file} already, and nothing is ever replaced.`)
 }
 
+/** CONFIG with this message, unless the disk is at fault. */
+function unusable(message: string, error: unknown): unknown {
+  const failure = translatedFile(error)
+  const ofDisk = failure instanceof StorageError && ['STORAGE_FULL', 'UNAVAILABLE'].includes(failure.code)
+  return ofDisk ? failure : new StorageError('CONFIG', message, { cause: error })
+}
+
 /** Gives the finished file its name, unless somebody else has taken it meanwhile. */
 function publish(partial: string, file: string): void {
   try {
     linkSync(partial, file)
   } catch (error) {
     refuseTaken(file)
-    throw new StorageError('CONFIG', `${file} cannot be created.`, { cause: error })
+    throw unusable(`${file} cannot be created.`, error)
   }
-  rmSync(partial)
-  sync(dirname(file))
+  try {
+    rmSync(partial)
+    sync(dirname(file))
+  } catch (error) {
+    discard(file)
+    throw error
+  }
 }
 
 function publishText({ path, text }: { path: string; text: string }): void {
@@ -117,8 +130,15 @@ function publishText({ path, text }: { path: string; text: string }): void {
     writeFileSync(partial, text, { flag: 'wx', mode: 0o600, flush: true })
     publish(partial, path)
   } finally {
-    rmSync(partial, { force: true })
+    discard(partial)
   }
+}
+
+/** What cannot be removed must not hide why it is to be. */
+function discard(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch {}
 }
 
 /** Only for files that no SQLite handle of this process is on. */

@@ -1,11 +1,12 @@
 /** A folder of backups: what is in it, and what may be deleted. */
-import { readdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { BackupManifest, Retention } from '../api.ts'
 import { RETENTION_RULES } from '../config.ts'
 import { StorageError } from '../errors.ts'
 import * as rules from '../schema/rules.ts'
 import { PARTIAL } from './copy.ts'
+import { translatedFile } from './file-errors.ts'
 import { manifestPath, readManifest, withFile } from './manifest.ts'
 import { retained } from './retention.ts'
 import { verifyBackup } from './verify.ts'
@@ -69,14 +70,15 @@ export interface PruneReport {
 
 /**
  * Deletes what `keep` does not keep. The newest backup that can be verified stays in any case; what must not be trusted is
- * not counted, and not deleted. With `dryRun` nothing is deleted.
+ * not counted, and not deleted. With `dryRun` nothing is deleted. `keepAlso` is a file that was made just now: by a clock that
+ * was set back, it is older than others.
  *
  * Throws CONFIG if `keep` names nothing to keep.
  */
 export async function pruneBackups(
-  folder: string,
+  where: string,
   keep: Retention,
-  options: { dryRun?: boolean } = {},
+  options: { dryRun?: boolean; keepAlso?: string } = {},
 ): Promise<PruneReport> {
   rules.checkOptions('The retention', RETENTION_RULES, keep)
   if (Object.values(keep).every((amount) => !amount))
@@ -84,17 +86,26 @@ export async function pruneBackups(
       'CONFIG',
       'Nothing would be kept: say how many of the last, hourly, daily or weekly backups.',
     )
+  const folder = resolve(where)
   const { backups, broken } = listBackups(folder)
   const { newest, damaged } = await newestVerified(backups)
   const candidates = backups.filter((backup) => !damaged.some(({ file }) => file === backup.file))
   const reasons = retained(candidates, keep)
-  if (newest !== undefined) reasons.set(newest, [...(reasons.get(newest) ?? []), 'newest verified'])
+  const keepFor = (backup: BackupManifest | undefined, reason: string): void => {
+    if (backup !== undefined) reasons.set(backup, [...(reasons.get(backup) ?? []), reason])
+  }
+  keepFor(newest, 'newest verified')
+  if (options.keepAlso !== undefined)
+    keepFor(
+      candidates.find(({ file }) => file === options.keepAlso),
+      'made just now',
+    )
   const deleted = candidates.filter((backup) => !reasons.has(backup))
   const abandoned = namesIn(folder).filter((name) => PARTIAL.test(name) && isAbandoned(join(folder, name)))
   if (options.dryRun !== true) {
     // The backup first: a manifest alone is no backup to anybody.
-    for (const { file } of deleted) for (const path of [file, manifestPath(file)]) rmSync(path, { force: true })
-    for (const name of abandoned) rmSync(join(folder, name), { force: true })
+    for (const { file } of deleted) for (const path of [file, manifestPath(file)]) remove(path)
+    for (const name of abandoned) remove(join(folder, name))
   }
   return {
     kept: candidates
@@ -102,7 +113,7 @@ export async function pruneBackups(
       .map((kept) => ({ ...kept, reasons: reasons.get(kept) ?? [] })),
     deleted,
     broken: [...broken, ...damaged],
-    abandoned: abandoned.map((name) => join(resolve(folder), name)),
+    abandoned: abandoned.map((name) => join(folder, name)),
   }
 }
 
@@ -115,6 +126,8 @@ async function newestVerified(
       await verifyBackup(backup.file)
       return { newest: backup, damaged }
     } catch (error) {
+      // Another process has deleted it meanwhile.
+      if (!existsSync(backup.file)) continue
       if (!(error instanceof StorageError) || error.code !== 'BACKUP_INVALID') throw error
       damaged.push({ file: backup.file, message: error.message })
     }
@@ -122,5 +135,15 @@ async function newestVerified(
   return { newest: undefined, damaged }
 }
 
-const isAbandoned = (path: string): boolean =>
-  Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY) > ABANDONED_AFTER_MS
+function remove(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch (error) {
+    throw translatedFile(error)
+  }
+}
+
+function isAbandoned(path: string): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  return stats?.isFile() === true && Date.now() - stats.mtimeMs > ABANDONED_AFTER_MS
+}

@@ -60,11 +60,13 @@ function textOf(path: string): string {
 
 function parsed(text: string, path: string): Described {
   try {
-    const { format, version, createdAt, bytes, sha256, schemaVersion, tables } = JSON.parse(text)
+    const { format, version, bytes, sha256, schemaVersion, tables, ...rest } = JSON.parse(text)
     if (format !== FORMAT) throw invalid(`${path} is no manifest of a backup`)
     if (version > VERSION) throw invalid(`${path} was written by a newer version of this package; use that one`)
     for (const name of Object.keys(CONTENT_TABLES)) contentOf(tables[name])
-    return { createdAt: new Date(createdAt), bytes, sha256, schemaVersion, tables }
+    const createdAt = new Date(rest.createdAt)
+    if (Number.isNaN(createdAt.getTime())) throw invalid(`${path} is damaged`)
+    return { createdAt, bytes, sha256, schemaVersion, tables }
   } catch (error) {
     if (error instanceof StorageError) throw error
     throw invalid(`${path} is damaged`, error)

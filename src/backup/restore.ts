@@ -1,17 +1,16 @@
-import { existsSync, renameSync, statSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type Sqlite from 'better-sqlite3'
 import type { BackupManifest, RestoreOptions, RestoreReport } from '../api.ts'
-import { configOf, databaseOf } from '../config.ts'
+import { checkPath, configOf, databaseOf } from '../config.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
-import { isBusy, translated } from '../database/sqlite/errors.ts'
-import { prepareFile } from '../database/sqlite/file.ts'
 import { StorageError } from '../errors.ts'
 import { standingOf } from '../migrator/sqlite-migrator.ts'
 import * as rules from '../schema/rules.ts'
-import { copyBefore, nameBefore } from './before-migration.ts'
-import { copyOf, SIDECARS, stepwise } from './copy.ts'
+import { copyOf, stepwise } from './copy.ts'
+import { translatedFile } from './file-errors.ts'
 import { isSound } from './integrity.ts'
+import { type Aside, assertUntouched, occupancyOf, setAside } from './set-aside.ts'
 import { readAll } from './sqlite-backup.ts'
 import { verifyBackup } from './verify.ts'
 
@@ -31,101 +30,91 @@ const OPTION_RULES: rules.Rules = {
  */
 export async function restoreBackup(file: string, url: string, options: RestoreOptions = {}): Promise<RestoreReport> {
   rules.checkOptions('The options', OPTION_RULES, options)
+  checkPath(file)
   const target = databaseOf(url)
   if (target.dialect !== 'sqlite' || target.path === ':memory:')
     throw new StorageError('CONFIG', 'This version restores a backup to a path of a SQLite file alone.')
-  const path = resolve(target.path)
-  if (path === resolve(file)) throw new StorageError('CONFIG', 'The backup and the database are the same file.')
-  const occupied = occupancyOf(path)
-  if (occupied === 'taken' && options.replace !== true) {
-    throw new StorageError(
-      'CONFIG',
-      `There is something at ${path} already. Choose a path where nothing is, or say that it is to be replaced (replace: true, --replace).`,
-    )
+  try {
+    // At once: the working folder may be another one later.
+    return await restored(realPath(file), realPath(target.path), options)
+  } catch (error) {
+    throw translatedFile(error)
   }
+}
+
+/** SQLite puts the log beside the file, not beside a link to it. */
+const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path))
+
+async function restored(file: string, path: string, options: RestoreOptions): Promise<RestoreReport> {
+  if (path === file) throw new StorageError('CONFIG', 'The backup and the database are the same file.')
+  if (occupancyOf(path) === 'taken' && options.replace !== true) throw taken(path)
   const manifest = await verifyBackup(file)
   const source = openConnection(file, { readOnly: true })
   try {
     source.exec('BEGIN')
     // Throws SCHEMA_NEWER and the like, before anything is changed.
     standingOf(source)
-    const safetyCopy = occupied === 'vacant' ? undefined : await setAside(path)
-    if (existsSync(path)) await overwrite(source, { path, manifest, options })
-    else await copyOf(source, path, options, { verify: (partial) => assertSame(partial, manifest) })
+    // Somebody may have put a file there meanwhile.
+    if (occupancyOf(path) === 'taken' && options.replace !== true) throw taken(path)
+    const aside = await setAside(path, options.signal)
+    await write(source, { path, manifest, options, aside })
     const migrated = options.migrate === false ? [] : await migrate(path).catch(onlyRestored)
+    const { safetyCopy } = aside
     return { ...manifest, restoredTo: path, migrated, ...(safetyCopy !== undefined && { safetyCopy }) }
-  } catch (error) {
-    throw translated(error)
   } finally {
     source.close()
   }
 }
 
-/** `empty`: a file that nobody has put anything into. */
-function occupancyOf(path: string): 'vacant' | 'empty' | 'taken' {
-  const stats = statSync(path, { throwIfNoEntry: false })
-  if (stats === undefined) {
-    for (const sidecar of SIDECARS) {
-      if (!existsSync(path + sidecar)) continue
-      throw new StorageError('CONFIG', `${path}${sidecar} is there: remove it, or choose a path where nothing is.`)
-    }
-    return 'vacant'
-  }
-  if (!stats.isFile()) throw new StorageError('CONFIG', `${path} is no regular file.`)
-  return stats.size === 0 && !SIDECARS.some((sidecar) => existsSync(path + sidecar)) ? 'empty' : 'taken'
-}
+const taken = (path: string): StorageError =>
+  new StorageError(
+    'CONFIG',
+    `There is something at ${path} already. Choose a path where nothing is, or say that it is to be replaced (replace: true, --replace).`,
+  )
 
-/**
- * Copies what is there to a name of its own, and leaves the file without a log. One that SQLite cannot read is moved to that
- * name as it is. Returns the name. Throws BUSY if another connection is on it.
- */
-async function setAside(path: string): Promise<string | undefined> {
-  if (occupancyOf(path) === 'empty') return undefined
-  const name = nameBefore(path, 'restore')
-  try {
-    const raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
-    try {
-      await copyBefore(path, name)
-      leaveLog(raw)
-    } finally {
-      raw.close()
-    }
-  } catch (error) {
-    const failure = translated(error)
-    if (!(failure instanceof StorageError) || failure.code !== 'CORRUPT') throw failure
-    for (const end of ['', ...SIDECARS]) if (existsSync(path + end)) renameSync(path + end, name + end)
-  }
-  return name
-}
-
-/** The log is given up only by a connection that is alone: a running application is found in this way. */
-function leaveLog(raw: Sqlite.Database): void {
-  try {
-    if (raw.pragma('journal_mode = DELETE', { simple: true }) === 'delete') return
-  } catch (error) {
-    if (!isBusy(translated(error))) throw error
-  }
-  throw new StorageError('BUSY', 'The database is in use. Stop what uses it, then restore.')
-}
-
-interface Overwriting {
+interface Writing {
   readonly path: string
   readonly manifest: BackupManifest
   readonly options: RestoreOptions
+  readonly aside: Aside
+}
+
+async function write(source: Sqlite.Database, { path, manifest, options, aside }: Writing): Promise<void> {
+  try {
+    if (aside.stamp === undefined)
+      await copyOf(source, path, options, { verify: (partial) => assertSame(partial, manifest) })
+    else await overwrite(source, { path, options, aside })
+  } catch (error) {
+    await aside.undo()
+    throw error
+  }
+  if (aside.stamp !== undefined) await assertSame(path, manifest, aside.safetyCopy)
 }
 
 /** In one transaction of the file: killed meanwhile, it is as it was. A file is never copied, or renamed, over it. */
-async function overwrite(source: Sqlite.Database, { path, manifest, options }: Overwriting): Promise<void> {
-  await stepwise(source, path, options)
-  await assertSame(path, manifest)
+async function overwrite(
+  source: Sqlite.Database,
+  { path, options, aside }: Pick<Writing, 'path' | 'options' | 'aside'>,
+): Promise<void> {
+  let begun = false
+  await stepwise(source, path, {
+    ...options,
+    onProgress: (progress) => {
+      // Nothing has been copied at the first step, and nobody else can write any more.
+      if (!begun) assertUntouched(path, aside)
+      begun = true
+      options.onProgress?.(progress)
+    },
+  })
 }
 
-async function assertSame(file: string, { tables }: BackupManifest): Promise<void> {
+async function assertSame(file: string, { tables }: BackupManifest, safetyCopy?: string): Promise<void> {
   const found = await readAll(file)
   if (JSON.stringify(found.tables) === JSON.stringify(tables) && (await isSound(file))) return
+  const before = safetyCopy === undefined ? '' : ` What was there before is in ${safetyCopy}.`
   throw new StorageError(
     'BACKUP_INVALID',
-    'What was written is not what was read: the disk, or the memory, is at fault.',
+    `What was written is not what was read: the disk, or the memory, is at fault.${before}`,
   )
 }
 

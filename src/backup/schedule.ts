@@ -1,4 +1,4 @@
-import { basename, join } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import type { BackupManifest, BackupSchedule } from '../api.ts'
 import { StorageError } from '../errors.ts'
 
@@ -11,6 +11,8 @@ export interface Scheduling extends BackupSchedule {
 
 /** After a failure: twice as long each time, up to the usual. */
 const FIRST_RETRY_MS = 10_000
+/** Another process is making one. */
+const LOOK_AGAIN_MS = 1_000
 
 /** Makes backups while a store is open. Keeps no process running, throws nothing, and tries again. */
 export class BackupScheduler {
@@ -22,7 +24,8 @@ export class BackupScheduler {
   failure: unknown
 
   constructor(options: Scheduling) {
-    this.#options = options
+    // The working folder may be another one later.
+    this.#options = { ...options, folder: resolve(options.folder) }
     this.start()
   }
 
@@ -32,7 +35,6 @@ export class BackupScheduler {
   }
 
   /** Also what is being made. */
-
   stop(): void {
     clearTimeout(this.#timer)
     this.#stopping.abort(new StorageError('CLOSED', 'The store is closed.'))
@@ -49,7 +51,7 @@ export class BackupScheduler {
     try {
       const left = await this.#untilDue()
       if (left > 0) return this.#wait(left)
-      await this.#make()
+      if (!(await this.#madeAlone())) return this.#wait(LOOK_AGAIN_MS)
       this.failure = undefined
       this.#failures = 0
       this.#wait(this.#options.everySeconds * 1_000)
@@ -60,33 +62,53 @@ export class BackupScheduler {
     }
   }
 
-  /** Milliseconds. The newest backup in the folder counts, whoever made it: this process before it was restarted, or another. */
+  /**
+   * Milliseconds. The newest backup in the folder counts, whoever made it: this process before it was restarted, or another.
+   * One from the future does not: the clock was set back, and it would be waited for.
+   */
   async #untilDue(): Promise<number> {
     const { folder, everySeconds, now } = this.#options
     const { listBackups } = await import('./folder.ts')
     let newest: Date | undefined
     try {
-      newest = listBackups(folder).backups.at(-1)?.createdAt
+      newest = listBackups(folder).backups.findLast(({ createdAt }) => createdAt <= now())?.createdAt
     } catch {
       // The folder is not there yet; if it cannot be used, making the backup says why.
     }
     return newest === undefined ? 0 : newest.getTime() + everySeconds * 1_000 - now().getTime()
   }
 
+  /** `false` if another process is at it, or was a moment ago. */
+  async #madeAlone(): Promise<boolean> {
+    const { folder, name } = this.#options
+    const [{ claim }, { createFolder }] = await Promise.all([import('./claim.ts'), import('./copy.ts')])
+    this.#stopping.signal.throwIfAborted()
+    createFolder(folder)
+    const release = claim(join(folder, `${stemOf(name)}.sqlite`))
+    if (release === undefined) return false
+    try {
+      if ((await this.#untilDue()) > 0) return false
+      await this.#make()
+      return true
+    } finally {
+      release()
+    }
+  }
+
   async #make(): Promise<void> {
     const { folder, name, now, make, keep } = this.#options
-    await make(join(folder, backupName(name, now())), this.#stopping.signal)
+    const { file } = await make(join(folder, backupName(name, now())), this.#stopping.signal)
     if (keep === undefined) return
     const { pruneBackups } = await import('./folder.ts')
-    await pruneBackups(folder, keep)
+    await pruneBackups(folder, keep, { keepAlso: file })
   }
 }
 
 /** `mesh-20261124T175255123Z.sqlite` for `mesh.db`: names sort by time. */
-export function backupName(database: string, time: Date): string {
-  const stem =
-    basename(database)
-      .replace(/\.[a-z0-9]+$/i, '')
-      .replace(/[^\w.-]/g, '_') || 'mesh'
-  return `${stem}-${time.toISOString().replaceAll(/[-:.]/g, '')}.sqlite`
-}
+export const backupName = (database: string, time: Date): string =>
+  `${stemOf(database)}-${time.toISOString().replaceAll(/[-:.]/g, '')}.sqlite`
+
+const stemOf = (database: string): string =>
+  basename(database)
+    .replace(/\.[a-z0-9]+$/i, '')
+    .replace(/[^\w.-]/g, '_') || 'mesh'

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { BackupManifest, BackupOptions } from '../api.ts'
+import { checkPath } from '../config.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import type { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../errors.ts'
@@ -27,13 +28,17 @@ export async function backupSqlite(
   now: () => Date,
 ): Promise<BackupManifest> {
   rules.checkOptions('The options', OPTION_RULES, options)
+  checkPath(target)
+  // At once: the working folder may be another one later.
+  const path = resolve(target)
   return database.withSnapshot(async ({ raw }) => {
     const createdAt = now()
     // A row that breaks the rules is found here, and not when the backup is needed.
     const expected = await contentOf(raw)
-    const { file, verified } = await copyOf(raw, target, options, {
+    options.signal?.throwIfAborted()
+    const { file, verified } = await copyOf(raw, path, options, {
       verify: (partial) => described(partial, expected, createdAt),
-      beside: (manifest) => ({ path: manifestPath(resolve(target)), text: manifestText(manifest) }),
+      beside: (manifest) => ({ path: manifestPath(path), text: manifestText(manifest) }),
     })
     return withFile(file, verified)
   })

@@ -1,9 +1,11 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { BackupManifest } from '../api.ts'
 import { checkPath } from '../config.ts'
-import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
+import { isSqliteFailure } from '../database/sqlite/errors.ts'
 import { StorageError } from '../errors.ts'
 import { SIDECARS } from './copy.ts'
+import { translatedFile } from './file-errors.ts'
 import { isSound } from './integrity.ts'
 import { fileHash, readManifest, withFile } from './manifest.ts'
 import { readAll } from './sqlite-backup.ts'
@@ -15,6 +17,15 @@ import { readAll } from './sqlite-backup.ts'
  */
 export async function verifyBackup(file: string): Promise<BackupManifest> {
   checkPath(file)
+  try {
+    // At once: the working folder may be another one later.
+    return await verified(resolve(file))
+  } catch (error) {
+    throw translatedFile(error)
+  }
+}
+
+async function verified(file: string): Promise<BackupManifest> {
   assertFinished(file)
   const manifest = readManifest(file)
   const { size } = statSync(file)
@@ -59,7 +70,7 @@ function wantsLog(file: string): boolean {
 }
 
 function asInvalid(error: unknown, file: string): unknown {
-  const failure = translated(error)
+  const failure = translatedFile(error)
   const damaged = failure instanceof StorageError && ['CORRUPT', 'SCHEMA_MISMATCH'].includes(failure.code)
   if (!damaged && !isSqliteFailure(error)) return failure
   return new StorageError('BACKUP_INVALID', `${file} is damaged, or no backup of this library's.`, { cause: failure })

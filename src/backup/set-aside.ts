@@ -1,0 +1,109 @@
+/** What is at a path that is to be restored to: looked at, copied, and given back if nothing comes of it. */
+import { existsSync, renameSync, rmSync, statSync } from 'node:fs'
+import type Sqlite from 'better-sqlite3'
+import { openConnection } from '../database/sqlite/connection.ts'
+import { isBusy } from '../database/sqlite/errors.ts'
+import { prepareFile } from '../database/sqlite/file.ts'
+import { StorageError } from '../errors.ts'
+import { copyBefore, nameBefore } from './before-migration.ts'
+import { SIDECARS } from './copy.ts'
+import { translatedFile } from './file-errors.ts'
+import { isSound } from './integrity.ts'
+
+/** Changes with every write, by whatever program. */
+export type Stamp = string
+
+export interface Aside {
+  /** Where the copy is of what was there. */
+  readonly safetyCopy?: string
+  /** Of the file that is to be overwritten. Without one nothing is there any more, or was. */
+  readonly stamp?: Stamp
+  /** After a failure, when nothing was written. */
+  readonly undo: () => Promise<void>
+}
+
+/** `empty`: a file that nobody has put anything into. Throws CONFIG. */
+export function occupancyOf(path: string): 'vacant' | 'empty' | 'taken' {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  if (stats === undefined) {
+    for (const sidecar of SIDECARS) {
+      if (!existsSync(path + sidecar)) continue
+      throw new StorageError('CONFIG', `${path}${sidecar} is there: remove it, or choose a path where nothing is.`)
+    }
+    return 'vacant'
+  }
+  if (!stats.isFile()) throw new StorageError('CONFIG', `${path} is no regular file.`)
+  return stats.size === 0 && !SIDECARS.some((sidecar) => existsSync(path + sidecar)) ? 'empty' : 'taken'
+}
+
+/**
+ * Copies what is there to a name of its own, and leaves the file without a log. One that SQLite cannot read is moved to that
+ * name as it is. Throws BUSY if another connection is on it.
+ */
+export async function setAside(path: string, signal: AbortSignal | undefined): Promise<Aside> {
+  const occupied = occupancyOf(path)
+  if (occupied === 'vacant') return { undo: async () => {} }
+  if (occupied === 'empty') return { stamp: stampOf(path), undo: async () => {} }
+  const name = nameBefore(path, 'restore')
+  try {
+    return await copied(path, name, signal)
+  } catch (error) {
+    const failure = translatedFile(error)
+    if (!(failure instanceof StorageError) || failure.code !== 'CORRUPT') throw failure
+    return moved(path, name)
+  }
+}
+
+async function copied(path: string, name: string, signal: AbortSignal | undefined): Promise<Aside> {
+  const raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
+  try {
+    leaveLog(raw)
+    // From here on to the stamp nobody else writes.
+    raw.exec('BEGIN IMMEDIATE')
+    if (!hasNoLog(raw)) throw inUse()
+    await copyBefore(path, name, { signal })
+    const stamp = stampOf(path)
+    const undo = async (): Promise<void> => {
+      // If the disk failed when it was rolled back, the copy is what is left.
+      if (await isSound(path)) rmSync(name, { force: true })
+    }
+    return { safetyCopy: name, stamp, undo }
+  } catch (error) {
+    throw isBusy(error) ? inUse() : error
+  } finally {
+    if (raw.inTransaction) raw.exec('ROLLBACK')
+    raw.close()
+  }
+}
+
+function moved(path: string, name: string): Aside {
+  const move = (from: string, to: string): void => {
+    for (const end of ['', ...SIDECARS]) if (existsSync(from + end)) renameSync(from + end, to + end)
+  }
+  move(path, name)
+  const undo = async (): Promise<void> => {
+    if (!existsSync(path)) move(name, path)
+  }
+  return { safetyCopy: name, undo }
+}
+
+/** The log is given up only by a connection that is alone: a running application is found in this way. */
+function leaveLog(raw: Sqlite.Database): void {
+  raw.pragma('journal_mode = DELETE')
+  if (!hasNoLog(raw)) throw inUse()
+}
+
+const hasNoLog = (raw: Sqlite.Database): boolean => raw.pragma('journal_mode', { simple: true }) === 'delete'
+
+const inUse = (): StorageError => new StorageError('BUSY', 'The database is in use. Stop what uses it, then restore.')
+
+/** Throws BUSY if somebody has written since. To be called while nobody else can write. */
+export function assertUntouched(path: string, { stamp }: Aside): void {
+  if (stampOf(path) !== stamp) throw inUse()
+}
+
+/** No handle is opened: closing it would drop SQLite's locks. */
+function stampOf(path: string): Stamp {
+  const { ino, size, mtimeNs } = statSync(path, { bigint: true })
+  return `${ino} ${size} ${mtimeNs}`
+}
