@@ -16,6 +16,8 @@ const BEGIN = [
   'BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE',
   'SET LOCAL idle_in_transaction_session_timeout = 0',
   'SET LOCAL extra_float_digits = 1',
+  // BEGIN does not choose the moment; the first query does.
+  'SELECT 1',
 ]
 
 /** One moment of a server's database, while others read and write. Throws StorageErrors. */
@@ -52,7 +54,9 @@ async function checked(pool: pg.Pool, target: PostgresTarget): Promise<string> {
 }
 
 async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect()
+  const client = await pool.connect().catch((error) => {
+    throw translated(error)
+  })
   try {
     for (const statement of BEGIN) await ask(client, statement)
     return await work(client)

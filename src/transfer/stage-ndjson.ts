@@ -80,7 +80,11 @@ class Reading {
     if (missing === this.#unknown && (missing > 0 || said.every(([, expected, found]) => expected === found))) return
     const differences = said.filter(([, expected, found]) => expected !== found)
     const words = differences.map(([table, expected, found]) => `${expected} rows of ${table}, and there are ${found}`)
-    this.#staging.refuse({ line, column: 'rows', message: `says ${words.join('; ') || 'less than there is'}` })
+    this.#staging.refuse({
+      line,
+      column: 'rows',
+      message: `says ${words.join('; ') || 'fewer rows than there are lines'}`,
+    })
   }
 
   end(): void {

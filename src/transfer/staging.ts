@@ -49,7 +49,7 @@ export class Staging implements Disposable {
     const prepare = (sql: string) => this.#raw.prepare<unknown[], unknown>(sql)
     this.#statements = {
       add: prepare('INSERT INTO rows VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING'),
-      replace: prepare('UPDATE rows SET line = ?3, text = ?4 WHERE t = ?1 AND key = ?2'),
+      replace: prepare('UPDATE rows SET line = ?, text = ? WHERE t = ? AND key = ?'),
       lineOf: this.#raw.prepare<[number, string], number>('SELECT line FROM rows WHERE t = ? AND key = ?').pluck(),
       refuse: prepare('INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)'),
     }
@@ -59,11 +59,12 @@ export class Staging implements Disposable {
   /** Adds a row. Where its key has been seen: the line of that one, of which `replace` makes this one. */
   add(table: TableName, row: StagedRow, onConflict: OnConflict): number | undefined {
     const { add, replace, lineOf } = this.#statements
-    const values = [TABLE_NAMES.indexOf(table), row.key, row.line, row.text]
-    if (add.run(values).changes > 0) return undefined
-    const line = lineOf.get(TABLE_NAMES.indexOf(table), row.key)
-    if (onConflict === 'replace') replace.run(values)
-    return line
+    const { line, key, text } = row
+    const t = TABLE_NAMES.indexOf(table)
+    if (add.run([t, key, line, text]).changes > 0) return undefined
+    const before = lineOf.get(t, key)
+    if (onConflict === 'replace') replace.run([line, text, t, key])
+    return before
   }
 
   refuse({ line, table, key, column, message }: Refusal, late = false): void {
