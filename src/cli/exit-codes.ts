@@ -6,7 +6,7 @@ export const EXIT = {
   failed: 1,
   /** Arguments, a URL or the environment cannot be used. */
   usage: 2,
-  /** `migrate status`: migrations are pending, or a file waits to be adopted. */
+  /** Something waits to be done: migrations are pending, a file is to be adopted, or `check` has warnings. */
   pending: 3,
   /** The database is not as it should be: a person has to look. */
   person: 4,

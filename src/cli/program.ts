@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import { addBackup } from './backup.ts'
+import { addCheck } from './check.ts'
 import { EXIT, EXIT_HELP } from './exit-codes.ts'
 import { addMigrate } from './migrate.ts'
 import { addTransfer } from './transfer.ts'
@@ -16,6 +17,7 @@ function program(): Command {
   addMigrate(command)
   addBackup(command)
   addTransfer(command)
+  addCheck(command)
   return inherited(command)
 }
 

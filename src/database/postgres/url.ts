@@ -91,7 +91,7 @@ function numberOf(
   throw config(`The parameter ${name} of the URL must be an integer from ${range.least} to ${range.most}.`)
 }
 
-const isLocal = (host: string): boolean =>
+export const isLocal = (host: string): boolean =>
   host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
 
 /**

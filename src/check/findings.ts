@@ -1,0 +1,146 @@
+/** What a check found, collected in constant memory: of one kind so many are listed, the rest counted. */
+import { StorageError } from '../errors.ts'
+
+/** `error`: data is lost or in danger, or cannot be used. `warning`: somebody should do something. `info`: worth knowing. */
+export type Severity = 'error' | 'warning' | 'info'
+const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info']
+
+/** What is looked at. Stable: scripts may depend on these names. */
+export type CheckName =
+  | 'clock'
+  | 'collation'
+  | 'constraints'
+  | 'dead-rows'
+  | 'disk-space'
+  | 'encoding'
+  | 'expired-paths'
+  | 'file-rights'
+  | 'file-system'
+  | 'foreign-keys'
+  | 'indexes'
+  | 'integrity'
+  | 'journal-mode'
+  | 'last-backup'
+  | 'links'
+  | 'long-transactions'
+  | 'migrations'
+  | 'notes'
+  | 'open'
+  | 'others'
+  | 'pages'
+  | 'postgresql'
+  | 'recovery'
+  | 'rights'
+  | 'rows'
+  | 'schema'
+  | 'settings'
+  | 'sidecars'
+  | 'tls'
+  | 'transaction-ids'
+  | 'unfinished-files'
+  | 'version'
+  | 'wal-size'
+
+export interface Finding {
+  readonly severity: Severity
+  readonly check: CheckName
+  /** A sentence. Ids may be in it; other values never are. */
+  readonly message: string
+  /** What to do about it. */
+  readonly advice: string
+  readonly table?: string
+  /** Of the row; shortened if it is longer than an id may be. */
+  readonly key?: string
+  readonly column?: string
+  /** Of what it tells: rows, pages, names, or findings that are not listed. */
+  readonly count?: number
+}
+
+export interface NotChecked {
+  readonly check: CheckName
+  readonly reason: string
+}
+
+export interface CheckReport {
+  readonly dialect: 'sqlite' | 'postgresql'
+  /** The worst first. */
+  readonly findings: readonly Finding[]
+  /** How many of each severity, those that are not listed included. */
+  readonly counts: Readonly<Record<Severity, number>>
+  /** What was looked at and found neither an error nor a warning. */
+  readonly passed: readonly CheckName[]
+  readonly notChecked: readonly NotChecked[]
+}
+
+/** Of one check and severity. */
+const LISTED = 100
+
+interface Kind {
+  readonly last: Finding
+  readonly count: number
+}
+
+export class Findings {
+  readonly #findings: Finding[] = []
+  readonly #kinds = new Map<string, Kind>()
+  readonly #made = new Set<CheckName>()
+  readonly #notChecked = new Map<CheckName, string>()
+
+  add(finding: Finding): void {
+    const name = `${finding.severity} ${finding.check}`
+    const { count } = this.#kinds.get(name) ?? { count: 0 }
+    if (count < LISTED) this.#findings.push(finding)
+    this.#kinds.set(name, { last: finding, count: count + 1 })
+    this.#made.add(finding.check)
+  }
+
+  skip(reason: string, ...checks: readonly CheckName[]): void {
+    for (const check of checks) this.#notChecked.set(check, reason)
+  }
+
+  /**
+   * Looks at something. What cannot be looked at is noted, and the next thing looked at; throws BUSY and UNAVAILABLE, since
+   * then nothing else can be looked at either.
+   */
+  async look<T>(checks: CheckName | readonly CheckName[], work: () => T | Promise<T>): Promise<T | undefined> {
+    const names = typeof checks === 'string' ? [checks] : checks
+    try {
+      const result = await work()
+      for (const name of names) this.#made.add(name)
+      return result
+    } catch (error) {
+      if (!(error instanceof StorageError) || IN_THE_WAY.has(error.code)) throw error
+      this.skip(error.message, ...names)
+      const [check] = names
+      if (error.code === 'CORRUPT' && check !== undefined)
+        this.add({ severity: 'error', check, message: error.message, advice: RESTORE })
+      return undefined
+    }
+  }
+
+  report(dialect: CheckReport['dialect']): CheckReport {
+    const counts = { error: 0, warning: 0, info: 0 }
+    const rest: Finding[] = []
+    const bad = new Set<CheckName>()
+    for (const { last, count } of this.#kinds.values()) {
+      const { severity, check, advice } = last
+      counts[severity] += count
+      if (severity !== 'info') bad.add(check)
+      const more = count - LISTED
+      if (more > 0) rest.push({ severity, check, message: `There are ${more} more like these.`, advice, count: more })
+    }
+    const all = [...this.#findings, ...rest]
+    return {
+      dialect,
+      findings: SEVERITIES.flatMap((severity) => all.filter((finding) => finding.severity === severity)),
+      counts,
+      passed: [...this.#made].filter((check) => !bad.has(check) && !this.#notChecked.has(check)).sort(),
+      notChecked: [...this.#notChecked].map(([check, reason]) => ({ check, reason })),
+    }
+  }
+}
+
+const IN_THE_WAY: ReadonlySet<string> = new Set(['BUSY', 'UNAVAILABLE'])
+
+export const RESTORE =
+  'Keep the file as it is, and restore the newest backup that can be verified: meshstore backup list, meshstore restore.'

@@ -1,0 +1,22 @@
+/** What is wrong with the database at a URL. */
+import { databaseOf } from '../config.ts'
+import { StorageError } from '../errors.ts'
+import type { CheckReport } from './findings.ts'
+import { type CheckOptions, settingsOf } from './options.ts'
+
+export type { CheckName, CheckReport, Finding, NotChecked, Severity } from './findings.ts'
+export type { CheckOptions, Limits } from './options.ts'
+
+/**
+ * Looks at all that can be looked at, and changes nothing. A database that is in use may be checked.
+ *
+ * Throws CONFIG if there is none, BUSY or UNAVAILABLE if it could not be looked at.
+ */
+export async function check(url: string, options: CheckOptions = {}): Promise<CheckReport> {
+  const target = databaseOf(url)
+  const settings = settingsOf(options)
+  if (target.dialect === 'postgresql') return (await import('./postgres/index.ts')).checkPostgres(target, settings)
+  if (target.path === ':memory:')
+    throw new StorageError('CONFIG', 'A database in memory is gone with the process. Name a file.')
+  return (await import('./sqlite/index.ts')).checkSqlite(target.path, settings)
+}

@@ -1,0 +1,157 @@
+import type Sqlite from 'better-sqlite3'
+import { openConnection, Patience } from '../../database/sqlite/connection.ts'
+import { translated } from '../../database/sqlite/errors.ts'
+import { StorageError } from '../../errors.ts'
+import type { Status } from '../../migrator/inspection.ts'
+import { inspectSqlite } from '../../migrator/sqlite-inspection.ts'
+import { withSqliteSnapshot } from '../../transfer/sqlite-source.ts'
+import { type CheckName, type CheckReport, Findings, RESTORE } from '../findings.ts'
+import { checkBackups, HAS_ROWS, lastBackupIn, NOTES, type Note } from '../notes.ts'
+import type { Settings } from '../options.ts'
+import { checkRows, ROW_CHECKS } from '../rows.ts'
+import { checkDrift, checkStanding } from '../standing.ts'
+import { checkDisk } from './disk.ts'
+import { checkEncoding, checkJournalMode, checkPages, journalModeOf } from './header.ts'
+import { checkNames, checkSidecars, checkUnfinished, checkWalSize } from './names.ts'
+import { checkRights } from './rights.ts'
+import { checkForeignKeys, checkIntegrity } from './soundness.ts'
+
+/** Throws CONFIG if there is no file; BUSY, UNAVAILABLE. */
+export async function checkSqlite(path: string, settings: Settings): Promise<CheckReport> {
+  const findings = new Findings()
+  let real: string | undefined
+  real = checkNames(path, findings)
+  if (real === undefined) return unopened(findings, 'SQLite must not open it.')
+  await findings.look('links', () => {})
+  await checkAround(real, settings, findings)
+  const raw = opened(real, settings, findings)
+  if (raw === undefined) return unopened(findings, 'The file could not be opened.')
+  try {
+    await checkInside(real, raw, settings, findings)
+  } catch (error) {
+    throw translated(error)
+  } finally {
+    raw.close()
+  }
+  return findings.report('sqlite')
+}
+
+async function checkAround(real: string, { now, limits }: Settings, findings: Findings): Promise<void> {
+  await findings.look('file-rights', () => checkRights(real, findings))
+  await findings.look(['disk-space', 'file-system'], () => checkDisk(real, findings))
+  await findings.look('unfinished-files', () => checkUnfinished(real, now(), findings))
+  await findings.look('wal-size', () => checkWalSize(real, limits, findings))
+}
+
+/** What needs the file to be open. */
+const INSIDE: readonly CheckName[] = [
+  'version',
+  'journal-mode',
+  'encoding',
+  'pages',
+  'migrations',
+  'schema',
+  'others',
+  'integrity',
+  'foreign-keys',
+  'notes',
+  'last-backup',
+  'rows',
+  'postgresql',
+  'expired-paths',
+  'clock',
+]
+
+function unopened(findings: Findings, reason: string): CheckReport {
+  findings.skip(reason, ...INSIDE)
+  return findings.report('sqlite')
+}
+
+/** A handle that cannot write, once something could be read with it; `undefined` if nothing can be. Throws BUSY. */
+function opened(real: string, { busyTimeoutMs }: Settings, findings: Findings): Sqlite.Database | undefined {
+  let raw: Sqlite.Database | undefined
+  try {
+    raw = openConnection(real, { readOnly: true })
+    // Nothing else runs in this process: SQLite may wait by itself.
+    raw.pragma(`busy_timeout = ${busyTimeoutMs}`)
+    raw.prepare('SELECT count(*) FROM sqlite_schema').get()
+    return raw
+  } catch (error) {
+    raw?.close()
+    const failure = translated(error)
+    if (!(failure instanceof StorageError)) throw failure
+    const advice = UNOPENED[failure.code]
+    if (advice === undefined) throw failure
+    findings.add({ severity: 'error', check: 'open', message: failure.message, advice })
+    return undefined
+  }
+}
+
+const UNOPENED: Partial<Record<StorageError['code'], string>> = {
+  CORRUPT: RESTORE,
+  CONFIG: 'Run this as the user that the application runs as; look at the rights of the file and its folder.',
+  READ_ONLY:
+    'What an interrupted write left must be undone before anybody reads. Open the database once with the application, or run meshstore migrate up, as a user that may write the file and its folder. Do not delete what lies beside it.',
+}
+
+async function checkInside(real: string, raw: Sqlite.Database, settings: Settings, findings: Findings): Promise<void> {
+  const { quick, limits, busyTimeoutMs } = settings
+  const look = (checks: CheckName | readonly CheckName[], work: () => unknown): Promise<unknown> =>
+    findings.look(checks, () => translating(work))
+  // Opening it asserted that it is none of those that can damage a log.
+  await look(['open', 'version'], () => {})
+  await look(['journal-mode', 'sidecars'], () => {
+    const mode = journalModeOf(raw)
+    checkJournalMode(mode, findings)
+    checkSidecars(real, mode, findings)
+  })
+  await look('encoding', () => checkEncoding(raw, findings))
+  await look('pages', () => checkPages(raw, limits, findings))
+  const status = await standingOf(real, settings, findings)
+  if (quick) findings.skip(QUICK, 'integrity', 'foreign-keys')
+  else {
+    await look('integrity', () => checkIntegrity(raw, findings))
+    await look('foreign-keys', () => checkForeignKeys(raw, findings))
+  }
+  const checks: readonly CheckName[] = [...ROW_CHECKS, 'postgresql']
+  if (status?.state !== 'current') findings.skip(UNCURRENT, 'notes', 'last-backup', ...checks)
+  else {
+    await look(['notes', 'last-backup'], () => checkNotes(raw, settings, findings))
+    if (quick) findings.skip(QUICK, ...checks)
+    else
+      await look(checks, () =>
+        withSqliteSnapshot(real, { busyTimeoutMs }, (snapshot) =>
+          checkRows(snapshot, findings, { ...settings, mayMove: true }),
+        ),
+      )
+  }
+}
+
+const QUICK = '--quick leaves it out.'
+const UNCURRENT = 'The schema is not up to date.'
+
+async function translating(work: () => unknown): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    throw translated(error)
+  }
+}
+
+async function standingOf(real: string, { busyTimeoutMs }: Settings, findings: Findings): Promise<Status | undefined> {
+  const found = await findings.look('migrations', async () => {
+    const status = await new Patience(busyTimeoutMs).retry(() => inspectSqlite(real))
+    checkStanding(status, findings)
+    return status
+  })
+  if (found === undefined) findings.skip('The migrations could not be looked at.', 'schema', 'others')
+  else if (found.drift !== undefined) await findings.look(['schema', 'others'], () => checkDrift(found, findings))
+  return found
+}
+
+function checkNotes(raw: Sqlite.Database, settings: Settings, findings: Findings): void {
+  const last = lastBackupIn(raw.prepare<[], Note>(NOTES).raw().iterate(), findings)
+  const hasRows = raw.prepare(HAS_ROWS).pluck().get() === 1
+  const advice = 'Run meshstore backup create, and have it run every day; or give openStorage() backups.'
+  checkBackups({ last, hasRows, advice, never: 'warning' }, findings, settings)
+}

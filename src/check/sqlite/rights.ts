@@ -1,0 +1,55 @@
+/** Who may read and write the file. */
+import { accessSync, constants } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Findings } from '../findings.ts'
+import { sidecarsOf, statIfThere } from './names.ts'
+import { quoted } from './shell.ts'
+
+export function checkRights(real: string, findings: Findings): void {
+  if (process.platform === 'win32') findings.skip('Windows has no such modes.', 'file-rights')
+  else checkModes([real, ...sidecarsOf(real)], findings)
+  const advice = 'Run this, and the application, as the user that owns the file, or give it to that user with chown.'
+  if (!may(real, constants.R_OK)) {
+    findings.add({ severity: 'error', check: 'file-rights', message: `This user may not read ${real}.`, advice })
+    return
+  }
+  if (!may(real, constants.W_OK))
+    findings.add({ severity: 'warning', check: 'file-rights', message: `This user may not write ${real}.`, advice })
+  if (!may(dirname(real), constants.W_OK | constants.X_OK))
+    findings.add({
+      severity: 'warning',
+      check: 'file-rights',
+      message: `This user may not write the folder ${dirname(real)}, where SQLite must be able to create its log.`,
+      advice,
+    })
+}
+
+const modeOf = (file: string): number => (statIfThere(file)?.mode ?? 0) & 0o777
+/** What the group and everybody else may do. */
+const OTHERS = 0o077
+
+/** SQLite gives its log the mode that the file has. */
+function checkModes(files: readonly string[], findings: Findings): void {
+  const open = files.filter((file) => modeOf(file) & OTHERS)
+  const [first] = open
+  if (first === undefined) return
+  const mode = open.reduce((all, file) => all | modeOf(file), 0)
+  const who = [...(mode & 0o070 ? ['its group'] : []), ...(mode & 0o007 ? ['everybody'] : [])]
+  const what = [...(mode & 0o044 ? ['read'] : []), ...(mode & 0o022 ? ['written'] : [])]
+  const shown = modeOf(first).toString(8).padStart(3, '0')
+  findings.add({
+    severity: 'warning',
+    check: 'file-rights',
+    message: `${first} may be ${what.join(' and ') || 'used'} by ${who.join(' and ')} (mode ${shown}).`,
+    advice: `chmod 600 ${open.map(quoted).join(' ')}`,
+  })
+}
+
+function may(path: string, mode: number): boolean {
+  try {
+    accessSync(path, mode)
+    return true
+  } catch {
+    return false
+  }
+}

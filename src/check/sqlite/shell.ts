@@ -1,0 +1,3 @@
+/** A path as an argument in a shell. */
+export const quoted = (path: string): string =>
+  /^[\w./+:@-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`

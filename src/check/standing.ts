@@ -1,0 +1,93 @@
+/** How the schema stands, from what the migrator says of it. */
+
+import type { Status } from '../migrator/inspection.ts'
+import { SHARED_TABLES } from '../migrator/sqlite-file.ts'
+import type { Findings } from './findings.ts'
+
+/** What the migrator found; its own part of the checks. */
+export function checkStanding(status: Status, findings: Findings): void {
+  const { state, pending, newer, problem, adoption, drift } = status
+  if (state === 'new')
+    findings.add({
+      severity: 'warning',
+      check: 'migrations',
+      message: 'The database has none of the tables.',
+      advice: 'Run meshstore migrate up, or let the application open it.',
+    })
+  if (state === 'pending')
+    findings.add({
+      severity: 'warning',
+      check: 'migrations',
+      message: `Migrations are pending: ${pending.join(', ')}.`,
+      advice: 'Run meshstore migrate up, or let the application open it with migrate: apply.',
+      count: pending.length,
+    })
+  if (state === 'adoptable')
+    findings.add({
+      severity: 'warning',
+      check: 'migrations',
+      message: 'Another program made the file, and it has not been adopted.',
+      advice:
+        'Run meshstore migrate baseline --dry-run to see what would become of its rows, then meshstore migrate up.',
+    })
+  if (newer.length > 0)
+    findings.add({
+      severity: 'info',
+      check: 'migrations',
+      message: `A newer version of this package has changed the schema: ${newer.join(', ')}. This one can work with it.`,
+      advice: 'Nothing, if an older release runs on purpose; else update the package.',
+    })
+  if (problem !== undefined)
+    findings.add({
+      severity: 'error',
+      check: 'migrations',
+      message: `${problem.code}: ${problem.message}`,
+      advice: 'Do what the message says. meshstore migrate status says more.',
+    })
+  for (const { table, rowid, key, column, message } of adoption?.problems ?? [])
+    findings.add({
+      severity: 'error',
+      check: 'rows',
+      message: `${table}: ${column} of ${key === undefined ? `row ${rowid}` : JSON.stringify(key)} ${message}.`,
+      advice: 'Correct or delete the row, or leave it out with meshstore migrate baseline --quarantine FILE.',
+      table,
+      ...(key !== undefined && { key }),
+      column,
+    })
+  if (drift === undefined) findings.skip(reasonWithoutDrift(status), 'schema', 'others')
+}
+
+function reasonWithoutDrift({ newer, state }: Status): string {
+  if (newer.length > 0)
+    return 'A newer version of this package made the tables; this one does not know how they should be.'
+  if (state === 'adoptable' || state === 'refused') return 'The migrations do not say how the tables should be.'
+  return 'The server, or the role, allows no temporary tables to compare with.'
+}
+
+export function checkDrift({ drift, others }: Status, findings: Findings): void {
+  for (const { table, kind, what } of drift ?? []) {
+    const how = { missing: 'is missing', unexpected: 'should not be there', order: 'is another order of the columns' }
+    findings.add({
+      severity: 'error',
+      check: 'schema',
+      message: `${table}: ${what} ${how[kind]}.`,
+      advice: 'Put the table right with a migration of your own, or by hand after a backup; or restore a backup.',
+      table,
+    })
+  }
+  for (const what of others) {
+    const table = OURS.find((name) => what.endsWith(` on ${name}`))
+    if (table === undefined) continue
+    findings.add({
+      severity: 'info',
+      check: 'others',
+      message: `There is a ${what}, which is not this package's.`,
+      advice: what.startsWith('trigger')
+        ? 'What it refuses or changes is out of this package’s hands. Nothing, if it is known.'
+        : 'It costs time at every write. Nothing, if it is known.',
+      table,
+    })
+  }
+}
+
+const OURS: readonly string[] = [...SHARED_TABLES, 'meshstore_state']
