@@ -1,5 +1,5 @@
 /** The verified copy that is made of a SQLite file before its tables are changed. */
-import { mkdirSync, statSync, symlinkSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -149,6 +149,22 @@ describe('a copy that cannot be made stops the migration, and nothing changes:',
     expect(await statusOf(tree, url)).toMatchObject({ state: 'pending', applied: ['0000_create_tables'] })
     expect(filesIn(folder.path)).toHaveLength(1)
     expect(outcome).toMatchObject({ name: 'StorageError', code: 'CONFIG' })
+  })
+
+  test('the file is damaged where no migration looks', async () => {
+    await using scratch = await filled()
+    await scratch.query(`CREATE TABLE large (a);
+      WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 400)
+      INSERT INTO large SELECT hex(randomblob(200)) FROM n`)
+    await scratch.query('PRAGMA wal_checkpoint(TRUNCATE)')
+    const bytes = readFileSync(scratch.path)
+    // A page of the large table, in its middle.
+    bytes.fill(0xee, bytes.length - 5 * 4096, bytes.length - 4 * 4096)
+    writeFileSync(scratch.path, bytes)
+    const outcome = await migrate(tree, scratch.url, 'up')
+    expect(outcome).toMatchObject({ code: 4, stdout: '', stderr: expect.stringMatching(/^CORRUPT: /) })
+    expect(copiesOf(scratch)).toEqual([])
+    expect(await scratch.ledger()).toHaveLength(1)
   })
 
   test('the disk is full', async ({ skip }) => {

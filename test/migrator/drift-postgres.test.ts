@@ -9,6 +9,7 @@ type Expected = readonly [table: string, kind: string, what: RegExp]
 
 const CHANGES: readonly (readonly [string, string, ...Expected[]])[] = [
   ['a table less', 'DROP TABLE policies', ['policies', 'missing', /the table/]],
+  ['our own table less', 'DROP TABLE meshstore_state', ['meshstore_state', 'missing', /the table/]],
   ['a column more', 'ALTER TABLE nodes ADD COLUMN region text', ['nodes', 'unexpected', /^region text$/]],
   [
     'a column less',

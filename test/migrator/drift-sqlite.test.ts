@@ -38,6 +38,7 @@ type Expected = readonly [table: string, kind: string, what: RegExp]
 
 const CHANGES: readonly (readonly [string, (scratch: Scratch) => unknown, ...Expected[]])[] = [
   ['a table less', sql('DROP TABLE policies'), ['policies', 'missing', /the table/]],
+  ['our own table less', sql('DROP TABLE meshstore_state'), ['meshstore_state', 'missing', /the table/]],
   ['a column more', sql('ALTER TABLE nodes ADD COLUMN region TEXT'), ['nodes', 'unexpected', /^region TEXT$/i]],
   [
     'a column less',

@@ -84,7 +84,8 @@ async function expectRefusal(scratch: Scratch, { code, openedBy, names, advice }
     says('message' in outcome ? outcome.message : '')
   }
   for (const command of ['up', 'plan', 'status']) {
-    const { code: exit, stdout, stderr } = await migrateApart(openedBy(), scratch.url, command)
+    const call = command === 'up' ? migrateApart : migrate
+    const { code: exit, stdout, stderr } = await call(openedBy(), scratch.url, command)
     expect({ command, exit, said: stdout + stderr }).toMatchObject({ command, exit: 4 })
     says(stdout + stderr)
     expect(stdout + stderr).toContain(code)
@@ -131,7 +132,7 @@ eachDialect('migrations that must not be applied', (dialect, make) => {
     })
   })
 
-  test('a newer database that breaks nothing is opened, read and written by older code, also read-only', async () => {
+  test('a newer database that breaks nothing is opened, read and written by older code', async () => {
     await using scratch = await make()
     await migrated(full, scratch.url, 'up')
     await scratch.query(rowsFor(dialect))
