@@ -74,7 +74,8 @@ function tablesOf(name: string, before: readonly transfer.TableName[] = []): tra
 }
 
 async function runExport(flags: ExportFlags): Promise<Outcome> {
-  const { output: file, skipInvalid = false, table, wait } = flags
+  const { skipInvalid = false, table, wait } = flags
+  const file = flags.output === '-' ? undefined : flags.output
   if (file === undefined && flags.json)
     throw new StorageError('CONFIG', 'The rows go to stdout: for --json name a file with --output.')
   const url = urlOf(flags)

@@ -1,4 +1,6 @@
 import type { Database } from '../database/session.ts'
+import { isSqliteFailure } from '../database/sqlite/errors.ts'
+import { StorageError } from '../errors.ts'
 import { MAX_TIMER_MS } from '../schema/rules.ts'
 import { type Counts, type FileFormat, noCounts, stage } from './stage.ts'
 import { type OnConflict, type Refusal, Staging } from './staging.ts'
@@ -70,9 +72,20 @@ export async function importFrom(
     })
     const refused = staging.refusedLines
     return { format, dryRun, imported: sound && (refused === 0 || skipRefused), rows, refused }
+  } catch (error) {
+    throw ofStaging(error)
   } finally {
     for (const refusal of staging.refusals()) onRefused(refusal)
   }
+}
+
+/** The database's own errors have been translated: what is still one of the driver's is the temporary file's. */
+function ofStaging(error: unknown): unknown {
+  if (!isSqliteFailure(error)) return error
+  const message = `What was read could not be kept in a temporary file (${error.code}); nothing was imported. TMPDIR names another folder for it.`
+  return new StorageError(error.code.startsWith('SQLITE_FULL') ? 'STORAGE_FULL' : 'UNAVAILABLE', message, {
+    cause: error,
+  })
 }
 
 function rowsOver(staging: Staging, { onRows }: ImportOptions): (count: number) => void {

@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs'
 import { configOf, databaseOf } from '../config.ts'
 import type { Database } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
+import { inspect } from '../migrator/index.ts'
 import { type ExportOptions, type ExportReport, exportSnapshot } from './export.ts'
-import { type ImportOptions, type ImportReport, importFrom, type Open } from './import.ts'
+import type { ImportOptions, ImportReport, Open } from './import.ts'
 import type { Output } from './output.ts'
 import type { Snapshot, SourceOptions } from './source.ts'
 
@@ -53,7 +54,11 @@ function refuseMemory(path: string): void {
  * Imports an export, or a NetJSON NetworkGraph. A SQLite file that is missing is created, and the schema brought up to date,
  * unless nothing is to be written.
  */
-export function importInto(url: string, file: AsyncIterable<Buffer>, options: ImportOptions): Promise<ImportReport> {
+export async function importInto(
+  url: string,
+  file: AsyncIterable<Buffer>,
+  options: ImportOptions,
+): Promise<ImportReport> {
   const target = databaseOf(url)
   if (target.dialect === 'sqlite') refuseMemory(target.path)
   const { busyTimeoutMs } = options
@@ -62,6 +67,8 @@ export function importInto(url: string, file: AsyncIterable<Buffer>, options: Im
     if (target.dialect === 'sqlite' && !existsSync(target.path)) return undefined
     return opened(url, { busyTimeoutMs, readOnly, migrate: 'check' }).catch(noneIfNew(url))
   }
+  // With SQLite for its temporary file, whatever the database is.
+  const { importFrom } = await import('./import.ts')
   return importFrom(file, open, options)
 }
 
@@ -78,6 +85,5 @@ const noneIfNew =
   (url: string) =>
   async (error: unknown): Promise<undefined> => {
     if (!(error instanceof StorageError) || error.code !== 'SCHEMA_MISMATCH') throw error
-    const { inspect } = await import('../migrator/index.ts')
     if ((await inspect(url)).state !== 'new') throw error
   }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { type FileHandle, link, mkdir, open, rm } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Writable } from 'node:stream'
+import { translatedFile } from '../backup/file-errors.ts'
 import { StorageError } from '../errors.ts'
 
 export interface Output {
@@ -31,17 +32,19 @@ export async function fileOutput(path: string): Promise<Output> {
   return {
     write: async (text) => {
       await handle.appendFile(text).catch((error) => {
-        throw failedWrite(error, file)
+        throw translatedFile(error)
       })
     },
     finish: async () => {
       try {
         await handle.sync()
         await publish(partial, file)
+        await syncFolder(dirname(file))
+      } catch (error) {
+        throw translatedFile(error)
       } finally {
         await discard()
       }
-      await syncFolder(dirname(file))
     },
     discard,
   }
@@ -78,16 +81,6 @@ async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close()
   }
-}
-
-const isFull = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
-
-function failedWrite(error: unknown, file: string): StorageError {
-  const [code, message] = isFull(error)
-    ? (['STORAGE_FULL', `The disk is full: ${file} was not written.`] as const)
-    : (['UNAVAILABLE', `${file} cannot be written.`] as const)
-  return new StorageError(code, message, { cause: error })
 }
 
 /** Whoever read the output has gone, as `head` does when it has seen enough. */
