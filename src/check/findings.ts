@@ -109,6 +109,10 @@ export class Findings {
       for (const name of names) this.#made.add(name)
       return result
     } catch (error) {
+      if (isOfFileSystem(error)) {
+        this.skip(`This user may not look at it (${error.code}).`, ...names)
+        return undefined
+      }
       if (!(error instanceof StorageError) || IN_THE_WAY.has(error.code)) throw error
       this.skip(error.message, ...names)
       const [check] = names
@@ -139,6 +143,9 @@ export class Findings {
     }
   }
 }
+
+const isOfFileSystem = (error: unknown): error is NodeJS.ErrnoException =>
+  error instanceof Error && 'syscall' in error && 'code' in error
 
 const IN_THE_WAY: ReadonlySet<string> = new Set(['BUSY', 'UNAVAILABLE'])
 

@@ -19,7 +19,7 @@ Exit codes:
   0  done, or nothing to do
   1  failed
   2  the arguments, the URL or the environment cannot be used
-  3  something waits to be done: migrations are pending
+  3  something waits to be done: migrations are pending, or check has warnings
   4  the database is not as it should be: a person has to look
   5  the database was busy or away: try again later
 `

@@ -1,5 +1,5 @@
 /** The file system that the file is on. */
-import { statfsSync } from 'node:fs'
+import { type StatsFs, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Findings } from '../findings.ts'
 import { statIfThere } from './names.ts'
@@ -24,8 +24,8 @@ const REMOTE: ReadonlyMap<number, string> = new Map([
 /** The name of a file system on which SQLite's write-ahead log may not work. */
 export const remoteFileSystem = (type: number): string | undefined => REMOTE.get(type >>> 0)
 
-export function checkDisk(real: string, findings: Findings, statfs = statfsSync): void {
-  const { type, bavail, bsize } = statfs(dirname(real))
+export function checkDisk(real: string, findings: Findings, stats: StatsFs = statfsSync(dirname(real))): void {
+  const { type, bavail, bsize } = stats
   const remote = remoteFileSystem(type)
   if (process.platform !== 'linux') findings.skip('It cannot be told on this platform.', 'file-system')
   else if (remote !== undefined)

@@ -5,22 +5,21 @@ import { StorageError } from '../../errors.ts'
 import type { Status } from '../../migrator/inspection.ts'
 import { inspectSqlite } from '../../migrator/sqlite-inspection.ts'
 import { withSqliteSnapshot } from '../../transfer/sqlite-source.ts'
-import { type CheckName, type CheckReport, Findings, RESTORE } from '../findings.ts'
+import { type CheckName, type CheckReport, type Finding, Findings, RESTORE } from '../findings.ts'
 import { checkBackups, HAS_ROWS, lastBackupIn, NOTES, type Note } from '../notes.ts'
 import type { Settings } from '../options.ts'
 import { checkRows, ROW_CHECKS } from '../rows.ts'
 import { checkDrift, checkStanding } from '../standing.ts'
 import { checkDisk } from './disk.ts'
 import { checkEncoding, checkJournalMode, checkPages, journalModeOf } from './header.ts'
-import { checkNames, checkSidecars, checkUnfinished, checkWalSize } from './names.ts'
+import { checkNames, checkUnfinished, checkWalSize } from './names.ts'
 import { checkRights } from './rights.ts'
 import { checkForeignKeys, checkIntegrity } from './soundness.ts'
 
 /** Throws CONFIG if there is no file; BUSY, UNAVAILABLE. */
 export async function checkSqlite(path: string, settings: Settings): Promise<CheckReport> {
   const findings = new Findings()
-  let real: string | undefined
-  real = checkNames(path, findings)
+  const real = checkNames(path, findings)
   if (real === undefined) return unopened(findings, 'SQLite must not open it.')
   await findings.look('links', () => {})
   await checkAround(real, settings, findings)
@@ -80,18 +79,27 @@ function opened(real: string, { busyTimeoutMs }: Settings, findings: Findings): 
     raw?.close()
     const failure = translated(error)
     if (!(failure instanceof StorageError)) throw failure
-    const advice = UNOPENED[failure.code]
-    if (advice === undefined) throw failure
-    findings.add({ severity: 'error', check: 'open', message: failure.message, advice })
+    const finding = UNOPENED[failure.code]
+    if (finding === undefined) throw failure
+    findings.add({ severity: 'error', message: failure.message, ...finding })
     return undefined
   }
 }
 
-const UNOPENED: Partial<Record<StorageError['code'], string>> = {
-  CORRUPT: RESTORE,
-  CONFIG: 'Run this as the user that the application runs as; look at the rights of the file and its folder.',
-  READ_ONLY:
-    'What an interrupted write left must be undone before anybody reads. Open the database once with the application, or run meshstore migrate up, as a user that may write the file and its folder. Do not delete what lies beside it.',
+const UNOPENED: Partial<Record<StorageError['code'], Pick<Finding, 'check' | 'advice'> & { message?: string }>> = {
+  CORRUPT: { check: 'open', advice: RESTORE },
+  CONFIG: {
+    check: 'open',
+    advice: 'Run this as the user that the application runs as; look at the rights of the file and its folder.',
+  },
+  // A connection that may not write cannot undo what is half done, nor read a log that nobody has open.
+  READ_ONLY: {
+    check: 'sidecars',
+    message:
+      'A write was interrupted: what it left beside the file is needed before anybody can read it, and a check changes nothing.',
+    advice:
+      'Open the database once with the application, or run meshstore migrate up, as a user that may write the file and its folder. Do not delete what lies beside it.',
+  },
 }
 
 async function checkInside(real: string, raw: Sqlite.Database, settings: Settings, findings: Findings): Promise<void> {
@@ -99,12 +107,8 @@ async function checkInside(real: string, raw: Sqlite.Database, settings: Setting
   const look = (checks: CheckName | readonly CheckName[], work: () => unknown): Promise<unknown> =>
     findings.look(checks, () => translating(work))
   // Opening it asserted that it is none of those that can damage a log.
-  await look(['open', 'version'], () => {})
-  await look(['journal-mode', 'sidecars'], () => {
-    const mode = journalModeOf(raw)
-    checkJournalMode(mode, findings)
-    checkSidecars(real, mode, findings)
-  })
+  await look(['open', 'sidecars', 'version'], () => {})
+  await look('journal-mode', () => checkJournalMode(journalModeOf(raw), findings))
   await look('encoding', () => checkEncoding(raw, findings))
   await look('pages', () => checkPages(raw, limits, findings))
   const status = await standingOf(real, settings, findings)

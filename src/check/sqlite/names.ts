@@ -50,18 +50,6 @@ function hasOtherNames(path: string, findings: Findings): boolean {
   return true
 }
 
-/** Once it could be opened: what would have to be rolled back first has been. */
-export function checkSidecars(real: string, journalMode: string, findings: Findings): void {
-  const journal = statIfThere(`${real}-journal`)
-  if (journalMode !== 'wal' || (journal?.size ?? 0) === 0) return
-  findings.add({
-    severity: 'warning',
-    check: 'sidecars',
-    message: `${real}-journal lies beside a file that has a write-ahead log, and so does not belong to it.`,
-    advice: 'Once nobody has the database open, move it away.',
-  })
-}
-
 export function checkWalSize(real: string, { walBytes }: Limits, findings: Findings): void {
   const size = statIfThere(`${real}-wal`)?.size ?? 0
   if (size < walBytes) return

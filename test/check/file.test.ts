@@ -1,0 +1,232 @@
+/** What is found around a SQLite file, without a look into it. */
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import Sqlite from 'better-sqlite3'
+import { describe, expect, test } from 'vitest'
+import { Findings } from '../../src/check/findings.ts'
+import { type CheckReport, check } from '../../src/check/index.ts'
+import { checkDisk, remoteFileSystem } from '../../src/check/sqlite/disk.ts'
+import { openStorage } from '../../src/index.ts'
+import { Program } from '../sqlite/support/program.ts'
+import { expectCode } from '../support/expectations.ts'
+import { temporaryFolder } from '../support/folders.ts'
+import { node } from '../support/samples.ts'
+import { kinds, only, reasonFor, soundFile, wrong } from './support/sound.ts'
+
+const AS_NOBODY = fileURLToPath(new URL('programs/as-nobody.ts', import.meta.url))
+
+/** The check of somebody who has no rights to the file but those that everybody has. */
+async function checkedAsNobody(path: string): Promise<CheckReport> {
+  await using program = new Program(process.execPath, [AS_NOBODY, path])
+  return await program.answer()
+}
+
+describe('a sound file', () => {
+  test('passes every check', async () => {
+    using sound = await soundFile()
+    const report = await check(sound.path)
+    expect(report.findings).toEqual([])
+    expect(report.notChecked).toEqual([])
+    expect(report.passed).toEqual([
+      'clock',
+      'disk-space',
+      'encoding',
+      'expired-paths',
+      'file-rights',
+      'file-system',
+      'foreign-keys',
+      'integrity',
+      'journal-mode',
+      'last-backup',
+      'links',
+      'migrations',
+      'notes',
+      'open',
+      'others',
+      'pages',
+      'postgresql',
+      'rows',
+      'schema',
+      'sidecars',
+      'unfinished-files',
+      'version',
+      'wal-size',
+    ])
+  })
+
+  test('is not read through with quick, and that is said', async () => {
+    using sound = await soundFile()
+    sound.execute("UPDATE nodes SET interfaces = 'broken'")
+    const { findings, notChecked } = await check(sound.path, { quick: true })
+    expect(findings).toEqual([])
+    expect(notChecked.map(({ check: name }) => name).sort()).toEqual(
+      ['clock', 'expired-paths', 'foreign-keys', 'integrity', 'postgresql', 'rows'].sort(),
+    )
+  })
+})
+
+describe('rights', () => {
+  test('a file that others may read or write', async () => {
+    using sound = await soundFile()
+    await using store = await openStorage(sound.path)
+    await store.nodes.create(node('in the log'))
+    for (const end of ['', '-wal', '-shm']) chmodSync(sound.path + end, 0o664)
+    const { message, advice } = only(await check(sound.path), 'warning', 'file-rights')
+    expect(message).toContain('may be read and written by its group and everybody (mode 664)')
+    expect(advice).toBe(`chmod 600 ${['', '-wal', '-shm'].map((end) => sound.path + end).join(' ')}`)
+    for (const end of ['', '-wal', '-shm']) chmodSync(sound.path + end, 0o600)
+    chmodSync(sound.path, 0o640)
+    expect(only(await check(sound.path), 'warning', 'file-rights').message).toContain('may be read by its group (mode')
+  })
+
+  test('a file that this user may not read', async () => {
+    using sound = await soundFile()
+    chmodSync(sound.folder.path, 0o755)
+    if (process.getuid?.() !== 0) chmodSync(sound.path, 0o000)
+    const report = await checkedAsNobody(sound.path)
+    expect(only(report, 'error', 'file-rights').message).toContain('may not read')
+    expect(only(report, 'error', 'open').advice).toContain('as the user that the application runs as')
+    expect(reasonFor(report, 'rows')).toBe('The file could not be opened.')
+  })
+
+  test('a file, and a folder, that this user may not write', async () => {
+    using sound = await soundFile()
+    sound.execute('PRAGMA journal_mode = DELETE')
+    chmodSync(sound.path, 0o444)
+    chmodSync(sound.folder.path, 0o555)
+    const report = await checkedAsNobody(sound.path)
+    chmodSync(sound.folder.path, 0o755)
+    const messages = report.findings.filter(({ check: name }) => name === 'file-rights').map(({ message }) => message)
+    expect(messages).toEqual([
+      expect.stringContaining('mode 444'),
+      expect.stringContaining(`may not write ${sound.path}`),
+      expect.stringContaining(`may not write the folder ${sound.folder.path}`),
+    ])
+    expect(report.passed).toContain('rows')
+  })
+})
+
+describe('names', () => {
+  test('a symbolic link is worth knowing', async () => {
+    using sound = await soundFile()
+    const link = sound.folder.link('link.db', sound.path)
+    const report = await check(link)
+    expect(wrong(report)).toEqual([])
+    expect(only(report, 'info', 'links').message).toContain(sound.path)
+  })
+
+  test('a file with two names is an error, and is not opened', async () => {
+    using sound = await soundFile()
+    const [before, second] = [readFileSync(sound.path), sound.folder.file('second.db')]
+    linkSync(sound.path, second)
+    const report = await check(second)
+    expect(kinds(report)).toEqual(['error links'])
+    expect(only(report, 'error', 'links')).toMatchObject({ count: 2 })
+    expect(reasonFor(report, 'integrity')).toBe('SQLite must not open it.')
+    expect(existsSync(`${second}-wal`)).toBe(false)
+    expect(readFileSync(sound.path).equals(before)).toBe(true)
+  })
+
+  test('nothing, a folder, a link to nowhere and a database in memory cannot be checked', async () => {
+    using folder = temporaryFolder()
+    await expectCode(check(folder.file('none.db')), 'CONFIG')
+    await expectCode(check(folder.path), 'CONFIG')
+    await expectCode(check(folder.link('nowhere.db', folder.file('none.db'))), 'CONFIG')
+    await expectCode(check('sqlite::memory:'), 'CONFIG')
+    await expectCode(check('mysql://nobody'), 'CONFIG')
+  })
+})
+
+describe('what lies beside it', () => {
+  test('a log whose database is gone', async () => {
+    using sound = await soundFile()
+    writeFileSync(`${sound.path}-wal`, 'writes')
+    rmSync(sound.path)
+    const report = await check(sound.path)
+    expect(kinds(report)).toEqual(['error sidecars'])
+    expect(only(report, 'error', 'sidecars').advice).toContain('Bring the database back')
+  })
+
+  test('a write that was interrupted and must be undone first', async () => {
+    using sound = await soundFile()
+    using copy = temporaryFolder()
+    const writer = new Sqlite(sound.path)
+    writer.pragma('journal_mode = DELETE')
+    writer.pragma('cache_size = 1')
+    writer.pragma('cache_spill = 1')
+    writer.exec('BEGIN; UPDATE nodes SET protocols = \'["changed"]\'')
+    // As it would be after a power cut: both files as they are now, and nobody at work.
+    for (const end of ['', '-journal']) writeFileSync(copy.file(`mesh.db${end}`), readFileSync(sound.path + end))
+    writer.exec('ROLLBACK')
+    writer.close()
+    chmodSync(copy.file('mesh.db'), 0o600)
+    const report = await check(copy.file('mesh.db'))
+    expect(only(report, 'error', 'sidecars').advice).toContain('Do not delete what lies beside it')
+    expect(existsSync(copy.file('mesh.db-journal'))).toBe(true)
+
+    await (await openStorage(copy.file('mesh.db'))).close()
+    expect(wrong(await check(copy.file('mesh.db')))).toEqual([])
+  })
+
+  test('a log that has grown', async () => {
+    using sound = await soundFile()
+    await using store = await openStorage(sound.path)
+    await store.nodes.create(node('in the log'))
+    expect(wrong(await check(sound.path))).toEqual([])
+    const report = await check(sound.path, { limits: { walBytes: 4_096 } })
+    expect(only(report, 'warning', 'wal-size').advice).toContain('stands still')
+  })
+
+  test('what interrupted backups left', async () => {
+    using sound = await soundFile()
+    const [young, old] = ['a.db.partial-0123456789ab', 'it’s.db.partial-ba9876543210'].map((name) =>
+      sound.folder.write(name, 'half'),
+    )
+    utimesSync(old ?? '', 1, 1)
+    const report = await check(sound.path)
+    expect(only(report, 'info', 'unfinished-files').message).toContain(young)
+    expect(only(report, 'warning', 'unfinished-files').advice).toBe(`Delete it: rm '${old}'`)
+    expect(existsSync(old ?? '')).toBe(true)
+  })
+})
+
+describe('the disk', () => {
+  test('has less room than the database takes', async () => {
+    using sound = await soundFile()
+    // Nothing is written where nothing is: the file has a hole.
+    truncateSync(sound.path, 2 ** 42)
+    const findings = new Findings()
+    checkDisk(sound.path, findings)
+    expect(only(findings.report('sqlite'), 'warning', 'disk-space').advice).toContain('Make room')
+  })
+
+  test('is one of another machine', async () => {
+    using sound = await soundFile()
+    const findings = new Findings()
+    // A network's file system cannot be had here: this is what the system says of one.
+    checkDisk(sound.path, findings, { ...statfsSync(sound.folder.path), type: 0x6969 })
+    const report = findings.report('sqlite')
+    if (process.platform === 'linux') expect(only(report, 'warning', 'file-system').message).toContain('NFS')
+    else expect(reasonFor(report, 'file-system')).toBeDefined()
+  })
+
+  test.each([
+    [0xff534d42, 'CIFS'],
+    [-11_317_950, 'CIFS'],
+    [0x65735546, 'FUSE'],
+    [0xef53, undefined],
+    [0x01021994, undefined],
+  ])('of the type %i is %s', (type, name) => {
+    expect(remoteFileSystem(type)).toBe(name)
+  })
+})
