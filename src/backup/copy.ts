@@ -77,8 +77,9 @@ export async function stepwise(source: Sqlite.Database, target: string, options:
   options.signal?.throwIfAborted()
   const { totalPages } = await source.backup(target, {
     progress: ({ totalPages, remainingPages }) => {
-      options.signal?.throwIfAborted()
       options.onProgress?.({ copiedPages: totalPages - remainingPages, totalPages })
+      // After that: the caller may have had enough, and the next step may be the last.
+      options.signal?.throwIfAborted()
       return PAGES_PER_STEP
     },
   })
