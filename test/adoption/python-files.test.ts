@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
 import { baseline, inspect, up } from '../../src/migrator/index.ts'
-import { all, expectCode } from '../support/expectations.ts'
+import { all, expectCode, IDS_BY_BYTES } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
 import type { Row } from './support/cells.ts'
@@ -180,3 +180,14 @@ test.each(['UTF-16le', 'UTF-16be'])('a file in %s is adopted with its texts', as
   await store.close()
   expect(contentOf(path)).toEqual(before)
 })
+
+test.each(['UTF-8', 'UTF-16le', 'UTF-16be'])(
+  'the keys of a file in %s come in the order of their UTF-8 bytes',
+  async (encoding) => {
+    using folder = temporaryFolder()
+    const rows = IDS_BY_BYTES.toReversed().map((node_id) => nodeRow({ node_id }))
+    const path = await makeFile(folder.file('mesh.db'), rows, { sql: `PRAGMA encoding = '${encoding}';${DDL}` })
+    await using store = await openStorage(path)
+    expect((await store.nodes.list()).map(({ nodeId }) => nodeId)).toEqual(IDS_BY_BYTES)
+  },
+)
