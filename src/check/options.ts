@@ -43,7 +43,8 @@ export interface Settings {
 
 export const settingsOf = (options: CheckOptions): Settings => ({
   quick: options.quick ?? false,
-  busyTimeoutMs: options.busyTimeoutMs ?? 5_000,
+  // Seconds of a command line may be any fraction.
+  busyTimeoutMs: Math.ceil(options.busyTimeoutMs ?? 5_000),
   now: options.now ?? (() => new Date()),
   onProgress: options.onProgress,
   limits: { ...LIMITS, ...options.limits },

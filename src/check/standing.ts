@@ -6,7 +6,7 @@ import type { Findings } from './findings.ts'
 
 /** What the migrator found; its own part of the checks. */
 export function checkStanding(status: Status, findings: Findings): void {
-  const { state, pending, newer, problem, adoption, drift } = status
+  const { state, pending, newer, problem, adopted, adoption, drift } = status
   if (state === 'new')
     findings.add({
       severity: 'warning',
@@ -29,6 +29,15 @@ export function checkStanding(status: Status, findings: Findings): void {
       message: 'Another program made the file, and it has not been adopted.',
       advice:
         'Run meshstore migrate baseline --dry-run to see what would become of its rows, then meshstore migrate up.',
+    })
+  const leftOut = (adopted?.tables ?? []).reduce((sum, { refused }) => sum + refused, 0)
+  if (leftOut > 0)
+    findings.add({
+      severity: 'info',
+      check: 'migrations',
+      message: `When the file of another program was adopted, rows were left out: ${leftOut}.`,
+      advice: 'Nothing, if they are not needed; else correct them in the file that was given as --quarantine.',
+      count: leftOut,
     })
   if (newer.length > 0)
     findings.add({

@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
-import type { CheckReport, Finding, Severity } from '../check/index.ts'
-import { check } from '../check/index.ts'
+import { type CheckReport, check, type Finding, type Severity } from '../check/index.ts'
 import { EXIT } from './exit-codes.ts'
 import { type Common, databaseCommand, urlOf } from './options.ts'
 import { count, type Outcome, progressBar, report } from './output.ts'
@@ -57,4 +56,8 @@ function textOf({ findings, counts, passed, notChecked }: CheckReport): string[]
   ]
 }
 
-const lineOf = ({ check: name, message, advice }: Finding): string => `  ${name}: ${message} → ${advice}`
+const lineOf = ({ check: name, message, advice }: Finding): string =>
+  `  ${name}: ${printable(`${message} → ${advice}`)}`
+
+/** Names of others' triggers, and paths, may hold what would move the cursor of a terminal. */
+const printable = (text: string): string => text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '\ufffd')

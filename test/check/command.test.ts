@@ -68,6 +68,14 @@ test('prints one document with --json, and the same fields for every finding', a
   })
 })
 
+test('shows one line for each finding, whatever others call their triggers', async () => {
+  using sound = await soundFile()
+  sound.execute('CREATE TRIGGER "a\u001b[2J\nb\u009bc" AFTER INSERT ON nodes BEGIN SELECT 1; END')
+  const { code, stdout } = await runCommand(['check', '--url', sound.path])
+  expect(code).toBe(0)
+  expect(stdout).toContain('trigger a\ufffd[2J\ufffdb\ufffdc on nodes')
+})
+
 test('says in its help what the exit codes mean', async () => {
   const { stdout } = await runCommand(['check', '--help'])
   expect(stdout).toContain('3  something waits to be done: migrations are pending, or check has warnings')

@@ -89,6 +89,14 @@ describe('rights', () => {
     expect(only(await check(sound.path), 'warning', 'file-rights').message).toContain('may be read by its group (mode')
   })
 
+  test('a folder in which everybody may put another file', async () => {
+    using sound = await soundFile()
+    chmodSync(sound.folder.path, 0o777)
+    expect(only(await check(sound.path), 'warning', 'file-rights').advice).toBe(`chmod o-w ${sound.folder.path}`)
+    chmodSync(sound.folder.path, 0o1777)
+    expect((await check(sound.path)).findings).toEqual([])
+  })
+
   test('a file that this user may not read', async () => {
     using sound = await soundFile()
     chmodSync(sound.folder.path, 0o755)
@@ -113,6 +121,16 @@ describe('rights', () => {
       expect.stringContaining(`may not write the folder ${sound.folder.path}`),
     ])
     expect(report.passed).toContain('rows')
+  })
+
+  test('a log that this user may not create', async () => {
+    using sound = await soundFile()
+    chmodSync(sound.path, 0o444)
+    chmodSync(sound.folder.path, 0o555)
+    const report = await checkedAsNobody(sound.path)
+    chmodSync(sound.folder.path, 0o755)
+    expect(kinds(report)).toEqual(['error open', 'warning file-rights'])
+    expect(only(report, 'error', 'open').advice).toContain('as the user that the application runs as')
   })
 })
 

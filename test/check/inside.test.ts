@@ -3,6 +3,7 @@ import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'nod
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { check } from '../../src/check/index.ts'
+import { baseline } from '../../src/migrator/index.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { foreignFile } from '../support/other-program.ts'
 import { kinds, only, reasonFor, type SoundFile, soundFile, wrong } from './support/sound.ts'
@@ -126,6 +127,14 @@ describe('the schema', () => {
     ])
   })
 
+  test('without one of the tables', async () => {
+    using sound = await soundFile()
+    sound.execute('DROP TABLE policies')
+    const report = await check(sound.path)
+    expect(only(report, 'error', 'schema')).toMatchObject({ table: 'policies' })
+    expect(reasonFor(report, 'rows')).toContain('SQLITE_ERROR')
+  })
+
   test('with a trigger, and an index, of others', async () => {
     using sound = await soundFile()
     sound.execute(
@@ -172,6 +181,8 @@ describe('the schema', () => {
     const report = await check(path)
     expect(only(report, 'error', 'migrations').message).toMatch(/^SCHEMA_MISMATCH: /)
     expect(only(report, 'error', 'rows')).toMatchObject({ table: 'nodes', key: 'bad', column: 'interfaces' })
+    await baseline(path, { quarantine: folder.file('quarantine'), backup: false })
+    expect(only(await check(path), 'info', 'migrations').message).toContain('rows were left out: 1')
   })
 })
 

@@ -80,6 +80,15 @@ describePostgres('a check on PostgreSQL', () => {
       expect(reasonFor(blind, name)).toBeDefined()
   })
 
+  test('does not compare the schema where no temporary tables are allowed', async () => {
+    await using database = await soundDatabase()
+    await database.query(`REVOKE TEMPORARY ON DATABASE ${database.name} FROM PUBLIC`)
+    const report = await check(role.urlOf(database.url))
+    expect(wrong(report)).toEqual([])
+    expect(reasonFor(report, 'schema')).toContain('no temporary tables')
+    expect(report.passed).toContain('rows')
+  })
+
   test('finds an invalid index, a constraint that is NOT VALID, and drift', async () => {
     await using database = await soundDatabase()
     await database.query('ALTER TABLE nodes DROP CONSTRAINT nodes_created_time')

@@ -70,6 +70,7 @@ async function checkServer({ target, settings, pool }: Looking): Promise<CheckRe
 
 const REPLICA = 'A replica refuses what is needed for it. Check the primary server.'
 const UNCURRENT = 'The schema is not up to date.'
+const UNKNOWN = 'The migrations could not be looked at.'
 const QUICK = '--quick leaves it out.'
 
 async function standingOf(
@@ -82,7 +83,7 @@ async function standingOf(
     checkStanding(status, findings)
     return status
   })
-  if (found === undefined) findings.skip('The migrations could not be looked at.', 'schema', 'others')
+  if (found === undefined) findings.skip(UNKNOWN, 'schema', 'others')
   else if (found.drift !== undefined)
     await findings.look(['schema', 'others'], () => checkDrift(withoutConstraints(found, unvalidated), findings))
   return found
@@ -103,7 +104,7 @@ interface Data {
 
 async function checkData({ target, settings, ask, status }: Data, findings: Findings): Promise<void> {
   if (status?.state !== 'current') {
-    findings.skip(UNCURRENT, 'notes', 'last-backup', ...ROW_CHECKS)
+    findings.skip(status === undefined ? UNKNOWN : UNCURRENT, 'notes', 'last-backup', ...ROW_CHECKS)
     return
   }
   await checkNotes(ask, settings, findings)

@@ -1,11 +1,10 @@
 import type Sqlite from 'better-sqlite3'
-import { openConnection, Patience } from '../../database/sqlite/connection.ts'
+import { Patience } from '../../database/sqlite/connection.ts'
 import { translated } from '../../database/sqlite/errors.ts'
-import { StorageError } from '../../errors.ts'
 import type { Status } from '../../migrator/inspection.ts'
 import { inspectSqlite } from '../../migrator/sqlite-inspection.ts'
 import { withSqliteSnapshot } from '../../transfer/sqlite-source.ts'
-import { type CheckName, type CheckReport, type Finding, Findings, RESTORE } from '../findings.ts'
+import { type CheckName, type CheckReport, Findings } from '../findings.ts'
 import { checkBackups, HAS_ROWS, lastBackupIn, NOTES, type Note } from '../notes.ts'
 import type { Settings } from '../options.ts'
 import { checkRows, ROW_CHECKS } from '../rows.ts'
@@ -13,6 +12,7 @@ import { checkDrift, checkStanding } from '../standing.ts'
 import { checkDisk } from './disk.ts'
 import { checkEncoding, checkJournalMode, checkPages, journalModeOf } from './header.ts'
 import { checkNames, checkUnfinished, checkWalSize } from './names.ts'
+import { openToLook } from './opening.ts'
 import { checkRights } from './rights.ts'
 import { checkForeignKeys, checkIntegrity } from './soundness.ts'
 
@@ -23,7 +23,7 @@ export async function checkSqlite(path: string, settings: Settings): Promise<Che
   if (real === undefined) return unopened(findings, 'SQLite must not open it.')
   await findings.look('links', () => {})
   await checkAround(real, settings, findings)
-  const raw = opened(real, settings, findings)
+  const raw = openToLook(real, settings, findings)
   if (raw === undefined) return unopened(findings, 'The file could not be opened.')
   try {
     await checkInside(real, raw, settings, findings)
@@ -66,42 +66,6 @@ function unopened(findings: Findings, reason: string): CheckReport {
   return findings.report('sqlite')
 }
 
-/** A handle that cannot write, once something could be read with it; `undefined` if nothing can be. Throws BUSY. */
-function opened(real: string, { busyTimeoutMs }: Settings, findings: Findings): Sqlite.Database | undefined {
-  let raw: Sqlite.Database | undefined
-  try {
-    raw = openConnection(real, { readOnly: true })
-    // Nothing else runs in this process: SQLite may wait by itself.
-    raw.pragma(`busy_timeout = ${busyTimeoutMs}`)
-    raw.prepare('SELECT count(*) FROM sqlite_schema').get()
-    return raw
-  } catch (error) {
-    raw?.close()
-    const failure = translated(error)
-    if (!(failure instanceof StorageError)) throw failure
-    const finding = UNOPENED[failure.code]
-    if (finding === undefined) throw failure
-    findings.add({ severity: 'error', message: failure.message, ...finding })
-    return undefined
-  }
-}
-
-const UNOPENED: Partial<Record<StorageError['code'], Pick<Finding, 'check' | 'advice'> & { message?: string }>> = {
-  CORRUPT: { check: 'open', advice: RESTORE },
-  CONFIG: {
-    check: 'open',
-    advice: 'Run this as the user that the application runs as; look at the rights of the file and its folder.',
-  },
-  // A connection that may not write cannot undo what is half done, nor read a log that nobody has open.
-  READ_ONLY: {
-    check: 'sidecars',
-    message:
-      'A write was interrupted: what it left beside the file is needed before anybody can read it, and a check changes nothing.',
-    advice:
-      'Open the database once with the application, or run meshstore migrate up, as a user that may write the file and its folder. Do not delete what lies beside it.',
-  },
-}
-
 async function checkInside(real: string, raw: Sqlite.Database, settings: Settings, findings: Findings): Promise<void> {
   const { quick, limits, busyTimeoutMs } = settings
   const look = (checks: CheckName | readonly CheckName[], work: () => unknown): Promise<unknown> =>
@@ -118,7 +82,8 @@ async function checkInside(real: string, raw: Sqlite.Database, settings: Setting
     await look('foreign-keys', () => checkForeignKeys(raw, findings))
   }
   const checks: readonly CheckName[] = [...ROW_CHECKS, 'postgresql']
-  if (status?.state !== 'current') findings.skip(UNCURRENT, 'notes', 'last-backup', ...checks)
+  if (status?.state !== 'current')
+    findings.skip(status === undefined ? UNKNOWN : UNCURRENT, 'notes', 'last-backup', ...checks)
   else {
     await look(['notes', 'last-backup'], () => checkNotes(raw, settings, findings))
     if (quick) findings.skip(QUICK, ...checks)
@@ -133,6 +98,7 @@ async function checkInside(real: string, raw: Sqlite.Database, settings: Setting
 
 const QUICK = '--quick leaves it out.'
 const UNCURRENT = 'The schema is not up to date.'
+const UNKNOWN = 'The migrations could not be looked at.'
 
 async function translating(work: () => unknown): Promise<void> {
   try {
@@ -148,7 +114,7 @@ async function standingOf(real: string, { busyTimeoutMs }: Settings, findings: F
     checkStanding(status, findings)
     return status
   })
-  if (found === undefined) findings.skip('The migrations could not be looked at.', 'schema', 'others')
+  if (found === undefined) findings.skip(UNKNOWN, 'schema', 'others')
   else if (found.drift !== undefined) await findings.look(['schema', 'others'], () => checkDrift(found, findings))
   return found
 }

@@ -7,7 +7,10 @@ import { quoted } from './shell.ts'
 
 export function checkRights(real: string, findings: Findings): void {
   if (process.platform === 'win32') findings.skip('Windows has no such modes.', 'file-rights')
-  else checkModes([real, ...sidecarsOf(real)], findings)
+  else {
+    checkModes([real, ...sidecarsOf(real)], findings)
+    checkFolder(dirname(real), findings)
+  }
   const advice = 'Run this, and the application, as the user that owns the file, or give it to that user with chown.'
   if (!may(real, constants.R_OK)) {
     findings.add({ severity: 'error', check: 'file-rights', message: `This user may not read ${real}.`, advice })
@@ -42,6 +45,18 @@ function checkModes(files: readonly string[], findings: Findings): void {
     check: 'file-rights',
     message: `${first} may be ${what.join(' and ') || 'used'} by ${who.join(' and ')} (mode ${shown}).`,
     advice: `chmod 600 ${open.map(quoted).join(' ')}`,
+  })
+}
+
+/** Where everybody may write, anybody can put another file in the place of this one. The sticky bit prevents that. */
+function checkFolder(folder: string, findings: Findings): void {
+  const mode = statIfThere(folder)?.mode ?? 0
+  if ((mode & 0o002) === 0 || (mode & 0o1000) !== 0) return
+  findings.add({
+    severity: 'warning',
+    check: 'file-rights',
+    message: `Everybody may write the folder ${folder}, and so replace the file.`,
+    advice: `chmod o-w ${quoted(folder)}`,
   })
 }
 
