@@ -6,10 +6,11 @@ import { type Findings, RESTORE } from '../findings.ts'
 /** SQLite stops there. */
 const MOST_ERRORS = 1_000
 
-/** One long call, during which nothing else runs: this is for command lines. */
+/**
+ * One long call, during which nothing else runs: this is for command lines. SQLite compares no CHECKs on a connection that
+ * cannot write, as it should be: rows that break one are found with their keys, and restoring a backup is no advice for them.
+ */
 export function checkIntegrity(raw: Sqlite.Database, findings: Findings): void {
-  // Rows that break a CHECK are found with their key when the rows are looked at; restoring a backup would be the wrong advice.
-  raw.pragma('ignore_check_constraints = ON')
   try {
     const found = raw.prepare<[], string>(`PRAGMA integrity_check(${MOST_ERRORS})`).pluck().iterate()
     for (const text of found) for (const line of text.split('\n')) addLine(line, findings)
