@@ -1,12 +1,26 @@
 /** Backups, loaded on demand: the driver is not needed to import the library. */
+import { resolve } from 'node:path'
 import type { BackupManifest, RestoreOptions, RestoreReport } from '../api.ts'
+import { checkPath, databaseOf } from '../config.ts'
+
+/** At once: when the rest has been loaded, the working folder may be another one. */
+function absolute(path: string): string {
+  checkPath(path)
+  return resolve(path)
+}
+
+function absoluteUrl(url: string): string {
+  const target = databaseOf(url)
+  return target.dialect === 'sqlite' && target.path !== ':memory:' ? resolve(target.path) : url
+}
 
 /**
  * Reads all of a backup, compares it with the manifest beside it, and says what is in it. Rejects with BACKUP_INVALID for a
  * file that must not be trusted.
  */
 export async function verifyBackup(file: string): Promise<BackupManifest> {
-  return (await import('./verify.ts')).verifyBackup(file)
+  const path = absolute(file)
+  return (await import('./verify.ts')).verifyBackup(path)
 }
 
 /**
@@ -17,5 +31,6 @@ export async function verifyBackup(file: string): Promise<BackupManifest> {
  * path is taken; BUSY if what is to be replaced is in use. Killed meanwhile, the file is all old or all new.
  */
 export async function restoreBackup(file: string, url: string, options?: RestoreOptions): Promise<RestoreReport> {
-  return (await import('./restore.ts')).restoreBackup(file, url, options)
+  const [path, target] = [absolute(file), absoluteUrl(url)]
+  return (await import('./restore.ts')).restoreBackup(path, target, options)
 }
