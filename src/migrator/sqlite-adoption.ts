@@ -76,7 +76,18 @@ export function adoptionOf(raw: Sqlite.Database): Adopted | undefined {
       'SELECT value, updated_at AS time FROM meshstore_state WHERE name = ?',
     )
     .get(NOTE)
-  return found && { at: new Date(found.time * 1_000), tables: JSON.parse(found.value) }
+  const tables = found && tablesIn(found.value)
+  return tables && { at: new Date(found.time * 1_000), tables }
+}
+
+/** `undefined` if somebody else wrote the note: without it everything else can be said. */
+function tablesIn(text: string): TableReport[] | undefined {
+  try {
+    const tables: unknown = JSON.parse(text)
+    return Array.isArray(tables) ? tables : undefined
+  } catch {
+    return undefined
+  }
 }
 
 interface LeftOut extends TableRow {

@@ -202,6 +202,8 @@ describe('the notes', () => {
   test('what cannot be read', async () => {
     using sound = await soundFile()
     sound.execute("INSERT INTO meshstore_state VALUES ('odd', 'value', 'yesterday')")
+    // Nor does this one end the check.
+    sound.execute("INSERT INTO meshstore_state VALUES ('adoption', 'no report', 1.5)")
     expect(only(await check(sound.path), 'error', 'notes')).toMatchObject({
       table: 'meshstore_state',
       key: 'odd',
