@@ -81,10 +81,16 @@ interface Kind {
 }
 
 export class Findings {
+  readonly #isAway: (error: StorageError) => boolean
   readonly #findings: Finding[] = []
   readonly #kinds = new Map<string, Kind>()
   readonly #made = new Set<CheckName>()
   readonly #notChecked = new Map<CheckName, string>()
+
+  /** `isAway`: whether nobody answers any more, as opposed to an answer that nobody expected. */
+  constructor(isAway = ({ code }: StorageError): boolean => code === 'UNAVAILABLE') {
+    this.#isAway = isAway
+  }
 
   add(finding: Finding): void {
     const name = `${finding.severity} ${finding.check}`
@@ -113,7 +119,7 @@ export class Findings {
         this.skip(`This user may not look at it (${error.code}).`, ...names)
         return undefined
       }
-      if (!(error instanceof StorageError) || IN_THE_WAY.has(error.code)) throw error
+      if (!(error instanceof StorageError) || error.code === 'BUSY' || this.#isAway(error)) throw error
       this.skip(error.message, ...names)
       const [check] = names
       if (error.code === 'CORRUPT' && check !== undefined)
@@ -146,8 +152,6 @@ export class Findings {
 
 const isOfFileSystem = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && 'syscall' in error && 'code' in error
-
-const IN_THE_WAY: ReadonlySet<string> = new Set(['BUSY', 'UNAVAILABLE'])
 
 export const RESTORE =
   'Keep the file as it is, and restore the newest backup that can be verified: meshstore backup list, meshstore restore.'

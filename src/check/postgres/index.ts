@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { translated } from '../../database/postgres/errors.ts'
+import { isConnectionLost, translated } from '../../database/postgres/errors.ts'
 import { openPool } from '../../database/postgres/pool.ts'
 import { explained } from '../../database/postgres/session-control.ts'
 import type { PostgresTarget } from '../../database/postgres/url.ts'
@@ -41,7 +41,7 @@ interface Looking {
 }
 
 async function checkServer({ target, settings, pool }: Looking): Promise<CheckReport> {
-  const findings = new Findings()
+  const findings = new Findings((error) => error.code === 'UNAVAILABLE' && isConnectionLost(error))
   const { limits } = settings
   const ask = asking(pool)
   // Whether anybody answers at all; nothing below throws for want of rights.
