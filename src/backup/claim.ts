@@ -23,9 +23,12 @@ export function claim(file: string): (() => void) | undefined {
   }
   const timer = setInterval(() => touch(path), REFRESHED_EVERY_MS)
   timer.unref()
+  let released = false
   return () => {
+    // Once: afterwards it may be another's.
+    if (!released) rmSync(path, { force: true })
+    released = true
     clearInterval(timer)
-    rmSync(path, { force: true })
   }
 }
 

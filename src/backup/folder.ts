@@ -78,7 +78,7 @@ export interface PruneReport {
 export async function pruneBackups(
   where: string,
   keep: Retention,
-  options: { dryRun?: boolean; keepAlso?: string } = {},
+  options: { dryRun?: boolean; keepAlso?: string; signal?: AbortSignal } = {},
 ): Promise<PruneReport> {
   rules.checkOptions('The retention', RETENTION_RULES, keep)
   if (Object.values(keep).every((amount) => !amount))
@@ -89,6 +89,7 @@ export async function pruneBackups(
   const folder = resolve(where)
   const { backups, broken } = listBackups(folder)
   const { newest, damaged } = await newestVerified(backups)
+  options.signal?.throwIfAborted()
   const candidates = backups.filter((backup) => !damaged.some(({ file }) => file === backup.file))
   const reasons = retained(candidates, keep)
   const keepFor = (backup: BackupManifest | undefined, reason: string): void => {

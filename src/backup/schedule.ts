@@ -20,6 +20,7 @@ export class BackupScheduler {
   #stopping = new AbortController()
   #timer: NodeJS.Timeout | undefined
   #failures = 0
+  #release: (() => void) | undefined
   /** Why the last one failed; `undefined` once one has succeeded. */
   failure: unknown
 
@@ -38,6 +39,7 @@ export class BackupScheduler {
   stop(): void {
     clearTimeout(this.#timer)
     this.#stopping.abort(new StorageError('CLOSED', 'The store is closed.'))
+    this.#release?.()
   }
 
   #wait(milliseconds: number): void {
@@ -86,6 +88,7 @@ export class BackupScheduler {
     createFolder(folder)
     const release = claim(join(folder, `${stemOf(name)}.sqlite`))
     if (release === undefined) return false
+    this.#release = release
     try {
       if ((await this.#untilDue()) > 0) return false
       await this.#make()
@@ -97,10 +100,11 @@ export class BackupScheduler {
 
   async #make(): Promise<void> {
     const { folder, name, now, make, keep } = this.#options
-    const { file } = await make(join(folder, backupName(name, now())), this.#stopping.signal)
+    const { signal } = this.#stopping
+    const { file } = await make(join(folder, backupName(name, now())), signal)
     if (keep === undefined) return
     const { pruneBackups } = await import('./folder.ts')
-    await pruneBackups(folder, keep, { keepAlso: file })
+    await pruneBackups(folder, keep, { keepAlso: file, signal })
   }
 }
 

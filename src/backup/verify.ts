@@ -2,7 +2,6 @@ import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { BackupManifest } from '../api.ts'
 import { checkPath } from '../config.ts'
-import { isSqliteFailure } from '../database/sqlite/errors.ts'
 import { StorageError } from '../errors.ts'
 import { SIDECARS } from './copy.ts'
 import { translatedFile } from './file-errors.ts'
@@ -72,6 +71,6 @@ function wantsLog(file: string): boolean {
 function asInvalid(error: unknown, file: string): unknown {
   const failure = translatedFile(error)
   const damaged = failure instanceof StorageError && ['CORRUPT', 'SCHEMA_MISMATCH'].includes(failure.code)
-  if (!damaged && !isSqliteFailure(error)) return failure
+  if (!damaged) return failure
   return new StorageError('BACKUP_INVALID', `${file} is damaged, or no backup of this library's.`, { cause: failure })
 }

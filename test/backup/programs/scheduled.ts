@@ -1,0 +1,15 @@
+/** An application with a schedule: opens its store, writes a node, does what it is told, and ends by itself or does not. */
+import { openStorage } from '../../../src/index.ts'
+import { say } from '../../sqlite/support/messages.ts'
+
+const [path = '', folder = '', what = 'open', name = 'n'] = process.argv.slice(2)
+process.on('unhandledRejection', (error) => say(`unhandled ${error}`))
+const store = await openStorage({ url: path, backups: { folder, everySeconds: 1, keep: { last: 20 } } })
+await store.nodes.save({ nodeId: name, interfaces: [], protocols: [] })
+say('open')
+if (what === 'stay') {
+  setTimeout(async () => {
+    await store.close()
+    say('closed')
+  }, 4_300)
+}
