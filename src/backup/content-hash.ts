@@ -59,10 +59,12 @@ export async function contentOf(raw: Sqlite.Database): Promise<Content> {
 
 /** Rows in the order of their keys' bytes; every value length-prefixed, so that no two contents run together. */
 async function tableContent(raw: Sqlite.Database, { name, columns }: Table): Promise<TableContent> {
-  const names = columns.map(([column]) => column)
+  // Other programs' tables need not have all the columns.
+  const there = raw.prepare<[string], string>('SELECT lower(name) FROM pragma_table_info(?)').pluck().all(name)
+  const names = columns.map(([column]) => (there.includes(column) ? column : `NULL AS ${column}`))
   // Other programs' tables allow NULLs there: they come first. Their integers may be larger than a number can hold.
   const rowsInOrder = raw
-    .prepare<[], unknown[]>(`SELECT ${names.join(', ')} FROM ${name} ORDER BY ${names[0]}`)
+    .prepare<[], unknown[]>(`SELECT ${names.join(', ')} FROM ${name} ORDER BY 1`)
     .raw()
     .safeIntegers()
   const hash = createHash('sha256')

@@ -65,6 +65,8 @@ async function copyPages(source: Sqlite.Database, partial: string, options: Back
   await stepwise(source, partial, options)
   const copy = new Sqlite(partial)
   try {
+    // Without it there would be a file of shared memory, for which a full disk has no room.
+    copy.pragma('locking_mode = EXCLUSIVE')
     // The copy's header says WAL, and would have sidecars; a backup is one file.
     copy.pragma('journal_mode = DELETE')
   } finally {

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import type { BackupManifest, BackupOptions } from '../api.ts'
 import { checkPath } from '../config.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
+import { translated } from '../database/sqlite/errors.ts'
 import type { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../errors.ts'
 import { schemaVersionOf } from '../migrator/sqlite-migrator.ts'
@@ -34,7 +35,9 @@ export async function backupSqlite(
   return database.withSnapshot(async ({ raw }) => {
     const createdAt = now()
     // A row that breaks the rules is found here, and not when the backup is needed.
-    const expected = await contentOf(raw)
+    const expected = await contentOf(raw).catch((error: unknown) => {
+      throw translated(error)
+    })
     options.signal?.throwIfAborted()
     const { file, verified } = await copyOf(raw, path, options, {
       verify: (partial) => described(partial, expected, createdAt),
