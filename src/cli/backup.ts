@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import type { BackupManifest, Retention } from '../api.ts'
+import type { BackupManifest, Meshstore, Retention, StorageOptions } from '../api.ts'
 import { listBackups, type PruneReport, pruneBackups } from '../backup/folder.ts'
 import { restoreBackup, verifyBackup } from '../backup/index.ts'
 import { backupName } from '../backup/schedule.ts'
@@ -89,14 +89,24 @@ async function create(flags: CreateFlags): Promise<Outcome> {
   if (keep !== undefined && flags.file !== undefined)
     throw new StorageError('CONFIG', 'What is kept is chosen in a folder: give --folder, not --file.')
   const manifest = await withBar('Copying', async (onProgress) => {
-    // Whatever its schema: the backup comes before the migration. Writable, so that the time of the backup is noted.
-    await using store = await openStorage({ url, migrate: 'skip', busyTimeoutMs: flags.wait * 1_000, pool: { max: 1 } })
+    // Whatever its schema: the backup comes before the migration.
+    await using store = await opened({ url, migrate: 'skip', busyTimeoutMs: flags.wait * 1_000, pool: { max: 1 } })
     return await store.backup(file, { onProgress })
   })
   const pruned = keep && (await pruneBackups(flags.folder, keep))
   return {
     json: { ...manifest, ...(pruned && { pruned }) },
     text: [`Made ${manifest.file}: ${summary(manifest)}. Verified.`, ...(pruned ? prunedText(pruned, false) : [])],
+  }
+}
+
+/** Writable, so that the time of the backup is noted, unless the file or its folder cannot be written. */
+async function opened(options: StorageOptions): Promise<Meshstore> {
+  try {
+    return await openStorage(options)
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code !== 'READ_ONLY') throw error
+    return await openStorage({ ...options, readOnly: true })
   }
 }
 
