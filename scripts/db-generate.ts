@@ -85,7 +85,10 @@ async function addMigrations(folder: string, options: Options): Promise<string |
   // If the schema cannot be loaded, this says so.
   if (results.includes('unfinished')) await Promise.all(dialects.map(exportSchema))
   const changed = dialects.filter((_, i) => results[i] !== 'unchanged')
-  if (changed.length === 0 && !custom) return undefined
+  if (changed.length === 0 && !custom) {
+    if (breaking === undefined) return undefined
+    throw new Refusal('The schema has not changed: there is nothing to mark. Use --custom for a migration of its own.')
+  }
 
   const what = `The ${changed.join(' and ')} schema changed`
   if (name === undefined) throw new Refusal(`${what}. Name the migration: npm run db:generate -- --name add_region`)

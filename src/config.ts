@@ -12,6 +12,8 @@ export interface Config {
   /** Opens the database that the URL names; loads the dialect's driver. */
   readonly open: (config: Config) => Promise<Database>
   readonly migrate: 'apply' | 'check' | 'skip'
+  /** How long to wait for another process that migrates: unless said, as long as a large one may take. */
+  readonly migrationWaitMs: number
   /** How a migration goes, where somebody asked for more than that it is done. */
   readonly migration?: MigrationOptions
   readonly durability: 'full' | 'normal'
@@ -43,6 +45,9 @@ async function open(target: Target, config: Config): Promise<Database> {
   const { openSqlite } = await import('./database/sqlite/open.ts')
   return openSqlite(target.path, config)
 }
+
+/** Another process may be making a backup of a large file, and building its tables anew. */
+const MIGRATION_WAIT_MS = 600_000
 
 const POOL_RULES: rules.Rules = {
   max: rules.isInteger(1, 10_000),
@@ -93,6 +98,7 @@ export function configOf(target: string | StorageOptions): Config {
   return {
     open: (config) => open(database, config),
     migrate: options.migrate ?? 'apply',
+    migrationWaitMs: options.busyTimeoutMs ?? MIGRATION_WAIT_MS,
     durability: options.durability ?? 'full',
     readOnly: options.readOnly ?? false,
     now: options.now === undefined ? () => new Date() : checkedClock(options.now),
@@ -177,5 +183,7 @@ function pathProblem(path: unknown): string | undefined {
   if (path.trim() !== path) return 'must not begin or end with blanks'
   if (!path.isWellFormed()) return 'must be well-formed Unicode'
   if (path.includes('?')) return 'must not contain ?; give options beside the URL'
+  // A variable whose quotes became part of it, or a URL that lost its beginning: a new file would be made, and serve.
+  if (/^["']|["']$|:\/\/|\/\/[^/]*@/.test(path)) return 'looks like a URL, or like one in quotes'
   return undefined
 }

@@ -1,47 +1,125 @@
 /** The copy that is made of a file before its schema is changed: of all that is in it, whoever made its tables. */
 import { createHash, type Hash } from 'node:crypto'
+import { readdirSync, rmSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 import type Sqlite from 'better-sqlite3'
 import type { BackupOptions } from '../api.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
-import { copyOf } from './copy.ts'
+import { copyOf, PARTIAL } from './copy.ts'
 import { isSound } from './integrity.ts'
+import { manifestPath, manifestText } from './manifest.ts'
+import { describe } from './sqlite-backup.ts'
 import { Turns } from './turns.ts'
+import { verifyBackup } from './verify.ts'
 
 /** `mesh.db.before-0003_add_region-20261124T175255123Z`: beside the file, and never in the way of another one. */
 export const nameBefore = (path: string, before: string, now = new Date()): string =>
   `${path}.before-${before}-${now.toISOString().replaceAll(/[-:.]/g, '')}`
 
+/** A copy, and how to be rid of it and its manifest again. */
+export interface Copy {
+  readonly file: string
+  readonly discard: () => void
+}
+
 /**
- * Copies the file and verifies the copy. Returns where it is. What was committed is copied, also while another connection
- * holds the lock to write.
+ * Copies the file, verifies the copy, and puts a manifest beside it: it can be restored as any backup. What was committed is
+ * copied, also while another connection holds the lock to write.
  *
  * Rejects with CORRUPT for a damaged file, CONFIG if the target is taken, or an error of reading or writing.
  */
-export async function copyBefore(path: string, target: string, options: BackupOptions = {}): Promise<string> {
+export function copyBefore(path: string, target: string, options: BackupOptions = {}): Promise<Copy> {
+  return withSource(path, async (source) => copyTo(source, target, options, await everythingIn(source)))
+}
+
+export interface BeforeMigration extends BackupOptions {
+  /** In place of a name beside the file. */
+  readonly target?: string | undefined
+}
+
+/**
+ * The same under the lock of a migration: a copy that a run left which failed, or was killed, will do if it says the same.
+ * However often a migration fails, there is one copy.
+ */
+export function copyBeforeMigration(path: string, before: string, options: BeforeMigration = {}): Promise<Copy> {
+  sweep(path)
+  return withSource(path, async (source) => {
+    const expected = await everythingIn(source)
+    const { target = nameBefore(path, before) } = options
+    const earlier = options.target ?? copiesOf(path, before).at(-1)
+    if (earlier !== undefined && (await saysTheSame(earlier, expected)))
+      return { file: resolve(earlier), discard: () => {} }
+    return copyTo(source, target, options, expected)
+  })
+}
+
+async function withSource<T>(path: string, use: (source: Sqlite.Database) => Promise<T>): Promise<T> {
   const source = openConnection(path, { readOnly: true })
   try {
     source.exec('BEGIN')
-    const expected = await everythingIn(source)
-    const { file } = await copyOf(source, target, options, {
-      verify: async (partial) => {
-        if (!(await isSound(partial)))
-          throw new StorageError('CORRUPT', 'The database file is damaged (integrity_check). Restore a backup.')
-        const copy = openConnection(partial, { readOnly: true })
-        try {
-          if ((await everythingIn(copy)) === expected) return
-          throw new StorageError(
-            'BACKUP_INVALID',
-            'The copy is not what was read: the disk, or the memory, is at fault.',
-          )
-        } finally {
-          copy.close()
-        }
-      },
-    })
-    return file
+    return await use(source)
   } finally {
     source.close()
+  }
+}
+
+async function copyTo(
+  source: Sqlite.Database,
+  target: string,
+  options: BackupOptions,
+  expected: string,
+): Promise<Copy> {
+  const createdAt = new Date()
+  const { file } = await copyOf(source, target, options, {
+    verify: async (partial) => {
+      if (!(await isSound(partial)))
+        throw new StorageError('CORRUPT', 'The database file is damaged (integrity_check). Restore a backup.')
+      if ((await everythingInFile(partial)) !== expected)
+        throw new StorageError('BACKUP_INVALID', 'The copy is not what was read: the disk, or the memory, is at fault.')
+      return describe(partial, createdAt)
+    },
+    beside: (manifest) => ({ path: manifestPath(resolve(target)), text: manifestText(manifest) }),
+  })
+  const discard = (): void => {
+    for (const each of [file, manifestPath(file)]) rmSync(each, { force: true })
+  }
+  return { file, discard }
+}
+
+/** The lock is held: nobody else makes a copy before a migration. */
+function sweep(path: string): void {
+  for (const name of namesBeside(path)) {
+    if (/\.before-(adoption|\d{4}_)/.test(name) && PARTIAL.test(name))
+      rmSync(join(dirname(path), name), { force: true })
+  }
+}
+
+const copiesOf = (path: string, before: string): string[] =>
+  namesBeside(path)
+    .filter((name) => name.startsWith(`${basename(path)}.before-${before}-`) && /Z$/.test(name))
+    .map((name) => join(dirname(path), name))
+    .sort()
+
+const namesBeside = (path: string): string[] =>
+  readdirSync(dirname(path)).filter((name) => name.startsWith(`${basename(path)}.before-`))
+
+async function saysTheSame(file: string, expected: string): Promise<boolean> {
+  try {
+    await verifyBackup(file)
+    return (await everythingInFile(file)) === expected
+  } catch {
+    // Damaged, or not there, or somebody else's: a new copy is made, or says why it cannot be.
+    return false
+  }
+}
+
+async function everythingInFile(file: string): Promise<string> {
+  const raw = openConnection(file, { readOnly: true })
+  try {
+    return await everythingIn(raw)
+  } finally {
+    raw.close()
   }
 }
 

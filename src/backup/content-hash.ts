@@ -2,6 +2,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import type Sqlite from 'better-sqlite3'
 import type { TableContent } from '../api.ts'
+import { hasTable } from '../migrator/sqlite-file.ts'
 import { Turns } from './turns.ts'
 
 type Kind = 'text' | 'json' | 'time' | 'integer'
@@ -62,6 +63,8 @@ async function tableContent(raw: Sqlite.Database, { name, columns }: Table): Pro
   // Other programs' tables need not have all the columns.
   const there = raw.prepare<[string], string>('SELECT lower(name) FROM pragma_table_info(?)').pluck().all(name)
   const names = columns.map(([column]) => (there.includes(column) ? column : `NULL AS ${column}`))
+  // A file that another program made, and that has not been adopted, need not have all three.
+  if (!hasTable(raw, name)) return { rows: 0, sha256: createHash('sha256').digest('hex') }
   // Other programs' tables allow NULLs there: they come first. Their integers may be larger than a number can hold.
   const rowsInOrder = raw
     .prepare<[], unknown[]>(`SELECT ${names.join(', ')} FROM ${name} ORDER BY 1`)

@@ -131,7 +131,7 @@ function onlyRestored(error: unknown): never {
 async function migrate(path: string): Promise<string[]> {
   const applied: string[] = []
   const config = configOf({ url: path })
-  const migration = { backup: async () => {}, onApplied: ({ tag }: { tag: string }) => void applied.push(tag) }
+  const migration = { backup: async () => undefined, onApplied: ({ tag }: { tag: string }) => void applied.push(tag) }
   const database = await config.open({ ...config, migration })
   await database.close()
   return applied

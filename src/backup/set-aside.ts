@@ -1,5 +1,5 @@
 /** What is at a path that is to be restored to: looked at, copied, and given back if nothing comes of it. */
-import { existsSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, renameSync, statSync } from 'node:fs'
 import type Sqlite from 'better-sqlite3'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { isBusy } from '../database/sqlite/errors.ts'
@@ -61,11 +61,11 @@ async function copied(path: string, name: string, signal: AbortSignal | undefine
     // From here on to the stamp nobody else writes.
     raw.exec('BEGIN IMMEDIATE')
     if (!hasNoLog(raw)) throw inUse()
-    await copyBefore(path, name, { signal })
+    const { discard } = await copyBefore(path, name, { signal })
     const stamp = stampOf(path)
     const undo = async (): Promise<void> => {
       // If the disk failed when it was rolled back, the copy is what is left.
-      if (await isSound(path)) rmSync(name, { force: true })
+      if (await isSound(path)) discard()
     }
     return { safetyCopy: name, stamp, undo }
   } catch (error) {

@@ -51,11 +51,17 @@ async function described(partial: string, expected: Content, createdAt: Date): P
   if (!(await isSound(partial))) {
     throw new StorageError('CORRUPT', 'The database file is damaged (integrity_check). Restore an earlier backup.')
   }
-  const { schemaVersion, tables } = await readAll(partial)
-  if (JSON.stringify(tables) !== JSON.stringify(expected)) {
+  const found = await describe(partial, createdAt)
+  if (JSON.stringify(found.tables) !== JSON.stringify(expected)) {
     throw new StorageError('BACKUP_INVALID', 'The copy is not what was read: the disk, or the memory, is at fault.')
   }
-  return { createdAt, bytes: statSync(partial).size, sha256: await fileHash(partial), schemaVersion, tables }
+  return found
+}
+
+/** What the manifest of a file is to say. Nobody else has it open. */
+export async function describe(file: string, createdAt: Date): Promise<Described> {
+  const { schemaVersion, tables } = await readAll(file)
+  return { createdAt, bytes: statSync(file).size, sha256: await fileHash(file), schemaVersion, tables }
 }
 
 /** Reads every row of a file that nobody else has open. */

@@ -8,8 +8,8 @@ import { backupName } from '../backup/schedule.ts'
 import { databaseOf } from '../config.ts'
 import { StorageError } from '../errors.ts'
 import { openStorage } from '../storage.ts'
-import { EXIT } from './exit-codes.ts'
-import { type Common, command, databaseCommand, urlOf } from './options.ts'
+import { EXIT, EXIT_HELP } from './exit-codes.ts'
+import { type Common, command, databaseCommand, urlOf, waitOf } from './options.ts'
 import { count, type Outcome, progressBar, report } from './output.ts'
 
 interface InFolder {
@@ -33,6 +33,7 @@ export function addBackup(program: Command): void {
     .command('backup')
     .description('Makes, lists, verifies and prunes backups: one file each, with a manifest beside it.')
     .helpCommand(false)
+    .addHelpText('after', EXIT_HELP)
   keeping(databaseCommand(backup, 'create'))
     .description('Copies the database, as of now, into one verified file. Others may go on writing.')
     .option('--folder <folder>', 'where to put it, under a name with its time', DEFAULT_FOLDER)
@@ -68,7 +69,7 @@ const keeping = (of: Command): Command =>
 
 function amountOf(text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text)
-  throw new InvalidArgumentError('A whole number, from 0.')
+  throw new InvalidArgumentError('It takes a whole number, from 0.')
 }
 
 function retentionOf({ keepLast, keepHourly, keepDaily, keepWeekly }: Keeping): Retention | undefined {
@@ -90,7 +91,7 @@ async function create(flags: CreateFlags): Promise<Outcome> {
     throw new StorageError('CONFIG', 'What is kept is chosen in a folder: give --folder, not --file.')
   const manifest = await withBar('Copying', async (onProgress) => {
     // Whatever its schema: the backup comes before the migration.
-    await using store = await opened({ url, migrate: 'skip', busyTimeoutMs: flags.wait * 1_000, pool: { max: 1 } })
+    await using store = await opened({ url, migrate: 'skip', busyTimeoutMs: waitOf(flags), pool: { max: 1 } })
     return await store.backup(file, { onProgress })
   })
   const pruned = keep && (await pruneBackups(flags.folder, keep))

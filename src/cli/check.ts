@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { type CheckReport, check, type Finding, type Severity } from '../check/index.ts'
 import { EXIT } from './exit-codes.ts'
-import { type Common, databaseCommand, urlOf } from './options.ts'
+import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
 import { count, type Outcome, progressBar, report } from './output.ts'
 
 type CheckFlags = Common & { quick?: boolean }
@@ -26,7 +26,7 @@ async function run(flags: CheckFlags): Promise<Outcome> {
   try {
     const found = await check(urlOf(flags), {
       quick: flags.quick,
-      busyTimeoutMs: flags.wait * 1_000,
+      busyTimeoutMs: waitOf(flags),
       // They are counted first: only for somebody who is watching.
       onProgress: process.stderr.isTTY ? ({ done, total }) => bar.update(done, total) : undefined,
     })

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import * as migrator from '../migrator/index.ts'
-import { EXIT, exitCodeOf } from './exit-codes.ts'
-import { type Common, databaseCommand, urlOf } from './options.ts'
+import { EXIT, EXIT_HELP, exitCodeOf } from './exit-codes.ts'
+import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
 import { count, type Outcome, progressBar, report, seconds } from './output.ts'
 
 interface UpFlags extends Common {
@@ -14,17 +14,25 @@ interface BaselineFlags extends UpFlags {
   dryRun?: boolean
 }
 
+/** Another process may be making a copy of a large file, and building its tables anew. */
+const PATIENT = { wait: 600 }
+
 /** `meshstore migrate …` */
 export function addMigrate(program: Command): void {
   const migrate = program
     .command('migrate')
     .description('Brings the schema of a database up to date, and says how it stands.')
     .helpCommand(false)
-  databaseCommand(migrate, 'up')
+    .addHelpText('after', EXIT_HELP)
+  databaseCommand(migrate, 'up', PATIENT)
     .description('Applies what is pending. A SQLite file is copied first; one of another program’s is adopted.')
     .option('--backup <file>', 'copy the SQLite file to here first (default: beside it)')
     .option('--no-backup', 'do not copy the SQLite file first')
-    .action((flags: UpFlags) => report(flags, () => up(flags)))
+    .action((flags: UpFlags) => {
+      const applied: migrator.Applied[] = []
+      const soFar = () => ({ json: { applied }, text: applied.map(appliedText) })
+      return report(flags, () => up(flags, applied), soFar)
+    })
   databaseCommand(migrate, 'status')
     .description(
       'Says what is applied, what is pending, and whether the tables are as they should be. Changes nothing.',
@@ -33,8 +41,10 @@ export function addMigrate(program: Command): void {
   databaseCommand(migrate, 'plan')
     .description('Prints the SQL that `up` would run. Changes nothing.')
     .action((flags: Common) => report(flags, () => plan(flags)))
-  databaseCommand(migrate, 'baseline')
-    .description('Takes over a database that has the tables and no record of migrations.')
+  databaseCommand(migrate, 'baseline', PATIENT)
+    .description(
+      'Takes over a database that has the tables and no record of migrations: adopts one that another program made.',
+    )
     .option('--quarantine <file>', 'write rows that cannot be kept to this file, and go on without them')
     .option('--dry-run', 'say what would become of the rows, and change nothing')
     .option('--backup <file>', 'copy the SQLite file to here first (default: beside it)')
@@ -42,8 +52,9 @@ export function addMigrate(program: Command): void {
     .action((flags: BaselineFlags) => report(flags, () => baseline(flags)))
 }
 
-async function up(flags: UpFlags): Promise<Outcome> {
-  const done = await withProgress(flags, (options) => migrator.up(urlOf(flags), options))
+async function up(flags: UpFlags, applied: migrator.Applied[]): Promise<Outcome> {
+  const onApplied = (each: migrator.Applied): void => void applied.push(each)
+  const done = await withProgress(flags, (options) => migrator.up(urlOf(flags), { ...options, onApplied }))
   return { json: done, text: upText(done) }
 }
 
@@ -51,7 +62,7 @@ async function withProgress<T>(flags: UpFlags, run: (options: migrator.UpOptions
   const bar = progressBar('Copying the file')
   try {
     return await run({
-      busyTimeoutMs: flags.wait * 1_000,
+      busyTimeoutMs: waitOf(flags),
       backup: typeof flags.backup === 'string' || flags.backup === false ? flags.backup : undefined,
       onBackup: ({ copiedPages, totalPages }) => bar.update(copiedPages, totalPages),
     })
@@ -65,13 +76,15 @@ function upText({ applied, backup, quarantine, adoption }: migrator.UpReport): s
     ...(backup === undefined ? [] : [`Copied the file as it was to ${backup}.`]),
     ...(adoption === undefined ? [] : adoptionText(adoption, 'past')),
     ...(quarantine === undefined ? [] : [`The rows that were left out are in ${quarantine}.`]),
-    ...applied.map(({ tag, milliseconds }) => `Applied ${tag} in ${seconds(milliseconds)}.`),
+    ...applied.map(appliedText),
     ...(applied.length === 0 ? ['Nothing was pending.'] : []),
   ]
 }
 
+const appliedText = ({ tag, milliseconds }: migrator.Applied): string => `Applied ${tag} in ${seconds(milliseconds)}.`
+
 async function status(flags: Common): Promise<Outcome> {
-  const found = await migrator.inspect(urlOf(flags))
+  const found = await migrator.inspect(urlOf(flags), waitOf(flags))
   return { json: found, text: statusText(found), exitCode: exitCodeFor(found) }
 }
 
@@ -129,7 +142,7 @@ const listed = (title: string, items: readonly string[]): string[] =>
   items.length === 0 ? [] : [`${title}:`, ...items.map((item) => `  ${item}`)]
 
 async function plan(flags: Common): Promise<Outcome> {
-  const found = await migrator.inspect(urlOf(flags))
+  const found = await migrator.inspect(urlOf(flags), waitOf(flags))
   const { state, problem, pending } = found
   const migrations = migrator.migrationsNamed(found.dialect, pending)
   const steps = migrations.map(({ tag, file, statements }) => {
@@ -154,13 +167,29 @@ async function plan(flags: Common): Promise<Outcome> {
 }
 
 async function baseline(flags: BaselineFlags): Promise<Outcome> {
-  if (flags.dryRun) return status(flags)
+  if (flags.dryRun) return preview(flags)
   const done = await withProgress(flags, (options) =>
     migrator.baseline(urlOf(flags), { ...options, quarantine: flags.quarantine }),
   )
   if (done.applied.length > 0) return { json: done, text: upText(done) }
-  const text = done.recorded.map((tag) => `Recorded ${tag}: the tables are as it makes them.`)
-  return { json: done, text: text.length > 0 ? text : ['The database has its record of migrations: nothing to do.'] }
+  const text = [
+    ...done.recorded.map((tag) => `Recorded ${tag}: the tables are as it makes them.`),
+    ...(done.recorded.length > 0 ? [] : ['The database has its record of migrations: there is nothing to take over.']),
+    ...listed('Pending, for meshstore migrate up', done.pending),
+  ]
+  return { json: done, text, exitCode: done.pending.length > 0 ? EXIT.pending : EXIT.done }
+}
+
+async function preview(flags: BaselineFlags): Promise<Outcome> {
+  const found = await migrator.inspect(urlOf(flags), waitOf(flags))
+  const { adoption } = found
+  if (adoption === undefined || flags.quarantine === undefined) return status(flags)
+  const refused = adoption.tables.reduce((sum, table) => sum + table.refused, 0)
+  const text = [
+    ...adoptionText(adoption, 'future'),
+    ...(refused === 0 ? [] : [`Would write those that cannot be kept to ${flags.quarantine}.`]),
+  ]
+  return { json: { ...found, quarantine: flags.quarantine }, text, exitCode: EXIT.pending }
 }
 
 function adoptionText({ tables, problems, indexes }: migrator.AdoptionReport, tense: 'past' | 'future'): string[] {

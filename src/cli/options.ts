@@ -13,10 +13,10 @@ export interface Common {
 export const command = (parent: Command, nameAndArguments: string): Command =>
   parent.command(nameAndArguments).option('--json', 'print the result as JSON').addHelpText('after', EXIT_HELP)
 
-export function databaseCommand(parent: Command, nameAndArguments: string): Command {
+export function databaseCommand(parent: Command, nameAndArguments: string, defaults = { wait: 5 }): Command {
   return command(parent, nameAndArguments)
     .option('--url <url>', 'the database: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
-    .option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, 5)
+    .option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, defaults.wait)
 }
 
 /** Without a default: a deploy whose variable is missing must not migrate a new file, and report success. */
@@ -25,8 +25,11 @@ export function urlOf({ url = process.env.DATABASE_URL }: Common): string {
   throw new StorageError('CONFIG', 'Which database? Give --url, or set DATABASE_URL.')
 }
 
+/** In milliseconds. */
+export const waitOf = ({ wait }: Common): number => Math.round(wait * 1_000)
+
 function secondsOf(text: string): number {
   const value = Number(text)
   if (text.trim() !== '' && value >= 0 && value <= 86_400) return value
-  throw new InvalidArgumentError('A number of seconds, up to 86400.')
+  throw new InvalidArgumentError('It takes a number of seconds, up to 86400.')
 }

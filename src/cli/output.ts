@@ -12,19 +12,33 @@ export interface Outcome {
   readonly exitCode?: number
 }
 
-/** Runs a command's work and prints what came of it. Sets the exit code; nothing is thrown. */
-export async function report(options: { json?: boolean | undefined }, work: () => Promise<Outcome>): Promise<void> {
+/**
+ * Runs a command's work and prints what came of it. Sets the exit code; nothing is thrown. `soFar`: what had been done when it
+ * failed.
+ */
+export async function report(
+  options: { json?: boolean | undefined },
+  work: () => Promise<Outcome>,
+  soFar: () => Outcome = () => ({ json: {}, text: [] }),
+): Promise<void> {
   try {
     const { json, text, exitCode = EXIT.done } = await work()
-    process.stdout.write(options.json ? `${JSON.stringify(json, null, 2)}\n` : text.map((line) => `${line}\n`).join(''))
+    if (options.json) printJson(json)
+    else printLines(text)
     process.exitCode = exitCode
   } catch (error) {
-    if (options.json) process.stdout.write(`${JSON.stringify({ error: described(error) }, null, 2)}\n`)
+    const { json, text } = soFar()
+    if (options.json) printJson({ ...json, error: described(error) })
+    else printLines(text)
     const { code, message } = described(error)
     process.stderr.write(`${code}: ${message}\n`)
     process.exitCode = error instanceof StorageError ? exitCodeOf(error.code) : EXIT.failed
   }
 }
+
+export const printJson = (json: object): void => void process.stdout.write(`${JSON.stringify(json, null, 2)}\n`)
+const printLines = (lines: readonly string[]): void =>
+  void process.stdout.write(lines.map((line) => `${line}\n`).join(''))
 
 interface Described {
   readonly code: string

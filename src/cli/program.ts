@@ -1,10 +1,11 @@
-import { Command, CommanderError } from 'commander'
+import { Command } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import { addBackup } from './backup.ts'
 import { addCheck } from './check.ts'
-import { EXIT, EXIT_HELP } from './exit-codes.ts'
+import { EXIT_HELP } from './exit-codes.ts'
 import { addMigrate } from './migrate.ts'
 import { addTransfer } from './transfer.ts'
+import { reportUsage, throwing } from './usage.ts'
 
 /** The command line: one file per group of commands. */
 function program(): Command {
@@ -18,24 +19,16 @@ function program(): Command {
   addBackup(command)
   addTransfer(command)
   addCheck(command)
-  return inherited(command)
-}
-
-/** Every command throws instead of exiting, so that there is one place that knows the exit codes. */
-function inherited(command: Command): Command {
-  command.exitOverride().showHelpAfterError('(--help says more)')
-  for (const child of command.commands) inherited(child)
-  return command
+  return throwing(command)
 }
 
 /** Sets the exit code. Without arguments it prints the help. */
 export async function run(argv: readonly string[]): Promise<void> {
-  const command = program()
+  // Who reads has had enough: no error, and nothing that could be printed.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   try {
-    await command.parseAsync(argv)
+    await program().parseAsync(argv)
   } catch (error) {
-    if (!(error instanceof CommanderError)) throw error
-    const asked = ['commander.helpDisplayed', 'commander.version'].includes(error.code)
-    process.exitCode = asked ? EXIT.done : EXIT.usage
+    reportUsage(error, argv)
   }
 }

@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { StorageError } from '../errors.ts'
 import * as transfer from '../transfer/index.ts'
 import { EXIT } from './exit-codes.ts'
-import { type Common, databaseCommand, urlOf } from './options.ts'
+import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
 import { count, type Outcome, progressBar, report } from './output.ts'
 
 interface ExportFlags extends Common {
@@ -74,7 +74,7 @@ function tablesOf(name: string, before: readonly transfer.TableName[] = []): tra
 }
 
 async function runExport(flags: ExportFlags): Promise<Outcome> {
-  const { skipInvalid = false, table, wait } = flags
+  const { skipInvalid = false, table } = flags
   const file = flags.output === '-' ? undefined : flags.output
   if (file === undefined && flags.json)
     throw new StorageError('CONFIG', 'The rows go to stdout: for --json name a file with --output.')
@@ -87,7 +87,7 @@ async function runExport(flags: ExportFlags): Promise<Outcome> {
     const done = await transfer.exportTo(url, output, {
       tables,
       skipInvalid,
-      busyTimeoutMs: wait * 1_000,
+      busyTimeoutMs: waitOf(flags),
       now: () => new Date(),
       onProgress: process.stderr.isTTY ? ({ done, total }) => bar.update(done, total) : undefined,
       onInvalid: (row) => {
@@ -126,7 +126,7 @@ function exported(done: transfer.ExportReport, invalid: transfer.InvalidRow[], f
 }
 
 async function runImport(file: string, flags: ImportFlags): Promise<Outcome> {
-  const { dryRun = false, onConflict, skipRefused = false, wait } = flags
+  const { dryRun = false, onConflict, skipRefused = false } = flags
   const url = urlOf(flags)
   const refused: transfer.Refusal[] = []
   const reading = progressBar('Reading')
@@ -136,7 +136,7 @@ async function runImport(file: string, flags: ImportFlags): Promise<Outcome> {
       dryRun,
       onConflict,
       skipRefused,
-      busyTimeoutMs: wait * 1_000,
+      busyTimeoutMs: waitOf(flags),
       now: () => new Date(),
       onRows: ({ done, total }) => {
         reading.stop()

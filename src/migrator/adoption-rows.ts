@@ -135,7 +135,11 @@ const orNull =
     cell === null ? undefined : judge(cell)
 
 const isSafeInteger: Judge = (cell) =>
-  typeof cell === 'bigint' && Number.isSafeInteger(Number(cell)) ? undefined : 'is no integer'
+  typeof cell !== 'bigint'
+    ? 'is no integer'
+    : Number.isSafeInteger(Number(cell))
+      ? undefined
+      : 'is larger than 2^53 − 1'
 
 /** Without a value: it may be anything. */
 function decodes(decode: (value: unknown) => unknown): Judge {

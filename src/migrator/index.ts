@@ -1,4 +1,5 @@
 /** What the command line does with the schema of the database at a URL. */
+import { resolve } from 'node:path'
 import { configOf, databaseOf } from '../config.ts'
 import { StorageError } from '../errors.ts'
 import type { Status } from './inspection.ts'
@@ -9,12 +10,15 @@ export type { Difference } from './drift.ts'
 export type { State, Status } from './inspection.ts'
 export type { AdoptionReport, Applied, RowProblem, TableReport } from './steps.ts'
 
+const DEFAULT_WAIT_MS = 5_000
+
 /** Throws CONFIG if there is no such file; BUSY, UNAVAILABLE and the like. Changes nothing. */
-export async function inspect(url: string): Promise<Status> {
+export async function inspect(url: string, busyTimeoutMs = DEFAULT_WAIT_MS): Promise<Status> {
   const target = databaseOf(url)
-  if (target.dialect === 'postgresql') return (await import('./postgres-inspection.ts')).inspectPostgres(target)
+  if (target.dialect === 'postgresql')
+    return (await import('./postgres-inspection.ts')).inspectPostgres(target, busyTimeoutMs)
   refuseMemory(target.path)
-  return (await import('./sqlite-inspection.ts')).inspectSqlite(target.path)
+  return (await import('./sqlite-inspection.ts')).inspectSqlite(target.path, busyTimeoutMs)
 }
 
 function refuseMemory(path: string): void {
@@ -65,9 +69,11 @@ export async function up(url: string, options: UpOptions = {}): Promise<UpReport
         adoption = report
       },
       backup: async (before, path) => {
-        if (options.backup === false) return
-        const { copyBefore, nameBefore } = await import('../backup/before-migration.ts')
-        backup = await copyBefore(path, options.backup ?? nameBefore(path, before), { onProgress: options.onBackup })
+        if (options.backup === false) return undefined
+        const { copyBeforeMigration } = await import('../backup/before-migration.ts')
+        const copy = await copyBeforeMigration(path, before, { target: options.backup, onProgress: options.onBackup })
+        backup = copy.file
+        return copy
       },
     },
   })
@@ -76,13 +82,15 @@ export async function up(url: string, options: UpOptions = {}): Promise<UpReport
     applied,
     ...(backup !== undefined && { backup }),
     ...(adoption !== undefined && { adoption }),
-    ...(adoption?.tables.some(({ refused }) => refused > 0) && { quarantine: options.quarantine }),
+    ...(adoption?.tables.some(({ refused }) => refused > 0) && { quarantine: resolve(options.quarantine ?? '') }),
   } as UpReport
 }
 
 export interface BaselineReport extends UpReport {
   /** Migrations that were recorded without being run: the tables were as they make them. */
   readonly recorded: readonly string[]
+  /** Left alone: the database had its ledger. */
+  readonly pending: readonly string[]
 }
 
 /**
@@ -91,16 +99,25 @@ export interface BaselineReport extends UpReport {
  */
 export async function baseline(url: string, options: UpOptions = {}): Promise<BaselineReport> {
   const target = databaseOf(url)
-  const status = await inspect(url)
+  const status = await inspect(url, options.busyTimeoutMs)
   if (status.state === 'new')
     throw new StorageError(
       'CONFIG',
       'The database has no tables of ours: there is nothing to take over. Run meshstore migrate up.',
     )
-  if (status.adoption !== undefined) return { recorded: [], ...(await up(url, options)) }
+  if (status.adoption !== undefined) return { recorded: [], pending: [], ...(await up(url, options)) }
+  const { problem } = status
+  if (problem !== undefined && status.unrecorded !== true) throw new StorageError(problem.code, problem.message)
+  if (status.unrecorded !== true) return { recorded: [], applied: [], pending: status.pending }
   const recorded =
     target.dialect === 'postgresql'
-      ? await (await import('./postgres-inspection.ts')).baselinePostgres(target)
-      : await (await import('./sqlite-inspection.ts')).baselineSqlite(target.path, options.busyTimeoutMs ?? 5_000)
-  return { recorded, applied: [] }
+      ? await (await import('./postgres-inspection.ts')).baselinePostgres(
+          target,
+          options.busyTimeoutMs ?? DEFAULT_WAIT_MS,
+        )
+      : await (await import('./sqlite-inspection.ts')).baselineSqlite(
+          target.path,
+          options.busyTimeoutMs ?? DEFAULT_WAIT_MS,
+        )
+  return { recorded, applied: [], pending: [] }
 }

@@ -1,7 +1,7 @@
 /** What can be said of a database without changing it. */
 import { StorageError, type StorageErrorCode } from '../errors.ts'
 import type { Difference, Drift } from './drift.ts'
-import type { Standing } from './ledger.ts'
+import { type Ledger, NAME_PREFIX, refuseBreaking, type Standing } from './ledger.ts'
 import type { Migration } from './migrations.ts'
 import type { Adopted, AdoptionReport } from './steps.ts'
 
@@ -19,6 +19,8 @@ export interface Status {
   /** Applied by a newer version of this package, which this one can work with. */
   readonly newer: readonly string[]
   readonly problem?: { readonly code: StorageErrorCode; readonly message: string }
+  /** The tables are there, and no record of how they came there. */
+  readonly unrecorded?: boolean
   /** How our tables differ from what their migrations made. `undefined`: it could not be found out. */
   readonly drift: readonly Difference[] | undefined
   /** Tables, indexes and triggers of others. */
@@ -66,10 +68,14 @@ const STATES: ReadonlySet<string> = new Set([
 /** The longest beginning of the migrations that makes what is there. Throws SCHEMA_MISMATCH if none does. */
 export async function longestMatch(
   known: readonly Migration[],
+  notes: Ledger['notes'],
   driftFrom: (migrations: readonly Migration[]) => Promise<Drift | undefined> | Drift,
 ): Promise<readonly Migration[]> {
+  refuseBreaking(known, notes)
   let nearest: Difference | undefined
-  for (let count = known.length; count > 0; count--) {
+  // One that changes rows alone leaves no trace in the tables: where it was noted what was applied, no more is recorded.
+  const noted = known.filter(({ when }) => notes.has(`${NAME_PREFIX}${when}`)).length
+  for (let count = noted || known.length; count > 0; count--) {
     const beginning = known.slice(0, count)
     const drift = await driftFrom(beginning)
     if (drift?.differences.length === 0) return beginning

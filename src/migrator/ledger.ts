@@ -25,6 +25,17 @@ export interface Ledger {
   readonly rows: readonly LedgerRow[]
   /** Names and marks: the rows of `meshstore_state` with one of the prefixes. */
   readonly notes: ReadonlyMap<string, string>
+  /** Whether `meshstore_state` is where our tables are looked for. */
+  readonly hasState: boolean
+}
+
+/** Throws SCHEMA_MISMATCH for a ledger that speaks of tables which are not there. */
+export function assertTablesThere({ rows, hasState }: Ledger): void {
+  if (rows.length === 0 || hasState) return
+  throw new StorageError(
+    'SCHEMA_MISMATCH',
+    'The migrations are recorded as applied, and the tables are not there: dropped, or in a schema that is not looked in (on PostgreSQL a database has one ledger, for one schema). Restore a backup, or use another database.',
+  )
 }
 
 export interface Standing {
@@ -99,7 +110,8 @@ function outOfOrder({ file }: Migration): StorageError {
   )
 }
 
-function refuseBreaking(known: readonly Migration[], notes: ReadonlyMap<string, string>): void {
+/** Throws SCHEMA_NEWER if a migration that this version does not know is marked as breaking. */
+export function refuseBreaking(known: readonly Migration[], notes: ReadonlyMap<string, string>): void {
   const tags = new Set(known.map(({ tag }) => tag))
   for (const [name, reason] of notes) {
     if (!name.startsWith(BREAKING_PREFIX)) continue

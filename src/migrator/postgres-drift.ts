@@ -9,10 +9,10 @@ import type { Migration } from './migrations.ts'
 export async function postgresDrift(pool: pg.Pool, applied: readonly Migration[]): Promise<Drift | undefined> {
   const client = await pool.connect()
   try {
-    await client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE')
-    const { rows } = await client.query<{ schema: string | null }>('SELECT current_schema()::text AS schema')
-    const schema = rows[0]?.schema ?? 'public'
+    const schema = await schemaOf(client)
     try {
+      // On a replica this is refused.
+      await client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE')
       await client.query('SET LOCAL search_path = pg_temp')
       for (const { statements } of applied) for (const statement of statements) await client.query(statement)
     } catch (error) {
@@ -29,6 +29,20 @@ export async function postgresDrift(pool: pg.Pool, applied: readonly Migration[]
     // Ends the transaction too, whatever happened.
     client.release(true)
   }
+}
+
+/** Where our tables are found without a schema's name: not always in the first of the search path. */
+async function schemaOf(client: pg.PoolClient): Promise<string> {
+  const { rows } = await client.query<{ schema: string | null }>(
+    `SELECT coalesce(
+       (SELECT nspname FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, position)
+        JOIN pg_namespace ON nspname = path.name
+        WHERE EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid
+                      AND relname IN ('nodes', 'policies', 'path_cache', 'meshstore_state') AND relkind IN ('r', 'p'))
+        ORDER BY position LIMIT 1),
+       current_schema())::text AS schema`,
+  )
+  return rows[0]?.schema ?? 'public'
 }
 
 /** insufficient_privilege, read_only_sql_transaction, and the answers of servers without temporary tables. */
@@ -85,4 +99,7 @@ async function catalogOf(client: pg.PoolClient, schema: string): Promise<Catalog
 }
 
 const unqualified = (definition: string, schema: string): string =>
-  definition.replaceAll('pg_temp.', '').replaceAll(`${schema}.`, '').replaceAll(`"${schema}".`, '')
+  definition
+    .replaceAll('pg_temp.', '')
+    .replaceAll(`${schema}.`, '')
+    .replaceAll(`"${schema.replaceAll('"', '""')}".`, '')

@@ -5,11 +5,11 @@ import type { PostgresTarget } from '../database/postgres/url.ts'
 import { longestMatch, refusedStatus, type Status, statusFrom } from './inspection.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
 import { postgresDrift } from './postgres-drift.ts'
-import { isUnrecorded, locked, record, refuseUnrecorded, standingOf } from './postgres-migrator.ts'
+import { isUnrecorded, ledgerOf, locked, record, refuseUnrecorded, standingOf } from './postgres-migrator.ts'
 
 /** Changes nothing. */
-export const inspectPostgres = (target: PostgresTarget): Promise<Status> =>
-  withPool(target, async (pool) => {
+export const inspectPostgres = (target: PostgresTarget, busyTimeoutMs = 5_000): Promise<Status> =>
+  withPool(target, busyTimeoutMs, async (pool) => {
     const nothing = {
       dialect: 'postgresql',
       applied: [],
@@ -23,7 +23,8 @@ export const inspectPostgres = (target: PostgresTarget): Promise<Status> =>
       if (standing.applied.length === 0) await refuseUnrecorded(pool)
       return statusFrom('postgresql', standing, await postgresDrift(pool, standing.applied))
     } catch (error) {
-      return refusedStatus(nothing, translated(error))
+      const unrecorded = await isUnrecorded(pool).catch(() => false)
+      return { ...refusedStatus(nothing, translated(error)), ...(unrecorded && { unrecorded }) }
     }
   })
 
@@ -31,19 +32,19 @@ export const inspectPostgres = (target: PostgresTarget): Promise<Status> =>
  * Records in the ledger that the tables are as the migrations make them: a database of ours that lost its ledger. Returns
  * the tags, none if there was a ledger.
  */
-export const baselinePostgres = (target: PostgresTarget): Promise<string[]> =>
-  withPool(target, (pool) =>
+export const baselinePostgres = (target: PostgresTarget, busyTimeoutMs: number): Promise<string[]> =>
+  withPool(target, busyTimeoutMs, (pool) =>
     locked(pool, async (client) => {
       if (!(await isUnrecorded(client))) return []
       const drift = (migrations: readonly Migration[]) => postgresDrift(pool, migrations)
-      const made = await longestMatch(migrationsOf('postgresql'), drift)
+      const made = await longestMatch(migrationsOf('postgresql'), (await ledgerOf(client)).notes, drift)
       for (const migration of made) await record(client, migration)
       return made.map(({ tag }) => tag)
     }),
   )
 
 /** Two connections: the lock is held on one while the other compares. */
-async function withPool<T>(target: PostgresTarget, use: (pool: pg.Pool) => Promise<T>): Promise<T> {
+async function withPool<T>(target: PostgresTarget, lockMs: number, use: (pool: pg.Pool) => Promise<T>): Promise<T> {
   const { statementMs } = target
   const pool = openPool(target, {
     max: 2,
@@ -51,7 +52,7 @@ async function withPool<T>(target: PostgresTarget, use: (pool: pg.Pool) => Promi
     readOnly: false,
     durability: 'full',
     statementMs,
-    lockMs: statementMs,
+    lockMs: Math.max(1, lockMs),
   })
   try {
     return await use(pool)

@@ -1,7 +1,7 @@
 import type pg from 'pg'
-import { translated } from '../database/postgres/errors.ts'
+import { sqlstateOf, translated } from '../database/postgres/errors.ts'
 import { StorageError } from '../errors.ts'
-import { IS_NOTE, type Ledger, lastApplied, NAME_PREFIX, type Standing, standing } from './ledger.ts'
+import { assertTablesThere, IS_NOTE, type Ledger, lastApplied, NAME_PREFIX, type Standing, standing } from './ledger.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
 import type { MigrationOptions } from './steps.ts'
 
@@ -25,8 +25,12 @@ export async function checkPostgres(
   mode: 'apply' | 'check',
   known: readonly Migration[] = migrationsOf('postgresql'),
 ): Promise<boolean> {
-  const [next, ...more] = (await standingOf(pool, known)).pending
-  if (next === undefined) return true
+  const ledger = await ledgerOf(pool)
+  const [next, ...more] = standing(known, ledger).pending
+  if (next === undefined) {
+    assertTablesThere(ledger)
+    return true
+  }
   if (mode === 'apply') return false
   throw new StorageError(
     'SCHEMA_MISMATCH',
@@ -99,7 +103,9 @@ export async function record(client: pg.PoolClient, { tag, hash, when }: Migrati
 
 function failed({ file }: Migration, error: unknown): unknown {
   if (!(error instanceof StorageError)) return error
-  const message = `${file} failed, and nothing of it happened: ${error.message}`
+  const reason =
+    sqlstateOf(error) === '42501' ? 'the role may not change the schema. Migrate as its owner.' : error.message
+  const message = `${file} failed, and nothing of it happened: ${reason}`
   return new StorageError(error.code, message, { cause: error.cause ?? error })
 }
 
@@ -123,7 +129,7 @@ export type Queryable = Pick<pg.PoolClient, 'query'> | Pick<pg.Pool, 'query'>
 export const standingOf = async (on: Queryable, known = migrationsOf('postgresql')): Promise<Standing> =>
   standing(known, await ledgerOf(on))
 
-async function ledgerOf(on: Queryable): Promise<Ledger> {
+export async function ledgerOf(on: Queryable): Promise<Ledger> {
   // The catalog itself, not to_regclass(): that one answers from what this session knew before it waited for the lock.
   const { rows: found } = await on.query<{ name: string }>(
     `SELECT relname AS name FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -144,6 +150,7 @@ async function ledgerOf(on: Queryable): Promise<Ledger> {
   return {
     rows: rows.map(({ hash, time }) => ({ hash, when: Number(time) })),
     notes: new Map(notes.map(({ name, value }) => [name, value])),
+    hasState: has('meshstore_state'),
   }
 }
 

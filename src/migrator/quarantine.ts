@@ -1,6 +1,17 @@
 /** Rows that cannot be kept, written out as NDJSON: a line for each, with the table, the reasons and every value. */
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { StorageError } from '../errors.ts'
 import { BrokenText, type Cell, type Problem, type TableRow } from './adoption-rows.ts'
@@ -10,8 +21,15 @@ export class Quarantine {
   readonly #partial: string
   #handle: number | undefined
 
-  constructor(file: string) {
+  /** Throws CONFIG if it names the database, or what SQLite puts beside it. */
+  constructor(file: string, database: string) {
     this.file = resolve(file)
+    const real = existsSync(this.file) ? realpathSync(this.file) : this.file
+    // Closing any handle on a database would drop SQLite's locks on it.
+    if (['', '-wal', '-shm', '-journal'].some((end) => real === `${realpathSync(database)}${end}`))
+      throw new StorageError('CONFIG', 'The quarantine file must not be the database.')
+    if (existsSync(real) && !statSync(real).isFile())
+      throw new StorageError('CONFIG', `${this.file} is no regular file.`)
     this.#partial = `${this.file}.partial-${randomBytes(6).toString('hex')}`
   }
 
@@ -32,25 +50,48 @@ export class Quarantine {
    */
   publish(): void {
     if (this.#handle === undefined) return
-    fsyncSync(this.#handle)
-    closeSync(this.#handle)
-    this.#handle = undefined
+    this.#finish(this.#handle)
     try {
       linkSync(this.#partial, this.file)
       syncFolder(dirname(this.file))
     } catch (error) {
       if (!existsSync(this.file)) throw new StorageError('CONFIG', `${this.file} cannot be created.`, { cause: error })
-      if (!readFileSync(this.file).equals(readFileSync(this.#partial)))
-        throw new StorageError('CONFIG', `There is a file at ${this.file} already, and nothing is ever replaced.`)
+      this.#assertSame()
     } finally {
       this.discard()
     }
   }
 
+  /** Throws what `publish()` would; nothing is left. */
+  rehearse(): void {
+    if (this.#handle === undefined) return
+    this.#finish(this.#handle)
+    try {
+      if (existsSync(this.file)) this.#assertSame()
+    } finally {
+      this.discard()
+    }
+  }
+
+  #finish(handle: number): void {
+    this.#handle = undefined
+    fsyncSync(handle)
+    closeSync(handle)
+  }
+
+  #assertSame(): void {
+    if (readFileSync(this.file).equals(readFileSync(this.#partial))) return
+    throw new StorageError('CONFIG', `There is a file at ${this.file} already, and nothing is ever replaced.`)
+  }
+
   discard(): void {
     if (this.#handle !== undefined) closeSync(this.#handle)
     this.#handle = undefined
-    rmSync(this.#partial, { force: true })
+    try {
+      rmSync(this.#partial, { force: true })
+    } catch {
+      // It could not be created either.
+    }
   }
 }
 
@@ -59,10 +100,13 @@ function written(cell: Cell): unknown {
   if (cell instanceof BrokenText) return { text: cell.bytes.toString('base64') }
   if (Buffer.isBuffer(cell)) return { blob: cell.toString('base64') }
   if (typeof cell === 'bigint') return Number.isSafeInteger(Number(cell)) ? Number(cell) : { integer: String(cell) }
-  if (typeof cell === 'number' && (!Number.isFinite(cell) || Object.is(cell, -0)))
-    return { real: Object.is(cell, -0) ? '-0' : String(cell) }
+  if (typeof cell === 'number' && !isPlain(cell)) return { real: Object.is(cell, -0) ? '-0' : String(cell) }
   return cell
 }
+
+/** A number that other languages read as the same: a large one without a point would be an integer to them. */
+const isPlain = (real: number): boolean =>
+  Number.isFinite(real) && !Object.is(real, -0) && (!Number.isInteger(real) || Number.isSafeInteger(real))
 
 function syncFolder(folder: string): void {
   const handle = openSync(folder, 'r')

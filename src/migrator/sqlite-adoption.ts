@@ -16,10 +16,20 @@ const PROBLEMS_IN_MESSAGE = 3
 /** Throws SCHEMA_MISMATCH, with `issues`, if the file cannot be taken over. Changes nothing. */
 export async function assertAdoptable(raw: Sqlite.Database, options: MigrationOptions): Promise<void> {
   const tables = recognised(raw)
-  if (options.quarantine !== undefined) return
-  const judged = await judge(tables, raw, () => {})
-  if (refusedIn(judged) > 0) throw refusedRows(judged)
+  const quarantine = quarantineOf(raw, options)
+  try {
+    const judged = await judge(tables, raw, ({ table, rowid, row, verdict }) => {
+      if (verdict.fate === 'refused') quarantine?.add(table.name, { rowid, row }, verdict.problems)
+    })
+    quarantine?.rehearse()
+    if (quarantine === undefined && refusedIn(judged) > 0) throw refusedRows(judged)
+  } finally {
+    quarantine?.discard()
+  }
 }
+
+const quarantineOf = (raw: Sqlite.Database, { quarantine }: MigrationOptions): Quarantine | undefined =>
+  quarantine === undefined ? undefined : new Quarantine(quarantine, raw.name)
 
 /** What would become of the rows. Throws SCHEMA_MISMATCH for tables that are not the client's. Changes nothing. */
 export async function previewAdoption(raw: Sqlite.Database): Promise<AdoptionReport> {
@@ -30,6 +40,8 @@ export async function previewAdoption(raw: Sqlite.Database): Promise<AdoptionRep
 export interface AdoptOptions extends MigrationOptions {
   /** Creates the tables of the first migration, and records it. */
   readonly create: () => void
+  /** Looks at what came of it, before anything outlives the transaction. */
+  readonly verify: () => void
 }
 
 /**
@@ -38,7 +50,7 @@ export interface AdoptOptions extends MigrationOptions {
  */
 export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promise<AdoptionReport> {
   const tables = recognised(raw)
-  const quarantine = options.quarantine === undefined ? undefined : new Quarantine(options.quarantine)
+  const quarantine = quarantineOf(raw, options)
   raw.exec('CREATE TEMP TABLE meshstore_left_out (name TEXT, row INTEGER, PRIMARY KEY (name, row)) WITHOUT ROWID')
   try {
     const leaveOut = raw.prepare<[string, bigint]>('INSERT INTO temp.meshstore_left_out VALUES (?, ?)')
@@ -51,6 +63,7 @@ export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promis
     const indexes = indexesOf(raw, tables)
     rebuild(raw, { tables, indexes, create: options.create, judged })
     note(raw, judged)
+    options.verify()
     // Before the COMMIT: what is left out must be somewhere.
     quarantine?.publish()
     return { ...judged, indexes: indexes.map(({ name }) => name) }
@@ -71,6 +84,9 @@ function note(raw: Sqlite.Database, { tables }: Judged): void {
 
 /** What became of the rows when the file was adopted, if it was. */
 export function adoptionOf(raw: Sqlite.Database): Adopted | undefined {
+  const columns = raw.prepare<[], string>("SELECT name FROM pragma_table_info('meshstore_state')").pluck().all()
+  // Somebody may have changed the table: that is drift, and said elsewhere.
+  if (!['name', 'value', 'updated_at'].every((column) => columns.includes(column))) return undefined
   const found = raw
     .prepare<[string], { value: string; time: number }>(
       'SELECT value, updated_at AS time FROM meshstore_state WHERE name = ?',
@@ -154,7 +170,12 @@ function recognised(raw: Sqlite.Database): readonly SharedTable[] {
     )
   }
   const tables = SHARED.filter(({ name }) => hasTable(raw, name))
-  const obstacles = tables.flatMap((table) => obstaclesOf(raw, table))
+  const encoding = String(raw.pragma('encoding', { simple: true }))
+  const obstacles = [
+    // Keys would come in the order of other bytes.
+    ...(encoding === 'UTF-8' ? [] : [`the file is in ${encoding}`]),
+    ...tables.flatMap((table) => obstaclesOf(raw, table)),
+  ]
   if (obstacles.length === 0) return tables
   throw new StorageError(
     'SCHEMA_MISMATCH',
@@ -170,6 +191,9 @@ interface ColumnInfo {
 }
 
 function obstaclesOf(raw: Sqlite.Database, { name, columns }: SharedTable): string[] {
+  const { type, sql } = tableNamed(raw, name)
+  if (type !== 'table') return [`${name} is a ${type}`]
+  if (hasTable(raw, `meshstore_adopted_${name}`)) return [`there is a table meshstore_adopted_${name}`]
   const found = raw.pragma(`table_xinfo(${name})`) as ColumnInfo[]
   const expected = Object.keys(columns)
   const names = found.map((column) => column.name)
@@ -187,8 +211,11 @@ function obstaclesOf(raw: Sqlite.Database, { name, columns }: SharedTable): stri
     if (column.pk !== (position === 0 ? 1 : 0)) obstacles.push(`${name} has another primary key`)
     if (column.hidden !== 0) obstacles.push(`${name}.${column.name} is generated`)
   }
-  const [list] = raw.pragma(`table_list(${name})`) as { wr: number; type: string }[]
+  const [list] = raw.pragma(`table_list(${name})`) as { wr: number; strict: number }[]
   if (list?.wr === 1) obstacles.push(`${name} is WITHOUT ROWID`)
+  if (list?.strict === 1) obstacles.push(`${name} is STRICT`)
+  const [, own] = /\b(CHECK|COLLATE)\b/i.exec(withoutComments(sql)) ?? []
+  if (own !== undefined) obstacles.push(`${name} has a ${own.toUpperCase()} of its own`)
   if ((raw.pragma(`foreign_key_list(${name})`) as unknown[]).length > 0) obstacles.push(`${name} has a foreign key`)
   if ((raw.pragma(`index_list(${name})`) as { origin: string }[]).some(({ origin }) => origin === 'u'))
     obstacles.push(`${name} has a UNIQUE constraint`)
@@ -198,6 +225,15 @@ function obstaclesOf(raw: Sqlite.Database, { name, columns }: SharedTable): stri
     .all(name)
   return [...obstacles, ...triggers.map((trigger) => `${name} has the trigger ${rules.shown(String(trigger))}`)]
 }
+
+const tableNamed = (raw: Sqlite.Database, name: string): { type: string; sql: string } =>
+  raw
+    .prepare<[string], { type: string; sql: string }>(
+      "SELECT type, sql FROM sqlite_schema WHERE type IN ('table', 'view') AND lower(name) = ?",
+    )
+    .get(name) ?? { type: 'table', sql: '' }
+
+const withoutComments = (sql: string): string => sql.replaceAll(/--[^\n]*|\/\*.*?\*\//gs, ' ')
 
 interface Index {
   readonly name: string

@@ -43,7 +43,7 @@ function catalogOf(raw: Sqlite.Database): Catalog {
 const columnsOf = (raw: Sqlite.Database, table: string): string[] =>
   raw.prepare<[string], string>('SELECT name FROM pragma_table_xinfo(?) ORDER BY cid').pluck().all(table)
 
-/** Quotes, blanks and capitals that mean nothing: SQLite keeps the text as it was typed. */
+/** Quotes and blanks that mean nothing: SQLite keeps the text as it was typed. */
 const normalised = (sql: string): string =>
   sql
     .replaceAll(/[`"[\]]/g, '')

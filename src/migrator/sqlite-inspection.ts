@@ -7,14 +7,16 @@ import { migrationsOf } from './migrations.ts'
 import { adoptionOf, previewAdoption } from './sqlite-adoption.ts'
 import { sqliteDrift } from './sqlite-drift.ts'
 import { originOf } from './sqlite-file.ts'
-import { isUnrecorded, locked, record, standingOf } from './sqlite-migrator.ts'
+import { isUnrecorded, ledgerOf, locked, record, standingOf } from './sqlite-migrator.ts'
 
 /** Throws CONFIG if there is no such file. Changes nothing. */
-export async function inspectSqlite(path: string): Promise<Status> {
-  const raw = openConnection(prepareFile(path, { create: false }), { readOnly: true })
+export async function inspectSqlite(path: string, busyTimeoutMs = 5_000): Promise<Status> {
+  const patience = new Patience(busyTimeoutMs)
+  const file = prepareFile(path, { create: false })
+  const raw = await patience.retry(() => openConnection(file, { readOnly: true }))
   try {
     raw.exec('BEGIN')
-    return await statusOf(raw)
+    return await patience.retry(() => statusOf(raw))
   } catch (error) {
     throw translated(error)
   } finally {
@@ -37,7 +39,8 @@ async function statusOf(raw: Sqlite.Database): Promise<Status> {
     const adopted = standing.applied.length > 0 ? adoptionOf(raw) : undefined
     return { ...statusFrom('sqlite', standing, sqliteDrift(raw, standing.applied)), ...(adopted && { adopted }) }
   } catch (error) {
-    return refusedStatus(nothing, translated(error))
+    const unrecorded = originOf(raw) === 'library' && isUnrecorded(raw)
+    return { ...refusedStatus(nothing, translated(error)), ...(unrecorded && { unrecorded }) }
   }
 }
 
@@ -48,11 +51,14 @@ async function statusOf(raw: Sqlite.Database): Promise<Status> {
 export async function baselineSqlite(path: string, busyTimeoutMs: number): Promise<string[]> {
   const recorded: string[] = []
   const patience = new Patience(busyTimeoutMs)
-  const raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
+  const file = prepareFile(path, { create: false })
+  const raw = await patience.retry(() => openConnection(file, { readOnly: false }))
   try {
     await locked(raw, patience, async () => {
       if (!isUnrecorded(raw) || originOf(raw) !== 'library') return
-      const made = await longestMatch(migrationsOf('sqlite'), (migrations) => sqliteDrift(raw, migrations))
+      const made = await longestMatch(migrationsOf('sqlite'), ledgerOf(raw).notes, (migrations) =>
+        sqliteDrift(raw, migrations),
+      )
       for (const migration of made) {
         record(raw, migration)
         recorded.push(migration.tag)

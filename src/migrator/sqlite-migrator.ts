@@ -2,8 +2,10 @@ import type Sqlite from 'better-sqlite3'
 import type { Patience } from '../database/sqlite/connection.ts'
 import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
 import { StorageError } from '../errors.ts'
-import { IS_NOTE, type Ledger, lastApplied, NAME_PREFIX, type Standing, standing } from './ledger.ts'
+import { assertTablesThere, IS_NOTE, type Ledger, lastApplied, NAME_PREFIX, type Standing, standing } from './ledger.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
+import { assertNoMoreOrphans, orphansIn } from './orphans.ts'
+import { keepingOthers } from './others.ts'
 import { adopt, assertAdoptable } from './sqlite-adoption.ts'
 import { hasTable, isEmpty, originOf } from './sqlite-file.ts'
 import type { MigrationOptions } from './steps.ts'
@@ -28,8 +30,9 @@ export async function checkSqlite(
   // One moment: between two reads another process could create ledger and tables.
   raw.exec('BEGIN')
   try {
-    const [next, ...more] = standingOf(raw, known).pending
-    if (next === undefined) return
+    const ledger = ledgerOf(raw)
+    const [next, ...more] = standing(known, ledger).pending
+    if (next === undefined) return assertTablesThere(ledger)
     const foreign = isUnrecorded(raw)
     if (mode === 'apply') {
       if (foreign) await assertAdoptable(raw, options)
@@ -60,45 +63,80 @@ export async function migrateSqlite(
   options: MigrationOptions = {},
   known: readonly Migration[] = migrationsOf('sqlite'),
 ): Promise<void> {
-  // One backup for all that is pending; the first lock is held while it is made, so that it has what is changed next.
+  // One backup for all that is pending; the first lock is held while it is made, so that it has what is changed next. Where
+  // another process is at it, that one has made it.
   let backup = options.backup
+  const seen = standingOf(raw, known).applied.length
   while (standingOf(raw, known).pending.length > 0) {
     await locked(raw, patience, async () => {
-      const [next] = standingOf(raw, known).pending
+      const { applied, pending } = standingOf(raw, known)
+      const [next] = pending
       if (next === undefined) return
+      if (applied.length > seen) backup = undefined
       const begun = performance.now()
-      if (isUnrecorded(raw)) {
-        const report = await adopt(raw, { ...options, create: () => apply(raw, next) })
-        options.onAdopted?.(report)
-      } else {
-        if (!isEmpty(raw)) await backup?.(next.tag, raw.name)
-        apply(raw, next)
-      }
+      await step(raw, { next, applied }, { ...options, backup })
       backup = undefined
       options.onApplied?.({ tag: next.tag, milliseconds: performance.now() - begun })
     })
   }
 }
 
+interface Step {
+  readonly next: Migration
+  readonly applied: readonly Migration[]
+}
+
+/** Inside the transaction. If it fails, the copy that was made for it is discarded: nothing has changed. */
+async function step(raw: Sqlite.Database, { next, applied }: Step, options: MigrationOptions): Promise<void> {
+  const orphans = orphansIn(raw)
+  const create = (): void => naming(next, () => keepingOthers(raw, applied, () => apply(raw, next)))
+  const verify = (): void => naming(next, () => assertNoMoreOrphans(raw, orphans))
+  let copy: { discard(): void } | undefined
+  const backup = async (before: string): Promise<undefined> => {
+    copy = await options.backup?.(before, raw.name)
+  }
+  try {
+    if (isUnrecorded(raw)) {
+      const report = await adopt(raw, { ...options, backup, create, verify })
+      options.onAdopted?.(report)
+    } else {
+      if (!isEmpty(raw)) await backup(next.tag)
+      create()
+      verify()
+    }
+  } catch (error) {
+    copy?.discard()
+    throw error
+  }
+}
+
+function naming({ file }: Migration, run: () => void): void {
+  try {
+    run()
+  } catch (error) {
+    const failure = translated(error)
+    if (!(failure instanceof StorageError)) throw failure
+    // What SQLite says of a statement names tables and columns, no values.
+    const { cause } = failure
+    const reason = isSqliteFailure(cause) && cause.code === 'SQLITE_ERROR' ? `${cause.message}.` : failure.message
+    const message = `${file} failed, and nothing of it happened: ${reason}`
+    throw new StorageError(failure.code, message, { cause: failure.cause ?? failure })
+  }
+}
+
 /**
  * Runs `work` in a transaction that no other process can write beside, and commits it. Foreign keys are off, since a table
  * that is built anew is dropped in between, with its children's rows if they cascade; inside a transaction the pragma would
- * do nothing. They are checked before the COMMIT instead.
+ * do nothing.
  */
 export async function locked(raw: Sqlite.Database, patience: Patience, work: () => Promise<void>): Promise<void> {
   const before = raw.pragma('foreign_keys', { simple: true })
   raw.pragma('foreign_keys = OFF')
   try {
     await patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
-    const orphans = countOrphans(raw)
     await work()
-    if (countOrphans(raw) > orphans) {
-      throw new StorageError(
-        'SCHEMA_MISMATCH',
-        'Afterwards rows of other tables would refer to rows that are not there (foreign_key_check). Nothing was changed.',
-      )
-    }
-    raw.exec('COMMIT')
+    // Without a log, readers are in the way of a commit too.
+    await patience.retry(() => raw.exec('COMMIT'))
   } catch (error) {
     throw translated(error)
   } finally {
@@ -107,24 +145,10 @@ export async function locked(raw: Sqlite.Database, patience: Patience, work: () 
   }
 }
 
-/** Infinite where somebody's foreign key refers to what cannot be referred to: that is found, and left, as it was. */
-function countOrphans(raw: Sqlite.Database): number {
-  try {
-    return Number(raw.prepare('SELECT count(*) FROM pragma_foreign_key_check').pluck().get())
-  } catch (error) {
-    if (isSqliteFailure(error) && error.code === 'SQLITE_ERROR') return Number.POSITIVE_INFINITY
-    throw error
-  }
-}
-
 function apply(raw: Sqlite.Database, migration: Migration): void {
-  try {
-    raw.exec(CREATE_LEDGER)
-    for (const statement of migration.statements) raw.exec(statement)
-    record(raw, migration)
-  } catch (error) {
-    throw failed(migration, translated(error))
-  }
+  raw.exec(CREATE_LEDGER)
+  for (const statement of migration.statements) raw.exec(statement)
+  record(raw, migration)
 }
 
 /** Notes in ledger and `meshstore_state` that a migration is applied. */
@@ -136,12 +160,6 @@ export function record(raw: Sqlite.Database, { tag, hash, when }: Migration): vo
     .run(`${NAME_PREFIX}${when}`, tag, Date.now() / 1000)
 }
 
-function failed({ file }: Migration, error: unknown): unknown {
-  if (!(error instanceof StorageError)) return error
-  const message = `${file} failed, and nothing of it happened: ${error.message}`
-  return new StorageError(error.code, message, { cause: error.cause ?? error })
-}
-
 /** The last migration that was applied, or `none`. */
 export const schemaVersionOf = (raw: Sqlite.Database): string => lastApplied(migrationsOf('sqlite'), ledgerOf(raw))
 
@@ -149,16 +167,21 @@ export const schemaVersionOf = (raw: Sqlite.Database): string => lastApplied(mig
 export const standingOf = (raw: Sqlite.Database, known = migrationsOf('sqlite')): Standing =>
   standing(known, ledgerOf(raw))
 
-function ledgerOf(raw: Sqlite.Database): Ledger {
+export function ledgerOf(raw: Sqlite.Database): Ledger {
   const rows = hasTable(raw, '__drizzle_migrations')
     ? raw
         .prepare<[], { hash: string; time: unknown }>('SELECT hash, created_at AS time FROM __drizzle_migrations')
         .all()
     : []
-  const notes = hasTable(raw, 'meshstore_state')
+  const hasState = hasTable(raw, 'meshstore_state')
+  const notes = hasState
     ? raw.prepare<[], [string, string]>(`SELECT name, value FROM meshstore_state WHERE ${IS_NOTE}`).raw().all()
     : []
-  return { rows: rows.map(({ hash, time }) => ({ hash, when: Number(time) })), notes: new Map(notes) }
+  return {
+    rows: rows.map(({ hash, time }) => ({ hash, when: Number(time) })),
+    notes: new Map(notes),
+    hasState,
+  }
 }
 
 /** Tables of ours, and no word in the ledger of how they came there. */

@@ -1,8 +1,11 @@
 /** What those who start a migration may ask for, and what they are told. */
 
 export interface MigrationOptions {
-  /** Makes a verified backup before an existing SQLite file is changed. `before`: what is to happen, `adoption` or a tag. */
-  readonly backup?: ((before: string, path: string) => Promise<void>) | undefined
+  /**
+   * Makes a verified backup before an existing SQLite file is changed. `before`: what is to happen, `adoption` or a tag. If
+   * nothing comes of it, the copy is discarded.
+   */
+  readonly backup?: ((before: string, path: string) => Promise<{ discard(): void } | undefined>) | undefined
   /** Where the rows are written that cannot be kept. Without it they stop an adoption. */
   readonly quarantine?: string | undefined
   readonly onApplied?: ((applied: Applied) => void) | undefined

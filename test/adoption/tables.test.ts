@@ -74,7 +74,15 @@ const REFUSED: readonly (readonly [name: string, sql: string, says: string])[] =
     `${DDL} ALTER TABLE nodes ADD COLUMN a; ALTER TABLE policies ADD COLUMN b`,
     'policies has the column b',
   ],
-  ['a table in capitals', DDL.replace('TABLE nodes', 'TABLE NODES'), 'NODES'],
+  [
+    'a CHECK',
+    replaced(
+      'routes_discovered INTEGER DEFAULT 0',
+      'routes_discovered INTEGER DEFAULT 0 CHECK (routes_discovered >= 0)',
+    ),
+    'CHECK',
+  ],
+  ['a COLLATE', replaced('node_id TEXT PRIMARY KEY', 'node_id TEXT COLLATE NOCASE PRIMARY KEY'), 'COLLATE'],
   ['a view in the place of a table', `${POLICIES}${PATH_CACHE} CREATE VIEW nodes AS SELECT 1 AS node_id`, 'nodes'],
   ['a virtual table', `${POLICIES} CREATE VIRTUAL TABLE nodes USING fts5(node_id)`, 'nodes'],
 ]

@@ -58,7 +58,11 @@ describe('SQLite', () => {
     expect(documentOf(await migrate(['status', ...url], 0))).toMatchObject({ state: 'current', drift: [], pending: [] })
     expect(await asText(['status', ...url], 0)).toMatch(/^\w[^\n]*\.\nApplied:\n {2}0000_create_tables\n/)
     expect(await asText(['plan', ...url], 0)).toBe('-- Nothing is pending.\n')
-    expect(documentOf(await migrate(['baseline', ...url], 0))).toEqual({ applied: [], recorded: [] })
+    expect(documentOf(await migrate(['baseline', ...url], 0))).toEqual({
+      applied: [],
+      recorded: [],
+      pending: [],
+    })
   })
 
   test('3, 0: a file of another program, and its adoption', async () => {

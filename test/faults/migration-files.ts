@@ -104,6 +104,8 @@ export function leftOver(path: string, names: readonly string[]): Record<'copies
   const file = basename(path)
   const rest = names.filter((name) => !['', '-wal', '-shm'].some((suffix) => name === file + suffix))
   const partial = rest.filter((name) => name.includes('.partial-'))
-  const copies = rest.filter((name) => name.startsWith(`${file}.before-`) && !partial.includes(name))
-  return { copies, partial, other: rest.filter((name) => !partial.includes(name) && !copies.includes(name)) }
+  const all = rest.filter((name) => name.startsWith(`${file}.before-`) && !partial.includes(name))
+  // Each has a manifest beside it.
+  const copies = all.filter((name) => !name.endsWith('.manifest.json'))
+  return { copies, partial, other: rest.filter((name) => !partial.includes(name) && !all.includes(name)) }
 }

@@ -23,7 +23,8 @@ afterAll(() => {
 })
 
 const folderOf = ({ path }: Scratch): string => join(path, '..')
-const copiesOf = (scratch: Scratch): string[] => filesIn(folderOf(scratch)).filter((name) => name !== 'mesh.db')
+const copiesOf = (scratch: Scratch): string[] =>
+  filesIn(folderOf(scratch)).filter((name) => name !== 'mesh.db' && !name.endsWith('.manifest.json'))
 const modeOf = (path: string): string => (statSync(path).mode & 0o777).toString(8)
 
 /** Every row of every table. */

@@ -15,6 +15,7 @@ const KNOWN = [10, 20, 30].map((when) => migration(when))
 const ledger = (whens: readonly number[], notes: Record<string, string> = {}): Ledger => ({
   rows: whens.map((when) => ({ when, hash: `hash-${when}` })),
   notes: new Map(Object.entries(notes)),
+  hasState: true,
 })
 
 type Result = { code: string; message: string } | { applied: number[]; pending: number[]; newer: readonly string[] }
@@ -50,7 +51,7 @@ describe('standing()', () => {
   test('looks at every hash, not at the last one alone', () => {
     for (const when of [10, 20, 30]) {
       const rows = [10, 20, 30].map((each) => ({ when: each, hash: each === when ? 'another' : `hash-${each}` }))
-      expect(result(KNOWN, { rows, notes: new Map() })).toMatchObject({
+      expect(result(KNOWN, { rows, notes: new Map(), hasState: true })).toMatchObject({
         code: 'MIGRATION_EDITED',
         message: expect.stringContaining(migration(when).file),
       })

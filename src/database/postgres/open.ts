@@ -1,11 +1,10 @@
 import type { Config } from '../../config.ts'
 import { checkPostgres, migratePostgres } from '../../migrator/postgres-migrator.ts'
-import type { MigrationOptions } from '../../migrator/steps.ts'
 import { openPool, type PoolOptions } from './pool.ts'
 import { PostgresDatabase } from './postgres-database.ts'
 import type { PostgresTarget } from './url.ts'
 
-/** A migration may rewrite a large table, or wait for another process's: that takes as long as it takes. */
+/** A migration may rewrite a large table: that takes as long as it takes. */
 const DAY_MS = 86_400_000
 
 /** Connects to a server and brings the database's schema up to date. */
@@ -15,16 +14,21 @@ export function openPostgres(target: PostgresTarget, config: Config): Promise<Po
   const migrate = config.readOnly && config.migrate === 'apply' ? 'check' : config.migrate
   return PostgresDatabase.open(target, options, async (pool) => {
     if (migrate === 'skip' || (await checkPostgres(pool, migrate))) return
-    await withPatience(target, options, config.migration)
+    await withPatience(target, options, config)
   })
 }
 
 async function withPatience(
   target: PostgresTarget,
   options: PoolOptions,
-  migration: MigrationOptions | undefined,
+  { migration, migrationWaitMs }: Config,
 ): Promise<void> {
-  const pool = openPool(target, { ...options, max: 1, statementMs: DAY_MS, lockMs: DAY_MS })
+  const pool = openPool(target, {
+    ...options,
+    max: 1,
+    statementMs: DAY_MS,
+    lockMs: Math.max(1, migrationWaitMs),
+  })
   try {
     await migratePostgres(pool, migration)
   } finally {

@@ -26,6 +26,8 @@ export interface SqliteOptions {
 export interface SchemaSteps {
   /** Before anything is changed, be it the journal's mode: throws if the file must not be used. */
   readonly check: (raw: SqliteConnection['raw']) => Promise<void>
+  /** Before the file is given a log: what is refused here leaves it as it was. */
+  readonly adopt: (raw: SqliteConnection['raw']) => Promise<void>
   readonly migrate: (raw: SqliteConnection['raw']) => Promise<void>
 }
 
@@ -80,6 +82,7 @@ export class SqliteDatabase implements Database {
     let reader = writer
     try {
       await patience.retry(() => schema.check(writer.raw))
+      await schema.adopt(writer.raw)
       if (!options.readOnly || memory) await prepareWriter(writer.raw, options.durability, patience)
       await schema.migrate(writer.raw)
       if (!memory && !options.readOnly) reader = await connect(true)

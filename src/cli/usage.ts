@@ -1,0 +1,36 @@
+/** What is said of arguments that cannot be used. */
+import { type Command, CommanderError } from 'commander'
+import { EXIT } from './exit-codes.ts'
+import { printJson } from './output.ts'
+
+/** Every command throws instead of exiting and printing, so that there is one place that knows the exit codes. */
+export function throwing(command: Command): Command {
+  command.exitOverride().configureOutput({ outputError: () => {} })
+  for (const child of command.commands) throwing(child)
+  return command
+}
+
+/** Sets the exit code for what `parseAsync` threw. Throws what is no error of usage. */
+export function reportUsage(error: unknown, argv: readonly string[]): void {
+  if (!(error instanceof CommanderError)) throw error
+  if (['commander.helpDisplayed', 'commander.version'].includes(error.code)) {
+    process.exitCode = EXIT.done
+    return
+  }
+  process.exitCode = EXIT.usage
+  // It has printed the help.
+  if (error.code === 'commander.help') return
+  const message = sentence(error.message)
+  if (argv.includes('--json')) printJson({ error: { code: 'USAGE', message, retryable: false } })
+  process.stderr.write(`USAGE: ${message}\n`)
+}
+
+/** A URL among the arguments may hold a password, and may stand in the wrong place. */
+function sentence(message: string): string {
+  const line = message
+    .replace(/^error: /, '')
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .replaceAll(/\S*(:\/\/|@)\S*/g, '…')
+    .trim()
+  return `${line.charAt(0).toUpperCase()}${line.slice(1).replace(/\.$/, '')}. --help says what there is.`
+}
