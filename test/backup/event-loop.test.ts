@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 import { openStorage, restoreBackup, verifyBackup } from '../../src/index.ts'
 import { temporaryFolder } from '../support/folders.ts'
 
-const MEGABYTES = Number(process.env.BACKUP_MB ?? 24)
+const MEGABYTES = Number(process.env.BACKUP_MB ?? 12)
 const LONGEST_MS = 150
 
 interface Measured {
@@ -47,10 +47,10 @@ const fillings = {
       policyId: `p-${index}`,
       yamlContent: `# ${'x'.repeat(1_000_000)}`,
     })),
-  'rows of 300 bytes': (count: number) =>
-    Array.from({ length: count * 2_500 }, (_, index) => ({
+  'rows of 700 bytes': (count: number) =>
+    Array.from({ length: count * 1_200 }, (_, index) => ({
       policyId: `p-${index}`,
-      yamlContent: `# ${'x'.repeat(250)}`,
+      yamlContent: `# ${'x'.repeat(650)}`,
     })),
 }
 

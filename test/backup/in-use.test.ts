@@ -43,7 +43,7 @@ test('by another process that does nothing, that writes, and not any more', asyn
   expect(await ask({ do: 'open', path })).toBe('open')
   await expectCode(restoreBackup(file, path, { replace: true }), 'BUSY')
   await ask({ do: 'write' })
-  for (let turn = 0; turn < 10; turn++) await expectCode(restoreBackup(file, path, { replace: true }), 'BUSY')
+  for (let turn = 0; turn < 5; turn++) await expectCode(restoreBackup(file, path, { replace: true }), 'BUSY')
   const acknowledged = await ask<string[]>({ do: 'stop' })
   expect(acknowledged.length).toBeGreaterThan(3)
   expect(namesIn(folder.file('data'))).toEqual(FILES)
@@ -125,8 +125,8 @@ describe('two restores at once:', () => {
 
   test('of processes that replace, each is done or BUSY, and the end is whole', async () => {
     using folder = temporaryFolder()
-    const { file } = await backupOf(folder, 'new', 2_000)
-    const path = await database(folder.file('data', 'mesh.db'), 2_000, 'old')
+    const { file } = await backupOf(folder, 'new', 1_000)
+    const path = await database(folder.file('data', 'mesh.db'), 1_000, 'old')
     const old = contentOf(path)
     const order: Order = { do: 'restore', file, path }
     await using one = neighbour.start()
@@ -136,7 +136,7 @@ describe('two restores at once:', () => {
     expect(codes).toContain('done')
     expect(codes.filter((code) => code !== 'done' && code !== 'BUSY')).toEqual([])
     await using store = await openStorage(path)
-    expect(await store.nodes.count()).toBe(2_000)
+    expect(await store.nodes.count()).toBe(1_000)
     const copies = namesIn(folder.file('data')).filter((name) => SAFETY_COPY.test(name))
     expect(copies).toHaveLength(codes.filter((code) => code === 'done').length)
     expect(contentOf(folder.file('data', copies[0] ?? ''))).toBe(old)

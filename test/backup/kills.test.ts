@@ -52,8 +52,8 @@ const copyOver: Plugin = {
 
 const hasty = await Script.bundle(RUNNER, { ...copyOver, ...from(later), name: 'copy-over' })
 
-await database(templates.file('old', 'mesh.db'), 3_000, 'old')
-await database(templates.file('new', 'mesh.db'), 3_000, 'new')
+await database(templates.file('old', 'mesh.db'), 1_500, 'old')
+await database(templates.file('new', 'mesh.db'), 1_500, 'new')
 {
   await using store = await openStorage(templates.file('new', 'mesh.db'))
   await store.backup(templates.file('mesh.backup'))
@@ -131,7 +131,7 @@ test('the same test finds a restore that copies over the file', TIMEOUT, async (
 
 test('a backup that is killed is there whole, or only unfinished files are', TIMEOUT, async () => {
   using folder = temporaryFolder()
-  const path = await database(folder.file('data', 'mesh.db'), 3_000)
+  const path = await database(folder.file('data', 'mesh.db'), 1_500)
   const old = contentOf(path)
   await using first = runner.start()
   // The first opening migrates; the second is what all the others are like.

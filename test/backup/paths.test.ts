@@ -18,7 +18,7 @@ describe('a backup with the name', () => {
     'ä😀',
     'x%41#y&z',
     '-v',
-    '"quoted"',
+    'a "quoted" b',
     'a\nb',
     'file:mesh',
     'sqlite:mesh',

@@ -1,7 +1,7 @@
 /** What is deleted from a folder of backups, and what never is. */
-import { mkdirSync, readFileSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { listBackups, pruneBackups } from '../../src/backup/folder.ts'
 import { verifyBackup } from '../../src/index.ts'
 import { expectCode } from '../support/expectations.ts'
@@ -10,10 +10,16 @@ import { backupAt, bytesIn, database, manifestOf, namesIn } from './support/file
 
 const DAYS = [1, 2, 3, 4, 5].map((day) => `2026-01-0${day}T12:00:00.000Z`)
 
-/** `1` to `5`, made on one day after the other. */
-async function made(folder: TemporaryFolder): Promise<string> {
-  const path = await database(folder.file('data', 'mesh.db'))
-  for (const [index, time] of DAYS.entries()) await backupAt(path, folder.file('backups', `${index + 1}`), time)
+const template = temporaryFolder()
+beforeAll(async () => {
+  const path = await database(template.file('data', 'mesh.db'))
+  for (const [index, time] of DAYS.entries()) await backupAt(path, template.file('backups', `${index + 1}`), time)
+})
+afterAll(() => template[Symbol.dispose]())
+
+/** A folder with `1` to `5`, made on one day after the other. */
+function made(folder: TemporaryFolder): string {
+  cpSync(template.path, folder.path, { recursive: true })
   return folder.file('backups')
 }
 
@@ -29,7 +35,7 @@ function damage(file: string): void {
 
 test('what the rules keep stays, with the reasons; the rest goes, each with its manifest', async () => {
   using folder = temporaryFolder()
-  const backups = await made(folder)
+  const backups = made(folder)
   const report = await pruneBackups(backups, { last: 1, daily: 3 })
   expect(report.kept.map(({ file, reasons }) => [basename(file), reasons])).toEqual([
     ['3', ['daily']],
@@ -43,7 +49,7 @@ test('what the rules keep stays, with the reasons; the rest goes, each with its 
 
 test('with dryRun the report is the same, and nothing is deleted', async () => {
   using folder = temporaryFolder()
-  const backups = await made(folder)
+  const backups = made(folder)
   writeFileSync(`${backups}/6.partial-0123456789ab`, 'x')
   utimesSync(`${backups}/6.partial-0123456789ab`, 1, 1)
   const before = bytesIn(backups)
@@ -55,7 +61,7 @@ test('with dryRun the report is the same, and nothing is deleted', async () => {
 
 test('the newest that can be verified stays, whatever the rules say', async () => {
   using folder = temporaryFolder()
-  const backups = await made(folder)
+  const backups = made(folder)
   const future = await backupAt(folder.file('data', 'mesh.db'), `${backups}/future`, '2030-01-01T00:00:00Z')
   damage(future.file)
   damage(`${backups}/5`)
@@ -70,7 +76,7 @@ test('the newest that can be verified stays, whatever the rules say', async () =
 
 test('where none can be verified, none is deleted', async () => {
   using folder = temporaryFolder()
-  const backups = await made(folder)
+  const backups = made(folder)
   for (const day of [1, 2, 3, 4, 5]) damage(`${backups}/${day}`)
   const before = bytesIn(backups)
   expect(await pruneBackups(backups, { last: 1 })).toMatchObject({ kept: [], deleted: [], broken: { length: 5 } })
@@ -79,7 +85,7 @@ test('where none can be verified, none is deleted', async () => {
 
 test('what was made just now stays, though a clock that was set back says that it is old', async () => {
   using folder = temporaryFolder()
-  const backups = await made(folder)
+  const backups = made(folder)
   const { deleted } = await pruneBackups(backups, { last: 2 }, { keepAlso: `${backups}/2` })
   expect(deleted.map(({ file }) => basename(file))).toEqual(['1', '3'])
 })
@@ -88,7 +94,7 @@ test.each([{}, { last: 0 }, { last: 0, hourly: 0, daily: 0, weekly: 0 }, { last:
   'rules that keep nothing are refused with CONFIG: %o',
   async (keep) => {
     using folder = temporaryFolder()
-    const backups = await made(folder)
+    const backups = made(folder)
     await expectCode(pruneBackups(backups, keep), 'CONFIG')
     expect(namesIn(backups)).toEqual(kept([1, 2, 3, 4, 5]))
   },
@@ -104,7 +110,7 @@ test('a folder that is missing, or none, is refused with CONFIG', async () => {
 describe('what is not ours stays as it is:', () => {
   test('files of others, manifests alone, and backups without one', async () => {
     using folder = temporaryFolder()
-    const backups = await made(folder)
+    const backups = made(folder)
     const others = ['notes.txt', 'mesh.db', 'x.partial', 'x.partial-xyz', 'x.partial-0123456789abc', '.hidden']
     for (const name of others) writeFileSync(`${backups}/${name}`, name)
     unlinkSync(`${backups}/1`)
@@ -121,7 +127,7 @@ describe('what is not ours stays as it is:', () => {
 
   test('where links lead', async () => {
     using folder = temporaryFolder()
-    const backups = await made(folder)
+    const backups = made(folder)
     const elsewhere = await backupAt(folder.file('data', 'mesh.db'), folder.file('elsewhere'), '2025-01-01T00:00:00Z')
     symlinkSync(elsewhere.file, `${backups}/linked`)
     symlinkSync(manifestOf(elsewhere.file), manifestOf(`${backups}/linked`))
@@ -137,7 +143,7 @@ describe('what is not ours stays as it is:', () => {
 
 test('unfinished files go a day after they were touched, not before', async () => {
   using folder = temporaryFolder()
-  const backups = await made(folder)
+  const backups = made(folder)
   const now = Date.now() / 1_000
   const ages = {
     'a.partial-000000000001': 86_400 + 60,
@@ -155,7 +161,7 @@ test('unfinished files go a day after they were touched, not before', async () =
 
 test('two at once do not disturb each other', async () => {
   using folder = temporaryFolder()
-  const backups = await made(folder)
+  const backups = made(folder)
   await Promise.all([1, 2, 3].map(() => pruneBackups(backups, { last: 2 })))
   expect(namesIn(backups)).toEqual(kept([4, 5]))
 })
