@@ -315,7 +315,7 @@ export interface Retention {
 
 /** Backups that the application makes while it runs. */
 export interface BackupSchedule {
-  /** Created if it is missing. */
+  /** Created if it is missing. Each database has one to itself: what is due, and what is kept, is judged by folder. */
   readonly folder: string
   /** From one backup to the next, also across restarts and processes: the newest in the folder counts. */
   readonly everySeconds: number

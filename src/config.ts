@@ -1,6 +1,6 @@
 /** A URL or options, checked; the one place that chooses a dialect. */
 import { fileURLToPath } from 'node:url'
-import type { BackupSchedule, StorageOptions } from './api.ts'
+import type { BackupSchedule, Retention, StorageOptions } from './api.ts'
 import { type PostgresTarget, postgresTarget } from './database/postgres/url.ts'
 import type { Database } from './database/session.ts'
 import { misuse, StorageError, validationError } from './errors.ts'
@@ -74,8 +74,11 @@ export const RETENTION_RULES: rules.Rules = { last: AMOUNT, hourly: AMOUNT, dail
 const BACKUP_RULES: rules.Rules = {
   folder: pathProblem,
   everySeconds: rules.isInteger(1, Math.floor(rules.MAX_TIMER_MS / 1_000)),
-  keep: (value) => nested(RETENTION_RULES, value),
+  keep: (value) => nested(RETENTION_RULES, value) ?? nothingKept(value as Retention),
 }
+
+const nothingKept = (keep: Retention): string | undefined =>
+  Object.values(keep).some((amount) => amount > 0) ? undefined : 'would keep nothing'
 
 function missing({ folder, everySeconds }: Partial<BackupSchedule>): string | undefined {
   return folder === undefined || everySeconds === undefined ? 'needs folder and everySeconds' : undefined

@@ -34,6 +34,8 @@ export function listBackups(folder: string): Listing {
   for (const name of namesIn(folder)) {
     if (!name.endsWith(MANIFEST)) continue
     const file = join(resolve(folder), name.slice(0, -MANIFEST.length))
+    // What a run left that was killed between the two names, or somebody who deleted the backup: none to anybody.
+    if (!existsSync(file)) continue
     try {
       backups.push(listed(file))
     } catch (error) {
@@ -45,9 +47,8 @@ export function listBackups(folder: string): Listing {
 
 function listed(file: string): BackupManifest {
   const manifest = readManifest(file)
-  const size = statSync(file, { throwIfNoEntry: false })?.size
-  if (size === undefined) throw new StorageError('BACKUP_INVALID', 'The manifest is there without its backup.')
-  if (size !== manifest.bytes) throw new StorageError('BACKUP_INVALID', 'It is not of the size that its manifest says.')
+  if (statSync(file).size !== manifest.bytes)
+    throw new StorageError('BACKUP_INVALID', 'It is not of the size that its manifest says.')
   return withFile(file, manifest)
 }
 
@@ -102,7 +103,7 @@ export async function pruneBackups(
       'made just now',
     )
   const deleted = candidates.filter((backup) => !reasons.has(backup))
-  const abandoned = namesIn(folder).filter((name) => PARTIAL.test(name) && isAbandoned(join(folder, name)))
+  const abandoned = namesIn(folder).filter((name) => isUnfinished(folder, name) && isAbandoned(join(folder, name)))
   if (options.dryRun !== true) {
     // The backup first: a manifest alone is no backup to anybody.
     for (const { file } of deleted) for (const path of [file, manifestPath(file)]) remove(path)
@@ -141,6 +142,22 @@ function remove(path: string): void {
     rmSync(path, { force: true })
   } catch (error) {
     throw translatedFile(error)
+  }
+}
+
+/** Also a manifest of ours without its backup: it gets its name first. */
+function isUnfinished(folder: string, name: string): boolean {
+  if (PARTIAL.test(name)) return true
+  const file = join(folder, name.slice(0, -MANIFEST.length))
+  return name.endsWith(MANIFEST) && !existsSync(file) && isManifestOf(file)
+}
+
+function isManifestOf(file: string): boolean {
+  try {
+    readManifest(file)
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -24,8 +24,6 @@ function program(): Command {
 
 /** Sets the exit code. Without arguments it prints the help. */
 export async function run(argv: readonly string[]): Promise<void> {
-  // Who reads has had enough: no error, and nothing that could be printed.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   try {
     await program().parseAsync(argv)
   } catch (error) {

@@ -108,7 +108,11 @@ export async function baseline(url: string, options: UpOptions = {}): Promise<Ba
   if (status.adoption !== undefined) return { recorded: [], pending: [], ...(await up(url, options)) }
   const { problem } = status
   if (problem !== undefined && status.unrecorded !== true) throw new StorageError(problem.code, problem.message)
-  if (status.unrecorded !== true) return { recorded: [], applied: [], pending: status.pending }
+  if (status.unrecorded !== true) {
+    // An adoption that was killed after its first step is finished.
+    if (status.adopted !== undefined) return { recorded: [], pending: [], ...(await up(url, options)) }
+    return { recorded: [], applied: [], pending: status.pending }
+  }
   const recorded =
     target.dialect === 'postgresql'
       ? await (await import('./postgres-inspection.ts')).baselinePostgres(

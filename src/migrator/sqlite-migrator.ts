@@ -68,46 +68,49 @@ export async function migrateSqlite(
   let backup = options.backup
   const seen = standingOf(raw, known).applied.length
   while (standingOf(raw, known).pending.length > 0) {
-    await locked(raw, patience, async () => {
+    let copy: Copy | undefined
+    const work = async (): Promise<void> => {
       const { applied, pending } = standingOf(raw, known)
       const [next] = pending
       if (next === undefined) return
       if (applied.length > seen) backup = undefined
+      const make = async (before: string): Promise<undefined> => {
+        copy = await backup?.(before, raw.name)
+      }
       const begun = performance.now()
-      await step(raw, { next, applied }, { ...options, backup })
+      await step(raw, { next, applied }, { ...options, backup: make })
       backup = undefined
       options.onApplied?.({ tag: next.tag, milliseconds: performance.now() - begun })
+    }
+    await locked(raw, patience, work).catch((error) => {
+      // Nothing has changed, unless the disk failed in the COMMIT.
+      if (!(error instanceof StorageError) || !UNCERTAIN.has(error.code)) copy?.discard()
+      throw error
     })
   }
 }
+
+type Copy = NonNullable<Awaited<ReturnType<NonNullable<MigrationOptions['backup']>>>>
+const UNCERTAIN: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
 
 interface Step {
   readonly next: Migration
   readonly applied: readonly Migration[]
 }
 
-/** Inside the transaction. If it fails, the copy that was made for it is discarded: nothing has changed. */
+/** Inside the transaction. */
 async function step(raw: Sqlite.Database, { next, applied }: Step, options: MigrationOptions): Promise<void> {
   const orphans = orphansIn(raw)
   const create = (): void => naming(next, () => keepingOthers(raw, applied, () => apply(raw, next)))
   const verify = (): void => naming(next, () => assertNoMoreOrphans(raw, orphans))
-  let copy: { discard(): void } | undefined
-  const backup = async (before: string): Promise<undefined> => {
-    copy = await options.backup?.(before, raw.name)
+  if (isUnrecorded(raw)) {
+    const report = await adopt(raw, { ...options, create, verify })
+    options.onAdopted?.(report)
+    return
   }
-  try {
-    if (isUnrecorded(raw)) {
-      const report = await adopt(raw, { ...options, backup, create, verify })
-      options.onAdopted?.(report)
-    } else {
-      if (!isEmpty(raw)) await backup(next.tag)
-      create()
-      verify()
-    }
-  } catch (error) {
-    copy?.discard()
-    throw error
-  }
+  if (!isEmpty(raw)) await options.backup?.(next.tag, raw.name)
+  create()
+  verify()
 }
 
 function naming({ file }: Migration, run: () => void): void {

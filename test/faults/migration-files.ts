@@ -102,7 +102,7 @@ const literal = (value: Value): string =>
 /** What a run left beside the file, by kind. */
 export function leftOver(path: string, names: readonly string[]): Record<'copies' | 'partial' | 'other', string[]> {
   const file = basename(path)
-  const rest = names.filter((name) => !['', '-wal', '-shm'].some((suffix) => name === file + suffix))
+  const rest = names.filter((name) => !['', '-wal', '-shm', '-journal'].some((suffix) => name === file + suffix))
   const partial = rest.filter((name) => name.includes('.partial-'))
   const all = rest.filter((name) => name.startsWith(`${file}.before-`) && !partial.includes(name))
   // Each has a manifest beside it.
