@@ -90,7 +90,7 @@ export function checkDrift({ drift, others }: Status, findings: Findings): void 
     findings.add({
       severity: 'info',
       check: 'others',
-      message: `There is a ${what}, which is not this package's.`,
+      message: `It has the ${what}, which is not this package's.`,
       advice: what.startsWith('trigger')
         ? 'What it refuses or changes is out of this package’s hands. Nothing, if it is known.'
         : 'It costs time at every write. Nothing, if it is known.',

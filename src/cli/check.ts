@@ -45,7 +45,10 @@ const TITLES: Readonly<Record<Severity, string>> = { error: 'Errors', warning: '
 
 function textOf({ findings, counts, passed, notChecked }: CheckReport): string[] {
   const groups = (['error', 'warning', 'info'] as const).flatMap((severity) => {
-    const lines = findings.filter((finding) => finding.severity === severity).map(lineOf)
+    const found = findings.filter((finding) => finding.severity === severity)
+    const lines = [...new Set(found.map((finding) => finding.check))].flatMap((name) =>
+      linesOf(found.filter((finding) => finding.check === name)),
+    )
     return lines.length === 0 ? [] : [`${TITLES[severity]} (${count(counts[severity])}):`, ...lines, '']
   })
   return [
@@ -54,6 +57,14 @@ function textOf({ findings, counts, passed, notChecked }: CheckReport): string[]
     `Looked at, and found to be well: ${passed.join(', ') || 'nothing'}.`,
     ...notChecked.map(({ check: name, reason }) => `Not looked at: ${name}. ${reason}`),
   ]
+}
+
+/** Of one check: a screen full says as much as a hundred lines. */
+const SHOWN = 10
+function linesOf(findings: readonly Finding[]): string[] {
+  const more = findings.length - SHOWN
+  const rest = more > 0 ? [`  ${findings[0]?.check}: … and ${count(more)} more; --json has them`] : []
+  return [...findings.slice(0, SHOWN).map(lineOf), ...rest]
 }
 
 const lineOf = ({ check: name, message, advice }: Finding): string =>
