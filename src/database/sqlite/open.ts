@@ -15,7 +15,9 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
         if (migrate !== 'skip') await checkSqlite(raw, migrate, config.migration)
       },
       adopt: async (raw) => {
-        if (migrate !== 'apply' || !isUnrecorded(raw)) return
+        if (migrate !== 'apply') return
+        // Another process may be giving the file its log.
+        if (!(await new Patience(config.busyTimeoutMs).retry(() => isUnrecorded(raw)))) return
         raw.pragma('synchronous = FULL')
         await migrateSqlite(raw, new Patience(config.migrationWaitMs), withBackup(config.migration))
       },
