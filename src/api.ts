@@ -65,6 +65,8 @@ export interface PoolOptions {
 export interface PathCacheOptions {
   /** Time to live of an entry, in seconds, where the call does not say: 30 by default. */
   readonly ttlSeconds?: number | undefined
+  /** So many entries are kept, those that expire last: 10,000 by default. Between two sweeps there may be more. */
+  readonly maxEntries?: number | undefined
 }
 
 /** Where a page begins, and how long it is. */
@@ -155,12 +157,33 @@ export interface CacheEntryOptions {
 }
 
 export interface ComputeOptions extends CacheEntryOptions {
+  /**
+   * For so long after its end an old bundle will do: whoever asks gets it at once, and one computation, which nobody waits
+   * for, puts a new one in its place. If that fails, the old one goes on serving until this time is up. 0 by default.
+   */
+  readonly staleSeconds?: number | undefined
+  /**
+   * How long a computation that this call begins may take, in milliseconds. Past it, its signal aborts, and whoever waits gets
+   * TIMEOUT. No limit by default.
+   */
+  readonly computeTimeoutMs?: number | undefined
+  /** By up to this part of it, from 0 to 1, the time to live is shortened at random: what was stored together expires apart. */
+  readonly jitter?: number | undefined
   /** This caller's patience. The computation is aborted when the last caller has lost it. */
   readonly signal?: AbortSignal | undefined
 }
 
 /** Finds the paths for a key. `signal` says that nobody waits for the answer any more. */
 export type ComputePaths<B extends PathBundle> = (key: PathKey, context: { signal: AbortSignal }) => Promise<B> | B
+
+/** A bundle and where it came from. */
+export interface ResolvedPaths<B extends PathBundle = PathBundle> {
+  readonly bundle: B
+  /** `'stale'`: it has expired, within `staleSeconds`; `'computed'`: by this caller or by the one that it waited for. */
+  readonly origin: 'hit' | 'stale' | 'computed'
+  /** When the entry expires; of a bundle that could not be stored, the moment when it was found. */
+  readonly expiresAt: Date
+}
 
 /** The counters are this process's, since the store was opened. */
 export interface PathCacheStats {
@@ -170,9 +193,13 @@ export interface PathCacheStats {
   readonly expired: number
   readonly hits: number
   readonly misses: number
+  /** Old bundles that were served by `staleSeconds`. */
+  readonly staleHits: number
   readonly computations: number
   /** Callers that waited for a computation which another one had begun. */
   readonly joined: number
+  /** Entries that had not expired, and were deleted because there were more than `maxEntries`. */
+  readonly evictions: number
 }
 
 /**
@@ -197,6 +224,12 @@ export interface PathCacheRepository {
    * Not inside a transaction (MISUSE): it would hold the only writer while paths are computed.
    */
   getOrCompute<B extends PathBundle>(key: PathKey, compute: ComputePaths<B>, options?: ComputeOptions): Promise<B>
+  /** The same with where it came from, and when it expires. */
+  resolve<B extends PathBundle>(
+    key: PathKey,
+    compute: ComputePaths<B>,
+    options?: ComputeOptions,
+  ): Promise<ResolvedPaths<B>>
   /** Whether there was one that had not expired. */
   delete(key: PathKey): Promise<boolean>
   /** One page of what has not expired, in the order of the cache keys. */

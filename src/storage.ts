@@ -17,7 +17,8 @@ import { type Config, configOf } from './config.ts'
 import type { Database, Session } from './database/session.ts'
 import { StorageError } from './errors.ts'
 import { SqlNodeRepository } from './repositories/node-repository.ts'
-import { PathCacheState, SqlPathCacheRepository } from './repositories/path-cache-repository.ts'
+import { SqlPathCacheRepository } from './repositories/path-cache-repository.ts'
+import { PathCacheState } from './repositories/path-cache-state.ts'
 import { SqlPolicyRepository } from './repositories/policy-repository.ts'
 import { remember, remembered } from './repositories/state.ts'
 import * as rules from './schema/rules.ts'
@@ -169,10 +170,12 @@ class Store implements Meshstore {
 
   async close(): Promise<void> {
     this.#schedule?.stop()
+    this.#pathCache.stop()
     try {
       await this.#database.close()
     } catch (error) {
       this.#schedule?.start()
+      this.#pathCache.start()
       throw error
     }
   }

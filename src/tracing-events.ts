@@ -35,12 +35,15 @@ export interface BackupEvent {
   error?: unknown
 }
 
-/** `getOrCompute` was asked. It ends with `asyncEnd`. */
+/** `getOrCompute` or `resolve` was asked. It ends with `asyncEnd`. */
 export interface CacheEvent {
-  /** From `asyncEnd` on; `'joined'`: waited for another caller's computation. */
-  origin?: 'hit' | 'computed' | 'joined'
+  /**
+   * From `asyncEnd` on; `'joined'`: waited for another caller's computation; `'stale'`: an old one, and a computation that
+   * nobody waits for has been begun, which is an event of its own: `'refreshed'`.
+   */
+  origin?: 'hit' | 'stale' | 'computed' | 'joined' | 'refreshed'
   milliseconds?: number
-  /** The code of the error that kept a computed bundle from being stored. */
+  /** What kept a computed bundle from being stored: an error's code, or INVALIDATED while it was computed. */
   notStored?: string
   error?: unknown
 }

@@ -6,63 +6,52 @@ import type {
   Page,
   PathCacheRepository,
   PathCacheStats,
+  ResolvedPaths,
 } from '../api.ts'
 import type { Session } from '../database/session.ts'
 import { given } from '../database/statement.ts'
-import { misuse, StorageError, validationError } from '../errors.ts'
+import { misuse, validationError } from '../errors.ts'
 import { bundleText } from '../schema/bundle-rules.ts'
 import type { CachedPath, PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
 import { type CacheEvent, cacheTracing, tracePromise } from '../tracing.ts'
 import { iteratePages } from './pages.ts'
+import type { PathCacheState } from './path-cache-state.ts'
 import * as statements from './path-cache-statements.ts'
-import { SingleFlight } from './single-flight.ts'
+import { PathResolver, type PathStore } from './path-resolver.ts'
 
-const DEFAULT_TTL_SECONDS = 30
 const DEFAULT_BATCH = 500
 
 const TTL_RULES: rules.Rules = { ttlSeconds: rules.isTtl }
-const COMPUTE_RULES: rules.Rules = { ...TTL_RULES, signal: rules.isSignal }
+const COMPUTE_RULES: rules.Rules = {
+  ...TTL_RULES,
+  staleSeconds: rules.isNumber(0, rules.MAX_TTL_SECONDS),
+  computeTimeoutMs: rules.isInteger(1, rules.MAX_TIMER_MS),
+  jitter: rules.isNumber(0, 1),
+  signal: rules.isSignal,
+}
 const FILTER_RULES: rules.Rules = { source: rules.isId, destination: rules.isId }
 const LIST_RULES: rules.Rules = { ...FILTER_RULES, limit: rules.isLimit, after: rules.isStorableText }
 const EXPIRY_RULES: rules.Rules = { now: rules.isTime, batchSize: rules.isLimit }
 
 type NewEntry = { key: PathKey; bundle: PathBundle; ttlSeconds?: number | undefined }
 
-/** Counted in this process, for the store and all its transactions. */
-interface Counters {
-  hits: number
-  misses: number
-  computations: number
-  joined: number
-}
-
-interface Answer {
-  readonly bundle: PathBundle
-  readonly cached: boolean
-}
-
-/** What the store's path cache and those of its transactions have in common. */
-export class PathCacheState {
-  readonly ttlSeconds: number
-  readonly counters: Counters = { hits: 0, misses: 0, computations: 0, joined: 0 }
-  readonly flights = new SingleFlight<Answer>()
-
-  constructor(options: { ttlSeconds?: number | undefined }) {
-    this.ttlSeconds = options.ttlSeconds ?? DEFAULT_TTL_SECONDS
-  }
-}
-
 export class SqlPathCacheRepository implements PathCacheRepository {
   readonly #session: Session
   readonly #now: () => Date
   readonly #state: PathCacheState
+  readonly #resolver: PathResolver
 
   constructor(session: Session, options: { now: () => Date; pathCache: PathCacheState }) {
     this.#session = session
     this.#now = options.now
     this.#state = options.pathCache
+    const paths = {
+      read: (name: string, by: Date) => this.#read(name, by),
+      store: (...computed: Parameters<PathStore['store']>) => this.#store(...computed),
+    }
+    this.#resolver = new PathResolver(paths, { now: options.now, state: options.pathCache })
   }
 
   get<B extends PathBundle = PathBundle>(key: PathKey): Promise<B | undefined> {
@@ -72,7 +61,7 @@ export class SqlPathCacheRepository implements PathCacheRepository {
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#read(name).then((found) => {
+    return this.#read(name, this.#now()).then((found) => {
       if (found === undefined) this.#state.counters.misses++
       else this.#state.counters.hits++
       // What an application stores under its own interface is what it reads.
@@ -80,8 +69,8 @@ export class SqlPathCacheRepository implements PathCacheRepository {
     })
   }
 
-  #read(key: string): Promise<{ bundle: PathBundle } | undefined> {
-    return this.#session.readOne(statements.byKey, { cacheKey: key, now: this.#now() })
+  #read(name: string, by: Date): Promise<{ bundle: PathBundle; expiresAt: Date } | undefined> {
+    return this.#session.readOne(statements.byKey, { cacheKey: name, now: by })
   }
 
   async getEntry(key: PathKey): Promise<CachedPath | undefined> {
@@ -124,11 +113,19 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   async getOrCompute<B extends PathBundle>(
     key: PathKey,
     compute: ComputePaths<B>,
-    options: ComputeOptions = {},
+    options?: ComputeOptions,
   ): Promise<B> {
+    return (await this.resolve(key, compute, options)).bundle
+  }
+
+  async resolve<B extends PathBundle>(
+    key: PathKey,
+    compute: ComputePaths<B>,
+    options: ComputeOptions = {},
+  ): Promise<ResolvedPaths<B>> {
     if (this.#session.inTransaction) {
       throw misuse(
-        'getOrCompute() would hold the writer while paths are computed. Call it on the store, before or after.',
+        'Paths are not computed in a transaction: it would hold the writer. Call it on the store, before or after.',
       )
     }
     const checked = rules.checkedKey(key)
@@ -137,74 +134,16 @@ export class SqlPathCacheRepository implements PathCacheRepository {
     // Whoever joins a computation reads nothing, so that nothing else would refuse.
     const refused = this.#session.refusal()
     if (refused !== undefined) throw refused
-    const run = (event: CacheEvent): Promise<B> => this.#getOrCompute(checked, compute, { ...options }, event)
-    return cacheTracing.hasSubscribers ? tracePromise<CacheEvent, B>(cacheTracing, {}, run) : run({})
+    const run = (event: CacheEvent): Promise<ResolvedPaths<B>> =>
+      this.#resolver.resolve(checked, compute, { ...options }, event)
+    return cacheTracing.hasSubscribers ? tracePromise(cacheTracing, {}, run) : run({})
   }
 
-  /** All who ask at once share one look at the cache, and one computation if it finds nothing. */
-  async #getOrCompute<B extends PathBundle>(
-    key: PathKey,
-    compute: ComputePaths<B>,
-    options: ComputeOptions,
-    event: CacheEvent,
-  ): Promise<B> {
-    const { counters, flights } = this.#state
-    const name = cacheKey(key)
-    const joining = flights.has(name)
-    if (joining) event.origin = 'joined'
-    let cached = false
-    try {
-      const answer = await flights.run(name, options.signal, (signal) =>
-        this.#answer(key, compute, options, event, signal),
-      )
-      cached = answer.cached
-      return answer.bundle as B
-    } finally {
-      if (cached) {
-        counters.hits++
-        event.origin = 'hit'
-      } else {
-        counters.misses++
-        if (joining) counters.joined++
-      }
-    }
-  }
-
-  async #answer<B extends PathBundle>(
-    key: PathKey,
-    compute: ComputePaths<B>,
-    options: ComputeOptions,
-    event: CacheEvent,
-    signal: AbortSignal,
-  ): Promise<Answer> {
-    const found = await this.#readIfSound(cacheKey(key))
-    if (found !== undefined) return { bundle: found, cached: true }
-    event.origin = 'computed'
-    this.#state.counters.computations++
-    const bundle = await compute(key, { signal })
-    signal.throwIfAborted()
-    await this.#store(key, bundle, options, event)
-    return { bundle, cached: false }
-  }
-
-  /** A row that another program broke is computed anew, and so replaced. */
-  async #readIfSound(name: string): Promise<PathBundle | undefined> {
-    try {
-      return (await this.#read(name))?.bundle
-    } catch (error) {
-      if (error instanceof StorageError && error.code === 'CORRUPT') return undefined
-      throw error
-    }
-  }
-
-  /** Whoever asked for paths gets them, whether or not they can be kept; unless the bundle itself is at fault. */
-  async #store(key: PathKey, bundle: PathBundle, { ttlSeconds }: ComputeOptions, event: CacheEvent): Promise<void> {
-    try {
-      await this.set(key, bundle, { ttlSeconds })
-    } catch (error) {
-      if (!(error instanceof StorageError) || error.code === 'VALIDATION' || error.code === 'MISUSE') throw error
-      event.notStored = error.code
-    }
+  async #store(key: PathKey, bundle: PathBundle, { ttlSeconds, jitter = 0 }: ComputeOptions): Promise<Date> {
+    const seconds = (ttlSeconds ?? this.#state.ttlSeconds) * (1 - jitter * Math.random())
+    const entry = this.#entry({ key, bundle, ttlSeconds: seconds })
+    await this.#session.write(statements.upsert, entry)
+    return entry.expiresAt
   }
 
   async delete(key: PathKey): Promise<boolean> {

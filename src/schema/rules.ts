@@ -67,6 +67,11 @@ export const isInteger =
       ? undefined
       : `must be an integer from ${from} to ${to}`
 
+export const isNumber =
+  (from: number, to: number): SimpleRule =>
+  (value) =>
+    typeof value === 'number' && value >= from && value <= to ? undefined : `must be a number from ${from} to ${to}`
+
 export const isOneOf =
   (...values: readonly string[]): SimpleRule =>
   (value) =>

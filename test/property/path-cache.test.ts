@@ -27,8 +27,8 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   pathKey.map((key) => step('getEntry', ({ pathCache }) => pathCache.getEntry(key), key)),
   entry.map((each) =>
     step(
-      'getOrCompute',
-      ({ pathCache }) => pathCache.getOrCompute(each.key, () => each.bundle, { ttlSeconds: each.ttlSeconds }),
+      'resolve',
+      ({ pathCache }) => pathCache.resolve(each.key, () => each.bundle, { ttlSeconds: each.ttlSeconds }),
       each,
     ),
   ),

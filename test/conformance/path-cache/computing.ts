@@ -1,28 +1,12 @@
 import { expect, test } from 'vitest'
 import type { PathBundle, PathKey } from '../../../src/index.ts'
 import { expectCode, expectRefused } from '../../support/expectations.ts'
-import { bundle, pathKey } from '../../support/samples.ts'
+import { bundle, numbered, pathKey } from '../../support/samples.ts'
 import type { Setting } from '../../support/settings.ts'
+import { held, unexpected } from './held.ts'
 
 const A_B = pathKey('a', 'b')
 const FOUND = bundle('a', 'b')
-
-/** A computation that ends when it is told to. */
-function held<T = PathBundle>() {
-  const { promise, resolve, reject } = Promise.withResolvers<T>()
-  const begun = Promise.withResolvers<AbortSignal>()
-  let calls = 0
-  const compute = (_: PathKey, { signal }: { signal: AbortSignal }): Promise<T> => {
-    calls++
-    begun.resolve(signal)
-    return promise
-  }
-  return { compute, resolve, reject, begun: begun.promise, calls: () => calls }
-}
-
-const unexpected = (): never => {
-  throw new Error('There is nothing to compute.')
-}
 
 /** On the store alone: in a transaction it would hold the writer. */
 export function computing({ run, inTransaction }: Setting): void {
@@ -68,6 +52,20 @@ export function computing({ run, inTransaction }: Setting): void {
       expect(new Set(await Promise.all(callers))).toEqual(new Set([FOUND]))
       expect(calls()).toBe(1)
       expect(await pathCache.stats()).toMatchObject({ computations: 1, hits: 0, misses: 1_000, joined: 999 })
+    }))
+
+  test('1,000 keys make 1,000 computations', () =>
+    run(async ({ pathCache }) => {
+      let computations = 0
+      const compute = async ({ source, destination }: PathKey): Promise<PathBundle> => {
+        computations++
+        return bundle(source, destination)
+      }
+      const keys = Array.from({ length: 1_000 }, (_, index) => pathKey('a', numbered('n', index)))
+      const found = await Promise.all(keys.map((key) => pathCache.getOrCompute(key, compute)))
+      expect(found.map(({ destination }) => destination)).toEqual(keys.map(({ destination }) => destination))
+      expect(computations).toBe(1_000)
+      expect(await pathCache.count()).toBe(1_000)
     }))
 
   test('callers that come one after the other while it is computed wait for the same computation', () =>

@@ -5,7 +5,8 @@ import type { SqliteDatabase } from '../../../src/database/sqlite/sqlite-databas
 import type { Statement } from '../../../src/database/statement.ts'
 import type { Repositories } from '../../../src/index.ts'
 import { SqlNodeRepository } from '../../../src/repositories/node-repository.ts'
-import { PathCacheState, SqlPathCacheRepository } from '../../../src/repositories/path-cache-repository.ts'
+import { SqlPathCacheRepository } from '../../../src/repositories/path-cache-repository.ts'
+import { PathCacheState } from '../../../src/repositories/path-cache-state.ts'
 import { SqlPolicyRepository } from '../../../src/repositories/policy-repository.ts'
 
 export interface OpenDatabase extends AsyncDisposable {

@@ -5,6 +5,7 @@ import type {
   PathBundle,
   PathCacheRepository,
   PathKey,
+  ResolvedPaths,
 } from '../../../src/index.ts'
 import { page, Rows, refuse } from './state.ts'
 
@@ -15,7 +16,7 @@ export class ModelPathCache implements PathCacheRepository {
   readonly rows = new Rows<CachedPath>()
   /** Set while the program is in a transaction. */
   inTransaction = false
-  readonly #counters = { hits: 0, misses: 0, computations: 0, joined: 0 }
+  readonly #counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0, evictions: 0 }
   readonly #now: () => Date
 
   constructor(now: () => Date) {
@@ -73,13 +74,25 @@ export class ModelPathCache implements PathCacheRepository {
     compute: ComputePaths<B>,
     options: { ttlSeconds?: number | undefined } = {},
   ): Promise<B> {
+    return (await this.resolve(key, compute, options)).bundle
+  }
+
+  async resolve<B extends PathBundle>(
+    key: PathKey,
+    compute: ComputePaths<B>,
+    options: { ttlSeconds?: number | undefined } = {},
+  ): Promise<ResolvedPaths<B>> {
     if (this.inTransaction) refuse('MISUSE')
-    const found = await this.get<B>(key)
-    if (found !== undefined) return found
+    const found = this.#find(key)
+    if (found !== undefined) {
+      this.#counters.hits++
+      return { bundle: found.bundle as B, origin: 'hit', expiresAt: found.expiresAt }
+    }
+    this.#counters.misses++
     this.#counters.computations++
     const computed = await compute(key, { signal: new AbortController().signal })
-    this.#set(key, computed, options.ttlSeconds)
-    return computed
+    const { expiresAt } = this.#set(key, computed, options.ttlSeconds)
+    return { bundle: computed, origin: 'computed', expiresAt }
   }
 
   async delete(key: PathKey) {

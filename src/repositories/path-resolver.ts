@@ -1,0 +1,140 @@
+import type { ComputeOptions, ComputePaths, ResolvedPaths } from '../api.ts'
+import { StorageError } from '../errors.ts'
+import type { PathBundle, PathKey } from '../schema/index.ts'
+import { cacheKey } from '../schema/path-bundle.ts'
+import { type CacheEvent, cacheTracing, tracePromise } from '../tracing.ts'
+import type { Answer, PathCacheState } from './path-cache-state.ts'
+import { withinTime } from './time-limit.ts'
+
+/** What the resolver needs of the cache itself. */
+export interface PathStore {
+  /** What has not expired by then. */
+  readonly read: (name: string, by: Date) => Promise<{ bundle: PathBundle; expiresAt: Date } | undefined>
+  /** `undefined`: it was invalidated while it was computed, and so was not stored. */
+  readonly store: (key: PathKey, bundle: PathBundle, options: ComputeOptions) => Promise<Date | undefined>
+}
+
+/** One question: the key, how its paths are found, and what the caller wants. */
+interface Question {
+  readonly key: PathKey
+  readonly name: string
+  readonly compute: ComputePaths<PathBundle>
+  readonly options: ComputeOptions
+}
+
+/** Answers from the cache, or by a computation that all who ask share. */
+export class PathResolver {
+  readonly #paths: PathStore
+  readonly #now: () => Date
+  readonly #state: PathCacheState
+
+  constructor(paths: PathStore, options: { now: () => Date; state: PathCacheState }) {
+    this.#paths = paths
+    this.#now = options.now
+    this.#state = options.state
+  }
+
+  async resolve<B extends PathBundle>(
+    key: PathKey,
+    compute: ComputePaths<B>,
+    options: ComputeOptions,
+    event: CacheEvent,
+  ): Promise<ResolvedPaths<B>> {
+    const question: Question = { key, name: cacheKey(key), compute, options }
+    const resolved = (await this.#fromCache(question, event)) ?? (await this.#together(question, event))
+    return resolved as ResolvedPaths<B>
+  }
+
+  /** Where an old one will do nobody has to wait, not even for a computation that is under way. */
+  async #fromCache(question: Question, event: CacheEvent): Promise<ResolvedPaths<PathBundle> | undefined> {
+    const { name, options } = question
+    const { staleSeconds = 0, signal } = options
+    if (staleSeconds === 0) return undefined
+    signal?.throwIfAborted()
+    this.#state.keepFor(staleSeconds)
+    const now = this.#now()
+    const found = await this.#readIfSound(name, new Date(now.getTime() - Math.round(staleSeconds * 1_000)))
+    if (found === undefined) return undefined
+    const { bundle, expiresAt } = found
+    const origin = expiresAt.getTime() > now.getTime() ? 'hit' : 'stale'
+    if (origin === 'hit') this.#state.counters.hits++
+    else {
+      this.#state.counters.staleHits++
+      this.#refresh(question)
+    }
+    event.origin = origin
+    return { bundle, origin, expiresAt }
+  }
+
+  /** Nobody waits for it; if it fails, the next who gets the old one tries again. */
+  #refresh(question: Question): void {
+    const { flights, closing } = this.#state
+    if (flights.has(question.name)) return
+    const run = (event: CacheEvent): Promise<Answer> =>
+      flights.run(question.name, closing, (signal) => this.#answer(question, event, signal))
+    const refreshed: CacheEvent = { origin: 'refreshed' }
+    const running = cacheTracing.hasSubscribers ? tracePromise(cacheTracing, refreshed, run) : run(refreshed)
+    running.catch(() => {})
+  }
+
+  /** All who ask at once share one look at the cache, and one computation if it finds nothing. */
+  async #together(question: Question, event: CacheEvent): Promise<ResolvedPaths<PathBundle>> {
+    const { counters, flights } = this.#state
+    const { name, options } = question
+    const joining = flights.has(name)
+    event.origin = joining ? 'joined' : 'computed'
+    let cached = false
+    try {
+      const answer = await flights.run(name, options.signal, (signal) => this.#answer(question, event, signal))
+      cached = answer.cached
+      return { bundle: answer.bundle, origin: cached ? 'hit' : 'computed', expiresAt: answer.expiresAt }
+    } finally {
+      if (cached) {
+        counters.hits++
+        event.origin = 'hit'
+      } else {
+        counters.misses++
+        if (joining) counters.joined++
+      }
+    }
+  }
+
+  async #answer({ key, name, compute, options }: Question, event: CacheEvent, signal: AbortSignal): Promise<Answer> {
+    const found = await this.#readIfSound(name, this.#now())
+    if (found !== undefined) return { ...found, cached: true }
+    this.#state.counters.computations++
+    const bundle = await withinTime(compute, key, { signal, timeoutMs: options.computeTimeoutMs })
+    signal.throwIfAborted()
+    const expiresAt = await this.#store(key, bundle, options, event)
+    // What is not stored is good for this moment alone.
+    return { bundle, expiresAt: expiresAt ?? this.#now(), cached: false }
+  }
+
+  /** A row that another program broke is computed anew, and so replaced. */
+  async #readIfSound(name: string, by: Date): ReturnType<PathStore['read']> {
+    try {
+      return await this.#paths.read(name, by)
+    } catch (error) {
+      if (error instanceof StorageError && error.code === 'CORRUPT') return undefined
+      throw error
+    }
+  }
+
+  /** Whoever asked for paths gets them, whether or not they can be kept; unless the bundle itself is at fault. */
+  async #store(
+    key: PathKey,
+    bundle: PathBundle,
+    options: ComputeOptions,
+    event: CacheEvent,
+  ): Promise<Date | undefined> {
+    try {
+      const expiresAt = await this.#paths.store(key, bundle, options)
+      if (expiresAt === undefined) event.notStored = 'INVALIDATED'
+      return expiresAt
+    } catch (error) {
+      if (!(error instanceof StorageError) || error.code === 'VALIDATION' || error.code === 'MISUSE') throw error
+      event.notStored = error.code
+      return undefined
+    }
+  }
+}
