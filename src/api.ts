@@ -65,8 +65,6 @@ export interface PoolOptions {
 export interface PathCacheOptions {
   /** Time to live of an entry, in seconds, where the call does not say: 30 by default. */
   readonly ttlSeconds?: number | undefined
-  /** So many entries are kept, those that expire last: 10,000 by default. Between two sweeps there may be more. */
-  readonly maxEntries?: number | undefined
 }
 
 /** Where a page begins, and how long it is. */
@@ -198,8 +196,6 @@ export interface PathCacheStats {
   readonly computations: number
   /** Callers that waited for a computation which another one had begun. */
   readonly joined: number
-  /** Entries that had not expired, and were deleted because there were more than `maxEntries`. */
-  readonly evictions: number
 }
 
 /**

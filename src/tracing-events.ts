@@ -43,7 +43,7 @@ export interface CacheEvent {
    */
   origin?: 'hit' | 'stale' | 'computed' | 'joined' | 'refreshed'
   milliseconds?: number
-  /** What kept a computed bundle from being stored: an error's code, or INVALIDATED while it was computed. */
+  /** The code of the error that kept a computed bundle from being stored. */
   notStored?: string
   error?: unknown
 }

@@ -10,8 +10,8 @@ import { withinTime } from './time-limit.ts'
 export interface PathStore {
   /** What has not expired by then. */
   readonly read: (name: string, by: Date) => Promise<{ bundle: PathBundle; expiresAt: Date } | undefined>
-  /** `undefined`: it was invalidated while it was computed, and so was not stored. */
-  readonly store: (key: PathKey, bundle: PathBundle, options: ComputeOptions) => Promise<Date | undefined>
+  /** Until when it is stored. */
+  readonly store: (key: PathKey, bundle: PathBundle, options: ComputeOptions) => Promise<Date>
 }
 
 /** One question: the key, how its paths are found, and what the caller wants. */
@@ -51,7 +51,6 @@ export class PathResolver {
     const { staleSeconds = 0, signal } = options
     if (staleSeconds === 0) return undefined
     signal?.throwIfAborted()
-    this.#state.keepFor(staleSeconds)
     const now = this.#now()
     const found = await this.#readIfSound(name, new Date(now.getTime() - Math.round(staleSeconds * 1_000)))
     if (found === undefined) return undefined
@@ -128,9 +127,7 @@ export class PathResolver {
     event: CacheEvent,
   ): Promise<Date | undefined> {
     try {
-      const expiresAt = await this.#paths.store(key, bundle, options)
-      if (expiresAt === undefined) event.notStored = 'INVALIDATED'
-      return expiresAt
+      return await this.#paths.store(key, bundle, options)
     } catch (error) {
       if (!(error instanceof StorageError) || error.code === 'VALIDATION' || error.code === 'MISUSE') throw error
       event.notStored = error.code

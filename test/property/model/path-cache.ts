@@ -16,7 +16,7 @@ export class ModelPathCache implements PathCacheRepository {
   readonly rows = new Rows<CachedPath>()
   /** Set while the program is in a transaction. */
   inTransaction = false
-  readonly #counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0, evictions: 0 }
+  readonly #counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0 }
   readonly #now: () => Date
 
   constructor(now: () => Date) {
