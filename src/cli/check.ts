@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { type CheckReport, check, type Finding, type Severity } from '../check/index.ts'
 import { EXIT } from './exit-codes.ts'
 import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
-import { count, type Outcome, progressBar, report } from './output.ts'
+import { count, type Outcome, printable, progressBar, report } from './output.ts'
 
 type CheckFlags = Common & { quick?: boolean }
 
@@ -69,6 +69,3 @@ function linesOf(findings: readonly Finding[]): string[] {
 
 const lineOf = ({ check: name, message, advice }: Finding): string =>
   `  ${name}: ${printable(`${message} → ${advice}`)}`
-
-/** Names of others' triggers, and paths, may hold what would move the cursor of a terminal. */
-const printable = (text: string): string => text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '\ufffd')

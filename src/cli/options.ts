@@ -28,6 +28,12 @@ export function urlOf({ url = process.env.DATABASE_URL }: Common): string {
 /** In milliseconds. */
 export const waitOf = ({ wait }: Common): number => Math.round(wait * 1_000)
 
+export function limitOf(text: string): number {
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= 1 && value <= 10_000) return value
+  throw new InvalidArgumentError('It takes a whole number, from 1 to 10000.')
+}
+
 function secondsOf(text: string): number {
   const value = Number(text)
   if (text.trim() !== '' && value >= 0 && value <= 86_400) return value

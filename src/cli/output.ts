@@ -84,3 +84,6 @@ export function progressBar(what: string): { update(done: number, total: number)
 export const count = (value: number): string => value.toLocaleString('en-US')
 export const seconds = (milliseconds: number): string =>
   milliseconds < 1_000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1_000).toFixed(1)} s`
+
+/** Names and paths of others may hold what would move the cursor of a terminal. */
+export const printable = (text: string): string => text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '\ufffd')

@@ -3,7 +3,9 @@ import manifest from '../../package.json' with { type: 'json' }
 import { addBackup } from './backup.ts'
 import { addCheck } from './check.ts'
 import { EXIT_HELP } from './exit-codes.ts'
+import { addLook } from './look.ts'
 import { addMigrate } from './migrate.ts'
+import { addStudio } from './studio.ts'
 import { addTransfer } from './transfer.ts'
 import { reportUsage, throwing } from './usage.ts'
 
@@ -19,6 +21,8 @@ function program(): Command {
   addBackup(command)
   addTransfer(command)
   addCheck(command)
+  addLook(command)
+  addStudio(command)
   return throwing(command)
 }
 
