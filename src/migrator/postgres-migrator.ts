@@ -104,7 +104,9 @@ export async function record(client: pg.PoolClient, { tag, hash, when }: Migrati
 function failed({ file }: Migration, error: unknown): unknown {
   if (!(error instanceof StorageError)) return error
   const reason =
-    sqlstateOf(error) === '42501' ? 'the role may not change the schema. Migrate as its owner.' : error.message
+    sqlstateOf(error) === '42501'
+      ? 'the role may not change the schema. Migrate as its owner; drizzle/postgresql-grants.sql then gives this role what it needs.'
+      : error.message
   const message = `${file} failed, and nothing of it happened: ${reason}`
   return new StorageError(error.code, message, { cause: error.cause ?? error })
 }
