@@ -11,6 +11,8 @@ export default defineConfig({
     setupFiles: ['test/canaries/setup.ts'],
     globalSetup: ['test/support/postgres-setup.ts'],
     pool: 'forks',
+    // Many wait for processes of their own: one worker less than there are cores would be idle half of the time.
+    maxWorkers: '100%',
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: ['default', new CountsReporter(), new CanaryReporter(), ...(report ? [json(report)] : [])],
