@@ -104,7 +104,7 @@ function refuseTaken(file: string): void {
 }
 
 /** CONFIG with this message, unless the disk is at fault. */
-function unusable(message: string, error: unknown): unknown {
+export function unusable(message: string, error: unknown): unknown {
   const failure = translatedFile(error)
   const ofDisk = failure instanceof StorageError && ['STORAGE_FULL', 'UNAVAILABLE'].includes(failure.code)
   return ofDisk ? failure : new StorageError('CONFIG', message, { cause: error })

@@ -10,9 +10,11 @@ import {
   realpathSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { sync, unusable } from '../backup/copy.ts'
+import { translatedFile } from '../backup/file-errors.ts'
 import { StorageError } from '../errors.ts'
 import { BrokenText, type Cell, type Problem, type TableRow } from './adoption-rows.ts'
 
@@ -38,9 +40,10 @@ export class Quarantine {
     const line = JSON.stringify({ table, rowid: written(rowid), problems, values })
     try {
       this.#handle ??= openSync(this.#partial, 'wx', 0o600)
-      writeSync(this.#handle, `${line}\n`)
+      // Not writeSync(), which may write a part alone, and says so to nobody who does not look.
+      writeFileSync(this.#handle, `${line}\n`)
     } catch (error) {
-      throw new StorageError('CONFIG', `${this.file} cannot be written.`, { cause: error })
+      throw unusable(`${this.file} cannot be written.`, error)
     }
   }
 
@@ -52,13 +55,21 @@ export class Quarantine {
     if (this.#handle === undefined) return
     this.#finish(this.#handle)
     try {
-      linkSync(this.#partial, this.file)
-      syncFolder(dirname(this.file))
+      this.#link()
+      sync(dirname(this.file))
     } catch (error) {
-      if (!existsSync(this.file)) throw new StorageError('CONFIG', `${this.file} cannot be created.`, { cause: error })
-      this.#assertSame()
+      throw translatedFile(error)
     } finally {
       this.discard()
+    }
+  }
+
+  #link(): void {
+    try {
+      linkSync(this.#partial, this.file)
+    } catch (error) {
+      if (!existsSync(this.file)) throw unusable(`${this.file} cannot be created.`, error)
+      this.#assertSame()
     }
   }
 
@@ -75,8 +86,13 @@ export class Quarantine {
 
   #finish(handle: number): void {
     this.#handle = undefined
-    fsyncSync(handle)
-    closeSync(handle)
+    try {
+      fsyncSync(handle)
+    } catch (error) {
+      throw translatedFile(error)
+    } finally {
+      closeSync(handle)
+    }
   }
 
   #assertSame(): void {
@@ -107,12 +123,3 @@ function written(cell: Cell): unknown {
 /** A number that other languages read as the same: a large one without a point would be an integer to them. */
 const isPlain = (real: number): boolean =>
   Number.isFinite(real) && !Object.is(real, -0) && (!Number.isInteger(real) || Number.isSafeInteger(real))
-
-function syncFolder(folder: string): void {
-  const handle = openSync(folder, 'r')
-  try {
-    fsyncSync(handle)
-  } finally {
-    closeSync(handle)
-  }
-}
