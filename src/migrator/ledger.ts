@@ -74,6 +74,13 @@ export function standing(known: readonly Migration[], { rows, notes }: Ledger): 
   }
 }
 
+/** For those who may not apply them. Every one is named. */
+export const pendingError = (pending: readonly Migration[]): StorageError =>
+  new StorageError(
+    'SCHEMA_MISMATCH',
+    `Migrations are pending: ${pending.map(({ tag }) => tag).join(', ')}. Run meshstore migrate up, or open with migrate: 'apply'.`,
+  )
+
 /** The name of the last migration that was applied, also of one that this version does not know; or `none`. */
 export function lastApplied(known: readonly Migration[], { rows, notes }: Ledger): string {
   const last = rows.toSorted((a, b) => a.when - b.when).at(-1)

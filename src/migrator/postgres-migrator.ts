@@ -1,7 +1,16 @@
 import type pg from 'pg'
 import { sqlstateOf, translated } from '../database/postgres/errors.ts'
 import { StorageError } from '../errors.ts'
-import { assertTablesThere, IS_NOTE, type Ledger, lastApplied, NAME_PREFIX, type Standing, standing } from './ledger.ts'
+import {
+  assertTablesThere,
+  IS_NOTE,
+  type Ledger,
+  lastApplied,
+  NAME_PREFIX,
+  pendingError,
+  type Standing,
+  standing,
+} from './ledger.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
 import type { MigrationOptions } from './steps.ts'
 
@@ -26,16 +35,13 @@ export async function checkPostgres(
   known: readonly Migration[] = migrationsOf('postgresql'),
 ): Promise<boolean> {
   const ledger = await ledgerOf(pool)
-  const [next, ...more] = standing(known, ledger).pending
-  if (next === undefined) {
+  const { pending } = standing(known, ledger)
+  if (pending.length === 0) {
     assertTablesThere(ledger)
     return true
   }
   if (mode === 'apply') return false
-  throw new StorageError(
-    'SCHEMA_MISMATCH',
-    `Migrations are pending: ${next.tag}${more.length > 0 ? ` and ${more.length} more` : ''}. Run meshstore migrate up, or open with migrate: 'apply'.`,
-  )
+  throw pendingError(pending)
 }
 
 /**

@@ -2,7 +2,16 @@ import type Sqlite from 'better-sqlite3'
 import type { Patience } from '../database/sqlite/connection.ts'
 import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
 import { StorageError } from '../errors.ts'
-import { assertTablesThere, IS_NOTE, type Ledger, lastApplied, NAME_PREFIX, type Standing, standing } from './ledger.ts'
+import {
+  assertTablesThere,
+  IS_NOTE,
+  type Ledger,
+  lastApplied,
+  NAME_PREFIX,
+  pendingError,
+  type Standing,
+  standing,
+} from './ledger.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
 import { assertNoMoreOrphans, orphansIn } from './orphans.ts'
 import { keepingOthers } from './others.ts'
@@ -31,25 +40,24 @@ export async function checkSqlite(
   raw.exec('BEGIN')
   try {
     const ledger = ledgerOf(raw)
-    const [next, ...more] = standing(known, ledger).pending
-    if (next === undefined) return assertTablesThere(ledger)
+    const { pending } = standing(known, ledger)
+    if (pending.length === 0) return assertTablesThere(ledger)
     const foreign = isUnrecorded(raw)
     if (mode === 'apply') {
       if (foreign) await assertAdoptable(raw, options)
       return
     }
-    throw pendingError(next, more.length, foreign)
+    throw foreign ? notAdopted() : pendingError(pending)
   } finally {
     raw.exec('ROLLBACK')
   }
 }
 
-function pendingError(next: Migration, more: number, foreign: boolean): StorageError {
-  const what = foreign
-    ? 'The file was made by another program and has not been adopted'
-    : `Migrations are pending: ${next.tag}${more > 0 ? ` and ${more} more` : ''}`
-  return new StorageError('SCHEMA_MISMATCH', `${what}. Run meshstore migrate up, or open with migrate: 'apply'.`)
-}
+const notAdopted = (): StorageError =>
+  new StorageError(
+    'SCHEMA_MISMATCH',
+    "The file was made by another program and has not been adopted. Run meshstore migrate up, or open with migrate: 'apply'.",
+  )
 
 /**
  * Brings the schema up to date: adopts what another program made, then applies each pending migration in a transaction of
