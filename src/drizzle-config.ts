@@ -37,6 +37,14 @@ const pathOf = (url: string): string => fileURLToPath(new URL(url, import.meta.u
 
 /** As config.ts reads it, which is not imported: it would bring all that opens a database. A test compares the two. */
 function sqliteFile(url: string): string {
+  const path = pathIn(url)
+  // As config.ts does: quotes that became part of the variable would make a new file, and serve.
+  if (/^["']|["']$|:\/\/|\/\/[^/]*@/.test(path))
+    throw new Error('DATABASE_URL looks like a URL, or like one in quotes.')
+  return path
+}
+
+function pathIn(url: string): string {
   // Two letters and more: the C: of a Windows path is no scheme.
   const [prefix, scheme] = /^([a-z][a-z0-9+.-]+):/i.exec(url) ?? ['']
   const rest = url.slice(prefix.length)

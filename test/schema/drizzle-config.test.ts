@@ -36,6 +36,10 @@ describe('drizzleConfig', () => {
     'sqlite://secret/mesh.db',
     'sqlite:./mesh.db?key=secret',
     'file:///mesh.db?key=secret',
+    '"postgres://me:secret@db/mesh"',
+    "'sqlite:./mesh.db'",
+    'sqlite:postgres://me:secret@db/mesh',
+    'postgres//me:secret@db/mesh',
   ])('refuses %s, as openStorage does, without repeating it', (url) => {
     expect(() => drizzleConfig(url)).toThrow(/^DATABASE_URL/)
     expect(() => drizzleConfig(url)).not.toThrow(/secret/)
