@@ -54,8 +54,7 @@ export async function up(url: string, options: UpOptions = {}): Promise<UpReport
   const target = databaseOf(url)
   if (target.dialect === 'sqlite') refuseMemory(target.path)
   const applied: Applied[] = []
-  let adoption: AdoptionReport | undefined
-  let backup: string | undefined
+  const done: { backup?: string; adoption?: AdoptionReport } = {}
   const config = configOf({ url, migrate: 'apply', busyTimeoutMs: options.busyTimeoutMs, pool: { max: 1 } })
   const database = await config.open({
     ...config,
@@ -66,24 +65,24 @@ export async function up(url: string, options: UpOptions = {}): Promise<UpReport
         options.onApplied?.(each)
       },
       onAdopted: (report) => {
-        adoption = report
+        done.adoption = report
       },
       backup: async (before, path) => {
         if (options.backup === false) return undefined
         const { copyBeforeMigration } = await import('../backup/before-migration.ts')
         const copy = await copyBeforeMigration(path, before, { target: options.backup, onProgress: options.onBackup })
-        backup = copy.file
+        done.backup = copy.file
         return copy
       },
     },
   })
   await database.close()
+  const leftOut = done.adoption?.tables.some(({ refused }) => refused > 0) === true
   return {
     applied,
-    ...(backup !== undefined && { backup }),
-    ...(adoption !== undefined && { adoption }),
-    ...(adoption?.tables.some(({ refused }) => refused > 0) && { quarantine: resolve(options.quarantine ?? '') }),
-  } as UpReport
+    ...done,
+    ...(leftOut && options.quarantine !== undefined && { quarantine: resolve(options.quarantine) }),
+  }
 }
 
 export interface BaselineReport extends UpReport {
