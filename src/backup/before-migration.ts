@@ -6,6 +6,7 @@ import type Sqlite from 'better-sqlite3'
 import type { BackupOptions } from '../api.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
+import { timeOf } from '../migrator/steps.ts'
 import { copyOf, PARTIAL } from './copy.ts'
 import { isSound } from './integrity.ts'
 import { manifestPath, manifestText } from './manifest.ts'
@@ -14,8 +15,8 @@ import { Turns } from './turns.ts'
 import { verifyBackup } from './verify.ts'
 
 /** `mesh.db.before-0003_add_region-20261124T175255123Z`: beside the file, and never in the way of another one. */
-export const nameBefore = (path: string, before: string, now = new Date()): string =>
-  `${path}.before-${before}-${now.toISOString().replaceAll(/[-:.]/g, '')}`
+export const nameBefore = (path: string, before: string, time: Date): string =>
+  `${path}.before-${before}-${time.toISOString().replaceAll(/[-:.]/g, '')}`
 
 /** A copy, and how to be rid of it and its manifest again. */
 export interface Copy {
@@ -30,12 +31,16 @@ export interface Copy {
  * Rejects with CORRUPT for a damaged file, CONFIG if the target is taken, or an error of reading or writing.
  */
 export function copyBefore(path: string, target: string, options: BackupOptions = {}): Promise<Copy> {
-  return withSource(path, async (source) => copyTo(source, target, options, await everythingIn(source)))
+  return withSource(path, async (source) =>
+    copyTo(source, target, options, { expected: await everythingIn(source), createdAt: timeOf({}) }),
+  )
 }
 
 export interface BeforeMigration extends BackupOptions {
   /** In place of a name beside the file. */
   readonly target?: string | undefined
+  /** The clock: the system's unless said. */
+  readonly now?: (() => Date) | undefined
 }
 
 /**
@@ -46,11 +51,12 @@ export function copyBeforeMigration(path: string, before: string, options: Befor
   sweep(path)
   return withSource(path, async (source) => {
     const expected = await everythingIn(source)
-    const { target = nameBefore(path, before) } = options
+    const time = timeOf(options)
+    const { target = nameBefore(path, before, time) } = options
     const earlier = options.target ?? copiesOf(path, before).at(-1)
     if (earlier !== undefined && (await saysTheSame(earlier, expected)))
       return { file: resolve(earlier), discard: () => {} }
-    return copyTo(source, target, options, expected)
+    return copyTo(source, target, options, { expected, createdAt: time })
   })
 }
 
@@ -68,9 +74,8 @@ async function copyTo(
   source: Sqlite.Database,
   target: string,
   options: BackupOptions,
-  expected: string,
+  { expected, createdAt }: { expected: string; createdAt: Date },
 ): Promise<Copy> {
-  const createdAt = new Date()
   const { file } = await copyOf(source, target, options, {
     verify: async (partial) => {
       if (!(await isSound(partial)))

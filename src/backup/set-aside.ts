@@ -44,7 +44,7 @@ export async function setAside(path: string, signal: AbortSignal | undefined): P
   const occupied = occupancyOf(path)
   if (occupied === 'vacant') return { undo: async () => {} }
   if (occupied === 'empty') return { stamp: stampOf(path), undo: async () => {} }
-  const name = nameBefore(path, 'restore')
+  const name = nameBefore(path, 'restore', new Date())
   try {
     return await copied(path, name, signal)
   } catch (error) {

@@ -6,6 +6,7 @@ import { longestMatch, refusedStatus, type Status, statusFrom } from './inspecti
 import { type Migration, migrationsOf } from './migrations.ts'
 import { postgresDrift } from './postgres-drift.ts'
 import { isUnrecorded, ledgerOf, locked, record, refuseUnrecorded, standingOf } from './postgres-migrator.ts'
+import { timeOf } from './steps.ts'
 
 /** Changes nothing. */
 export const inspectPostgres = (target: PostgresTarget, busyTimeoutMs = 5_000): Promise<Status> =>
@@ -38,7 +39,7 @@ export const baselinePostgres = (target: PostgresTarget, busyTimeoutMs: number):
       if (!(await isUnrecorded(client))) return []
       const drift = (migrations: readonly Migration[]) => postgresDrift(pool, migrations)
       const made = await longestMatch(migrationsOf('postgresql'), (await ledgerOf(client)).notes, drift)
-      for (const migration of made) await record(client, migration)
+      for (const migration of made) await record(client, migration, timeOf({}))
       return made.map(({ tag }) => tag)
     }),
   )

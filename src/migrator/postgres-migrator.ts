@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { sqlstateOf, translated } from '../database/postgres/errors.ts'
 import { StorageError } from '../errors.ts'
+import { encodeTime } from '../schema/codecs.ts'
 import {
   assertTablesThere,
   IS_NOTE,
@@ -12,7 +13,7 @@ import {
   standing,
 } from './ledger.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
-import type { MigrationOptions } from './steps.ts'
+import { type MigrationOptions, timeOf } from './steps.ts'
 
 /** As drizzle-kit makes it. */
 const CREATE_LEDGER = `CREATE SCHEMA IF NOT EXISTS drizzle;
@@ -63,7 +64,7 @@ export async function migratePostgres(
       if (next === undefined) return
       if (ledger.rows.length === 0) await refuseUnrecorded(client)
       const begun = performance.now()
-      await apply(client, next)
+      await apply(client, next, timeOf(options))
       options.onApplied?.({ tag: next.tag, milliseconds: performance.now() - begun })
     })
   }
@@ -87,23 +88,23 @@ export async function locked<T>(pool: pg.Pool, work: (client: pg.PoolClient) => 
   }
 }
 
-async function apply(client: pg.PoolClient, migration: Migration): Promise<void> {
+async function apply(client: pg.PoolClient, migration: Migration, time: Date): Promise<void> {
   try {
     for (const statement of migration.statements) await client.query(statement)
-    await record(client, migration)
+    await record(client, migration, time)
   } catch (error) {
     throw failed(migration, translated(error))
   }
 }
 
 /** Notes in ledger and `meshstore_state` that a migration is applied. */
-export async function record(client: pg.PoolClient, { tag, hash, when }: Migration): Promise<void> {
+export async function record(client: pg.PoolClient, { tag, hash, when }: Migration, time: Date): Promise<void> {
   await client.query(CREATE_LEDGER)
   await client.query('INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ($1, $2)', [hash, when])
   await client.query(
     `INSERT INTO meshstore_state (name, value, updated_at) VALUES ($1, $2, $3)
      ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
-    [`${NAME_PREFIX}${when}`, tag, Date.now() / 1000],
+    [`${NAME_PREFIX}${when}`, tag, encodeTime(time)],
   )
 }
 

@@ -4,11 +4,19 @@
  */
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../errors.ts'
+import { encodeTime } from '../schema/codecs.ts'
 import * as rules from '../schema/rules.ts'
 import { explicitIndexes, type Index, indexesOf, recognised } from './adoption-layout.ts'
 import { type Problem, type SharedTable, slicesOf, type TableRow, type Verdict } from './adoption-rows.ts'
 import { Quarantine } from './quarantine.ts'
-import type { Adopted, AdoptionReport, MigrationOptions, RowProblem, TableReport } from './steps.ts'
+import {
+  type Adopted,
+  type AdoptionReport,
+  type MigrationOptions,
+  type RowProblem,
+  type TableReport,
+  timeOf,
+} from './steps.ts'
 
 /** Problems that are kept for a report, and those that an error spells out. */
 const MAX_PROBLEMS = 1_000
@@ -63,7 +71,7 @@ export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promis
     await options.backup?.('adoption', raw.name)
     const indexes = indexesOf(raw, tables)
     rebuild(raw, { tables, indexes, create: options.create, judged })
-    note(raw, judged)
+    note(raw, judged, timeOf(options))
     options.verify()
     // Before the COMMIT: what is left out must be somewhere.
     quarantine?.publish()
@@ -77,10 +85,10 @@ export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promis
 const NOTE = 'adoption'
 
 /** An application that opened the file was told nothing: whoever asks later is. */
-function note(raw: Sqlite.Database, { tables }: Judged): void {
+function note(raw: Sqlite.Database, { tables }: Judged, time: Date): void {
   raw
     .prepare('INSERT OR REPLACE INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
-    .run(NOTE, JSON.stringify(tables), Date.now() / 1000)
+    .run(NOTE, JSON.stringify(tables), encodeTime(time))
 }
 
 /** What became of the rows when the file was adopted, if it was. */

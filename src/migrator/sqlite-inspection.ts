@@ -8,6 +8,7 @@ import { adoptionOf, previewAdoption } from './sqlite-adoption.ts'
 import { sqliteDrift } from './sqlite-drift.ts'
 import { originOf } from './sqlite-file.ts'
 import { isUnrecorded, ledgerOf, locked, record, standingOf } from './sqlite-migrator.ts'
+import { timeOf } from './steps.ts'
 
 /** Throws CONFIG if there is no such file. Changes nothing. */
 export async function inspectSqlite(path: string, busyTimeoutMs = 5_000): Promise<Status> {
@@ -60,7 +61,7 @@ export async function baselineSqlite(path: string, busyTimeoutMs: number): Promi
         sqliteDrift(raw, migrations),
       )
       for (const migration of made) {
-        record(raw, migration)
+        record(raw, migration, timeOf({}))
         recorded.push(migration.tag)
       }
     })

@@ -2,6 +2,7 @@ import type Sqlite from 'better-sqlite3'
 import type { Patience } from '../database/sqlite/connection.ts'
 import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
 import { StorageError } from '../errors.ts'
+import { encodeTime } from '../schema/codecs.ts'
 import {
   assertTablesThere,
   IS_NOTE,
@@ -17,7 +18,7 @@ import { assertNoMoreOrphans, orphansIn } from './orphans.ts'
 import { keepingOthers } from './others.ts'
 import { adopt, assertAdoptable } from './sqlite-adoption.ts'
 import { hasTable, isEmpty, originOf } from './sqlite-file.ts'
-import type { MigrationOptions } from './steps.ts'
+import { type MigrationOptions, timeOf } from './steps.ts'
 
 /** As drizzle-kit makes it. `SERIAL` means nothing to SQLite: `id` is always NULL. */
 const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS __drizzle_migrations (
@@ -109,7 +110,7 @@ interface Step {
 /** Inside the transaction. */
 async function step(raw: Sqlite.Database, { next, applied }: Step, options: MigrationOptions): Promise<void> {
   const orphans = orphansIn(raw)
-  const create = (): void => naming(next, () => keepingOthers(raw, applied, () => apply(raw, next)))
+  const create = (): void => naming(next, () => keepingOthers(raw, applied, () => apply(raw, next, timeOf(options))))
   const verify = (): void => naming(next, () => assertNoMoreOrphans(raw, orphans))
   if (isUnrecorded(raw)) {
     const report = await adopt(raw, { ...options, create, verify })
@@ -156,19 +157,19 @@ export async function locked(raw: Sqlite.Database, patience: Patience, work: () 
   }
 }
 
-function apply(raw: Sqlite.Database, migration: Migration): void {
+function apply(raw: Sqlite.Database, migration: Migration, time: Date): void {
   raw.exec(CREATE_LEDGER)
   for (const statement of migration.statements) raw.exec(statement)
-  record(raw, migration)
+  record(raw, migration, time)
 }
 
 /** Notes in ledger and `meshstore_state` that a migration is applied. */
-export function record(raw: Sqlite.Database, { tag, hash, when }: Migration): void {
+export function record(raw: Sqlite.Database, { tag, hash, when }: Migration, time: Date): void {
   raw.exec(CREATE_LEDGER)
   raw.prepare('INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)').run(hash, when)
   raw
     .prepare('INSERT OR REPLACE INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
-    .run(`${NAME_PREFIX}${when}`, tag, Date.now() / 1000)
+    .run(`${NAME_PREFIX}${when}`, tag, encodeTime(time))
 }
 
 /** The last migration that was applied, or `none`. */

@@ -1,6 +1,8 @@
 /** What those who start a migration may ask for, and what they are told. */
 
 export interface MigrationOptions {
+  /** The clock, for what is noted of a migration: the system's unless said. */
+  readonly now?: (() => Date) | undefined
   /**
    * Makes a verified backup before an existing SQLite file is changed. `before`: what is to happen, `adoption` or a tag. If
    * nothing comes of it, the copy is discarded.
@@ -11,6 +13,8 @@ export interface MigrationOptions {
   readonly onApplied?: ((applied: Applied) => void) | undefined
   readonly onAdopted?: ((report: AdoptionReport) => void) | undefined
 }
+
+export const timeOf = ({ now = () => new Date() }: Pick<MigrationOptions, 'now'>): Date => now()
 
 export interface Applied {
   readonly tag: string

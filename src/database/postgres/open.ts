@@ -21,7 +21,7 @@ export function openPostgres(target: PostgresTarget, config: Config): Promise<Po
 async function withPatience(
   target: PostgresTarget,
   options: PoolOptions,
-  { migration, migrationWaitMs }: Config,
+  { now, migration, migrationWaitMs }: Config,
 ): Promise<void> {
   const pool = openPool(target, {
     ...options,
@@ -30,7 +30,7 @@ async function withPatience(
     lockMs: Math.max(1, migrationWaitMs),
   })
   try {
-    await migratePostgres(pool, migration)
+    await migratePostgres(pool, { now, ...migration })
   } finally {
     await pool.end()
   }

@@ -19,21 +19,20 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
         // Another process may be giving the file its log.
         if (!(await new Patience(config.busyTimeoutMs).retry(() => isUnrecorded(raw)))) return
         raw.pragma('synchronous = FULL')
-        await migrateSqlite(raw, new Patience(config.migrationWaitMs), withBackup(config.migration))
+        await migrateSqlite(raw, new Patience(config.migrationWaitMs), withBackup(config))
       },
       migrate: async (raw) => {
-        if (migrate === 'apply')
-          await migrateSqlite(raw, new Patience(config.migrationWaitMs), withBackup(config.migration))
+        if (migrate === 'apply') await migrateSqlite(raw, new Patience(config.migrationWaitMs), withBackup(config))
       },
     },
   )
 }
 
 /** Unless the caller says how, the backup lies beside the file. */
-function withBackup(options: MigrationOptions = {}): MigrationOptions {
+function withBackup({ now, migration }: Config): MigrationOptions {
   const backup = async (before: string, path: string): Promise<Copy> => {
     const { copyBeforeMigration } = await import('../../backup/before-migration.ts')
-    return copyBeforeMigration(path, before)
+    return copyBeforeMigration(path, before, { now })
   }
-  return { backup, ...options }
+  return { now, backup, ...migration }
 }
