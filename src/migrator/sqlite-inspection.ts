@@ -1,7 +1,8 @@
 import type Sqlite from 'better-sqlite3'
 import { openConnection, Patience } from '../database/sqlite/connection.ts'
-import { translated } from '../database/sqlite/errors.ts'
+import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
+import { StorageError } from '../errors.ts'
 import { longestMatch, refusedStatus, type Status, statusFrom } from './inspection.ts'
 import { migrationsOf } from './migrations.ts'
 import { adoptionOf, previewAdoption } from './sqlite-adoption.ts'
@@ -14,6 +15,23 @@ import { timeOf } from './steps.ts'
 export async function inspectSqlite(path: string, busyTimeoutMs = 5_000): Promise<Status> {
   const patience = new Patience(busyTimeoutMs)
   const file = prepareFile(path, { create: false })
+  try {
+    return await look(file, patience)
+  } catch (error) {
+    if (!(error instanceof StorageError && isSqliteFailure(error.cause))) throw error
+    if (error.cause.code !== 'SQLITE_READONLY_ROLLBACK') throw error
+    // A program was killed in the middle of a transaction: who may write rolls it back by reading.
+    const raw = await patience.retry(() => openConnection(file, { readOnly: false }))
+    try {
+      raw.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get()
+    } finally {
+      raw.close()
+    }
+    return look(file, patience)
+  }
+}
+
+async function look(file: string, patience: Patience): Promise<Status> {
   const raw = await patience.retry(() => openConnection(file, { readOnly: true }))
   try {
     raw.exec('BEGIN')
