@@ -110,7 +110,8 @@ interface Step {
 /** Inside the transaction. */
 async function step(raw: Sqlite.Database, { next, applied }: Step, options: MigrationOptions): Promise<void> {
   const orphans = orphansIn(raw)
-  const create = (): void => naming(next, () => keepingOthers(raw, applied, () => apply(raw, next, timeOf(options))))
+  const at = timeOf(options)
+  const create = (): void => naming(next, () => keepingOthers(raw, applied, () => apply(raw, next, at)))
   const verify = (): void => naming(next, () => assertNoMoreOrphans(raw, orphans))
   if (isUnrecorded(raw)) {
     const report = await adopt(raw, { ...options, create, verify })

@@ -77,12 +77,12 @@ test('a restore and a backup that are interrupted leave no half of a file', asyn
     const target = folder.file('b', `${turn}`)
     await using program = new Program(process.execPath, [MAIN, 'backup', 'create', '--url', path, '--file', target])
     await wait(milliseconds)
-    process.kill(program.pid, 'SIGINT')
+    program.interrupt()
     await program.ended
     if (existsSync(target)) expect(await runCommand(['backup', 'verify', target])).toMatchObject(done)
     await using restoring = new Program(process.execPath, [MAIN, 'restore', file, '--url', path, '--replace'])
     await wait(milliseconds)
-    process.kill(restoring.pid, 'SIGINT')
+    restoring.interrupt()
     await restoring.ended
     expect([old, contentOf(file)]).toContain(contentOf(path))
   }

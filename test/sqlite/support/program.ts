@@ -45,6 +45,11 @@ export class Program implements AsyncDisposable {
     return this.#child.pid ?? -1
   }
 
+  /** Sends SIGINT, unless it has ended. */
+  interrupt(): void {
+    this.#child.kill('SIGINT')
+  }
+
   /** Everything it wrote to stderr so far. */
   get errors(): string {
     return this.#errors
