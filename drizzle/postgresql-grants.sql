@@ -30,5 +30,6 @@ GRANT USAGE ON SCHEMA public, drizzle TO meshstore_app;
 GRANT SELECT ON TABLE drizzle.__drizzle_migrations TO meshstore_app;
 
 GRANT SELECT, INSERT, UPDATE, DELETE
-  ON TABLE public.nodes, public.policies, public.path_cache, public.meshstore_state
+  ON TABLE public.nodes, public.policies, public.path_cache, public.meshstore_state,
+    public.path_cache_marks, public.path_cache_stamps
   TO meshstore_app;

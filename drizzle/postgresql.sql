@@ -1,3 +1,13 @@
+CREATE TABLE "path_cache_marks" (
+	"id" bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY (sequence name "path_cache_marks_id_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1),
+	"source" text COLLATE "C",
+	"destination" text COLLATE "C",
+	"through" text COLLATE "C",
+	"marked_at" double precision NOT NULL,
+	"swept" boolean DEFAULT false NOT NULL,
+	"transaction" "xid8" DEFAULT pg_current_xact_id() NOT NULL
+);
+
 CREATE TABLE "nodes" (
 	"node_id" text COLLATE "C" PRIMARY KEY NOT NULL,
 	"interfaces" jsonb NOT NULL,
@@ -35,12 +45,21 @@ CREATE TABLE "policies" (
 	CONSTRAINT "policies_updated_time" CHECK ("policies"."updated_at" BETWEEN -253402300799 AND 253402300799)
 );
 
+CREATE TABLE "path_cache_stamps" (
+	"cache_key" text COLLATE "C" PRIMARY KEY NOT NULL,
+	"mark" bigint NOT NULL,
+	"transaction" "xid8" DEFAULT pg_current_xact_id() NOT NULL,
+	"snapshot" "pg_snapshot" DEFAULT pg_current_snapshot() NOT NULL
+);
+
 CREATE TABLE "meshstore_state" (
 	"name" text COLLATE "C" PRIMARY KEY NOT NULL,
 	"value" text NOT NULL,
 	"updated_at" double precision NOT NULL
 );
 
+CREATE INDEX "idx_marks_unswept" ON "path_cache_marks" USING btree ("id") WHERE NOT swept;
+CREATE INDEX "idx_marks_transaction" ON "path_cache_marks" USING btree ("transaction");
 CREATE INDEX "idx_nodes_started" ON "nodes" USING btree ("started");
 CREATE INDEX "idx_cache_expires" ON "path_cache" USING btree ("expires_at");
 CREATE INDEX "idx_cache_source_dest" ON "path_cache" USING btree ("source","destination");

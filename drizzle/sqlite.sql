@@ -1,3 +1,13 @@
+CREATE TABLE `path_cache_marks` (
+	`id` integer PRIMARY KEY NOT NULL,
+	`source` text,
+	`destination` text,
+	`through` text,
+	`marked_at` real NOT NULL,
+	`swept` integer DEFAULT false NOT NULL
+);
+
+CREATE INDEX `idx_marks_unswept` ON `path_cache_marks` (`id`) WHERE swept = 0;
 CREATE TABLE `nodes` (
 	`node_id` text PRIMARY KEY NOT NULL,
 	`interfaces` text NOT NULL,
@@ -39,6 +49,11 @@ CREATE TABLE `policies` (
 	CONSTRAINT "policies_rules_integer" CHECK(typeof("policies"."rules_count") = 'integer'),
 	CONSTRAINT "policies_created_time" CHECK(typeof("policies"."created_at") = 'real' AND abs("policies"."created_at") <= 253402300799),
 	CONSTRAINT "policies_updated_time" CHECK(typeof("policies"."updated_at") = 'real' AND abs("policies"."updated_at") <= 253402300799)
+);
+
+CREATE TABLE `path_cache_stamps` (
+	`cache_key` text PRIMARY KEY NOT NULL,
+	`mark` integer NOT NULL
 );
 
 CREATE TABLE `meshstore_state` (

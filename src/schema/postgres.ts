@@ -1,6 +1,6 @@
 /** The tables on PostgreSQL. Its twin is sqlite.ts: same names, same row types. */
 import { type SQL, sql } from 'drizzle-orm'
-import { type AnyPgColumn, boolean, check, customType, index, integer, pgTable, text } from 'drizzle-orm/pg-core'
+import { type AnyPgColumn, bigint, boolean, check, customType, index, integer, pgTable, text } from 'drizzle-orm/pg-core'
 import * as codecs from './codecs.ts'
 import type { PathBundle } from './path-bundle.ts'
 
@@ -28,6 +28,11 @@ const bundle = customType<{ data: PathBundle; driverData: string }>({
   toDriver: codecs.encodeBundle,
   fromDriver: (value) => codecs.decodeBundle(value) as PathBundle,
 })
+
+/** A transaction's id, of 64 bits. */
+const transactionId = customType<{ data: string }>({ dataType: () => 'xid8' })
+/** Which transactions a transaction sees. */
+const snapshot = customType<{ data: string }>({ dataType: () => 'pg_snapshot' })
 
 /** NaN sorts above every number in PostgreSQL, so that this refuses it, and the infinities. */
 const isTime = (column: AnyPgColumn): SQL => {
@@ -99,4 +104,35 @@ export const state = pgTable('meshstore_state', {
   name: key('name').primaryKey().notNull(),
   value: text('value').notNull(),
   updatedAt: time('updated_at').notNull(),
+})
+
+/**
+ * What invalidates cached paths: those whose writer did not see the mark, from `source`, to `destination` and by way of
+ * `through`, as far as they are given; none given: all. The triggers of the migrations write them, so that every program
+ * counts. Ids are not given in the order of the commits: what was seen is told by transactions and snapshots.
+ */
+export const marks = pgTable(
+  'path_cache_marks',
+  {
+    id: bigint('id', { mode: 'number' }).generatedAlwaysAsIdentity().primaryKey().notNull(),
+    source: key('source'),
+    destination: key('destination'),
+    through: key('through'),
+    markedAt: time('marked_at').notNull(),
+    /** What it invalidates has been deleted: reads need not look at it any more. */
+    swept: boolean('swept').notNull().default(false),
+    transaction: transactionId('transaction').notNull().default(sql`pg_current_xact_id()`),
+  },
+  (table) => [
+    index('idx_marks_unswept').on(table.id).where(sql`NOT swept`),
+    index('idx_marks_transaction').on(table.transaction),
+  ],
+)
+
+/** What the writer of a cached path saw: `mark` is the newest of its own transaction's. Kept for as long as unswept marks are there. */
+export const stamps = pgTable('path_cache_stamps', {
+  cacheKey: key('cache_key').primaryKey().notNull(),
+  mark: bigint('mark', { mode: 'number' }).notNull(),
+  transaction: transactionId('transaction').notNull().default(sql`pg_current_xact_id()`),
+  snapshot: snapshot('snapshot').notNull().default(sql`pg_current_snapshot()`),
 })

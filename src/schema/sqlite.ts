@@ -4,7 +4,7 @@
  * The first three have exactly the columns that other programs write by position: never add, drop or reorder one.
  */
 import { type SQL, sql } from 'drizzle-orm'
-import { type AnySQLiteColumn, check, customType, index, sqliteTable } from 'drizzle-orm/sqlite-core'
+import { type AnySQLiteColumn, check, customType, index, integer as rowid, sqliteTable } from 'drizzle-orm/sqlite-core'
 import * as codecs from './codecs.ts'
 import type { PathBundle } from './path-bundle.ts'
 
@@ -108,4 +108,29 @@ export const state = sqliteTable('meshstore_state', {
   name: text('name').primaryKey().notNull(),
   value: text('value').notNull(),
   updatedAt: time('updated_at').notNull(),
+})
+
+/**
+ * What invalidates cached paths: those written before the mark, from `source`, to `destination` and by way of `through`,
+ * as far as they are given; none given: all. The triggers of the migrations write them, so that every program counts.
+ */
+export const marks = sqliteTable(
+  'path_cache_marks',
+  {
+    /** Ascends for ever: the newest mark is never deleted. */
+    id: rowid('id').primaryKey().notNull(),
+    source: text('source'),
+    destination: text('destination'),
+    through: text('through'),
+    markedAt: time('marked_at').notNull(),
+    /** What it invalidates has been deleted: reads need not look at it any more. */
+    swept: flag('swept').notNull().default(false),
+  },
+  (table) => [index('idx_marks_unswept').on(table.id).where(sql`swept = 0`)],
+)
+
+/** The newest mark that a cached path does not heed, written after it as it was; kept for as long as unswept marks are there. */
+export const stamps = sqliteTable('path_cache_stamps', {
+  cacheKey: text('cache_key').primaryKey().notNull(),
+  mark: integer('mark').notNull(),
 })
