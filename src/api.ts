@@ -65,6 +65,17 @@ export interface PoolOptions {
 export interface PathCacheOptions {
   /** Time to live of an entry, in seconds, where the call does not say: 30 by default. */
   readonly ttlSeconds?: number | undefined
+  /** Above so many entries, those that expire first are evicted by the next sweep: 10,000 by default. */
+  readonly maxEntries?: number | undefined
+  /** From one sweep to the next, in seconds, give or take a quarter: 10 by default. */
+  readonly sweepSeconds?: number | undefined
+  /**
+   * `'topology'`: a node that is deleted, or whose `started`, `interfaces` or `protocols` change, takes the paths from, to and
+   * across it with it, and a change of the policies all paths, in the same transaction, whichever program makes it.
+   * `'manual'`: they last until they expire or are invalidated by a call. It is kept in the database, for all who use it;
+   * unless given, it stays as it is, which is `'topology'` in a new one.
+   */
+  readonly invalidation?: 'topology' | 'manual' | undefined
 }
 
 /** Where a page begins, and how long it is. */
@@ -88,6 +99,20 @@ export interface NodeFilter {
 export interface CachedPathFilter {
   readonly source?: string | undefined
   readonly destination?: string | undefined
+}
+
+/** What to drop: paths from here, to there and by way of that node, as far as they are given. */
+export interface InvalidationFilter extends CachedPathFilter {
+  /** A node on the way, or at its ends. */
+  readonly through?: string | undefined
+}
+
+/** How many entries a sweep has deleted. */
+export interface SweepReport {
+  readonly expired: number
+  readonly invalidated: number
+  /** Above `maxEntries`. */
+  readonly evicted: number
 }
 
 export interface UpdateOptions {
@@ -185,7 +210,7 @@ export interface ResolvedPaths<B extends PathBundle = PathBundle> {
 
 /** The counters are this process's, since the store was opened. */
 export interface PathCacheStats {
-  /** Entries in the database, expired ones included. */
+  /** Rows in the database: with those that have expired or been invalidated, and that no sweep has deleted yet. */
   readonly entries: number
   /** Those of them that have expired. */
   readonly expired: number
@@ -196,6 +221,8 @@ export interface PathCacheStats {
   readonly computations: number
   /** Callers that waited for a computation which another one had begun. */
   readonly joined: number
+  /** Entries that this process's sweeps evicted above `maxEntries`. */
+  readonly evictions: number
 }
 
 /**
@@ -233,12 +260,23 @@ export interface PathCacheRepository {
   iterate(filter?: CachedPathFilter): AsyncIterable<CachedPath>
   /** What has not expired. */
   count(filter?: CachedPathFilter): Promise<number>
-  /** Drops what matches; an empty filter is refused (VALIDATION): that is `clear()`. Returns how many were dropped. */
-  invalidate(filter: CachedPathFilter): Promise<number>
+  /**
+   * Drops what matches; an empty filter is refused (VALIDATION): that is `clear()`. Returns how many rows were deleted, expired
+   * ones included. By `source` and `destination` an index finds them; by `through` all bundles are looked at, in batches, after
+   * the paths have been marked: from then on nobody gets them.
+   *
+   * A computation that is under way is returned to those who wait for it, but not stored.
+   */
+  invalidate(filter: InvalidationFilter): Promise<number>
   /** Deletes what has expired, in batches of 500 unless `batchSize` says otherwise, and returns how many. */
   deleteExpired(options?: { now?: Date | undefined; batchSize?: number | undefined }): Promise<number>
-  /** Drops everything and returns how many there were. */
+  /** Drops everything, at once: the rows are deleted by the next sweep. Returns how many there were, expired ones included. */
   clear(): Promise<number>
+  /**
+   * Deletes what nobody gets any more: what has expired or been invalidated, and what is too much. It happens by itself,
+   * every `sweepSeconds`, in small batches. Not inside a transaction (MISUSE).
+   */
+  sweep(): Promise<SweepReport>
   stats(): Promise<PathCacheStats>
 }
 

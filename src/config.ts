@@ -1,6 +1,6 @@
 /** A URL or options, checked; the one place that chooses a dialect. */
 import { fileURLToPath } from 'node:url'
-import type { BackupSchedule, Retention, StorageOptions } from './api.ts'
+import type { BackupSchedule, PathCacheOptions, Retention, StorageOptions } from './api.ts'
 import { type PostgresTarget, postgresTarget } from './database/postgres/url.ts'
 import type { Database } from './database/session.ts'
 import { misuse, StorageError, validationError } from './errors.ts'
@@ -22,7 +22,7 @@ export interface Config {
   readonly busyTimeoutMs: number
   readonly maxPendingWrites: number
   readonly pool: { readonly max: number; readonly mode: 'session' | 'transaction' }
-  readonly pathCache: { readonly ttlSeconds?: number | undefined }
+  readonly pathCache: PathCacheOptions
   readonly countRules: CountRules | undefined
   /** `name`: the database that the files are named after. */
   readonly backups: (BackupSchedule & { readonly name: string }) | undefined
@@ -53,7 +53,12 @@ const POOL_RULES: rules.Rules = {
   max: rules.isInteger(1, 10_000),
   mode: rules.isOneOf('session', 'transaction'),
 }
-const PATH_CACHE_RULES: rules.Rules = { ttlSeconds: rules.isTtl }
+const PATH_CACHE_RULES: rules.Rules = {
+  ttlSeconds: rules.isTtl,
+  maxEntries: rules.isInteger(1, rules.MAX_INTEGER),
+  sweepSeconds: rules.isNumber(0.1, 86_400),
+  invalidation: rules.isOneOf('topology', 'manual'),
+}
 
 const RULES: rules.Rules = {
   url: (value) => (typeof value === 'string' && value !== '' ? undefined : 'must be a URL or a path'),

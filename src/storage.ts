@@ -18,6 +18,7 @@ import type { Database, Session } from './database/session.ts'
 import { StorageError } from './errors.ts'
 import { SqlNodeRepository } from './repositories/node-repository.ts'
 import { SqlPathCacheRepository } from './repositories/path-cache-repository.ts'
+import { PathCacheSweeper } from './repositories/path-cache-sweeper.ts'
 import { PathCacheState } from './repositories/path-cache-state.ts'
 import { SqlPolicyRepository } from './repositories/policy-repository.ts'
 import { remember, remembered } from './repositories/state.ts'
@@ -31,7 +32,27 @@ import { type BackupEvent, backupTracing, tracePromise } from './tracing.ts'
  */
 export async function openStorage(target: string | StorageOptions): Promise<Meshstore> {
   const config = configOf(target)
-  return new Store(await config.open(config), config)
+  const database = await config.open(config)
+  try {
+    await settleInvalidation(database.session, config)
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+  return new Store(database, config)
+}
+
+/** It is the database's, so that the triggers know it. */
+async function settleInvalidation(session: Session, { pathCache, readOnly, now }: Config): Promise<void> {
+  const { invalidation } = pathCache
+  if (invalidation === undefined) return
+  const found = (await remembered(session, 'path_cache_invalidation'))?.value ?? 'topology'
+  if (found === invalidation) return
+  if (readOnly) {
+    const message = `The invalidation of this database is '${found}', and a read-only store cannot change it to '${invalidation}'.`
+    throw new StorageError('CONFIG', message)
+  }
+  await remember(session, { name: 'path_cache_invalidation', value: invalidation, updatedAt: now() })
 }
 
 const TRANSACTION_RULES: rules.Rules = {
@@ -49,6 +70,7 @@ class Store implements Meshstore {
   readonly #config: Config
   readonly #pathCache: PathCacheState
   readonly #schedule: BackupScheduler | undefined
+  readonly #sweeper: PathCacheSweeper | undefined
 
   constructor(database: Database, config: Config) {
     this.#database = database
@@ -59,11 +81,23 @@ class Store implements Meshstore {
     this.policies = policies
     this.pathCache = pathCache
     this.#schedule = config.backups && this.#scheduled(config.backups)
+    this.#sweeper = config.readOnly ? undefined : this.#sweeping()
   }
 
   #scheduled(backups: NonNullable<Config['backups']>): BackupScheduler {
     const make = (target: string, signal: AbortSignal) => this.#backup(target, { signal }, 'schedule')
     return new BackupScheduler({ ...backups, now: this.#config.now, make })
+  }
+
+  #sweeping(): PathCacheSweeper {
+    const state = this.#pathCache
+    const { session } = this.#database
+    const earlierWritersEnded = () => this.#database.earlierWritersEnded()
+    const sweeper = new PathCacheSweeper({ session, state, now: this.#config.now, earlierWritersEnded })
+    state.onInvalid = () => sweeper.wake()
+    state.sweep = () => sweeper.sweep()
+    sweeper.start()
+    return sweeper
   }
 
   get dialect(): 'sqlite' | 'postgresql' {
@@ -136,9 +170,12 @@ class Store implements Meshstore {
     const write = readOnly
       ? { works: false, milliseconds: 0 }
       : await probe(() => remember(session, { name: 'last_health_check', value: '', updatedAt: now() }))
-    const failure = this.#schedule?.failure
-    if (failure !== undefined)
-      problems.push({ ...problemOf(failure), message: `The scheduled backup failed: ${problemOf(failure).message}` })
+    const failures = { 'scheduled backup': this.#schedule?.failure, 'sweep of the path cache': this.#sweeper?.failure }
+    for (const [what, failure] of Object.entries(failures)) {
+      if (failure === undefined) continue
+      const { code, message } = problemOf(failure)
+      problems.push({ code, message: `The ${what} failed: ${message}` })
+    }
     return {
       canRead: read.works,
       canWrite: write.works,
@@ -170,11 +207,13 @@ class Store implements Meshstore {
 
   async close(): Promise<void> {
     this.#schedule?.stop()
+    this.#sweeper?.stop()
     this.#pathCache.stop()
     try {
       await this.#database.close()
     } catch (error) {
       this.#schedule?.start()
+      this.#sweeper?.start()
       this.#pathCache.start()
       throw error
     }

@@ -35,6 +35,17 @@ export interface BackupEvent {
   error?: unknown
 }
 
+/** The path cache is swept. It ends with `asyncEnd`, or with `error`. */
+export interface SweepEvent {
+  readonly trigger: 'timer' | 'call'
+  /** From `asyncEnd` on: rows that were deleted because they had expired, had been invalidated, or were too many. */
+  expired?: number
+  invalidated?: number
+  evicted?: number
+  milliseconds?: number
+  error?: unknown
+}
+
 /** `getOrCompute` or `resolve` was asked. It ends with `asyncEnd`. */
 export interface CacheEvent {
   /**
@@ -43,7 +54,7 @@ export interface CacheEvent {
    */
   origin?: 'hit' | 'stale' | 'computed' | 'joined' | 'refreshed'
   milliseconds?: number
-  /** The code of the error that kept a computed bundle from being stored. */
+  /** What kept a computed bundle from being stored: the code of an error, or `INVALIDATED` meanwhile. */
   notStored?: string
   error?: unknown
 }

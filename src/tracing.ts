@@ -5,9 +5,16 @@
  */
 // Not by name: where an old Node lacks it, the import would fail before the check of Node's version says why.
 import channels, { type TracingChannel } from 'node:diagnostics_channel'
-import type { BackupEvent, CacheEvent, CommitEvent, StatementEvent, TransactionEvent } from './tracing-events.ts'
+import type {
+  BackupEvent,
+  CacheEvent,
+  CommitEvent,
+  StatementEvent,
+  SweepEvent,
+  TransactionEvent,
+} from './tracing-events.ts'
 
-export type { BackupEvent, CacheEvent, CommitEvent, StatementEvent, TransactionEvent }
+export type { BackupEvent, CacheEvent, CommitEvent, StatementEvent, SweepEvent, TransactionEvent }
 
 type Tracing<E extends object> = TracingChannel<unknown, E>
 
@@ -16,6 +23,7 @@ export const transactionTracing: Tracing<TransactionEvent> = channels.tracingCha
 export const commitTracing: Tracing<CommitEvent> = channels.tracingChannel('meshstore:commit')
 export const cacheTracing: Tracing<CacheEvent> = channels.tracingChannel('meshstore:cache')
 export const backupTracing: Tracing<BackupEvent> = channels.tracingChannel('meshstore:backup')
+export const sweepTracing: Tracing<SweepEvent> = channels.tracingChannel('meshstore:sweep')
 
 interface Timed {
   milliseconds?: number

@@ -9,11 +9,13 @@ import {
   and as drizzleAnd,
   asc as drizzleAsc,
   count as drizzleCount,
+  desc as drizzleDesc,
   eq as drizzleEq,
   gt as drizzleGt,
   gte as drizzleGte,
   lte as drizzleLte,
   type GetColumnData,
+  getTableColumns,
   type InferInsertModel,
   type InferSelectModel,
   Param,
@@ -52,6 +54,7 @@ interface Select<R> extends Built<R> {
   where(condition: SQL | undefined): Select<R>
   orderBy(...columns: SQL[]): Select<R>
   limit(count: number | Argument<number>): Select<R>
+  offset(count: Argument<number>): Select<R>
 }
 interface From<R> {
   from(table: Table): Select<R>
@@ -71,7 +74,7 @@ interface Conditional<T extends Table> extends Returning<T> {
 export interface Queries {
   select(): { from<T extends Table>(table: T): Select<InferSelectModel<T>> }
   select<F extends Fields>(fields: F): From<Row<F>>
-  insert<T extends Table>(table: T): { values(row: Values<T>): Insert<T> }
+  insert<T extends Table>(table: T): { values(row: Values<T>): Insert<T>; select(row: SQL): Insert<T> }
   update<T extends Table>(table: T): { set(values: Partial<Values<T>>): Conditional<T> }
   delete<T extends Table>(table: T): Conditional<T>
 }
@@ -84,6 +87,34 @@ export interface Functions {
   contains(column: Column, value: Argument<string>): SQL
   /** The larger of two numbers. */
   greatest(a: SQL, b: SQL): SQL
+  readonly marks: MarkFunctions
+}
+
+/**
+ * What marks have to say of cached paths. A mark is newer than a path whose writer did not see it. "Concerned" are the
+ * paths that it fits by source and destination; `through` is left to who knows the nodes on them.
+ */
+export interface MarkFunctions {
+  isAnyUnswept(): SQL<unknown>
+  /** Of the row of path_cache_marks. */
+  isUnswept(): SQL
+  /** Of the row of path_cache_marks: the snapshot shows it. */
+  isUpTo(position: Argument<string>): SQL
+  /** Of the row of path_cache: `through` of the newer marks that concern it, as a JSON list of at most `most`, or NULL. */
+  concerning(most: number): SQL<string | null>
+  /** Of the row of path_cache: there is a newer mark that concerns it. */
+  isConcerned(): SQL
+  /** Of the row of path_cache: there is a newer mark that invalidates everything. */
+  isCleared(): SQL
+  /** What a snapshot shows of the marks. Of a query that aggregates them. */
+  position(): SQL<string>
+  /** No mark was committed since that invalidates paths from, to and by way of these nodes. */
+  isNoneSince(paths: {
+    position: Argument<string>
+    source: Argument<string>
+    destination: Argument<string>
+    nodes: Argument<readonly string[]>
+  }): SQL
 }
 
 type Value<C extends Column> = Argument<GetColumnData<C, 'raw'>>
@@ -103,12 +134,29 @@ export const isIn = (column: Column, query: Built<unknown>): SQL =>
   // Every query of Drizzle's is a SQLWrapper; the shared interface leaves that out.
   sql`${column} IN ${query as SQLWrapper}`
 export const and: (...conditions: (SQL | undefined)[]) => SQL | undefined = drizzleAnd
+export const not = (condition: SQL): SQL => sql`NOT (${condition})`
+/** One row of the values, if the condition holds. */
+export const rowIf = <T extends Table>(
+  table: T,
+  values: { [K in keyof InferSelectModel<T>]: Placeholder },
+  condition: SQL,
+): SQL => {
+  const columns = Object.entries(getTableColumns(table)).map(([name, column]) =>
+    encoded(column, (values as Readonly<Record<string, Placeholder>>)[name] as Placeholder),
+  )
+  return sql`SELECT ${sql.join(columns, sql`, `)} WHERE ${condition}`
+}
+export const max = (column: Column): SQL<unknown> => sql`max(${column})`
 export const ascending = (column: Column): SQL => drizzleAsc(column)
+export const descending = (column: Column): SQL => drizzleDesc(column)
 export const count = (): SQL<number> => drizzleCount()
 
 /** Whether the column's value is above the argument: not decoded, and so true or false of any value. */
 export const isAbove = <C extends Column>(column: C, value: Value<C>): SQL<unknown> =>
   sql`${column} > ${encoded(column, value)}`
+
+/** The column's value as the driver gives it: of a row that may break the rules. */
+export const undecoded = (column: Column): SQL<unknown> => sql`${column}`
 
 /** What the conflicting row of an upsert would have been. */
 export const excluded = (column: Column): SQL => sql`excluded.${sql.identifier(column.name)}`

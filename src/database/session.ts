@@ -52,6 +52,11 @@ export interface Database {
   size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }>
   /** The last migration that was applied. */
   schemaVersion(): Promise<string>
+  /**
+   * Whether all transactions have ended that began before this was asked and may yet write: what they have not seen when they
+   * began, they never see. Waits for a moment.
+   */
+  earlierWritersEnded(): Promise<boolean>
   backup(target: string, options: BackupOptions, now: () => Date): Promise<BackupManifest>
   /** Finishes what was accepted, then closes. */
   close(): Promise<void>

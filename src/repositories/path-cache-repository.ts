@@ -3,10 +3,12 @@ import type {
   CacheEntryOptions,
   ComputeOptions,
   ComputePaths,
+  InvalidationFilter,
   Page,
   PathCacheRepository,
   PathCacheStats,
   ResolvedPaths,
+  SweepReport,
 } from '../api.ts'
 import type { Session } from '../database/session.ts'
 import { given } from '../database/statement.ts'
@@ -16,10 +18,14 @@ import type { CachedPath, PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
 import { type CacheEvent, cacheTracing, tracePromise } from '../tracing.ts'
+import { isInvalidated, nodesOn } from './invalidation.ts'
 import { iteratePages } from './pages.ts'
 import type { PathCacheState } from './path-cache-state.ts'
 import * as statements from './path-cache-statements.ts'
-import { PathResolver, type PathStore } from './path-resolver.ts'
+import { parsed } from './path-cache-sweeper.ts'
+import { PathInvalidator } from './path-invalidator.ts'
+import { type Computed, PathResolver, type PathStore } from './path-resolver.ts'
+import { standing } from './sweep-statements.ts'
 
 const DEFAULT_BATCH = 500
 
@@ -32,6 +38,7 @@ const COMPUTE_RULES: rules.Rules = {
   signal: rules.isSignal,
 }
 const FILTER_RULES: rules.Rules = { source: rules.isId, destination: rules.isId }
+const INVALIDATION_RULES: rules.Rules = { ...FILTER_RULES, through: rules.isId }
 const LIST_RULES: rules.Rules = { ...FILTER_RULES, limit: rules.isLimit, after: rules.isStorableText }
 const EXPIRY_RULES: rules.Rules = { now: rules.isTime, batchSize: rules.isLimit }
 
@@ -41,27 +48,30 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   readonly #session: Session
   readonly #now: () => Date
   readonly #state: PathCacheState
+  readonly #invalidator: PathInvalidator
   readonly #resolver: PathResolver
 
   constructor(session: Session, options: { now: () => Date; pathCache: PathCacheState }) {
     this.#session = session
     this.#now = options.now
     this.#state = options.pathCache
-    const paths = {
-      read: (name: string, by: Date) => this.#read(name, by),
-      store: (...computed: Parameters<PathStore['store']>) => this.#store(...computed),
+    this.#invalidator = new PathInvalidator(session)
+    const paths: PathStore = {
+      read: (key, by) => this.#read(key, by),
+      position: () => this.#position(),
+      store: (computed, compute) => this.#store(computed, compute),
     }
     this.#resolver = new PathResolver(paths, { now: options.now, state: options.pathCache })
   }
 
   get<B extends PathBundle = PathBundle>(key: PathKey): Promise<B | undefined> {
-    let name: string
+    let checked: PathKey
     try {
-      name = cacheKey(rules.checkedKey(key))
+      checked = rules.checkedKey(key)
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#read(name, this.#now()).then((found) => {
+    return this.#read(checked, this.#now()).then((found) => {
       if (found === undefined) this.#state.counters.misses++
       else this.#state.counters.hits++
       // What an application stores under its own interface is what it reads.
@@ -69,13 +79,25 @@ export class SqlPathCacheRepository implements PathCacheRepository {
     })
   }
 
-  #read(name: string, by: Date): Promise<{ bundle: PathBundle; expiresAt: Date } | undefined> {
-    return this.#session.readOne(statements.byKey, { cacheKey: name, now: by })
+  #read(key: PathKey, by: Date): Promise<{ bundle: PathBundle; expiresAt: Date } | undefined> {
+    return this.#session.readOne(statements.byKey, { cacheKey: cacheKey(key), now: by }).then((found) => {
+      if (found === undefined || !isInvalidated(found.marks, { ...key, bundle: found.bundle })) return found
+      this.#state.onInvalid()
+      return undefined
+    })
   }
 
   async getEntry(key: PathKey): Promise<CachedPath | undefined> {
     const name = cacheKey(rules.checkedKey(key))
-    return this.#session.readOne(statements.entryByKey, { cacheKey: name, now: this.#now() })
+    const found = await this.#session.readOne(statements.entryByKey, { cacheKey: name, now: this.#now() })
+    return found && this.#valid(found)
+  }
+
+  /** Without what is for us alone; `undefined` if it has been invalidated. */
+  #valid({ marks, ...entry }: CachedPath & { marks: string | null }): CachedPath | undefined {
+    if (!isInvalidated(marks, entry)) return entry
+    this.#state.onInvalid()
+    return undefined
   }
 
   async set<B extends PathBundle>(key: PathKey, bundle: B, options: CacheEntryOptions = {}): Promise<CachedPath> {
@@ -139,17 +161,26 @@ export class SqlPathCacheRepository implements PathCacheRepository {
     return cacheTracing.hasSubscribers ? tracePromise(cacheTracing, {}, run) : run({})
   }
 
-  async #store(key: PathKey, bundle: PathBundle, { ttlSeconds, jitter = 0 }: ComputeOptions): Promise<Date> {
+  async #position(): Promise<string> {
+    return (await this.#session.readOne(standing, {}))?.position ?? ''
+  }
+
+  async #store({ key, bundle, position }: Computed, { ttlSeconds, jitter = 0 }: ComputeOptions): Promise<Date | undefined> {
     const seconds = (ttlSeconds ?? this.#state.ttlSeconds) * (1 - jitter * Math.random())
     const entry = this.#entry({ key, bundle, ttlSeconds: seconds })
-    await this.#session.write(statements.upsert, entry)
-    return entry.expiresAt
+    const nodes = [...(nodesOn({ ...key, bundle }) ?? [])]
+    const { changes } = await this.#session.write(statements.upsertUnlessMarked, { ...entry, position, nodes })
+    return changes === 0 ? undefined : entry.expiresAt
   }
 
   async delete(key: PathKey): Promise<boolean> {
-    const name = cacheKey(rules.checkedKey(key))
+    const checked = rules.checkedKey(key)
+    const name = cacheKey(checked)
+    this.#state.flights.spoil(name)
     const { rows } = await this.#session.write(statements.remove, { cacheKey: name, now: this.#now() })
-    return rows.some(({ live }) => Boolean(live))
+    return rows.some(
+      ({ live, marks, bundle }) => Boolean(live) && !isInvalidated(marks, { ...checked, bundle: parsed(bundle) }),
+    )
   }
 
   async list(options: CachedPathFilter & Page = {}): Promise<CachedPath[]> {
@@ -166,33 +197,44 @@ export class SqlPathCacheRepository implements PathCacheRepository {
     )
   }
 
-  #page(options: CachedPathFilter & Page): Promise<CachedPath[]> {
+  /** Whatever of it has been invalidated: it is filled with what comes after. */
+  async #page(options: CachedPathFilter & Page): Promise<CachedPath[]> {
     const { limit = rules.DEFAULT_PAGE, ...filter } = options
-    return this.#session.read(statements.list(given(filter, statements.CONDITIONS)), {
-      ...filter,
-      now: this.#now(),
-      limit,
-    })
+    const now = this.#now()
+    const page: CachedPath[] = []
+    for (let { after } = filter; ; ) {
+      const from = { ...filter, after }
+      const list = statements.list(given(from, statements.CONDITIONS))
+      const rows = await this.#session.read(list, { ...from, now, limit })
+      for (const row of rows) {
+        const entry = this.#valid(row)
+        if (entry !== undefined && page.push(entry) === limit) return page
+      }
+      if (rows.length < limit) return page
+      after = rows.at(-1)?.cacheKey
+    }
   }
 
   async count(filter: CachedPathFilter = {}): Promise<number> {
     rules.checkOptions('The filter', FILTER_RULES, filter)
     const parameters = { ...filter, now: this.#now() }
-    return (
-      (await this.#session.readOne(statements.countMatching(given(filter, statements.FILTER_FIELDS)), parameters))
-        ?.count ?? 0
-    )
+    const statement = statements.countMatching(given(filter, statements.FILTER_FIELDS))
+    const counted = await this.#session.readOne(statement, parameters)
+    if (counted === undefined || !counted.isAnyUnswept) return counted?.count ?? 0
+    let count = 0
+    for await (const _ of this.iterate(filter)) count++
+    return count
   }
 
-  async invalidate(filter: CachedPathFilter): Promise<number> {
-    rules.checkOptions('The filter', FILTER_RULES, filter ?? {})
-    const fields = given(filter ?? {}, statements.FILTER_FIELDS)
-    if (fields.length === 0) {
+  async invalidate(filter: InvalidationFilter): Promise<number> {
+    rules.checkOptions('The filter', INVALIDATION_RULES, filter ?? {})
+    const { source, destination, through } = filter ?? {}
+    if (source === undefined && destination === undefined && through === undefined) {
       throw validationError('The filter', [
-        { path: '', message: 'must name a source or a destination; to drop all, use clear()' },
+        { path: '', message: 'must name a source, a destination or a node on the way; to drop all, use clear()' },
       ])
     }
-    return (await this.#session.write(statements.removeMatching(fields), { ...filter })).changes
+    return this.#invalidator.invalidate({ source, destination, through })
   }
 
   async deleteExpired(options: { now?: Date | undefined; batchSize?: number | undefined } = {}): Promise<number> {
@@ -207,7 +249,14 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   }
 
   async clear(): Promise<number> {
-    return (await this.#session.write(statements.removeAll, {})).changes
+    return this.#invalidator.clear()
+  }
+
+  async sweep(): Promise<SweepReport> {
+    if (this.#session.inTransaction) {
+      throw misuse('The cache is not swept in a transaction: it would hold the writer. Call it on the store.')
+    }
+    return this.#state.sweep()
   }
 
   async stats(): Promise<PathCacheStats> {

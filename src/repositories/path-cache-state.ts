@@ -1,9 +1,11 @@
-import type { PathCacheOptions } from '../api.ts'
+import type { PathCacheOptions, SweepReport } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import type { PathBundle } from '../schema/index.ts'
 import { SingleFlight } from './single-flight.ts'
 
 const DEFAULT_TTL_SECONDS = 30
+const DEFAULT_MAX_ENTRIES = 10_000
+const DEFAULT_SWEEP_SECONDS = 10
 
 /** Counted in this process, for the store and all its transactions. */
 interface Counters {
@@ -12,6 +14,7 @@ interface Counters {
   staleHits: number
   computations: number
   joined: number
+  evictions: number
 }
 
 /** What a computation, or the look at the cache before it, came to. */
@@ -24,12 +27,21 @@ export interface Answer {
 /** What the store's path cache and those of its transactions have in common. */
 export class PathCacheState {
   readonly ttlSeconds: number
-  readonly counters: Counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0 }
+  readonly maxEntries: number
+  readonly sweepSeconds: number
+  /** The longest that anybody has asked for: for so long what has expired is kept. */
+  longestStaleSeconds = 0
+  /** A reader has met what is invalid. */
+  onInvalid: () => void = () => {}
+  sweep: () => Promise<SweepReport> = () => Promise.reject(new StorageError('READ_ONLY', 'The store was opened read-only.'))
+  readonly counters: Counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0, evictions: 0 }
   readonly flights = new SingleFlight<Answer>()
   #closing = new AbortController()
 
-  constructor({ ttlSeconds }: PathCacheOptions) {
+  constructor({ ttlSeconds, maxEntries, sweepSeconds }: PathCacheOptions) {
     this.ttlSeconds = ttlSeconds ?? DEFAULT_TTL_SECONDS
+    this.maxEntries = maxEntries ?? DEFAULT_MAX_ENTRIES
+    this.sweepSeconds = sweepSeconds ?? DEFAULT_SWEEP_SECONDS
   }
 
   /** The patience of what is computed though nobody waits for it: until the store is closed. */

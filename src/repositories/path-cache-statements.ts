@@ -1,59 +1,100 @@
 /** What the path cache asks of a database. */
 import type { CachedPathFilter } from '../api.ts'
-import { and, ascending, count, eq, excluded, gt, isAbove, isIn, lte } from '../database/queries.ts'
+import {
+  and,
+  ascending,
+  count,
+  descending,
+  eq,
+  excluded,
+  gt,
+  isAbove,
+  isIn,
+  lte,
+  not,
+  rowIf,
+  type Tables,
+  undecoded,
+} from '../database/queries.ts'
 import { pick, statement, statementFor } from '../database/statement.ts'
 import type { JsonText } from '../schema/codecs.ts'
 import type { CachedPath, PathBundle } from '../schema/index.ts'
+import { MOST_MARKS } from './invalidation.ts'
 
 const COLUMNS = ['cacheKey', 'source', 'destination', 'k', 'bundle', 'createdAt', 'expiresAt'] as const
 export const FILTER_FIELDS = ['source', 'destination'] as const
 export const CONDITIONS = [...FILTER_FIELDS, 'after'] as const
 
-export const byKey = statement<{ cacheKey: string; now: Date }>()('pathCache.get', (db, { pathCache }, p) =>
+export const byKey = statement<{ cacheKey: string; now: Date }>()('pathCache.get', (db, { pathCache }, p, { marks }) =>
   db
-    .select({ cacheKey: pathCache.cacheKey, bundle: pathCache.bundle, expiresAt: pathCache.expiresAt })
+    .select({
+      cacheKey: pathCache.cacheKey,
+      bundle: pathCache.bundle,
+      expiresAt: pathCache.expiresAt,
+      marks: marks.concerning(MOST_MARKS),
+    })
     .from(pathCache)
     .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
 )
 
-export const entryByKey = statement<{ cacheKey: string; now: Date }>()('pathCache.getEntry', (db, { pathCache }, p) =>
-  db
-    .select()
-    .from(pathCache)
-    .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
+export const entryByKey = statement<{ cacheKey: string; now: Date }>()(
+  'pathCache.getEntry',
+  (db, { pathCache }, p, { marks }) =>
+    db
+      .select({ ...pick(pathCache, COLUMNS), marks: marks.concerning(MOST_MARKS) })
+      .from(pathCache)
+      .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
 )
 
 export type Entry = Omit<CachedPath, 'bundle'> & { bundle: PathBundle | JsonText }
+const replacing = ({ pathCache }: Pick<Tables, 'pathCache'>) => ({
+  target: pathCache.cacheKey,
+  set: {
+    source: excluded(pathCache.source),
+    destination: excluded(pathCache.destination),
+    k: excluded(pathCache.k),
+    bundle: excluded(pathCache.bundle),
+    createdAt: excluded(pathCache.createdAt),
+    expiresAt: excluded(pathCache.expiresAt),
+  },
+})
+
 export const upsert = statement<Entry>()(
   'pathCache.set',
-  (db, { pathCache }, p) => {
-    const set = {
-      source: excluded(pathCache.source),
-      destination: excluded(pathCache.destination),
-      k: excluded(pathCache.k),
-      bundle: excluded(pathCache.bundle),
-      createdAt: excluded(pathCache.createdAt),
-      expiresAt: excluded(pathCache.expiresAt),
-    }
-    return db.insert(pathCache).values(pick(p, COLUMNS)).onConflictDoUpdate({ target: pathCache.cacheKey, set })
-  },
+  (db, tables, p) => db.insert(tables.pathCache).values(pick(p, COLUMNS)).onConflictDoUpdate(replacing(tables)),
   'inserts one row',
 )
 
-export const remove = statement<{ cacheKey: string; now: Date }>()('pathCache.delete', (db, { pathCache }, p) =>
-  db
-    .delete(pathCache)
-    .where(eq(pathCache.cacheKey, p.cacheKey))
-    .returning({ live: isAbove(pathCache.expiresAt, p.now) }),
+/** What was computed since the position, unless it has been invalidated meanwhile: by whichever process. */
+export const upsertUnlessMarked = statement<Entry & { position: string; nodes: readonly string[] }>()(
+  'pathCache.store',
+  (db, tables, p, { marks }) =>
+    db
+      .insert(tables.pathCache)
+      .select(rowIf(tables.pathCache, pick(p, COLUMNS), marks.isNoneSince(p)))
+      .onConflictDoUpdate(replacing(tables)),
+)
+
+export const remove = statement<{ cacheKey: string; now: Date }>()(
+  'pathCache.delete',
+  (db, { pathCache }, p, { marks }) =>
+    db
+      .delete(pathCache)
+      .where(eq(pathCache.cacheKey, p.cacheKey))
+      .returning({
+        live: isAbove(pathCache.expiresAt, p.now),
+        bundle: undecoded(pathCache.bundle),
+        marks: marks.concerning(MOST_MARKS),
+      }),
 )
 
 type Filter = CachedPathFilter & { now: Date }
 export const list = statementFor((fields: readonly (typeof CONDITIONS)[number][]) =>
   statement<Filter & { after?: string | undefined; limit: number }>()(
     `pathCache.list:${fields.join()}`,
-    (db, { pathCache }, p) =>
+    (db, { pathCache }, p, { marks }) =>
       db
-        .select()
+        .select({ ...pick(pathCache, COLUMNS), marks: marks.concerning(MOST_MARKS) })
         .from(pathCache)
         .where(
           and(
@@ -69,9 +110,9 @@ export const list = statementFor((fields: readonly (typeof CONDITIONS)[number][]
 )
 
 export const countMatching = statementFor((fields: readonly (typeof FILTER_FIELDS)[number][]) =>
-  statement<Filter>()(`pathCache.count:${fields.join()}`, (db, { pathCache }, p) =>
+  statement<Filter>()(`pathCache.count:${fields.join()}`, (db, { pathCache }, p, { marks }) =>
     db
-      .select({ count: count() })
+      .select({ count: count(), isAnyUnswept: marks.isAnyUnswept() })
       .from(pathCache)
       .where(
         and(
@@ -109,8 +150,38 @@ export const removeExpired = statement<{ now: Date; batchSize: number }>()(
   },
 )
 
-export const removeAll = statement<object>()('pathCache.clear', (db, { pathCache }) =>
-  db.delete(pathCache).where(undefined),
+export const firstExpired = statement<{ now: Date }>()('pathCache.firstExpired', (db, { pathCache }, p) =>
+  db.select({ cacheKey: pathCache.cacheKey }).from(pathCache).where(lte(pathCache.expiresAt, p.now)).limit(1),
+)
+
+/** Of those beyond the `maxEntries` that live longest. */
+export const firstAbove = statement<{ maxEntries: number }>()('pathCache.firstAbove', (db, { pathCache }, p) =>
+  db
+    .select({ cacheKey: pathCache.cacheKey })
+    .from(pathCache)
+    .where(undefined)
+    .orderBy(descending(pathCache.expiresAt))
+    .limit(1)
+    .offset(p.maxEntries),
+)
+
+export const removeAbove = statement<{ maxEntries: number; batchSize: number }>()(
+  'pathCache.evict',
+  (db, { pathCache }, p) => {
+    const batch = db
+      .select({ cacheKey: pathCache.cacheKey })
+      .from(pathCache)
+      .where(undefined)
+      .orderBy(descending(pathCache.expiresAt))
+      .limit(p.batchSize)
+      .offset(p.maxEntries)
+    return db.delete(pathCache).where(isIn(pathCache.cacheKey, batch))
+  },
+)
+
+/** Those that `clear()` leaves to the sweep are gone already. */
+export const countUncleared = statement<object>()('pathCache.countUncleared', (db, { pathCache }, _, { marks }) =>
+  db.select({ count: count() }).from(pathCache).where(not(marks.isCleared())),
 )
 
 export const countAll = statement<object>()('pathCache.countAll', (db, { pathCache }) =>

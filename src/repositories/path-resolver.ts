@@ -3,15 +3,24 @@ import { StorageError } from '../errors.ts'
 import type { PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import { type CacheEvent, cacheTracing, tracePromise } from '../tracing.ts'
+import { LONGEST_COMPUTATION_MS } from './invalidation.ts'
 import type { Answer, PathCacheState } from './path-cache-state.ts'
 import { withinTime } from './time-limit.ts'
 
 /** What the resolver needs of the cache itself. */
 export interface PathStore {
   /** What has not expired by then. */
-  readonly read: (name: string, by: Date) => Promise<{ bundle: PathBundle; expiresAt: Date } | undefined>
-  /** Until when it is stored. */
-  readonly store: (key: PathKey, bundle: PathBundle, options: ComputeOptions) => Promise<Date>
+  readonly read: (key: PathKey, by: Date) => Promise<{ bundle: PathBundle; expiresAt: Date } | undefined>
+  /** What the marks have come to: what is computed from now on heeds those. */
+  readonly position: () => Promise<string>
+  /** Until when it is stored; `undefined` if it has been invalidated since the position, and so is not. */
+  readonly store: (computed: Computed, options: ComputeOptions) => Promise<Date | undefined>
+}
+
+export interface Computed {
+  readonly key: PathKey
+  readonly bundle: PathBundle
+  readonly position: string
 }
 
 /** One question: the key, how its paths are found, and what the caller wants. */
@@ -20,6 +29,13 @@ interface Question {
   readonly name: string
   readonly compute: ComputePaths<PathBundle>
   readonly options: ComputeOptions
+}
+
+/** The computation that all who ask wait for. */
+interface InFlight {
+  readonly signal: AbortSignal
+  /** Somebody has deleted what it is to be stored as. */
+  readonly isSpoiled: () => boolean
 }
 
 /** Answers from the cache, or by a computation that all who ask share. */
@@ -47,12 +63,13 @@ export class PathResolver {
 
   /** Where an old one will do nobody has to wait, not even for a computation that is under way. */
   async #fromCache(question: Question, event: CacheEvent): Promise<ResolvedPaths<PathBundle> | undefined> {
-    const { name, options } = question
+    const { key, options } = question
     const { staleSeconds = 0, signal } = options
     if (staleSeconds === 0) return undefined
     signal?.throwIfAborted()
     const now = this.#now()
-    const found = await this.#readIfSound(name, new Date(now.getTime() - Math.round(staleSeconds * 1_000)))
+    this.#state.longestStaleSeconds = Math.max(this.#state.longestStaleSeconds, staleSeconds)
+    const found = await this.#readIfSound(key, new Date(now.getTime() - Math.round(staleSeconds * 1_000)))
     if (found === undefined) return undefined
     const { bundle, expiresAt } = found
     const origin = expiresAt.getTime() > now.getTime() ? 'hit' : 'stale'
@@ -70,7 +87,7 @@ export class PathResolver {
     const { flights, closing } = this.#state
     if (flights.has(question.name)) return
     const run = (event: CacheEvent): Promise<Answer> =>
-      flights.run(question.name, closing, (signal) => this.#answer(question, event, signal))
+      flights.run(question.name, closing, (signal, isSpoiled) => this.#answer(question, event, { signal, isSpoiled }))
     const refreshed: CacheEvent = { origin: 'refreshed' }
     const running = cacheTracing.hasSubscribers ? tracePromise(cacheTracing, refreshed, run) : run(refreshed)
     running.catch(() => {})
@@ -84,7 +101,9 @@ export class PathResolver {
     event.origin = joining ? 'joined' : 'computed'
     let cached = false
     try {
-      const answer = await flights.run(name, options.signal, (signal) => this.#answer(question, event, signal))
+      const answer = await flights.run(name, options.signal, (signal, isSpoiled) =>
+        this.#answer(question, event, { signal, isSpoiled }),
+      )
       cached = answer.cached
       return { bundle: answer.bundle, origin: cached ? 'hit' : 'computed', expiresAt: answer.expiresAt }
     } finally {
@@ -98,21 +117,26 @@ export class PathResolver {
     }
   }
 
-  async #answer({ key, name, compute, options }: Question, event: CacheEvent, signal: AbortSignal): Promise<Answer> {
-    const found = await this.#readIfSound(name, this.#now())
+  async #answer({ key, compute, options }: Question, event: CacheEvent, flight: InFlight): Promise<Answer> {
+    const { signal } = flight
+    const found = await this.#readIfSound(key, this.#now())
     if (found !== undefined) return { ...found, cached: true }
+    // Before the computation looks at the topology.
+    const position = await this.#paths.position()
     this.#state.counters.computations++
+    const begun = performance.now()
     const bundle = await withinTime(compute, key, { signal, timeoutMs: options.computeTimeoutMs })
     signal.throwIfAborted()
-    const expiresAt = await this.#store(key, bundle, options, event)
+    const isTooOld = flight.isSpoiled() || performance.now() - begun > LONGEST_COMPUTATION_MS
+    const expiresAt = await this.#store({ key, bundle, position }, isTooOld, options, event)
     // What is not stored is good for this moment alone.
     return { bundle, expiresAt: expiresAt ?? this.#now(), cached: false }
   }
 
   /** A row that another program broke is computed anew, and so replaced. */
-  async #readIfSound(name: string, by: Date): ReturnType<PathStore['read']> {
+  async #readIfSound(key: PathKey, by: Date): ReturnType<PathStore['read']> {
     try {
-      return await this.#paths.read(name, by)
+      return await this.#paths.read(key, by)
     } catch (error) {
       if (error instanceof StorageError && error.code === 'CORRUPT') return undefined
       throw error
@@ -121,13 +145,15 @@ export class PathResolver {
 
   /** Whoever asked for paths gets them, whether or not they can be kept; unless the bundle itself is at fault. */
   async #store(
-    key: PathKey,
-    bundle: PathBundle,
+    computed: Computed,
+    isTooOld: boolean,
     options: ComputeOptions,
     event: CacheEvent,
   ): Promise<Date | undefined> {
     try {
-      return await this.#paths.store(key, bundle, options)
+      const storedUntil = isTooOld ? undefined : await this.#paths.store(computed, options)
+      if (storedUntil === undefined) event.notStored = 'INVALIDATED'
+      return storedUntil
     } catch (error) {
       if (!(error instanceof StorageError) || error.code === 'VALIDATION' || error.code === 'MISUSE') throw error
       event.notStored = error.code

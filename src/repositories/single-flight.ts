@@ -4,8 +4,11 @@ import { misuse } from '../errors.ts'
 interface Flight<T> {
   readonly result: Promise<T>
   readonly controller: AbortController
+  spoiled: boolean
   waiting: number
 }
+
+type Compute<T> = (signal: AbortSignal, isSpoiled: () => boolean) => Promise<T>
 
 /**
  * One computation for each key, however many ask for it. Each waits as long as its own signal lets it; when the last one
@@ -20,7 +23,13 @@ export class SingleFlight<T> {
     return this.#flights.has(key)
   }
 
-  run(key: string, signal: AbortSignal | undefined, compute: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** What is being computed for the key is for those who wait, and for nobody after them. */
+  spoil(key: string): void {
+    const flight = this.#flights.get(key)
+    if (flight !== undefined) flight.spoiled = true
+  }
+
+  run(key: string, signal: AbortSignal | undefined, compute: Compute<T>): Promise<T> {
     if (signal?.aborted === true) return Promise.reject(signal.reason)
     const inside = this.#inside.getStore() ?? []
     if (inside.includes(key) && this.#flights.has(key)) {
@@ -31,16 +40,16 @@ export class SingleFlight<T> {
     return signal === undefined ? flight.result : this.#patiently(key, flight, signal)
   }
 
-  #begin(key: string, compute: (signal: AbortSignal) => Promise<T>): Flight<T> {
+  #begin(key: string, compute: Compute<T>): Flight<T> {
     const controller = new AbortController()
     const land = (): void => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key)
     }
     const inside = [...(this.#inside.getStore() ?? []), key]
-    const result = this.#inside.run(inside, () => compute(controller.signal)).finally(land)
+    const result = this.#inside.run(inside, () => compute(controller.signal, () => flight.spoiled)).finally(land)
     // Whoever still waits gets the error; when all have gone, nobody does.
     result.catch(() => {})
-    const flight: Flight<T> = { result, controller, waiting: 0 }
+    const flight: Flight<T> = { result, controller, spoiled: false, waiting: 0 }
     this.#flights.set(key, flight)
     return flight
   }

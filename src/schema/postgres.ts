@@ -1,6 +1,16 @@
 /** The tables on PostgreSQL. Its twin is sqlite.ts: same names, same row types. */
 import { type SQL, sql } from 'drizzle-orm'
-import { type AnyPgColumn, bigint, boolean, check, customType, index, integer, pgTable, text } from 'drizzle-orm/pg-core'
+import {
+  type AnyPgColumn,
+  bigint,
+  boolean,
+  check,
+  customType,
+  index,
+  integer,
+  pgTable,
+  text,
+} from 'drizzle-orm/pg-core'
 import * as codecs from './codecs.ts'
 import type { PathBundle } from './path-bundle.ts'
 

@@ -15,11 +15,16 @@ type Rows<Module> = {
     ? { select: InferSelectModel<Module[K]>; insert: InferInsertModel<Module[K]> }
     : never
 }
+type Marks = 'marks' | 'stamps'
+type Selected<Module> = { [K in keyof Rows<Module> & Marks]: Rows<Module>[K]['select'] }
 type Columns<R> = { [K in keyof R]: R[K] extends { select: infer S } ? S[keyof S] : never }[keyof R]
 type IsAny<T> = 0 extends 1 & T ? true : false
 
 export type Proofs = [
-  Holds<Equal<Rows<typeof sqlite>, Rows<typeof postgres>>>,
+  Holds<Equal<Omit<Rows<typeof sqlite>, Marks>, Omit<Rows<typeof postgres>, Marks>>>,
+  // PostgreSQL tells by transactions what SQLite tells by ids.
+  Holds<Equal<Selected<typeof sqlite>['marks'], Omit<Selected<typeof postgres>['marks'], 'transaction'>>>,
+  Holds<Equal<Selected<typeof sqlite>['stamps'], Omit<Selected<typeof postgres>['stamps'], 'transaction' | 'snapshot'>>>,
   Holds<
     Equal<Extract<keyof Rows<typeof sqlite>, 'nodes' | 'policies' | 'pathCache'>, 'nodes' | 'policies' | 'pathCache'>
   >,

@@ -4,14 +4,14 @@ import { type PgColumn, PgDatabase, PgDialect, type PgTable } from 'drizzle-orm/
 import * as tables from '../../schema/postgres.ts'
 import type { Functions, Queries } from '../queries.ts'
 import type { BuiltQuery, Dialect } from '../statement.ts'
-
-/** The driver makes a PostgreSQL array of it; Drizzle on its own would make a list of parameters. */
-const textArray = { mapToDriverValue: (list: unknown): unknown => list }
+import { textArray } from './arrays.ts'
+import { marks } from './marks.ts'
 
 const functions: Functions = {
   isOneOf: (column, list) => sql`${column} = ANY(${new Param(list, textArray)}::text[])`,
   contains: (column, value) => sql`${column} @> to_jsonb(${value}::text)`,
   greatest: (a, b) => sql`greatest(${a}, ${b})`,
+  marks,
 }
 
 /** Drizzle's session is where it hands a finished query to a driver. This one hands it back. */

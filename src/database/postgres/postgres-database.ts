@@ -44,6 +44,18 @@ const LOST: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
 const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
 const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
 
+const OUR_TABLES = ['nodes', 'policies', 'path_cache', 'meshstore_state', 'path_cache_marks', 'path_cache_stamps']
+
+/** Every transaction holds a lock on itself, which all roles may see. */
+const RUNNING_TRANSACTIONS = `SELECT virtualxid || '/' || pid FROM pg_locks
+  WHERE locktype = 'virtualxid' AND granted AND pid <> pg_backend_pid()
+  AND pid IN (
+    SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+    AND backend_type IS DISTINCT FROM 'autovacuum worker'
+  )`
+/** Pauses grow from 1 ms to half of this. */
+const LONGEST_WAIT_MS = 64
+
 /** What an attempt at a transaction came to. Everything else is thrown. */
 type Attempted<T> = { readonly result: T } | { readonly inTheWay: unknown }
 
@@ -287,7 +299,7 @@ export class PostgresDatabase implements Database {
 
   async size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }> {
     const sql = 'SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest($1::text[]) AS name'
-    const bytes = await this.query<string>(sql, [['nodes', 'policies', 'path_cache', 'meshstore_state']])
+    const bytes = await this.query<string>(sql, [OUR_TABLES])
     return { bytes: Number(bytes[0] ?? 0), walBytes: 0, queuedWrites: this.#pendingWrites }
   }
 
@@ -316,6 +328,16 @@ export class PostgresDatabase implements Database {
       }
     }
     return this.#inUse.while(() => this.#slots.while(ask))
+  }
+
+  async earlierWritersEnded(): Promise<boolean> {
+    let earlier = await this.query<string>(RUNNING_TRANSACTIONS, [])
+    for (let pause = 1; earlier.length > 0 && pause < LONGEST_WAIT_MS; pause *= 2) {
+      await sleep(pause)
+      const running = new Set(await this.query<string>(RUNNING_TRANSACTIONS, []))
+      earlier = earlier.filter((transaction) => running.has(transaction))
+    }
+    return earlier.length === 0
   }
 
   backup(): Promise<BackupManifest> {

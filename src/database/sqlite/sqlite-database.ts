@@ -222,6 +222,11 @@ export class SqliteDatabase implements Database {
     return this.read(({ raw }) => schemaVersionOf(raw))
   }
 
+  /** Who writes sees all that was committed before: there is one writer. */
+  async earlierWritersEnded(): Promise<boolean> {
+    return true
+  }
+
   async backup(target: string, options: BackupOptions, now: () => Date): Promise<BackupManifest> {
     const { backupSqlite } = await import('../../backup/sqlite-backup.ts')
     return backupSqlite(this, target, options, now)

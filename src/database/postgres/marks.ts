@@ -1,0 +1,43 @@
+/**
+ * What cached paths have heeded of the marks, on PostgreSQL: ids are not given in the order of the commits, so that a
+ * writer's snapshot says which marks it saw. Of its own transaction's it saw those that came before.
+ */
+import { Param, sql } from 'drizzle-orm'
+import type { MarkFunctions } from '../queries.ts'
+import { textArray } from './arrays.ts'
+
+const UNSWEPT = sql.raw('SELECT 1 FROM path_cache_marks WHERE NOT swept')
+
+/** Of the row of path_cache that a query looks at: the newer marks that concern it by source and destination. */
+const CONCERNING = sql.raw(`path_cache_marks AS m
+  LEFT JOIN path_cache_stamps AS s ON s.cache_key = path_cache.cache_key
+  WHERE NOT m.swept
+  AND (s.cache_key IS NULL
+    OR CASE WHEN m.transaction = s.transaction THEN m.id > s.mark
+         ELSE NOT pg_visible_in_snapshot(m.transaction, s.snapshot) END)
+  AND (m.source IS NULL OR m.source = path_cache.source)
+  AND (m.destination IS NULL OR m.destination = path_cache.destination)`)
+
+export const marks: MarkFunctions = {
+  isAnyUnswept: () => sql`EXISTS (${UNSWEPT})`,
+  isUnswept: () => sql`NOT swept`,
+  isUpTo: (position) => sql`pg_visible_in_snapshot(transaction, ${position}::pg_snapshot)`,
+  // Mostly there are none at all, which is known at once.
+  concerning: (most) =>
+    sql`CASE WHEN EXISTS (${UNSWEPT}) THEN (
+      SELECT json_agg(found.through)::text FROM (SELECT m.through FROM ${CONCERNING} LIMIT ${sql.raw(String(most))}) AS found
+    ) END`,
+  isConcerned: () => sql`EXISTS (SELECT 1 FROM ${CONCERNING})`,
+  isCleared: () =>
+    sql`EXISTS (SELECT 1 FROM ${CONCERNING} AND m.source IS NULL AND m.destination IS NULL AND m.through IS NULL)`,
+  position: () => sql`pg_current_snapshot()::text`,
+  isNoneSince: ({ position, source, destination, nodes }) =>
+    sql`NOT EXISTS (
+      SELECT 1 FROM path_cache_marks AS m
+      WHERE m.transaction >= pg_snapshot_xmin(${position}::pg_snapshot)
+      AND NOT pg_visible_in_snapshot(m.transaction, ${position}::pg_snapshot)
+      AND (m.source IS NULL OR m.source = ${source})
+      AND (m.destination IS NULL OR m.destination = ${destination})
+      AND (m.through IS NULL OR m.through = ANY(${new Param(nodes, textArray)}::text[]))
+    )`,
+}

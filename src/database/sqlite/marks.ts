@@ -1,0 +1,36 @@
+/** What cached paths have heeded of the marks, on SQLite: with one writer, ids are given in the order of the commits. */
+import { Param, sql } from 'drizzle-orm'
+import type { MarkFunctions } from '../queries.ts'
+import { jsonArray } from './json.ts'
+
+const UNSWEPT = sql.raw('SELECT 1 FROM path_cache_marks WHERE swept = 0')
+
+/** Of the row of path_cache that a query looks at: the newer marks that concern it by source and destination. */
+const CONCERNING = sql.raw(`path_cache_marks AS m
+  WHERE m.swept = 0
+  AND m.id > coalesce((SELECT mark FROM path_cache_stamps AS s WHERE s.cache_key = path_cache.cache_key), 0)
+  AND (m.source IS NULL OR m.source = path_cache.source)
+  AND (m.destination IS NULL OR m.destination = path_cache.destination)`)
+
+export const marks: MarkFunctions = {
+  isAnyUnswept: () => sql`EXISTS (${UNSWEPT})`,
+  isUnswept: () => sql`swept = 0`,
+  isUpTo: (position) => sql`id <= CAST(${position} AS INTEGER)`,
+  // Mostly there are none at all, which is known at once.
+  concerning: (most) =>
+    sql`CASE WHEN EXISTS (${UNSWEPT}) THEN
+      nullif((SELECT json_group_array(through) FROM (SELECT m.through FROM ${CONCERNING} LIMIT ${sql.raw(String(most))})), '[]')
+    END`,
+  isConcerned: () => sql`EXISTS (SELECT 1 FROM ${CONCERNING})`,
+  isCleared: () =>
+    sql`EXISTS (SELECT 1 FROM ${CONCERNING} AND m.source IS NULL AND m.destination IS NULL AND m.through IS NULL)`,
+  position: () => sql`CAST(coalesce(max(id), 0) AS TEXT)`,
+  isNoneSince: ({ position, source, destination, nodes }) =>
+    sql`NOT EXISTS (
+      SELECT 1 FROM path_cache_marks AS m
+      WHERE m.id > CAST(${position} AS INTEGER)
+      AND (m.source IS NULL OR m.source = ${source})
+      AND (m.destination IS NULL OR m.destination = ${destination})
+      AND (m.through IS NULL OR m.through IN (SELECT value FROM json_each(${new Param(nodes, jsonArray)})))
+    )`,
+}
