@@ -17,4 +17,11 @@ export type {
   PolicySummary,
 } from './schema/index.ts'
 export { openStorage } from './storage.ts'
-export type { BackupEvent, CacheEvent, CommitEvent, StatementEvent, SweepEvent, TransactionEvent } from './tracing-events.ts'
+export type {
+  BackupEvent,
+  CacheEvent,
+  CommitEvent,
+  StatementEvent,
+  SweepEvent,
+  TransactionEvent,
+} from './tracing-events.ts'

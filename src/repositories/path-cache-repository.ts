@@ -165,7 +165,10 @@ export class SqlPathCacheRepository implements PathCacheRepository {
     return (await this.#session.readOne(standing, {}))?.position ?? ''
   }
 
-  async #store({ key, bundle, position }: Computed, { ttlSeconds, jitter = 0 }: ComputeOptions): Promise<Date | undefined> {
+  async #store(
+    { key, bundle, position }: Computed,
+    { ttlSeconds, jitter = 0 }: ComputeOptions,
+  ): Promise<Date | undefined> {
     const seconds = (ttlSeconds ?? this.#state.ttlSeconds) * (1 - jitter * Math.random())
     const entry = this.#entry({ key, bundle, ttlSeconds: seconds })
     const nodes = [...(nodesOn({ ...key, bundle }) ?? [])]

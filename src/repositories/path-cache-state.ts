@@ -33,7 +33,8 @@ export class PathCacheState {
   longestStaleSeconds = 0
   /** A reader has met what is invalid. */
   onInvalid: () => void = () => {}
-  sweep: () => Promise<SweepReport> = () => Promise.reject(new StorageError('READ_ONLY', 'The store was opened read-only.'))
+  sweep: () => Promise<SweepReport> = () =>
+    Promise.reject(new StorageError('READ_ONLY', 'The store was opened read-only.'))
   readonly counters: Counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0, evictions: 0 }
   readonly flights = new SingleFlight<Answer>()
   #closing = new AbortController()

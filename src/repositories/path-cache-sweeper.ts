@@ -142,7 +142,11 @@ export class PathCacheSweeper {
     }
     // Who has not seen the marks may still write paths that are older than they are: then they are looked at again.
     const complete = await earlierWritersEnded()
-    const deleted = await deletePaths(session, (row) => isInvalidated(row.marks, row), () => this.#assertRunning())
+    const deleted = await deletePaths(
+      session,
+      (row) => isInvalidated(row.marks, row),
+      () => this.#assertRunning(),
+    )
     if (complete) await session.write(statements.finish, { position, swept: true })
     return deleted
   }

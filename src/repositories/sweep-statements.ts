@@ -81,12 +81,7 @@ export const removeMarks = statement<{ before: Date; upTo: number; batchSize: nu
     return db
       .delete(marks)
       .where(
-        and(
-          isIn(marks.id, batch),
-          not(fn.marks.isUnswept()),
-          lte(marks.markedAt, p.before),
-          lte(marks.id, p.upTo),
-        ),
+        and(isIn(marks.id, batch), not(fn.marks.isUnswept()), lte(marks.markedAt, p.before), lte(marks.id, p.upTo)),
       )
   },
 )

@@ -38,7 +38,6 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   filter.map((by) => step('count', ({ pathCache }) => pathCache.count(by), by)),
   filter.map((by) => step('invalidate', ({ pathCache }) => pathCache.invalidate(by), by)),
   batchSize.map((size) => step('deleteExpired', ({ pathCache }) => pathCache.deleteExpired({ batchSize: size }), size)),
-  fc.constant(step('clear', ({ pathCache }) => pathCache.clear())),
   fc.constant(step('stats', ({ pathCache }) => pathCache.stats())),
 )
 

@@ -1,7 +1,7 @@
 /** Random programs, run on a store and on the model, of which every step must come to the same. */
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import { type Repositories, StorageError } from '../../src/index.ts'
+import { type MeshNode, type Repositories, StorageError } from '../../src/index.ts'
 import type { Backend } from '../support/backends.ts'
 import { Clock } from '../support/clock.ts'
 import { dump } from '../support/content.ts'
@@ -15,18 +15,28 @@ export class Model implements Repositories {
   readonly pathCache: ModelPathCache
 
   constructor(now: () => Date) {
-    this.nodes = new ModelNodes(now)
-    this.policies = new ModelPolicies(now)
     this.pathCache = new ModelPathCache(now)
+    this.nodes = new ModelNodes(now, (node, before, after) => {
+      // A new node is on no path yet.
+      if (before !== undefined && topologyOf(before) !== topologyOf(after)) this.pathCache.forget({ through: node })
+    })
+    this.policies = new ModelPolicies(now, (_, before, after) => {
+      if (before?.yamlContent !== after?.yamlContent) this.pathCache.forget({})
+    })
   }
 
   snapshot(): () => void {
     const undo = [this.nodes.rows, this.policies.rows, this.pathCache.rows].map((rows) => rows.snapshot())
+    const forgotten = this.pathCache.forgotten.length
     return () => {
       for (const each of undo) each()
+      this.pathCache.forgotten.length = forgotten
     }
   }
 }
+
+const topologyOf = (node: MeshNode | undefined): string =>
+  JSON.stringify(node && [node.started, node.interfaces, node.protocols])
 
 /** One call. `model` is what is known so far: `ifUpdatedAt` is chosen from it. */
 export interface Step {

@@ -24,7 +24,9 @@ export type Proofs = [
   Holds<Equal<Omit<Rows<typeof sqlite>, Marks>, Omit<Rows<typeof postgres>, Marks>>>,
   // PostgreSQL tells by transactions what SQLite tells by ids.
   Holds<Equal<Selected<typeof sqlite>['marks'], Omit<Selected<typeof postgres>['marks'], 'transaction'>>>,
-  Holds<Equal<Selected<typeof sqlite>['stamps'], Omit<Selected<typeof postgres>['stamps'], 'transaction' | 'snapshot'>>>,
+  Holds<
+    Equal<Selected<typeof sqlite>['stamps'], Omit<Selected<typeof postgres>['stamps'], 'transaction' | 'snapshot'>>
+  >,
   Holds<
     Equal<Extract<keyof Rows<typeof sqlite>, 'nodes' | 'policies' | 'pathCache'>, 'nodes' | 'policies' | 'pathCache'>
   >,

@@ -107,7 +107,7 @@ export function selecting({ run }: Setting): void {
 
   test('stats counts entries, expired ones, hits and misses', () =>
     run(async ({ pathCache, clock }) => {
-      const counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0 }
+      const counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0, evictions: 0 }
       const none = { entries: 0, expired: 0, ...counters }
       expect(await pathCache.stats()).toEqual(none)
       await fill(pathCache)

@@ -3,11 +3,12 @@ import { later, page, Rows, refuse } from './state.ts'
 
 /** The nodes as a `Map`: what the contract says, in as few words as possible. */
 export class ModelNodes implements NodeRepository {
-  readonly rows = new Rows<MeshNode>()
+  readonly rows: Rows<MeshNode>
   readonly #now: () => Date
 
-  constructor(now: () => Date) {
+  constructor(now: () => Date, changed?: ConstructorParameters<typeof Rows<MeshNode>>[0]) {
     this.#now = now
+    this.rows = new Rows<MeshNode>(changed)
   }
 
   #create(node: NewMeshNode): MeshNode {

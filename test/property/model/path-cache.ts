@@ -2,6 +2,7 @@ import type {
   CachedPath,
   CachedPathFilter,
   ComputePaths,
+  InvalidationFilter,
   PathBundle,
   PathCacheRepository,
   PathKey,
@@ -12,11 +13,25 @@ import { page, Rows, refuse } from './state.ts'
 const escaped = (id: string): string => id.replace(/[%:]/g, (character) => (character === '%' ? '%25' : '%3A'))
 const keyOf = ({ source, destination, k }: PathKey): string => `${escaped(source)}:${escaped(destination)}:${k}`
 
+type Ends = Pick<CachedPath, 'source' | 'destination' | 'bundle'> & { k?: number }
+
+function concerns(filter: InvalidationFilter & { key?: PathKey }, path: Ends): boolean {
+  const { source, destination, through, key } = filter
+  if (key !== undefined) return keyOf(key) === keyOf({ k: 0, ...path })
+  if (source !== undefined && path.source !== source) return false
+  if (destination !== undefined && path.destination !== destination) return false
+  const { primary, alternatives = [] } = path.bundle
+  const nodes = [path.source, path.destination, ...[...primary, ...alternatives].flatMap((each) => each.nodes)]
+  return through === undefined || nodes.includes(through)
+}
+
 export class ModelPathCache implements PathCacheRepository {
   readonly rows = new Rows<CachedPath>()
   /** Set while the program is in a transaction. */
   inTransaction = false
-  readonly #counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0 }
+  /** Every invalidation that was not undone. */
+  readonly forgotten: InvalidationFilter[] = []
+  readonly #counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0, evictions: 0 }
   readonly #now: () => Date
 
   constructor(now: () => Date) {
@@ -90,13 +105,17 @@ export class ModelPathCache implements PathCacheRepository {
     }
     this.#counters.misses++
     this.#counters.computations++
+    const begun = this.forgotten.length
     const computed = await compute(key, { signal: new AbortController().signal })
-    const { expiresAt } = this.#set(key, computed, options.ttlSeconds)
+    const isGone = this.forgotten.slice(begun).some((filter) => concerns(filter, { ...key, bundle: computed }))
+    const expiresAt = isGone ? this.#now() : this.#set(key, computed, options.ttlSeconds).expiresAt
     return { bundle: computed, origin: 'computed', expiresAt }
   }
 
   async delete(key: PathKey) {
     const there = this.#find(key) !== undefined
+    // What is being computed for exactly this key.
+    this.forgotten.push({ key } as InvalidationFilter)
     this.rows.delete(keyOf(key))
     return there
   }
@@ -114,9 +133,15 @@ export class ModelPathCache implements PathCacheRepository {
     return this.#matching(filter).filter((row) => this.#live(row)).length
   }
 
-  async invalidate(filter: CachedPathFilter) {
-    if (filter.source === undefined && filter.destination === undefined) refuse('VALIDATION')
-    return this.#drop(this.#matching(filter))
+  forget(filter: InvalidationFilter): number {
+    this.forgotten.push(filter)
+    return this.#drop(this.rows.all().filter((row) => concerns(filter, row)))
+  }
+
+  async invalidate(filter: InvalidationFilter) {
+    const { source, destination, through } = filter
+    if (source === undefined && destination === undefined && through === undefined) refuse('VALIDATION')
+    return this.forget(filter)
   }
 
   async deleteExpired({ now = this.#now() }: { now?: Date | undefined } = {}) {
@@ -124,7 +149,12 @@ export class ModelPathCache implements PathCacheRepository {
   }
 
   async clear() {
-    return this.#drop(this.rows.all())
+    return this.forget({})
+  }
+
+  async sweep() {
+    if (this.inTransaction) refuse('MISUSE')
+    return { expired: 0, invalidated: 0, evicted: 0 }
   }
 
   async stats() {

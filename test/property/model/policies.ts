@@ -15,11 +15,12 @@ export const TEXTS = new Map<string, number | undefined>([
 const rulesIn = (text: string): number => TEXTS.get(text) ?? refuse('VALIDATION')
 
 export class ModelPolicies implements PolicyRepository {
-  readonly rows = new Rows<Policy>()
+  readonly rows: Rows<Policy>
   readonly #now: () => Date
 
-  constructor(now: () => Date) {
+  constructor(now: () => Date, changed?: ConstructorParameters<typeof Rows<Policy>>[0]) {
     this.#now = now
+    this.rows = new Rows<Policy>(changed)
   }
 
   #create({ policyId, yamlContent, createdAt = this.#now() }: NewPolicy): Policy {

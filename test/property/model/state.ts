@@ -4,6 +4,11 @@ import { byBytes } from '../../support/expectations.ts'
 /** Rows by key, as a `Map`; what a transaction does to them can be undone. */
 export class Rows<R> {
   #rows = new Map<string, R>()
+  readonly #changed: (key: string, before: R | undefined, after: R | undefined) => void
+
+  constructor(changed: (key: string, before: R | undefined, after: R | undefined) => void = () => {}) {
+    this.#changed = changed
+  }
 
   get(key: string): R | undefined {
     const row = this.#rows.get(key)
@@ -11,12 +16,17 @@ export class Rows<R> {
   }
 
   set(key: string, row: R): R {
+    const before = this.get(key)
     this.#rows.set(key, structuredClone(row))
+    this.#changed(key, before, row)
     return row
   }
 
   delete(key: string): boolean {
-    return this.#rows.delete(key)
+    const before = this.get(key)
+    const deleted = this.#rows.delete(key)
+    if (deleted) this.#changed(key, before, undefined)
+    return deleted
   }
 
   /** Copies of all of them, in the order of the keys. */
