@@ -1,7 +1,7 @@
 /** Cached paths while the topology changes: what has expired or been invalidated never comes back. */
 import fc from 'fast-check'
 import { test } from 'vitest'
-import type { InvalidationFilter, Repositories } from '../../src/index.ts'
+import type { InvalidationFilter, NewMeshNode, Repositories } from '../../src/index.ts'
 import { all } from '../support/expectations.ts'
 import { assertProperty } from '../support/properties.ts'
 import { node } from '../support/samples.ts'
@@ -39,7 +39,7 @@ const changes: fc.Arbitrary<Step> = fc.oneof(
   id.map((of) => step('count routes', ({ nodes }) => silent(nodes.recordRoutes(of)), of)),
   fc.tuple(id, fc.constantFrom('aodv', 'cjdns')).map(([of, protocol]) =>
     // Of one that is there: whether a new one takes paths with it that were found without it is left open.
-    step('save', ({ nodes }, model) => saveIfThere(nodes, model, node(of, { protocols: [protocol] })), of, protocol),
+    step('save', (on) => saveIfThere(on, node(of, { protocols: [protocol] })), of, protocol),
   ),
   id.map((of) => step('remove node', ({ nodes }) => nodes.delete(of), of)),
   fc
@@ -55,12 +55,8 @@ async function silent(work: Promise<unknown>): Promise<void> {
   await work
 }
 
-const saveIfThere = async (
-  nodes: Repositories['nodes'],
-  model: Repositories,
-  saved: Parameters<Repositories['nodes']['save']>[0],
-): Promise<void> => {
-  if ((await model.nodes.get(saved.nodeId)) !== undefined) await nodes.save(saved)
+async function saveIfThere({ nodes }: Repositories, saved: NewMeshNode): Promise<void> {
+  if ((await nodes.get(saved.nodeId)) !== undefined) await nodes.save(saved)
 }
 
 const steps: fc.Arbitrary<Step> = fc.oneof(
