@@ -214,6 +214,8 @@ export interface PathCacheStats {
   readonly entries: number
   /** Those of them that have expired. */
   readonly expired: number
+  /** What the database does when nodes and policies change: see `PathCacheOptions`. */
+  readonly invalidation: 'topology' | 'manual'
   readonly hits: number
   readonly misses: number
   /** Old bundles that were served by `staleSeconds`. */

@@ -21,7 +21,7 @@ import { SqlPathCacheRepository } from './repositories/path-cache-repository.ts'
 import { PathCacheState } from './repositories/path-cache-state.ts'
 import { PathCacheSweeper } from './repositories/path-cache-sweeper.ts'
 import { SqlPolicyRepository } from './repositories/policy-repository.ts'
-import { remember, remembered } from './repositories/state.ts'
+import { invalidationOf, remember, remembered } from './repositories/state.ts'
 import * as rules from './schema/rules.ts'
 import { type BackupEvent, backupTracing, tracePromise } from './tracing.ts'
 
@@ -46,7 +46,7 @@ export async function openStorage(target: string | StorageOptions): Promise<Mesh
 async function settleInvalidation(session: Session, { pathCache, readOnly, now }: Config): Promise<void> {
   const { invalidation } = pathCache
   if (invalidation === undefined) return
-  const found = (await remembered(session, 'path_cache_invalidation'))?.value ?? 'topology'
+  const found = await invalidationOf(session)
   if (found === invalidation) return
   if (readOnly) {
     const message = `The invalidation of this database is '${found}', and a read-only store cannot change it to '${invalidation}'.`

@@ -90,5 +90,13 @@ BEGIN
 		CREATE TRIGGER policies_mark_delete AFTER DELETE ON %1$I.policies
 		FOR EACH ROW EXECUTE FUNCTION %1$I.meshstore_mark_all()
 	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER nodes_mark_truncate AFTER TRUNCATE ON %1$I.nodes
+		FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_mark_all()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER policies_mark_truncate AFTER TRUNCATE ON %1$I.policies
+		FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_mark_all()
+	$create$, current_schema());
 END
 $do$;

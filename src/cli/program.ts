@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import { addBackup } from './backup.ts'
+import { addCache } from './cache.ts'
 import { addCheck } from './check.ts'
 import { EXIT_HELP } from './exit-codes.ts'
 import { addLook } from './look.ts'
@@ -22,6 +23,7 @@ function program(): Command {
   addTransfer(command)
   addCheck(command)
   addLook(command)
+  addCache(command)
   addStudio(command)
   return throwing(command)
 }

@@ -25,6 +25,7 @@ import * as statements from './path-cache-statements.ts'
 import { parsed } from './path-cache-sweeper.ts'
 import { PathInvalidator } from './path-invalidator.ts'
 import { type Computed, PathResolver, type PathStore } from './path-resolver.ts'
+import { invalidationOf } from './state.ts'
 import { standing } from './sweep-statements.ts'
 
 const DEFAULT_BATCH = 500
@@ -265,7 +266,8 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   async stats(): Promise<PathCacheStats> {
     const entries = await this.#session.readOne(statements.countAll, {})
     const expired = await this.#session.readOne(statements.countExpired, { now: this.#now() })
-    return { entries: entries?.count ?? 0, expired: expired?.count ?? 0, ...this.#state.counters }
+    const invalidation = await invalidationOf(this.#session)
+    return { entries: entries?.count ?? 0, expired: expired?.count ?? 0, invalidation, ...this.#state.counters }
   }
 }
 

@@ -28,5 +28,9 @@ const upsert = statement<Entry>()('state.set', (db, { state }, p) =>
 export const remember = (session: Session, entry: Entry & { name: Name }): Promise<unknown> =>
   session.write(upsert, entry)
 
+/** What happens to cached paths when nodes and policies change. */
+export const invalidationOf = async (session: Session): Promise<'topology' | 'manual'> =>
+  (await remembered(session, 'path_cache_invalidation'))?.value === 'manual' ? 'manual' : 'topology'
+
 export const remembered = (session: Session, name: Name): Promise<{ value: string; updatedAt: Date } | undefined> =>
   session.readOne(byName, { name })

@@ -108,7 +108,7 @@ export function selecting({ run }: Setting): void {
   test('stats counts entries, expired ones, hits and misses', () =>
     run(async ({ pathCache, clock }) => {
       const counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0, evictions: 0 }
-      const none = { entries: 0, expired: 0, ...counters }
+      const none = { entries: 0, expired: 0, invalidation: 'topology', ...counters }
       expect(await pathCache.stats()).toEqual(none)
       await fill(pathCache)
       await pathCache.set(pathKey('a', 'old'), bundle('a', 'old'), { ttlSeconds: 1 })

@@ -159,6 +159,7 @@ export class ModelPathCache implements PathCacheRepository {
 
   async stats() {
     const all = this.rows.all()
-    return { entries: all.length, expired: all.filter((row) => !this.#live(row)).length, ...this.#counters }
+    const expired = all.filter((row) => !this.#live(row)).length
+    return { entries: all.length, expired, invalidation: 'topology' as const, ...this.#counters }
   }
 }
