@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
+import Sqlite from 'better-sqlite3'
 import { drizzleConfig } from '../src/drizzle-config.ts'
 
 interface Journal {
@@ -28,6 +29,7 @@ interface Options {
   breaking?: string | undefined
 }
 
+const BREAKPOINT = '--> statement-breakpoint'
 const root = join(import.meta.dirname, '..')
 const SHIPPED = 'src/migrator/shipped.ts'
 const schemas = { sqlite: drizzleConfig('sqlite:').schema, postgresql: drizzleConfig('postgres:').schema }
@@ -98,6 +100,7 @@ async function addMigrations(folder: string, options: Options): Promise<string |
     if (results[i] === 'unfinished') await generateInTerminal(dialect, folder, name)
     if (results[i] === 'unchanged') await generateEmpty(dialect, folder, name, custom)
     dateBehind(dialect, folder)
+    if (dialect === 'sqlite') keepTriggers(folder)
     if (breaking !== undefined) markBreaking(dialect, folder, breaking)
   }
   checkTwins(folder)
@@ -126,12 +129,58 @@ async function generateEmpty(dialect: Dialect, folder: string, name: string, cus
   writeFileSync(join(folder, dialect, `${tags(folder, dialect).at(-1)}.sql`), `-- ${comment}\nSELECT 1;\n`)
 }
 
+/**
+ * A table that is built anew loses its triggers, and those of others that name it keep it from being renamed: the migration
+ * drops them all first, and makes them again at its end. For drizzle-kit does not know of triggers.
+ */
+function keepTriggers(folder: string): void {
+  const [added = '', ...before] = tags(folder, 'sqlite')
+    .toReversed()
+    .map((tag) => join(folder, 'sqlite', `${tag}.sql`))
+  using scratch = new Scratch()
+  for (const file of before.toReversed()) scratch.apply(readFileSync(file, 'utf8'))
+  const triggers = scratch.triggers()
+  const sql = readFileSync(added, 'utf8').trimEnd()
+  if (scratch.keeps(triggers, sql)) return
+  const drops = triggers.map(({ name }) => `DROP TRIGGER ${name};`)
+  const parts = [...drops, sql, ...triggers.map((trigger) => `${trigger.sql};`)]
+  writeFileSync(added, `${parts.join(`\n${BREAKPOINT}\n`)}\n`)
+}
+
+class Scratch {
+  readonly #db = new Sqlite(':memory:')
+
+  apply(sql: string): void {
+    for (const statement of sql.split(BREAKPOINT)) this.#db.exec(statement)
+  }
+
+  triggers(): { name: string; sql: string }[] {
+    const query = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY rowid"
+    return this.#db.prepare<[], { name: string; sql: string }>(query).all()
+  }
+
+  keeps(triggers: readonly { name: string }[], sql: string): boolean {
+    try {
+      this.apply(sql)
+    } catch {
+      // If it is not for the triggers, the tests that apply it say so.
+      return triggers.length === 0
+    }
+    const left = new Set(this.triggers().map(({ name }) => name))
+    return triggers.every(({ name }) => left.has(name))
+  }
+
+  [Symbol.dispose](): void {
+    this.#db.close()
+  }
+}
+
 /** SQL, so that the mark is in the database whoever applies the file. Older code finds a name there that it does not know. */
 function markBreaking(dialect: Dialect, folder: string, reason: string): void {
   const tag = tags(folder, dialect).at(-1)
   const file = join(folder, dialect, `${tag}.sql`)
   const mark = `INSERT INTO meshstore_state (name, value, updated_at) VALUES ('breaking:${tag}', '${reason.replaceAll("'", "''")}', 0)`
-  writeFileSync(file, `${readFileSync(file, 'utf8').trimEnd()}\n--> statement-breakpoint\n${mark};\n`)
+  writeFileSync(file, `${readFileSync(file, 'utf8').trimEnd()}\n${BREAKPOINT}\n${mark};\n`)
 }
 
 /** The migrations as a module, with the texts as they are in the files. */

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { InvalidationFilter, Meshstore } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { openStorage } from '../storage.ts'
+import { EXIT_HELP } from './exit-codes.ts'
 import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
 import { count, type Outcome, report } from './output.ts'
 
@@ -9,7 +10,11 @@ type InvalidateFlags = Common & InvalidationFilter
 
 /** `meshstore cache stats | clear | sweep | invalidate` */
 export function addCache(program: Command): void {
-  const cache = program.command('cache').description('Looks at the cached paths, and drops them.')
+  const cache = program
+    .command('cache')
+    .description('Looks at the cached paths, and drops them.')
+    .helpCommand(false)
+    .addHelpText('after', EXIT_HELP)
   databaseCommand(cache, 'stats')
     .description('Counts them. Changes nothing.')
     .action((flags: Common) => report(flags, () => stats(flags)))

@@ -5,6 +5,7 @@ import { openStorage } from '../../src/index.ts'
 import { baseline, up } from '../../src/migrator/index.ts'
 import { expectCode } from '../support/expectations.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
+import { TAGS } from '../support/tags.ts'
 import { contentOf, makeFile } from './support/client.ts'
 import { nodeRow, policyRow } from './support/ddl.ts'
 import { quarantinedIn } from './support/quarantined.ts'
@@ -19,7 +20,7 @@ test('is for its owner alone, and the report names it', async () => {
   const file = folder.file('rows.ndjson')
   const report = await baseline(path, { quarantine: file })
   expect(report).toMatchObject({ quarantine: file, recorded: [] })
-  expect(report.applied).toHaveLength(1)
+  expect(report.applied).toHaveLength(TAGS.length)
   expect(statSync(file).mode & 0o777).toBe(0o600)
   expect(quarantinedIn(file)).toHaveLength(2)
   expect(readdirSync(folder.path).filter((name) => name.includes('partial'))).toEqual([])

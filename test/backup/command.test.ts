@@ -6,6 +6,7 @@ import { openStorage } from '../../src/index.ts'
 import { type Ran, runCommand } from '../cli/support/command.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
 import { foreignFile } from '../support/other-program.ts'
+import { LATEST } from '../support/tags.ts'
 import { backupAt, backupOf, bytesIn, contentOf, database, manifestOf, namesIn } from './support/files.ts'
 
 const THEIRS = `
@@ -32,7 +33,7 @@ describe('backup create', () => {
     const [name = ''] = namesIn(folder.file('backups'))
     expect(name).toMatch(/^mesh-\d{8}T\d{9}Z\.sqlite$/)
     expect(ran.stdout).toMatch(
-      /^Made .*: 50 nodes, 0 policies, 0 cached paths; [\d,]+ bytes; schema 0000_create_tables\. Verified\.\n$/,
+      new RegExp(`^Made .*: 50 nodes, 0 policies, 0 cached paths; [\\d,]+ bytes; schema ${LATEST}\\. Verified\\.\\n$`),
     )
     expect(await runCommand(['backup', 'verify', folder.file('backups', name)])).toMatchObject(done)
   })
@@ -48,7 +49,7 @@ describe('backup create', () => {
     })
     raw.close()
     expect(ran).toMatchObject(done)
-    expect(parsed(ran)).toMatchObject({ file, schemaVersion: '0000_create_tables', tables: { nodes: { rows: 50 } } })
+    expect(parsed(ran)).toMatchObject({ file, schemaVersion: LATEST, tables: { nodes: { rows: 50 } } })
     expect(namesIn(folder.path).filter((name) => name.includes('backup'))).toEqual([
       'my backup',
       manifestOf('my backup'),

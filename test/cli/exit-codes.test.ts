@@ -7,6 +7,7 @@ import { createAppRole, runGrants } from '../postgres/support/app-role.ts'
 import { createDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { temporaryFolder } from '../support/folders.ts'
+import { TAGS } from '../support/tags.ts'
 import { documentOf, ONE_LINE, type Ran, type RunOptions, runCommand } from './support/command.ts'
 
 /** Runs it twice, for people and with --json: both say the same, and an error is told on stderr each time. */
@@ -47,16 +48,18 @@ describe('SQLite', () => {
     const url = ['--url', folder.write('mesh.db', '')]
     expect(documentOf(await migrate(['status', ...url], 3))).toMatchObject({ dialect: 'sqlite', state: 'new' })
     expect(await asText(['status', ...url], 3)).toMatch(
-      /^Nothing has been applied yet\.\nPending:\n {2}0000_create_tables\n/,
+      new RegExp(`^Nothing has been applied yet\\.\\nPending:\\n  ${TAGS.join('\\n  ')}\\n`),
     )
     const [step] = documentOf(await migrate(['plan', ...url], 0)).steps as { statements: string[] }[]
     expect(step?.statements.join()).toContain('CREATE TABLE `nodes`')
     expect(await asText(['plan', ...url], 0)).toMatch(/^-- .*0000_create_tables\.sql\nCREATE TABLE `nodes`/)
     expect(documentOf(await migrate(['baseline', ...url], 2))).toMatchObject({ error: { code: 'CONFIG' } })
     const { applied } = documentOf(await migrate(['up', ...url], 0))
-    expect(applied).toEqual([{ tag: '0000_create_tables', milliseconds: expect.any(Number) }])
+    expect(applied).toEqual(TAGS.map((tag) => ({ tag, milliseconds: expect.any(Number) })))
     expect(documentOf(await migrate(['status', ...url], 0))).toMatchObject({ state: 'current', drift: [], pending: [] })
-    expect(await asText(['status', ...url], 0)).toMatch(/^\w[^\n]*\.\nApplied:\n {2}0000_create_tables\n/)
+    expect(await asText(['status', ...url], 0)).toMatch(
+      new RegExp(`^\\w[^\\n]*\\.\\nApplied:\\n  ${TAGS.join('\\n  ')}\\n`),
+    )
     expect(await asText(['plan', ...url], 0)).toBe('-- Nothing is pending.\n')
     expect(documentOf(await migrate(['baseline', ...url], 0))).toEqual({
       applied: [],
@@ -131,14 +134,14 @@ describePostgres('PostgreSQL', () => {
     expect(documentOf(await migrate(['status', ...url], 3))).toMatchObject({ dialect: 'postgresql', state: 'new' })
     expect(await asText(['plan', ...url], 0)).toContain('CREATE TABLE "nodes"')
     expect(documentOf(await migrate(['baseline', ...url], 2))).toMatchObject({ error: { code: 'CONFIG' } })
-    expect(documentOf(await migrate(['up', ...url], 0)).applied).toHaveLength(1)
+    expect(documentOf(await migrate(['up', ...url], 0)).applied).toHaveLength(TAGS.length)
     expect(await asText(['up', ...url], 0)).toBe('Nothing was pending.\n')
     expect(documentOf(await migrate(['status', ...url], 0))).toMatchObject({ state: 'current', drift: [] })
 
     await database.query('DROP SCHEMA drizzle CASCADE')
     await migrate(['status', ...url], 4)
     await migrate(['up', ...url], 4)
-    expect(documentOf(await migrate(['baseline', ...url], 0)).recorded).toEqual(['0000_create_tables'])
+    expect(documentOf(await migrate(['baseline', ...url], 0)).recorded).toEqual(TAGS)
     await migrate(['status', ...url], 0)
   })
 

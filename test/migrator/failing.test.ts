@@ -49,10 +49,10 @@ eachDialect('the second of three migrations fails', (dialect, make) => {
     expect(stderr).toContain(fileOf(dialect, tagOf(tree, FILL)))
     expect(stderr).toContain('nothing of it happened')
     // What was done before it failed.
-    expect(stdout).toMatch(/^Applied 0001_add_note in [^\n]*\n$/)
+    expect(stdout).toMatch(/^Applied \d+_add_note in [^\n]*\n$/)
 
     // The first is there, as if it had been alone; nothing of the second.
-    expect(await scratch.ledger()).toEqual(ledgerOf(tree, dialect).slice(0, 2))
+    expect(await scratch.ledger()).toEqual(ledgerOf(tree, dialect).slice(0, -2))
     expect(await scratch.catalog()).not.toContainEqual(expect.stringContaining('half'))
     expect(await scratch.query('SELECT * FROM nodes ORDER BY node_id')).toEqual(rows)
     expect(await statusOf(at(index), scratch.url)).toMatchObject({
@@ -83,7 +83,7 @@ eachDialect('a migration fails because of rows that are there', (dialect, make) 
     await scratch.query("UPDATE path_cache SET k = 200000, cache_key = 'a:b:200000'")
     const { code, stderr } = await migrate(tree, scratch.url, 'up')
     expect({ code, stderr }).toMatchObject({ code: 4, stderr: expect.stringContaining(tagOf(tree, LIMIT_K)) })
-    expect(await scratch.ledger()).toEqual(ledgerOf(tree, dialect).slice(0, 3))
+    expect(await scratch.ledger()).toEqual(ledgerOf(tree, dialect).slice(0, -1))
     expect(await scratch.query('SELECT k FROM path_cache')).toEqual([{ k: 200000 }])
     expect((await scratch.catalog()).join('\n')).not.toContain('__new_path_cache')
     await scratch.query('DELETE FROM path_cache')

@@ -1,6 +1,7 @@
 /** What must not be opened is not, whichever way it is tried, and nothing is changed by trying. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Dialect, TreeCopy } from '../schema/tree-copy.ts'
+import { TAGS } from '../support/tags.ts'
 import { drizzleKitMigrate, HERE, migrate, migrateApart, migrated, opened, statusOf } from './support/commands.ts'
 import { eachDialect, rowsFor, type Scratch } from './support/databases.ts'
 import { ADD_NOTE, BREAK, fileOf, grown, LIMIT_K, tagOf, without, withSql } from './support/trees.ts'
@@ -125,7 +126,7 @@ eachDialect('migrations that must not be applied', (dialect, make) => {
     await using scratch = await make()
     await drizzleKitMigrate(early, scratch.url)
     const { problem } = await statusOf(branch, scratch.url)
-    const [, row] = await scratch.ledger()
+    const row = (await scratch.ledger()).at(-1)
     expect(problem).toMatchObject({
       code: 'MIGRATION_MISSING',
       message: expect.stringContaining(`${row?.hash.slice(0, 12)}`),
@@ -169,6 +170,6 @@ eachDialect('migrations that must not be applied', (dialect, make) => {
     for (const tag of pending) expect(plan.stdout).toContain(`-- ${fileOf(dialect, tag)}\n`)
     expect(await scratch.snapshot()).toBe(before)
     expect(await opened(full, scratch.url, 'skip')).toEqual([{ nodes: ['skip'] }])
-    expect(await scratch.ledger()).toHaveLength(1)
+    expect(await scratch.ledger()).toHaveLength(TAGS.length)
   })
 })

@@ -17,16 +17,26 @@ export function databaseOf(...scripts: string[]): Database.Database {
 
 /**
  * What a SQLite database consists of, by name. The parts of a table are sorted, and quotes alike: a migration that adds
- * a column or builds a table anew writes them in another order and style than a fresh schema.
+ * a column or builds a table anew writes them in another order and style than a fresh schema. Without the triggers, of which
+ * Drizzle knows nothing.
  */
 export function catalog(db: Database.Database): Record<string, string[]> {
   const rows = db
     .prepare<[], { name: string; sql: string }>(
-      `SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name`,
+      `SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND type <> 'trigger' ORDER BY name`,
     )
     .all()
   return Object.fromEntries(rows.map(({ name, sql }) => [name, parts(sql)]))
 }
+
+/** The triggers as they are written, by name. */
+export const triggers = (db: Database.Database): Record<string, string> =>
+  Object.fromEntries(
+    db
+      .prepare<[], [string, string]>("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name")
+      .raw()
+      .all(),
+  )
 
 /** Splits at the commas that stand between the outermost parentheses. */
 function parts(sql: string): string[] {

@@ -3,8 +3,8 @@ import Database from 'better-sqlite3'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
 import { migrate } from 'drizzle-orm/better-sqlite3/migrator'
 import { describe, expect, it } from 'vitest'
-import { catalog, databaseOf, migrationsIn } from './catalog.ts'
-import { dialects, differences, migrationsOf, SHIPPED, TreeCopy } from './tree-copy.ts'
+import { catalog, databaseOf, migrationsIn, triggers } from './catalog.ts'
+import { dialects, differences, migrationsOf, root, SHIPPED, TreeCopy } from './tree-copy.ts'
 
 const lastTag = (copy: TreeCopy, dialect: string): string =>
   JSON.parse(copy.read(`migrations/${dialect}/meta/_journal.json`)).entries.at(-1).tag
@@ -53,6 +53,8 @@ describe('db:generate', () => {
     const migrated = databaseOf(...migrationsIn(copy.root))
     expect(catalog(migrated)).toEqual(catalog(databaseOf(copy.read('drizzle/sqlite.sql'))))
     expect(catalog(migrated).path_cache).toContainEqual(expect.stringContaining('>= 2'))
+    // It loses its triggers by that, and they are made again.
+    expect(triggers(migrated)).toEqual(triggers(databaseOf(...migrationsIn(root))))
   })
 
   it('keeps the numbers equal when one dialect changed', async () => {

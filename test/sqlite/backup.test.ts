@@ -7,6 +7,7 @@ import { dump } from '../support/content.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { sqliteProgram } from '../support/other-program.ts'
 import { node, policy } from '../support/samples.ts'
+import { LATEST } from '../support/tags.ts'
 import { PAIRS, pairIds } from './programs/pairs.ts'
 import { fill, fillLarge, mode } from './support/filled.ts'
 import { Script } from './support/script.ts'
@@ -23,7 +24,7 @@ describe('a backup', () => {
     expect(manifest).toMatchObject({
       file: folder.file('mesh.backup'),
       bytes: statSync(folder.file('mesh.backup')).size,
-      schemaVersion: '0000_create_tables',
+      schemaVersion: LATEST,
       tables: { nodes: { rows: 301 }, policies: { rows: 2 }, pathCache: { rows: 1 } },
     })
     await store.nodes.delete('ü😀')

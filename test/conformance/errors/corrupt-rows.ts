@@ -59,9 +59,9 @@ export function corruptRows(setting: Setting): void {
   test('a row that is CORRUPT can be deleted', () =>
     run(
       async ({ nodes, policies, pathCache }) => {
+        expect(await pathCache.delete(pathKey('bad', 'z'))).toBe(true)
         expect(await nodes.delete('bad')).toBe(true)
         expect(await policies.delete('bad')).toBe(true)
-        expect(await pathCache.delete(pathKey('bad', 'z'))).toBe(true)
       },
       {
         before: async ({ store, other }) => {

@@ -54,7 +54,7 @@ async function paths({ pathCache }: Repositories): Promise<void> {
   expect(await pathCache.deleteExpired({ now: new Date(Date.now() + 3_600_000) })).toBe(1)
   await pathCache.set(key, bundle('a', 'b'))
   expect(await pathCache.clear()).toBe(1)
-  expect((await pathCache.stats()).entries).toBe(0)
+  expect(await pathCache.count()).toBe(0)
 }
 
 async function repositories(on: Repositories): Promise<void> {

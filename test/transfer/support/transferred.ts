@@ -2,6 +2,7 @@
 import type { ExportReport, ImportReport, Output } from '../../../src/transfer/index.ts'
 import { exportTo, importInto, TABLE_NAMES } from '../../../src/transfer/index.ts'
 import type { OnConflict } from '../../../src/transfer/staging.ts'
+import { LATEST } from '../../support/tags.ts'
 
 export const NOW = new Date('2026-03-04T05:06:07.891Z')
 const now = (): Date => NOW
@@ -77,7 +78,7 @@ export function fileOf(rows: readonly Rows[], { end = '\n' }: { end?: string } =
   const counted = Object.fromEntries(
     TABLE_NAMES.map((table) => [table, rows.filter((row) => row.table === table).length]),
   )
-  const header = { format: 'meshstore-ndjson', version: 1, schema: '0000_create_tables', exportedAt: '2026' }
+  const header = { format: 'meshstore-ndjson', version: 1, schema: LATEST, exportedAt: '2026' }
   const lines = [header, ...rows, { end: 'meshstore-ndjson', rows: counted }]
   return lines.map((line) => `${typeof line === 'string' ? line : JSON.stringify(line)}${end}`).join('')
 }
