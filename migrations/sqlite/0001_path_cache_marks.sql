@@ -41,10 +41,19 @@ BEGIN
 	INSERT INTO path_cache_marks (through, marked_at) VALUES (OLD.node_id, CAST(strftime('%s', 'now') AS REAL));
 END;
 --> statement-breakpoint
--- INSERT OR REPLACE, as Python's programs write it, deletes the row of before without saying so.
-CREATE TRIGGER nodes_mark_insert AFTER INSERT ON nodes
-WHEN EXISTS (SELECT 1 FROM path_cache)
+-- INSERT OR REPLACE, as Python's programs write it, deletes the row of before without saying so. Whether a row that is there
+-- was replaced, or updated by an upsert, is known afterwards alone: until then the mark invalidates nothing that is stored.
+CREATE TRIGGER nodes_mark_replace BEFORE INSERT ON nodes
+WHEN EXISTS (SELECT 1 FROM nodes WHERE node_id = NEW.node_id
+	AND (interfaces IS NOT NEW.interfaces OR protocols IS NOT NEW.protocols OR started IS NOT NEW.started))
 	AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
+BEGIN
+	INSERT INTO path_cache_marks (through, marked_at, swept) VALUES (NEW.node_id, CAST(strftime('%s', 'now') AS REAL), 1);
+END;
+--> statement-breakpoint
+CREATE TRIGGER nodes_mark_insert AFTER INSERT ON nodes
+WHEN EXISTS (SELECT 1 FROM path_cache_marks
+	WHERE id = (SELECT max(id) FROM path_cache_marks) AND through = NEW.node_id AND swept = 1)
 BEGIN
 	INSERT INTO path_cache_marks (through, marked_at) VALUES (NEW.node_id, CAST(strftime('%s', 'now') AS REAL));
 END;

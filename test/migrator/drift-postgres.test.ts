@@ -39,8 +39,8 @@ const CHANGES: readonly (readonly [string, string, ...Expected[]])[] = [
   [
     'another collation',
     'DROP TRIGGER nodes_mark_update ON nodes; ALTER TABLE nodes ALTER node_id TYPE text COLLATE "default"',
-    ['nodes', 'missing', /^trigger nodes_mark_update$/],
     ['nodes', 'missing', /^node_id text COLLATE "C"/],
+    ['nodes', 'missing', /^trigger nodes_mark_update$/],
     ['nodes', 'unexpected', /^node_id text NOT NULL$/],
   ],
   [
