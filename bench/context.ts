@@ -31,6 +31,7 @@ export async function withBothSides<T>(
 ): Promise<T> {
   const [ours, theirs] = [await filledFile(newFile(context, 'ours')), await filledFile(newFile(context, 'raw'))]
   const raw = new RawStore(theirs, durability)
+  raw.dropTriggers()
   try {
     await using store = await openStorage({ url: ours, durability })
     return await work(store, raw)

@@ -1,0 +1,91 @@
+/** A Redis server of this run's own, on loopback, and the barest client: less work than any library's. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+
+export class NoRedis extends Error {}
+
+export class Redis {
+  readonly #server: ChildProcess
+  readonly #socket: Socket
+  #received = Buffer.alloc(0)
+  #waiting: ((reply: string) => void) | undefined
+
+  private constructor(server: ChildProcess, socket: Socket) {
+    this.#server = server
+    this.#socket = socket
+    socket.on('data', (data) => {
+      this.#received = this.#received.length === 0 ? data : Buffer.concat([this.#received, data])
+      this.#next()
+    })
+  }
+
+  /** Nothing is written to its disk: as a cache is run. Throws NoRedis where there is none. */
+  static async start(folder: string): Promise<Redis> {
+    const port = await freePort()
+    const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
+    const server = spawn('redis-server', args, { stdio: 'ignore' })
+    const failed = once(server, 'error').then(([error]) => {
+      throw new NoRedis(
+        `redis-server does not start (${(error as NodeJS.ErrnoException).code}). Debian has it: apt-get install redis-server.`,
+      )
+    })
+    return Promise.race([failed, connected(port).then((socket) => new Redis(server, socket))])
+  }
+
+  set(key: string, value: string, ttlSeconds: number): Promise<string> {
+    return this.#ask(['SET', key, value, 'EX', String(ttlSeconds)])
+  }
+
+  get(key: string): Promise<string> {
+    return this.#ask(['GET', key])
+  }
+
+  /** One after the other: whoever asks waits for the answer. */
+  #ask(words: readonly string[]): Promise<string> {
+    const parts = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
+    return new Promise((resolve) => {
+      this.#waiting = resolve
+      this.#socket.write(`*${words.length}\r\n${parts.join('')}`)
+    })
+  }
+
+  #next(): void {
+    const end = this.#received.indexOf('\r\n')
+    if (end < 0) return
+    const head = this.#received.toString('latin1', 0, end)
+    const length = head.startsWith('$') ? Number(head.slice(1)) : undefined
+    if (length !== undefined && this.#received.length < end + 2 + length + 2) return
+    const reply = length === undefined ? head : this.#received.toString('utf8', end + 2, end + 2 + length)
+    this.#received = Buffer.alloc(0)
+    this.#waiting?.(reply)
+  }
+
+  async stop(): Promise<void> {
+    this.#socket.destroy()
+    const gone = once(this.#server, 'exit')
+    this.#server.kill()
+    await gone
+  }
+}
+
+async function connected(port: number): Promise<Socket> {
+  for (;;) {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    try {
+      await once(socket, 'connect')
+      return socket
+    } catch {
+      await new Promise((done) => setTimeout(done, 20))
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  if (address === null || typeof address === 'string') throw new Error('There is no port.')
+  return address.port
+}
