@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs'
 import type { BackupManifest, BackupOptions } from '../../api.ts'
+import { absolute } from '../../backup/index.ts'
 import { misuse, StorageError } from '../../errors.ts'
 import { schemaVersionOf } from '../../migrator/sqlite-migrator.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
@@ -223,8 +224,9 @@ export class SqliteDatabase implements Database {
   }
 
   async backup(target: string, options: BackupOptions, now: () => Date): Promise<BackupManifest> {
+    const path = absolute(target)
     const { backupSqlite } = await import('../../backup/sqlite-backup.ts')
-    return backupSqlite(this, target, options, now)
+    return backupSqlite(this, path, options, now)
   }
 
   #checkpointLater(): void {
