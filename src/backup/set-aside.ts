@@ -76,6 +76,33 @@ async function copied(path: string, name: string, signal: AbortSignal | undefine
   }
 }
 
+/**
+ * Throws BUSY if another connection is on it. It is left as any program leaves it that opens and closes it: what a process
+ * that was killed had in its log is in the file then.
+ */
+export function assertNotInUse(path: string): void {
+  try {
+    lockAlone(path)
+  } catch (error) {
+    const failure = translatedFile(error)
+    if (isBusy(failure)) throw inUse()
+    // What SQLite cannot read is moved aside as it is.
+    if (!(failure instanceof StorageError) || failure.code !== 'CORRUPT') throw failure
+  }
+}
+
+function lockAlone(path: string): void {
+  const raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
+  try {
+    // With a log, the file is had so only by a connection that is alone.
+    raw.pragma('locking_mode = EXCLUSIVE')
+    raw.exec('BEGIN EXCLUSIVE')
+    raw.exec('ROLLBACK')
+  } finally {
+    raw.close()
+  }
+}
+
 function moved(path: string, name: string): Aside {
   const move = (from: string, to: string): void => {
     for (const end of ['', ...SIDECARS]) if (existsSync(from + end)) renameSync(from + end, to + end)
