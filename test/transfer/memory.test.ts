@@ -41,7 +41,7 @@ async function write(file: string): Promise<void> {
   const put = async (line: object): Promise<void> => {
     if (!stream.write(`${JSON.stringify(line)}\n`)) await once(stream, 'drain')
   }
-  await put({ format: 'meshstore-ndjson', version: 1, schema: '0000_create_tables', exportedAt: '2026' })
+  await put({ format: 'meshstore-ndjson', version: 1, schema: '0000_create_tables' })
   for (let n = 0; n < ROWS; n++) await put(nodeLine(`n-${String((n * 7_919) % ROWS).padStart(6, '0')}`))
   for (let n = 0; n < BUNDLES; n++) {
     const source = `a-${n}`
