@@ -10,7 +10,7 @@ import * as rules from '../schema/rules.ts'
 import { copyOf, stepwise } from './copy.ts'
 import { translatedFile } from './file-errors.ts'
 import { isSound } from './integrity.ts'
-import { type Aside, assertNotInUse, assertUntouched, occupancyOf, setAside } from './set-aside.ts'
+import { type Aside, assertNotInUse, assertUntouched, finishMoving, occupancyOf, setAside } from './set-aside.ts'
 import { readAll } from './sqlite-backup.ts'
 import { verifyBackup } from './verify.ts'
 
@@ -87,6 +87,7 @@ const realPath = (path: string): string => (existsSync(path) ? realpathSync(path
 
 async function restored(file: string, path: string, options: RestoreOptions): Promise<RestoreReport> {
   assertTwo(file, path)
+  finishMoving(path)
   if (occupancyOf(path) === 'taken' && options.replace !== true) throw taken(path)
   const manifest = await verifyBackup(file)
   const source = openConnection(file, { readOnly: true })
@@ -122,7 +123,10 @@ interface Writing {
 async function write(source: Sqlite.Database, { path, manifest, options, aside }: Writing): Promise<void> {
   try {
     if (aside.stamp === undefined)
-      await copyOf(source, path, options, { verify: (partial) => assertSame(partial, manifest) })
+      await copyOf(source, path, options, {
+        verify: (partial) => assertSame(partial, manifest),
+        makeRoom: aside.makeRoom,
+      })
     else await overwrite(source, { path, options, aside })
   } catch (error) {
     await aside.undo()

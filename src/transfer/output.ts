@@ -1,11 +1,11 @@
 /** Where an export goes: a file that has its name when it is complete, or a stream. */
-import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { type FileHandle, link, mkdir, open, rm } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { unusable } from '../backup/copy.ts'
 import { translatedFile } from '../backup/file-errors.ts'
+import { finished, partialOf, sweepPartials } from '../backup/partial.ts'
 import { StorageError } from '../errors.ts'
 
 export interface Output {
@@ -21,7 +21,8 @@ export interface Output {
 export async function fileOutput(path: string): Promise<Output> {
   const file = resolve(path)
   refuseTaken(file)
-  const partial = `${file}.partial-${randomBytes(6).toString('hex')}`
+  const partial = partialOf(file)
+  sweepPartials(file)
   const handle = await created(partial, file)
   let discarded = false
   const discard = async (): Promise<void> => {
@@ -30,6 +31,7 @@ export async function fileOutput(path: string): Promise<Output> {
     // What cannot be closed or removed must not hide why it is to be.
     await handle.close().catch(() => {})
     await rm(partial, { force: true }).catch(() => {})
+    finished(partial)
   }
   return {
     write: async (text) => {

@@ -12,7 +12,7 @@ import { Script } from '../sqlite/support/script.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
 import type { Order } from './programs/restorer.ts'
-import { contentOf, database, namesIn, SAFETY_COPY } from './support/files.ts'
+import { contentOf, database, manifestOf, namesIn, SAFETY_COPY } from './support/files.ts'
 import { killInLoop, reference } from './support/kills.ts'
 
 const KILLS = Number(process.env.BACKUP_KILLS ?? 12)
@@ -102,6 +102,13 @@ async function killRestores(script: Script, kills: number, stopAtWrong = false):
       killed.wrong.push(`${where}: the next restore: ${error}`),
     )
     if (contentOf(order.path) !== done) killed.wrong.push(`${where}: the next restore did not finish`)
+    // Nothing unfinished, and no second copy of what was there: one will do, however often it is killed.
+    const left = namesIn(dirname(order.path)).filter((name) => name !== 'mesh.db')
+    const whole = left.filter((name) => SAFETY_COPY.test(name))
+    if (left.join() !== whole.flatMap((name) => [name, manifestOf(name)]).join() || whole.length > 2)
+      killed.wrong.push(`${where}: the next restore left ${left}`)
+    const contents = whole.map((name) => contentOf(join(dirname(order.path), name)))
+    if (new Set(contents).size < contents.length) killed.wrong.push(`${where}: there are two copies of one content`)
   }
   const enough = (): boolean => stopAtWrong && killed.wrong.length > 0
   // Where the mistake is planted, there are other points.
@@ -152,6 +159,15 @@ test('a backup that is killed is there whole, or only unfinished files are', TIM
       finished.join(' '),
     )
     if (finished.length === 2) await verifyBackup(order.file)
+    else {
+      // The next one of this name takes what was left away, also a manifest that is alone.
+      cpSync(target, `${target}-again`, { recursive: true })
+      const again = join(`${target}-again`, 'mesh.backup')
+      await using store = await openStorage({ url: path, migrate: 'skip', readOnly: true })
+      await store.backup(again)
+      await verifyBackup(again)
+      expect(namesIn(`${target}-again`), where).toEqual(['mesh.backup', 'mesh.backup.manifest.json'])
+    }
     const [day, week] = [86_400, 7 * 86_400]
     for (const name of names) {
       const touched = Date.now() / 1_000 - (name.includes('.partial-') ? day + 60 : week)
