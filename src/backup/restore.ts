@@ -10,6 +10,7 @@ import * as rules from '../schema/rules.ts'
 import { copyOf, stepwise } from './copy.ts'
 import { translatedFile } from './file-errors.ts'
 import { isSound } from './integrity.ts'
+import { sweepPartials } from './partial.ts'
 import { type Aside, assertNotInUse, assertUntouched, finishMoving, occupancyOf, setAside } from './set-aside.ts'
 import { readAll } from './sqlite-backup.ts'
 import { verifyBackup } from './verify.ts'
@@ -87,6 +88,8 @@ const realPath = (path: string): string => (existsSync(path) ? realpathSync(path
 
 async function restored(file: string, path: string, options: RestoreOptions): Promise<RestoreReport> {
   assertTwo(file, path)
+  // Of a restore that was killed: the file may still have the name that it had while it was unfinished, too.
+  sweepPartials(path)
   finishMoving(path)
   if (occupancyOf(path) === 'taken' && options.replace !== true) throw taken(path)
   const manifest = await verifyBackup(file)

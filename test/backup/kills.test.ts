@@ -3,7 +3,6 @@
  */
 import { cpSync, mkdirSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Plugin } from 'rolldown'
 import { afterAll, expect, test } from 'vitest'
 import { pruneBackups } from '../../src/backup/folder.ts'
 import { openStorage, restoreBackup, verifyBackup } from '../../src/index.ts'
@@ -12,6 +11,7 @@ import { Script } from '../sqlite/support/script.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
 import type { Order } from './programs/restorer.ts'
+import { copyOver, planted } from './support/copy-over.ts'
 import { contentOf, database, manifestOf, namesIn, SAFETY_COPY } from './support/files.ts'
 import { killInLoop, reference } from './support/kills.ts'
 
@@ -29,26 +29,6 @@ afterAll(() => {
 })
 const RUNNER = new URL('programs/restorer.ts', import.meta.url)
 const runner = await Script.bundle(RUNNER, from(later))
-
-const planted = { count: 0 }
-/** Writes the backup over the file as `cp` would. */
-const copyOver: Plugin = {
-  name: 'copy-over',
-  transform(code, id) {
-    if (!id.endsWith('/src/backup/restore.ts')) return
-    const whole = '  await stepwise(source, path, {'
-    if (code.split(whole).length !== 2) throw new Error('There is no place to plant the mistake in.')
-    planted.count++
-    return `import { readFileSync, openSync, writeSync, closeSync } from 'node:fs'
-      function planted(from, to) {
-        const bytes = readFileSync(from)
-        const handle = openSync(to, 'r+')
-        for (let at = 0; at < bytes.length; at += 65536) writeSync(handle, bytes, at, Math.min(65536, bytes.length - at), at)
-        closeSync(handle)
-      }
-      ${code.replace(whole, `  planted(source.name, path)\n  if (String(1) !== '1') ${whole.trim()}`)}`
-  },
-}
 
 const hasty = await Script.bundle(RUNNER, { ...copyOver, ...from(later), name: 'copy-over' })
 
