@@ -35,11 +35,12 @@ export async function copyOf<T>(
 ): Promise<{ file: string; verified: T }> {
   checkPath(target)
   const file = resolve(target)
+  // First: a file that is whole may still have its unfinished name.
+  sweepPartials(file)
   if (makeRoom === undefined) refuseTaken(file)
   createFolder(dirname(file))
   const partial = partialOf(file)
   try {
-    sweepPartials(file)
     // SQLite keeps the mode of a file that is there; one that it creates could be read by others.
     closeSync(openSync(partial, 'wx', 0o600))
     await copyPages(source, partial, options)

@@ -20,9 +20,10 @@ export interface Output {
 /** A file with the mode 0600 at a path where nothing is. Throws CONFIG, STORAGE_FULL and the like. */
 export async function fileOutput(path: string): Promise<Output> {
   const file = resolve(path)
+  // First: a file that is whole may still have its unfinished name.
+  sweepPartials(file)
   refuseTaken(file)
   const partial = partialOf(file)
-  sweepPartials(file)
   const handle = await created(partial, file)
   let discarded = false
   const discard = async (): Promise<void> => {

@@ -53,11 +53,19 @@ const run = (program: string, args: readonly string[]): Promise<number | null> =
 
 const textIn = (path: string): string => (existsSync(path) ? readFileSync(path, 'latin1') : '')
 
+function contentIn(path: string): string {
+  try {
+    return contentOf(path)
+  } catch (error) {
+    return `unreadable: ${error}`
+  }
+}
+
 /** Everything beside the database is a copy of what was there, or of what was restored, each with its manifest. */
 function besideOf(path: string, possible: readonly string[], needed: readonly string[] = []): string | undefined {
   const copies = namesIn(dirname(path)).filter((name) => SAFETY_COPY.test(name))
   const expected = ['mesh.db', ...copies.flatMap((name) => [name, manifestOf(name)])]
-  const contents = copies.map((name) => contentOf(join(dirname(path), name)))
+  const contents = copies.map((name) => contentIn(join(dirname(path), name)))
   if (namesIn(dirname(path)).join() !== expected.join()) return `there are ${namesIn(dirname(path))}`
   if (!needed.every((content) => contents.includes(content))) return 'what was there is lost'
   if (new Set(contents).size < contents.length) return `two copies are alike: ${contents}`
@@ -65,14 +73,14 @@ function besideOf(path: string, possible: readonly string[], needed: readonly st
 }
 
 function judgeOver(path: string, ended: boolean): { found: string; wrong?: string | undefined } {
-  const content = contentOf(path)
+  const content = contentIn(path)
   const found = { [old]: 'old', [restored]: 'new' }[content] ?? content
   if (ended) return { found, wrong: found === 'new' ? besideOf(path, [old, restored], [old]) : 'it is not new' }
   return { found, wrong: found === content ? 'it is neither old nor new' : undefined }
 }
 
 function judgeVacant(path: string, ended: boolean): { found: string; wrong?: string | undefined } {
-  const found = !existsSync(path) ? 'nothing' : contentOf(path) === restored ? 'new' : 'neither'
+  const found = !existsSync(path) ? 'nothing' : contentIn(path) === restored ? 'new' : 'neither'
   // Where it had been killed after the last step, what it had written was replaced once more, and kept.
   if (ended) return { found, wrong: found === 'new' ? besideOf(path, [restored]) : 'it is not new' }
   return { found, wrong: found === 'neither' ? 'it is not whole' : undefined }
@@ -84,14 +92,14 @@ function judgeDamaged(path: string, ended: boolean): { found: string; wrong?: st
   const copies = namesIn(folder).filter((name) => SAFETY_COPY.test(name))
   const moved = copies.filter((name) => textIn(join(folder, name)) === DAMAGED)
   const isOld = textIn(path) === DAMAGED
-  const found = isOld ? 'old' : !existsSync(path) ? 'moved' : contentOf(path) === restored ? 'new' : 'neither'
+  const found = isOld ? 'old' : !existsSync(path) ? 'moved' : contentIn(path) === restored ? 'new' : 'neither'
   if (!ended)
     return { found, wrong: found === 'neither' || isOld === (moved.length === 1) ? `it is ${found}` : undefined }
   // Of the log, SQLite may have removed what it could not read. What is left of it lies beside its file.
   const names = namesIn(folder).filter((name) => name !== `${moved[0]}-wal`)
   const others = copies.filter((name) => !moved.includes(name))
   const expected = ['mesh.db', ...moved, ...others.flatMap((name) => [name, manifestOf(name)])]
-  const whole = others.every((name) => contentOf(join(folder, name)) === restored)
+  const whole = others.every((name) => contentIn(join(folder, name)) === restored)
   const right = found === 'new' && moved.length === 1 && whole && names.join() === expected.sort().join()
   return { found, wrong: right ? undefined : `there are ${namesIn(folder)}` }
 }
@@ -101,7 +109,7 @@ const BACKUP = ['backup.sqlite', 'backup.sqlite.manifest.json']
 function judgeBackup(path: string, ended: boolean): { found: string; wrong?: string | undefined } {
   const names = existsSync(backupIn(path)) ? namesIn(backupIn(path)) : []
   const finished = names.filter((name) => !name.includes('.partial-')).join()
-  if (contentOf(path) !== old) return { found: finished, wrong: 'the database is another' }
+  if (contentIn(path) !== old) return { found: finished, wrong: 'the database is another' }
   if (ended) return { found: finished, wrong: names.join() === BACKUP.join() ? undefined : `there are ${names}` }
   const possible = ['', BACKUP[1] ?? '', BACKUP.join()]
   return { found: finished || 'nothing', wrong: possible.includes(finished) ? undefined : `there are ${names}` }
