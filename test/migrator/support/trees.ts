@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { sharedTree } from '../../schema/shared-tree.ts'
 import { type Dialect, dialects, migrationsOf, SHIPPED, type Shipped, TreeCopy } from '../../schema/tree-copy.ts'
 
 export interface Step {
@@ -34,16 +35,23 @@ export const CHECK_ROUTES: Step = {
 export const LIMIT_K: Step = { name: 'limit_k', change: inTwins('>= 1`', `>= 1 AND \${table.k} <= 100000\``) }
 export const BREAK: Step = { name: 'break', breaking: "policies' texts are elsewhere" }
 
-/** `await` it in a `beforeAll`: each step takes two seconds. */
+/** Steps of one name are one step. `await` it in a `beforeAll`: each that no other test file has made takes two seconds. */
 export async function grown(...steps: readonly Step[]): Promise<TreeCopy> {
-  const copy = new TreeCopy()
-  for (const { name, breaking, change } of steps) {
-    change?.(copy)
-    const args = [...(change ? [] : ['--custom']), ...(breaking === undefined ? [] : ['--breaking', breaking])]
-    const { code, stderr } = await copy.dbGenerate('--name', name, ...args)
-    if (code !== 0) throw new Error(`db:generate failed: ${stderr}`)
-  }
-  return copy
+  const last = steps.at(-1)
+  if (last === undefined) return new TreeCopy()
+  const name = steps.map((step) => step.name).join('+')
+  return sharedTree(name, async () => {
+    const copy = await grown(...steps.slice(0, -1))
+    await make(copy, last)
+    return copy
+  })
+}
+
+async function make(copy: TreeCopy, { name, breaking, change }: Step): Promise<void> {
+  change?.(copy)
+  const args = [...(change ? [] : ['--custom']), ...(breaking === undefined ? [] : ['--breaking', breaking])]
+  const { code, stderr } = await copy.dbGenerate('--name', name, ...args)
+  if (code !== 0) throw new Error(`db:generate failed: ${stderr}`)
 }
 
 const journalOf = (dialect: Dialect): string => `migrations/${dialect}/meta/_journal.json`
