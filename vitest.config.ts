@@ -18,6 +18,8 @@ const BUNDLED = [
 ]
 
 export default defineConfig({
+  // Not in node_modules, which several working trees may share.
+  cacheDir: '.vitest',
   test: {
     include: ['test/**/*.test.ts'],
     setupFiles: ['test/canaries/setup.ts'],

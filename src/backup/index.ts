@@ -3,8 +3,8 @@ import { resolve } from 'node:path'
 import type { BackupManifest, RestoreOptions, RestoreReport } from '../api.ts'
 import { checkPath, databaseOf } from '../config.ts'
 
-/** At once: when the rest has been loaded, the working folder may be another one. Throws CONFIG. */
-export function absolute(path: string): string {
+/** At once: when the rest has been loaded, the working folder may be another one. */
+function absolute(path: string): string {
   checkPath(path)
   return resolve(path)
 }
