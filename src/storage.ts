@@ -62,6 +62,9 @@ const TRANSACTION_RULES: rules.Rules = {
 }
 const DEFAULT_LIMITS = { readOnly: false, timeoutMs: 3_000, attempts: Number.POSITIVE_INFINITY }
 
+/** Where others hold the lock for longer, a backup is noted after its caller was told of it. */
+const NOTED_WITHIN_MS = 1_000
+
 class Store implements Meshstore {
   readonly nodes: NodeRepository
   readonly policies: PolicyRepository
@@ -199,8 +202,11 @@ class Store implements Meshstore {
     })
     if (!readOnly) {
       const note = { name: 'last_backup', value: manifest.schemaVersion, updatedAt: now() } as const
-      // The backup is there and verified, whether or not this can be noted.
-      await remember(this.#database.session, note).catch(() => {})
+      // The backup is there and verified, whether or not this can be noted, and nobody waits long for it.
+      await atMost(
+        NOTED_WITHIN_MS,
+        remember(this.#database.session, note).catch(() => {}),
+      )
     }
     return manifest
   }
@@ -222,6 +228,14 @@ class Store implements Meshstore {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+/** Waits no longer than that; the work goes on. */
+async function atMost(milliseconds: number, work: Promise<unknown>): Promise<void> {
+  const late = Promise.withResolvers<void>()
+  const timer = setTimeout(late.resolve, milliseconds)
+  await Promise.race([work, late.promise])
+  clearTimeout(timer)
 }
 
 function problemOf(error: unknown): { code: string; message: string } {

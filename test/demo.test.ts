@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { backUpAndRestore, sameRows } from '../examples/demo/copies.ts'
 import { judge } from '../examples/demo/crash.ts'
 import { nodesOfWrite, PAIR_EVERY } from '../examples/demo/crash-rows.ts'
@@ -20,12 +20,17 @@ const ABILENE = join(import.meta.dirname, '../examples/abilene.json')
 /** Maps that others made, beside the repository, if they are there. */
 const REAL = join(import.meta.dirname, '../../shared/data/topologies')
 
+const MAIN_OF_COMMAND = join(import.meta.dirname, '../src/cli/main.ts')
+const README = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8')
+
 const demo = (...args: string[]) => spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' })
 
 describe('npm run demo', () => {
+  const folder = temporaryFolder()
+  afterAll(() => folder[Symbol.dispose]())
+  const file = folder.file('mesh.db')
+
   test('shows what it says, and keeps the database', async () => {
-    using folder = temporaryFolder()
-    const file = folder.file('mesh.db')
     const { status, stdout, stderr } = demo('--quick', '--json', '--db', file)
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     const report: DemoReport = JSON.parse(stdout)
@@ -68,6 +73,22 @@ describe('npm run demo', () => {
       started: true,
     })
     expect(await store.nodes.count()).toBe(5_000)
+  })
+
+  test('its last backup is restored by the two commands in the README', () => {
+    const [, commands = ''] =
+      /```sh\n(npx meshstore backup create [^\n]*\nnpx meshstore restore [^\n]*\n)```/.exec(README) ?? []
+    expect(commands.split('\n')).toHaveLength(3)
+    const bin = temporaryFolder()
+    // As npx would run the package that is installed.
+    writeFileSync(bin.file('npx'), `#!/bin/sh\nshift\nexec '${process.execPath}' '${MAIN_OF_COMMAND}' "$@"\n`, {
+      mode: 0o755,
+    })
+    const env = { PATH: `${bin.path}:${process.env.PATH}` }
+    const done = spawnSync('sh', ['-ec', commands], { cwd: folder.path, env, encoding: 'utf8' })
+    expect(done).toMatchObject({ status: 0, stderr: '', stdout: expect.stringMatching(/^Made .*\n(.*\n)?Restored /) })
+    expect(sameRows(file, folder.file('restored.db'))).toBe(true)
+    bin[Symbol.dispose]()
   })
 
   test.each([

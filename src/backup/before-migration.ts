@@ -1,15 +1,16 @@
-/** The copy that is made of a file before its schema is changed: of all that is in it, whoever made its tables. */
+/** The copy that is made of a file before it is changed: of all that is in it, whoever made its tables. */
 import { createHash, type Hash } from 'node:crypto'
-import { readdirSync, rmSync } from 'node:fs'
-import { basename, dirname, join, resolve } from 'node:path'
+import { existsSync, rmSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import type Sqlite from 'better-sqlite3'
 import type { BackupOptions } from '../api.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
 import { timeOf } from '../migrator/steps.ts'
-import { copyOf, PARTIAL } from './copy.ts'
+import { copyOf } from './copy.ts'
 import { isSound } from './integrity.ts'
-import { manifestPath, manifestText } from './manifest.ts'
+import { isManifestOf, manifestPath, manifestText } from './manifest.ts'
+import { namesBeside, PARTIAL } from './partial.ts'
 import { describe } from './sqlite-backup.ts'
 import { Turns } from './turns.ts'
 import { verifyBackup } from './verify.ts'
@@ -24,18 +25,6 @@ export interface Copy {
   readonly discard: () => void
 }
 
-/**
- * Copies the file, verifies the copy, and puts a manifest beside it: it can be restored as any backup. What was committed is
- * copied, also while another connection holds the lock to write.
- *
- * Rejects with CORRUPT for a damaged file, CONFIG if the target is taken, or an error of reading or writing.
- */
-export function copyBefore(path: string, target: string, options: BackupOptions = {}): Promise<Copy> {
-  return withSource(path, async (source) =>
-    copyTo(source, target, options, { expected: await everythingIn(source), createdAt: timeOf({}) }),
-  )
-}
-
 export interface BeforeMigration extends BackupOptions {
   /** In place of a name beside the file. */
   readonly target?: string | undefined
@@ -44,8 +33,12 @@ export interface BeforeMigration extends BackupOptions {
 }
 
 /**
- * The same under the lock of a migration: a copy that a run left which failed, or was killed, will do if it says the same.
- * However often a migration fails, there is one copy.
+ * Copies the file, verifies the copy, and puts a manifest beside it: it can be restored as any backup. What was committed is
+ * copied, also while another connection holds the lock to write, as whoever is about to change the file does: nobody else
+ * makes such a copy meanwhile. One that a run left which failed, or was killed, will do if it says the same: however often
+ * that happens, there is one copy.
+ *
+ * Rejects with CORRUPT for a damaged file, CONFIG if the target is taken, or an error of reading or writing.
  */
 export function copyBeforeMigration(path: string, before: string, options: BeforeMigration = {}): Promise<Copy> {
   sweep(path)
@@ -53,7 +46,7 @@ export function copyBeforeMigration(path: string, before: string, options: Befor
     const expected = await everythingIn(source)
     const time = timeOf(options)
     const { target = nameBefore(path, before, time) } = options
-    const earlier = options.target ?? copiesOf(path, before).at(-1)
+    const earlier = options.target ?? copiesBefore(path, before).at(-1)
     if (earlier !== undefined && (await saysTheSame(earlier, expected)))
       return { file: resolve(earlier), discard: () => {} }
     return copyTo(source, target, options, { expected, createdAt: time })
@@ -92,22 +85,23 @@ async function copyTo(
   return { file, discard }
 }
 
-/** The lock is held: nobody else makes a copy before a migration. */
+/** The lock is held: what is unfinished is nobody's any more, and so is a manifest that is alone. */
 function sweep(path: string): void {
-  for (const name of namesBeside(path)) {
-    if (/\.before-(adoption|\d{4}_)/.test(name) && PARTIAL.test(name))
-      rmSync(join(dirname(path), name), { force: true })
+  const names = namesBeside(`${path}.before-`).filter((name) => /\.before-(adoption|restore|\d{4}_)/.test(name))
+  for (const name of names) {
+    const file = join(dirname(path), name)
+    const of = file.slice(0, -manifestPath('').length)
+    const isAlone = file === manifestPath(of) && !existsSync(of) && isManifestOf(of)
+    if (PARTIAL.test(name) || isAlone) rmSync(file, { force: true })
   }
 }
 
-const copiesOf = (path: string, before: string): string[] =>
-  namesBeside(path)
-    .filter((name) => name.startsWith(`${basename(path)}.before-${before}-`) && /Z$/.test(name))
+/** Oldest first. */
+export const copiesBefore = (path: string, before: string): string[] =>
+  namesBeside(`${path}.before-${before}-`)
+    .filter((name) => /Z$/.test(name))
     .map((name) => join(dirname(path), name))
     .sort()
-
-const namesBeside = (path: string): string[] =>
-  readdirSync(dirname(path)).filter((name) => name.startsWith(`${basename(path)}.before-`))
 
 async function saysTheSame(file: string, expected: string): Promise<boolean> {
   try {

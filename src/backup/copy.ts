@@ -1,5 +1,4 @@
 /** Copies a SQLite database into one new file, which gets its name only when it has been looked at. */
-import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
@@ -7,10 +6,9 @@ import type { BackupOptions } from '../api.ts'
 import { checkPath } from '../config.ts'
 import { StorageError } from '../errors.ts'
 import { translatedFile } from './file-errors.ts'
+import { discard, finished, partialOf, sweepPartials } from './partial.ts'
 
 export const SIDECARS = ['-wal', '-shm', '-journal'] as const
-/** What a name of an unfinished file ends with. */
-export const PARTIAL = /\.partial-[0-9a-f]{12}(-wal|-shm|-journal)?$/
 /** 4 KiB each; the event loop runs between two steps. */
 const PAGES_PER_STEP = 256
 
@@ -19,6 +17,8 @@ interface Steps<T> {
   readonly verify: (partial: string) => Promise<T>
   /** A text that is put beside the file, and has its name before the file has one. */
   readonly beside?: (verified: T) => { readonly path: string; readonly text: string }
+  /** Takes away what has the name, when the copy is ready for it: at once, so that the name is without a file for a moment. */
+  readonly makeRoom?: (() => void) | undefined
 }
 
 /**
@@ -31,13 +31,15 @@ export async function copyOf<T>(
   source: Sqlite.Database,
   target: string,
   options: BackupOptions,
-  { verify, beside }: Steps<T>,
+  { verify, beside, makeRoom }: Steps<T>,
 ): Promise<{ file: string; verified: T }> {
   checkPath(target)
   const file = resolve(target)
-  refuseTaken(file)
+  // First: a file that is whole may still have its unfinished name.
+  sweepPartials(file)
+  if (makeRoom === undefined) refuseTaken(file)
   createFolder(dirname(file))
-  const partial = `${file}.partial-${randomBytes(6).toString('hex')}`
+  const partial = partialOf(file)
   try {
     // SQLite keeps the mode of a file that is there; one that it creates could be read by others.
     closeSync(openSync(partial, 'wx', 0o600))
@@ -48,6 +50,7 @@ export async function copyOf<T>(
     const companion = beside?.(verified)
     if (companion !== undefined) publishText(companion)
     try {
+      makeRoom?.()
       publish(partial, file)
     } catch (error) {
       if (companion !== undefined) discard(companion.path)
@@ -58,6 +61,7 @@ export async function copyOf<T>(
     throw translatedFile(error)
   } finally {
     for (const rest of ['', ...SIDECARS]) discard(partial + rest)
+    finished(partial)
   }
 }
 
@@ -128,20 +132,14 @@ function publish(partial: string, file: string): void {
 }
 
 function publishText({ path, text }: { path: string; text: string }): void {
-  const partial = `${path}.partial-${randomBytes(6).toString('hex')}`
+  const partial = partialOf(path)
   try {
     writeFileSync(partial, text, { flag: 'wx', mode: 0o600, flush: true })
     publish(partial, path)
   } finally {
     discard(partial)
+    finished(partial)
   }
-}
-
-/** What cannot be removed must not hide why it is to be. */
-function discard(path: string): void {
-  try {
-    rmSync(path, { force: true })
-  } catch {}
 }
 
 /** Only for files that no SQLite handle of this process is on. */

@@ -5,9 +5,9 @@ import type { BackupManifest, Retention } from '../api.ts'
 import { RETENTION_RULES } from '../config.ts'
 import { StorageError } from '../errors.ts'
 import * as rules from '../schema/rules.ts'
-import { PARTIAL } from './copy.ts'
 import { translatedFile } from './file-errors.ts'
-import { manifestPath, readManifest, withFile } from './manifest.ts'
+import { isManifestOf, manifestPath, readManifest, withFile } from './manifest.ts'
+import { PARTIAL } from './partial.ts'
 import { retained } from './retention.ts'
 import { verifyBackup } from './verify.ts'
 
@@ -150,15 +150,6 @@ function isUnfinished(folder: string, name: string): boolean {
   if (PARTIAL.test(name)) return true
   const file = join(folder, name.slice(0, -MANIFEST.length))
   return name.endsWith(MANIFEST) && !existsSync(file) && isManifestOf(file)
-}
-
-function isManifestOf(file: string): boolean {
-  try {
-    readManifest(file)
-    return true
-  } catch {
-    return false
-  }
 }
 
 function isAbandoned(path: string): boolean {

@@ -50,6 +50,16 @@ export function readManifest(file: string): Described {
   return described
 }
 
+/** Whether there is a sound one for this file, which need not be there. */
+export function isManifestOf(file: string): boolean {
+  try {
+    readManifest(file)
+    return true
+  } catch {
+    return false
+  }
+}
+
 function textOf(path: string): string {
   try {
     return readFileSync(path, 'utf8')

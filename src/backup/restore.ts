@@ -10,7 +10,8 @@ import * as rules from '../schema/rules.ts'
 import { copyOf, stepwise } from './copy.ts'
 import { translatedFile } from './file-errors.ts'
 import { isSound } from './integrity.ts'
-import { type Aside, assertUntouched, occupancyOf, setAside } from './set-aside.ts'
+import { sweepPartials } from './partial.ts'
+import { type Aside, assertNotInUse, assertUntouched, finishMoving, occupancyOf, setAside } from './set-aside.ts'
 import { readAll } from './sqlite-backup.ts'
 import { verifyBackup } from './verify.ts'
 
@@ -30,15 +31,55 @@ const OPTION_RULES: rules.Rules = {
  */
 export async function restoreBackup(file: string, url: string, options: RestoreOptions = {}): Promise<RestoreReport> {
   rules.checkOptions('The options', OPTION_RULES, options)
+  const { from, to } = placesOf(file, url)
+  try {
+    return await restored(from, to, options)
+  } catch (error) {
+    throw translatedFile(error)
+  }
+}
+
+/** At once: the working folder may be another one later. */
+function placesOf(file: string, url: string): { from: string; to: string } {
   checkPath(file)
   const target = databaseOf(url)
   if (target.dialect !== 'sqlite' || target.path === ':memory:')
     throw new StorageError('CONFIG', 'This version restores a backup to a path of a SQLite file alone.')
+  return { from: realPath(file), to: realPath(target.path) }
+}
+
+export interface RestorePreview {
+  readonly backup: BackupManifest
+  readonly target: string
+  /** Whether something is there. */
+  readonly replaces: boolean
+}
+
+/** Looks at everything for which a restore with `replace` would be refused, and rejects with the same. Writes nothing. */
+export async function previewRestore(file: string, url: string): Promise<RestorePreview> {
+  const { from, to } = placesOf(file, url)
   try {
-    // At once: the working folder may be another one later.
-    return await restored(realPath(file), realPath(target.path), options)
+    assertTwo(from, to)
+    const backup = await verifyBackup(from)
+    assertKnownSchema(from)
+    const replaces = occupancyOf(to) === 'taken'
+    if (replaces) assertNotInUse(to)
+    return { backup, target: to, replaces }
   } catch (error) {
     throw translatedFile(error)
+  }
+}
+
+function assertTwo(from: string, to: string): void {
+  if (from === to) throw new StorageError('CONFIG', 'The backup and the database are the same file.')
+}
+
+function assertKnownSchema(file: string): void {
+  const raw = openConnection(file, { readOnly: true })
+  try {
+    standingOf(raw)
+  } finally {
+    raw.close()
   }
 }
 
@@ -46,7 +87,10 @@ export async function restoreBackup(file: string, url: string, options: RestoreO
 const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path))
 
 async function restored(file: string, path: string, options: RestoreOptions): Promise<RestoreReport> {
-  if (path === file) throw new StorageError('CONFIG', 'The backup and the database are the same file.')
+  assertTwo(file, path)
+  // Of a restore that was killed: the file may still have the name that it had while it was unfinished, too.
+  sweepPartials(path)
+  finishMoving(path)
   if (occupancyOf(path) === 'taken' && options.replace !== true) throw taken(path)
   const manifest = await verifyBackup(file)
   const source = openConnection(file, { readOnly: true })
@@ -82,7 +126,10 @@ interface Writing {
 async function write(source: Sqlite.Database, { path, manifest, options, aside }: Writing): Promise<void> {
   try {
     if (aside.stamp === undefined)
-      await copyOf(source, path, options, { verify: (partial) => assertSame(partial, manifest) })
+      await copyOf(source, path, options, {
+        verify: (partial) => assertSame(partial, manifest),
+        makeRoom: aside.makeRoom,
+      })
     else await overwrite(source, { path, options, aside })
   } catch (error) {
     await aside.undo()

@@ -5,10 +5,11 @@ import { openConnection } from '../database/sqlite/connection.ts'
 import { isBusy } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
 import { StorageError } from '../errors.ts'
-import { copyBefore, nameBefore } from './before-migration.ts'
+import { copiesBefore, copyBeforeMigration as copyBefore, nameBefore } from './before-migration.ts'
 import { SIDECARS } from './copy.ts'
 import { translatedFile } from './file-errors.ts'
 import { isSound } from './integrity.ts'
+import { manifestPath } from './manifest.ts'
 
 /** Changes with every write, by whatever program. */
 export type Stamp = string
@@ -16,8 +17,10 @@ export type Stamp = string
 export interface Aside {
   /** Where the copy is of what was there. */
   readonly safetyCopy?: string
-  /** Of the file that is to be overwritten. Without one nothing is there any more, or was. */
+  /** Of the file that is to be overwritten. Without one nothing is there, or what cannot be overwritten. */
   readonly stamp?: Stamp
+  /** Moves away what cannot be overwritten. */
+  readonly makeRoom?: () => void
   /** After a failure, when nothing was written. */
   readonly undo: () => Promise<void>
 }
@@ -37,37 +40,36 @@ export function occupancyOf(path: string): 'vacant' | 'empty' | 'taken' {
 }
 
 /**
- * Copies what is there to a name of its own, and leaves the file without a log. One that SQLite cannot read is moved to that
- * name as it is. Throws BUSY if another connection is on it.
+ * Copies what is there to a name of its own, and leaves the file without a log. One that SQLite cannot read is to be moved to
+ * that name as it is. Throws BUSY if another connection is on it.
  */
 export async function setAside(path: string, signal: AbortSignal | undefined): Promise<Aside> {
   const occupied = occupancyOf(path)
   if (occupied === 'vacant') return { undo: async () => {} }
   if (occupied === 'empty') return { stamp: stampOf(path), undo: async () => {} }
-  const name = nameBefore(path, 'restore', new Date())
   try {
-    return await copied(path, name, signal)
+    return await copied(path, signal)
   } catch (error) {
     const failure = translatedFile(error)
     if (!(failure instanceof StorageError) || failure.code !== 'CORRUPT') throw failure
-    return moved(path, name)
+    return moving(path)
   }
 }
 
-async function copied(path: string, name: string, signal: AbortSignal | undefined): Promise<Aside> {
+async function copied(path: string, signal: AbortSignal | undefined): Promise<Aside> {
   const raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
   try {
     leaveLog(raw)
     // From here on to the stamp nobody else writes.
     raw.exec('BEGIN IMMEDIATE')
     if (!hasNoLog(raw)) throw inUse()
-    const { discard } = await copyBefore(path, name, { signal })
+    const { file: safetyCopy, discard } = await copyBefore(path, 'restore', { signal })
     const stamp = stampOf(path)
     const undo = async (): Promise<void> => {
       // If the disk failed when it was rolled back, the copy is what is left.
       if (await isSound(path)) discard()
     }
-    return { safetyCopy: name, stamp, undo }
+    return { safetyCopy, stamp, undo }
   } catch (error) {
     throw isBusy(error) ? inUse() : error
   } finally {
@@ -76,15 +78,52 @@ async function copied(path: string, name: string, signal: AbortSignal | undefine
   }
 }
 
-function moved(path: string, name: string): Aside {
-  const move = (from: string, to: string): void => {
-    for (const end of ['', ...SIDECARS]) if (existsSync(from + end)) renameSync(from + end, to + end)
+/**
+ * Throws BUSY if another connection is on it. It is left as any program leaves it that opens and closes it: what a process
+ * that was killed had in its log is in the file then.
+ */
+export function assertNotInUse(path: string): void {
+  try {
+    lockAlone(path)
+  } catch (error) {
+    const failure = translatedFile(error)
+    if (isBusy(failure)) throw inUse()
+    // What SQLite cannot read is moved aside as it is.
+    if (!(failure instanceof StorageError) || failure.code !== 'CORRUPT') throw failure
   }
-  move(path, name)
+}
+
+function lockAlone(path: string): void {
+  const raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
+  try {
+    // With a log, the file is had so only by a connection that is alone.
+    raw.pragma('locking_mode = EXCLUSIVE')
+    raw.exec('BEGIN EXCLUSIVE')
+    raw.exec('ROLLBACK')
+  } finally {
+    raw.close()
+  }
+}
+
+function moving(path: string): Aside {
+  const name = nameBefore(path, 'restore', new Date())
   const undo = async (): Promise<void> => {
-    if (!existsSync(path)) move(name, path)
+    if (!existsSync(path) && existsSync(name)) move(name, path)
   }
-  return { safetyCopy: name, undo }
+  return { safetyCopy: name, makeRoom: () => move(path, name), undo }
+}
+
+/** The file before its log: a log without its file is taken for that of a file that comes later. */
+function move(from: string, to: string): void {
+  for (const end of ['', ...SIDECARS]) if (existsSync(from + end)) renameSync(from + end, to + end)
+}
+
+/** A restore was killed between a damaged file and its log: the log follows. */
+export function finishMoving(path: string): void {
+  if (existsSync(path)) return
+  const name = copiesBefore(path, 'restore').at(-1)
+  if (name === undefined || existsSync(manifestPath(name))) return
+  if (!SIDECARS.some((end) => existsSync(name + end))) move(path, name)
 }
 
 /** The log is given up only by a connection that is alone: a running application is found in this way. */

@@ -1,7 +1,5 @@
 import { statSync } from 'node:fs'
-import { resolve } from 'node:path'
 import type { BackupManifest, BackupOptions } from '../api.ts'
-import { checkPath } from '../config.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { translated } from '../database/sqlite/errors.ts'
 import type { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
@@ -17,21 +15,18 @@ const OPTION_RULES: rules.Rules = { onProgress: rules.isFunction, signal: rules.
 
 /**
  * Copies everything into one new file, as of the moment it begins, with a manifest beside it. Both get their names only when
- * the copy has been verified against what was read; on any failure nothing is left.
+ * the copy has been verified against what was read; on any failure nothing is left. `path` is absolute.
  *
  * Rejects with CONFIG if the target is taken, CORRUPT if what was read is damaged, BACKUP_INVALID if the copy is not what was
  * read, the signal's reason, or an error of reading or writing.
  */
 export async function backupSqlite(
   database: SqliteDatabase,
-  target: string,
+  path: string,
   options: BackupOptions,
   now: () => Date,
 ): Promise<BackupManifest> {
   rules.checkOptions('The options', OPTION_RULES, options)
-  checkPath(target)
-  // At once: the working folder may be another one later.
-  const path = resolve(target)
   return database.withSnapshot(async ({ raw }) => {
     const createdAt = now()
     // A row that breaks the rules is found here, and not when the backup is needed.

@@ -54,7 +54,7 @@ export function addBackup(program: Command): void {
     .description('Verifies a backup, writes it to the database’s path, and brings its schema up to date.')
     .option('--replace', 'replace the database that is there; a copy of it is kept beside it')
     .option('--no-migrate', 'leave the schema as it is in the backup')
-    .option('--dry-run', 'verify, say what would be replaced, and change nothing')
+    .option('--dry-run', 'verify, look at what is there, say what would be replaced, and change nothing')
     .action((file: string, flags: RestoreFlags) => report(flags, () => restore(file, flags)))
 }
 
@@ -200,17 +200,11 @@ async function restore(file: string, flags: RestoreFlags): Promise<Outcome> {
 }
 
 async function preview(file: string, url: string): Promise<Outcome> {
-  const manifest = await verifyBackup(file)
-  const target = databaseOf(url)
-  if (target.dialect !== 'sqlite')
-    throw new StorageError('CONFIG', 'This version restores a backup to a path of a SQLite file alone.')
-  const replaces = existsSync(target.path)
-  const what = replaces ? `would replace ${target.path}, and need --replace` : `would make ${target.path}`
+  const { previewRestore } = await import('../backup/restore.ts')
+  const { backup, target, replaces } = await previewRestore(file, url)
+  const what = replaces ? `would replace ${target}, and need --replace` : `would make ${target}`
   return {
-    json: { dryRun: true, backup: manifest, target: resolve(target.path), replaces },
-    text: [
-      `${manifest.file} is sound: ${summary(manifest)}, as of ${manifest.createdAt.toISOString()}.`,
-      `It ${what}.`,
-    ],
+    json: { dryRun: true, backup, target, replaces },
+    text: [`${backup.file} is sound: ${summary(backup)}, as of ${backup.createdAt.toISOString()}.`, `It ${what}.`],
   }
 }

@@ -23,7 +23,8 @@ const EXPORT_HELP = `
 One moment of the database, while others read and write: a header, a line for each
 row in the order of the keys, and a last line with the number of rows, without which
 an import refuses the file. Expired paths are in it too. Times are the stored numbers
-to the last bit; bundles are texts, byte for byte.
+to the last bit; bundles are texts, byte for byte. Two databases that hold the same,
+on SQLite or PostgreSQL, make the same file: lists are spaced in one way.
 
 A row that breaks the rules, because another program wrote it, is named on stderr.
 Then the export is not completed (no file, no last line) and the exit code is 4,
@@ -88,7 +89,6 @@ async function runExport(flags: ExportFlags): Promise<Outcome> {
       tables,
       skipInvalid,
       busyTimeoutMs: waitOf(flags),
-      now: () => new Date(),
       onProgress: process.stderr.isTTY ? ({ done, total }) => bar.update(done, total) : undefined,
       onInvalid: (row) => {
         if (invalid.length < SHOWN) invalid.push(row)

@@ -8,7 +8,6 @@ export interface ExportOptions {
   readonly tables: readonly TableName[]
   /** The export is complete without the rows that cannot be read. */
   readonly skipInvalid: boolean
-  readonly now: () => Date
   readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined
   /** A row that the library could not read, and that is left out. */
   readonly onInvalid: (row: InvalidRow) => void
@@ -33,10 +32,10 @@ export async function exportSnapshot(
   output: Output,
   options: ExportOptions,
 ): Promise<ExportReport> {
-  const { tables, skipInvalid, now, onInvalid } = options
+  const { tables, skipInvalid, onInvalid } = options
   const { schemaVersion: schema } = snapshot
   const progress = await progressOver(snapshot, options)
-  await output.write(headerLine({ schema, exportedAt: now().toISOString(), tables }))
+  await output.write(headerLine({ schema, tables }))
   const rows: Partial<Record<TableName, number>> = {}
   let invalid = 0
   for (const table of tables) {

@@ -1,4 +1,4 @@
-/** The lines of an export: a header, one line for each row, a trailer. */
+/** The lines of an export: a header, one line for each row, a trailer. Equal contents make equal files: no time is in it. */
 import { columnsOf, type TableName } from './tables.ts'
 
 export const FORMAT = 'meshstore-ndjson'
@@ -12,7 +12,6 @@ export interface Header {
   readonly version: number
   /** The last migration of the database that was exported. */
   readonly schema: string
-  readonly exportedAt: string
   readonly tables: readonly TableName[]
 }
 
@@ -22,7 +21,7 @@ export interface Trailer {
   readonly rows: Readonly<Partial<Record<TableName, number>>>
 }
 
-export const headerLine = (of: Pick<Header, 'schema' | 'exportedAt' | 'tables'>): string =>
+export const headerLine = (of: Pick<Header, 'schema' | 'tables'>): string =>
   `${JSON.stringify({ format: FORMAT, version: VERSION, ...of })}\n`
 
 export const trailerLine = (rows: Trailer['rows']): string => `${JSON.stringify({ end: FORMAT, rows })}\n`

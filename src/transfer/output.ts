@@ -1,10 +1,11 @@
 /** Where an export goes: a file that has its name when it is complete, or a stream. */
-import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { type FileHandle, link, mkdir, open, rm } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Writable } from 'node:stream'
+import { unusable } from '../backup/copy.ts'
 import { translatedFile } from '../backup/file-errors.ts'
+import { finished, partialOf, sweepPartials } from '../backup/partial.ts'
 import { StorageError } from '../errors.ts'
 
 export interface Output {
@@ -16,18 +17,22 @@ export interface Output {
   discard(): Promise<void>
 }
 
-/** A file with the mode 0600 at a path where nothing is. Throws CONFIG. */
+/** A file with the mode 0600 at a path where nothing is. Throws CONFIG, STORAGE_FULL and the like. */
 export async function fileOutput(path: string): Promise<Output> {
   const file = resolve(path)
+  // First: a file that is whole may still have its unfinished name.
+  sweepPartials(file)
   refuseTaken(file)
-  const partial = `${file}.partial-${randomBytes(6).toString('hex')}`
+  const partial = partialOf(file)
   const handle = await created(partial, file)
   let discarded = false
   const discard = async (): Promise<void> => {
     if (discarded) return
     discarded = true
-    await handle.close()
-    await rm(partial, { force: true })
+    // What cannot be closed or removed must not hide why it is to be.
+    await handle.close().catch(() => {})
+    await rm(partial, { force: true }).catch(() => {})
+    finished(partial)
   }
   return {
     write: async (text) => {
@@ -39,7 +44,10 @@ export async function fileOutput(path: string): Promise<Output> {
       try {
         await handle.sync()
         await publish(partial, file)
-        await syncFolder(dirname(file))
+        await syncFolder(dirname(file)).catch(async (error) => {
+          await rm(file, { force: true }).catch(() => {})
+          throw error
+        })
       } catch (error) {
         throw translatedFile(error)
       } finally {
@@ -55,7 +63,7 @@ async function created(partial: string, file: string): Promise<FileHandle> {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 })
     return await open(partial, 'wx', 0o600)
   } catch (cause) {
-    throw new StorageError('CONFIG', `${file} cannot be created.`, { cause })
+    throw unusable(`${file} cannot be created.`, cause)
   }
 }
 
@@ -70,7 +78,7 @@ async function publish(partial: string, file: string): Promise<void> {
     await link(partial, file)
   } catch (cause) {
     refuseTaken(file)
-    throw new StorageError('CONFIG', `${file} cannot be created.`, { cause })
+    throw unusable(`${file} cannot be created.`, cause)
   }
 }
 
@@ -88,13 +96,22 @@ export class OutputGone extends Error {
   readonly code = 'EPIPE'
 }
 
-/** A stream that others read, who may be slow, or go away: then OutputGone. */
+/** What became of a stream. It may be a file, on a disk that fails. */
+function streamFailure(cause: Error): Error {
+  if (!('code' in cause) || cause.code === 'EPIPE' || String(cause.code).startsWith('ERR_'))
+    return new OutputGone('Whoever read the output has gone: it is not complete.', { cause })
+  const failure = translatedFile(cause)
+  if (!(failure instanceof StorageError)) return cause
+  return new StorageError(failure.code, `The output is not complete. ${failure.message}`, { cause })
+}
+
+/** A stream that others read, who may be slow, or go away: then OutputGone. Or a file: then STORAGE_FULL and the like. */
 export function streamOutput(stream: Writable): Output {
-  let failure: OutputGone | undefined
+  let failure: Error | undefined
   let wake = (): void => {}
   // Stays: the error comes when it likes, and without a listener it would end the process.
   stream.on('error', (cause) => {
-    failure = new OutputGone('Whoever read the output has gone: it is not complete.', { cause })
+    failure = streamFailure(cause)
     wake()
   })
   stream.on('drain', () => wake())

@@ -56,10 +56,12 @@ test('a restore exits with 5 while the database is in use, and with 4 for a back
   const path = await database(folder.file('data', 'mesh.db'))
   const raw = new Sqlite(path)
   raw.prepare('SELECT count(*) FROM nodes').get()
-  const busy = await runCommand(['restore', file, '--url', path, '--replace', '--json'])
+  for (const how of ['--replace', '--dry-run']) {
+    const busy = await runCommand(['restore', file, '--url', path, how, '--json'])
+    expect(busy.code).toBe(5)
+    expect(parsed(busy)).toMatchObject({ error: { code: 'BUSY', retryable: true } })
+  }
   raw.close()
-  expect(busy.code).toBe(5)
-  expect(parsed(busy)).toMatchObject({ error: { code: 'BUSY', retryable: true } })
   const invalid = await runCommand(['restore', await damagedIn(folder), '--url', path, '--replace'])
   expect(invalid).toMatchObject({ code: 4, stdout: '', stderr: expect.stringMatching(/^BACKUP_INVALID: /) })
   expect(await runCommand(['restore', file, '--url', 'postgres://u:p@127.0.0.1:1/m'])).toMatchObject({ code: 2 })

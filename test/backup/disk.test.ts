@@ -1,10 +1,11 @@
 /** A disk that is full, or fails: a backup and a restore say so, the old database is whole, and nothing is left. */
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, statfsSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { restoreBackup, verifyBackup } from '../../src/index.ts'
 import { Script } from '../sqlite/support/script.ts'
-import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
+import { temporaryFolder } from '../support/folders.ts'
+import { small } from '../support/small-disk.ts'
 import type { Answer, Order } from './programs/filler.ts'
 import { backupOf, contentOf, database, manifestOf, namesIn } from './support/files.ts'
 
@@ -16,46 +17,6 @@ beforeAll(async () => {
   old = contentOf(await database(templates.file('old', 'mesh.db'), 3_000, 'old'))
 })
 afterAll(() => templates[Symbol.dispose]())
-
-function mount(...args: string[]): boolean {
-  const { status, stderr, error } = spawnSync('mount', args, { encoding: 'utf8' })
-  if (status !== 0) console.warn(`mount ${args.join(' ')}: ${error?.message ?? stderr}`)
-  return status === 0
-}
-
-interface Small extends Disposable {
-  readonly folder: TemporaryFolder
-  /** So many bytes more have room. */
-  leave(bytes: number): void
-  readOnly(): void
-}
-
-/** A file system in memory. `undefined` where it cannot be made: it needs root. */
-function small(): Small | undefined {
-  const folder = temporaryFolder()
-  if (!mount('-t', 'tmpfs', '-o', 'size=64m,mode=700', 'tmpfs', folder.path)) {
-    folder[Symbol.dispose]()
-    console.warn('NOT TESTED HERE: a disk that is full. It needs root.')
-    return undefined
-  }
-  // A size of nothing would be without limit.
-  writeFileSync(folder.file('somebody’s'), 'x')
-  const remount = (options: string): void => {
-    if (!mount('-o', `remount,${options}`, folder.path)) throw new Error('The disk cannot be made smaller.')
-  }
-  return {
-    folder,
-    leave: (bytes) => {
-      const { blocks, bfree, bsize } = statfsSync(folder.path)
-      remount(`size=${(blocks - bfree) * bsize + bytes}`)
-    },
-    readOnly: () => remount('ro'),
-    [Symbol.dispose]: () => {
-      spawnSync('umount', [folder.path])
-      folder[Symbol.dispose]()
-    },
-  }
-}
 
 const DATA = ['mesh.db']
 const PAGE = 4_096
@@ -139,6 +100,28 @@ describe('a restore over a database, with a disk that is full', () => {
   test.each([0, 300 * PAGE])('during the overwriting, after %i bytes: STORAGE_FULL', (overwriting) =>
     restores({ overwriting }),
   )
+})
+
+describe('a restore to where nothing is, with a disk', () => {
+  const size = (): number => statSync(templates.file('new')).size
+  const rooms: [string, () => number][] = [
+    ['that is full', () => 0],
+    ['that is full in the middle of it', () => size() / 2],
+    ['that is full at its last page', () => size() - PAGE],
+  ]
+  test.each(rooms)('%s: STORAGE_FULL', async (_, room) => {
+    using disk = small()
+    if (disk === undefined) return
+    const path = disk.folder.file('data', 'mesh.db')
+    mkdirSync(disk.folder.file('data'))
+    disk.leave(room())
+    await using program = script.start()
+    const order: Order = { do: 'restore', path, file: templates.file('new'), pause: templates.path }
+    expect(await program.ask<Answer>(order)).toMatchObject({ outcome: 'STORAGE_FULL', left: [] })
+    disk.leave(60_000_000)
+    expect(await program.ask<Answer>(order)).toMatchObject({ outcome: 'done', left: DATA })
+    expect(contentOf(path)).toBe(contentOf(templates.file('new')))
+  })
 })
 
 test('a damaged database that was moved aside is back when there is no room for the backup', async () => {

@@ -3,7 +3,6 @@
  */
 import { cpSync, mkdirSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Plugin } from 'rolldown'
 import { afterAll, expect, test } from 'vitest'
 import { pruneBackups } from '../../src/backup/folder.ts'
 import { openStorage, restoreBackup, verifyBackup } from '../../src/index.ts'
@@ -12,7 +11,8 @@ import { Script } from '../sqlite/support/script.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
 import type { Order } from './programs/restorer.ts'
-import { contentOf, database, namesIn, SAFETY_COPY } from './support/files.ts'
+import { copyOver, planted } from './support/copy-over.ts'
+import { contentOf, database, manifestOf, namesIn, SAFETY_COPY } from './support/files.ts'
 import { killInLoop, reference } from './support/kills.ts'
 
 const KILLS = Number(process.env.BACKUP_KILLS ?? 12)
@@ -29,26 +29,6 @@ afterAll(() => {
 })
 const RUNNER = new URL('programs/restorer.ts', import.meta.url)
 const runner = await Script.bundle(RUNNER, from(later))
-
-const planted = { count: 0 }
-/** Writes the backup over the file as `cp` would. */
-const copyOver: Plugin = {
-  name: 'copy-over',
-  transform(code, id) {
-    if (!id.endsWith('/src/backup/restore.ts')) return
-    const whole = '  await stepwise(source, path, {'
-    if (code.split(whole).length !== 2) throw new Error('There is no place to plant the mistake in.')
-    planted.count++
-    return `import { readFileSync, openSync, writeSync, closeSync } from 'node:fs'
-      function planted(from, to) {
-        const bytes = readFileSync(from)
-        const handle = openSync(to, 'r+')
-        for (let at = 0; at < bytes.length; at += 65536) writeSync(handle, bytes, at, Math.min(65536, bytes.length - at), at)
-        closeSync(handle)
-      }
-      ${code.replace(whole, `  planted(source.name, path)\n  if (String(1) !== '1') ${whole.trim()}`)}`
-  },
-}
 
 const hasty = await Script.bundle(RUNNER, { ...copyOver, ...from(later), name: 'copy-over' })
 
@@ -102,6 +82,13 @@ async function killRestores(script: Script, kills: number, stopAtWrong = false):
       killed.wrong.push(`${where}: the next restore: ${error}`),
     )
     if (contentOf(order.path) !== done) killed.wrong.push(`${where}: the next restore did not finish`)
+    // Nothing unfinished, and no second copy of what was there: one will do, however often it is killed.
+    const left = namesIn(dirname(order.path)).filter((name) => name !== 'mesh.db')
+    const whole = left.filter((name) => SAFETY_COPY.test(name))
+    if (left.join() !== whole.flatMap((name) => [name, manifestOf(name)]).join() || whole.length > 2)
+      killed.wrong.push(`${where}: the next restore left ${left}`)
+    const contents = whole.map((name) => contentOf(join(dirname(order.path), name)))
+    if (new Set(contents).size < contents.length) killed.wrong.push(`${where}: there are two copies of one content`)
   }
   const enough = (): boolean => stopAtWrong && killed.wrong.length > 0
   // Where the mistake is planted, there are other points.
@@ -152,6 +139,15 @@ test('a backup that is killed is there whole, or only unfinished files are', TIM
       finished.join(' '),
     )
     if (finished.length === 2) await verifyBackup(order.file)
+    else {
+      // The next one of this name takes what was left away, also a manifest that is alone.
+      cpSync(target, `${target}-again`, { recursive: true })
+      const again = join(`${target}-again`, 'mesh.backup')
+      await using store = await openStorage({ url: path, migrate: 'skip', readOnly: true })
+      await store.backup(again)
+      await verifyBackup(again)
+      expect(namesIn(`${target}-again`), where).toEqual(['mesh.backup', 'mesh.backup.manifest.json'])
+    }
     const [day, week] = [86_400, 7 * 86_400]
     for (const name of names) {
       const touched = Date.now() / 1_000 - (name.includes('.partial-') ? day + 60 : week)

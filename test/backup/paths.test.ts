@@ -89,6 +89,15 @@ describe('when the working folder changes meanwhile,', () => {
     expect(await moving(folder, () => verifyBackup('mesh.backup'))).toMatchObject({ file })
   })
 
+  test('a backup is where it was called, even if nothing of it has begun', async () => {
+    using folder = temporaryFolder()
+    await using store = await openStorage(folder.file('mesh.db'))
+    expect(await moving(folder, () => store.backup('mesh.backup'))).toMatchObject({
+      file: folder.file('here', 'mesh.backup'),
+    })
+    expect(namesIn(folder.file('there'))).toEqual([])
+  })
+
   test('a restore is of the file, and to the path, where it was called', async () => {
     using folder = temporaryFolder()
     mkdirSync(folder.file('here'))

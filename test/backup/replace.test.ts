@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
+import { previewRestore } from '../../src/backup/restore.ts'
 import { openStorage, type RestoreReport, restoreBackup } from '../../src/index.ts'
 import { mode } from '../sqlite/support/filled.ts'
 import { expectCode } from '../support/expectations.ts'
@@ -112,6 +113,8 @@ describe('what SQLite cannot read is moved aside as it is:', () => {
     await database(path, 3_000, 'old')
     spoil(path)
     const damaged = readFileSync(path)
+    expect(await previewRestore(file, path)).toMatchObject({ replaces: true })
+    expect(readFileSync(path)).toEqual(damaged)
     const report: RestoreReport = await restoreBackup(file, path, { replace: true })
     // But for the header, which may say that there is no log any more.
     const kept = readFileSync(report.safetyCopy ?? '')

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { afterAll, expect, test } from 'vitest'
+import { previewRestore } from '../../src/backup/restore.ts'
 import { openStorage, restoreBackup, verifyBackup } from '../../src/index.ts'
 import { laterVersion } from '../faults/migration-tree.ts'
 import { run } from '../schema/tree-copy.ts'
@@ -82,6 +83,7 @@ test('one that breaks the older version is refused with SCHEMA_NEWER before anyt
     const error = await expectCode(restoreBackup(file, url, { replace: true }), 'SCHEMA_NEWER')
     expect(error.message).toMatch(/9999_x \(all is elsewhere\)/)
     await expectCode(restoreBackup(file, url, { replace: true, migrate: false }), 'SCHEMA_NEWER')
+    await expectCode(previewRestore(file, url), 'SCHEMA_NEWER')
   }
   expect(bytesIn(folder.file('data'))).toEqual(before)
   expect(namesIn(folder.path)).not.toContain('new.db')

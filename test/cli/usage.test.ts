@@ -4,12 +4,13 @@ import { describe, expect, test } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
 import { temporaryFolder } from '../support/folders.ts'
 import { documentOf, ONE_LINE, runCommand } from './support/command.ts'
+import { runInside } from './support/inside.ts'
 
 const COMMANDS = ['up', 'status', 'plan', 'baseline']
 
 /** Every command that the help names, at whatever depth. */
 async function levelsBelow(level: readonly string[]): Promise<(readonly string[])[]> {
-  const { stdout } = await runCommand([...level, '--help'])
+  const { stdout } = await runInside([...level, '--help'])
   const [, listed = ''] = stdout.split('\nCommands:\n')
   const names = [...(listed.split('\n\n')[0] ?? '').matchAll(/^ {2}(\w+)/gm)].map(([, name = '']) => name)
   const below = []
@@ -23,7 +24,7 @@ describe.each(LEVELS.map((level) => [level.join(' ') || 'no command', level] as 
   'the help of %s',
   (_, level) => {
     test.each(['--help', '-h'])('is asked for with %s', async (option) => {
-      const { code, stdout, stderr } = await runCommand([...level, option])
+      const { code, stdout, stderr } = await runInside([...level, option])
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
       expect(stdout).toMatch(/^Usage: meshstore/)
       expect(stdout).toContain(['meshstore', ...level].join(' '))
@@ -33,6 +34,11 @@ describe.each(LEVELS.map((level) => [level.join(' ') || 'no command', level] as 
     })
   },
 )
+
+test('a process of its own says the same', async () => {
+  for (const args of [['--help'], ['migrate', 'up', '-h'], ['migrate', 'nope'], ['migrate', 'status', '--wait', '-1']])
+    expect(await runCommand(args)).toEqual(await runInside(args))
+})
 
 test('the help names every command', () => {
   expect(LEVELS).toEqual(expect.arrayContaining([[], ['migrate'], ...COMMANDS.map((command) => ['migrate', command])]))
@@ -92,7 +98,7 @@ test.each(WRONG)(
 )
 
 test('what is refused so is said in one line, with a code, as every other error', async () => {
-  for (const [args] of WRONG) expect((await runCommand(args)).stderr).toMatch(ONE_LINE)
+  for (const [args] of WRONG) expect((await runInside(args)).stderr).toMatch(ONE_LINE)
 })
 
 test('with --json, a refused argument is a JSON document too', async () => {
@@ -107,7 +113,7 @@ test.each(['0', '0.5', '1.5', '2.01', '4.35', '0.0001', '1e1', '86400'])(
   '--wait %s is a number of seconds',
   async (wait) => {
     using folder = temporaryFolder()
-    const { code, stderr } = await runCommand(['migrate', 'up', '--wait', wait, '--url', folder.file('mesh.db')])
+    const { code, stderr } = await runInside(['migrate', 'up', '--wait', wait, '--url', folder.file('mesh.db')])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   },
 )

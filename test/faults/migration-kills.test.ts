@@ -16,7 +16,7 @@ import { type Place, postgresPlace, sqlitePlace } from './migration-places.ts'
 import { LEDGER } from './migration-states.ts'
 import { commitBetween, from, laterVersion, planted } from './migration-tree.ts'
 
-const KILLS = Number(process.env.MIGRATION_KILLS ?? 10)
+const KILLS = Number(process.env.MIGRATION_KILLS ?? 6)
 const SEED = Number(process.env.MIGRATION_SEED ?? 1)
 const TIMEOUT = { timeout: 60_000 + KILLS * 5_000 }
 

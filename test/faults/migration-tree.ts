@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Plugin } from 'rolldown'
+import { sharedTree } from '../schema/shared-tree.ts'
 import { type Dialect, dialects, root, TreeCopy } from '../schema/tree-copy.ts'
 
 /** Written by hand, in either dialect. */
@@ -17,7 +18,9 @@ export interface Migration {
   readonly when: number
 }
 
-export async function laterVersion(): Promise<TreeCopy> {
+export const laterVersion = (): Promise<TreeCopy> => sharedTree('later', makeLaterVersion)
+
+async function makeLaterVersion(): Promise<TreeCopy> {
   const copy = new TreeCopy()
   for (const twin of ['sqlite', 'postgres']) {
     copy.edit(`src/schema/${twin}.ts`, "value: text('value').notNull(),", "$&\n  note: text('note'),")

@@ -32,7 +32,7 @@ async function hold({ dialect, path, url }: Scratch): Promise<() => Promise<void
 }
 
 /** Longer than `--wait`; then the lock is given back, so that nothing waits for ever. */
-const PATIENCE_MS = 4_000
+const PATIENCE_MS = 30_000
 
 eachDialect('while another process migrates', (dialect, make) => {
   test('up gives up after --wait with an exit code that says: try again', async () => {

@@ -1,6 +1,6 @@
 /**
  * What was acknowledged is there, whatever happens to the server and to the connections; what failed is not; what nobody
- * can know is called OUTCOME_UNKNOWN. `RESTARTS=100` for the long form, `RESTARTS_SEED` for other writes.
+ * can know is called OUTCOME_UNKNOWN. `RESTARTS=40` for the long form, `RESTARTS_SEED` for other writes.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openStorage, type StorageOptions } from '../../src/index.ts'
@@ -14,7 +14,7 @@ import { describePostgres } from './support/suite.ts'
 import { LONGEST_MS, withTimeouts } from './support/timeouts.ts'
 import { watchProcess } from './support/watched.ts'
 
-const RESTARTS = Number(process.env.RESTARTS ?? 10)
+const RESTARTS = Number(process.env.RESTARTS ?? 5)
 const SEED = Number(process.env.RESTARTS_SEED ?? 1)
 const LANES = 16
 /** Between two faults, at least. */

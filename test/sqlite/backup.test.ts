@@ -71,6 +71,22 @@ describe('a backup', () => {
     raw.close()
   })
 
+  test('is done while another program holds the lock, and is noted when that one has gone', async () => {
+    using folder = temporaryFolder()
+    await using store = await openStorage({ url: folder.file('mesh.db'), busyTimeoutMs: 600_000 })
+    await fill(store)
+    const other = new Sqlite(folder.file('mesh.db'))
+    const noted = other.prepare("SELECT count(*) FROM meshstore_state WHERE name = 'last_backup'").pluck()
+    other.exec('BEGIN IMMEDIATE')
+    // Whoever waited for the lock would wait for ten minutes.
+    await verifyBackup((await store.backup(folder.file('mesh.backup'))).file)
+    expect(noted.get()).toBe(0)
+    other.exec('ROLLBACK')
+    await store.nodes.create(node('after'))
+    expect(noted.get()).toBe(1)
+    other.close()
+  })
+
   test('of a read-only store and inside of a snapshot is one, too', async () => {
     using folder = temporaryFolder()
     const writable = await openStorage(folder.file('mesh.db'))

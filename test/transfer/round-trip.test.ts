@@ -90,7 +90,7 @@ describe.each(lastingBackends)('from SQLite, through $name, and back', (backend)
       ]
       expect(lastNodes.map(compact)).toEqual(firstNodes.map(compact))
     })
-    await assertProperty(`round trip through ${backend.name}`, property, { runs: 40 })
+    await assertProperty(`round trip through ${backend.name}`, property, { runs: 15 })
   })
 
   test('onto itself, to the last bit', async () => {

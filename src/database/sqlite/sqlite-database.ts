@@ -1,5 +1,7 @@
 import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { BackupManifest, BackupOptions } from '../../api.ts'
+import { checkPath } from '../../config.ts'
 import { misuse, StorageError } from '../../errors.ts'
 import { schemaVersionOf } from '../../migrator/sqlite-migrator.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
@@ -228,8 +230,11 @@ export class SqliteDatabase implements Database {
   }
 
   async backup(target: string, options: BackupOptions, now: () => Date): Promise<BackupManifest> {
+    checkPath(target)
+    // At once: when the rest has been loaded, the working folder may be another one.
+    const path = resolve(target)
     const { backupSqlite } = await import('../../backup/sqlite-backup.ts')
-    return backupSqlite(this, target, options, now)
+    return backupSqlite(this, path, options, now)
   }
 
   #checkpointLater(): void {

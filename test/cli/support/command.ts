@@ -37,7 +37,7 @@ export interface Ran {
 
 export interface RunOptions {
   readonly cwd?: string | undefined
-  /** Beside PATH, all that there is. */
+  /** Beside PATH, and where Node keeps what it has compiled, all that there is. */
   readonly env?: Readonly<Record<string, string>>
   readonly timeoutMs?: number
   /** Without root's rights, where root runs the tests. */
@@ -59,7 +59,7 @@ export function runProgram(
 ): Promise<Ran> {
   const child = spawn(program, args, {
     cwd,
-    env: { PATH: process.env.PATH ?? '', ...env },
+    env: { PATH: process.env.PATH ?? '', NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: timeoutMs,
     ...(unprivileged ? nobody : {}),

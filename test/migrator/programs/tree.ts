@@ -1,5 +1,5 @@
 /**
- * Runs with the code of a tree what it is asked to, again and again: `{ cli: […] }`, or `{ url, modes }`, which opens the
+ * Runs with the bundled code of a tree what it is asked to, again and again: `{ cli: […] }`, or `{ url, modes }`, which opens the
  * database once for each mode of `migrate` and uses it. A process of its own for each command would take most of the time.
  */
 import { join } from 'node:path'
@@ -14,9 +14,9 @@ export type Opened =
 type Mode = 'apply' | 'check' | 'skip'
 type Question = { readonly cli: readonly string[] } | { readonly url: string; readonly modes: readonly Mode[] }
 
-const importOf = (file: string) => import(pathToFileURL(join(process.argv[2] ?? '', 'src', file)).href)
-const library: typeof import('../../../src/index.ts') = await importOf('index.ts')
-const program: typeof import('../../../src/cli/program.ts') = await importOf('cli/program.ts')
+const importOf = (file: string) => import(pathToFileURL(join(process.argv[2] ?? '', file)).href)
+const library: typeof import('../../../src/index.ts') = await importOf('index.mjs')
+const program: typeof import('../../../src/cli/program.ts') = await importOf('program.mjs')
 
 async function open(url: string, migrate: Mode): Promise<Opened> {
   try {

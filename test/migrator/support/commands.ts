@@ -1,23 +1,54 @@
 /** The command line, drizzle-kit and openStorage() of a tree. */
+import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { rolldown } from 'rolldown'
 import { afterAll } from 'vitest'
 import { type Outcome, root, run, type TreeCopy } from '../../schema/tree-copy.ts'
 import { Program } from '../../sqlite/support/program.ts'
+import { temporaryFolder } from '../../support/folders.ts'
 import type { Opened } from '../programs/tree.ts'
 
 /** This tree, or a copy. */
 export type Tree = Pick<TreeCopy, 'root'>
 export const HERE: Tree = { root }
 
+const bundles = new Map<string, Promise<string>>()
+
+/** The tree's code as it is when it is first asked for, bundled as the package is: it starts in a fifth of the time. */
+function bundleOf({ root: tree }: Tree): Promise<string> {
+  const made = bundles.get(tree) ?? bundled(tree)
+  bundles.set(tree, made)
+  return made
+}
+
+async function bundled(tree: string): Promise<string> {
+  const folder = temporaryFolder()
+  folders.push(folder)
+  symlinkSync(join(root, 'node_modules'), folder.file('node_modules'))
+  const source = (file: string): string => join(tree, 'src', file)
+  const bundle = await rolldown({
+    input: { index: source('index.ts'), program: source('cli/program.ts'), main: source('cli/main.ts') },
+    platform: 'node',
+    external: ['better-sqlite3', 'pg'],
+    onLog: () => {},
+  })
+  await bundle.write({ dir: folder.path, format: 'esm', entryFileNames: '[name].mjs', chunkFileNames: '[name].mjs' })
+  await bundle.close()
+  return folder.path
+}
+
 /** A process for each tree. Each answers one question after another. */
 const programs = new Map<string, Program>()
+const folders: Disposable[] = []
 let last: Promise<unknown> = Promise.resolve()
 afterAll(async () => {
   for (const program of programs.values()) await program.kill()
+  for (const folder of folders) folder[Symbol.dispose]()
 })
 
-function ask<T>(tree: Tree, question: object): Promise<T> {
-  const program = programs.get(tree.root) ?? new Program(process.execPath, [PROGRAM, tree.root])
+async function ask<T>(tree: Tree, question: object): Promise<T> {
+  const bundle = await bundleOf(tree)
+  const program = programs.get(tree.root) ?? new Program(process.execPath, [PROGRAM, bundle])
   programs.set(tree.root, program)
   const answer = last.then(() => program.ask<T>(question))
   last = answer.catch(() => {})
@@ -31,8 +62,8 @@ export const migrate = (tree: Tree, url: string, ...args: readonly string[]): Pr
   ask(tree, { cli: ['migrate', ...args, '--url', url] })
 
 /** The same in a process of its own, as a pipeline calls it. */
-export const migrateApart = (tree: Tree, url: string, ...args: readonly string[]): Promise<Outcome> =>
-  run(tree.root, 'src/cli/main.ts', ['migrate', ...args, '--url', url])
+export const migrateApart = async (tree: Tree, url: string, ...args: readonly string[]): Promise<Outcome> =>
+  run(await bundleOf(tree), 'main.mjs', ['migrate', ...args, '--url', url])
 
 /** The same, which must succeed. */
 export async function migrated(tree: Tree, url: string, ...args: readonly string[]): Promise<Outcome> {

@@ -1,11 +1,13 @@
 /** Copies of the tree with migrations more, made as a developer makes them, and copies of those with some of them. */
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { sharedTree } from '../../schema/shared-tree.ts'
 import { type Dialect, dialects, migrationsOf, SHIPPED, type Shipped, TreeCopy } from '../../schema/tree-copy.ts'
 
 export interface Step {
   readonly name: string
+  /** Of one for SQL by hand. */
   readonly breaking?: string
   /** Of the schema. Without it, the migration is one for SQL by hand. */
   readonly change?: (copy: TreeCopy) => void
@@ -34,18 +36,47 @@ export const CHECK_ROUTES: Step = {
 export const LIMIT_K: Step = { name: 'limit_k', change: inTwins('>= 1`', `>= 1 AND \${table.k} <= 100000\``) }
 export const BREAK: Step = { name: 'break', breaking: "policies' texts are elsewhere" }
 
-/** `await` it in a `beforeAll`: each step takes two seconds. */
+/** Steps of one name are one step. `await` it in a `beforeAll`: each that no other test file has made takes two seconds. */
 export async function grown(...steps: readonly Step[]): Promise<TreeCopy> {
-  const copy = new TreeCopy()
-  for (const { name, breaking, change } of steps) {
-    change?.(copy)
-    const args = [...(change ? [] : ['--custom']), ...(breaking === undefined ? [] : ['--breaking', breaking])]
-    const { code, stderr } = await copy.dbGenerate('--name', name, ...args)
-    if (code !== 0) throw new Error(`db:generate failed: ${stderr}`)
-  }
-  return copy
+  const last = steps.at(-1)
+  if (last === undefined) return new TreeCopy()
+  const name = steps.map((step) => step.name).join('+')
+  return sharedTree(name, async () => {
+    const copy = await grown(...steps.slice(0, -1))
+    await make(copy, last)
+    return copy
+  })
 }
 
+async function make(copy: TreeCopy, { name, breaking, change }: Step): Promise<void> {
+  if (change === undefined) return addEmpty(copy, name, breaking)
+  change(copy)
+  const { code, stderr } = await copy.dbGenerate('--name', name)
+  if (code !== 0) throw new Error(`db:generate failed: ${stderr}`)
+}
+
+/** As `db:generate --custom` does it, in a moment; its own test is elsewhere. */
+function addEmpty(copy: TreeCopy, name: string, breaking: string | undefined): void {
+  for (const dialect of dialects) {
+    const journal = JSON.parse(copy.read(journalOf(dialect)))
+    const last = journal.entries.at(-1)
+    const tag = `${numbered(last.idx + 1)}_${name}`
+    journal.entries.push({ ...last, idx: last.idx + 1, when: last.when + 1, tag })
+    copy.write(journalOf(dialect), JSON.stringify(journal, null, 2))
+    const snapshot = JSON.parse(copy.read(snapshotOf(dialect, last.idx)))
+    const next = { ...snapshot, id: randomUUID(), prevId: snapshot.id }
+    copy.write(snapshotOf(dialect, last.idx + 1), JSON.stringify(next, null, 2))
+    copy.write(fileOf(dialect, tag), `SELECT 1;\n${breaking === undefined ? '' : markOf(tag, breaking)}`)
+  }
+  ship(copy)
+}
+
+const markOf = (tag: string, reason: string): string =>
+  `--> statement-breakpoint\nINSERT INTO meshstore_state (name, value, updated_at) VALUES ('breaking:${tag}', '${reason.replaceAll("'", "''")}', 0);\n`
+
+const numbered = (idx: number): string => String(idx).padStart(4, '0')
+const snapshotOf = (dialect: Dialect, idx: number): string =>
+  `migrations/${dialect}/meta/${numbered(idx)}_snapshot.json`
 const journalOf = (dialect: Dialect): string => `migrations/${dialect}/meta/_journal.json`
 
 export const tagsOf = (copy: TreeCopy): string[] => migrationsOf(copy).sqlite.map(({ tag }) => tag)

@@ -12,10 +12,10 @@ const fromRoot = (name: string): string => fileURLToPath(new URL(`../../../${nam
  * in a sixth of the time. Made while a test file is loaded; removed when its tests are over.
  */
 export class Script {
-  readonly #file: string
+  readonly file: string
 
   private constructor(file: string) {
-    this.#file = file
+    this.file = file
   }
 
   /** `plugin` may change the source on its way. */
@@ -38,6 +38,6 @@ export class Script {
 
   /** Runs it with the Node that runs the tests. */
   start(args: readonly string[] = [], options: { nodeOptions?: readonly string[] } = {}): Program {
-    return new Program(process.execPath, [...(options.nodeOptions ?? []), this.#file, ...args])
+    return new Program(process.execPath, [...(options.nodeOptions ?? []), this.file, ...args])
   }
 }

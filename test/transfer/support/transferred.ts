@@ -36,7 +36,7 @@ export async function exported(url: string, how: ExportHow = {}): Promise<Export
   const invalid: string[] = []
   const onInvalid = ({ table, key, column, message }: Parameters<Parameters<typeof exportTo>[2]['onInvalid']>[0]) =>
     void invalid.push(`${table} ${key} ${column} ${message}`)
-  const report = await exportTo(url, output, { tables, skipInvalid, now, onInvalid })
+  const report = await exportTo(url, output, { tables, skipInvalid, onInvalid })
   return { report, text, rows: text.split('\n').filter((line) => line.startsWith('{"table"')), invalid }
 }
 
@@ -78,7 +78,7 @@ export function fileOf(rows: readonly Rows[], { end = '\n' }: { end?: string } =
   const counted = Object.fromEntries(
     TABLE_NAMES.map((table) => [table, rows.filter((row) => row.table === table).length]),
   )
-  const header = { format: 'meshstore-ndjson', version: 1, schema: LATEST, exportedAt: '2026' }
+  const header = { format: 'meshstore-ndjson', version: 1, schema: LATEST }
   const lines = [header, ...rows, { end: 'meshstore-ndjson', rows: counted }]
   return lines.map((line) => `${typeof line === 'string' ? line : JSON.stringify(line)}${end}`).join('')
 }

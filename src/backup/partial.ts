@@ -1,0 +1,73 @@
+/** Unfinished files: a name of their own until they are whole, and the end of those whose process was killed. */
+import { randomBytes } from 'node:crypto'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { isManifestOf, manifestPath } from './manifest.ts'
+
+/** What a name of an unfinished file ends with. */
+export const PARTIAL = /\.partial-[0-9a-f]{12}(-wal|-shm|-journal)?$/
+
+/** Those that this process works on. */
+const mine = new Set<string>()
+const LARGEST_PID = 0xff_ff_ff
+
+/** A name beside the file, with the number of this process in it. To be given back to `finished()`. */
+export function partialOf(file: string): string {
+  // One that has no room is that of nobody who has ended.
+  const pid = Math.min(process.pid, LARGEST_PID).toString(16).padStart(6, '0')
+  const partial = `${file}.partial-${pid}${randomBytes(3).toString('hex')}`
+  mine.add(basename(partial))
+  return partial
+}
+
+/** Nothing is left of it. */
+export const finished = (partial: string): boolean => mine.delete(basename(partial))
+
+/**
+ * Removes what processes left that were killed while they wrote this very file: unfinished files, and a manifest that is
+ * alone. One of another machine, or container, on the same folder is taken for ended; both want the same name, so that only
+ * one of them could have got it.
+ */
+export function sweepPartials(file: string): void {
+  const names = namesFrom(file)
+  const running = names.filter((name) => PARTIAL.test(name) && isRunning(name))
+  const left = names.filter((name) => PARTIAL.test(name) && !running.includes(name))
+  // The manifest has its name first: whoever is between the two still has an unfinished file.
+  if (running.length === 0 && !existsSync(file) && isManifestOf(file)) left.push(basename(manifestPath(file)))
+  for (const name of left) discard(join(dirname(file), name))
+}
+
+/** `mesh.db.partial-…`, `mesh.db.manifest.json.partial-…` */
+function namesFrom(file: string): string[] {
+  const stems = [file, manifestPath(file)].map((each) => `${basename(each)}.partial-`)
+  return namesBeside(file).filter((name) => stems.some((stem) => name.startsWith(stem)))
+}
+
+/** Those in the same folder that begin like it; none if there is no folder, or it may not be read. */
+export function namesBeside(file: string): string[] {
+  try {
+    return readdirSync(dirname(file)).filter((name) => name.startsWith(basename(file)))
+  } catch {
+    return []
+  }
+}
+
+/** What cannot be removed must not hide why it is to be. */
+export function discard(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch {}
+}
+
+function isRunning(name: string): boolean {
+  const [, pid = ''] = /\.partial-([0-9a-f]{6})/.exec(name) ?? []
+  const number = Number.parseInt(pid, 16)
+  if (number === process.pid) return mine.has(name.replace(/-(wal|shm|journal)$/, ''))
+  if (number === LARGEST_PID) return true
+  try {
+    return process.kill(number, 0)
+  } catch (error) {
+    // It is another user's, which is running all the same.
+    return error instanceof Error && 'code' in error && error.code !== 'ESRCH'
+  }
+}

@@ -1,0 +1,19 @@
+/** A folder for what is costly to make, and is the same for all test files of a run; it is removed at the end. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestProject } from 'vitest/node'
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    shared: string
+  }
+}
+
+export default function setup(project: TestProject): () => void {
+  const shared = mkdtempSync(join(tmpdir(), 'meshstore-shared-'))
+  project.provide('shared', shared)
+  // Of the many processes that the tests start, each would compile the same files.
+  process.env.NODE_COMPILE_CACHE ??= join(shared, 'compiled')
+  return () => rmSync(shared, { recursive: true, force: true })
+}
