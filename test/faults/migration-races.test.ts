@@ -95,7 +95,8 @@ const timesIn = (state: State): number[] =>
 const times = (dialect: Dialect): number[] => migrationsOf(copy, dialect).map(({ when }) => when)
 
 const RACERS = "node_id LIKE 'racer-%'"
-const without = (path: string): State => sqliteState(path, `DELETE FROM nodes WHERE ${RACERS}`)
+const without = (path: string): State =>
+  sqliteState(path, `DELETE FROM nodes WHERE ${RACERS}; DELETE FROM path_cache_marks`)
 
 function nodesOfRacers(path: string): number {
   const raw = new Sqlite(path, { readonly: true })

@@ -39,7 +39,8 @@ describePostgres('migrations on PostgreSQL', () => {
     await using exported = await createDatabase()
     await (await openStorage(migrated.url)).close()
     await exported.query(await readFile(new URL('drizzle/postgresql.sql', root), 'utf8'))
-    const catalog = await catalogOf(migrated)
+    // Drizzle knows nothing of triggers and functions.
+    const catalog = (await catalogOf(migrated)).filter((part) => !/^(CREATE TRIGGER|function) /.test(part))
     expect(catalog).toEqual(await catalogOf(exported))
     expect(catalog).toContain('nodes column 1 node_id text COLLATE "C" NOT NULL')
     expect(catalog.length).toBeGreaterThan(30)

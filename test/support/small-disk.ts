@@ -33,7 +33,7 @@ export function small(): Small | undefined {
     folder,
     leave: (bytes) => {
       const { blocks, bfree, bsize } = statfsSync(folder.path)
-      remount(`size=${(blocks - bfree) * bsize + bytes}`)
+      remount(`size=${(blocks - bfree) * bsize + Math.floor(bytes)}`)
     },
     readOnly: () => remount('ro'),
     [Symbol.dispose]: () => {

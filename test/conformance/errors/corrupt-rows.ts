@@ -39,6 +39,7 @@ export function brokenRows({ run, backend }: Setting, cases: readonly Case[]): v
       },
       {
         unreadable: true,
+        options: { pathCache: { invalidation: 'manual' } },
         before: async (opened) => {
           await fill(opened.store, [...broken.map(({ id }) => id), 'sound'])
           for (const { id, value } of broken) await opened.other.corrupt(table, keyOf(table, id), { [column]: value })

@@ -31,8 +31,9 @@ export function recordingRepositories(session: Session, ran: Ran[]): Repositorie
     get: (target, name) => {
       const member: unknown = Reflect.get(target, name)
       if (typeof member !== 'function') return member
-      return (statement: AnyStatement, parameters: never, ...rest: unknown[]) => {
-        if (typeof statement === 'object' && 'build' in statement) ran.push({ statement, parameters })
+      return (statement: AnyStatement | readonly Ran[], parameters: never, ...rest: unknown[]) => {
+        if (Array.isArray(statement)) ran.push(...statement)
+        else if (typeof statement === 'object' && 'build' in statement) ran.push({ statement, parameters })
         return member.call(target, statement, parameters, ...rest)
       }
     },
