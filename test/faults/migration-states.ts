@@ -73,7 +73,9 @@ export async function postgresState(database: TestDatabase, without = 'false'): 
       facts[LEDGER] = JSON.stringify(rows.map((row) => Object.values(row)))
       continue
     }
-    const row = `to_jsonb(each)${name === 'meshstore_state' ? " - 'updated_at'" : ''}`
+    // When it was noted, and by which transaction, is no fact.
+    const incidental = { meshstore_state: 'updated_at', path_cache_marks: 'marked_at,transaction' }[name] ?? ''
+    const row = `to_jsonb(each) - '{${incidental}}'::text[]`
     const rows = await database.query<{ row: string }>(
       `SELECT (${row})::text AS row FROM ${schema}.${name} AS each ${name === 'nodes' ? `WHERE NOT (${without})` : ''} ORDER BY 1`,
     )

@@ -77,7 +77,7 @@ const REFUSED: readonly Refused[] = [
     'CONFLICT',
     ({ pathCache }) => pathCache.set(pathKey('a', 'elsewhere'), bundle('a', 'elsewhere')),
   ],
-  ['pathCache.clear, by a trigger', 'CONFLICT', ({ pathCache }) => pathCache.clear()],
+  ['pathCache.invalidate, by a trigger', 'CONFLICT', ({ pathCache }) => pathCache.invalidate({ source: 'keep-me' })],
   ['nodes.createMany, in its first slice', 'CONFLICT', ({ nodes }) => nodes.createMany([node('m'), node(BAD)])],
   [
     'nodes.createMany, in its second slice',
