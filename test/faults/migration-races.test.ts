@@ -21,7 +21,7 @@ import type { Order, Outcome } from './migration-racer.ts'
 import { LEDGER, postgresState, type State, sqliteState, unlike } from './migration-states.ts'
 import { from, laterVersion, migrationsOf } from './migration-tree.ts'
 
-const ROUNDS = Number(process.env.RACE_ROUNDS ?? 3)
+const ROUNDS = Number(process.env.RACE_ROUNDS ?? 2)
 const PROCESSES = 32
 /** At most: it fails in the first one, as a rule. */
 const CONTROL_ROUNDS = 20

@@ -125,7 +125,8 @@ eachBackend('ids', (backend) => {
       await policies.create(policy(id))
       expect((await policies.get(id))?.policyId).toBe(id)
       const key = pathKey(id, id)
-      await pathCache.set(key, bundle(id, id))
+      // However long it takes, none expires meanwhile.
+      await pathCache.set(key, bundle(id, id), { ttlSeconds: 3_600 })
       expect(await pathCache.getEntry(key)).toMatchObject({ source: id, destination: id, bundle: bundle(id, id) })
       expect(await pathCache.list({ source: id, destination: id })).toHaveLength(1)
     }
