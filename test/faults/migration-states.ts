@@ -56,6 +56,12 @@ function contentOf(raw: Sqlite.Database): State {
 const exact = (cell: unknown): string =>
   Buffer.isBuffer(cell) ? `blob ${cell.toString('hex')}` : `${typeof cell} ${cell}`
 
+const INCIDENTAL: Readonly<Record<string, string>> = {
+  meshstore_state: 'updated_at',
+  path_cache_marks: 'marked_at,transaction',
+  path_cache_stamps: 'transaction,snapshot',
+}
+
 const hashOf = (rows: readonly string[]): string =>
   `${rows.length} with ${createHash('sha256').update(rows.join('\n')).digest('hex').slice(0, 16)}`
 
@@ -74,8 +80,7 @@ export async function postgresState(database: TestDatabase, without = 'false'): 
       continue
     }
     // When it was noted, and by which transaction, is no fact.
-    const incidental = { meshstore_state: 'updated_at', path_cache_marks: 'marked_at,transaction' }[name] ?? ''
-    const row = `to_jsonb(each) - '{${incidental}}'::text[]`
+    const row = `to_jsonb(each) - '{${INCIDENTAL[name] ?? ''}}'::text[]`
     const rows = await database.query<{ row: string }>(
       `SELECT (${row})::text AS row FROM ${schema}.${name} AS each ${name === 'nodes' ? `WHERE NOT (${without})` : ''} ORDER BY 1`,
     )
