@@ -334,6 +334,69 @@ export interface RestoreReport extends BackupManifest {
   readonly migrated: readonly string[]
 }
 
+export interface CopyOptions {
+  /** Look at everything, and change nothing. */
+  readonly dryRun?: boolean | undefined
+  /** Leave out the cached paths: they are computed anew. */
+  readonly skipCache?: boolean | undefined
+  /**
+   * Where rows are written that cannot live in the target, as lines of JSON with every value; the copy then goes on without
+   * them. A file that says the same already will do; no other one may be there.
+   */
+  readonly quarantine?: string | undefined
+  /** How long to wait for others' locks, in milliseconds: 5,000 by default. */
+  readonly busyTimeoutMs?: number | undefined
+  /** Rows: each is looked at, copied, and compared. */
+  readonly onProgress?: ((progress: CopyProgress) => void) | undefined
+  /** Each row that cannot live in the target, before anything is changed. */
+  readonly onRefused?: ((row: RefusedRow) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface CopyProgress {
+  readonly step: 'checking' | 'copying' | 'comparing'
+  readonly done: number
+  readonly total: number
+}
+
+/** A row that cannot live in the target as it is. */
+export interface RefusedRow {
+  readonly table: 'nodes' | 'policies' | 'pathCache'
+  /** As JSON, or words if it is no text. */
+  readonly key: string
+  /** The first that is wrong. */
+  readonly column: string
+  /** What is wrong with it; never its value. */
+  readonly message: string
+}
+
+export interface CopiedTable {
+  /** Rows that were, or with `dryRun` would be, copied. */
+  readonly rows: number
+  /** Rows that cannot live in the target. */
+  readonly refused: number
+  /** Over the content of those that were copied, the same in both databases; `undefined` with `dryRun`. */
+  readonly sha256: string | undefined
+}
+
+export interface CopyReport {
+  readonly from: 'sqlite' | 'postgresql'
+  readonly to: 'sqlite' | 'postgresql'
+  readonly dryRun: boolean
+  /** The last migration, of both. */
+  readonly schemaVersion: string
+  /** A table that was left out is `undefined`. */
+  readonly tables: {
+    readonly nodes: CopiedTable | undefined
+    readonly policies: CopiedTable | undefined
+    readonly pathCache: CopiedTable | undefined
+  }
+  /** The file with the rows that were left out, if there were any. */
+  readonly quarantine?: string
+  /** The migrations that were applied to the target. */
+  readonly migrated: readonly string[]
+}
+
 /** How many backups are kept: the last ones, and the newest of each of the last hours, days and weeks (UTC). */
 export interface Retention {
   readonly last?: number | undefined

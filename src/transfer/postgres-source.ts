@@ -1,8 +1,9 @@
 import type pg from 'pg'
 import { translated } from '../database/postgres/errors.ts'
-import { openPool } from '../database/postgres/pool.ts'
+import { openPool, type PoolMode } from '../database/postgres/pool.ts'
 import { assertEncoding, explained } from '../database/postgres/session-control.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
+import type { Cell } from '../migrator/adoption-rows.ts'
 import { checkPostgres, schemaVersionOf } from '../migrator/postgres-migrator.ts'
 import { SLICE_BYTES, SLICE_ROWS, type Snapshot, type SourceOptions, sizeOf } from './source.ts'
 import { columnsOf, keyColumn, type TableName } from './tables.ts'
@@ -23,33 +24,40 @@ const BEGIN = [
 /** One moment of a server's database, while others read and write. Throws StorageErrors. */
 export async function withPostgresSnapshot<T>(
   target: PostgresTarget,
-  { busyTimeoutMs = 5_000 }: SourceOptions,
+  { busyTimeoutMs = 5_000, anySchema = false, mode = 'session' }: SourceOptions & { mode?: PoolMode },
   work: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> {
   const pool = openPool(target, {
     max: 1,
-    mode: 'session',
+    mode,
     readOnly: true,
     durability: 'full',
     statementMs: target.statementMs,
     lockMs: Math.max(1, busyTimeoutMs),
   })
   try {
-    const schemaVersion = await checked(pool, target)
-    return await inTransaction(pool, (client) => work(snapshotOf(client, schemaVersion)))
+    await checked(pool, target, anySchema)
+    return await inTransaction(pool, async (client) => work(snapshotOf(client, await versionIn(client))))
   } finally {
     await pool.end()
   }
 }
 
-/** The last migration. */
-async function checked(pool: pg.Pool, target: PostgresTarget): Promise<string> {
+async function checked(pool: pg.Pool, target: PostgresTarget, anySchema: boolean): Promise<void> {
   try {
     await assertEncoding(pool)
-    await checkPostgres(pool, 'check')
-    return await schemaVersionOf(pool)
+    if (!anySchema) await checkPostgres(pool, 'check')
   } catch (error) {
     throw await explained(error, target)
+  }
+}
+
+/** The last migration. */
+async function versionIn(client: pg.PoolClient): Promise<string> {
+  try {
+    return await schemaVersionOf(client)
+  } catch (error) {
+    throw translated(error)
   }
 }
 
@@ -75,10 +83,15 @@ async function ask<R extends unknown[]>(client: pg.PoolClient, text: string, val
   }
 }
 
-const snapshotOf = (client: pg.PoolClient, schemaVersion: string): Snapshot => ({
+/** Of a client that has a transaction open. */
+export const snapshotOf = (client: pg.PoolClient, schemaVersion: string): Snapshot => ({
   schemaVersion,
   count: async (table) => (await ask<[number]>(client, `SELECT count(*) FROM ${table}`))[0]?.[0] ?? 0,
   slices: (table) => slicesOf(client, table),
+  // No value there is anything but what it is here.
+  stored: (table, cells) => ({
+    row: Object.fromEntries(columnsOf(table).map(({ name }, index) => [name, cells[index] as Cell])),
+  }),
 })
 
 /** Pages by key. How many rows the next one has follows from the size of those of the last. */
