@@ -46,7 +46,7 @@ export interface StorageOptions {
   /** Counts a policy's rules in its YAML documents, in place of the usual rule (see `Policy.rulesCount`). */
   readonly countRules?: ((documents: readonly unknown[]) => number) | undefined
   /**
-   * Makes backups while the store is open (SQLite). One that fails is in `health()` and on the channel `meshstore:backup`, and
+   * Makes backups while the store is open. One that fails is in `health()` and on the channel `meshstore:backup`, and
    * is tried again; it never disturbs anything else.
    */
   readonly backups?: BackupSchedule | undefined
@@ -292,6 +292,7 @@ export interface Health {
 }
 
 export interface BackupOptions {
+  /** Pages of a SQLite file; of PostgreSQL, rows. */
   readonly onProgress?: ((progress: { copiedPages: number; totalPages: number }) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -430,7 +431,10 @@ export interface Meshstore extends Repositories, AsyncDisposable {
   stats(): Promise<StorageStats>
   /** Never rejects: what does not work is in the answer. */
   health(): Promise<Health>
-  /** Copies everything into one new file, as of now, while others go on; verified before it has its name. */
+  /**
+   * Copies everything into one new file, as of now, while others go on; verified before it has its name. It is a SQLite file
+   * with a manifest beside it, whatever the dialect, and can be restored into either.
+   */
   backup(target: string, options?: BackupOptions): Promise<BackupManifest>
   /** Finishes the writes that were accepted, then closes. Later calls reject with CLOSED; closing twice is fine. */
   close(): Promise<void>

@@ -23,7 +23,7 @@ const OPTION_RULES: rules.Rules = {
 
 /**
  * Writes a verified backup to where a SQLite file is to be, and brings it up to date. What is there is replaced only when
- * `replace` says so, and kept as a copy beside it.
+ * `replace` says so, and kept as a copy beside it. Or into an empty database of PostgreSQL.
  *
  * Rejects with BACKUP_INVALID; SCHEMA_NEWER for a backup that this version cannot work with; CONFIG if something is there and
  * `replace` is not said; BUSY if it is in use.
@@ -32,9 +32,13 @@ export async function restoreBackup(file: string, url: string, options: RestoreO
   rules.checkOptions('The options', OPTION_RULES, options)
   checkPath(file)
   const target = databaseOf(url)
-  if (target.dialect !== 'sqlite' || target.path === ':memory:')
-    throw new StorageError('CONFIG', 'This version restores a backup to a path of a SQLite file alone.')
+  if (target.dialect === 'sqlite' && target.path === ':memory:')
+    throw new StorageError('CONFIG', 'A database in memory is gone with the process. Name a file.')
   try {
+    if (target.dialect === 'postgresql') {
+      const { restoreIntoPostgres } = await import('./postgres-restore.ts')
+      return await restoreIntoPostgres(realPath(file), url, options, target)
+    }
     // At once: the working folder may be another one later.
     return await restored(realPath(file), realPath(target.path), options)
   } catch (error) {

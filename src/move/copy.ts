@@ -16,15 +16,16 @@ import { REPORTED } from './cells.ts'
 import { problemsOf } from './judge.ts'
 import { assertSame, type Sent, sendRows } from './rows.ts'
 import type { Target } from './target.ts'
-import { assertEmpty } from './vacancy.ts'
+import { assertEmpty, newer } from './vacancy.ts'
 
 type Dialect = CopyReport['from']
 
-interface Copying {
-  readonly from: string
+export interface Copying {
   readonly to: string
   readonly options: CopyOptions
   readonly dialects: { readonly from: Dialect; readonly to: Dialect }
+  /** Database files that must not be written to as if they were others. */
+  readonly files: readonly string[]
   readonly tables: readonly TableName[]
   readonly busyTimeoutMs: number
 }
@@ -33,29 +34,39 @@ interface Copying {
 type Refused = ReadonlyMap<TableName, number>
 
 export async function copy(from: string, to: string, options: CopyOptions): Promise<CopyReport> {
+  const copying = copyingOf(from, to, options)
+  const { busyTimeoutMs, dialects } = copying
+  refuseSame(from, to)
+  await assertEmpty(to, busyTimeoutMs)
+  return withSnapshot(from, { busyTimeoutMs }, async (snapshot) => {
+    assertCurrent(dialects.from, snapshot.schemaVersion)
+    return copySnapshot(snapshot, copying)
+  })
+}
+
+export function copyingOf(from: string, to: string, options: CopyOptions): Copying {
   const [source, target] = [databaseOf(from), databaseOf(to)]
-  const copying: Copying = {
-    from,
+  return {
     to,
     options,
     dialects: { from: source.dialect, to: target.dialect },
+    files: [source, target].flatMap((each) => (each.dialect === 'sqlite' ? [each.path] : [])),
     tables: TABLE_NAMES.filter((table) => table !== 'path_cache' || options.skipCache !== true),
     busyTimeoutMs: options.busyTimeoutMs ?? 5_000,
   }
-  refuseSame(from, to)
-  await assertEmpty(to, copying.busyTimeoutMs)
-  const { busyTimeoutMs } = copying
-  return withSnapshot(from, { busyTimeoutMs }, async (snapshot) => {
-    assertCurrent('source', copying.dialects.from, snapshot.schemaVersion)
-    const quarantine = quarantineOf(copying)
-    try {
-      const refused = await judge(snapshot, copying, quarantine)
-      if (options.dryRun === true) return await rehearsed(snapshot, copying, { refused, quarantine })
-      return await write(snapshot, copying, { refused, quarantine })
-    } finally {
-      quarantine?.discard()
-    }
-  })
+}
+
+/** Into a database that was found to be empty, and is looked at again under its lock. */
+export async function copySnapshot(snapshot: Snapshot, copying: Copying): Promise<CopyReport> {
+  const { options, files } = copying
+  const quarantine = options.quarantine === undefined ? undefined : new Quarantine(options.quarantine, ...files)
+  try {
+    const refused = await judge(snapshot, copying, quarantine)
+    if (options.dryRun === true) return await rehearsed(snapshot, copying, { refused, quarantine })
+    return await write(snapshot, copying, { refused, quarantine })
+  } finally {
+    quarantine?.discard()
+  }
 }
 
 function refuseSame(from: string, to: string): void {
@@ -70,18 +81,8 @@ function refuseSame(from: string, to: string): void {
 const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path))
 
 /** A snapshot's is not older, or it could not have been taken. */
-export function assertCurrent(which: 'source' | 'target', dialect: Dialect, schemaVersion: string): void {
-  if (schemaVersion === migrationsOf(dialect).at(-1)?.tag) return
-  throw new StorageError(
-    'SCHEMA_NEWER',
-    `A newer version of this package has migrated the ${which} (${schemaVersion}): source and target must have the same schema. Copy with that version.`,
-  )
-}
-
-function quarantineOf({ from, to, options }: Copying): Quarantine | undefined {
-  if (options.quarantine === undefined) return undefined
-  const files = [from, to].map((url) => databaseOf(url)).flatMap((each) => ('path' in each ? [each.path] : []))
-  return new Quarantine(options.quarantine, ...files)
+function assertCurrent(dialect: Dialect, schemaVersion: string): void {
+  if (schemaVersion !== migrationsOf(dialect).at(-1)?.tag) throw newer('source', schemaVersion)
 }
 
 /** In an error's `issues`. */

@@ -29,19 +29,15 @@ export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<v
   if (target.dialect === 'sqlite' && target.path === ':memory:')
     throw new StorageError('CONFIG', 'A database in memory is gone with the process. Name a file.')
   if (target.dialect === 'sqlite' && !existsSync(target.path)) return
-  const { state, problem, newer } = await inspect(url, busyTimeoutMs)
+  const { state, problem, newer: unknown } = await inspect(url, busyTimeoutMs)
   if (problem !== undefined) throw new StorageError(problem.code, `The target: ${problem.message}`)
   if (state === 'adoptable')
     throw new StorageError(
       'CONFIG',
       "The target is another program's file, and nothing is ever replaced. Copy into an empty database.",
     )
-  const [last] = newer.slice(-1)
-  if (last !== undefined)
-    throw new StorageError(
-      'SCHEMA_NEWER',
-      `A newer version of this package has migrated the target (${last}): source and target must have the same schema. Copy with that version.`,
-    )
+  const [last] = unknown.slice(-1)
+  if (last !== undefined) throw newer('target', last)
   if (state === 'new') return
   const config = configOf({ url, readOnly: true, migrate: 'skip', busyTimeoutMs, pool: { max: 1 } })
   const database = await config.open(config)
@@ -52,3 +48,9 @@ export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<v
     await database.close()
   }
 }
+
+export const newer = (which: 'source' | 'target', schemaVersion: string): StorageError =>
+  new StorageError(
+    'SCHEMA_NEWER',
+    `A newer version of this package has migrated the ${which} (${schemaVersion}): source and target must have the same schema. Copy with that version.`,
+  )
