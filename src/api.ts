@@ -362,7 +362,7 @@ export interface CopyProgress {
 
 /** A row that cannot live in the target as it is. */
 export interface RefusedRow {
-  readonly table: 'nodes' | 'policies' | 'pathCache'
+  readonly table: 'nodes' | 'policies' | 'path_cache'
   /** As JSON, or words if it is no text. */
   readonly key: string
   /** The first that is wrong. */

@@ -15,7 +15,7 @@ import { verifyBackup } from './verify.ts'
 export async function restoreIntoPostgres(
   file: string,
   url: string,
-  { replace, migrate, onProgress, signal }: RestoreOptions,
+  { replace, migrate, onProgress, signal, dryRun }: RestoreOptions & { dryRun?: boolean },
   target: PostgresTarget,
 ): Promise<RestoreReport> {
   if (replace === true)
@@ -24,6 +24,7 @@ export async function restoreIntoPostgres(
     throw new StorageError('CONFIG', 'On PostgreSQL a backup is restored into tables of the current schema alone.')
   const copying = copyingOf(file, url, {
     signal,
+    dryRun,
     onProgress: ({ step, done, total }) => {
       if (step === 'copying') onProgress?.({ copiedPages: done, totalPages: total })
     },
@@ -35,12 +36,14 @@ export async function restoreIntoPostgres(
     source.exec('BEGIN')
     // Throws SCHEMA_NEWER and the like, before anything is changed.
     standingOf(source)
-    const { migrated } = await copySnapshot(snapshotOf(source), copying)
+    const { migrated } = await copySnapshot(snapshotOf(source), { ...copying, advice: ADVICE })
     return { ...manifest, restoredTo: shownTarget(target), migrated }
   } finally {
     source.close()
   }
 }
+
+const ADVICE = 'Restore the backup into a SQLite file, and copy that with meshstore copy --quarantine FILE.'
 
 /** Without the user and the password. */
 export const shownTarget = ({ host, port = 5432, database = '' }: PostgresTarget): string =>

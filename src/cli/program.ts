@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 import { addBackup } from './backup.ts'
 import { addCheck } from './check.ts'
+import { addCopy } from './copy.ts'
 import { EXIT_HELP } from './exit-codes.ts'
 import { addLook } from './look.ts'
 import { addMigrate } from './migrate.ts'
@@ -20,6 +21,7 @@ function program(): Command {
   addMigrate(command)
   addBackup(command)
   addTransfer(command)
+  addCopy(command)
   addCheck(command)
   addLook(command)
   addStudio(command)

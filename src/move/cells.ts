@@ -2,8 +2,7 @@
 import { CONTENT_TABLES, ContentHash, canonicalList } from '../backup/content-hash.ts'
 import type { TableName } from '../transfer/tables.ts'
 
-/** What the report calls the tables. */
-export const REPORTED = { nodes: 'nodes', policies: 'policies', path_cache: 'pathCache' } as const satisfies Record<
+const CONTENT = { nodes: 'nodes', policies: 'policies', path_cache: 'pathCache' } as const satisfies Record<
   TableName,
   keyof typeof CONTENT_TABLES
 >
@@ -32,7 +31,7 @@ export class PlainHash {
 
   constructor(table: TableName) {
     this.#kinds = KINDS[table]
-    this.#content = new ContentHash(CONTENT_TABLES[REPORTED[table]])
+    this.#content = new ContentHash(CONTENT_TABLES[CONTENT[table]])
   }
 
   add(row: readonly Plain[]): void {

@@ -12,7 +12,6 @@ import { withSnapshot } from '../transfer/index.ts'
 import { shownKey } from '../transfer/rows.ts'
 import type { Snapshot } from '../transfer/source.ts'
 import { TABLE_NAMES, type TableName } from '../transfer/tables.ts'
-import { REPORTED } from './cells.ts'
 import { problemsOf } from './judge.ts'
 import { assertSame, type Sent, sendRows } from './rows.ts'
 import type { Target } from './target.ts'
@@ -28,6 +27,8 @@ export interface Copying {
   readonly files: readonly string[]
   readonly tables: readonly TableName[]
   readonly busyTimeoutMs: number
+  /** What is to be done about rows that cannot live there, which then stop a dry run too. */
+  readonly advice?: string
 }
 
 /** How many rows of a table cannot live in the target. */
@@ -91,7 +92,7 @@ const LISTED = 1_000
 /** Looks at every row before anything is changed. Throws CORRUPT, with `issues`, for those that nobody said where to put. */
 async function judge(
   snapshot: Snapshot,
-  { options, dialects, tables }: Copying,
+  { options, dialects, tables, advice }: Copying,
   quarantine: Quarantine | undefined,
 ): Promise<Refused> {
   const { onRefused, signal } = options
@@ -106,7 +107,7 @@ async function judge(
         const [problem] = problems
         if (problem === undefined) continue
         refused.set(table, (refused.get(table) ?? 0) + 1)
-        const row: RefusedRow = { table: REPORTED[table], key: shortened(shownKey(cells[0])), ...problem }
+        const row: RefusedRow = { table, key: shortened(shownKey(cells[0])), ...problem }
         if (issues.length < LISTED) issues.push({ path: `${table} ${row.key} ${row.column}`, message: problem.message })
         onRefused?.(row)
         quarantine?.add(table, snapshot.stored(table, cells), problems)
@@ -114,21 +115,28 @@ async function judge(
       progress(slice.length)
     }
   }
-  if (issues.length > 0 && quarantine === undefined && options.dryRun !== true) throw refusal(refused, issues, dialects)
+  const stop = quarantine === undefined && (options.dryRun !== true || advice !== undefined)
+  if (issues.length > 0 && stop) throw refusal(refused, issues, { to: dialects.to, advice })
   return refused
 }
 
 /** A key that nobody checked may be as long as a book. */
 const shortened = (key: string): string => (key.length <= 2 * MAX_ID_CHARACTERS ? key : shown(key))
 
-function refusal(refused: Refused, issues: readonly ValidationIssue[], { to }: Copying['dialects']): StorageError {
+const CORRECT = 'Correct or delete them, or have them written to a file (quarantine, --quarantine FILE).'
+
+function refusal(
+  refused: Refused,
+  issues: readonly ValidationIssue[],
+  { to, advice = CORRECT }: { to: Dialect; advice: string | undefined },
+): StorageError {
   const rows = [...refused.values()].reduce((sum, count) => sum + count, 0)
+  const many = rows === 1 ? '1 row' : `${rows} rows`
   const where = to === 'postgresql' ? 'PostgreSQL' : 'SQLite'
   const [first] = issues
-  const many = rows === 1 ? '1 row' : `${rows} rows`
   return new StorageError(
     'CORRUPT',
-    `${many} cannot live in ${where}; nothing was changed. Correct or delete them, or have them written to a file (quarantine, --quarantine FILE). The first: ${first?.path} ${first?.message}.`,
+    `${many} cannot live in ${where}; nothing was changed. ${advice} The first: ${first?.path} ${first?.message}.`,
     { issues },
   )
 }
