@@ -71,7 +71,7 @@ async function ask(client: pg.PoolClient, text: string, values: unknown[] = []):
 
 /** A statement with fewer rows costs more for each; one with more takes memory. */
 const ROWS = 2_000
-const BYTES = 4 * 1_048_576
+const BYTES = 1_048_576
 
 const TYPES: Readonly<Record<TableName, readonly string[]>> = {
   nodes: ['text', 'jsonb', 'jsonb', 'boolean', 'integer', 'double precision', 'double precision'],
