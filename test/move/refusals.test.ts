@@ -168,10 +168,9 @@ describePostgres('a server', () => {
       ['postgres://me:hunter2@127.0.0.1/mesh?nonsense=1', 'CONFIG'],
     ]
     for (const [url, code] of wrong) {
-      for (const copying of [copyDatabase(source.url, url), copyDatabase(url, `${source.url}-new`)]) {
-        const { message } = await expectCode(copying, code)
-        expect(message).not.toContain('hunter2')
-      }
+      const there = await expectCode(copyDatabase(source.url, url), code)
+      const back = await expectCode(copyDatabase(url, `${source.url}-new`), code)
+      expect(`${there.message} ${back.message}`).not.toContain('hunter2')
     }
     expect(existsSync(`${source.url}-new`)).toBe(false)
   })
