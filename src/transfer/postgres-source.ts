@@ -94,7 +94,10 @@ export const snapshotOf = (client: pg.PoolClient, schemaVersion: string): Snapsh
   }),
 })
 
-/** Pages by key. How many rows the next one has follows from the size of those of the last. */
+/**
+ * Pages by key. How many rows the next one has follows from the size of those of the last. It is asked for while the last is
+ * worked on: two are held at a time.
+ */
 async function* slicesOf(client: pg.PoolClient, table: TableName): AsyncGenerator<unknown[][]> {
   // A list's own text, as on SQLite: the driver would parse it.
   const columns = columnsOf(table).map(({ name }) =>
@@ -103,14 +106,18 @@ async function* slicesOf(client: pg.PoolClient, table: TableName): AsyncGenerato
   const select = `SELECT ${columns.join(', ')} FROM ${table}`
   const key = keyColumn(table)
   let limit = SLICE_ROWS / 4
-  for (let after: unknown; ; ) {
-    const where = after === undefined ? '' : `WHERE ${key} > $2`
-    const values = after === undefined ? [limit] : [limit, after]
-    const rows = await ask(client, `${select} ${where} ORDER BY ${key} LIMIT $1`, values)
-    if (rows.length > 0) yield rows
-    if (rows.length < limit) return
-    after = rows.at(-1)?.[0]
+  let asked = ask(client, `${select} ORDER BY ${key} LIMIT $1`, [limit])
+  for (;;) {
+    const rows = await asked
+    if (rows.length < limit) {
+      if (rows.length > 0) yield rows
+      return
+    }
     const size = rows.reduce((sum, row) => sum + sizeOf(row), 0)
     limit = Math.min(SLICE_ROWS, Math.max(1, Math.floor((SLICE_BYTES * rows.length) / Math.max(1, size))))
+    asked = ask(client, `${select} WHERE ${key} > $2 ORDER BY ${key} LIMIT $1`, [limit, rows.at(-1)?.[0]])
+    // Whoever asks next is told, if anybody does.
+    asked.catch(() => {})
+    yield rows
   }
 }

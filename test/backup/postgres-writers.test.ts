@@ -2,7 +2,7 @@
 import Sqlite from 'better-sqlite3'
 import type { Plugin } from 'rolldown'
 import { expect, test } from 'vitest'
-import { verifyBackup } from '../../src/index.ts'
+import { openStorage, verifyBackup } from '../../src/index.ts'
 import { createDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import type { Program } from '../sqlite/support/program.ts'
@@ -56,6 +56,7 @@ describePostgres(`while ${WRITERS} processes write`, () => {
   }, async () => {
     using folder = temporaryFolder()
     await using database = await createDatabase()
+    await (await openStorage(database.url)).close()
     await using program = backer.start([database.url])
     await program.line()
     await using wrong = careless.start([database.url])

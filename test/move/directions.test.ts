@@ -62,7 +62,9 @@ describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
     expect(report).toMatchObject({ dryRun: true, migrated: [], tables: { nodes: { rows: 2, refused: 0 } } })
     expect(hashes(report)).toEqual([undefined, undefined, undefined])
     // Were it there, this would apply nothing.
-    expect(await copyDatabase(source.url, target.url)).toMatchObject({ migrated: [expect.stringMatching(/^0000_/)] })
+    expect(await copyDatabase(source.url, target.url)).toMatchObject({
+      migrated: expect.arrayContaining([expect.stringMatching(/^0000_/)]),
+    })
   })
 
   test('progress: each row is looked at, copied and compared', async () => {
