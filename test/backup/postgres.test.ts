@@ -7,6 +7,7 @@ import { documentOf, runCommand } from '../cli/support/command.ts'
 import { counts, filled, ownHash, type Place, postgres, sqlite } from '../move/support/places.ts'
 import { forPostgres, nasty, plain } from '../move/support/rows.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
+import { SwappingProxy } from '../postgres/support/swapping-proxy.ts'
 import { postgres as borrowed } from '../support/backends.ts'
 import { expectCode, expectRefused } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
@@ -66,6 +67,18 @@ describePostgres('a backup of PostgreSQL', () => {
     expect(manifest.tables).toMatchObject({ pathCache: { rows: 1 } })
     await using behind = await opened.openAgain({ migrate: 'check', pool: { max: 1, mode: 'transaction' } })
     expect((await behind.backup(folder.file('c'))).tables).toMatchObject({ nodes: { rows: 3 } })
+  })
+
+  test('works behind a proxy that swaps the sessions between transactions', async () => {
+    using folder = temporaryFolder()
+    await using source = await served()
+    await using proxy = await SwappingProxy.before(source.url, { sessions: 3, startupOptions: 'refused' })
+    await using store = await openStorage({ url: proxy.url, pool: { mode: 'transaction', max: 2 } })
+    const writing = Promise.all(Array.from({ length: 50 }, () => store.nodes.recordRoutes('n-1')))
+    const { file, tables } = await store.backup(folder.file('a'))
+    await writing
+    expect(tables.nodes.rows).toBe(20)
+    await verifyBackup(file)
   })
 
   test('shows its progress, and can be stopped: then nothing is left', async () => {

@@ -6,6 +6,8 @@ import { exported } from '../transfer/support/transferred.ts'
 import { counts, directions, filled, kinds, ownHash, sqlite, TABLES } from './support/places.ts'
 import { forPostgres, nasty, plain } from './support/rows.ts'
 
+const node = { interfaces: '[]', protocols: '[]', started: 0, routes_discovered: 0, created_at: 1, updated_at: 1 }
+
 const hashes = ({ tables }: CopyReport): (string | undefined)[] => Object.values(tables).map((table) => table?.sha256)
 
 describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
@@ -44,6 +46,25 @@ describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
     await using target = await to.open()
     expect(await copyDatabase(source.url, target.url)).toMatchObject({ tables: { nodes: { rows: 0, refused: 0 } } })
     expect(await counts(target)).toEqual({ nodes: 0, policies: 0, path_cache: 0 })
+  })
+
+  test('what is written meanwhile is not copied: one moment', async () => {
+    await using source = await filled(await from.open(), from === sqlite ? plain(450) : forPostgres(plain(450)))
+    await using target = await to.open()
+    const [before, writing] = [await ownHash(source), new Set<Promise<void>>()]
+    await copyDatabase(source.url, target.url, {
+      onProgress: ({ step, done }) => {
+        if (step === 'comparing' || done > 200) return
+        const id = `${step}-${done}`
+        writing.add(source.other.insert('nodes', { ...node, node_id: id }))
+        writing.add(source.other.insert('nodes', { ...node, node_id: `z-${id}` }))
+        writing.add(source.other.execute(`UPDATE policies SET yaml_content = '${id}'; DELETE FROM path_cache`))
+      },
+    })
+    await Promise.all(writing)
+    expect(writing.size).toBeGreaterThanOrEqual(6)
+    expect(await ownHash(target)).toBe(before)
+    expect(await ownHash(source)).not.toBe(before)
   })
 
   test('without the cached paths', async () => {
@@ -123,6 +144,30 @@ describe.each(kinds)('there and back again, through $name', (middle) => {
     for (const table of TABLES) expect(await last.other.rows(table)).toEqual(await first.other.rows(table))
   })
 })
+
+const SHORTENED = `DO $$ BEGIN
+  EXECUTE format('ALTER DATABASE %I SET extra_float_digits = -8', current_database()); END $$`
+
+describe.each(directions.filter(({ from, to }) => from !== sqlite || to !== sqlite))(
+  'from $names.0 to $names.1',
+  ({ from, to }) => {
+    test('every bit of a time, where a server is set to write them short', async () => {
+      await using source = await filled(await from.open(), from === sqlite ? plain(20) : forPostgres(plain(20)))
+      await using target = await filled(await to.open())
+      const before = await ownHash(source)
+      for (const [kind, place] of [
+        [from, source],
+        [to, target],
+      ] as const)
+        if (kind !== sqlite) await place.other.execute(SHORTENED)
+      await copyDatabase(source.url, target.url)
+      // These tests' own connections are set like that too.
+      await using back = await sqlite.open()
+      await copyDatabase(target.url, back.url)
+      expect(await ownHash(back)).toBe(before)
+    })
+  },
+)
 
 describe.each(directions.filter(({ from }) => from !== sqlite))('from $names.0 to $names.1', ({ from, to }) => {
   test('a time of minus zero is a zero, with its sign where it can be kept', async () => {

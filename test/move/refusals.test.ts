@@ -2,14 +2,14 @@
 import { copyFileSync, existsSync, writeFileSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
-import { copyDatabase, openStorage, type StorageErrorCode } from '../../src/index.ts'
+import { copyDatabase, openStorage, type StorageError, type StorageErrorCode } from '../../src/index.ts'
 import { createDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { expectCode, expectRefused } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { foreignFile } from '../support/other-program.ts'
 import { counts, directions, filled, kinds, ownHash, sqlite, TABLES } from './support/places.ts'
-import { plain } from './support/rows.ts'
+import { forPostgres, plain } from './support/rows.ts'
 
 describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
   test.each(TABLES)('a target that has a row in %s', async (table) => {
@@ -24,6 +24,32 @@ describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
       expect(message).toContain(table)
     }
     expect(await ownHash(target)).toBe(before)
+  })
+
+  test('a target that gets a row after it was found to be empty', async () => {
+    await using source = await filled(await from.open(), from === sqlite ? plain(2) : forPostgres(plain(2)))
+    await using target = await filled(await to.open())
+    let inserting: Promise<void> | undefined
+    const [row] = to === sqlite ? plain(1) : forPostgres(plain(1))
+    const copying = copyDatabase(source.url, target.url, {
+      onProgress: ({ step }) => {
+        if (step === 'checking' && row !== undefined) inserting ??= target.other.insert(...row)
+      },
+    })
+    // On a server it may come to stand behind the copy's lock, and then collides with what was copied.
+    const { message } = await copying.then(
+      () => ({ message: 'nodes' }),
+      (error: unknown) => error as StorageError,
+    )
+    expect(message).toContain('nodes')
+    const inserted = await inserting?.then(
+      () => true,
+      () => false,
+    )
+    expect(await counts(target)).toEqual(
+      inserted ? { nodes: 1, policies: 0, path_cache: 0 } : { nodes: 2, policies: 2, path_cache: 2 },
+    )
+    if (to === sqlite) expect(inserted).toBe(true)
   })
 
   test('a source that is not up to date', async () => {
