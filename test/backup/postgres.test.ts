@@ -154,7 +154,8 @@ describePostgres('a backup of PostgreSQL', () => {
     await verifyBackup(folder.file('newer'))
     await using empty = await postgres.open()
     await using none = await openStorage({ url: empty.url, migrate: 'skip' })
-    await expectCode(none.backup(folder.file('none')), 'SCHEMA_MISMATCH')
+    const { message } = await expectCode(none.backup(folder.file('none')), 'SCHEMA_MISMATCH')
+    expect(message).toContain('nothing to back up')
   })
 
   test('is made by the schedule, and kept as it says', async () => {
