@@ -1,7 +1,8 @@
 /** `meshstore copy`, in a process of its own. */
+import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { documentOf, ONE_LINE, runCommand } from '../cli/support/command.ts'
+import { documentOf, MAIN, ONE_LINE, runCommand, runProgram } from '../cli/support/command.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { counts, directions, filled, kinds, ownHash, sqlite } from './support/places.ts'
 import { forPostgres, plain } from './support/rows.ts'
@@ -100,6 +101,22 @@ test('what cannot be used is a sentence, and exits with 2; what is away with 5',
     expect(ran.stderr).not.toContain('hunter2')
   }
   expect(existsSync(`${source.url}-new`)).toBe(false)
+})
+
+const terminal = spawnSync('script', ['-qec', 'true', '/dev/null']).status === 0
+if (!terminal)
+  console.warn('!! NO script(1) HERE: progress on a terminal is not tested. Install util-linux to test it.')
+
+test.runIf(terminal)('a terminal is shown how far each step is, and has its cursor back', async () => {
+  await using source = await filled(await sqlite.open(), plain(450))
+  await using target = await sqlite.open()
+  const line = [process.execPath, MAIN, 'copy', '--from', source.url, '--to', target.url].join(' ')
+  const { code, stdout } = await runProgram('script', ['-qec', line, '/dev/null'], { env: { TERM: 'xterm' } })
+  expect(code).toBe(0)
+  for (const step of ['Checking', 'Copying', 'Comparing']) expect(stdout).toMatch(new RegExp(`${step} .*\\d+%`))
+  const [shown, rest = ''] = stdout.split(/(?=Copied 450)/)
+  expect(shown?.lastIndexOf('\u001b[?25h')).toBeGreaterThan(shown?.lastIndexOf('\u001b[?25l') ?? 0)
+  expect(rest).not.toContain('\u001b')
 })
 
 test('--help on each level', async () => {
