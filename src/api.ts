@@ -318,16 +318,19 @@ export interface BackupManifest {
 }
 
 export interface RestoreOptions {
-  /** Replace the database that is there: a copy of it is kept beside it. Refused (BUSY) while somebody uses it. */
+  /**
+   * Replace the file that is there: a copy of it is kept beside it. Refused (BUSY) while somebody uses it. On PostgreSQL nothing
+   * is ever replaced (CONFIG).
+   */
   readonly replace?: boolean | undefined
-  /** Bring the schema up to date afterwards: `true` by default. */
+  /** Bring the schema up to date afterwards: `true` by default, and on PostgreSQL always. */
   readonly migrate?: boolean | undefined
   readonly onProgress?: BackupOptions['onProgress']
   readonly signal?: AbortSignal | undefined
 }
 
 export interface RestoreReport extends BackupManifest {
-  /** The database that was written. */
+  /** The database that was written; of a server's, without user and password. */
   readonly restoredTo: string
   /** The copy of what was there before. */
   readonly safetyCopy?: string
@@ -408,7 +411,10 @@ export interface Retention {
 
 /** Backups that the application makes while it runs. */
 export interface BackupSchedule {
-  /** Created if it is missing. Each database has one to itself: what is due, and what is kept, is judged by folder. */
+  /**
+   * Created if it is missing. Each database has one to itself: what is due, and what is kept, is judged by folder. Processes on
+   * several machines each have theirs, unless they share one.
+   */
   readonly folder: string
   /** From one backup to the next, also across restarts and processes: the newest in the folder counts. */
   readonly everySeconds: number
