@@ -10,7 +10,7 @@ const source = fileURLToPath(new URL('../src/', import.meta.url))
 
 export const libraryPath: string = existsSync(built) ? built : join(source, 'index.ts')
 
-export const { openStorage }: Library = await import(pathToFileURL(libraryPath).href)
+export const { copyDatabase, openStorage }: Library = await import(pathToFileURL(libraryPath).href)
 
 /** What to know about the figures before they are believed. */
 export function warnings(): string[] {

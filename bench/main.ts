@@ -7,6 +7,7 @@ import { warnings } from './library.ts'
 import { machine } from './machine.ts'
 import type { Result } from './result.ts'
 import { cache } from './rows/cache.ts'
+import { copy } from './rows/copy.ts'
 import { growth } from './rows/growth.ts'
 import { inFlight } from './rows/in-flight.ts'
 import { memory } from './rows/memory.ts'
@@ -17,7 +18,10 @@ import { syncs } from './rows/syncs.ts'
 import { writes } from './rows/writes.ts'
 import { header, lineOf, TITLES } from './table.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [syncs, reads, cache, writes, inFlight, postgres, start, memory, growth]
+const BENCHMARKS: readonly Benchmark[] = [
+  ...[syncs, reads, cache, writes, inFlight],
+  ...[postgres, copy, start, memory, growth],
+]
 const NAMES = BENCHMARKS.map(({ name }) => name)
 
 const HELP = `npm run bench [-- OPTIONS]

@@ -46,7 +46,7 @@ export interface StorageOptions {
   /** Counts a policy's rules in its YAML documents, in place of the usual rule (see `Policy.rulesCount`). */
   readonly countRules?: ((documents: readonly unknown[]) => number) | undefined
   /**
-   * Makes backups while the store is open (SQLite). One that fails is in `health()` and on the channel `meshstore:backup`, and
+   * Makes backups while the store is open. One that fails is in `health()` and on the channel `meshstore:backup`, and
    * is tried again; it never disturbs anything else.
    */
   readonly backups?: BackupSchedule | undefined
@@ -332,6 +332,7 @@ export interface Health {
 }
 
 export interface BackupOptions {
+  /** Pages of a SQLite file; of PostgreSQL, rows. */
   readonly onProgress?: ((progress: { copiedPages: number; totalPages: number }) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -357,20 +358,86 @@ export interface BackupManifest {
 }
 
 export interface RestoreOptions {
-  /** Replace the database that is there: a copy of it is kept beside it. Refused (BUSY) while somebody uses it. */
+  /**
+   * Replace the file that is there: a copy of it is kept beside it. Refused (BUSY) while somebody uses it. On PostgreSQL nothing
+   * is ever replaced (CONFIG).
+   */
   readonly replace?: boolean | undefined
-  /** Bring the schema up to date afterwards: `true` by default. */
+  /** Bring the schema up to date afterwards: `true` by default, and on PostgreSQL always. */
   readonly migrate?: boolean | undefined
   readonly onProgress?: BackupOptions['onProgress']
   readonly signal?: AbortSignal | undefined
 }
 
 export interface RestoreReport extends BackupManifest {
-  /** The database that was written. */
+  /** The database that was written; of a server's, without user and password. */
   readonly restoredTo: string
   /** The copy of what was there before. */
   readonly safetyCopy?: string
   /** The migrations that were applied after it was restored. */
+  readonly migrated: readonly string[]
+}
+
+export interface CopyOptions {
+  /** Look at everything, and change nothing. */
+  readonly dryRun?: boolean | undefined
+  /** Leave out the cached paths: they are computed anew. */
+  readonly skipCache?: boolean | undefined
+  /**
+   * Where rows are written that cannot live in the target, as lines of JSON with every value; the copy then goes on without
+   * them. A file that says the same already will do; no other one may be there.
+   */
+  readonly quarantine?: string | undefined
+  /** How long to wait for others' locks, in milliseconds: 5,000 by default. */
+  readonly busyTimeoutMs?: number | undefined
+  /** Rows: each is looked at, copied, and compared. */
+  readonly onProgress?: ((progress: CopyProgress) => void) | undefined
+  /** Each row that cannot live in the target, before anything is changed. */
+  readonly onRefused?: ((row: RefusedRow) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface CopyProgress {
+  readonly step: 'checking' | 'copying' | 'comparing'
+  readonly done: number
+  readonly total: number
+}
+
+/** A row that cannot live in the target as it is. */
+export interface RefusedRow {
+  readonly table: 'nodes' | 'policies' | 'path_cache'
+  /** As JSON, or words if it is no text. */
+  readonly key: string
+  /** The first that is wrong. */
+  readonly column: string
+  /** What is wrong with it; never its value. */
+  readonly message: string
+}
+
+export interface CopiedTable {
+  /** Rows that were, or with `dryRun` would be, copied. */
+  readonly rows: number
+  /** Rows that cannot live in the target. */
+  readonly refused: number
+  /** Over the content of those that were copied, the same in both databases; `undefined` with `dryRun`. */
+  readonly sha256: string | undefined
+}
+
+export interface CopyReport {
+  readonly from: 'sqlite' | 'postgresql'
+  readonly to: 'sqlite' | 'postgresql'
+  readonly dryRun: boolean
+  /** The last migration, of both. */
+  readonly schemaVersion: string
+  /** A table that was left out is `undefined`. */
+  readonly tables: {
+    readonly nodes: CopiedTable | undefined
+    readonly policies: CopiedTable | undefined
+    readonly pathCache: CopiedTable | undefined
+  }
+  /** The file with the rows that were left out, if there were any. */
+  readonly quarantine?: string
+  /** The migrations that were applied to the target. */
   readonly migrated: readonly string[]
 }
 
@@ -384,7 +451,10 @@ export interface Retention {
 
 /** Backups that the application makes while it runs. */
 export interface BackupSchedule {
-  /** Created if it is missing. Each database has one to itself: what is due, and what is kept, is judged by folder. */
+  /**
+   * Created if it is missing. Each database has one to itself: what is due, and what is kept, is judged by folder. Processes on
+   * several machines each have theirs, unless they share one.
+   */
   readonly folder: string
   /** From one backup to the next, also across restarts and processes: the newest in the folder counts. */
   readonly everySeconds: number
@@ -407,7 +477,10 @@ export interface Meshstore extends Repositories, AsyncDisposable {
   stats(): Promise<StorageStats>
   /** Never rejects: what does not work is in the answer. */
   health(): Promise<Health>
-  /** Copies everything into one new file, as of now, while others go on; verified before it has its name. */
+  /**
+   * Copies everything into one new file, as of now, while others go on; verified before it has its name. It is a SQLite file
+   * with a manifest beside it, whatever the dialect, and can be restored into either.
+   */
   backup(target: string, options?: BackupOptions): Promise<BackupManifest>
   /** Finishes the writes that were accepted, then closes. Later calls reject with CLOSED; closing twice is fine. */
   close(): Promise<void>

@@ -1,6 +1,14 @@
 /** A URL or options, checked; the one place that chooses a dialect. */
+import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { BackupSchedule, PathCacheOptions, Retention, StorageOptions } from './api.ts'
+import type {
+  BackupManifest,
+  BackupOptions,
+  BackupSchedule,
+  PathCacheOptions,
+  Retention,
+  StorageOptions,
+} from './api.ts'
 import { type PostgresTarget, postgresTarget } from './database/postgres/url.ts'
 import type { Database } from './database/session.ts'
 import { misuse, StorageError, validationError } from './errors.ts'
@@ -11,6 +19,8 @@ import * as rules from './schema/rules.ts'
 export interface Config {
   /** Opens the database that the URL names; loads the dialect's driver. */
   readonly open: (config: Config) => Promise<Database>
+  /** Makes a backup of that database, which is open. */
+  readonly backup: (database: Database, file: string, options: BackupOptions) => Promise<BackupManifest>
   readonly migrate: 'apply' | 'check' | 'skip'
   /** How long to wait for another process that migrates: unless said, as long as a large one may take. */
   readonly migrationWaitMs: number
@@ -44,6 +54,21 @@ async function open(target: Target, config: Config): Promise<Database> {
   }
   const { openSqlite } = await import('./database/sqlite/open.ts')
   return openSqlite(target.path, config)
+}
+
+async function backup(
+  target: Target,
+  { pool, busyTimeoutMs, now }: Config,
+  { database, file, options }: { database: Database; file: string; options: BackupOptions },
+): Promise<BackupManifest> {
+  if (target.dialect === 'sqlite') return database.backup(file, options, now)
+  const refused = database.session.refusal()
+  if (refused !== undefined) throw refused
+  checkPath(file)
+  // At once: the working folder may be another one later.
+  const path = resolve(file)
+  const { backupPostgres } = await import('./backup/postgres-backup.ts')
+  return backupPostgres({ target, mode: pool.mode, busyTimeoutMs, now }, path, options)
 }
 
 /** Another process may be making a backup of a large file, and building its tables anew. */
@@ -103,8 +128,9 @@ export function configOf(target: string | StorageOptions): Config {
   if (issues.length > 0)
     throw new StorageError('CONFIG', validationError('The configuration', issues).message, { issues })
   const database = databaseOf(options.url)
-  return {
+  const config: Config = {
     open: (config) => open(database, config),
+    backup: (opened, file, how) => backup(database, config, { database: opened, file, options: how }),
     migrate: options.migrate ?? 'apply',
     migrationWaitMs: options.busyTimeoutMs ?? MIGRATION_WAIT_MS,
     durability: options.durability ?? 'full',
@@ -115,16 +141,18 @@ export function configOf(target: string | StorageOptions): Config {
     pool: { max: options.pool?.max ?? 10, mode: options.pool?.mode ?? 'session' },
     pathCache: { ...options.pathCache },
     countRules: options.countRules,
-    backups: scheduleOf(options.backups, database),
+    backups: options.backups && {
+      ...options.backups,
+      keep: options.backups.keep && { ...options.backups.keep },
+      name: nameOf(database),
+    },
   }
+  return config
 }
 
-function scheduleOf(backups: BackupSchedule | undefined, database: Target): Config['backups'] {
-  if (backups === undefined) return undefined
-  if (database.dialect === 'postgresql')
-    throw new StorageError('CONFIG', 'This version makes backups of SQLite files alone. Use pg_dump for PostgreSQL.')
-  return { ...backups, keep: backups.keep && { ...backups.keep }, name: database.path }
-}
+/** What its backups are named after. */
+export const nameOf = (database: Target): string =>
+  database.dialect === 'sqlite' ? database.path : (database.database ?? 'mesh')
 
 function checkedClock(now: () => Date): () => Date {
   return () => {

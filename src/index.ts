@@ -3,6 +3,7 @@ import './node-version.ts'
 export type * from './api.ts'
 export { restoreBackup, verifyBackup } from './backup/index.ts'
 export { StorageError, type StorageErrorCode, type ValidationIssue } from './errors.ts'
+export { copyDatabase } from './move/index.ts'
 export type {
   CachedPath,
   MeshNode,

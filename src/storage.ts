@@ -14,6 +14,7 @@ import type {
 } from './api.ts'
 import { BackupScheduler } from './backup/schedule.ts'
 import { type Config, configOf } from './config.ts'
+import { InUse } from './database/in-use.ts'
 import type { Database, Session } from './database/session.ts'
 import { StorageError } from './errors.ts'
 import { SqlNodeRepository } from './repositories/node-repository.ts'
@@ -74,6 +75,7 @@ class Store implements Meshstore {
   readonly #pathCache: PathCacheState
   readonly #schedule: BackupScheduler | undefined
   readonly #sweeper: PathCacheSweeper | undefined
+  readonly #backingUp = new InUse()
 
   constructor(database: Database, config: Config) {
     this.#database = database
@@ -196,7 +198,7 @@ class Store implements Meshstore {
   async #backup(target: string, options: BackupOptions, trigger: BackupEvent['trigger']): Promise<BackupManifest> {
     const { now, readOnly } = this.#config
     const manifest = await tracePromise(backupTracing, { trigger }, async (event) => {
-      const made = await this.#database.backup(target, options, now)
+      const made = await this.#backingUp.while(() => this.#config.backup(this.#database, target, options))
       event.bytes = made.bytes
       return made
     })
@@ -216,7 +218,8 @@ class Store implements Meshstore {
     this.#sweeper?.stop()
     this.#pathCache.stop()
     try {
-      await this.#database.close()
+      // Nothing new begins from here on, and closing waits for a backup that is being made.
+      await Promise.all([this.#database.close(), this.#backingUp.idle()])
     } catch (error) {
       this.#schedule?.start()
       this.#sweeper?.start()

@@ -1,4 +1,4 @@
-/** Copies a SQLite database into one new file, which gets its name only when it has been looked at. */
+/** Writes a SQLite database into one new file, which gets its name only when it has been looked at. */
 import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
@@ -22,17 +22,36 @@ interface Steps<T> {
 }
 
 /**
- * On any failure nothing is left. `source` has a read transaction open: without one the copy would begin again at every
- * write of another process.
- *
- * Rejects with CONFIG if the target is taken, the signal's reason, what `verify` throws, or an error of reading or writing.
+ * Copies a database. `source` has a read transaction open: without one the copy would begin again at every write of another
+ * process. Rejects as `newFile` does.
  */
-export async function copyOf<T>(
+export const copyOf = <T>(
   source: Sqlite.Database,
   target: string,
   options: BackupOptions,
-  { verify, beside, makeRoom }: Steps<T>,
-): Promise<{ file: string; verified: T }> {
+  steps: Steps<T>,
+): Promise<Made<T>> =>
+  newFile(target, options.signal, { ...steps, fill: (partial) => copyPages(source, partial, options) })
+
+interface Made<T> {
+  readonly file: string
+  readonly verified: T
+}
+
+interface NewFile<T> extends Steps<T> {
+  /** Writes the database into an empty file, and leaves no handle on it. */
+  readonly fill: (partial: string) => Promise<void>
+}
+
+/**
+ * On any failure nothing is left. Rejects with CONFIG if the target is taken, the signal's reason, what `fill` and `verify`
+ * throw, or an error of reading or writing.
+ */
+export async function newFile<T>(
+  target: string,
+  signal: AbortSignal | undefined,
+  { fill, verify, beside, makeRoom }: NewFile<T>,
+): Promise<Made<T>> {
   checkPath(target)
   const file = resolve(target)
   // First: a file that is whole may still have its unfinished name.
@@ -43,10 +62,10 @@ export async function copyOf<T>(
   try {
     // SQLite keeps the mode of a file that is there; one that it creates could be read by others.
     closeSync(openSync(partial, 'wx', 0o600))
-    await copyPages(source, partial, options)
+    await fill(partial)
     const verified = await verify(partial)
     sync(partial)
-    options.signal?.throwIfAborted()
+    signal?.throwIfAborted()
     const companion = beside?.(verified)
     if (companion !== undefined) publishText(companion)
     try {

@@ -25,7 +25,7 @@ export async function verifyBackup(file: string): Promise<BackupManifest> {
 
 /**
  * Writes a backup, verified first, to a path of a SQLite file, and brings its schema up to date. What is there is replaced
- * only with `replace: true`, while nobody uses it, and kept as a copy.
+ * only with `replace: true`, while nobody uses it, and kept as a copy. Or into PostgreSQL, where the database must be empty.
  *
  * Rejects with BACKUP_INVALID; SCHEMA_NEWER for a backup of a newer version that this one cannot work with; CONFIG if the
  * path is taken; BUSY if what is to be replaced is in use. Killed meanwhile, the file is all old or all new.

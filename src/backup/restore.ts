@@ -24,15 +24,22 @@ const OPTION_RULES: rules.Rules = {
 
 /**
  * Writes a verified backup to where a SQLite file is to be, and brings it up to date. What is there is replaced only when
- * `replace` says so, and kept as a copy beside it.
+ * `replace` says so, and kept as a copy beside it. Or into an empty database of PostgreSQL.
  *
  * Rejects with BACKUP_INVALID; SCHEMA_NEWER for a backup that this version cannot work with; CONFIG if something is there and
  * `replace` is not said; BUSY if it is in use.
  */
 export async function restoreBackup(file: string, url: string, options: RestoreOptions = {}): Promise<RestoreReport> {
   rules.checkOptions('The options', OPTION_RULES, options)
-  const { from, to } = placesOf(file, url)
+  checkPath(file)
+  const target = databaseOf(url)
   try {
+    if (target.dialect === 'postgresql') {
+      const from = realPath(file)
+      const { restoreIntoPostgres } = await import('./postgres-restore.ts')
+      return await restoreIntoPostgres(from, url, options, target)
+    }
+    const { from, to } = placesOf(file, target)
     return await restored(from, to, options)
   } catch (error) {
     throw translatedFile(error)
@@ -40,11 +47,10 @@ export async function restoreBackup(file: string, url: string, options: RestoreO
 }
 
 /** At once: the working folder may be another one later. */
-function placesOf(file: string, url: string): { from: string; to: string } {
+function placesOf(file: string, target: ReturnType<typeof databaseOf>): { from: string; to: string } {
   checkPath(file)
-  const target = databaseOf(url)
   if (target.dialect !== 'sqlite' || target.path === ':memory:')
-    throw new StorageError('CONFIG', 'This version restores a backup to a path of a SQLite file alone.')
+    throw new StorageError('CONFIG', 'A database in memory is gone with the process. Name a file.')
   return { from: realPath(file), to: realPath(target.path) }
 }
 
@@ -55,9 +61,9 @@ export interface RestorePreview {
   readonly replaces: boolean
 }
 
-/** Looks at everything for which a restore with `replace` would be refused, and rejects with the same. Writes nothing. */
+/** Of a file: looks at everything for which a restore with `replace` would be refused, and rejects with the same. Writes nothing. */
 export async function previewRestore(file: string, url: string): Promise<RestorePreview> {
-  const { from, to } = placesOf(file, url)
+  const { from, to } = placesOf(file, databaseOf(url))
   try {
     assertTwo(from, to)
     const backup = await verifyBackup(from)

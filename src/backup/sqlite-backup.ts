@@ -11,7 +11,7 @@ import { copyOf } from './copy.ts'
 import { isSound } from './integrity.ts'
 import { type Described, fileHash, manifestPath, manifestText, withFile } from './manifest.ts'
 
-const OPTION_RULES: rules.Rules = { onProgress: rules.isFunction, signal: rules.isSignal }
+export const BACKUP_RULES: rules.Rules = { onProgress: rules.isFunction, signal: rules.isSignal }
 
 /**
  * Copies everything into one new file, as of the moment it begins, with a manifest beside it. Both get their names only when
@@ -26,7 +26,7 @@ export async function backupSqlite(
   options: BackupOptions,
   now: () => Date,
 ): Promise<BackupManifest> {
-  rules.checkOptions('The options', OPTION_RULES, options)
+  rules.checkOptions('The options', BACKUP_RULES, options)
   return database.withSnapshot(async ({ raw }) => {
     const createdAt = now()
     // A row that breaks the rules is found here, and not when the backup is needed.
@@ -42,7 +42,8 @@ export async function backupSqlite(
   })
 }
 
-async function described(partial: string, expected: Content, createdAt: Date): Promise<Described> {
+/** What its manifest is to say of a finished copy, which is to hold what was read. */
+export async function described(partial: string, expected: Content | undefined, createdAt: Date): Promise<Described> {
   if (!(await isSound(partial))) {
     throw new StorageError('CORRUPT', 'The database file is damaged (integrity_check). Restore an earlier backup.')
   }

@@ -5,8 +5,10 @@ import type { BackupManifest, Meshstore, Retention, StorageOptions } from '../ap
 import { listBackups, type PruneReport, pruneBackups } from '../backup/folder.ts'
 import { restoreBackup, verifyBackup } from '../backup/index.ts'
 import { backupName } from '../backup/schedule.ts'
-import { databaseOf } from '../config.ts'
+import { databaseOf, nameOf } from '../config.ts'
+import type { PostgresTarget } from '../database/postgres/url.ts'
 import { StorageError } from '../errors.ts'
+import { inspect } from '../migrator/index.ts'
 import { openStorage } from '../storage.ts'
 import { EXIT, EXIT_HELP } from './exit-codes.ts'
 import { type Common, command, databaseCommand, urlOf, waitOf } from './options.ts'
@@ -51,8 +53,8 @@ export function addBackup(program: Command): void {
     .option('--dry-run', 'say what would be deleted, and delete nothing')
     .action((flags: InFolder & Keeping & { dryRun?: boolean }) => report(flags, () => prune(flags)))
   databaseCommand(program, 'restore <backup>')
-    .description('Verifies a backup, writes it to the database’s path, and brings its schema up to date.')
-    .option('--replace', 'replace the database that is there; a copy of it is kept beside it')
+    .description('Verifies a backup, writes it to a SQLite file or into PostgreSQL, and brings the schema up to date.')
+    .option('--replace', 'replace the SQLite file that is there; a copy of it is kept beside it')
     .option('--no-migrate', 'leave the schema as it is in the backup')
     .option('--dry-run', 'verify, look at what is there, say what would be replaced, and change nothing')
     .action((file: string, flags: RestoreFlags) => report(flags, () => restore(file, flags)))
@@ -81,11 +83,11 @@ async function create(flags: CreateFlags): Promise<Outcome> {
   const url = urlOf(flags)
   const target = databaseOf(url)
   const missing = target.dialect === 'sqlite' && !existsSync(target.path)
-  if (missing && flags.ifExists)
+  const isEmpty = async () => target.dialect === 'postgresql' && (await inspect(url, waitOf(flags))).state === 'new'
+  if (flags.ifExists && (missing || (await isEmpty())))
     return { json: { file: null }, text: ['There is no database yet: nothing to back up.'] }
   if (missing) throw new StorageError('CONFIG', `There is no database at ${target.path}.`)
-  const name = target.dialect === 'sqlite' ? target.path : 'mesh'
-  const file = flags.file ?? resolve(flags.folder, backupName(name, new Date()))
+  const file = flags.file ?? resolve(flags.folder, backupName(nameOf(target), new Date()))
   const keep = retentionOf(flags)
   if (keep !== undefined && flags.file !== undefined)
     throw new StorageError('CONFIG', 'What is kept is chosen in a folder: give --folder, not --file.')
@@ -200,11 +202,26 @@ async function restore(file: string, flags: RestoreFlags): Promise<Outcome> {
 }
 
 async function preview(file: string, url: string): Promise<Outcome> {
+  const database = databaseOf(url)
+  if (database.dialect === 'postgresql') return previewOn(database, file, url)
   const { previewRestore } = await import('../backup/restore.ts')
   const { backup, target, replaces } = await previewRestore(file, url)
   const what = replaces ? `would replace ${target}, and need --replace` : `would make ${target}`
   return {
     json: { dryRun: true, backup, target, replaces },
     text: [`${backup.file} is sound: ${summary(backup)}, as of ${backup.createdAt.toISOString()}.`, `It ${what}.`],
+  }
+}
+
+/** Looks at every row of the backup, and whether the database is empty. */
+async function previewOn(target: PostgresTarget, file: string, url: string): Promise<Outcome> {
+  const { restoreIntoPostgres } = await import('../backup/postgres-restore.ts')
+  const { restoredTo, migrated: _, ...backup } = await restoreIntoPostgres(resolve(file), url, { dryRun: true }, target)
+  return {
+    json: { dryRun: true, backup, target: restoredTo, replaces: false },
+    text: [
+      `${backup.file} is sound: ${summary(backup)}, as of ${backup.createdAt.toISOString()}.`,
+      `It would be restored into ${restoredTo}, which is empty.`,
+    ],
   }
 }

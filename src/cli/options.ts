@@ -26,7 +26,7 @@ export function urlOf({ url = process.env.DATABASE_URL }: Common): string {
 }
 
 /** In milliseconds. */
-export const waitOf = ({ wait }: Common): number => Math.round(wait * 1_000)
+export const waitOf = ({ wait }: Pick<Common, 'wait'>): number => Math.round(wait * 1_000)
 
 export function limitOf(text: string): number {
   const value = Number(text)
@@ -34,7 +34,7 @@ export function limitOf(text: string): number {
   throw new InvalidArgumentError('It takes a whole number, from 1 to 10000.')
 }
 
-function secondsOf(text: string): number {
+export function secondsOf(text: string): number {
   const value = Number(text)
   if (text.trim() !== '' && value >= 0 && value <= 86_400) return value
   throw new InvalidArgumentError('It takes a number of seconds, up to 86400.')

@@ -3,6 +3,7 @@ import manifest from '../../package.json' with { type: 'json' }
 import { addBackup } from './backup.ts'
 import { addCache } from './cache.ts'
 import { addCheck } from './check.ts'
+import { addCopy } from './copy.ts'
 import { EXIT_HELP } from './exit-codes.ts'
 import { addLook } from './look.ts'
 import { addMigrate } from './migrate.ts'
@@ -21,6 +22,7 @@ function program(): Command {
   addMigrate(command)
   addBackup(command)
   addTransfer(command)
+  addCopy(command)
   addCheck(command)
   addLook(command)
   addCache(command)

@@ -129,8 +129,8 @@ export async function refuseUnrecorded(on: Queryable): Promise<void> {
 }
 
 /** The last migration that was applied, or `none`. */
-export const schemaVersionOf = async (pool: pg.Pool): Promise<string> =>
-  lastApplied(migrationsOf('postgresql'), await ledgerOf(pool))
+export const schemaVersionOf = async (on: Queryable): Promise<string> =>
+  lastApplied(migrationsOf('postgresql'), await ledgerOf(on))
 
 export type Queryable = Pick<pg.PoolClient, 'query'> | Pick<pg.Pool, 'query'>
 

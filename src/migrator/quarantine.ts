@@ -18,26 +18,29 @@ import { translatedFile } from '../backup/file-errors.ts'
 import { StorageError } from '../errors.ts'
 import { BrokenText, type Cell, type Problem, type TableRow } from './adoption-rows.ts'
 
+/** Without `rowid` where rows have none. */
+type Row = Pick<TableRow, 'row'> & Partial<TableRow>
+
 export class Quarantine {
   readonly file: string
   readonly #partial: string
   #handle: number | undefined
 
-  /** Throws CONFIG if it names the database, or what SQLite puts beside it. */
-  constructor(file: string, database: string) {
+  /** Throws CONFIG if it names one of the databases, or what SQLite puts beside it. */
+  constructor(file: string, ...databases: readonly string[]) {
     this.file = resolve(file)
-    const real = existsSync(this.file) ? realpathSync(this.file) : this.file
+    const real = realPath(this.file)
+    const names = databases.flatMap((path) => ['', '-wal', '-shm', '-journal'].map((end) => realPath(path) + end))
     // Closing any handle on a database would drop SQLite's locks on it.
-    if (['', '-wal', '-shm', '-journal'].some((end) => real === `${realpathSync(database)}${end}`))
-      throw new StorageError('CONFIG', 'The quarantine file must not be the database.')
+    if (names.includes(real)) throw new StorageError('CONFIG', 'The quarantine file must not be the database.')
     if (existsSync(real) && !statSync(real).isFile())
       throw new StorageError('CONFIG', `${this.file} is no regular file.`)
     this.#partial = `${this.file}.partial-${randomBytes(6).toString('hex')}`
   }
 
-  add(table: string, { rowid, row }: TableRow, problems: readonly Problem[]): void {
+  add(table: string, { rowid, row }: Row, problems: readonly Problem[]): void {
     const values = Object.fromEntries(Object.entries(row).map(([column, cell]) => [column, written(cell)]))
-    const line = JSON.stringify({ table, rowid: written(rowid), problems, values })
+    const line = JSON.stringify({ table, rowid: rowid === undefined ? undefined : written(rowid), problems, values })
     try {
       this.#handle ??= openSync(this.#partial, 'wx', 0o600)
       // Not writeSync(), which may write a part alone, and says so to nobody who does not look.
@@ -110,6 +113,8 @@ export class Quarantine {
     }
   }
 }
+
+const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path))
 
 /** So that each value can be put back as it was: an object where JSON has nothing that is the same. */
 function written(cell: Cell): unknown {

@@ -30,7 +30,8 @@ export async function exportTo(
   }
 }
 
-async function withSnapshot<T>(
+/** One moment of the database at a URL. */
+export async function withSnapshot<T>(
   url: string,
   options: SourceOptions,
   work: (snapshot: Snapshot) => Promise<T>,

@@ -1,8 +1,9 @@
 import type pg from 'pg'
 import { translated } from '../database/postgres/errors.ts'
-import { openPool } from '../database/postgres/pool.ts'
+import { openPool, type PoolMode } from '../database/postgres/pool.ts'
 import { assertEncoding, explained } from '../database/postgres/session-control.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
+import type { Cell } from '../migrator/adoption-rows.ts'
 import { checkPostgres, schemaVersionOf } from '../migrator/postgres-migrator.ts'
 import { SLICE_BYTES, SLICE_ROWS, type Snapshot, type SourceOptions, sizeOf } from './source.ts'
 import { columnsOf, keyColumn, type TableName } from './tables.ts'
@@ -23,33 +24,40 @@ const BEGIN = [
 /** One moment of a server's database, while others read and write. Throws StorageErrors. */
 export async function withPostgresSnapshot<T>(
   target: PostgresTarget,
-  { busyTimeoutMs = 5_000 }: SourceOptions,
+  { busyTimeoutMs = 5_000, anySchema = false, mode = 'session' }: SourceOptions & { mode?: PoolMode },
   work: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> {
   const pool = openPool(target, {
     max: 1,
-    mode: 'session',
+    mode,
     readOnly: true,
     durability: 'full',
     statementMs: target.statementMs,
     lockMs: Math.max(1, busyTimeoutMs),
   })
   try {
-    const schemaVersion = await checked(pool, target)
-    return await inTransaction(pool, (client) => work(snapshotOf(client, schemaVersion)))
+    await checked(pool, target, anySchema)
+    return await inTransaction(pool, async (client) => work(snapshotOf(client, await versionIn(client))))
   } finally {
     await pool.end()
   }
 }
 
-/** The last migration. */
-async function checked(pool: pg.Pool, target: PostgresTarget): Promise<string> {
+async function checked(pool: pg.Pool, target: PostgresTarget, anySchema: boolean): Promise<void> {
   try {
     await assertEncoding(pool)
-    await checkPostgres(pool, 'check')
-    return await schemaVersionOf(pool)
+    if (!anySchema) await checkPostgres(pool, 'check')
   } catch (error) {
     throw await explained(error, target)
+  }
+}
+
+/** The last migration. */
+async function versionIn(client: pg.PoolClient): Promise<string> {
+  try {
+    return await schemaVersionOf(client)
+  } catch (error) {
+    throw translated(error)
   }
 }
 
@@ -75,13 +83,21 @@ async function ask<R extends unknown[]>(client: pg.PoolClient, text: string, val
   }
 }
 
-const snapshotOf = (client: pg.PoolClient, schemaVersion: string): Snapshot => ({
+/** Of a client that has a transaction open. */
+export const snapshotOf = (client: pg.PoolClient, schemaVersion: string): Snapshot => ({
   schemaVersion,
   count: async (table) => (await ask<[number]>(client, `SELECT count(*) FROM ${table}`))[0]?.[0] ?? 0,
   slices: (table) => slicesOf(client, table),
+  // No value there is anything but what it is here.
+  stored: (table, cells) => ({
+    row: Object.fromEntries(columnsOf(table).map(({ name }, index) => [name, cells[index] as Cell])),
+  }),
 })
 
-/** Pages by key. How many rows the next one has follows from the size of those of the last. */
+/**
+ * Pages by key. How many rows the next one has follows from the size of those of the last. It is asked for while the last is
+ * worked on: two are held at a time.
+ */
 async function* slicesOf(client: pg.PoolClient, table: TableName): AsyncGenerator<unknown[][]> {
   // A list's own text, as on SQLite: the driver would parse it.
   const columns = columnsOf(table).map(({ name }) =>
@@ -90,14 +106,18 @@ async function* slicesOf(client: pg.PoolClient, table: TableName): AsyncGenerato
   const select = `SELECT ${columns.join(', ')} FROM ${table}`
   const key = keyColumn(table)
   let limit = SLICE_ROWS / 4
-  for (let after: unknown; ; ) {
-    const where = after === undefined ? '' : `WHERE ${key} > $2`
-    const values = after === undefined ? [limit] : [limit, after]
-    const rows = await ask(client, `${select} ${where} ORDER BY ${key} LIMIT $1`, values)
-    if (rows.length > 0) yield rows
-    if (rows.length < limit) return
-    after = rows.at(-1)?.[0]
+  let asked = ask(client, `${select} ORDER BY ${key} LIMIT $1`, [limit])
+  for (;;) {
+    const rows = await asked
+    if (rows.length < limit) {
+      if (rows.length > 0) yield rows
+      return
+    }
     const size = rows.reduce((sum, row) => sum + sizeOf(row), 0)
     limit = Math.min(SLICE_ROWS, Math.max(1, Math.floor((SLICE_BYTES * rows.length) / Math.max(1, size))))
+    asked = ask(client, `${select} WHERE ${key} > $2 ORDER BY ${key} LIMIT $1`, [limit, rows.at(-1)?.[0]])
+    // Whoever asks next is told, if anybody does.
+    asked.catch(() => {})
+    yield rows
   }
 }

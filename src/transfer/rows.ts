@@ -30,7 +30,8 @@ export function readRow(table: TableName, cells: readonly unknown[]): ReadRow {
   return { values }
 }
 
-const shownKey = (cell: unknown): string =>
+/** A key in words. */
+export const shownKey = (cell: unknown): string =>
   typeof cell === 'string' ? JSON.stringify(cell) : '(a key that is no text)'
 
 /** What a line says. */

@@ -1,17 +1,28 @@
 /** What an export reads from: one moment of a database, whatever the dialect. */
+import type { TableRow } from '../migrator/adoption-rows.ts'
 import type { TableName } from './tables.ts'
+
+/** Without `rowid` where rows have none. */
+export type StoredRow = Pick<TableRow, 'row'> & Partial<TableRow>
 
 export interface Snapshot {
   /** The last migration. */
   readonly schemaVersion: string
   count(table: TableName): Promise<number>
-  /** The cells of each row, undecoded, in the order of the keys' bytes; few at a time, by their size. */
+  /**
+   * The cells of each row, undecoded, in the order of the keys' bytes; few at a time, by their size. Behind those of the
+   * columns there may be one by which `stored` finds the row again.
+   */
   slices(table: TableName): AsyncIterable<readonly (readonly unknown[])[]>
+  /** Every value of such a row as it is stored, with all of its bits, for those who put it aside. */
+  stored(table: TableName, cells: readonly unknown[]): StoredRow
 }
 
 export interface SourceOptions {
   /** How long to wait for another process's lock, in milliseconds. */
   readonly busyTimeoutMs?: number | undefined
+  /** Whatever migrations are pending: the three tables have the same columns in every version. */
+  readonly anySchema?: boolean | undefined
 }
 
 /** What is held at a time: so many rows, or so many bytes of them. */

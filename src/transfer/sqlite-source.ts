@@ -3,18 +3,20 @@ import type Sqlite from 'better-sqlite3'
 import { configOf } from '../config.ts'
 import { translated } from '../database/sqlite/errors.ts'
 import { openSqlite } from '../database/sqlite/open.ts'
+import { StorageError } from '../errors.ts'
+import { type Cell, BrokenText as StoredText } from '../migrator/adoption-rows.ts'
 import { schemaVersionOf } from '../migrator/sqlite-migrator.ts'
 import { BrokenText } from './rows.ts'
-import { SLICE_BYTES, SLICE_ROWS, type Snapshot, type SourceOptions, sizeOf } from './source.ts'
+import { SLICE_BYTES, SLICE_ROWS, type Snapshot, type SourceOptions, type StoredRow, sizeOf } from './source.ts'
 import { columnsOf, keyColumn, type TableName } from './tables.ts'
 
 /** One moment of a file, while others read and write. Throws StorageErrors. */
 export async function withSqliteSnapshot<T>(
   path: string,
-  options: SourceOptions,
+  { busyTimeoutMs, anySchema = false }: SourceOptions,
   work: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> {
-  const config = configOf({ url: path, readOnly: true, migrate: 'check', ...options })
+  const config = configOf({ url: path, readOnly: true, migrate: anySchema ? 'skip' : 'check', busyTimeoutMs })
   const database = await openSqlite(path, config)
   try {
     return await database.withSnapshot(({ raw }) => work(snapshotOf(raw)))
@@ -25,25 +27,26 @@ export async function withSqliteSnapshot<T>(
   }
 }
 
-const snapshotOf = (raw: Sqlite.Database): Snapshot => ({
+/** Of a connection that has a transaction open. */
+export const snapshotOf = (raw: Sqlite.Database): Snapshot => ({
   schemaVersion: schemaVersionOf(raw),
   count: async (table) => Number(raw.prepare(`SELECT count(*) FROM ${table}`).pluck().get()),
   slices: (table) => slicesOf(raw, table),
+  stored: (table, cells) => storedRow(raw, table, cells.at(-1)),
 })
 
 /** One statement steps through the table: the connection is nobody else's, and the snapshot is pinned anyway. */
 async function* slicesOf(raw: Sqlite.Database, table: TableName): AsyncGenerator<unknown[][]> {
   const columns = columnsOf(table).map(({ name }) => name)
   const select = raw.prepare<[], unknown[]>(
-    `SELECT rowid, ${columns.join(', ')} FROM ${table} ORDER BY ${keyColumn(table)}`,
+    `SELECT ${columns.join(', ')}, rowid FROM ${table} ORDER BY ${keyColumn(table)}`,
   )
   const bytesOf = bytesReader(raw, table, columns)
   let slice: unknown[][] = []
   let size = 0
-  for (const [rowid, ...cells] of select.raw().iterate()) {
-    const row = cells.map((cell, index) =>
-      mayBeBroken(cell) && !isUtf8(bytesOf(rowid, index)) ? new BrokenText() : cell,
-    )
+  for (const row of select.raw().iterate()) {
+    for (const [index, cell] of row.entries())
+      if (mayBeBroken(cell) && !isUtf8(bytesOf(row.at(-1), index))) row[index] = new BrokenText()
     slice.push(row)
     size += sizeOf(row)
     if (slice.length < SLICE_ROWS && size < SLICE_BYTES) continue
@@ -57,6 +60,20 @@ async function* slicesOf(raw: Sqlite.Database, table: TableName): AsyncGenerator
 
 /** The driver puts this character in place of what is no UTF-8. */
 const mayBeBroken = (cell: unknown): cell is string => typeof cell === 'string' && cell.includes('\ufffd')
+
+/** Integers of 64 bits, and a text that is no UTF-8 as its bytes. */
+function storedRow(raw: Sqlite.Database, table: TableName, rowid: unknown): StoredRow {
+  const columns = columnsOf(table).map(({ name }) => name)
+  const cells = columns.map((name) => `${name}, CASE typeof(${name}) WHEN 'text' THEN CAST(${name} AS BLOB) END`)
+  const select = raw.prepare<[unknown], Cell[]>(`SELECT rowid, ${cells.join(', ')} FROM ${table} WHERE rowid = ?`)
+  const [id, ...found] = select.raw().safeIntegers().get(rowid) ?? []
+  if (typeof id !== 'bigint') throw new StorageError('CORRUPT', `A row of ${table} is not found by its number.`)
+  const entries = columns.map((name, index): [string, Cell] => {
+    const [cell = null, bytes] = [found[2 * index], found[2 * index + 1]]
+    return [name, Buffer.isBuffer(bytes) && !isUtf8(bytes) ? new StoredText(bytes) : cell]
+  })
+  return { rowid: id, row: Object.fromEntries(entries) }
+}
 
 function bytesReader(raw: Sqlite.Database, table: TableName, columns: readonly string[]) {
   const cells = columns.map((name) => `CAST(${name} AS BLOB)`)

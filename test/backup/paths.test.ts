@@ -124,7 +124,7 @@ test.each(['sqlite:', 'sqlite://', 'file:', 'file://', ''])(
   },
 )
 
-test.each(['sqlite::memory:', ':memory:', 'postgres://localhost/mesh', 'mysql://localhost/mesh', 'sqlite:', ''])(
+test.each(['sqlite::memory:', ':memory:', 'mysql://localhost/mesh', 'sqlite:', ''])(
   'a restore to %j is refused with CONFIG',
   async (url) => {
     using folder = temporaryFolder()

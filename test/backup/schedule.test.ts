@@ -182,11 +182,6 @@ describe('options are refused with CONFIG, and named:', () => {
     expect(error.issues.map(({ path, message }) => `${path} ${message}`).join()).toMatch(named)
     expect(namesIn(folder.path)).toEqual([])
   })
-
-  test('PostgreSQL', async () => {
-    const backups = { folder: 'x', everySeconds: 1 }
-    await expectCode(openStorage({ url: 'postgres://127.0.0.1:1/mesh', backups }), 'CONFIG')
-  })
 })
 
 test('rules that keep nothing are a problem, and nothing is deleted', async () => {

@@ -122,7 +122,8 @@ async function checkNotes(ask: Ask, settings: Settings, findings: Findings): Pro
   await findings.look(['notes', 'last-backup'], async () => {
     const last = lastBackupIn(await ask<[...Note]>(NOTES), findings)
     const [[hasRows = 0] = []] = await ask<[number]>(HAS_ROWS)
-    const advice = 'Back it up with pg_dump, or see that whoever runs the server does.'
+    const advice =
+      'Run meshstore backup create, and have it run every day; or see that whoever runs the server backs it up.'
     // What others back up is not noted here.
     checkBackups({ last, hasRows: hasRows === 1, advice, never: 'info' }, findings, settings)
   })

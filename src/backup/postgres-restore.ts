@@ -1,0 +1,50 @@
+import type { RestoreOptions, RestoreReport } from '../api.ts'
+import type { PostgresTarget } from '../database/postgres/url.ts'
+import { openConnection } from '../database/sqlite/connection.ts'
+import { StorageError } from '../errors.ts'
+import { standingOf } from '../migrator/sqlite-migrator.ts'
+import { copyingOf, copySnapshot } from '../move/copy.ts'
+import { assertEmpty } from '../move/vacancy.ts'
+import { snapshotOf } from '../transfer/sqlite-source.ts'
+import { verifyBackup } from './verify.ts'
+
+/**
+ * Copies a verified backup into an empty database of a server, in one transaction, and compares it before that is committed.
+ * Whatever the backup's schema: the rows are the same in every version.
+ */
+export async function restoreIntoPostgres(
+  file: string,
+  url: string,
+  { replace, migrate, onProgress, signal, dryRun }: RestoreOptions & { dryRun?: boolean },
+  target: PostgresTarget,
+): Promise<RestoreReport> {
+  if (replace === true)
+    throw new StorageError('CONFIG', 'On PostgreSQL nothing is replaced: restore into an empty database.')
+  if (migrate === false)
+    throw new StorageError('CONFIG', 'On PostgreSQL a backup is restored into tables of the current schema alone.')
+  const copying = copyingOf(file, url, {
+    signal,
+    dryRun,
+    onProgress: ({ step, done, total }) => {
+      if (step === 'copying') onProgress?.({ copiedPages: done, totalPages: total })
+    },
+  })
+  await assertEmpty(url, copying.busyTimeoutMs)
+  const manifest = await verifyBackup(file)
+  const source = openConnection(file, { readOnly: true })
+  try {
+    source.exec('BEGIN')
+    // Throws SCHEMA_NEWER and the like, before anything is changed.
+    standingOf(source)
+    const { migrated } = await copySnapshot(snapshotOf(source), { ...copying, advice: ADVICE })
+    return { ...manifest, restoredTo: shownTarget(target), migrated }
+  } finally {
+    source.close()
+  }
+}
+
+const ADVICE = 'Restore the backup into a SQLite file, and copy that with meshstore copy --quarantine FILE.'
+
+/** Without the user and the password. */
+export const shownTarget = ({ host, port = 5432, database = '' }: PostgresTarget): string =>
+  `postgres://${host.includes(':') ? `[${host}]` : encodeURIComponent(host)}:${port}/${encodeURIComponent(database)}`

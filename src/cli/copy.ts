@@ -1,0 +1,116 @@
+import type { Command } from 'commander'
+import type { CopyProgress, CopyReport, RefusedRow } from '../api.ts'
+import { StorageError } from '../errors.ts'
+import { copyDatabase } from '../move/index.ts'
+import { EXIT } from './exit-codes.ts'
+import { command, secondsOf, waitOf } from './options.ts'
+import { count, type Outcome, printable, progressBar, report } from './output.ts'
+
+interface CopyFlags {
+  from?: string
+  to: string
+  json?: boolean
+  wait: number
+  dryRun?: boolean
+  skipCache?: boolean
+  quarantine?: string
+}
+
+const HELP = `
+From SQLite to PostgreSQL, back, or between two of a kind. The source is read as of one
+moment; what others write to it meanwhile is not copied: stop the application first. The
+target is created if it is a SQLite file, and brought up to date; it must have no rows.
+Its rows are written in one transaction, and compared with what was read before that is
+committed: whatever happens, all of it is there or nothing.
+
+Rows that cannot live in the target, because another program wrote them past the rules,
+are named on stderr before anything is changed. Then nothing is copied, and the exit
+code is 4; with --quarantine they are written to a file, and the others are copied.
+`
+
+/** `meshstore copy` */
+export function addCopy(program: Command): void {
+  command(program, 'copy')
+    .description('Copies everything from one database into another, empty one, and compares the two.')
+    .option('--from <url>', 'the database to copy: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
+    .requiredOption('--to <url>', 'the database to copy into')
+    .option('--dry-run', 'look at everything, and change nothing')
+    .option('--skip-cache', 'leave out the cached paths: they are computed anew')
+    .option('--quarantine <file>', 'write rows that cannot live in the target to this file, and go on without them')
+    .option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, 5)
+    .addHelpText('after', HELP)
+    .action((flags: CopyFlags) => {
+      const refused: RefusedRow[] = []
+      return report(
+        flags,
+        () => run(flags, refused),
+        () => ({ json: { refusedRows: refused }, text: [] }),
+      )
+    })
+}
+
+/** In a JSON document. On stderr all of them are. */
+const LISTED = 1_000
+
+async function run(flags: CopyFlags, refused: RefusedRow[]): Promise<Outcome> {
+  const { from = process.env.DATABASE_URL, to, dryRun = false, skipCache = false, quarantine } = flags
+  if (!from) throw new StorageError('CONFIG', 'From which database? Give --from, or set DATABASE_URL.')
+  const bars = {
+    checking: progressBar('Checking'),
+    copying: progressBar('Copying'),
+    comparing: progressBar('Comparing'),
+  }
+  const stop = (): void => {
+    for (const bar of Object.values(bars)) bar.stop()
+  }
+  const onProgress = ({ step, done, total }: CopyProgress): void => {
+    for (const [name, bar] of Object.entries(bars)) if (name !== step) bar.stop()
+    bars[step].update(done, total)
+  }
+  try {
+    const done = await copyDatabase(from, to, {
+      dryRun,
+      skipCache,
+      quarantine,
+      busyTimeoutMs: waitOf(flags),
+      // The rows are counted first: only for somebody who is watching.
+      onProgress: process.stderr.isTTY ? onProgress : undefined,
+      onRefused: (row) => {
+        if (refused.length < LISTED) refused.push(row)
+        stop()
+        process.stderr.write(`${printable(`${row.table} ${row.key}: ${row.column} ${row.message}`)}\n`)
+      },
+    })
+    return outcomeOf(done, refused, quarantine)
+  } finally {
+    stop()
+  }
+}
+
+const NAMES = { sqlite: 'SQLite', postgresql: 'PostgreSQL' }
+
+function outcomeOf(done: CopyReport, refusedRows: readonly RefusedRow[], quarantine: string | undefined): Outcome {
+  const { dryRun, from, to, tables, migrated } = done
+  const { nodes, policies, pathCache } = tables
+  const words = [
+    ...(nodes === undefined ? [] : [`${count(nodes.rows)} nodes`]),
+    ...(policies === undefined ? [] : [`${count(policies.rows)} policies`]),
+    ...(pathCache === undefined ? [] : [`${count(pathCache.rows)} cached paths`]),
+  ]
+  const refused = [nodes, policies, pathCache].reduce((sum, table) => sum + (table?.refused ?? 0), 0)
+  const stopped = refused > 0 && quarantine === undefined
+  return {
+    json: { ...done, refusedRows },
+    text: [
+      `${dryRun ? 'Would copy' : 'Copied'} ${words.join(', ')} from ${NAMES[from]} to ${NAMES[to]}.${dryRun ? '' : ' Compared: all of it has arrived.'}`,
+      ...migrated.map((tag) => `Applied ${tag} to the target.`),
+      ...(done.quarantine === undefined
+        ? []
+        : [`${count(refused)} that cannot live there ${dryRun ? 'would be' : 'are'} in ${done.quarantine}.`]),
+      ...(stopped
+        ? [`But ${count(refused)} rows cannot live there: correct or delete them, or copy with --quarantine FILE.`]
+        : []),
+    ],
+    exitCode: stopped ? EXIT.person : EXIT.done,
+  }
+}

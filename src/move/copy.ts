@@ -1,0 +1,247 @@
+/** Everything from one database into an empty other one: looked at first, then written in one transaction, then compared. */
+import { existsSync, realpathSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { CopiedTable, CopyOptions, CopyReport, RefusedRow } from '../api.ts'
+import { databaseOf } from '../config.ts'
+import { StorageError, type ValidationIssue } from '../errors.ts'
+import { up } from '../migrator/index.ts'
+import { migrationsOf } from '../migrator/migrations.ts'
+import { Quarantine } from '../migrator/quarantine.ts'
+import { MAX_ID_CHARACTERS, shown } from '../schema/rules.ts'
+import { withSnapshot } from '../transfer/index.ts'
+import { shownKey } from '../transfer/rows.ts'
+import type { Snapshot } from '../transfer/source.ts'
+import { TABLE_NAMES, type TableName } from '../transfer/tables.ts'
+import { problemsOf } from './judge.ts'
+import { assertSame, type Sent, sendRows } from './rows.ts'
+import type { Target } from './target.ts'
+import { assertEmpty, newer } from './vacancy.ts'
+
+type Dialect = CopyReport['from']
+
+export interface Copying {
+  readonly to: string
+  readonly options: CopyOptions
+  readonly dialects: { readonly from: Dialect; readonly to: Dialect }
+  /** Database files that must not be written to as if they were others. */
+  readonly files: readonly string[]
+  readonly tables: readonly TableName[]
+  readonly busyTimeoutMs: number
+  /** What is to be done about rows that cannot live there, which then stop a dry run too. */
+  readonly advice?: string
+}
+
+/** How many rows of a table cannot live in the target. */
+type Refused = ReadonlyMap<TableName, number>
+
+export async function copy(from: string, to: string, options: CopyOptions): Promise<CopyReport> {
+  const copying = copyingOf(from, to, options)
+  const { busyTimeoutMs, dialects } = copying
+  refuseSame(from, to)
+  await assertEmpty(to, busyTimeoutMs)
+  return withSnapshot(from, { busyTimeoutMs }, async (snapshot) => {
+    assertCurrent(dialects.from, snapshot.schemaVersion)
+    return copySnapshot(snapshot, copying)
+  })
+}
+
+export function copyingOf(from: string, to: string, options: CopyOptions): Copying {
+  const [source, target] = [databaseOf(from), databaseOf(to)]
+  return {
+    to,
+    options,
+    dialects: { from: source.dialect, to: target.dialect },
+    files: [source, target].flatMap((each) => (each.dialect === 'sqlite' ? [each.path] : [])),
+    tables: TABLE_NAMES.filter((table) => table !== 'path_cache' || options.skipCache !== true),
+    busyTimeoutMs: options.busyTimeoutMs ?? 5_000,
+  }
+}
+
+/** Into a database that was found to be empty, and is looked at again under its lock. */
+export async function copySnapshot(snapshot: Snapshot, copying: Copying): Promise<CopyReport> {
+  const { options, files } = copying
+  const quarantine = options.quarantine === undefined ? undefined : new Quarantine(options.quarantine, ...files)
+  try {
+    const refused = await judge(snapshot, copying, quarantine)
+    if (options.dryRun === true) return await rehearsed(snapshot, copying, { refused, quarantine })
+    return await write(snapshot, copying, { refused, quarantine })
+  } finally {
+    quarantine?.discard()
+  }
+}
+
+function refuseSame(from: string, to: string): void {
+  const [source, target] = [databaseOf(from), databaseOf(to)]
+  const same =
+    source.dialect === 'sqlite' && target.dialect === 'sqlite'
+      ? realPath(source.path) === realPath(target.path)
+      : JSON.stringify(source) === JSON.stringify(target)
+  if (same) throw new StorageError('CONFIG', 'Source and target are the same database.')
+}
+
+const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path))
+
+/** A snapshot's is not older, or it could not have been taken. */
+function assertCurrent(dialect: Dialect, schemaVersion: string): void {
+  if (schemaVersion !== migrationsOf(dialect).at(-1)?.tag) throw newer('source', schemaVersion)
+}
+
+/** In an error's `issues`. */
+const LISTED = 1_000
+
+/** Looks at every row before anything is changed. Throws CORRUPT, with `issues`, for those that nobody said where to put. */
+async function judge(
+  snapshot: Snapshot,
+  { options, dialects, tables, advice }: Copying,
+  quarantine: Quarantine | undefined,
+): Promise<Refused> {
+  const { onRefused, signal } = options
+  const progress = await progressOver(snapshot, tables, 'checking', options)
+  const refused = new Map<TableName, number>()
+  const issues: ValidationIssue[] = []
+  for (const table of tables) {
+    for await (const slice of snapshot.slices(table)) {
+      signal?.throwIfAborted()
+      for (const cells of slice) {
+        const problems = problemsOf(table, cells, dialects.to)
+        const [problem] = problems
+        if (problem === undefined) continue
+        refused.set(table, (refused.get(table) ?? 0) + 1)
+        const row: RefusedRow = { table, key: shortened(shownKey(cells[0])), ...problem }
+        if (issues.length < LISTED) issues.push({ path: `${table} ${row.key} ${row.column}`, message: problem.message })
+        onRefused?.(row)
+        quarantine?.add(table, snapshot.stored(table, cells), problems)
+      }
+      progress(slice.length)
+    }
+  }
+  const stop = quarantine === undefined && (options.dryRun !== true || advice !== undefined)
+  if (issues.length > 0 && stop) throw refusal(refused, issues, { to: dialects.to, advice })
+  return refused
+}
+
+/** A key that nobody checked may be as long as a book. */
+const shortened = (key: string): string => (key.length <= 2 * MAX_ID_CHARACTERS ? key : shown(key))
+
+const CORRECT = 'Correct or delete them, or have them written to a file (quarantine, --quarantine FILE).'
+
+function refusal(
+  refused: Refused,
+  issues: readonly ValidationIssue[],
+  { to, advice = CORRECT }: { to: Dialect; advice: string | undefined },
+): StorageError {
+  const rows = [...refused.values()].reduce((sum, count) => sum + count, 0)
+  const many = rows === 1 ? '1 row' : `${rows} rows`
+  const where = to === 'postgresql' ? 'PostgreSQL' : 'SQLite'
+  const [first] = issues
+  return new StorageError(
+    'CORRUPT',
+    `${many} cannot live in ${where}; nothing was changed. ${advice} The first: ${first?.path} ${first?.message}.`,
+    { issues },
+  )
+}
+
+interface Judged {
+  readonly refused: Refused
+  readonly quarantine: Quarantine | undefined
+}
+
+async function rehearsed(snapshot: Snapshot, copying: Copying, { refused, quarantine }: Judged): Promise<CopyReport> {
+  quarantine?.rehearse()
+  const tables = new Map<TableName, Sent>()
+  for (const table of copying.tables) {
+    const rows = (await snapshot.count(table)) - (refused.get(table) ?? 0)
+    tables.set(table, { rows, sha256: undefined })
+  }
+  return reportOf(copying, { refused, quarantine, tables, migrated: [], schemaVersion: snapshot.schemaVersion })
+}
+
+async function write(snapshot: Snapshot, copying: Copying, judged: Judged): Promise<CopyReport> {
+  const { to, options, busyTimeoutMs } = copying
+  // There are no rows in it: nothing would be lost without a copy of it.
+  const { applied } = await up(to, { busyTimeoutMs, backup: false })
+  const tables = await into(to, { busyTimeoutMs }, async (target) => {
+    const sent = await send(snapshot, copying, { target, refused: judged.refused })
+    await assertSame(
+      target,
+      sent,
+      await progressOver(target.snapshot, copying.tables, 'comparing', options),
+      options.signal,
+    )
+    // On disk before the commit: however it ends, a row is in the source, or here and there.
+    judged.quarantine?.publish()
+    return sent
+  })
+  const migrated = applied.map(({ tag }) => tag)
+  return reportOf(copying, { ...judged, tables, migrated, schemaVersion: snapshot.schemaVersion })
+}
+
+async function into<T>(
+  url: string,
+  options: { busyTimeoutMs: number },
+  work: (target: Target) => Promise<T>,
+): Promise<T> {
+  const target = databaseOf(url)
+  if (target.dialect === 'postgresql') {
+    const { intoPostgres } = await import('./postgres-target.ts')
+    return intoPostgres(target, options, work)
+  }
+  const { intoSqlite } = await import('./sqlite-target.ts')
+  return intoSqlite(target.path, options, work)
+}
+
+async function send(
+  snapshot: Snapshot,
+  { dialects, tables, options }: Copying,
+  { target, refused }: { target: Target; refused: Refused },
+): Promise<Map<TableName, Sent>> {
+  const progress = await progressOver(snapshot, tables, 'copying', options)
+  const sent = new Map<TableName, Sent>()
+  for (const table of tables) {
+    // They have been looked at: again only where some are to be left out.
+    const isLeftOut = refused.has(table)
+      ? (cells: readonly unknown[]) => problemsOf(table, cells, dialects.to).length > 0
+      : () => false
+    sent.set(table, await sendRows(snapshot, target, table, { isLeftOut, progress, signal: options.signal }))
+  }
+  return sent
+}
+
+async function progressOver(
+  snapshot: Snapshot,
+  tables: readonly TableName[],
+  step: 'checking' | 'copying' | 'comparing',
+  { onProgress }: CopyOptions,
+): Promise<(rows: number) => void> {
+  if (onProgress === undefined) return () => {}
+  let total = 0
+  for (const table of tables) total += await snapshot.count(table)
+  let done = 0
+  return (rows) => {
+    done += rows
+    onProgress({ step, done, total })
+  }
+}
+
+interface Done extends Judged {
+  readonly tables: ReadonlyMap<TableName, Sent>
+  readonly migrated: readonly string[]
+  readonly schemaVersion: string
+}
+
+function reportOf({ dialects, options }: Copying, done: Done): CopyReport {
+  const { tables, refused, quarantine, migrated, schemaVersion } = done
+  const of = (table: TableName): CopiedTable | undefined => {
+    const sent = tables.get(table)
+    return sent && { rows: sent.rows, refused: refused.get(table) ?? 0, sha256: sent.sha256 }
+  }
+  const leftOut = [...refused.values()].some((rows) => rows > 0)
+  return {
+    ...dialects,
+    dryRun: options.dryRun === true,
+    schemaVersion,
+    tables: { nodes: of('nodes'), policies: of('policies'), pathCache: of('path_cache') },
+    ...(leftOut && quarantine !== undefined && { quarantine: quarantine.file }),
+    migrated,
+  }
+}

@@ -1,0 +1,70 @@
+import type Sqlite from 'better-sqlite3'
+import { openConnection, Patience, prepareWriter } from '../database/sqlite/connection.ts'
+import { translated, translatedCommit } from '../database/sqlite/errors.ts'
+import { prepareFile } from '../database/sqlite/file.ts'
+import { snapshotOf } from '../transfer/sqlite-source.ts'
+import { columnsOf, TABLE_NAMES, type TableName } from '../transfer/tables.ts'
+import type { Plain } from './cells.ts'
+import { type Target, type TargetOptions, taken } from './target.ts'
+
+/** `work` in a transaction of a file that has our schema. Throws CONFIG if rows are there, and StorageErrors. */
+export async function intoSqlite<T>(
+  path: string,
+  { busyTimeoutMs }: TargetOptions,
+  work: (target: Target) => Promise<T>,
+): Promise<T> {
+  const patience = new Patience(busyTimeoutMs)
+  const file = prepareFile(path, { create: false })
+  const raw = await patience.retry(() => openConnection(file, { readOnly: false }))
+  try {
+    await prepareWriter(raw, 'full', patience)
+    await patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
+    for (const table of TABLE_NAMES)
+      if (raw.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get() !== undefined) throw taken(table)
+    const result = await work(targetOn(raw))
+    commit(raw)
+    // What readers are in the way of now goes into the file later.
+    raw.pragma('wal_checkpoint(TRUNCATE)')
+    return result
+  } catch (error) {
+    throw translated(error)
+  } finally {
+    if (raw.inTransaction) raw.exec('ROLLBACK')
+    raw.close()
+  }
+}
+
+function commit(raw: Sqlite.Database): void {
+  try {
+    raw.exec('COMMIT')
+  } catch (error) {
+    throw translatedCommit(error)
+  }
+}
+
+/** Of a connection that has a transaction open. */
+export function targetOn(raw: Sqlite.Database): Target {
+  const inserts = new Map<TableName, Sqlite.Statement<Plain[]>>()
+  const insertInto = (table: TableName): Sqlite.Statement<Plain[]> => {
+    const known = inserts.get(table)
+    if (known !== undefined) return known
+    const names = columnsOf(table).map(({ name }) => name)
+    const made = raw.prepare<Plain[]>(
+      `INSERT INTO ${table} (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')})`,
+    )
+    inserts.set(table, made)
+    return made
+  }
+  return {
+    snapshot: snapshotOf(raw),
+    write: async (table, rows) => {
+      const insert = insertInto(table)
+      try {
+        for (const row of rows) insert.run(...row)
+      } catch (error) {
+        throw translated(error)
+      }
+    },
+    written: async () => {},
+  }
+}

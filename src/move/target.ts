@@ -1,0 +1,25 @@
+/** What is copied into: an empty database of ours, in one transaction. */
+import { StorageError } from '../errors.ts'
+import type { Snapshot } from '../transfer/source.ts'
+import type { TableName } from '../transfer/tables.ts'
+import type { Plain } from './cells.ts'
+
+export interface Target {
+  /** Sees what the transaction has written. */
+  readonly snapshot: Snapshot
+  /** Rows of a table, at most a slice of them. May resolve before they are there: `written` waits for all. */
+  write(table: TableName, rows: readonly (readonly Plain[])[]): Promise<void>
+  written(): Promise<void>
+}
+
+export interface TargetOptions {
+  /** How long to wait for others' locks, in milliseconds. */
+  readonly busyTimeoutMs: number
+}
+
+/** Nothing is ever replaced. */
+export const taken = (table: TableName): StorageError =>
+  new StorageError(
+    'CONFIG',
+    `There are rows in ${table} of the target already, and nothing is ever replaced. Copy into an empty database.`,
+  )

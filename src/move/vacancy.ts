@@ -1,0 +1,56 @@
+import { existsSync } from 'node:fs'
+import { configOf, databaseOf } from '../config.ts'
+import { statement } from '../database/statement.ts'
+import { StorageError } from '../errors.ts'
+import { inspect } from '../migrator/index.ts'
+import type { TableName } from '../transfer/tables.ts'
+import { taken } from './target.ts'
+
+const ANY_ROW = [
+  ['nodes', statement()('move.nodes', (db, { nodes }) => db.select({ key: nodes.nodeId }).from(nodes).limit(1))],
+  [
+    'policies',
+    statement()('move.policies', (db, { policies }) => db.select({ key: policies.policyId }).from(policies).limit(1)),
+  ],
+  [
+    'path_cache',
+    statement()('move.path_cache', (db, { pathCache }) =>
+      db.select({ key: pathCache.cacheKey }).from(pathCache).limit(1),
+    ),
+  ],
+] as const satisfies readonly (readonly [TableName, unknown])[]
+
+/**
+ * That a database can be copied into, before anything is changed: it is new, or has our tables and no rows. Throws CONFIG,
+ * or what the migrator says of it.
+ */
+export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<void> {
+  const target = databaseOf(url)
+  if (target.dialect === 'sqlite' && target.path === ':memory:')
+    throw new StorageError('CONFIG', 'A database in memory is gone with the process. Name a file.')
+  if (target.dialect === 'sqlite' && !existsSync(target.path)) return
+  const { state, problem, newer: unknown } = await inspect(url, busyTimeoutMs)
+  if (problem !== undefined) throw new StorageError(problem.code, `The target: ${problem.message}`)
+  if (state === 'adoptable')
+    throw new StorageError(
+      'CONFIG',
+      "The target is another program's file, and nothing is ever replaced. Copy into an empty database.",
+    )
+  const [last] = unknown.slice(-1)
+  if (last !== undefined) throw newer('target', last)
+  if (state === 'new') return
+  const config = configOf({ url, readOnly: true, migrate: 'skip', busyTimeoutMs, pool: { max: 1 } })
+  const database = await config.open(config)
+  try {
+    for (const [table, anyRow] of ANY_ROW)
+      if ((await database.session.readOne(anyRow, {})) !== undefined) throw taken(table)
+  } finally {
+    await database.close()
+  }
+}
+
+export const newer = (which: 'source' | 'target', schemaVersion: string): StorageError =>
+  new StorageError(
+    'SCHEMA_NEWER',
+    `A newer version of this package has migrated the ${which} (${schemaVersion}): source and target must have the same schema. Copy with that version.`,
+  )

@@ -1,0 +1,100 @@
+/** A copy that is stopped, by its caller or by `kill -9`, has happened or has not. `COPY_KILLS=100` for the long form. */
+import { setTimeout as wait } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { copyDatabase } from '../../src/index.ts'
+import { integerFrom, randomFrom } from '../faults/random.ts'
+import { Script } from '../sqlite/support/script.ts'
+import { expectCode } from '../support/expectations.ts'
+import { until } from './support/copier.ts'
+import { counts, directions, filled, ownHash, sqlite } from './support/places.ts'
+import { forPostgres, plain } from './support/rows.ts'
+
+const KILLS = Number(process.env.COPY_KILLS ?? 8)
+const SEED = Number(process.env.SEED ?? 1)
+const ROWS = 700
+const NONE = { nodes: 0, policies: 0, path_cache: 0 }
+const ALL = { nodes: ROWS, policies: ROWS, path_cache: ROWS }
+const script = await Script.bundle(new URL('programs/copier.ts', import.meta.url))
+
+describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
+  const rows = from === sqlite ? plain(ROWS) : forPostgres(plain(ROWS))
+
+  test.each(['checking', 'copying', 'comparing'] as const)('a signal while %s', async (when) => {
+    await using source = await filled(await from.open(), rows)
+    await using target = await filled(await to.open())
+    const enough = new AbortController()
+    const [reason, steps] = [new Error('Enough.'), [] as string[]]
+    const copying = copyDatabase(source.url, target.url, {
+      signal: enough.signal,
+      onProgress: ({ step }) => {
+        steps.push(step)
+        if (step === when) enough.abort(reason)
+      },
+    })
+    await expect(copying).rejects.toBe(reason)
+    // At once, and not when the next step begins.
+    expect(steps.filter((step) => step === when)).toHaveLength(1)
+    expect(steps.at(-1)).toBe(when)
+    expect(await counts(target)).toEqual(NONE)
+    await copyDatabase(source.url, target.url)
+    expect(await counts(target)).toEqual(ALL)
+  })
+
+  test('a signal that has been given', async () => {
+    await using source = await filled(await from.open())
+    await using target = await filled(await to.open())
+    await expect(copyDatabase(source.url, target.url, { signal: AbortSignal.abort('no') })).rejects.toBe('no')
+  })
+
+  test('kill -9: all of it is there or nothing, and the next copy finds that out', {
+    timeout: 60_000 + KILLS * 8_000,
+  }, async () => {
+    await using source = await filled(await from.open(), rows)
+    const [before, random] = [await ownHash(source), randomFrom(SEED)]
+    const started = async () => {
+      const program = script.start()
+      await until(program, '@ready')
+      return program
+    }
+    const { steps, milliseconds } = await (async () => {
+      await using target = await to.open()
+      await using program = await started()
+      const begun = performance.now()
+      program.send({ from: source.url, to: target.url })
+      const line = await until(program, '@ended')
+      expect(await ownHash(target)).toBe(before)
+      return { steps: JSON.parse(line.slice('@ended '.length)) as string[], milliseconds: performance.now() - begun }
+    })()
+    expect(new Set(steps)).toEqual(new Set(['checking', 'copying', 'comparing']))
+
+    const found = { empty: 0, complete: 0 }
+    const stopped: Record<string, number> = {}
+    for (let cycle = 0; cycle < KILLS; cycle++) {
+      await using target = await to.open()
+      await using program = await started()
+      // One of four is killed at any moment; the others stand still, at a point of each step in turn.
+      const kind = ['checking', 'copying', 'comparing', undefined][cycle % 4]
+      const points = steps.flatMap((step, index) => (step === kind ? [index + 1] : []))
+      const stopAt = points[integerFrom(random, 0, Math.max(0, points.length - 1))]
+      program.send({ from: source.url, to: target.url, ...(stopAt !== undefined && { stopAt }) })
+      await until(program, '@begun')
+      if (stopAt === undefined) await wait(random() * milliseconds)
+      else await until(program, '@inside')
+      await program.kill()
+      stopped[kind ?? 'at random'] = (stopped[kind ?? 'at random'] ?? 0) + 1
+      const next = copyDatabase(source.url, target.url)
+      const outcome = await next.then(
+        () => 'empty' as const,
+        async () => {
+          await expectCode(next, 'CONFIG')
+          return 'complete' as const
+        },
+      )
+      found[outcome]++
+      expect(await ownHash(target), `${cycle}: ${kind} ${stopAt}`).toBe(before)
+    }
+    console.log(`kill -9, copy ${from.name} to ${to.name}, SEED=${SEED}: ${JSON.stringify({ found, stopped })}`)
+    expect(found.empty).toBeGreaterThanOrEqual(Math.floor(KILLS / 4) * 3)
+    expect(await ownHash(source)).toBe(before)
+  })
+})
