@@ -9,9 +9,10 @@ import { until } from './support/copier.ts'
 import { counts, directions, filled, ownHash, sqlite } from './support/places.ts'
 import { forPostgres, plain } from './support/rows.ts'
 
-const KILLS = Number(process.env.COPY_KILLS ?? 8)
+const KILLS = Number(process.env.COPY_KILLS ?? 10)
 const SEED = Number(process.env.SEED ?? 1)
 const ROWS = 700
+const KINDS = ['checking', 'copying', 'comparing', 'committing', 'at random']
 const NONE = { nodes: 0, policies: 0, path_cache: 0 }
 const ALL = { nodes: ROWS, policies: ROWS, path_cache: ROWS }
 const script = await Script.bundle(new URL('programs/copier.ts', import.meta.url))
@@ -72,16 +73,18 @@ describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
     for (let cycle = 0; cycle < KILLS; cycle++) {
       await using target = await to.open()
       await using program = await started()
-      // One of four is killed at any moment; the others stand still, at a point of each step in turn.
-      const kind = ['checking', 'copying', 'comparing', undefined][cycle % 4]
+      // At a point of each step in turn, where it stands still; when all has been compared and is being committed; and at
+      // any moment.
+      const kind = KINDS[cycle % KINDS.length]
       const points = steps.flatMap((step, index) => (step === kind ? [index + 1] : []))
       const stopAt = points[integerFrom(random, 0, Math.max(0, points.length - 1))]
-      program.send({ from: source.url, to: target.url, ...(stopAt !== undefined && { stopAt }) })
-      await until(program, '@begun')
-      if (stopAt === undefined) await wait(random() * milliseconds)
-      else await until(program, '@inside')
+      const passAt = kind === 'committing' ? steps.length : undefined
+      program.send({ from: source.url, to: target.url, stopAt, passAt })
+      await until(program, kind === 'at random' ? '@begun' : '@inside')
+      if (kind === 'at random') await wait(random() * milliseconds)
+      if (kind === 'committing') await wait(random() * 12)
       await program.kill()
-      stopped[kind ?? 'at random'] = (stopped[kind ?? 'at random'] ?? 0) + 1
+      stopped[kind ?? ''] = (stopped[kind ?? ''] ?? 0) + 1
       const next = copyDatabase(source.url, target.url)
       const outcome = await next.then(
         () => 'empty' as const,
@@ -94,7 +97,7 @@ describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
       expect(await ownHash(target), `${cycle}: ${kind} ${stopAt}`).toBe(before)
     }
     console.log(`kill -9, copy ${from.name} to ${to.name}, SEED=${SEED}: ${JSON.stringify({ found, stopped })}`)
-    expect(found.empty).toBeGreaterThanOrEqual(Math.floor(KILLS / 4) * 3)
+    expect(found.empty).toBeGreaterThanOrEqual(Math.floor(KILLS / KINDS.length) * 3)
     expect(await ownHash(source)).toBe(before)
   })
 })

@@ -1,6 +1,7 @@
 /** Copies and backups by a later version, which has migrations that the database has not. */
 import { afterAll, describe, expect, test } from 'vitest'
 import { copyDatabase, verifyBackup } from '../../src/index.ts'
+import { SHIPPED } from '../../src/migrator/shipped.ts'
 import { from as bundledFrom, laterVersion, migrationsOf } from '../faults/migration-tree.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { Script } from '../sqlite/support/script.ts'
@@ -15,7 +16,8 @@ const later = await laterVersion()
 afterAll(() => later[Symbol.dispose]())
 const copier = await Script.bundle(new URL('programs/copier.ts', import.meta.url), bundledFrom(later))
 const backer = await Script.bundle(new URL('../backup/programs/backer.ts', import.meta.url), bundledFrom(later))
-const [first, ...added] = migrationsOf(later, 'sqlite').map(({ tag }) => tag)
+const ours = SHIPPED.sqlite.map(({ tag }) => tag)
+const added = migrationsOf(later, 'sqlite').filter(({ tag }) => !ours.includes(tag))
 
 /** What the later version says of an order. */
 async function said(order: Order): Promise<string> {
@@ -53,7 +55,7 @@ describePostgres('a backup of PostgreSQL before a migration', () => {
     program.send(folder.file('old'))
     await until(program, '@done')
     expect(await verifyBackup(folder.file('old'))).toMatchObject({
-      schemaVersion: first,
+      schemaVersion: ours.at(-1),
       tables: { nodes: { rows: 3 } },
     })
     await using again = await postgres.open()

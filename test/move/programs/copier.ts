@@ -9,6 +9,8 @@ export type Order =
       readonly to: string
       /** So many calls of `onProgress`. */
       readonly stopAt?: number
+      /** The same, and it says so and goes on. */
+      readonly passAt?: number
     }
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
@@ -24,6 +26,7 @@ for await (const line of createInterface({ input: process.stdin })) {
       await copyDatabase(order.from, order.to, {
         onProgress: ({ step }) => {
           steps.push(step)
+          if (steps.length === order.passAt) say('@inside')
           if (steps.length !== order.stopAt) return
           say(`@inside ${step}`)
           // Synchronously: nothing goes on meanwhile.
