@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { translated } from '../database/postgres/errors.ts'
+import { IS_VALID } from '../database/postgres/marks.ts'
 import { openPool, type PoolMode } from '../database/postgres/pool.ts'
 import { assertEncoding, explained } from '../database/postgres/session-control.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
@@ -86,13 +87,23 @@ async function ask<R extends unknown[]>(client: pg.PoolClient, text: string, val
 /** Of a client that has a transaction open. */
 export const snapshotOf = (client: pg.PoolClient, schemaVersion: string): Snapshot => ({
   schemaVersion,
-  count: async (table) => (await ask<[number]>(client, `SELECT count(*) FROM ${table}`))[0]?.[0] ?? 0,
+  count: async (table) => {
+    const [row] = await ask<[number]>(client, `SELECT count(*) FROM ${table} WHERE ${await valid(client, table)}`)
+    return row?.[0] ?? 0
+  },
   slices: (table) => slicesOf(client, table),
   // No value there is anything but what it is here.
   stored: (table, cells) => ({
     row: Object.fromEntries(columnsOf(table).map(({ name }, index) => [name, cells[index] as Cell])),
   }),
 })
+
+/** Cached paths that have been invalidated and not yet been swept are left out. Older schemas have no marks. */
+async function valid(client: pg.PoolClient, table: TableName): Promise<string> {
+  if (table !== 'path_cache') return 'true'
+  const [row] = await ask<[boolean]>(client, "SELECT to_regclass('path_cache_stamps') IS NOT NULL")
+  return row?.[0] === true ? IS_VALID : 'true'
+}
 
 /**
  * Pages by key. How many rows the next one has follows from the size of those of the last. It is asked for while the last is
@@ -103,7 +114,7 @@ async function* slicesOf(client: pg.PoolClient, table: TableName): AsyncGenerato
   const columns = columnsOf(table).map(({ name }) =>
     name === 'interfaces' || name === 'protocols' ? `${name}::text` : name,
   )
-  const select = `SELECT ${columns.join(', ')} FROM ${table}`
+  const select = `SELECT ${columns.join(', ')} FROM ${table} WHERE ${await valid(client, table)}`
   const key = keyColumn(table)
   let limit = SLICE_ROWS / 4
   let asked = ask(client, `${select} ORDER BY ${key} LIMIT $1`, [limit])
@@ -115,7 +126,7 @@ async function* slicesOf(client: pg.PoolClient, table: TableName): AsyncGenerato
     }
     const size = rows.reduce((sum, row) => sum + sizeOf(row), 0)
     limit = Math.min(SLICE_ROWS, Math.max(1, Math.floor((SLICE_BYTES * rows.length) / Math.max(1, size))))
-    asked = ask(client, `${select} WHERE ${key} > $2 ORDER BY ${key} LIMIT $1`, [limit, rows.at(-1)?.[0]])
+    asked = ask(client, `${select} AND ${key} > $2 ORDER BY ${key} LIMIT $1`, [limit, rows.at(-1)?.[0]])
     // Whoever asks next is told, if anybody does.
     asked.catch(() => {})
     yield rows

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type Sqlite from 'better-sqlite3'
 import { configOf } from '../config.ts'
 import { translated } from '../database/sqlite/errors.ts'
+import { IS_VALID } from '../database/sqlite/marks.ts'
 import { openSqlite } from '../database/sqlite/open.ts'
 import { StorageError } from '../errors.ts'
 import { type Cell, BrokenText as StoredText } from '../migrator/adoption-rows.ts'
@@ -30,16 +31,29 @@ export async function withSqliteSnapshot<T>(
 /** Of a connection that has a transaction open. */
 export const snapshotOf = (raw: Sqlite.Database): Snapshot => ({
   schemaVersion: schemaVersionOf(raw),
-  count: async (table) => Number(raw.prepare(`SELECT count(*) FROM ${table}`).pluck().get()),
+  count: async (table) =>
+    Number(
+      raw
+        .prepare(`SELECT count(*) FROM ${table} WHERE ${valid(raw, table)}`)
+        .pluck()
+        .get(),
+    ),
   slices: (table) => slicesOf(raw, table),
   stored: (table, cells) => storedRow(raw, table, cells.at(-1)),
 })
+
+/** Cached paths that have been invalidated and not yet been swept are left out. Older schemas have no marks. */
+function valid(raw: Sqlite.Database, table: TableName): string {
+  if (table !== 'path_cache') return 'true'
+  const hasMarks = raw.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'path_cache_stamps'").get() !== undefined
+  return hasMarks ? IS_VALID : 'true'
+}
 
 /** One statement steps through the table: the connection is nobody else's, and the snapshot is pinned anyway. */
 async function* slicesOf(raw: Sqlite.Database, table: TableName): AsyncGenerator<unknown[][]> {
   const columns = columnsOf(table).map(({ name }) => name)
   const select = raw.prepare<[], unknown[]>(
-    `SELECT ${columns.join(', ')}, rowid FROM ${table} ORDER BY ${keyColumn(table)}`,
+    `SELECT ${columns.join(', ')}, rowid FROM ${table} WHERE ${valid(raw, table)} ORDER BY ${keyColumn(table)}`,
   )
   const bytesOf = bytesReader(raw, table, columns)
   let slice: unknown[][] = []

@@ -17,6 +17,10 @@ export interface Place extends AsyncDisposable {
   readonly fill: (rows: readonly (readonly [Table, Row])[]) => Promise<void>
 }
 
+/** Paths that are there before a policy would be invalidated by it. */
+const inOrder = (rows: readonly (readonly [Table, Row])[]) =>
+  rows.toSorted(([a], [b]) => TABLES.indexOf(a) - TABLES.indexOf(b))
+
 const insertOf = (table: Table, row: Row, place: (at: number) => string): string =>
   `INSERT INTO ${table} (${Object.keys(row).join()}) VALUES (${Object.keys(row)
     .map((_, at) => place(at))
@@ -38,7 +42,7 @@ export const sqlite: Kind = {
     const fill: Place['fill'] = async (rows) => {
       const raw = new Sqlite(path, { fileMustExist: true })
       raw.exec('BEGIN')
-      for (const [table, row] of rows) raw.prepare(insertOf(table, row, () => '?')).run(Object.values(row))
+      for (const [table, row] of inOrder(rows)) raw.prepare(insertOf(table, row, () => '?')).run(Object.values(row))
       raw.exec('COMMIT')
       raw.close()
     }
@@ -53,7 +57,7 @@ export const postgres: Kind = {
     const database = await createDatabase()
     const fill: Place['fill'] = async (rows) => {
       const client = await database.client()
-      const inserts = rows.map(([table, row]) => {
+      const inserts = inOrder(rows).map(([table, row]) => {
         const values = Object.values(row).map((value) => client.escapeLiteral(String(value)))
         return insertOf(table, row, (at) => values[at] ?? '')
       })
