@@ -74,9 +74,9 @@ export const kinds: readonly Kind[] = inject('postgresUrl') === '' ? [sqlite] : 
 
 export const directions = kinds.flatMap((from) => kinds.map((to) => ({ from, to, names: [from.name, to.name] })))
 
-/** With our tables, and these rows. */
+/** With our tables, and these rows. None takes another with it. */
 export async function filled(place: Place, rows: readonly (readonly [Table, Row])[] = []): Promise<Place> {
-  await (await openStorage(place.url)).close()
+  await (await openStorage({ url: place.url, pathCache: { invalidation: 'manual' } })).close()
   await place.fill(rows)
   return place
 }
