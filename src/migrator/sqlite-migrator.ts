@@ -75,8 +75,10 @@ export async function migrateSqlite(
   // One backup for all that is pending; the first lock is held while it is made, so that it has what is changed next. Where
   // another process is at it, that one has made it.
   let backup = options.backup
-  const seen = standingOf(raw, known).applied.length
-  while (standingOf(raw, known).pending.length > 0) {
+  // As long as the file has no log, another process that commits is in the way of those who read, too.
+  const look = (): Promise<Standing> => patience.retry(() => standingOf(raw, known))
+  const seen = (await look()).applied.length
+  while ((await look()).pending.length > 0) {
     let copy: Copy | undefined
     const work = async (): Promise<void> => {
       const { applied, pending } = standingOf(raw, known)
