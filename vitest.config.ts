@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import CanaryReporter from './test/canaries/reporter.ts'
 import CountsReporter from './test/support/counts-reporter.ts'
@@ -6,8 +7,10 @@ const report = process.env.TEST_REPORT
 const json = (outputFile: string): ['json', { outputFile: string }] => ['json', { outputFile }]
 
 export default defineConfig({
+  // As an application names it; here it is the source.
+  resolve: { alias: [{ find: /^meshstore$/, replacement: join(import.meta.dirname, 'src/index.ts') }] },
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['test/**/*.test.ts', 'examples/mesh-api/test/*.test.ts'],
     setupFiles: ['test/canaries/setup.ts'],
     globalSetup: ['test/support/postgres-setup.ts'],
     pool: 'forks',

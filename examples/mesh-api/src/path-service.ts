@@ -1,0 +1,69 @@
+/** Paths between two nodes: from the storage's cache, or found as nodes and policies are now, and cached for 30 seconds. */
+import type { Meshstore, PathKey, Repositories, ResolvedPaths } from 'meshstore'
+import { forgetPaths } from './forget.ts'
+import type { MeshBundle } from './pathfinder/bundle.ts'
+import type { Pathfinder } from './pathfinder/pathfinder.ts'
+import { missingNodes, StoredPolicies, stoppedNodes } from './states.ts'
+
+export const TTL_SECONDS = 30
+
+/** Paths were asked for from or to a node that is not there. */
+export class UnknownNode extends Error {
+  readonly nodeId: string
+
+  constructor(nodeId: string) {
+    super(`There is no node ${JSON.stringify(nodeId)}.`)
+    this.nodeId = nodeId
+  }
+}
+
+export class PathService {
+  readonly #store: Meshstore
+  readonly #pathfinder: Pathfinder
+  readonly #policies = new StoredPolicies()
+  /** Nodes of the topology that were not there when a path would have crossed them; each time they are looked for again. */
+  #missing: readonly string[] = []
+
+  constructor(store: Meshstore, pathfinder: Pathfinder) {
+    this.#store = store
+    this.#pathfinder = pathfinder
+  }
+
+  /** Throws UnknownNode. However many ask at once, the paths are found once. */
+  async paths(key: PathKey): Promise<ResolvedPaths<MeshBundle>> {
+    return this.#store.pathCache.resolve(key, () => this.#find(key), { ttlSeconds: TTL_SECONDS })
+  }
+
+  /** A read-only transaction sees nodes and policies of one moment, and holds up no writer. */
+  #find(key: PathKey): Promise<MeshBundle> {
+    return this.#store.transaction((tx) => this.#findIn(tx, key), { readOnly: true })
+  }
+
+  async #findIn(tx: Repositories, { source, destination, k }: PathKey): Promise<MeshBundle> {
+    const now = new Date()
+    const [unknown] = await missingNodes(tx, [source, destination])
+    if (unknown !== undefined) throw new UnknownNode(unknown)
+    const down = await stoppedNodes(tx)
+    const policies = await this.#policies.asOfNow(tx)
+    const mayUse = policies.mayUse(source, { now })
+    let missing = await missingNodes(tx, this.#missing)
+    for (;;) {
+      for (const nodeId of missing) down.add(nodeId)
+      this.#missing = missing
+      const bundle = this.#pathfinder.find({ source, destination, k, isUp: (nodeId) => !down.has(nodeId), mayUse, now })
+      // Asking for those on the paths is cheaper than reading every node of the mesh.
+      const found = await missingNodes(tx, nodesOn(bundle))
+      if (found.length === 0) return bundle
+      missing = [...missing, ...found]
+    }
+  }
+
+  /** Called after a node or a policy has changed. */
+  async forget(): Promise<void> {
+    await forgetPaths(this.#store)
+  }
+}
+
+function* nodesOn({ primary, alternatives }: MeshBundle): Iterable<string> {
+  for (const { nodes } of [...primary, ...alternatives]) yield* nodes
+}
