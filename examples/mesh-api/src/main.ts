@@ -17,6 +17,8 @@ async function serve({ topology: file, url, port, host }: Usage): Promise<void> 
     const { label, nodeIds, links } = topology
     console.log(`${label}: ${nodeIds.length} nodes, ${links.length} links; ${stored} nodes stored just now`)
     console.log(`Listening on ${address} (${store.dialect})`)
+    // The page asks for it: it is being drawn already.
+    await app.inject('/mesh/map')
   } catch (error) {
     await app.close()
     throw error

@@ -8,7 +8,11 @@ import { Id, Paths } from './schemas.ts'
 
 /** The bundle as it is cached, and where it came from. */
 interface Answer extends MeshBundle {
-  readonly cache: { readonly origin: 'hit' | 'stale' | 'computed'; readonly expires_at: string; readonly milliseconds: number }
+  readonly cache: {
+    readonly origin: 'hit' | 'stale' | 'computed'
+    readonly expires_at: string
+    readonly milliseconds: number
+  }
 }
 
 const query = Type.Object({
