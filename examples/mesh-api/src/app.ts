@@ -38,6 +38,8 @@ export async function createApp({ store, topology, logger = false }: AppOptions)
     forceCloseConnections: 'idle',
   }).withTypeProvider<TypeBoxTypeProvider>()
 
+  // Bodies are JSON. Another site's page could send a plain text without asking first.
+  app.removeContentTypeParser('text/plain')
   for (const schema of NAMED) app.addSchema(schema)
   app.setValidatorCompiler(validators())
   app.setErrorHandler(sendProblem)
