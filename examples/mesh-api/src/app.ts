@@ -90,18 +90,18 @@ function measureRequests(app: FastifyInstance, metrics: Metrics): void {
   })
 }
 
-/** A connection that is still open gets to know that it should come again elsewhere. */
+/** What was begun is finished; who asks anew over a connection that is still open is told to come again. */
 function closeInOrder(app: FastifyInstance, store: Meshstore, metrics: Metrics): void {
-  let closing = false
+  let closing: NodeJS.Timeout | undefined
   app.addHook('preClose', async () => {
-    closing = true
+    // A connection that falls idle only now would be kept open for a minute.
+    closing = setInterval(() => app.server.closeIdleConnections(), 20)
   })
-  app.addHook('onRequest', async (_, reply) => {
-    if (!closing) return
-    reply.header('connection', 'close')
-    throw new HttpProblem(503, 'The server is about to end.')
+  app.addHook('onRequest', async () => {
+    if (closing !== undefined) throw new HttpProblem(503, 'The server is about to end.')
   })
   app.addHook('onClose', async () => {
+    clearInterval(closing)
     metrics[Symbol.dispose]()
     await store.close()
   })

@@ -1,5 +1,5 @@
 /** Holds every response against the OpenAPI document that the server gives of itself. */
-import { Ajv2020 } from 'ajv/dist/2020.js'
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import { expect } from 'vitest'
 
@@ -23,6 +23,7 @@ export interface Answered {
 export class Description {
   readonly #paths: Paths
   readonly #patterns: readonly { readonly template: string; readonly pattern: RegExp }[]
+  readonly #validators = new Map<string, ValidateFunction>()
   readonly #ajv = new Ajv2020({ strict: false, allErrors: true })
   /** What was held against it: `GET /mesh/nodes 200`. */
   readonly seen = new Set<string>()
@@ -60,7 +61,8 @@ export class Description {
     expect(Object.keys(response.content), what).toContain(type)
     const pointer = ['paths', template, method.toLowerCase(), 'responses', String(status), 'content', type, 'schema']
     const path = pointer.map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')
-    const validate = this.#ajv.compile({ $ref: `openapi#/${path}` })
+    const validate = this.#validators.get(path) ?? this.#ajv.compile({ $ref: `openapi#/${path}` })
+    this.#validators.set(path, validate)
     validate(body)
     expect(validate.errors, `${what}: ${JSON.stringify(body).slice(0, 500)}`).toBeNull()
   }
