@@ -8,7 +8,9 @@ import type { Topology } from './topology.ts'
 // Its types describe a module with a default export, and it is that default itself.
 const forceAtlas2 = layout as unknown as typeof layout.default
 
-const ITERATIONS = 300
+/** A large mesh has found its shape by then; a small one is to look its best. */
+const iterationsFor = (nodes: number): number => (nodes > LARGE ? 150 : 500)
+const LARGE = 200
 /** Turns the spiral of the sunflower, in which the nodes begin: no two lie on each other. */
 const GOLDEN_ANGLE = Math.PI * (3 - Math.sqrt(5))
 
@@ -21,8 +23,8 @@ const places = new Map(
   }),
 )
 graph.updateEachNodeAttributes((id, attributes) => ({ ...attributes, ...places.get(id) }))
-const settings = { ...layout.inferSettings(graph), barnesHutOptimize: graph.order > 200, edgeWeightInfluence: 0 }
-const laidOut = forceAtlas2(graph, { iterations: ITERATIONS, settings, getEdgeWeight: null })
+const settings = { ...layout.inferSettings(graph), barnesHutOptimize: graph.order > LARGE, edgeWeightInfluence: 0 }
+const laidOut = forceAtlas2(graph, { iterations: iterationsFor(graph.order), settings, getEdgeWeight: null })
 
 const map: MeshMap = {
   label: topology.label,

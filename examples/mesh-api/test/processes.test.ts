@@ -1,8 +1,10 @@
 /** `npm run mesh-api` as a process: killed under load, ended in order, started wrongly. */
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../../../test/support/folders.ts'
 import { eachLastingBackend } from '../../../test/support/settings.ts'
+import { usageOf } from '../src/usage.ts'
 import { COMMAND, start } from './support/child.ts'
 import { judge, Load } from './support/load.ts'
 import { ABILENE_FILE } from './support/topologies.ts'
@@ -84,15 +86,30 @@ describe('what it is started with', () => {
   test.each([
     ['an unknown option', ['--topologie', 'x'], /Unknown option/],
     ['a port that is none', ['--port', 'many'], /--port must be a number/],
+  ])('%s is refused', (_, args, problem) => {
+    expect(() => usageOf(args, {})).toThrow(problem)
+  })
+
+  test('the database is that of --url, of the environment, or a file here', () => {
+    const urlOf = (args: string[], environment: NodeJS.ProcessEnv) => {
+      const usage = usageOf(args, environment)
+      return usage === 'help' ? usage : usage.url
+    }
+    expect(urlOf([], {})).toBe('./mesh.db')
+    expect(urlOf([], { DATABASE_URL: 'sqlite:./a.db' })).toBe('sqlite:./a.db')
+    expect(urlOf(['--url', 'sqlite:./b.db'], { DATABASE_URL: 'sqlite:./a.db' })).toBe('sqlite:./b.db')
+  })
+
+  test.each([
     ['a topology that is not there', ['--topology', './nowhere.json'], /nowhere\.json cannot be read/],
-    ['a file that is none', ['--topology', import.meta.filename], /cannot be read/],
     ['a URL that is none', ['--url', 'mysql://localhost/mesh'], /mysql/],
-  ])('%s is refused with a sentence', (_, args, problem) => {
+  ])('%s ends it with a sentence, and nothing is made', (_, args, problem) => {
     using folder = temporaryFolder()
-    const { status, stderr } = run('--url', folder.file('mesh.db'), ...args)
+    const file = folder.file('mesh.db')
+    const { status, stderr } = run('--url', file, ...args)
     expect(stderr).toMatch(problem)
-    expect(stderr.trim().split('\n').length).toBeLessThan(5)
-    expect(status).toBe(2)
+    expect(stderr.trim().split('\n')).toHaveLength(1)
+    expect([status, existsSync(file)]).toEqual([2, false])
   })
 
   test('an address in use ends it, with what is wrong', async () => {
