@@ -10,6 +10,7 @@ import { abilene, realTopologyFile } from './support/topologies.ts'
 
 /** 1,000 in the long form. */
 const REQUESTS = Number(process.env.PATH_REQUESTS ?? 200)
+const AT_ONCE = 50
 const IN_FLIGHT = 8
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000)
 
@@ -30,17 +31,25 @@ eachLastingBackend('paths of random pairs', (backend) => {
       expect(await served.store.nodes.count()).toBe(topology.nodeIds.length)
       const pairs = randomPairs(topology.nodeIds, REQUESTS)
       const judge = new PathJudge(topology)
-      const found = await askAll(served.client, pairs)
+      const found: Answer[] = []
+      const again: Answer[] = []
+      // Soon after each other, so that the cache still has them.
+      for (let from = 0; from < pairs.length; from += AT_ONCE) {
+        const some = pairs.slice(from, from + AT_ONCE)
+        found.push(...(await askAll(served.client, some)))
+        again.push(...(await askAll(served.client, some)))
+      }
       for (const bundle of found) judge.judge(bundle)
       // All of these meshes hang together.
       expect(found.filter(({ primary }) => primary.length === 0)).toEqual([])
-      const again = await askAll(served.client, pairs)
-      for (const [index, { cache, ...bundle }] of again.entries()) {
-        // Found a second time, after 30 seconds, they have other times.
-        if (cache.origin === 'hit') expect(bundle.primary).toEqual(withoutTimesOf(bundle, found[index])?.primary)
+      for (const [index, bundle] of again.entries()) {
+        const first = found[index]
+        // On a machine that takes more than 30 seconds they have been found anew, at another time.
+        if (bundle.generated_at === first?.generated_at) expect({ ...bundle, cache: 0 }).toEqual({ ...first, cache: 0 })
+        else judge.judge(bundle)
       }
       const times = (origin: string) => [...found, ...again].filter(({ cache }) => cache.origin === origin)
-      console.log(`${name}, ${backend.name}, seed ${SEED}: ${REQUESTS} pairs, then the same again
+      console.log(`${name}, ${backend.name}, seed ${SEED}: ${REQUESTS} pairs, each asked for twice
   ${lineOf('found', times('computed'))}
   ${lineOf('from the cache', times('hit'))}
   ${[1, 2, 3].map((count) => `${found.filter(({ primary }) => primary.length === count).length} with ${count}`).join(', ')} of 3 paths`)
@@ -48,10 +57,6 @@ eachLastingBackend('paths of random pairs', (backend) => {
     60_000 + REQUESTS * 100,
   )
 })
-
-/** The first answer, if the second is the same row of the cache. */
-const withoutTimesOf = (bundle: MeshBundle, first: Answer | undefined): MeshBundle | undefined =>
-  first?.generated_at === bundle.generated_at ? first : bundle
 
 async function askAll(client: Client, pairs: readonly (readonly [string, string])[]): Promise<Answer[]> {
   const answers: Answer[] = []

@@ -30,7 +30,7 @@ async function visit(
   work: (page: Page, serving: Serving) => Promise<void>,
 ) {
   await using served = await serving(backend, topology)
-  const context = await browser?.newContext({ viewport: { width: 1400, height: 860 } })
+  const context = await browser?.newContext({ viewport: { width: 1200, height: 760 } })
   const page = await context?.newPage()
   if (page === undefined) throw new Error('There is no browser.')
   try {
@@ -71,6 +71,9 @@ eachLastingBackend('the page', (backend) => {
       expect(first.text).toMatch(/in \d+\.\d ms/)
       expect(first.paths[0]).toBe('Seattle → Denver → Kansas City → Indianapolis → Atlanta')
       expect(first.paths[1]).toBe('Seattle → Sunnyvale → Los Angeles → Houston → Atlanta')
+
+      const { SCREENSHOT: path } = process.env
+      if (path !== undefined) await page.screenshot({ path })
 
       await page.click('#again')
       const again = await answer(page, first.text)
