@@ -24,7 +24,7 @@ export function alternativeRoutes(
   for (let looked = 0; looked < LOOKED_AT && found.length < count; looked++) {
     const next = candidates.take()
     if (next === undefined) break
-    const route = routeOver(mesh, there, back, next.node)
+    const route = routeOver(mesh, there, back, next)
     if (route === undefined || seen.has(nameOf(route))) continue
     seen.add(nameOf(route))
     found.push(route)
@@ -41,7 +41,7 @@ function candidatesBy({ links }: MeshGraph, there: Tree, back: Tree, usable: Usa
     if (!usable.links[link]) continue
     for (const [way, [from, to]] of [ends, [ends[1], ends[0]] as const].entries()) {
       // Where it is the shortest way to its end, the route is known by a later link, or is the shortest of all.
-      if (there.last[to]?.link === link) continue
+      if (there.lastLink[to] === link) continue
       const total = (there.distance[from] ?? 0) + weight + (back.distance[to] ?? 0)
       if (total < Number.POSITIVE_INFINITY) candidates.add(2 * link + way, total)
     }

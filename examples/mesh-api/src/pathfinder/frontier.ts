@@ -1,49 +1,45 @@
 /** Numbers in the order of their costs, the lowest first: a binary heap. */
 export class Frontier {
-  readonly #heap: Reached[] = []
+  readonly #numbers: number[] = []
+  readonly #costs: number[] = []
+  /** What the number that was taken last costs. */
+  cost = 0
 
-  add(node: number, cost: number): void {
-    const heap = this.#heap
-    let at = heap.push({ node, cost }) - 1
+  add(number: number, cost: number): void {
+    const [numbers, costs] = [this.#numbers, this.#costs]
+    let at = numbers.length
     while (at > 0) {
       const above = (at - 1) >> 1
-      if (!this.#isBefore(at, above)) return
-      this.#swap(at, above)
+      const costAbove = costs[above] ?? 0
+      if (costAbove <= cost) break
+      numbers[at] = numbers[above] ?? 0
+      costs[at] = costAbove
       at = above
     }
+    numbers[at] = number
+    costs[at] = cost
   }
 
-  take(): Reached | undefined {
-    const heap = this.#heap
-    const [first] = heap
-    const last = heap.pop()
-    if (last === undefined || heap.length === 0) return first
-    heap[0] = last
-    for (let at = 0; ; ) {
-      const [left, right] = [2 * at + 1, 2 * at + 2]
-      let least = at
-      if (left < heap.length && this.#isBefore(left, least)) least = left
-      if (right < heap.length && this.#isBefore(right, least)) least = right
-      if (least === at) return first
-      this.#swap(at, least)
-      at = least
+  take(): number | undefined {
+    const [numbers, costs] = [this.#numbers, this.#costs]
+    const [first] = numbers
+    this.cost = costs[0] ?? 0
+    const number = numbers.pop() ?? 0
+    const cost = costs.pop() ?? 0
+    const { length } = numbers
+    if (length === 0) return first
+    let at = 0
+    for (let below = 1; below < length; below = 2 * at + 1) {
+      const other = below + 1
+      if (other < length && (costs[other] ?? 0) < (costs[below] ?? 0)) below = other
+      const costBelow = costs[below] ?? 0
+      if (costBelow >= cost) break
+      numbers[at] = numbers[below] ?? 0
+      costs[at] = costBelow
+      at = below
     }
+    numbers[at] = number
+    costs[at] = cost
+    return first
   }
-
-  #isBefore(a: number, b: number): boolean {
-    return (this.#heap[a]?.cost ?? 0) < (this.#heap[b]?.cost ?? 0)
-  }
-
-  #swap(a: number, b: number): void {
-    const heap = this.#heap
-    const [one, other] = [heap[a], heap[b]]
-    if (one === undefined || other === undefined) return
-    heap[a] = other
-    heap[b] = one
-  }
-}
-
-interface Reached {
-  readonly node: number
-  readonly cost: number
 }

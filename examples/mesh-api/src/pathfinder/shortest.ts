@@ -15,8 +15,9 @@ export interface Tree {
   readonly from: number
   /** Infinite for a node that was not reached. */
   readonly distance: Float64Array
-  /** The last step to each node. */
-  readonly last: readonly ({ readonly from: number; readonly link: number } | undefined)[]
+  /** The last step to each node: over this link, from that node; -1 where there is none. */
+  readonly lastLink: Int32Array
+  readonly lastFrom: Int32Array
 }
 
 /** What it costs to use a link from this node to that one, 0 or more; infinite where it must not be used. */
@@ -31,41 +32,42 @@ export function shortestTree(
   until?: number | undefined,
 ): Tree {
   const distance = new Float64Array(ids.length).fill(Number.POSITIVE_INFINITY)
-  const last: ({ readonly from: number; readonly link: number } | undefined)[] = new Array(ids.length)
-  if (!usable.nodes[from]) return { from, distance, last }
+  const lastLink = new Int32Array(ids.length).fill(-1)
+  const lastFrom = new Int32Array(ids.length).fill(-1)
+  const tree: Tree = { from, distance, lastLink, lastFrom }
+  if (!usable.nodes[from]) return tree
   const settled = new Uint8Array(ids.length)
   const frontier = new Frontier()
   distance[from] = 0
   frontier.add(from, 0)
-  for (let next = frontier.take(); next !== undefined; next = frontier.take()) {
-    const { node } = next
+  for (let node = frontier.take(); node !== undefined; node = frontier.take()) {
     if (node === until) break
     if (settled[node]) continue
     settled[node] = 1
+    const sofar = frontier.cost
     for (const { to, link } of arcs[node] ?? []) {
       if (settled[to] || !usable.links[link] || !usable.nodes[to]) continue
-      const reached = next.cost + cost(link, node, to)
+      const reached = sofar + cost(link, node, to)
       if (reached < (distance[to] ?? 0)) {
         distance[to] = reached
-        last[to] = { from: node, link }
+        lastLink[to] = link
+        lastFrom[to] = node
         frontier.add(to, reached)
       }
     }
   }
-  return { from, distance, last }
+  return tree
 }
 
 /** `undefined` if the node was not reached. */
-export function routeTo({ from, distance, last }: Tree, to: number): Route | undefined {
+export function routeTo({ from, distance, lastLink, lastFrom }: Tree, to: number): Route | undefined {
   if (distance[to] === Number.POSITIVE_INFINITY) return undefined
   const nodes = [to]
   const links: number[] = []
   for (let at = to; at !== from; ) {
-    const step = last[at]
-    if (step === undefined) return undefined
-    nodes.push(step.from)
-    links.push(step.link)
-    at = step.from
+    links.push(lastLink[at] ?? 0)
+    at = lastFrom[at] ?? from
+    nodes.push(at)
   }
   return { nodes: nodes.reverse(), links: links.reverse() }
 }

@@ -33,14 +33,25 @@ export class PolicyEngine {
   }
 
   allows({ actions, ...asked }: Question, circumstances: Circumstances): boolean {
-    const named = actions.flatMap((action) => this.#byAction.get(action) ?? [])
-    const many = this.#forMany.filter(({ rule }) => actions.some((action) => isOfMany(rule.action, action)))
-    if (named.length + many.length === 0) return this.#default
-    for (const { rule } of [...named, ...many].toSorted((a, b) => a.number - b.number)) {
+    for (const { rule } of this.#rulesFor(actions)) {
       const verdict = matches(rule, asked, circumstances)
       if (verdict ?? rule.effect === 'DENY') return rule.effect === 'ALLOW'
     }
     return this.#default
+  }
+
+  /** In their order. Most questions concern no rule: thousands are asked for one path. */
+  #rulesFor(actions: readonly string[]): readonly NumberedRule[] {
+    let found = NONE
+    for (const action of actions) {
+      const named = this.#byAction.get(action)
+      if (named !== undefined) found = [...found, ...named]
+    }
+    if (this.#forMany.length > 0) {
+      const many = this.#forMany.filter(({ rule }) => actions.some((action) => isOfMany(rule.action, action)))
+      found = [...found, ...many]
+    }
+    return found.length > 1 ? found.toSorted((a, b) => a.number - b.number) : found
   }
 
   /** What the pathfinder asks for, on behalf of the node where the paths begin. */
@@ -60,6 +71,8 @@ interface NumberedRule {
   readonly number: number
   readonly rule: Rule
 }
+
+const NONE: readonly NumberedRule[] = []
 
 const isOfMany = (pattern: string | undefined, action: string): boolean =>
   pattern === undefined || action.startsWith(pattern.slice(0, -1))
