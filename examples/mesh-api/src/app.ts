@@ -36,6 +36,7 @@ export async function createApp({ store, topology, logger = false }: AppOptions)
     routerOptions: { maxParamLength: 4_096 },
     return503OnClosing: false,
     forceCloseConnections: 'idle',
+    frameworkErrors: sendProblem,
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   // Bodies are JSON. Another site's page could send a plain text without asking first.

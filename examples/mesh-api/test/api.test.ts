@@ -194,6 +194,15 @@ eachLastingBackend('the mesh API', (backend) => {
       await refused(client, 415, 'PATCH', '/mesh/nodes/abilene-0', { body: 'n1', headers })
       await refused(client, 415, 'POST', '/policies', { body: 'n1', headers })
       await refused(client, 415, 'PUT', '/policies/p1', { body: 'n1', headers })
+      const long = { body: JSON.stringify({ yaml_content: 'x'.repeat(5_000_000) }) }
+      for (const path of ['/mesh/nodes', '/policies']) await refused(client, 413, 'POST', path, long)
+      await refused(client, 413, 'PATCH', '/mesh/nodes/abilene-0', long)
+      await refused(client, 413, 'PUT', '/policies/p1', long)
+      const malformed = await fetch(`${client.base}/mesh/nodes/%zz`)
+      expect([malformed.status, malformed.headers.get('content-type')]).toEqual([
+        400,
+        expect.stringContaining('application/problem+json'),
+      ])
       const nowhere = await fetch(`${client.base}/nowhere`)
       expect([nowhere.status, nowhere.headers.get('content-type')]).toEqual([
         404,

@@ -38,7 +38,7 @@ export const nodeRoutes =
           tags,
           summary: 'Add a node',
           body: ref(NewNode),
-          response: { 201: versioned('Added', ref(Node)), ...problems(400, 409, 415) },
+          response: { 201: versioned('Added', ref(Node)), ...problems(400, 409, 413, 415) },
         },
       },
       async ({ body }, reply) => {
@@ -94,7 +94,7 @@ export const nodeRoutes =
           params,
           headers,
           body: ref(NodePatch),
-          response: { 200: versioned('The node as it is now', ref(Node)), ...problems(400, 404, 409, 412, 415) },
+          response: { 200: versioned('The node as it is now', ref(Node)), ...problems(400, 404, 409, 412, 413, 415) },
         },
       },
       async ({ params: { id }, headers, body }, reply) => {

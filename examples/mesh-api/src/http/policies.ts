@@ -31,7 +31,7 @@ export const policyRoutes =
           tags,
           summary: 'Add a policy',
           body: ref(NewPolicy),
-          response: { 201: versioned('Added', ref(Policy)), ...problems(400, 409, 415) },
+          response: { 201: versioned('Added', ref(Policy)), ...problems(400, 409, 413, 415) },
         },
       },
       async ({ body: { policy_id: policyId, yaml_content: yamlContent } }, reply) => {
@@ -90,7 +90,10 @@ export const policyRoutes =
           params,
           headers,
           body: ref(PolicyText),
-          response: { 200: versioned('The policy as it is now', ref(Policy)), ...problems(400, 404, 409, 412, 415) },
+          response: {
+            200: versioned('The policy as it is now', ref(Policy)),
+            ...problems(400, 404, 409, 412, 413, 415),
+          },
         },
       },
       async ({ params: { id }, headers, body: { yaml_content: yamlContent } }, reply) => {

@@ -42,7 +42,9 @@ export class Description {
   get all(): string[] {
     return Object.entries(this.#paths).flatMap(([path, operations]) =>
       Object.entries(operations).flatMap(([method, { responses }]) =>
-        Object.keys(responses).map((status) => `${method.toUpperCase()} ${path} ${status}`),
+        Object.keys(responses)
+          .filter((status) => status !== 'default')
+          .map((status) => `${method.toUpperCase()} ${path} ${status}`),
       ),
     )
   }
