@@ -1,4 +1,5 @@
 /** The HTTP server on a store, from its parts. */
+import { setTimeout as setTimeoutPromise } from 'node:timers/promises'
 import swagger from '@fastify/swagger'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { Ajv } from 'ajv'
@@ -11,7 +12,7 @@ import { nodeRoutes } from './http/nodes.ts'
 import { page } from './http/page.ts'
 import { pathRoutes } from './http/paths.ts'
 import { policyRoutes } from './http/policies.ts'
-import { HttpProblem, problem, sendProblem } from './http/problems.ts'
+import { problem, sendProblem } from './http/problems.ts'
 import { NAMED } from './http/schemas.ts'
 import { Metrics } from './metrics.ts'
 import { PathService } from './path-service.ts'
@@ -22,13 +23,20 @@ export interface AppOptions {
   readonly store: Meshstore
   readonly topology: Topology
   readonly logger?: FastifyServerOptions['logger']
+  /** When it closes: for so long connections in use are still served, and told to close, before the idle ones are closed. */
+  readonly drainMs?: number
 }
 
 /** A policy's text may be 1 MiB, and is longer as JSON. */
 const MOST_BYTES = 4 * 1_048_576
 
 /** The caller listens, and closes it: `close()` finishes the requests under way, and then closes the store. */
-export async function createApp({ store, topology, logger = false }: AppOptions): Promise<FastifyInstance> {
+export async function createApp({
+  store,
+  topology,
+  logger = false,
+  drainMs = 0,
+}: AppOptions): Promise<FastifyInstance> {
   const app = fastify({
     logger,
     bodyLimit: MOST_BYTES,
@@ -50,7 +58,7 @@ export async function createApp({ store, topology, logger = false }: AppOptions)
   const metrics = new Metrics(store)
   const paths = new PathService(store, new Pathfinder(topology))
   measureRequests(app, metrics)
-  closeInOrder(app, store, metrics)
+  closeInOrder(app, { store, metrics, drainMs })
 
   await app.register(swagger, {
     openapi: {
@@ -91,18 +99,24 @@ function measureRequests(app: FastifyInstance, metrics: Metrics): void {
   })
 }
 
-/** What was begun is finished; who asks anew over a connection that is still open is told to come again. */
-function closeInOrder(app: FastifyInstance, store: Meshstore, metrics: Metrics): void {
-  let closing: NodeJS.Timeout | undefined
-  app.addHook('preClose', async () => {
-    // A connection that falls idle only now would be kept open for a minute.
-    closing = setInterval(() => app.server.closeIdleConnections(), 20)
+/** Then whoever still keeps one open is cut off. */
+const PATIENCE_MS = 10_000
+
+/** Stops accepting, finishes what was begun, closes the storage. */
+function closeInOrder(
+  app: FastifyInstance,
+  { store, metrics, drainMs }: { readonly store: Meshstore; readonly metrics: Metrics; readonly drainMs: number },
+): void {
+  let patience: NodeJS.Timeout | undefined
+  app.addHook('onSend', async (_, reply) => {
+    if (patience !== undefined) reply.header('connection', 'close')
   })
-  app.addHook('onRequest', async () => {
-    if (closing !== undefined) throw new HttpProblem(503, 'The server is about to end.')
+  app.addHook('preClose', async () => {
+    patience = setTimeout(() => app.server.closeAllConnections(), drainMs + PATIENCE_MS)
+    await setTimeoutPromise(drainMs)
   })
   app.addHook('onClose', async () => {
-    clearInterval(closing)
+    clearTimeout(patience)
     metrics[Symbol.dispose]()
     await store.close()
   })

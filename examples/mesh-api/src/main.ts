@@ -10,7 +10,7 @@ async function serve({ topology: file, url, port, host }: Usage): Promise<void> 
   const topology = readTopologyFile(file)
   const store = await openStorage(url)
   // From here on closing the application closes the store.
-  const app = await createApp({ store, topology, logger: { level: 'warn' } })
+  const app = await createApp({ store, topology, logger: { level: 'warn' }, drainMs: 100 })
   try {
     const stored = await storeFirstNodes(store, topology)
     const address = await app.listen({ port, host })

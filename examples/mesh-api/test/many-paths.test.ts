@@ -9,7 +9,7 @@ import { serving } from './support/serving.ts'
 import { abilene, realTopologyFile } from './support/topologies.ts'
 
 /** 1,000 in the long form. */
-const REQUESTS = Number(process.env.PATH_REQUESTS ?? 200)
+const REQUESTS = Number(process.env.PATH_REQUESTS ?? 120)
 const AT_ONCE = 50
 const IN_FLIGHT = 8
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000)

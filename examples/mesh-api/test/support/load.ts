@@ -80,8 +80,9 @@ export class Load {
 
 export interface Verdict {
   readonly rows: number
-  /** Rows of which the last write was not answered. */
+  /** Rows of which the last write was not answered; and those of them that show it all the same. */
   readonly unanswered: number
+  readonly carriedOut: readonly string[]
   /** Rows that are neither as acknowledged last nor as asked for since. */
   readonly lost: readonly string[]
 }
@@ -89,6 +90,7 @@ export interface Verdict {
 /** Reads every row that the load has written, from a server that was started later. */
 export async function judge(base: string, { rows }: Load): Promise<Verdict> {
   const lost: string[] = []
+  const carriedOut: string[] = []
   for (const [address, { acknowledged, asked }] of rows) {
     const response = await fetch(base + address)
     const found = response.status === 404 ? null : ((await response.json()) as Content)
@@ -96,7 +98,10 @@ export async function judge(base: string, { rows }: Load): Promise<Verdict> {
       content === null || found === null
         ? content === found
         : Object.entries(content).every(([name, value]) => JSON.stringify(found[name]) === JSON.stringify(value))
-    if (!isAs(acknowledged) && (asked === undefined || !isAs(asked))) lost.push(address)
+    if (isAs(acknowledged)) continue
+    if (asked !== undefined && isAs(asked)) carriedOut.push(address)
+    else lost.push(address)
   }
-  return { rows: rows.size, unanswered: [...rows.values()].filter(({ asked }) => asked !== undefined).length, lost }
+  const unanswered = [...rows.values()].filter(({ asked }) => asked !== undefined).length
+  return { rows: rows.size, unanswered, carriedOut, lost }
 }
