@@ -34,8 +34,8 @@ at('search').addEventListener('submit', (event) => {
   const id = [...labels.keys(), ...nodes.keys()].find((each) => each === wanted || labelOf(each) === wanted)
   if (id === undefined) return
   at('wanted').value = ''
-  view.bringIntoView([id])
   choose(id)
+  view.bringIntoView(ends.includes(id) ? ends : [...ends, id])
 })
 document.addEventListener('keydown', ({ key }) => {
   if (key === 'Escape') clear()

@@ -35,7 +35,7 @@ export class MeshView {
       layout: { name: 'preset' },
       style: styleOf(isSmall),
       minZoom: 0.02,
-      maxZoom: 4,
+      maxZoom: 2.5,
       autoungrabify: true,
       boxSelectionEnabled: false,
       selectionType: 'single',
@@ -99,7 +99,9 @@ export class MeshView {
     const seen = this.#graph.extent()
     const { x1, x2, y1, y2 } = nodes.boundingBox()
     const isSeen = x1 >= seen.x1 && x2 <= seen.x2 && y1 >= seen.y1 && y2 <= seen.y2
-    if (!isSeen) this.#graph.animate({ fit: { eles: nodes, padding: 4 * MARGIN } }, { duration: 300 })
+    if (isSeen) return
+    const there = nodes.length > 1 ? { fit: { eles: nodes, padding: 2 * MARGIN } } : { center: { eles: nodes } }
+    this.#graph.animate(there, { duration: 300 })
   }
 
   showWhole() {
