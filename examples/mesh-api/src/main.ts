@@ -1,30 +1,33 @@
 /** `npm run mesh-api`. Ends with 2 for what it cannot work with, with 1 if it cannot serve. */
 import type { FastifyInstance } from 'fastify'
-import { openStorage, StorageError } from 'meshstore'
+import { type Meshstore, openStorage, StorageError } from 'meshstore'
 import { createApp } from './app.ts'
 import { storeFirstNodes } from './first-nodes.ts'
-import { readTopologyFile, TopologyError } from './topology.ts'
+import { readTopologyFile, type Topology, TopologyError } from './topology.ts'
 import { HELP, type Usage, UsageError, usageOf } from './usage.ts'
 
-async function serve({ topology: file, url, port, host }: Usage): Promise<void> {
+async function serve({ topology: file, url, ...address }: Usage): Promise<void> {
   const topology = readTopologyFile(file)
   const store = await openStorage(url)
-  // From here on closing the application closes the store.
-  const app = await createApp({ store, topology, logger: { level: 'warn' }, drainMs: 100 })
   try {
-    const stored = await storeFirstNodes(store, topology)
-    const address = await app.listen({ port, host })
-    const { label, nodeIds, links } = topology
-    console.log(`${label}: ${nodeIds.length} nodes, ${links.length} links; ${stored} nodes stored just now`)
-    console.log(`Listening on ${address} (${store.dialect})`)
-    // The page asks for it: it is being drawn already.
-    await app.inject('/mesh/map')
+    await listen(store, topology, address)
   } catch (error) {
-    await app.close()
+    await store.close()
     throw error
   }
+}
+
+async function listen(store: Meshstore, topology: Topology, address: { port: number; host: string }): Promise<void> {
+  const stored = await storeFirstNodes(store, topology)
+  const app = await createApp({ store, topology, logger: { level: 'warn' }, drainMs: 100 })
+  const listening = await app.listen(address)
   // The same signal again ends it at once.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end(app))
+  const { label, nodeIds, links } = topology
+  console.log(`${label}: ${nodeIds.length} nodes, ${links.length} links; ${stored} nodes stored just now`)
+  console.log(`Listening on ${listening} (${store.dialect})`)
+  // The page will ask for it: it is being drawn already.
+  await app.inject('/mesh/map')
 }
 
 /** Stops accepting, finishes what was begun, closes the storage. */

@@ -1,5 +1,5 @@
 /** Paths between two nodes: from the storage's cache, or found as nodes and policies are now, and cached for 30 seconds. */
-import type { Meshstore, PathKey, Repositories, ResolvedPaths } from 'meshstore'
+import type { Meshstore, PathKey, ResolvedPaths } from 'meshstore'
 import { forgetPaths } from './forget.ts'
 import type { MeshBundle } from './pathfinder/bundle.ts'
 import type { Pathfinder } from './pathfinder/pathfinder.ts'
@@ -34,25 +34,27 @@ export class PathService {
     return this.#store.pathCache.resolve(key, () => this.#find(key), { ttlSeconds: TTL_SECONDS })
   }
 
-  /** A read-only transaction sees nodes and policies of one moment, and holds up no writer. */
-  #find(key: PathKey): Promise<MeshBundle> {
-    return this.#store.transaction((tx) => this.#findIn(tx, key), { readOnly: true })
-  }
-
-  async #findIn(tx: Repositories, { source, destination, k }: PathKey): Promise<MeshBundle> {
+  async #find(key: PathKey): Promise<MeshBundle> {
+    const { source, destination } = key
     const now = new Date()
-    const [unknown] = await missingNodes(tx, [source, destination])
-    if (unknown !== undefined) throw new UnknownNode(unknown)
-    const down = await stoppedNodes(tx)
-    const policies = await this.#policies.asOfNow(tx)
+    // A read-only transaction sees nodes and policies of one moment, and holds up no writer. Nothing is computed in it.
+    const { unknown, stopped, policies, ...seen } = await this.#store.transaction(
+      async (tx) => ({
+        unknown: await missingNodes(tx, [source, destination]),
+        stopped: await stoppedNodes(tx),
+        policies: await this.#policies.asOfNow(tx),
+        missing: await missingNodes(tx, this.#missing),
+      }),
+      { readOnly: true },
+    )
+    if (unknown[0] !== undefined) throw new UnknownNode(unknown[0])
     const mayUse = policies.mayUse(source, { now })
-    let missing = await missingNodes(tx, this.#missing)
-    for (;;) {
-      for (const nodeId of missing) down.add(nodeId)
-      this.#missing = missing
-      const bundle = this.#pathfinder.find({ source, destination, k, isUp: (nodeId) => !down.has(nodeId), mayUse, now })
+    for (let { missing } = seen; ; ) {
+      const down = new Set([...stopped, ...missing])
+      const bundle = this.#pathfinder.find({ ...key, isUp: (nodeId) => !down.has(nodeId), mayUse, now })
       // Asking for those on the paths is cheaper than reading every node of the mesh.
-      const found = await missingNodes(tx, nodesOn(bundle))
+      const found = await missingNodes(this.#store, nodesOn(bundle))
+      this.#missing = missing
       if (found.length === 0) return bundle
       missing = [...missing, ...found]
     }

@@ -19,7 +19,10 @@ export const mapRoutes =
         },
       },
       () => {
-        map ??= drawMap(topology)
+        map ??= drawMap(topology).catch((error: unknown) => {
+          map = undefined
+          throw error
+        })
         return map
       },
     )
