@@ -26,8 +26,8 @@ async function listen(store: Meshstore, topology: Topology, address: { port: num
   const { label, nodeIds, links } = topology
   console.log(`${label}: ${nodeIds.length} nodes, ${links.length} links; ${stored} nodes stored just now`)
   console.log(`Listening on ${listening} (${store.dialect})`)
-  // The page will ask for it: it is being drawn already.
-  await app.inject('/mesh/map')
+  // The page will ask for it: it is being drawn already. Nobody waits for it, nor for it to fail.
+  app.inject('/mesh/map').catch(() => {})
 }
 
 /** Stops accepting, finishes what was begun, closes the storage. */

@@ -12,8 +12,9 @@ export interface MeshMap {
 /** Keeps nothing from ending. */
 export function drawMap(topology: Topology): Promise<MeshMap> {
   const worker = new Worker(new URL('./map-worker.ts', import.meta.url), { workerData: topology })
-  worker.unref()
   return new Promise((resolve, reject) => {
     worker.once('message', resolve).once('error', reject)
+    // After its listeners, which would hold it again.
+    worker.unref()
   })
 }
