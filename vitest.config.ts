@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import CanaryReporter from './test/canaries/reporter.ts'
 import CountsReporter from './test/support/counts-reporter.ts'
@@ -20,8 +21,10 @@ const BUNDLED = [
 export default defineConfig({
   // Not in node_modules, which several working trees may share.
   cacheDir: '.vitest',
+  // As an application names it; here it is the source.
+  resolve: { alias: [{ find: /^meshstore$/, replacement: join(import.meta.dirname, 'src/index.ts') }] },
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['test/**/*.test.ts', 'examples/mesh-api/test/*.test.ts'],
     setupFiles: ['test/canaries/setup.ts'],
     globalSetup: ['test/support/shared-setup.ts', 'test/support/postgres-setup.ts'],
     pool: 'forks',

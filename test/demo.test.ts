@@ -9,7 +9,7 @@ import { judge } from '../examples/demo/crash.ts'
 import { nodesOfWrite, PAIR_EVERY } from '../examples/demo/crash-rows.ts'
 import type { DemoReport } from '../examples/demo/demo.ts'
 import { load } from '../examples/demo/mesh.ts'
-import { PathFinder, pairsOf } from '../examples/demo/paths.ts'
+import { pairsOf } from '../examples/demo/pairs.ts'
 import { silent } from '../examples/demo/progress.ts'
 import { nodesOf, readTopology, readTopologyFile } from '../examples/demo/topology.ts'
 import { openStorage } from '../src/index.ts'
@@ -151,31 +151,11 @@ describe('what the demo finds', () => {
   })
 })
 
-describe('paths', () => {
-  const link = (source: string, target: string, cost: number) => ({ source, target, cost, kind: undefined })
-
-  test('the shortest first, then those that share no link with it', () => {
-    const links = [link('a', 'b', 1), link('b', 'd', 1), link('a', 'c', 2), link('c', 'd', 2), link('a', 'd', 9)]
-    const { primary } = new PathFinder({ links, metric: 'latency_ms' }).find({ source: 'a', destination: 'd', k: 3 })
-    expect(primary.map(({ nodes, latency_sum_ms }) => [nodes.join(''), latency_sum_ms])).toEqual([
-      ['abd', 2],
-      ['acd', 4],
-      ['ad', 9],
-    ])
-  })
-
-  test('none where nothing connects the two', () => {
-    const finder = new PathFinder({ links: [link('a', 'b', 1), link('c', 'd', 1)], metric: undefined })
-    expect(finder.find({ source: 'a', destination: 'd', k: 2 }).primary).toEqual([])
-    expect(finder.find({ source: 'a', destination: 'nobody', k: 2 }).primary).toEqual([])
-  })
-
-  test('between every ordered pair, or evenly among them', () => {
-    const all = pairsOf(['a', 'b', 'c'], 100).map(({ source, destination }) => source + destination)
-    expect(all).toEqual(['ab', 'ac', 'ba', 'bc', 'ca', 'cb'])
-    expect(pairsOf(['a', 'b', 'c'], 3)).toHaveLength(3)
-    expect(pairsOf(['a'], 3)).toEqual([])
-  })
+test('the demo asks for every ordered pair, or evenly among them', () => {
+  const all = pairsOf(['a', 'b', 'c'], 100).map(({ source, destination }) => source + destination)
+  expect(all).toEqual(['ab', 'ac', 'ba', 'bc', 'ca', 'cb'])
+  expect(pairsOf(['a', 'b', 'c'], 3)).toHaveLength(3)
+  expect(pairsOf(['a'], 3)).toEqual([])
 })
 
 test('nodes have the protocols and interfaces that the links of all files show', () => {

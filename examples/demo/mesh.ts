@@ -1,8 +1,11 @@
 /** The main job: nodes, policies and paths of topologies in a store. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { Meshstore, NewMeshNode } from '../../src/index.ts'
-import { PathFinder, pairsOf } from './paths.ts'
+import type { Meshstore, NewMeshNode, PathKey } from '../../src/index.ts'
+import type { MeshBundle } from '../mesh-api/src/pathfinder/bundle.ts'
+import { Pathfinder } from '../mesh-api/src/pathfinder/pathfinder.ts'
+import { StoredPolicies } from '../mesh-api/src/states.ts'
+import { pairsOf } from './pairs.ts'
 import type { Progress } from './progress.ts'
 import { nodesOf, type Topology } from './topology.ts'
 
@@ -77,11 +80,19 @@ async function cachePaths(
   const byPaths: number[] = Array.from({ length: K + 1 }, () => 0)
   const limitEach = Math.ceil(limit / topologies.length)
   progress.begin('finding and caching paths', limitEach * topologies.length)
+  const policies = await new StoredPolicies().asOfNow(store)
+  const now = new Date()
+  let filtered = 0
   for (const topology of topologies) {
-    const finder = new PathFinder(topology)
+    const finder = new Pathfinder(topology)
+    const find = (key: PathKey): MeshBundle => {
+      const bundle = finder.find({ ...key, mayUse: policies.mayUse(key.source, { now }) })
+      filtered = Math.max(filtered, bundle.stats.policy_filtered)
+      return bundle
+    }
     await inFlight(pairsOf(topology.nodeIds, limitEach), async (pair) => {
       const key = { ...pair, k: K }
-      const bundle = await store.pathCache.getOrCompute(key, () => finder.find(key), { ttlSeconds: TTL_SECONDS })
+      const bundle = await store.pathCache.getOrCompute(key, () => find(key), { ttlSeconds: TTL_SECONDS })
       byPaths[bundle.primary.length] = (byPaths[bundle.primary.length] ?? 0) + 1
       progress.advance()
     })
@@ -90,6 +101,8 @@ async function cachePaths(
   const spread = byPaths.map((of, paths) => ({ of, paths })).filter(({ of }) => of > 0)
   const shares = spread.map(({ of, paths }) => `${of} with ${count(paths, 'path')}`).join(', ')
   progress.done(`  ${count(bundles, 'bundle')} of paths cached for ${TTL_SECONDS / 60} minutes: ${shares}`)
+  if (filtered > 0)
+    progress.done(`  the policies keep ${count(filtered, 'node or link', 'nodes and links')} out of them`)
   return byPaths
 }
 

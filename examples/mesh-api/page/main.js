@@ -1,0 +1,128 @@
+/** The page: click two nodes and see the paths between them; click a third one to look at it, and to stop or start it. */
+import { allNodes, meshMap, nodeOf, pathsBetween, setStarted } from './api.js'
+import { MeshView } from './mesh-view.js'
+import { NodePanel } from './node-panel.js'
+import { PathsPanel } from './paths-panel.js'
+
+const at = (id) => document.getElementById(id)
+
+const [map, stored] = await Promise.all([meshMap(), allNodes()])
+const nodes = new Map(stored.map((node) => [node.node_id, node]))
+const labels = new Map(map.nodes.map(({ id, label }) => [id, label]))
+const others = stored.filter(({ node_id }) => !labels.has(node_id)).map(({ node_id: id }) => ({ id, label: id }))
+const labelOf = (id) => labels.get(id) ?? id
+
+/** None, a source, or a source and a destination. */
+let ends = []
+
+const view = new MeshView(at('mesh'), map, others, { chosen: choose, cleared: clear })
+const nodePanel = new NodePanel(({ node_id, started }) => trying(() => toggle(node_id, !started)))
+const pathsPanel = new PathsPanel(labelOf, { chosen: look, again: () => trying(findPaths), cleared: clear })
+
+at('label').textContent = map.label
+document.title = map.label
+at('known').replaceChildren(...[...labels.keys(), ...others.map(({ id }) => id)].map(option))
+view.setStates([...labels.keys(), ...nodes.keys()].map((id) => [id, stateOf(id)]))
+count()
+
+at('whole').addEventListener('click', () => view.showWhole())
+at('closer').addEventListener('click', () => view.zoomBy(1.5))
+at('farther').addEventListener('click', () => view.zoomBy(1 / 1.5))
+at('search').addEventListener('submit', (event) => {
+  event.preventDefault()
+  const wanted = at('wanted').value.trim()
+  const id = [...labels.keys(), ...nodes.keys()].find((each) => each === wanted || labelOf(each) === wanted)
+  if (id === undefined) return
+  at('wanted').value = ''
+  choose(id)
+  view.bringIntoView(ends.includes(id) ? ends : [...ends, id])
+})
+document.addEventListener('keydown', ({ key }) => {
+  if (key === 'Escape') clear()
+})
+
+/** The first two are the ends of paths; further ones are looked at. */
+function choose(id) {
+  if (ends.length < 2 && !ends.includes(id)) {
+    ends = [...ends, id]
+    view.setEnds(ends)
+    pathsPanel.showEnds(ends)
+    if (ends.length === 2) trying(findPaths)
+  }
+  look(id)
+}
+
+function look(id) {
+  view.select(id)
+  const node = nodes.get(id)
+  if (node === undefined) nodePanel.hide()
+  else {
+    nodePanel.show(node, labelOf(id))
+    // It may have changed since the page was loaded.
+    trying(async () => shown(await nodeOf(id)))
+  }
+}
+
+function clear() {
+  ends = []
+  view.setEnds(ends)
+  view.showPaths()
+  view.select(undefined)
+  pathsPanel.showEnds(ends)
+  pathsPanel.clear()
+  nodePanel.hide()
+}
+
+async function findPaths() {
+  const [source, destination] = ends
+  if (destination === undefined) return
+  const found = await pathsBetween(source, destination, pathsPanel.k)
+  // Others may have been chosen meanwhile.
+  if (ends[0] !== source || ends[1] !== destination) return
+  pathsPanel.show(found)
+  view.showPaths(found)
+}
+
+async function toggle(id, started) {
+  shown(await setStarted(id, started))
+  await findPaths()
+}
+
+function shown(node) {
+  nodes.set(node.node_id, node)
+  view.setStates([[node.node_id, stateOf(node.node_id)]])
+  if (nodePanel.id === node.node_id) nodePanel.show(node, labelOf(node.node_id))
+  count()
+}
+
+function stateOf(id) {
+  const node = nodes.get(id)
+  return node === undefined ? 'missing' : node.started ? 'up' : 'stopped'
+}
+
+function count() {
+  const up = [...nodes.values()].filter(({ started }) => started).length
+  at('counts').textContent = `${up.toLocaleString('en')} of ${nodes.size.toLocaleString('en')} nodes are up`
+}
+
+/** What goes wrong is said on the page. */
+async function trying(work) {
+  at('trouble').hidden = true
+  try {
+    await work()
+  } catch (error) {
+    at('trouble').textContent = error.message
+    at('trouble').hidden = false
+  }
+}
+
+function option(value) {
+  const made = document.createElement('option')
+  made.value = value
+  if (labelOf(value) !== value) made.label = labelOf(value)
+  return made
+}
+
+/** For a test: where on the page a node is, and that all is drawn. */
+globalThis.mesh = { placeOf: (id) => view.placeOf(id) }
+document.documentElement.dataset.ready = 'true'

@@ -1,0 +1,201 @@
+/** The mesh, drawn by Cytoscape. */
+import cytoscape from '/page/cytoscape.js'
+
+/** Pixels between neighbours, about. */
+const SPACING = { small: 110, large: 46 }
+/** The nodes of a small mesh need not fill the view. */
+const MOST_ZOOM = 1.4
+/** Above it, labels are shown for chosen nodes alone, and links are left out while the view moves. */
+const SMALL = 80
+const MARGIN = 40
+
+export const COLOURS = ['#38bdf8', '#fbbf24', '#f472b6', '#a78bfa', '#4ade80', '#fb923c']
+export const ALTERNATIVE = '#94a3b8'
+
+export class MeshView {
+  #graph
+  /** By the ids of their ends, in either order. */
+  #links = new Map()
+
+  /** `chosen` is told the id of a node that is clicked, `cleared` when what lies between them is. */
+  constructor(container, { nodes, links }, others, { chosen, cleared }) {
+    const isSmall = nodes.length <= SMALL
+    const places = placesOf(nodes, others, isSmall ? SPACING.small : SPACING.large)
+    this.#graph = cytoscape({
+      container,
+      elements: {
+        nodes: [...nodes, ...others].map(({ id, label }) => ({
+          data: { id: nodeKey(id), node: id, label },
+          position: places.get(id),
+        })),
+        edges: links.map(({ source, target }, index) => ({
+          data: { id: `l${index}`, source: nodeKey(source), target: nodeKey(target) },
+        })),
+      },
+      layout: { name: 'preset' },
+      style: styleOf(isSmall),
+      minZoom: 0.02,
+      maxZoom: 2.5,
+      autoungrabify: true,
+      boxSelectionEnabled: false,
+      selectionType: 'single',
+      hideEdgesOnViewport: !isSmall,
+      textureOnViewport: !isSmall,
+    })
+    for (const [index, { source, target }] of links.entries()) {
+      const link = this.#graph.getElementById(`l${index}`)
+      this.#links.set(`${source}\n${target}`, link).set(`${target}\n${source}`, link)
+    }
+    this.#graph.on('tap', 'node', ({ target }) => chosen(target.data('node')))
+    this.#graph.on('tap', ({ target }) => {
+      if (target === this.#graph) cleared()
+    })
+    this.showWhole()
+  }
+
+  /** `'up'`, `'stopped'` or `'missing'`. */
+  setStates(states) {
+    this.#graph.batch(() => {
+      for (const [id, state] of states) this.#node(id).removeClass('up stopped missing').addClass(state)
+    })
+  }
+
+  setEnds(ends) {
+    this.#graph.batch(() => {
+      this.#graph.$('.end').removeClass('end')
+      for (const id of ends) this.#node(id).addClass('end')
+    })
+  }
+
+  select(id) {
+    this.#graph.$(':selected').unselect()
+    if (id !== undefined) this.#node(id).select()
+  }
+
+  /** The best path is drawn last, so that it lies on the others. */
+  showPaths({ primary = [], alternatives = [] } = {}) {
+    this.#graph.batch(() => {
+      this.#graph.$('.path').removeClass('path alternative').removeStyle()
+      this.#graph.$('.away').removeClass('away')
+      if (primary.length + alternatives.length === 0) return
+      this.#graph.edges().addClass('away')
+      for (const { nodes } of alternatives.toReversed()) this.#draw(nodes, ALTERNATIVE, 'path alternative')
+      for (const [index, { nodes }] of [...primary.entries()].toReversed()) this.#draw(nodes, colourOf(index), 'path')
+    })
+  }
+
+  #draw(nodes, colour, classes) {
+    for (const [index, id] of nodes.entries()) {
+      const node = this.#node(id)
+      node.addClass('path')
+      const link = this.#links.get(`${nodes[index - 1]}\n${id}`)
+      link?.removeClass('away alternative').addClass(classes).style('line-color', colour)
+    }
+  }
+
+  /** Moves the view to where these nodes are, unless they are seen anyway. */
+  bringIntoView(ids) {
+    const nodes = this.#graph.collection(ids.map((id) => this.#node(id)))
+    const seen = this.#graph.extent()
+    const { x1, x2, y1, y2 } = nodes.boundingBox()
+    const isSeen = x1 >= seen.x1 && x2 <= seen.x2 && y1 >= seen.y1 && y2 <= seen.y2
+    if (isSeen) return
+    const there = nodes.length > 1 ? { fit: { eles: nodes, padding: 2 * MARGIN } } : { center: { eles: nodes } }
+    this.#graph.animate(there, { duration: 300 })
+  }
+
+  showWhole() {
+    const graph = this.#graph
+    graph.fit(undefined, MARGIN)
+    if (graph.zoom() > MOST_ZOOM) graph.zoom(MOST_ZOOM).center()
+  }
+
+  zoomBy(factor) {
+    const { width, height } = this.#graph.container().getBoundingClientRect()
+    const renderedPosition = { x: width / 2, y: height / 2 }
+    this.#graph.zoom({ level: this.#graph.zoom() * factor, renderedPosition })
+  }
+
+  /** Where on the page a node is. */
+  placeOf(id) {
+    const { x, y } = this.#node(id).renderedPosition()
+    const { left, top } = this.#graph.container().getBoundingClientRect()
+    return { x: left + x, y: top + y }
+  }
+
+  #node(id) {
+    return this.#graph.getElementById(nodeKey(id))
+  }
+}
+
+export const colourOf = (index) => COLOURS[index % COLOURS.length]
+
+/** An id may be any text, that of a link, too. */
+const nodeKey = (id) => `n${id}`
+
+/** The layout in pixels; nodes that the topology does not know stand in a row below it. */
+function placesOf(nodes, others, spacing) {
+  const [xs, ys] = [nodes.map(({ x }) => x), nodes.map(({ y }) => y)]
+  const [left, right, top, bottom] = [least(xs), -least(xs.map((x) => -x)), least(ys), -least(ys.map((y) => -y))]
+  const side = Math.sqrt(nodes.length) * spacing * 1.6
+  const scale = side / Math.max(right - left, bottom - top, 1e-9)
+  const places = new Map(nodes.map(({ id, x, y }) => [id, { x: (x - left) * scale, y: (y - top) * scale }]))
+  const columns = Math.max(1, Math.floor(side / spacing))
+  for (const [index, { id }] of others.entries()) {
+    const row = Math.floor(index / columns)
+    places.set(id, { x: (index % columns) * spacing, y: (bottom - top) * scale + (row + 2) * spacing })
+  }
+  return places
+}
+
+const least = (numbers) => numbers.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY)
+
+const styleOf = (isSmall) => [
+  {
+    selector: 'node',
+    style: {
+      width: 16,
+      height: 16,
+      'background-color': '#5eead4',
+      'border-width': 0,
+      color: '#e2e8f0',
+      label: isSmall ? 'data(label)' : '',
+      'font-size': 12,
+      'min-zoomed-font-size': 7,
+      'text-valign': 'bottom',
+      'text-margin-y': 4,
+      'text-outline-color': '#0b1220',
+      'text-outline-width': 2,
+    },
+  },
+  { selector: 'node.stopped', style: { 'background-color': '#f87171' } },
+  { selector: 'node.missing', style: { 'background-color': '#475569' } },
+  {
+    selector: 'edge',
+    style: {
+      'curve-style': 'haystack',
+      'haystack-radius': 0,
+      width: isSmall ? 2 : 1.2,
+      'line-color': '#64748b',
+      opacity: isSmall ? 0.6 : 0.35,
+    },
+  },
+  { selector: 'edge.away', style: { opacity: isSmall ? 0.25 : 0.12 } },
+  { selector: 'edge.path', style: { width: isSmall ? 6 : 12, opacity: 1, 'z-index': 10 } },
+  { selector: 'edge.alternative', style: { width: isSmall ? 3 : 6, 'line-style': 'dashed', 'z-index': 5 } },
+  {
+    selector: 'node.path, node.end, node:selected',
+    style: { label: 'data(label)', 'z-index': 20, width: isSmall ? 20 : 30, height: isSmall ? 20 : 30 },
+  },
+  {
+    selector: 'node.end',
+    style: {
+      width: isSmall ? 28 : 60,
+      height: isSmall ? 28 : 60,
+      'border-width': isSmall ? 4 : 8,
+      'border-color': '#f8fafc',
+      'font-size': isSmall ? 14 : 40,
+    },
+  },
+  { selector: 'node:selected', style: { 'border-width': isSmall ? 4 : 8, 'border-color': '#fbbf24' } },
+]

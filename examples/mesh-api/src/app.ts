@@ -1,0 +1,123 @@
+/** The HTTP server on a store, from its parts. */
+import { setTimeout as setTimeoutPromise } from 'node:timers/promises'
+import swagger from '@fastify/swagger'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import { Ajv } from 'ajv'
+import formats from 'ajv-formats'
+import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify'
+import type { Meshstore } from 'meshstore'
+import { healthRoutes } from './http/health.ts'
+import { mapRoutes } from './http/map.ts'
+import { nodeRoutes } from './http/nodes.ts'
+import { page } from './http/page.ts'
+import { pathRoutes } from './http/paths.ts'
+import { policyRoutes } from './http/policies.ts'
+import { problem, sendProblem } from './http/problems.ts'
+import { NAMED } from './http/schemas.ts'
+import { Metrics } from './metrics.ts'
+import { PathService } from './path-service.ts'
+import { Pathfinder } from './pathfinder/pathfinder.ts'
+import type { Topology } from './topology.ts'
+
+export interface AppOptions {
+  readonly store: Meshstore
+  readonly topology: Topology
+  readonly logger?: FastifyServerOptions['logger']
+  /** When it closes: for so long connections in use are still served, and told to close, before the idle ones are closed. */
+  readonly drainMs?: number
+}
+
+/** A policy's text may be 1 MiB, and is longer as JSON. */
+const MOST_BYTES = 4 * 1_048_576
+
+/** The caller listens, and closes it: `close()` finishes the requests under way, and then closes the store. */
+export async function createApp({
+  store,
+  topology,
+  logger = false,
+  drainMs = 0,
+}: AppOptions): Promise<FastifyInstance> {
+  const app = fastify({
+    logger,
+    bodyLimit: MOST_BYTES,
+    // Ids may be 255 characters, each of up to 12 when encoded.
+    routerOptions: { maxParamLength: 4_096 },
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    frameworkErrors: sendProblem,
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  // Bodies are JSON. Another site's page could send a plain text without asking first.
+  app.removeContentTypeParser('text/plain')
+  for (const schema of NAMED) app.addSchema(schema)
+  app.setValidatorCompiler(validators())
+  app.setErrorHandler(sendProblem)
+  app.setNotFoundHandler((_, reply) =>
+    reply.code(404).type('application/problem+json').send(problem(404, 'There is nothing here. See /openapi.json.')),
+  )
+  const metrics = new Metrics(store)
+  const paths = new PathService(store, new Pathfinder(topology))
+  measureRequests(app, metrics)
+  closeInOrder(app, { store, metrics, drainMs })
+
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Mesh API', description: 'Nodes, policies and paths of a mesh, on Meshstore', version: '1.0.0' },
+    },
+    refResolver: { buildLocalReference: ({ $id }, _, __, index) => String($id ?? `schema-${index}`) },
+  })
+  await app.register(nodeRoutes(store))
+  await app.register(policyRoutes(store))
+  await app.register(pathRoutes(paths))
+  await app.register(mapRoutes(topology))
+  await app.register(healthRoutes(store, metrics))
+  await app.register(page)
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+  await app.ready()
+  return app
+}
+
+/** A query's values are texts and are read as what they stand for; a body's are taken as they are. */
+function validators() {
+  const [body, others] = [{}, { coerceTypes: true }].map((options) => {
+    const ajv = new Ajv({ useDefaults: true, ...options, schemas: NAMED.map((schema) => ({ ...schema })) })
+    formats.default(ajv)
+    return ajv
+  })
+  return ({ schema, httpPart }: { schema: object; httpPart?: string }) => {
+    const validate = (httpPart === 'body' ? body : others)?.compile(schema)
+    if (validate === undefined) throw new Error('There is no validator.')
+    return validate
+  }
+}
+
+function measureRequests(app: FastifyInstance, metrics: Metrics): void {
+  app.addHook('onResponse', async ({ method, routeOptions }, reply) => {
+    const route = routeOptions.url ?? 'none'
+    metrics.request({ method, route, status: reply.statusCode }, reply.elapsedTime / 1_000)
+  })
+}
+
+/** Then whoever still keeps one open is cut off. */
+const PATIENCE_MS = 10_000
+
+/** Stops accepting, finishes what was begun, closes the storage. */
+function closeInOrder(
+  app: FastifyInstance,
+  { store, metrics, drainMs }: { readonly store: Meshstore; readonly metrics: Metrics; readonly drainMs: number },
+): void {
+  let patience: NodeJS.Timeout | undefined
+  app.addHook('onSend', async (_, reply) => {
+    if (patience !== undefined) reply.header('connection', 'close')
+  })
+  app.addHook('preClose', async () => {
+    patience = setTimeout(() => app.server.closeAllConnections(), drainMs + PATIENCE_MS)
+    await setTimeoutPromise(drainMs)
+  })
+  app.addHook('onClose', async () => {
+    clearTimeout(patience)
+    metrics[Symbol.dispose]()
+    await store.close()
+  })
+}

@@ -1,0 +1,56 @@
+/** `npm run mesh-api`. Ends with 2 for what it cannot work with, with 1 if it cannot serve. */
+import type { FastifyInstance } from 'fastify'
+import { type Meshstore, openStorage, StorageError } from 'meshstore'
+import { createApp } from './app.ts'
+import { storeFirstNodes } from './first-nodes.ts'
+import { readTopologyFile, type Topology, TopologyError } from './topology.ts'
+import { HELP, type Usage, UsageError, usageOf } from './usage.ts'
+
+async function serve({ topology: file, url, ...address }: Usage): Promise<void> {
+  const topology = readTopologyFile(file)
+  const store = await openStorage(url)
+  try {
+    await listen(store, topology, address)
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+async function listen(store: Meshstore, topology: Topology, address: { port: number; host: string }): Promise<void> {
+  const stored = await storeFirstNodes(store, topology)
+  const app = await createApp({ store, topology, logger: { level: 'warn' }, drainMs: 100 })
+  const listening = await app.listen(address)
+  // The same signal again ends it at once.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end(app))
+  const { label, nodeIds, links } = topology
+  console.log(`${label}: ${nodeIds.length} nodes, ${links.length} links; ${stored} nodes stored just now`)
+  console.log(`Listening on ${listening} (${store.dialect})`)
+  // The page will ask for it: it is being drawn already. Nobody waits for it, nor for it to fail.
+  app.inject('/mesh/map').catch(() => {})
+}
+
+/** Stops accepting, finishes what was begun, closes the storage. */
+async function end(app: FastifyInstance): Promise<void> {
+  try {
+    await app.close()
+  } catch (error) {
+    console.error(error)
+    process.exitCode = 1
+  }
+}
+
+const isUsage = (error: unknown): error is Error =>
+  error instanceof UsageError ||
+  error instanceof TopologyError ||
+  (error instanceof StorageError && error.code === 'CONFIG')
+
+try {
+  const usage = usageOf(process.argv.slice(2), process.env)
+  if (usage === 'help') console.log(HELP)
+  else await serve(usage)
+} catch (error) {
+  // The storage's messages say what to do.
+  console.error(isUsage(error) || error instanceof StorageError ? error.message : error)
+  process.exitCode = isUsage(error) ? 2 : 1
+}

@@ -1,0 +1,2 @@
+export { PolicyEngine } from './engine.ts'
+export { type PolicyRules, type Problem, readRules } from './rules.ts'

@@ -1,0 +1,43 @@
+/** What decides about paths, as the storage has it now: which nodes are there and up, and the policies. */
+import type { Repositories } from 'meshstore'
+import { PolicyEngine, type PolicyRules, readRules } from './policies/index.ts'
+
+/** The nodes that are stopped. */
+export async function stoppedNodes({ nodes }: Repositories): Promise<Set<string>> {
+  const stopped = new Set<string>()
+  for await (const { nodeId } of nodes.iterate({ started: false })) stopped.add(nodeId)
+  return stopped
+}
+
+/** Those of the nodes that are not there. */
+export async function missingNodes({ nodes }: Repositories, nodeIds: Iterable<string>): Promise<string[]> {
+  const asked = [...new Set(nodeIds)]
+  const found = new Set((await nodes.getMany(asked)).map(({ nodeId }) => nodeId))
+  return asked.filter((nodeId) => !found.has(nodeId))
+}
+
+type Read = ReadonlyMap<string, { readonly updatedAt: number; readonly rules: PolicyRules }>
+
+/** The stored policies' rules. A text is read once for each of its versions. */
+export class StoredPolicies {
+  #last: { readonly read: Read; readonly engine: PolicyEngine } = { read: new Map(), engine: new PolicyEngine([]) }
+
+  async asOfNow({ policies }: Repositories): Promise<PolicyEngine> {
+    // Others may ask meanwhile, of another moment.
+    const last = this.#last
+    const read = new Map<string, { readonly updatedAt: number; readonly rules: PolicyRules }>()
+    for await (const { policyId, updatedAt } of policies.iterate()) {
+      const known = last.read.get(policyId)
+      if (known?.updatedAt === updatedAt.getTime()) read.set(policyId, known)
+      else {
+        const { yamlContent = '' } = (await policies.get(policyId)) ?? {}
+        read.set(policyId, { updatedAt: updatedAt.getTime(), rules: readRules(yamlContent) })
+      }
+    }
+    const unchanged = read.size === last.read.size && [...read].every(([id, rules]) => last.read.get(id) === rules)
+    if (unchanged) return last.engine
+    const engine = new PolicyEngine([...read.values()].map(({ rules }) => rules))
+    this.#last = { read, engine }
+    return engine
+  }
+}

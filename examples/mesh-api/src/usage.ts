@@ -1,0 +1,58 @@
+/** What the server is started with. */
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+/** Something that cannot be worked with; the message says what, and what to do. */
+export class UsageError extends Error {}
+
+export const HELP = `npm run mesh-api [-- OPTIONS]
+
+Serves a mesh: its nodes and policies, and the paths between its nodes. The page is at /, the description at /openapi.json.
+
+  --topology FILE  its nodes and weighted links, a NetJSON NetworkGraph (Abilene, 11 nodes)
+  --url URL        where everything is stored: a file, sqlite:… or postgres://… (DATABASE_URL, or ./mesh.db)
+  --port N         8080; 0 takes any that is free
+  --host ADDRESS   127.0.0.1. There is no password: whoever reaches the address may change everything
+  --help`
+
+export interface Usage {
+  readonly topology: string
+  readonly url: string
+  readonly port: number
+  readonly host: string
+}
+
+const ABILENE = fileURLToPath(new URL('../../abilene.json', import.meta.url))
+
+/** Throws UsageError. */
+export function usageOf(args: readonly string[], environment: NodeJS.ProcessEnv): Usage | 'help' {
+  const values = valuesOf(args)
+  if (values.help) return 'help'
+  const port = Number(values.port)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new UsageError(`--port must be a number from 0 to 65535, and is ${values.port}.`)
+  }
+  return {
+    topology: values.topology,
+    url: values.url ?? environment.DATABASE_URL ?? './mesh.db',
+    port,
+    host: values.host,
+  }
+}
+
+function valuesOf(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        topology: { type: 'string', default: ABILENE },
+        url: { type: 'string' },
+        port: { type: 'string', default: '8080' },
+        host: { type: 'string', default: '127.0.0.1' },
+        help: { type: 'boolean', default: false },
+      },
+    }).values
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : error}. See --help.`)
+  }
+}
