@@ -7,7 +7,10 @@ import { directions, filled, kinds } from './support/places.ts'
 
 /** Leaves one path of three in the source, and rows of all of them. */
 async function withDeadPaths(url: string): Promise<void> {
-  await using store = await openStorage({ url, pathCache: { ttlSeconds: 3_600, sweepSeconds: 86_400, invalidation: 'topology' } })
+  await using store = await openStorage({
+    url,
+    pathCache: { ttlSeconds: 3_600, sweepSeconds: 86_400, invalidation: 'topology' },
+  })
   const { nodes, policies, pathCache } = store
   await nodes.createMany([node('relay'), node('a')])
   await pathCache.set(pathKey('a', 'before the policy'), bundle('a', 'b'))
