@@ -4,6 +4,7 @@ import { IS_VALID } from '../database/postgres/marks.ts'
 import { openPool, type PoolMode } from '../database/postgres/pool.ts'
 import { assertEncoding, explained } from '../database/postgres/session-control.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
+import { StorageError } from '../errors.ts'
 import type { Cell } from '../migrator/adoption-rows.ts'
 import { checkPostgres, schemaVersionOf } from '../migrator/postgres-migrator.ts'
 import { SLICE_BYTES, SLICE_ROWS, type Snapshot, type SourceOptions, sizeOf } from './source.ts'
@@ -11,16 +12,14 @@ import { columnsOf, keyColumn, type TableName } from './tables.ts'
 
 /**
  * DEFERRABLE waits for a moment of which no later conflict can take anything back: an export of an hour must not fail at
- * its end. Whoever reads our output may be slow, so that the transaction may stand idle. All bits of a time, whatever the
- * role's settings say.
+ * its end. It waits for every serializable transaction of the whole server that writes, so that one which is left open would
+ * keep it waiting for ever; then a snapshot as of now has to do: of whole transactions, too, though perhaps one that no order
+ * of them explains (https://www.postgresql.org/docs/current/transaction-iso.html).
  */
-const BEGIN = [
-  'BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE',
-  'SET LOCAL idle_in_transaction_session_timeout = 0',
-  'SET LOCAL extra_float_digits = 1',
-  // BEGIN does not choose the moment; the first query does.
-  'SELECT 1',
-]
+const WAYS = ['SERIALIZABLE READ ONLY DEFERRABLE', 'REPEATABLE READ READ ONLY'] as const
+const LONGEST_WAIT_MS = 2_000
+/** Whoever reads our output may be slow, so that the transaction may stand idle. All bits of a time, whatever the role says. */
+const SETTINGS = ['SET LOCAL idle_in_transaction_session_timeout = 0', 'SET LOCAL extra_float_digits = 1']
 
 /** One moment of a server's database, while others read and write. Throws StorageErrors. */
 export async function withPostgresSnapshot<T>(
@@ -67,11 +66,29 @@ async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => 
     throw translated(error)
   })
   try {
-    for (const statement of BEGIN) await ask(client, statement)
+    await begin(client)
     return await work(client)
   } finally {
     // Nothing was written: with the connection the transaction is gone.
     client.release(true)
+  }
+}
+
+async function begin(client: pg.PoolClient): Promise<void> {
+  for (const way of WAYS) {
+    await ask(client, `BEGIN ISOLATION LEVEL ${way}`)
+    for (const setting of SETTINGS) await ask(client, setting)
+    if (way === WAYS[1]) return
+    await ask(client, `SET LOCAL statement_timeout = ${LONGEST_WAIT_MS}`)
+    try {
+      // BEGIN does not choose the moment; the first query does.
+      await ask(client, 'SELECT 1')
+      await ask(client, 'SET LOCAL statement_timeout TO DEFAULT')
+      return
+    } catch (error) {
+      if (!(error instanceof StorageError) || error.code !== 'TIMEOUT') throw error
+      await ask(client, 'ROLLBACK')
+    }
   }
 }
 

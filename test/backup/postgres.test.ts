@@ -1,6 +1,7 @@
 /** Backups of PostgreSQL: the same files as those of SQLite, which restore into either. */
 import { statSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
+import pg from 'pg'
 import { expect, test } from 'vitest'
 import { copyDatabase, openStorage, restoreBackup, verifyBackup } from '../../src/index.ts'
 import { documentOf, runCommand } from '../cli/support/command.ts'
@@ -42,6 +43,21 @@ describePostgres('a backup of PostgreSQL', () => {
       expect(await ownHash(target)).toBe(before)
       await using restored = await openStorage({ url: target.url, migrate: 'check' })
       await restored.nodes.create(node('after'))
+    }
+  })
+
+  test('waits for no transaction that somebody has left open', async () => {
+    using folder = temporaryFolder()
+    await using source = await served()
+    await using store = await openStorage(source.url)
+    const somebody = new pg.Client(source.url)
+    await somebody.connect()
+    try {
+      await somebody.query('BEGIN ISOLATION LEVEL SERIALIZABLE')
+      await somebody.query('DELETE FROM nodes')
+      expect((await store.backup(folder.file('mesh.backup'))).tables.nodes.rows).toBe(20)
+    } finally {
+      await somebody.end()
     }
   })
 

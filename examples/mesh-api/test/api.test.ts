@@ -386,7 +386,8 @@ eachLastingBackend('the mesh API', (backend) => {
         )
         await held.opened
         const problem = await refused(client, 503, 'PATCH', '/mesh/nodes/abilene-0', { body: { started: true } })
-        expect([problem.code, problem.headers.get('retry-after')]).toEqual(['BUSY', '1'])
+        expect(['BUSY', 'TIMEOUT']).toContain(problem.code)
+        expect(problem.headers.get('retry-after')).toBe('1')
         expect((await client.ask('GET', '/mesh/nodes/abilene-0')).status).toBe(200)
         done.open()
         await holding
