@@ -43,6 +43,8 @@ const INVALIDATION_RULES: rules.Rules = { ...FILTER_RULES, through: rules.isId }
 const LIST_RULES: rules.Rules = { ...FILTER_RULES, limit: rules.isLimit, after: rules.isStorableText }
 const EXPIRY_RULES: rules.Rules = { now: rules.isTime, batchSize: rules.isLimit }
 
+/** What a read by key gives. */
+type Found = { bundle: PathBundle; expiresAt: Date; marks: string | null }
 type NewEntry = { key: PathKey; bundle: PathBundle; ttlSeconds?: number | undefined }
 
 export class SqlPathCacheRepository implements PathCacheRepository {
@@ -72,7 +74,9 @@ export class SqlPathCacheRepository implements PathCacheRepository {
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#read(checked, this.#now()).then((found) => {
+    const name = cacheKey(checked)
+    return this.#session.readOne(statements.byKey, { cacheKey: name, now: this.#now() }).then((read) => {
+      const found = this.#unlessInvalidated(read, checked)
       if (found === undefined) this.#state.counters.misses++
       else this.#state.counters.hits++
       // What an application stores under its own interface is what it reads.
@@ -81,11 +85,16 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   }
 
   #read(key: PathKey, by: Date): Promise<{ bundle: PathBundle; expiresAt: Date } | undefined> {
-    return this.#session.readOne(statements.byKey, { cacheKey: cacheKey(key), now: by }).then((found) => {
-      if (found === undefined || !isInvalidated(found.marks, { ...key, bundle: found.bundle })) return found
-      this.#state.onInvalid()
-      return undefined
-    })
+    const parameters = { cacheKey: cacheKey(key), now: by }
+    return this.#session.readOne(statements.byKey, parameters).then((found) => this.#unlessInvalidated(found, key))
+  }
+
+  #unlessInvalidated(found: Found | undefined, { source, destination }: PathKey): Found | undefined {
+    // Nearly always: the hot path makes no object.
+    if (found === undefined || found.marks === null) return found
+    if (!isInvalidated(found.marks, { source, destination, bundle: found.bundle })) return found
+    this.#state.onInvalid()
+    return undefined
   }
 
   async getEntry(key: PathKey): Promise<CachedPath | undefined> {
