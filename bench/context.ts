@@ -34,6 +34,7 @@ export async function withBothSides<T>(
   raw.dropTriggers()
   try {
     await using store = await openStorage({ url: ours, durability })
+    await store.pathCache.sweep()
     return await work(store, raw)
   } finally {
     raw.close()

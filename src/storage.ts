@@ -99,7 +99,7 @@ class Store implements Meshstore {
     const { session } = this.#database
     const earlierWritersEnded = () => this.#database.earlierWritersEnded()
     const sweeper = new PathCacheSweeper({ session, state, now: this.#config.now, earlierWritersEnded })
-    state.onInvalid = () => sweeper.wake()
+    state.onMarks = () => sweeper.wake()
     state.sweep = () => sweeper.sweep()
     sweeper.start()
     return sweeper

@@ -92,9 +92,8 @@ export class SqlPathCacheRepository implements PathCacheRepository {
   #unlessInvalidated(found: Found | undefined, { source, destination }: PathKey): Found | undefined {
     // Nearly always: the hot path makes no object.
     if (found === undefined || found.marks === null) return found
-    if (!isInvalidated(found.marks, { source, destination, bundle: found.bundle })) return found
-    this.#state.onInvalid()
-    return undefined
+    this.#state.onMarks()
+    return isInvalidated(found.marks, { source, destination, bundle: found.bundle }) ? undefined : found
   }
 
   async getEntry(key: PathKey): Promise<CachedPath | undefined> {
@@ -105,9 +104,9 @@ export class SqlPathCacheRepository implements PathCacheRepository {
 
   /** Without what is for us alone; `undefined` if it has been invalidated. */
   #valid({ marks, ...entry }: CachedPath & { marks: string | null }): CachedPath | undefined {
-    if (!isInvalidated(marks, entry)) return entry
-    this.#state.onInvalid()
-    return undefined
+    if (marks === null) return entry
+    this.#state.onMarks()
+    return isInvalidated(marks, entry) ? undefined : entry
   }
 
   async set<B extends PathBundle>(key: PathKey, bundle: B, options: CacheEntryOptions = {}): Promise<CachedPath> {

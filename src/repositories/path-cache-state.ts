@@ -31,8 +31,8 @@ export class PathCacheState {
   readonly sweepSeconds: number
   /** The longest that anybody has asked for: for so long what has expired is kept. */
   longestStaleSeconds = 0
-  /** A reader has met what is invalid. */
-  onInvalid: () => void = () => {}
+  /** A reader has met marks that no sweep has dealt with. */
+  onMarks: () => void = () => {}
   sweep: () => Promise<SweepReport> = () =>
     Promise.reject(new StorageError('READ_ONLY', 'The store was opened read-only.'))
   readonly counters: Counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0, evictions: 0 }

@@ -10,8 +10,10 @@ import * as statements from './sweep-statements.ts'
 
 /** Rows that are looked at, or deleted, at once: some milliseconds, after which others have their turn. */
 const BATCH = 100
-/** After a read has met what is invalid, the sweep comes so soon, in milliseconds. */
+/** After a read has met marks, the sweep comes so soon, in milliseconds … */
 const SOON_MS = 50
+/** … unless the last one ended less than so many times as long ago as it took: however much changes, it takes a tenth of the time. */
+const REST = 9
 /** Marks are kept for longer than the longest computation, in milliseconds … */
 const KEPT_MS = 2 * LONGEST_COMPUTATION_MS
 /** … and the last ones whatever the clock says. The newest must stay: SQLite would give its id to another one. */
@@ -36,6 +38,8 @@ export class PathCacheSweeper {
   #running: Promise<SweepReport> | undefined
   #stopped = true
   #soon = false
+  /** When the next sweep may come, by `performance.now()`. */
+  #restsUntil = 0
   /** Why the last round in the background failed, if it did. */
   failure: unknown
 
@@ -55,12 +59,12 @@ export class PathCacheSweeper {
     clearTimeout(this.#timer)
   }
 
-  /** A reader has met what is invalid. */
+  /** A reader has met marks, which make every read slower. */
   wake(): void {
     if (this.#stopped || this.#soon) return
     this.#soon = true
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(this.#round, SOON_MS)
+    this.#timer = setTimeout(this.#round, Math.max(SOON_MS, this.#restsUntil - performance.now()))
     this.#timer.unref()
   }
 
@@ -75,16 +79,22 @@ export class PathCacheSweeper {
 
   #inBackground(): void {
     this.#soon = false
-    this.#traced('timer').then(
-      () => {
-        this.failure = undefined
-        this.#plan()
-      },
-      (error) => {
-        if (!this.#stopped) this.failure = error
-        this.#plan()
-      },
-    )
+    const begun = performance.now()
+    const rest = (): void => {
+      this.#restsUntil = performance.now() + REST * (performance.now() - begun)
+    }
+    this.#traced('timer')
+      .finally(rest)
+      .then(
+        () => {
+          this.failure = undefined
+          this.#plan()
+        },
+        (error) => {
+          if (!this.#stopped) this.failure = error
+          this.#plan()
+        },
+      )
   }
 
   /** All that is due now. Joins a round that is under way. */
