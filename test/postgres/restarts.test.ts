@@ -16,6 +16,8 @@ import { watchProcess } from './support/watched.ts'
 
 const RESTARTS = Number(process.env.RESTARTS ?? 10)
 const SEED = Number(process.env.RESTARTS_SEED ?? 1)
+/** A cut connection is waited for until the limit, twice in each round. In milliseconds. */
+const TIMEOUT = { timeout: 60_000 + RESTARTS * 6_000 }
 const LANES = 16
 /** Between two faults, at least. */
 const WRITES = 100
@@ -36,7 +38,7 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
     pathCache: { invalidation: 'manual' },
   })
 
-  test(`restarted at once ${RESTARTS} times under load, it loses no acknowledged write`, async () => {
+  test(`restarted at once ${RESTARTS} times under load, it loses no acknowledged write`, TIMEOUT, async () => {
     await using database = await createDatabase(server.url('postgres'))
     await using store = await openStorage(options(database.url))
     const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
@@ -57,7 +59,7 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
     expect(figures.longestMs).toBeLessThan(LONGEST_MS)
   })
 
-  test("with durability: 'normal' it does: such a restart can lose something", async () => {
+  test("with durability: 'normal' it does: such a restart can lose something", TIMEOUT, async () => {
     await using database = await createDatabase(server.url('postgres'))
     // Its tables, at least, are there to stay.
     await (await openStorage(database.url)).close()
@@ -74,7 +76,7 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
     expect(lost).toBeGreaterThan(0)
   })
 
-  test('when an administrator ends the connections under load, what failed is not there', async () => {
+  test('when an administrator ends the connections under load, what failed is not there', TIMEOUT, async () => {
     await using database = await createDatabase(server.url('postgres'))
     await using store = await openStorage(options(database.url))
     const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
@@ -99,24 +101,28 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
     expect(figures.longestMs).toBeLessThan(LONGEST_MS)
   })
 
-  test('when connections break in the middle of a COMMIT under load, every lost reply is an unknown outcome', async () => {
-    await using database = await createDatabase(server.url('postgres'))
-    await using proxy = await FaultyProxy.before(database.url)
-    await using store = await openStorage(options(proxy.url))
-    const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
-    await lanes.start()
-    for (let round = 0; round < 2 * RESTARTS; round++) {
-      proxy.arm(round % 2 === 0 ? 'reset before' : 'reset after', 'COMMIT\0')
-      await lanes.progress(WRITES)
-    }
-    const figures = await lanes.stop()
-    console.log(`seed ${SEED}, ${proxy.injected} COMMITs cut: ${figures}`)
-    expect(figures.wrong).toEqual([])
-    expect(figures.lost).toBe(0)
-    expect(proxy.injected).toBeGreaterThan(RESTARTS)
-    // A COMMIT that reached the server was made, one that did not was not; nobody could tell from here.
-    expect(figures.unknown).toBe(proxy.injected)
-    expect(figures.unknownThere).toBeGreaterThan(0)
-    expect(figures.unknownGone).toBeGreaterThan(0)
-  })
+  test(
+    'when connections break in the middle of a COMMIT under load, every lost reply is an unknown outcome',
+    TIMEOUT,
+    async () => {
+      await using database = await createDatabase(server.url('postgres'))
+      await using proxy = await FaultyProxy.before(database.url)
+      await using store = await openStorage(options(proxy.url))
+      const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
+      await lanes.start()
+      for (let round = 0; round < 2 * RESTARTS; round++) {
+        proxy.arm(round % 2 === 0 ? 'reset before' : 'reset after', 'COMMIT\0')
+        await lanes.progress(WRITES)
+      }
+      const figures = await lanes.stop()
+      console.log(`seed ${SEED}, ${proxy.injected} COMMITs cut: ${figures}`)
+      expect(figures.wrong).toEqual([])
+      expect(figures.lost).toBe(0)
+      expect(proxy.injected).toBeGreaterThan(RESTARTS)
+      // A COMMIT that reached the server was made, one that did not was not; nobody could tell from here.
+      expect(figures.unknown).toBe(proxy.injected)
+      expect(figures.unknownThere).toBeGreaterThan(0)
+      expect(figures.unknownGone).toBeGreaterThan(0)
+    },
+  )
 })
