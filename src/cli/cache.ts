@@ -46,15 +46,12 @@ async function using<T>(
   work: (store: Meshstore) => Promise<T>,
   readOnly = false,
 ): Promise<T> {
-  await using store = await openStorage({
-    url: urlOf(flags),
-    // Whoever drops paths does not mean to migrate.
-    migrate: 'check',
-    readOnly,
-    busyTimeoutMs: waitOf(flags),
-    pool: { max: 1 },
-    pathCache: { maxEntries: flags.maxEntries },
-  })
+  const { maxEntries } = flags
+  // Whoever drops paths does not mean to migrate.
+  const options = { url: urlOf(flags), migrate: 'check', busyTimeoutMs: waitOf(flags), pool: { max: 1 } } as const
+  // Nor to make a file: who may not write finds that there is none.
+  if (!readOnly) await (await openStorage({ ...options, readOnly: true })).close()
+  await using store = await openStorage({ ...options, readOnly, pathCache: { maxEntries } })
   return await work(store)
 }
 

@@ -1,4 +1,5 @@
 /** `meshstore cache`, as an operator uses it. */
+import { existsSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
 import { createDatabase } from '../postgres/support/database.ts'
@@ -41,8 +42,11 @@ async function uses(url: string): Promise<void> {
 test('stats, invalidate, clear and sweep do on a file what they say', async () => {
   using folder = temporaryFolder()
   await uses(folder.file('mesh.db'))
-  const none = await runCommand(['cache', 'clear', '--url', folder.file('none.db')])
-  expect(none.code, 'a file that is not there is not made').not.toBe(0)
+  for (const what of ['stats', 'clear', 'sweep']) {
+    const none = await runCommand(['cache', what, '--url', folder.file('none.db')])
+    expect(none, what).toMatchObject({ code: 2, stderr: expect.stringMatching(/^CONFIG: There is no database at /) })
+  }
+  expect(existsSync(folder.file('none.db'))).toBe(false)
 })
 
 describePostgres('on PostgreSQL', () => {
