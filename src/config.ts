@@ -1,14 +1,6 @@
 /** A URL or options, checked; the one place that chooses a dialect. */
-import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type {
-  BackupManifest,
-  BackupOptions,
-  BackupSchedule,
-  PathCacheOptions,
-  Retention,
-  StorageOptions,
-} from './api.ts'
+import type { BackupSchedule, PathCacheOptions, Retention, StorageOptions } from './api.ts'
 import { type PostgresTarget, postgresTarget } from './database/postgres/url.ts'
 import type { Database } from './database/session.ts'
 import { misuse, StorageError, validationError } from './errors.ts'
@@ -19,8 +11,6 @@ import * as rules from './schema/rules.ts'
 export interface Config {
   /** Opens the database that the URL names; loads the dialect's driver. */
   readonly open: (config: Config) => Promise<Database>
-  /** Makes a backup of that database, which is open. */
-  readonly backup: (database: Database, file: string, options: BackupOptions) => Promise<BackupManifest>
   readonly migrate: 'apply' | 'check' | 'skip'
   /** How long to wait for another process that migrates: unless said, as long as a large one may take. */
   readonly migrationWaitMs: number
@@ -54,21 +44,6 @@ async function open(target: Target, config: Config): Promise<Database> {
   }
   const { openSqlite } = await import('./database/sqlite/open.ts')
   return openSqlite(target.path, config)
-}
-
-async function backup(
-  target: Target,
-  { pool, busyTimeoutMs, now }: Config,
-  { database, file, options }: { database: Database; file: string; options: BackupOptions },
-): Promise<BackupManifest> {
-  if (target.dialect === 'sqlite') return database.backup(file, options, now)
-  const refused = database.session.refusal()
-  if (refused !== undefined) throw refused
-  checkPath(file)
-  // At once: the working folder may be another one later.
-  const path = resolve(file)
-  const { backupPostgres } = await import('./backup/postgres-backup.ts')
-  return backupPostgres({ target, mode: pool.mode, busyTimeoutMs, now }, path, options)
 }
 
 /** Another process may be making a backup of a large file, and building its tables anew. */
@@ -128,9 +103,8 @@ export function configOf(target: string | StorageOptions): Config {
   if (issues.length > 0)
     throw new StorageError('CONFIG', validationError('The configuration', issues).message, { issues })
   const database = databaseOf(options.url)
-  const config: Config = {
+  return {
     open: (config) => open(database, config),
-    backup: (opened, file, how) => backup(database, config, { database: opened, file, options: how }),
     migrate: options.migrate ?? 'apply',
     migrationWaitMs: options.busyTimeoutMs ?? MIGRATION_WAIT_MS,
     durability: options.durability ?? 'full',
@@ -147,7 +121,6 @@ export function configOf(target: string | StorageOptions): Config {
       name: nameOf(database),
     },
   }
-  return config
 }
 
 /** What its backups are named after. */

@@ -198,7 +198,7 @@ class Store implements Meshstore {
   async #backup(target: string, options: BackupOptions, trigger: BackupEvent['trigger']): Promise<BackupManifest> {
     const { now, readOnly } = this.#config
     const manifest = await tracePromise(backupTracing, { trigger }, async (event) => {
-      const made = await this.#backingUp.while(() => this.#config.backup(this.#database, target, options))
+      const made = await this.#backingUp.while(() => this.#database.backup(target, options, now))
       event.bytes = made.bytes
       return made
     })

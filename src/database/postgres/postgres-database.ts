@@ -1,5 +1,7 @@
+import { resolve } from 'node:path'
 import type pg from 'pg'
-import type { BackupManifest } from '../../api.ts'
+import type { BackupManifest, BackupOptions } from '../../api.ts'
+import { checkPath } from '../../config.ts'
 import { misuse, StorageError } from '../../errors.ts'
 import { schemaVersionOf } from '../../migrator/postgres-migrator.ts'
 import { commitTracing, type TransactionEvent, traceLong, tracePromise, transactionTracing } from '../../tracing.ts'
@@ -81,6 +83,7 @@ export class PostgresDatabase implements Database {
   readonly compiler = new StatementCompiler(postgresDialect)
   readonly #options: PostgresOptions
   readonly #pool: pg.Pool
+  readonly #target: PostgresTarget
   readonly #guard = new TransactionGuard()
   readonly #names: StatementNames | undefined
   readonly #inUse = new InUse()
@@ -90,8 +93,9 @@ export class PostgresDatabase implements Database {
   readonly #gatherer = new WriteGatherer((bound, batch) => this.#single(bound, 'write', batch))
   #closing: Promise<void> | undefined
 
-  private constructor(pool: pg.Pool, options: PostgresOptions) {
+  private constructor(pool: pg.Pool, target: PostgresTarget, options: PostgresOptions) {
     this.#pool = pool
+    this.#target = target
     this.#options = options
     this.#slots = new Slots(options.max)
     this.#names = options.mode === 'session' ? new StatementNames() : undefined
@@ -108,7 +112,7 @@ export class PostgresDatabase implements Database {
     try {
       await assertEncoding(pool)
       await prepare(pool)
-      return new PostgresDatabase(pool, options)
+      return new PostgresDatabase(pool, target, options)
     } catch (error) {
       await pool.end()
       throw await explained(error, target)
@@ -340,9 +344,15 @@ export class PostgresDatabase implements Database {
     return earlier.length === 0
   }
 
-  backup(): Promise<BackupManifest> {
-    const message = 'This version makes backups of SQLite files alone. Use pg_dump for PostgreSQL.'
-    return Promise.reject(this.refusal() ?? new StorageError('CONFIG', message))
+  async backup(file: string, options: BackupOptions, now: () => Date): Promise<BackupManifest> {
+    const refused = this.refusal()
+    if (refused !== undefined) throw refused
+    checkPath(file)
+    // At once: when the rest has been loaded, the working folder may be another one.
+    const path = resolve(file)
+    const { backupPostgres } = await import('../../backup/postgres-backup.ts')
+    const { mode, busyTimeoutMs } = this.#options
+    return backupPostgres({ target: this.#target, mode, busyTimeoutMs, now }, path, options)
   }
 
   close(): Promise<void> {
