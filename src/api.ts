@@ -183,6 +183,9 @@ export interface ComputeOptions extends CacheEntryOptions {
   /**
    * For so long after its end an old bundle will do: whoever asks gets it at once, and one computation, which nobody waits
    * for, puts a new one in its place. If that fails, the old one goes on serving until this time is up. 0 by default.
+   *
+   * Each process keeps what has expired for the longest that was asked of it: the sweep of another one, which was asked for
+   * less, may delete it before.
    */
   readonly staleSeconds?: number | undefined
   /**
@@ -267,7 +270,8 @@ export interface PathCacheRepository {
    * ones included. By `source` and `destination` an index finds them; by `through` all bundles are looked at, in batches, after
    * the paths have been marked: from then on nobody gets them.
    *
-   * A computation that is under way is returned to those who wait for it, but not stored.
+   * A computation that is under way is returned to those who wait for it, and to those who join them until it ends, but not
+   * stored.
    */
   invalidate(filter: InvalidationFilter): Promise<number>
   /** Deletes what has expired, in batches of 500 unless `batchSize` says otherwise, and returns how many. */

@@ -15,7 +15,7 @@ export const ENTRIES = ['index', 'schema', 'drizzle-config'] as const
 
 const NODE = /^node:/
 /** Each is loaded when its dialect is opened. */
-export const DRIVERS = ['better-sqlite3', 'pg', 'pg-copy-streams']
+export const DRIVERS = ['better-sqlite3', 'pg']
 /** An application's `eq(nodes.nodeId, …)` must be of the same drizzle-orm as the tables; the same for zod. */
 export const SHARED = ['drizzle-orm', 'zod']
 
