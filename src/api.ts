@@ -284,6 +284,12 @@ export interface PathCacheRepository {
    */
   sweep(): Promise<SweepReport>
   stats(): Promise<PathCacheStats>
+  /**
+   * The cached bundle as it is now, and again whenever it is stored, deleted or invalidated, by whichever process; `undefined` where
+   * there is none. What has expired is not announced: `expiresAt` says when. Who is slow gets the latest. Not inside a transaction
+   * (MISUSE). Rejects with the signal's reason.
+   */
+  watch(key: PathKey, options?: { signal?: AbortSignal | undefined }): AsyncIterableIterator<CachedPath | undefined>
 }
 
 export interface Repositories {
@@ -466,6 +472,37 @@ export interface BackupSchedule {
   readonly keep?: Retention | undefined
 }
 
+/** Something that was committed. It says what has changed, not into what: read it. */
+export interface Change {
+  readonly table: 'nodes' | 'policies' | 'path_cache'
+  /**
+   * Of a row: `'insert'`, also where it replaces one as a whole; `'update'`; `'delete'`. Of the path cache: `'invalidate'`, from
+   * when on nobody gets those paths, while their rows are deleted later. `'truncate'`: all rows of a table on PostgreSQL.
+   */
+  readonly operation: 'insert' | 'update' | 'delete' | 'invalidate' | 'truncate'
+  /** Of the row; `undefined` for the last two. In the path cache, the cache key. */
+  readonly key: string | undefined
+  /** Of an invalidation: which paths; all, if nothing is given. */
+  readonly paths: InvalidationFilter | undefined
+  /** Where to go on behind this change: `changes({ after: token })`. */
+  readonly token: string
+}
+
+export interface ChangesOptions {
+  /** Begin behind the change, or the `ready()`, that had this token, of this or another process. From now on, if not given. */
+  readonly after?: string | undefined
+  /** How long changes are kept for this subscriber when it does not ask for them, in seconds: 600 by default. */
+  readonly keepSeconds?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Changes extends AsyncIterableIterator<Change, undefined> {
+  /** Resolves when nothing that is committed from now on is missed, with the token of this moment. The first `next()` does it, too. */
+  ready(): Promise<string>
+  /** Ends it: what it has not read is not kept for it. `break` in a loop does it. */
+  return(): Promise<IteratorResult<Change, undefined>>
+}
+
 /** An open store. */
 export interface Meshstore extends Repositories, AsyncDisposable {
   readonly dialect: 'sqlite' | 'postgresql'
@@ -486,6 +523,13 @@ export interface Meshstore extends Repositories, AsyncDisposable {
    * with a manifest beside it, whatever the dialect, and can be restored into either.
    */
   backup(target: string, options?: BackupOptions): Promise<BackupManifest>
+  /**
+   * Every change that is committed to nodes, policies and cached paths, by whichever process or program: at least once, and of
+   * each row in the order in which it came about. Rejects with CHANGES_MISSED if the subscriber stayed away for longer than
+   * `keepSeconds`, or a million changes, or asks for what is gone: read everything anew, after `ready()`. The log is written while
+   * somebody subscribes; a change is there within some 25 ms.
+   */
+  changes(options?: ChangesOptions): Changes
   /** Finishes the writes that were accepted, then closes. Later calls reject with CLOSED; closing twice is fine. */
   close(): Promise<void>
 }

@@ -1,6 +1,8 @@
 import type {
   BackupManifest,
   BackupOptions,
+  Changes,
+  ChangesOptions,
   Health,
   Meshstore,
   NodeRepository,
@@ -13,6 +15,8 @@ import type {
   TransactionOptions,
 } from './api.ts'
 import { BackupScheduler } from './backup/schedule.ts'
+import { ChangeStream } from './changes/stream.ts'
+import { PathWatchers } from './changes/watch.ts'
 import { type Config, configOf } from './config.ts'
 import { InUse } from './database/in-use.ts'
 import type { Database, Session } from './database/session.ts'
@@ -76,6 +80,7 @@ class Store implements Meshstore {
   readonly #schedule: BackupScheduler | undefined
   readonly #sweeper: PathCacheSweeper | undefined
   readonly #backingUp = new InUse()
+  readonly #streams = new Set<ChangeStream>()
 
   constructor(database: Database, config: Config) {
     this.#database = database
@@ -87,6 +92,15 @@ class Store implements Meshstore {
     this.pathCache = pathCache
     this.#schedule = config.backups && this.#scheduled(config.backups)
     this.#sweeper = config.readOnly ? undefined : this.#sweeping()
+    if (!config.readOnly) this.#pathCache.watch = this.#watching()
+  }
+
+  #watching(): PathCacheRepository['watch'] {
+    const watchers = new PathWatchers({
+      subscribe: () => this.#subscribe(),
+      read: (key) => this.pathCache.getEntry(key),
+    })
+    return (key, options) => watchers.watch(key, options ?? {})
   }
 
   #scheduled(backups: NonNullable<Config['backups']>): BackupScheduler {
@@ -98,7 +112,8 @@ class Store implements Meshstore {
     const state = this.#pathCache
     const { session } = this.#database
     const earlierWritersEnded = () => this.#database.earlierWritersEnded()
-    const sweeper = new PathCacheSweeper({ session, state, now: this.#config.now, earlierWritersEnded })
+    const pruneChanges = () => this.#database.changeLog.prune(new Date())
+    const sweeper = new PathCacheSweeper({ session, state, now: this.#config.now, earlierWritersEnded, pruneChanges })
     state.onMarks = () => sweeper.wake()
     state.sweep = () => sweeper.sweep()
     sweeper.start()
@@ -213,7 +228,22 @@ class Store implements Meshstore {
     return manifest
   }
 
+  changes(options: ChangesOptions = {}): Changes {
+    if (this.#config.readOnly) {
+      throw new StorageError('READ_ONLY', 'The store was opened read-only: a subscriber is noted in the database.')
+    }
+    return this.#subscribe(options)
+  }
+
+  #subscribe(options: ChangesOptions = {}): ChangeStream {
+    const stream = new ChangeStream(this.#database, options, () => this.#streams.delete(stream))
+    this.#streams.add(stream)
+    return stream
+  }
+
   async close(): Promise<void> {
+    const closed = new StorageError('CLOSED', 'The store is closed.')
+    await Promise.all(Array.from(this.#streams, (stream) => stream.end(closed)))
     this.#schedule?.stop()
     this.#sweeper?.stop()
     this.#pathCache.stop()

@@ -41,6 +41,7 @@ const COMPUTE_RULES: rules.Rules = {
 const FILTER_RULES: rules.Rules = { source: rules.isId, destination: rules.isId }
 const INVALIDATION_RULES: rules.Rules = { ...FILTER_RULES, through: rules.isId }
 const LIST_RULES: rules.Rules = { ...FILTER_RULES, limit: rules.isLimit, after: rules.isStorableText }
+const WATCH_RULES: rules.Rules = { signal: rules.isSignal }
 const EXPIRY_RULES: rules.Rules = { now: rules.isTime, batchSize: rules.isLimit }
 
 /** What a read by key gives. */
@@ -269,6 +270,18 @@ export class SqlPathCacheRepository implements PathCacheRepository {
       throw misuse('The cache is not swept in a transaction: it would hold the writer. Call it on the store.')
     }
     return this.#state.sweep()
+  }
+
+  watch(
+    key: PathKey,
+    options: { signal?: AbortSignal | undefined } = {},
+  ): AsyncIterableIterator<CachedPath | undefined> {
+    if (this.#session.inTransaction) {
+      throw misuse('A cached path is not watched in a transaction: it sees one moment. Call it on the store.')
+    }
+    const checked = rules.checkedKey(key)
+    rules.checkOptions('The options', WATCH_RULES, options)
+    return this.#state.watch(checked, options)
   }
 
   async stats(): Promise<PathCacheStats> {

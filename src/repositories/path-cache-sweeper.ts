@@ -25,6 +25,8 @@ interface Options {
   readonly now: () => Date
   /** See `Database.earlierWritersEnded`. */
   readonly earlierWritersEnded: () => Promise<boolean>
+  /** See `ChangeLog.prune`. */
+  readonly pruneChanges: () => Promise<void>
 }
 
 /**
@@ -116,6 +118,7 @@ export class PathCacheSweeper {
     const expired = await this.#deleteExpired()
     const invalidated = await this.#deleteInvalidated()
     const evicted = await this.#evict()
+    await this.#options.pruneChanges()
     return { expired, invalidated, evicted }
   }
 

@@ -37,7 +37,8 @@ export async function borrowDatabase(): Promise<{ url: string; owner: string; gi
   const giveBack = async (): Promise<void> => {
     await using(owner, async (client) => {
       await client.query(`DROP FUNCTION IF EXISTS refusing, dropping CASCADE; DROP SEQUENCE IF EXISTS dropped;
-        TRUNCATE nodes, policies, path_cache, meshstore_state, path_cache_marks, path_cache_stamps`)
+        TRUNCATE nodes, policies, path_cache, meshstore_state, path_cache_marks, path_cache_stamps,
+          meshstore_changes, meshstore_consumers`)
       await client.query(VALIDATE_AGAIN)
     })
     free.push(database)

@@ -9,6 +9,7 @@ import { InUse } from '../in-use.ts'
 import { type Database, type Session, TransactionGuard, type TransactionLimits } from '../session.ts'
 import { StatementCompiler } from '../statement.ts'
 import { OpenTransaction, withinTime } from '../transaction.ts'
+import { SqliteChangeLog } from './change-log.ts'
 import { type Durability, openConnection, Patience, prepareWriter, SqliteConnection } from './connection.ts'
 import { sqliteDialect } from './dialect.ts'
 import { isBusy, translated, translatedCommit } from './errors.ts'
@@ -47,6 +48,7 @@ export class SqliteDatabase implements Database {
   /** The real path, or `:memory:`. */
   readonly path: string
   readonly session: Session
+  readonly changeLog = new SqliteChangeLog(this)
   readonly #options: SqliteOptions
   readonly #patience: Patience
   readonly compiler = new StatementCompiler(sqliteDialect)
@@ -228,6 +230,8 @@ export class SqliteDatabase implements Database {
   async earlierWritersEnded(): Promise<boolean> {
     return true
   }
+
+  async settled(): Promise<void> {}
 
   async backup(target: string, options: BackupOptions, now: () => Date): Promise<BackupManifest> {
     checkPath(target)
