@@ -43,6 +43,11 @@ export interface StorageOptions {
   /** PostgreSQL's connections. */
   readonly pool?: PoolOptions | undefined
   readonly pathCache?: PathCacheOptions | undefined
+  /**
+   * Of a SQLite file: the PostgreSQL database that its data moves to, or has moved to. When that happens, the store goes on there
+   * by itself; without it, every call rejects with MOVED.
+   */
+  readonly successor?: string | undefined
   /** Counts a policy's rules in its YAML documents, in place of the usual rule (see `Policy.rulesCount`). */
   readonly countRules?: ((documents: readonly unknown[]) => number) | undefined
   /**
@@ -451,6 +456,43 @@ export interface CopyReport {
   readonly migrated: readonly string[]
 }
 
+export interface MoveOptions {
+  /**
+   * How long writes may be held up for the switch, in milliseconds: 250 by default. If that would not do, they go on, and it is tried
+   * again.
+   */
+  readonly maxPauseMs?: number | undefined
+  readonly onProgress?: ((progress: MoveProgress) => void) | undefined
+  /** Stops before the switch. What was copied stays: the next move to the same database goes on from there. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface MoveProgress {
+  /** In this order; what is written meanwhile is followed, and the switch tried, until it is done. */
+  readonly step: 'checking' | 'copying' | 'following' | 'verifying' | 'switching'
+  /** Rows; when following, changes; when switching, attempts. */
+  readonly done: number
+  /** `undefined` where nobody knows. */
+  readonly total: number | undefined
+}
+
+export interface MoveReport {
+  /** In both databases. */
+  readonly id: string
+  /** Host, port and database. */
+  readonly to: string
+  /** What was compared in both, before the switch. */
+  readonly tables: { readonly nodes: TableContent; readonly policies: TableContent; readonly pathCache: TableContent }
+  /** Changes that were made meanwhile, and taken along. */
+  readonly followed: number
+  /** How often the switch was tried. */
+  readonly attempts: number
+  /** How long writers were held up by the last, in milliseconds. */
+  readonly pauseMs: number
+  /** The migrations that were applied to the target. */
+  readonly migrated: readonly string[]
+}
+
 /** How many backups are kept: the last ones, and the newest of each of the last hours, days and weeks (UTC). */
 export interface Retention {
   readonly last?: number | undefined
@@ -523,6 +565,16 @@ export interface Meshstore extends Repositories, AsyncDisposable {
    * with a manifest beside it, whatever the dialect, and can be restored into either.
    */
   backup(target: string, options?: BackupOptions): Promise<BackupManifest>
+  /**
+   * Moves everything from the SQLite file to an empty PostgreSQL database, while reads, writes and transactions go on, and then goes
+   * on there: `dialect` says so. What is copied is compared before the switch, which is one commit: whatever happens, the data is
+   * here or there. Called again with the same URL, it goes on with a move that was stopped.
+   *
+   * Rejects with CORRUPT, with `issues`, if there are rows that cannot live there; CONFIG if the target is not empty; CONFLICT if
+   * what arrived is not what was sent; UNAVAILABLE and the like, and the signal's reason: then nothing has changed for the callers
+   * of this store.
+   */
+  moveTo(url: string, options?: MoveOptions): Promise<MoveReport>
   /**
    * Every change that is committed to nodes, policies and cached paths, by whichever process or program: at least once, and of
    * each row in the order in which it came about. Rejects with CHANGES_MISSED if the subscriber stayed away for longer than

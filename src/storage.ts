@@ -5,6 +5,8 @@ import type {
   ChangesOptions,
   Health,
   Meshstore,
+  MoveOptions,
+  MoveReport,
   NodeRepository,
   PathCacheRepository,
   PolicyRepository,
@@ -17,10 +19,13 @@ import type {
 import { BackupScheduler } from './backup/schedule.ts'
 import { ChangeStream } from './changes/stream.ts'
 import { PathWatchers } from './changes/watch.ts'
-import { type Config, configOf } from './config.ts'
+import { type Config, configOf, openTarget, successorOf } from './config.ts'
 import { InUse } from './database/in-use.ts'
+import type { PostgresTarget } from './database/postgres/url.ts'
 import type { Database, Session } from './database/session.ts'
-import { StorageError } from './errors.ts'
+import { SwitchingDatabase } from './database/switching-database.ts'
+import { misuse, StorageError } from './errors.ts'
+import { assertArrived, assertNotFilled } from './move/live/arrival.ts'
 import { SqlNodeRepository } from './repositories/node-repository.ts'
 import { SqlPathCacheRepository } from './repositories/path-cache-repository.ts'
 import { PathCacheState } from './repositories/path-cache-state.ts'
@@ -38,13 +43,38 @@ import { type BackupEvent, backupTracing, tracePromise } from './tracing.ts'
 export async function openStorage(target: string | StorageOptions): Promise<Meshstore> {
   const config = configOf(target)
   const database = await config.open(config)
+  const switching = await switchingOn(database, config)
+  const store = new Store(switching ?? database, config)
   try {
-    await settleInvalidation(database.session, config)
+    // The data may have moved already.
+    await switching?.settled()
+    if (database.dialect === 'postgresql') await assertNotFilled(database.session)
+    await settleInvalidation((switching ?? database).session, config)
+    store.start()
+    return store
   } catch (error) {
-    await database.close()
+    await store.close()
     throw error
   }
-  return new Store(database, config)
+}
+
+/** A file's data may move to PostgreSQL while it is open. */
+async function switchingOn(database: Database, config: Config): Promise<SwitchingDatabase | undefined> {
+  if (database.dialect === 'postgresql') return undefined
+  const { SqliteDatabase } = await import('./database/sqlite/sqlite-database.ts')
+  if (!(database instanceof SqliteDatabase) || database.path === ':memory:') return undefined
+  const { successor, maxPendingWrites, readOnly } = config
+  const follow = async ({ id }: { readonly id: string }): Promise<Database> => {
+    const next = await openTarget(successor as PostgresTarget, config)
+    try {
+      await assertArrived(next, id, readOnly)
+      return next
+    } catch (error) {
+      await next.close()
+      throw error
+    }
+  }
+  return new SwitchingDatabase(database, { maxPendingWrites, successor: successor && follow })
 }
 
 /** It is the database's, so that the triggers know it. */
@@ -67,6 +97,12 @@ const TRANSACTION_RULES: rules.Rules = {
 }
 const DEFAULT_LIMITS = { readOnly: false, timeoutMs: 3_000, attempts: Number.POSITIVE_INFINITY }
 
+const MOVE_RULES: rules.Rules = {
+  maxPauseMs: rules.isInteger(1, rules.MAX_TIMER_MS),
+  onProgress: rules.isFunction,
+  signal: rules.isSignal,
+}
+
 /** Where others hold the lock for longer, a backup is noted after its caller was told of it. */
 const NOTED_WITHIN_MS = 1_000
 
@@ -81,6 +117,7 @@ class Store implements Meshstore {
   readonly #sweeper: PathCacheSweeper | undefined
   readonly #backingUp = new InUse()
   readonly #streams = new Set<ChangeStream>()
+  #moving: Promise<MoveReport> | undefined
 
   constructor(database: Database, config: Config) {
     this.#database = database
@@ -92,7 +129,19 @@ class Store implements Meshstore {
     this.pathCache = pathCache
     this.#schedule = config.backups && this.#scheduled(config.backups)
     this.#sweeper = config.readOnly ? undefined : this.#sweeping()
+    if (database instanceof SwitchingDatabase) database.onSwitched = (from) => this.#switched(from)
     if (!config.readOnly) this.#pathCache.watch = this.#watching()
+  }
+
+  /** What runs by itself. */
+  start(): void {
+    this.#sweeper?.start()
+  }
+
+  /** Where computations under way began is not known in the other database. */
+  async #switched(from: Database): Promise<void> {
+    this.#pathCache.flights.spoilAll()
+    await Promise.all(Array.from(this.#streams, (stream) => stream.left(from.changeLog)))
   }
 
   #watching(): PathCacheRepository['watch'] {
@@ -116,7 +165,6 @@ class Store implements Meshstore {
     const sweeper = new PathCacheSweeper({ session, state, now: this.#config.now, earlierWritersEnded, pruneChanges })
     state.onMarks = () => sweeper.wake()
     state.sweep = () => sweeper.sweep()
-    sweeper.start()
     return sweeper
   }
 
@@ -228,6 +276,49 @@ class Store implements Meshstore {
     return manifest
   }
 
+  async moveTo(url: string, options: MoveOptions = {}): Promise<MoveReport> {
+    rules.checkOptions('The options', MOVE_RULES, options)
+    const database = this.#database
+    if (!(database instanceof SwitchingDatabase) || database.current !== database.file)
+      throw misuse('Data moves from a SQLite file alone, once.')
+    if (this.#config.readOnly) throw new StorageError('READ_ONLY', 'The store was opened read-only.')
+    const refused = database.session.refusal()
+    if (refused !== undefined) throw refused
+    if (this.#moving !== undefined) throw misuse('A move of this store is under way.')
+    const move = this.#move(database, url, options)
+    this.#moving = move
+    try {
+      return await move
+    } finally {
+      this.#moving = undefined
+    }
+  }
+
+  async #move(database: SwitchingDatabase, url: string, options: MoveOptions): Promise<MoveReport> {
+    const { file } = database
+    const to = successorOf(url, { dialect: 'sqlite', path: file.path })
+    const { busyTimeoutMs } = this.#config
+    const signal = AbortSignal.any([this.#pathCache.closing, ...(options.signal ? [options.signal] : [])])
+    let next: Database | undefined
+    const onReady = async (): Promise<void> => {
+      next = await openTarget(to, this.#config)
+      database.leadTo(next)
+    }
+    try {
+      const { moveLive } = await import('./move/live/index.ts')
+      const report = await moveLive({ file, url, to, busyTimeoutMs, options: { ...options, signal }, onReady })
+      await database.settled()
+      return report
+    } finally {
+      // Whatever became of the move: the file says where the data is.
+      await database.settled().catch(() => {})
+      if (next !== undefined && database.current !== next) {
+        database.leadTo(undefined)
+        await next.close()
+      }
+    }
+  }
+
   changes(options: ChangesOptions = {}): Changes {
     if (this.#config.readOnly) {
       throw new StorageError('READ_ONLY', 'The store was opened read-only: a subscriber is noted in the database.')
@@ -243,13 +334,13 @@ class Store implements Meshstore {
 
   async close(): Promise<void> {
     const closed = new StorageError('CLOSED', 'The store is closed.')
-    await Promise.all(Array.from(this.#streams, (stream) => stream.end(closed)))
+    const consumers = Array.from(this.#streams, (stream) => stream.stop(closed) ?? [])
     this.#schedule?.stop()
     this.#sweeper?.stop()
     this.#pathCache.stop()
     try {
       // Nothing new begins from here on, and closing waits for a backup that is being made.
-      await Promise.all([this.#database.close(), this.#backingUp.idle()])
+      await Promise.all([this.#database.close(consumers.flat()), this.#backingUp.idle(), this.#moving?.catch(() => {})])
     } catch (error) {
       this.#schedule?.start()
       this.#sweeper?.start()

@@ -34,6 +34,7 @@ export class ChangeStream implements Changes {
   readonly #consumer = randomUUID()
   readonly #after: LogPosition | undefined
   readonly #ended = new AbortController()
+  readonly #leaving = Promise.withResolvers<void>()
   #log: ChangeLog
   #at: LogPosition = { log: '', position: '' }
   #started: Promise<void> | undefined
@@ -137,7 +138,13 @@ export class ChangeStream implements Changes {
     else {
       await this.#renew()
       await this.#pause()
+      await this.#database.settled()
     }
+  }
+
+  /** Resolves when nothing is read from that log any more. */
+  left(log: ChangeLog): Promise<void> {
+    return this.#log === log ? this.#leaving.promise : Promise.resolve()
   }
 
   /** The log of the other database has been kept for those who were registered here. */
@@ -148,6 +155,7 @@ export class ChangeStream implements Changes {
     if (at === undefined) throw missed()
     this.#at = at
     this.#renewAt = 0
+    this.#leaving.resolve()
   }
 
   async #renew(): Promise<void> {
@@ -173,15 +181,21 @@ export class ChangeStream implements Changes {
     return { done: true, value: undefined }
   }
 
-  /** With a reason, whoever waits for a change is told it. */
-  async end(reason?: StorageError): Promise<void> {
+  async end(): Promise<void> {
+    const consumer = this.stop()
+    if (consumer === undefined) return
+    await this.#turn
+    await this.#log.end(consumer).catch(() => {})
+  }
+
+  /** With a reason, whoever waits for a change is told it. Returns who may be registered in the log. */
+  stop(reason?: StorageError): string | undefined {
     this.#ended.abort(reason)
+    this.#leaving.resolve()
     this.#onEnd()
     const started = this.#started
     this.#started ??= Promise.resolve()
-    await this.#turn
-    if (started === undefined) return
-    await started.then(() => this.#log.end(this.#consumer)).catch(() => {})
+    return started && this.#consumer
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -108,11 +108,7 @@ export class PostgresChangeLog implements ChangeLog {
   }
 
   end(consumer: string): Promise<void> {
-    return this.#write(async (ask) => {
-      await ask(LOCK)
-      await ask('DELETE FROM meshstore_consumers WHERE name = $1', [consumer])
-      await switchOffUnlessUsed(ask)
-    })
+    return this.#write((ask) => forget(ask, [consumer]))
   }
 
   read(position: string, limit: number): Promise<{ changes: LoggedChange[]; position: string }> {
@@ -163,6 +159,12 @@ export class PostgresChangeLog implements ChangeLog {
   #read<T>(work: (ask: Ask) => Promise<T>): Promise<T> {
     return this.#database.apart('REPEATABLE READ READ ONLY', work)
   }
+}
+
+export async function forget(ask: Ask, consumers: readonly string[]): Promise<void> {
+  await ask(LOCK)
+  await ask('DELETE FROM meshstore_consumers WHERE name = ANY($1)', [consumers])
+  await switchOffUnlessUsed(ask)
 }
 
 /** Locks the log. */

@@ -71,12 +71,7 @@ export class SqliteChangeLog implements ChangeLog {
   }
 
   async end(consumer: string): Promise<void> {
-    await this.#database.write((writer) =>
-      writer.savepoint(() => {
-        writer.raw.prepare('DELETE FROM meshstore_consumers WHERE name = ?').run(consumer)
-        if (!hasConsumers(writer.raw)) switchOff(writer.raw)
-      }),
-    )
+    await this.#database.write((writer) => writer.savepoint(() => forget(writer.raw, [consumer])))
   }
 
   read(position: string, limit: number): Promise<{ changes: LoggedChange[]; position: string }> {
@@ -131,6 +126,12 @@ function switchOn(raw: Sqlite.Database): string {
     .prepare('INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
     .run(LOG, log, encodeTime(new Date()))
   return log
+}
+
+/** In a transaction. */
+export function forget(raw: Sqlite.Database, consumers: readonly string[]): void {
+  for (const name of consumers) raw.prepare('DELETE FROM meshstore_consumers WHERE name = ?').run(name)
+  if (!hasConsumers(raw)) switchOff(raw)
 }
 
 /** What it holds is deleted in batches, by who prunes. */

@@ -9,10 +9,11 @@ import { InUse } from '../in-use.ts'
 import { type Database, type Session, TransactionGuard, type TransactionLimits } from '../session.ts'
 import { StatementCompiler } from '../statement.ts'
 import { OpenTransaction, withinTime } from '../transaction.ts'
-import { SqliteChangeLog } from './change-log.ts'
+import { forget, SqliteChangeLog } from './change-log.ts'
 import { type Durability, openConnection, Patience, prepareWriter, SqliteConnection } from './connection.ts'
 import { sqliteDialect } from './dialect.ts'
 import { isBusy, translated, translatedCommit } from './errors.ts'
+import { fenceOf, type Moved, movedError } from './fence.ts'
 import { prepareFile } from './file.ts'
 import { StoreSession } from './store-session.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -57,6 +58,10 @@ export class SqliteDatabase implements Database {
   readonly #writer: SqliteConnection
   readonly #reader: SqliteConnection
   readonly #queue: WriteQueue
+  readonly #fence: () => Moved | undefined
+  readonly #fenceToReaders: () => Moved | undefined
+  /** Errors that say that nothing was begun, since the data has moved. */
+  readonly #refusals = new WeakSet<object>()
   readonly #spareReaders: SqliteConnection[] = []
   /** Snapshots and backups. */
   readonly #inUse = new InUse()
@@ -70,7 +75,13 @@ export class SqliteDatabase implements Database {
     this.#patience = new Patience(options.busyTimeoutMs)
     this.#writer = connections.writer
     this.#reader = connections.reader
-    this.#queue = new WriteQueue(connections.writer.raw, { ...options, onIdle: () => this.#checkpointLater() })
+    this.#queue = new WriteQueue(connections.writer.raw, {
+      ...options,
+      refusal: () => this.#refusalInside(),
+      onIdle: () => this.#checkpointLater(),
+    })
+    this.#fence = fenceOf(connections.writer.raw)
+    this.#fenceToReaders = fenceOf(connections.reader.raw)
     this.session = new StoreSession(this)
   }
 
@@ -149,6 +160,11 @@ export class SqliteDatabase implements Database {
     const release = await this.#lockWriter()
     try {
       await this.#patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
+      const refusal = this.#refusalInside()
+      if (refusal !== undefined) {
+        rollBack(raw)
+        throw refusal
+      }
       const tx = this.#begun(this.#writer, { readOnly: false })
       try {
         const result = await withinTime(tx, work, timeoutMs)
@@ -159,6 +175,50 @@ export class SqliteDatabase implements Database {
         if (raw.inTransaction) rollBack(raw)
       }
     } finally {
+      release()
+    }
+  }
+
+  /** Once the lock is had, the file cannot move any more: why nothing may be written to it. */
+  #refusalInside(): StorageError | undefined {
+    const moved = this.#fence()
+    if (moved === undefined) return undefined
+    const refusal = movedError(moved)
+    this.#refusals.add(refusal)
+    return refusal
+  }
+
+  /** Whether what failed was not begun, since the data has moved: not an error of another store that a callback let through. */
+  refusedAsMoved(error: unknown): boolean {
+    return typeof error === 'object' && error !== null && this.#refusals.has(error)
+  }
+
+  /** Where the data is, if not here any more. */
+  movedTo(): Moved | undefined {
+    return this.#fenceToReaders()
+  }
+
+  /** Resolves when what was waiting has been written or refused. */
+  written(): Promise<void> {
+    return this.#queue.idle()
+  }
+
+  /**
+   * Holds the file for itself from BEGIN IMMEDIATE to COMMIT, of any process, after the writes that waited before it. `work` may
+   * read and write what it likes.
+   */
+  async exclusively<T>(work: (raw: SqliteConnection['raw']) => Promise<T>): Promise<T> {
+    const { raw } = this.#writer
+    const release = await this.#lockWriter()
+    try {
+      await this.#patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
+      const result = await work(raw)
+      commit(raw)
+      return result
+    } catch (error) {
+      throw translated(error)
+    } finally {
+      if (raw.inTransaction) rollBack(raw)
       release()
     }
   }
@@ -259,19 +319,32 @@ export class SqliteDatabase implements Database {
     } catch {}
   }
 
-  close(): Promise<void> {
+  close(consumers: readonly string[] = []): Promise<void> {
     const misused = this.#guard.misuseOfStore()
     if (misused !== undefined) {
       return Promise.reject(misuse('close() inside a transaction of the same store would wait for itself.'))
     }
-    this.#closing ??= this.#close()
+    this.#closing ??= this.#close(consumers)
     return this.#closing
   }
 
-  async #close(): Promise<void> {
+  /** If it fails, the log is kept for them for as long as they asked. */
+  #forget(consumers: readonly string[]): void {
+    const { raw } = this.#writer
+    try {
+      raw.exec('BEGIN IMMEDIATE')
+      forget(raw, consumers)
+      raw.exec('COMMIT')
+    } catch {
+      if (raw.inTransaction) rollBack(raw)
+    }
+  }
+
+  async #close(consumers: readonly string[]): Promise<void> {
     clearTimeout(this.#checkpointTimer)
     await this.#queue.idle()
     await this.#inUse.idle()
+    if (consumers.length > 0) this.#forget(consumers)
     for (const reader of this.#spareReaders.splice(0)) reader.close()
     if (this.#reader !== this.#writer) this.#reader.close()
     if (!this.#options.readOnly && this.path !== ':memory:') this.#checkpoint('TRUNCATE')
