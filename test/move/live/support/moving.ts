@@ -1,4 +1,5 @@
 /** A file that is served from, and an empty database that its data can move to. */
+import pg from 'pg'
 import {
   type Meshstore,
   type MoveOptions,
@@ -19,6 +20,8 @@ export interface Moving extends AsyncDisposable {
   readonly direct: string
   /** Another store on the file, or on the URL that is given. */
   openAgain(options?: Partial<StorageOptions>): Promise<Meshstore>
+  /** Asks the target past the library. */
+  ask(sql: string): Promise<Record<string, unknown>[]>
   /** Moves, and stands still when the target is about to take along what no row says: nobody can write to the file. */
   inTheSwitch(options?: MoveOptions): Promise<Held & { readonly moved: Promise<MoveReport> }>
 }
@@ -45,6 +48,15 @@ export async function moving(options: Partial<StorageOptions> = {}): Promise<Mov
       const again = await openStorage({ url: path, ...options, ...more })
       stores.push(again)
       return again
+    },
+    ask: async (sql) => {
+      const client = new pg.Client(database.owner)
+      await client.connect()
+      try {
+        return (await client.query(sql)).rows
+      } finally {
+        await client.end()
+      }
     },
     inTheSwitch: async (more = {}) => {
       const held = proxy.hold(IN_THE_SWITCH)
