@@ -8,11 +8,20 @@ const MOVED = 'moved'
 const TABLES = ['nodes', 'policies', 'path_cache'] as const
 const EVENTS = ['INSERT', 'UPDATE', 'DELETE'] as const
 
+/** In SQL, of a row of sqlite_schema: one of the fence's triggers. */
+export const IS_FENCE = `type = 'trigger' AND name IN (${TABLES.flatMap((table) =>
+  EVENTS.map((event) => `'${nameOf(table, event)}'`),
+).join()})`
+
 export interface Moved {
   /** Of the move: the other database knows it, too. */
   readonly id: string
   /** Host, port and database: no user, no password. */
   readonly to: string
+}
+
+function nameOf(table: string, event: string): string {
+  return `${table}_moved_${event.toLowerCase()}`
 }
 
 /** Looks at the file, once for each connection. `undefined`: it has not moved, or has no tables of ours. */
@@ -39,7 +48,7 @@ export function raiseFence(raw: Sqlite.Database, { id, to }: Moved, at: Date): v
   )
   for (const table of TABLES) {
     for (const event of EVENTS) {
-      raw.exec(`CREATE TRIGGER ${table}_moved_${event.toLowerCase()} BEFORE ${event} ON ${table}
+      raw.exec(`CREATE TRIGGER ${nameOf(table, event)} BEFORE ${event} ON ${table}
         BEGIN SELECT RAISE(ABORT, '${message}'); END`)
     }
   }

@@ -15,8 +15,6 @@ import { LOG_KEPT_MS, Mover } from './mover.ts'
 import { type Course, consumerOf, type Progress } from './progress.ts'
 import { empty, MoveTarget } from './target.ts'
 
-export { courseOf, nameOf } from './courses.ts'
-
 export interface LiveMove {
   readonly file: SqliteDatabase
   /** The target: as a URL, and parsed. */
@@ -30,7 +28,7 @@ export interface LiveMove {
 
 export async function moveLive(live: LiveMove): Promise<MoveReport> {
   const { file, url, to, busyTimeoutMs, options, onReady } = live
-  await check(live)
+  await checkMove(live)
   if ((await courseOf(file)) === undefined) await assertEmpty(url, busyTimeoutMs)
   const { applied } = await up(url, { busyTimeoutMs, backup: false })
   const target = await MoveTarget.open(to, busyTimeoutMs)
@@ -52,7 +50,12 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
 }
 
 /** All rows, before anything is changed. */
-async function check({ file, url, busyTimeoutMs, options }: LiveMove): Promise<void> {
+export async function checkMove({
+  file,
+  url,
+  busyTimeoutMs,
+  options,
+}: Omit<LiveMove, 'to' | 'onReady'>): Promise<void> {
   const moved = file.movedTo()
   if (moved !== undefined) throw movedError(moved)
   const version = await file.schemaVersion()

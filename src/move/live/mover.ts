@@ -99,7 +99,8 @@ export class Mover {
   async #write(next: Progress, changes: readonly TableChange[]): Promise<void> {
     await this.#moving.target.advance(this.#progress, next, async (ask) => {
       await apply(ask, changes)
-      await assertApplied(ask, changes)
+      // All that is copied is compared later; what is followed may come after that.
+      if (next.phase !== 'copying') await assertApplied(ask, changes)
     })
     this.#progress = next
   }

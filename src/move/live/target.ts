@@ -30,8 +30,8 @@ export class MoveTarget {
     this.#client = client
   }
 
-  /** Throws BUSY if another process moves something there. */
-  static async open(target: PostgresTarget, busyTimeoutMs: number): Promise<MoveTarget> {
+  /** `alone`: throws BUSY if another process moves something there. */
+  static async open(target: PostgresTarget, busyTimeoutMs: number, { alone = true } = {}): Promise<MoveTarget> {
     const pool = openPool(target, {
       max: 1,
       mode: 'session',
@@ -45,7 +45,7 @@ export class MoveTarget {
     })
     const opened = new MoveTarget(pool, client)
     try {
-      await opened.#lock(performance.now() + busyTimeoutMs)
+      if (alone) await opened.#lock(performance.now() + busyTimeoutMs)
       return opened
     } catch (error) {
       await opened.close()
