@@ -10,6 +10,7 @@ import { snapshotOf } from '../../transfer/sqlite-source.ts'
 import { TABLE_NAMES } from '../../transfer/tables.ts'
 import { judge } from '../copy.ts'
 import { assertEmpty } from '../vacancy.ts'
+import { assertLogging } from './capture.ts'
 import { assertCourse, courseOf, giveUp, nameOf, setOut } from './courses.ts'
 import { LOG_KEPT_MS, Mover, type Moving } from './mover.ts'
 import { type Course, consumerOf, type Progress } from './progress.ts'
@@ -65,8 +66,9 @@ export async function checkMove({
   const version = await file.schemaVersion()
   if (version !== migrationsOf('sqlite').at(-1)?.tag)
     throw new StorageError('SCHEMA_MISMATCH', `The file has another schema (${version}) than this version works with.`)
-  await file.withSnapshot(({ raw }) =>
-    judge(
+  await file.withSnapshot(async ({ raw }) => {
+    assertLogging(raw)
+    await judge(
       snapshotOf(raw, { asStored: true }),
       {
         to: url,
@@ -83,16 +85,29 @@ export async function checkMove({
         advice: 'Correct or delete them.',
       },
       undefined,
-    ),
-  )
+    )
+  })
 }
 
-/** Throws CONFIG for a target of another move. */
+/** Throws CONFIG for a target of another move, or of one that has arrived. */
 function assertOurs(found: Progress | undefined, course: Course | undefined): void {
-  if (found === undefined || found.id === course?.id) return
+  if (found === undefined) return
+  if (found.id === course?.id) {
+    assertUnderWay(found)
+    return
+  }
   throw new StorageError(
     'CONFIG',
     `The target belongs to another move (${found.id}). Abort that one with its own file, or use another database.`,
+  )
+}
+
+/** The switch was made by another file than this, which is a copy of it from before: the target serves, and is not emptied. */
+function assertUnderWay(found: Progress): void {
+  if (found.phase !== 'done') return
+  throw new StorageError(
+    'CONFIG',
+    `The move has arrived in the target (${found.id}), and this file does not know: it is an older copy. Nothing was changed.`,
   )
 }
 
@@ -136,7 +151,9 @@ async function emptyTarget(to: PostgresTarget, course: Course, busyTimeoutMs: nu
   const target = await MoveTarget.open(to, busyTimeoutMs)
   try {
     const found = await target.progress()
-    if (found?.id === course.id) await target.transaction((ask) => empty(ask))
+    if (found?.id !== course.id) return
+    assertUnderWay(found)
+    await target.transaction((ask) => empty(ask))
   } finally {
     await target.close()
   }

@@ -7,6 +7,7 @@ import { describePostgres } from '../../postgres/support/suite.ts'
 import { expectCode } from '../../support/expectations.ts'
 import { sqliteProgram } from '../../support/other-program.ts'
 import { manyNodes, node, policy } from '../../support/samples.ts'
+import { expectAsBefore } from './support/file.ts'
 import { moving } from './support/moving.ts'
 
 const stopAt =
@@ -14,17 +15,6 @@ const stopAt =
   ({ step }: MoveProgress): void => {
     if (step === at) stop.abort('enough')
   }
-
-/** No trace of a move is left in the file. */
-async function expectAsBefore(path: string): Promise<void> {
-  const raw = new Sqlite(path, { readonly: true })
-  expect(raw.prepare("SELECT name FROM meshstore_state WHERE name IN ('move', 'moved', 'change_log')").all()).toEqual(
-    [],
-  )
-  expect(raw.prepare('SELECT * FROM meshstore_consumers').all()).toEqual([])
-  expect(raw.prepare("SELECT name FROM sqlite_schema WHERE name LIKE '%moved%'").all()).toEqual([])
-  raw.close()
-}
 
 describePostgres('a move is refused', () => {
   test('from what is no file that can be written', async () => {
@@ -38,7 +28,7 @@ describePostgres('a move is refused', () => {
     const closed = await moved.openAgain()
     await closed.close()
     await expectCode(closed.moveTo(moved.url), 'CLOSED')
-    await expectAsBefore(moved.path)
+    expectAsBefore(moved.path)
   })
 
   test('in a transaction, and a second time', async () => {
@@ -58,7 +48,7 @@ describePostgres('a move is refused', () => {
     for (const options of [{ maxPauseMs: 0 }, { maxPauseMs: 1.5 }, { signal: {} }, { onProgress: 1 }, { other: 1 }])
       await expectCode(store.moveTo(moved.url, options as never), 'VALIDATION')
     for (const url of ['', 'mesh.db', 'sqlite:mesh.db', 'mysql://x']) await expectCode(store.moveTo(url), 'CONFIG')
-    await expectAsBefore(moved.path)
+    expectAsBefore(moved.path)
   })
 
   test('where nothing answers, or the password is wrong', async () => {
@@ -69,7 +59,7 @@ describePostgres('a move is refused', () => {
     await moved.proxy.away()
     await expectCode(moved.store.moveTo(moved.url), 'UNAVAILABLE')
     await moved.proxy.back()
-    await expectAsBefore(moved.path)
+    expectAsBefore(moved.path)
     await moved.store.moveTo(moved.url)
   })
 
@@ -78,7 +68,7 @@ describePostgres('a move is refused', () => {
     await using there = await openStorage(moved.direct)
     await (table === 'nodes' ? there.nodes.create(node('a')) : there.policies.create(policy('a')))
     await expectCode(moved.store.moveTo(moved.url), 'CONFIG')
-    await expectAsBefore(moved.path)
+    expectAsBefore(moved.path)
   })
 
   test('into the database of another move, under way or done, and the file can go elsewhere', async () => {
@@ -91,12 +81,12 @@ describePostgres('a move is refused', () => {
     })
     await expect(stopped).rejects.toBe('enough')
     await expectCode(second.store.moveTo(first.url), 'CONFIG')
-    await expectAsBefore(second.path)
+    expectAsBefore(second.path)
     // Nobody is served what may be behind.
     await expectCode(openStorage(first.direct), 'CONFIG')
     await first.store.moveTo(first.url)
     await expectCode(second.store.moveTo(first.url), 'CONFIG')
-    await expectAsBefore(second.path)
+    expectAsBefore(second.path)
     await second.store.moveTo(second.url)
   })
 
@@ -123,7 +113,7 @@ describePostgres('a move is refused', () => {
     )
     const older = await moved.openAgain({ migrate: 'skip' })
     await expectCode(older.moveTo(moved.url), 'SCHEMA_MISMATCH')
-    await expectAsBefore(moved.path)
+    expectAsBefore(moved.path)
   })
 
   test('into a database of a newer version, or of another program', async () => {
@@ -137,7 +127,7 @@ describePostgres('a move is refused', () => {
       `INSERT INTO drizzle.__drizzle_migrations (hash, created_at) SELECT 'new', max(created_at) + 1 FROM drizzle.__drizzle_migrations`,
     )
     await expectCode(moved.store.moveTo(newer.url), 'SCHEMA_NEWER')
-    await expectAsBefore(moved.path)
+    expectAsBefore(moved.path)
   })
 })
 

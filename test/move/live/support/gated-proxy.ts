@@ -16,6 +16,7 @@ export class GatedProxy implements AsyncDisposable {
   readonly #sockets = new Set<Socket>()
   readonly #server = createServer((client) => this.#serve(client))
   #port = 0
+  #losing: string | undefined
   #armed: { readonly text: string; readonly reached: Gate; readonly opened: Gate } | undefined
 
   private constructor(target: string) {
@@ -49,6 +50,11 @@ export class GatedProxy implements AsyncDisposable {
     return { reached: reached.opened, open: () => opened.open() }
   }
 
+  /** The next message that holds the text is carried out, and its answer never comes: the connection breaks. */
+  loseAnswer(text: string): void {
+    this.#losing = text
+  }
+
   /** Breaks all connections, and refuses new ones until `back()`. */
   async away(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve))
@@ -73,9 +79,14 @@ export class GatedProxy implements AsyncDisposable {
         other.destroy()
       })
     }
+    let [waiting, losing] = [false, false]
     let before = Promise.resolve()
     client.on('data', (message) => {
       const held = this.#take(message)
+      if (this.#losing !== undefined && message.includes(this.#losing)) {
+        this.#losing = undefined
+        losing = true
+      }
       const { delayMs } = this
       if (held === undefined && delayMs === 0 && !waiting) {
         server.write(message)
@@ -91,8 +102,10 @@ export class GatedProxy implements AsyncDisposable {
       })
       before = passed
     })
-    let waiting = false
-    server.on('data', (answer) => client.write(answer))
+    server.on('data', (answer) => {
+      if (losing) client.resetAndDestroy()
+      else client.write(answer)
+    })
   }
 
   #take(message: Buffer) {
