@@ -296,7 +296,7 @@ class Store implements Meshstore {
 
   async #move(database: SwitchingDatabase, url: string, options: MoveOptions): Promise<MoveReport> {
     const { file } = database
-    const to = successorOf(url, { dialect: 'sqlite', path: file.path })
+    const to = successorOf(url)
     const { busyTimeoutMs } = this.#config
     const signal = AbortSignal.any([this.#pathCache.closing, ...(options.signal ? [options.signal] : [])])
     let next: Database | undefined
