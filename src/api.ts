@@ -45,7 +45,7 @@ export interface StorageOptions {
   readonly pathCache?: PathCacheOptions | undefined
   /**
    * Of a SQLite file: the PostgreSQL database that its data moves to, or has moved to. When that happens, the store goes on there
-   * by itself; without it, every call rejects with MOVED.
+   * by itself; without it, every call rejects with MOVED. Of no meaning for another database than a SQLite file.
    */
   readonly successor?: string | undefined
   /** Counts a policy's rules in its YAML documents, in place of the usual rule (see `Policy.rulesCount`). */

@@ -120,7 +120,7 @@ export function configOf(target: string | StorageOptions): Config {
     pool: { max: options.pool?.max ?? 10, mode: options.pool?.mode ?? 'session' },
     pathCache: { ...options.pathCache },
     countRules: options.countRules,
-    successor: options.successor === undefined ? undefined : successorOf(options.successor, database),
+    successor: options.successor === undefined ? undefined : successorOf(options.successor),
     backups: options.backups && {
       ...options.backups,
       keep: options.backups.keep && { ...options.backups.keep },
@@ -130,13 +130,10 @@ export function configOf(target: string | StorageOptions): Config {
 }
 
 /** Throws CONFIG. */
-export function successorOf(url: string, of: Target): PostgresTarget {
+export function successorOf(url: string): PostgresTarget {
   const successor = databaseOf(url)
-  if (successor.dialect !== 'postgresql')
-    throw new StorageError('CONFIG', 'Data moves to PostgreSQL alone: give a URL that begins with postgres://.')
-  if (of.dialect === 'postgresql' || of.path === ':memory:')
-    throw new StorageError('CONFIG', 'Data moves from a SQLite file alone.')
-  return successor
+  if (successor.dialect === 'postgresql') return successor
+  throw new StorageError('CONFIG', 'Data moves to PostgreSQL alone: give a URL that begins with postgres://.')
 }
 
 /** What its backups are named after. */

@@ -85,13 +85,13 @@ async function open(url: string, busyTimeoutMs: number): Promise<SqliteDatabase>
   return openSqlite(source.path, configOf({ url, migrate: 'check', busyTimeoutMs }))
 }
 
-function targetOf({ to }: MoveFlags, file: SqliteDatabase): { url: string; target: PostgresTarget } {
+function targetOf({ to }: MoveFlags): { url: string; target: PostgresTarget } {
   if (to === undefined) throw new StorageError('CONFIG', 'Where to? Give --to postgres://….')
-  return { url: to, target: successorOf(to, { dialect: 'sqlite', path: file.path }) }
+  return { url: to, target: successorOf(to) }
 }
 
 async function move(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
-  const { url, target: to } = targetOf(flags, file)
+  const { url, target: to } = targetOf(flags)
   const busyTimeoutMs = waitOf(flags)
   const moved = file.movedTo()
   if (moved !== undefined) return finished(file, moved.id, to, flags)
@@ -123,7 +123,10 @@ async function move(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
 
 const resuming = ({ resumes, from, to }: MovePlan): StorageError =>
   resumes
-    ? new StorageError('CONFIG', `A move of ${from} was stopped. Go on with --resume, or give it up with --abort.`)
+    ? new StorageError(
+        'CONFIG',
+        `A move of ${from} is under way, or was stopped. Go on with --resume, or give it up with --abort.`,
+      )
     : new StorageError('CONFIG', `No move of ${from} to ${to} was stopped: there is nothing to resume.`)
 
 function wordsOf({ from, to, rows, bytes, migrations, resumes }: MovePlan): string[] {
@@ -209,7 +212,7 @@ async function finished(file: SqliteDatabase, id: string, to: PostgresTarget, fl
 
 async function giveUp(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
   const { abortMove } = await import('../move/live/index.ts')
-  const to = flags.to === undefined ? undefined : targetOf(flags, file).target
+  const to = flags.to === undefined ? undefined : targetOf(flags).target
   const { id, to: name } = await abortMove(file, to, waitOf(flags))
   const emptied = to !== undefined
   return {
@@ -225,7 +228,7 @@ async function giveUp(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> 
 
 async function showStatus(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
   const { statusOf } = await import('../move/live/plan.ts')
-  const to = flags.to === undefined ? undefined : targetOf(flags, file).target
+  const to = flags.to === undefined ? undefined : targetOf(flags).target
   const status = await statusOf(file, to, waitOf(flags))
   return { json: { from: file.path, ...status }, text: statusWords(file.path, status), exitCode: EXIT.done }
 }

@@ -10,11 +10,13 @@ import { type Database, type Session, TransactionGuard, type TransactionLimits }
 import { StatementCompiler } from '../statement.ts'
 import { OpenTransaction, withinTime } from '../transaction.ts'
 import { forget, SqliteChangeLog } from './change-log.ts'
+import { Checkpoints } from './checkpoints.ts'
 import { type Durability, openConnection, Patience, prepareWriter, SqliteConnection } from './connection.ts'
 import { sqliteDialect } from './dialect.ts'
 import { isBusy, translated, translatedCommit } from './errors.ts'
 import { fenceOf, type Moved, movedError } from './fence.ts'
 import { prepareFile } from './file.ts'
+import { Readers } from './readers.ts'
 import { StoreSession } from './store-session.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -34,11 +36,6 @@ export interface SchemaSteps {
   readonly adopt: (raw: SqliteConnection['raw']) => Promise<void>
   readonly migrate: (raw: SqliteConnection['raw']) => Promise<void>
 }
-
-/** After so long without a write, what the log holds is moved into the database. */
-const CHECKPOINT_AFTER_MS = 1_000
-/** Snapshots that are kept open for the next read-only transaction. */
-const SPARE_READERS = 2
 
 const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
 const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
@@ -62,11 +59,11 @@ export class SqliteDatabase implements Database {
   readonly #fenceToReaders: () => Moved | undefined
   /** Errors that say that nothing was begun, since the data has moved. */
   readonly #refusals = new WeakSet<object>()
-  readonly #spareReaders: SqliteConnection[] = []
+  readonly #readers: Readers
+  readonly #checkpoints: Checkpoints
   /** Snapshots and backups. */
   readonly #inUse = new InUse()
   #locked: Promise<void> | undefined
-  #checkpointTimer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
 
   private constructor(options: SqliteOptions, connections: { writer: SqliteConnection; reader: SqliteConnection }) {
@@ -80,6 +77,8 @@ export class SqliteDatabase implements Database {
       refusal: () => this.#refusalInside(),
       onIdle: () => this.#checkpointLater(),
     })
+    this.#readers = new Readers(options.path, this.#patience)
+    this.#checkpoints = new Checkpoints(connections.writer.raw, () => this.#queue.length === 0)
     this.#fence = fenceOf(connections.writer.raw)
     this.#fenceToReaders = fenceOf(connections.reader.raw)
     this.session = new StoreSession(this)
@@ -252,18 +251,9 @@ export class SqliteDatabase implements Database {
     })
   }
 
-  async #borrowReader(): Promise<{ reader: SqliteConnection; giveBack: () => void }> {
+  async #borrowReader(): ReturnType<Readers['borrow']> {
     if (this.path === ':memory:') return { reader: this.#writer, giveBack: await this.#lockWriter() }
-    const reader = this.#spareReaders.pop() ?? (await this.#openReader())
-    const giveBack = (): void => {
-      if (this.#spareReaders.length < SPARE_READERS && this.#closing === undefined) this.#spareReaders.push(reader)
-      else reader.close()
-    }
-    return { reader, giveBack }
-  }
-
-  #openReader(): Promise<SqliteConnection> {
-    return this.#patience.retry(() => new SqliteConnection(openConnection(this.path, { readOnly: true })))
+    return this.#readers.borrow()
   }
 
   async #lockWriter(): Promise<() => void> {
@@ -307,21 +297,7 @@ export class SqliteDatabase implements Database {
   }
 
   #checkpointLater(): void {
-    if (this.#options.path === ':memory:' || this.#closing !== undefined) return
-    if (this.#checkpointTimer !== undefined) {
-      this.#checkpointTimer.refresh()
-      return
-    }
-    this.#checkpointTimer = setTimeout(() => this.#checkpoint('PASSIVE'), CHECKPOINT_AFTER_MS)
-    this.#checkpointTimer.unref()
-  }
-
-  /** PASSIVE waits for nobody. A log that cannot be emptied now is emptied later: no error of anybody's. */
-  #checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): void {
-    try {
-      if (this.#queue.length === 0 && !this.#writer.raw.inTransaction)
-        this.#writer.raw.pragma(`wal_checkpoint(${mode})`)
-    } catch {}
+    if (this.#options.path !== ':memory:' && this.#closing === undefined) this.#checkpoints.later()
   }
 
   close(consumers: readonly string[] = []): Promise<void> {
@@ -345,13 +321,13 @@ export class SqliteDatabase implements Database {
   }
 
   async #close(consumers: readonly string[]): Promise<void> {
-    clearTimeout(this.#checkpointTimer)
+    this.#checkpoints.stop()
     await this.#queue.idle()
     await this.#inUse.idle()
     if (consumers.length > 0) this.#forget(consumers)
-    for (const reader of this.#spareReaders.splice(0)) reader.close()
+    this.#readers.close()
     if (this.#reader !== this.#writer) this.#reader.close()
-    if (!this.#options.readOnly && this.path !== ':memory:') this.#checkpoint('TRUNCATE')
+    if (!this.#options.readOnly && this.path !== ':memory:') this.#checkpoints.now('TRUNCATE')
     this.#writer.close()
   }
 }

@@ -1,4 +1,5 @@
 /** The switch: while nobody can write to the file, the rest of its log goes to the target, then the file is fenced. */
+import { randomUUID } from 'node:crypto'
 import type Sqlite from 'better-sqlite3'
 import { LOG } from '../../database/sqlite/change-log.ts'
 import { type Moved, raiseFence } from '../../database/sqlite/fence.ts'
@@ -39,7 +40,6 @@ interface Aside {
   readonly stamped: TableChange
   /** Who reads the log of changes. */
   readonly consumers: readonly (readonly [string, number])[]
-  readonly log: string | undefined
 }
 
 /**
@@ -99,7 +99,6 @@ function asideOf(raw: Sqlite.Database, course: Course): Aside {
     marks,
     stamped: currentOf(raw, 'path_cache', stamped),
     consumers,
-    log: text(LOG),
   }
 }
 
@@ -131,9 +130,10 @@ async function takeMarks(ask: Ask, { marks, stamped }: Aside): Promise<void> {
 }
 
 /** At the end: what the move itself has written is news to nobody. */
-async function takeConsumers(ask: Ask, { consumers, log }: Aside): Promise<void> {
-  if (consumers.length === 0 || log === undefined) return
-  await remember(ask, LOG, log)
+async function takeConsumers(ask: Ask, { consumers }: Aside): Promise<void> {
+  if (consumers.length === 0) return
+  // Another log: what a token of the file's says means nothing here.
+  await remember(ask, LOG, randomUUID())
   for (const [name, keptUntil] of consumers)
     await ask(
       `INSERT INTO meshstore_consumers (name, position, kept_until) VALUES ($1, pg_current_snapshot()::text, $2)`,

@@ -49,7 +49,7 @@ export class MoveTarget {
       return opened
     } catch (error) {
       await opened.close()
-      throw translated(error)
+      throw error
     }
   }
 
@@ -64,16 +64,18 @@ export class MoveTarget {
     }
   }
 
-  readonly #ask: Ask = async <R extends unknown[]>(text: string, values: readonly unknown[] = []) =>
-    (await this.#client.query<R>({ text, values: [...values], rowMode: 'array' })).rows
+  /** Throws StorageErrors; what others throw in between stays as it is. */
+  readonly #ask: Ask = async <R extends unknown[]>(text: string, values: readonly unknown[] = []) => {
+    try {
+      return (await this.#client.query<R>({ text, values: [...values], rowMode: 'array' })).rows
+    } catch (error) {
+      throw text === 'COMMIT' ? translatedWrite(error) : translated(error)
+    }
+  }
 
   async progress(): Promise<Progress | undefined> {
-    try {
-      const [row] = await this.#ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1', [MOVE])
-      return row && (JSON.parse(row[0]) as Progress)
-    } catch (error) {
-      throw translated(error)
-    }
+    const [row] = await this.#ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1', [MOVE])
+    return row && (JSON.parse(row[0]) as Progress)
   }
 
   /** Into an empty database, or anew into one that has an older part of the same move. */
@@ -108,7 +110,7 @@ export class MoveTarget {
       return result
     } catch (error) {
       await this.#ask('ROLLBACK').catch(() => {})
-      throw translatedWrite(error)
+      throw error
     }
   }
 
@@ -119,8 +121,6 @@ export class MoveTarget {
       await this.#ask('SET LOCAL extra_float_digits = 1')
       await this.#ask('SET LOCAL idle_in_transaction_session_timeout = 0')
       return await work(snapshotOf(this.#client, '', { asStored: true }))
-    } catch (error) {
-      throw translated(error)
     } finally {
       await this.#ask('ROLLBACK').catch(() => {})
     }

@@ -17,11 +17,9 @@ async function using<T>(path: string, work: (file: SqliteDatabase) => Promise<T>
   }
 }
 
-const target = (path: string, url: string) => successorOf(url, { dialect: 'sqlite', path })
-
 export const moveBeside = (path: string, url: string, options: MoveOptions = {}): Promise<MoveReport> =>
-  using(path, (file) => moveLive({ file, url, to: target(path, url), busyTimeoutMs: BUSY_TIMEOUT_MS, options }))
+  using(path, (file) => moveLive({ file, url, to: successorOf(url), busyTimeoutMs: BUSY_TIMEOUT_MS, options }))
 
 /** Without a URL, the target is left as it is. */
 export const abortBeside = (path: string, url?: string): Promise<unknown> =>
-  using(path, (file) => abortMove(file, url === undefined ? undefined : target(path, url), BUSY_TIMEOUT_MS))
+  using(path, (file) => abortMove(file, url === undefined ? undefined : successorOf(url), BUSY_TIMEOUT_MS))
