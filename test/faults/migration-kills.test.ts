@@ -1,13 +1,13 @@
 /**
  * `kill -9` in the middle of migrations and of an adoption: what is there afterwards is what was there before, or what a
- * whole number of migrations makes of it, and the next run gets to the end. `MIGRATION_KILLS=100` for the long form,
- * `MIGRATION_SEED` for other moments.
+ * whole number of migrations makes of it, and the next run gets to the end.
  */
 import { readFileSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { afterAll, expect, test } from 'vitest'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { Script } from '../sqlite/support/script.ts'
+import { bound, SEED } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { KEYS } from '../support/other-program.ts'
 import { TAGS } from '../support/tags.ts'
@@ -17,8 +17,7 @@ import { type Place, postgresPlace, sqlitePlace } from './migration-places.ts'
 import { LEDGER } from './migration-states.ts'
 import { commitBetween, from, laterVersion, planted } from './migration-tree.ts'
 
-const KILLS = Number(process.env.MIGRATION_KILLS ?? 6)
-const SEED = Number(process.env.MIGRATION_SEED ?? 1)
+const KILLS = bound('MIGRATION_KILLS', { short: 100, long: 1_000 })
 const TIMEOUT = { timeout: 60_000 + KILLS * 5_000 }
 
 const copy = await laterVersion()

@@ -1,6 +1,5 @@
 /**
  * Many processes open one database at the same moment: all of them succeed, and each migration is applied once.
- * `RACE_ROUNDS=20` for the long form.
  */
 import { copyFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,6 +12,7 @@ import type { Dialect } from '../schema/tree-copy.ts'
 import type { Program } from '../sqlite/support/program.ts'
 import { Script } from '../sqlite/support/script.ts'
 import { tally } from '../sqlite/support/settled.ts'
+import { bound } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { numbered } from '../support/samples.ts'
@@ -21,7 +21,7 @@ import type { Order, Outcome } from './migration-racer.ts'
 import { LEDGER, postgresState, type State, sqliteState, unlike } from './migration-states.ts'
 import { from, laterVersion, migrationsOf } from './migration-tree.ts'
 
-const ROUNDS = Number(process.env.RACE_ROUNDS ?? 2)
+const ROUNDS = bound('RACE_ROUNDS', { short: 20, long: 200 })
 const PROCESSES = 32
 /** At most: it fails in the first one, as a rule. */
 const CONTROL_ROUNDS = 20

@@ -1,9 +1,10 @@
 /**
  * Many clients on the same few rows, on each dialect: no sum is wrong, no update is lost, and what was seen can be put
- * into an order, one after the other. `ISOLATION_TURNS=10000` for the long form, `ISOLATION_SEED` for other turns.
+ * into an order, one after the other.
  */
 import { describe, expect, test } from 'vitest'
 import { type Meshstore, openStorage } from '../../src/index.ts'
+import { bound, SEED } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { type Client, COUNTER, clientOf, createCells, IDS, readCommitted } from './support/cells.ts'
 import { readAndWrite, transferMoney } from './support/contenders.ts'
@@ -12,8 +13,7 @@ import { disordered, type Happened } from './support/history.ts'
 import { describePostgres } from './support/suite.ts'
 
 const CLIENTS = 8
-const TURNS = Number(process.env.ISOLATION_TURNS ?? 200)
-const SEED = Number(process.env.ISOLATION_SEED ?? 1)
+const TURNS = bound('ISOLATION_TURNS', { brief: 100, short: 400, long: 10_000 })
 const BALANCE = 1_000
 const TOTAL = IDS.length * BALANCE
 

@@ -1,21 +1,21 @@
 /**
  * What was acknowledged is there, whatever happens to the server and to the connections; what failed is not; what nobody
- * can know is called OUTCOME_UNKNOWN. `RESTARTS=40` for the long form, `RESTARTS_SEED` for other writes.
+ * can know is called OUTCOME_UNKNOWN.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openStorage, type StorageOptions } from '../../src/index.ts'
+import { backendsOf, createDatabase } from '../postgres/support/database.ts'
+import { asSoonAsAvailable } from '../postgres/support/eventually.ts'
+import { Lanes } from '../postgres/support/lanes.ts'
+import { FaultyProxy } from '../postgres/support/proxy.ts'
+import { describePostgres } from '../postgres/support/suite.ts'
+import { LONGEST_MS, withTimeouts } from '../postgres/support/timeouts.ts'
+import { watchProcess } from '../postgres/support/watched.ts'
+import { bound, SEED } from '../support/bounds.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { manyNodes } from '../support/samples.ts'
-import { backendsOf, createDatabase } from './support/database.ts'
-import { asSoonAsAvailable } from './support/eventually.ts'
-import { Lanes } from './support/lanes.ts'
-import { FaultyProxy } from './support/proxy.ts'
-import { describePostgres } from './support/suite.ts'
-import { LONGEST_MS, withTimeouts } from './support/timeouts.ts'
-import { watchProcess } from './support/watched.ts'
 
-const RESTARTS = Number(process.env.RESTARTS ?? 10)
-const SEED = Number(process.env.RESTARTS_SEED ?? 1)
+const RESTARTS = bound('RESTARTS', { short: 40, long: 200 })
 /** A cut connection is waited for until the limit, twice in each round. In milliseconds. */
 const TIMEOUT = { timeout: 60_000 + RESTARTS * 6_000 }
 const LANES = 16

@@ -1,22 +1,22 @@
 /**
- * `kill -9` in the middle of a restore and of a backup. `BACKUP_KILLS=100` for the long form, `BACKUP_SEED` for other moments.
+ * `kill -9` in the middle of a restore and of a backup.
  */
 import { cpSync, mkdirSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { pruneBackups } from '../../src/backup/folder.ts'
 import { openStorage, restoreBackup, verifyBackup } from '../../src/index.ts'
-import { from, laterVersion } from '../faults/migration-tree.ts'
+import type { Order } from '../backup/programs/restorer.ts'
+import { copyOver, planted } from '../backup/support/copy-over.ts'
+import { contentOf, database, manifestOf, namesIn, SAFETY_COPY } from '../backup/support/files.ts'
+import { killInLoop, reference } from '../backup/support/kills.ts'
 import { Script } from '../sqlite/support/script.ts'
+import { bound, SEED } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
-import type { Order } from './programs/restorer.ts'
-import { copyOver, planted } from './support/copy-over.ts'
-import { contentOf, database, manifestOf, namesIn, SAFETY_COPY } from './support/files.ts'
-import { killInLoop, reference } from './support/kills.ts'
+import { from, laterVersion } from './migration-tree.ts'
 
-const KILLS = Number(process.env.BACKUP_KILLS ?? 12)
-const SEED = Number(process.env.BACKUP_SEED ?? 1)
+const KILLS = bound('BACKUP_KILLS', { short: 100, long: 1_000 })
 const TIMEOUT = { timeout: 60_000 + KILLS * 5_000 }
 const STAGES = ['reading', 'safety copy', 'overwriting', 'verification', 'migration']
 
@@ -27,7 +27,7 @@ afterAll(() => {
   later[Symbol.dispose]()
   templates[Symbol.dispose]()
 })
-const RUNNER = new URL('programs/restorer.ts', import.meta.url)
+const RUNNER = new URL('../backup/programs/restorer.ts', import.meta.url)
 const runner = await Script.bundle(RUNNER, from(later))
 
 const hasty = await Script.bundle(RUNNER, { ...copyOver, ...from(later), name: 'copy-over' })
