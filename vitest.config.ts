@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import CanaryReporter from './test/canaries/reporter.ts'
@@ -29,6 +30,8 @@ const AT_LENGTH = [
   'test/backup/damage.test.ts',
   'test/backup/event-loop.test.ts',
   'test/postgres/isolation.test.ts',
+  'test/migrator/drizzle-kit.test.ts',
+  'test/schema/db-generate.test.ts',
 ]
 /** See test/support/bounds.ts. */
 const form = process.env.TEST_FORM ?? 'short'
@@ -44,8 +47,8 @@ export default defineConfig({
     pool: 'forks',
     // Each test file is a process of its own, in which Node takes half a second to find drizzle-orm's many files.
     deps: { optimizer: { ssr: { enabled: true, include: BUNDLED } } },
-    // Many wait for processes of their own: one worker less than there are cores would be idle half of the time.
-    maxWorkers: '100%',
+    // Many wait for processes of their own, or for a limit: a worker for each core would leave it idle some of the time.
+    maxWorkers: availableParallelism() + 1,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: [

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 const HELP = `npm run test:faults [-- OPTIONS] [FILE…]
 
   --long       hours in place of minutes
-  --document   write the figures of the run into docs/guarantees.md
+  --document   run all other suites, too, and write the figures into docs/guarantees.md
   --help
 
 FILE is a part of a test file's name. Variables change how far one suite goes, or repeat what it did:
@@ -24,7 +24,8 @@ const { values, positionals } = parseArgs({
 if (values.help) console.log(HELP)
 else {
   const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs')
-  const { status } = spawnSync(process.execPath, [vitest, 'run', '--project', 'faults*', ...positionals], {
+  const projects = ['faults*', ...(values.document ? ['suites'] : [])].flatMap((name) => ['--project', name])
+  const { status } = spawnSync(process.execPath, [vitest, 'run', ...projects, ...positionals], {
     stdio: 'inherit',
     env: {
       ...process.env,

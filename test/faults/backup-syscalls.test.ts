@@ -12,7 +12,7 @@ import { contentOf, database, manifestOf, namesIn, SAFETY_COPY } from '../backup
 import { hasStrace, killedAt, type Point, pointsOf } from '../backup/support/syscalls.ts'
 import { Script } from '../sqlite/support/script.ts'
 import { temporaryFolder } from '../support/folders.ts'
-import { notTested } from './shown.ts'
+import { notTested, shows } from './shown.ts'
 
 const runs = hasStrace()
 if (!runs) notTested('kill -9 at every system call of a restore and a backup', 'There is no strace here.')
@@ -169,6 +169,7 @@ async function killEverywhere({ template, what, judge }: Case, from: Script, eno
 describe.skipIf(!runs)('kill -9 at every write, sync, link, rename and removal of', () => {
   test.each(Object.entries(cases))('%s', TIMEOUT, async (_, of) => {
     const { points, killed, found, wrong } = await killEverywhere(of, script)
+    shows(`${of.what} ${of.template}: killed at ${points} calls`)
     expect(wrong).toEqual([])
     expect(Object.keys(found).length).toBeGreaterThan(1)
     const kills = Object.values(killed).reduce((sum, each) => sum + each, 0)

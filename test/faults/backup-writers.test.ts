@@ -14,6 +14,7 @@ import { Script } from '../sqlite/support/script.ts'
 import { bound } from '../support/bounds.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
 import { manyNodes, node, policy } from '../support/samples.ts'
+import { shows } from './shown.ts'
 
 const BACKUPS = bound('BACKUPS_WHILE_WRITING', { short: 200, long: 2_000 })
 const TIMEOUT = { timeout: 60_000 + BACKUPS * 10_000 }
@@ -158,6 +159,9 @@ test(`each of ${BACKUPS} is of one moment, and none begins again`, TIMEOUT, asyn
   const last = await writing.goOn(1)
   const turns = last.map((count, writer) => count - (first[writer] ?? 0))
   console.log(`${BACKUPS} backups in ${steps} steps, while four processes wrote ${turns.join(', ')} transactions`)
+  shows(
+    `${BACKUPS} backups while four processes wrote ${turns.reduce((sum, each) => sum + each, 0)} transactions: each of one moment`,
+  )
   expect(steps).toBeGreaterThanOrEqual(3 * BACKUPS)
   const end = await writing.stop()
   expect(problemsOf(path, end, end)).toEqual([])

@@ -77,53 +77,46 @@ test.each(lastingBackends)('$name: the same test finds a cache that does not loo
   expect((await firstDifference(opened.store.pathCache, new Timeless(), clock)).difference).toBeDefined()
 })
 
-test(
-  "the machine's own clock: limits, locks, sweeps and backups go on as if it stood still",
-  TIMEOUT,
-  async ({ task }) => {
-    using folder = temporaryFolder()
-    const path = folder.file('mesh.db')
-    // The time of day alone: timers go on by a clock that nobody sets.
-    vi.useFakeTimers({ toFake: ['Date'] })
-    const today = Date.now()
-    try {
-      await using store = await openStorage({
-        url: path,
-        busyTimeoutMs: 200,
-        pathCache: { sweepSeconds: 1 },
-        backups: { folder: folder.file('backups'), everySeconds: 3_600 },
-      })
-      const random = randomFrom(SEED)
-      let written = 0
-      for (let jump = 0; jump < 40; jump++) {
-        vi.setSystemTime(today + (jump % 2 === 0 ? DAY_MS : -DAY_MS))
-        await Promise.all(Array.from({ length: 25 }, () => store.nodes.create(node(`n-${written++}`))))
-        await store.transaction(async (tx) => void (await tx.nodes.recordRoutes('n-0')))
-        // The clock jumps while somebody waits for a limit: it is neither over at once nor in a day.
-        const begun = performance.now()
-        const waiting = store.transaction(
-          async () => {
-            vi.setSystemTime(today + (random() < 0.5 ? 2 : -2) * DAY_MS)
-            await new Promise((resolve) => setTimeout(resolve, 60_000).unref())
-          },
-          { timeoutMs: 20 },
-        )
-        await expectCode(waiting, 'TIMEOUT')
-        expect(performance.now() - begun).toBeGreaterThanOrEqual(19)
-        await store.pathCache.set({ source: 'a', destination: 'b', k: 1 }, bundle('a', 'b'), { ttlSeconds: 60 })
-        expect(await store.pathCache.get({ source: 'a', destination: 'b', k: 1 })).toBeDefined()
-        await store.pathCache.sweep()
-      }
-      expect(await store.nodes.count()).toBe(written)
-      expect((await store.nodes.get('n-0'))?.routesDiscovered).toBe(40)
-      expect((await store.health()).problems).toEqual([])
-      await store.backup(folder.file('mesh.backup'))
-    } finally {
-      vi.useRealTimers()
+test("the machine's own clock: limits, locks, sweeps and backups go on as if it stood still", TIMEOUT, async () => {
+  using folder = temporaryFolder()
+  const path = folder.file('mesh.db')
+  // The time of day alone: timers go on by a clock that nobody sets.
+  vi.useFakeTimers({ toFake: ['Date'] })
+  const today = Date.now()
+  try {
+    await using store = await openStorage({
+      url: path,
+      busyTimeoutMs: 200,
+      pathCache: { sweepSeconds: 1 },
+      backups: { folder: folder.file('backups'), everySeconds: 3_600 },
+    })
+    const random = randomFrom(SEED)
+    let written = 0
+    for (let jump = 0; jump < 40; jump++) {
+      vi.setSystemTime(today + (jump % 2 === 0 ? DAY_MS : -DAY_MS))
+      await Promise.all(Array.from({ length: 25 }, () => store.nodes.create(node(`n-${written++}`))))
+      await store.transaction(async (tx) => void (await tx.nodes.recordRoutes('n-0')))
+      // The clock jumps while somebody waits for a limit: it is neither over at once nor in a day.
+      const begun = performance.now()
+      const waiting = store.transaction(
+        async () => {
+          vi.setSystemTime(today + (random() < 0.5 ? 2 : -2) * DAY_MS)
+          await new Promise((resolve) => setTimeout(resolve, 60_000).unref())
+        },
+        { timeoutMs: 20 },
+      )
+      await expectCode(waiting, 'TIMEOUT')
+      expect(performance.now() - begun).toBeGreaterThanOrEqual(19)
+      await store.pathCache.set({ source: 'a', destination: 'b', k: 1 }, bundle('a', 'b'), { ttlSeconds: 60 })
+      expect(await store.pathCache.get({ source: 'a', destination: 'b', k: 1 })).toBeDefined()
+      await store.pathCache.sweep()
     }
-    shows(
-      task,
-      `${JUMPS} jumps by a day on each dialect: the cache does what its model does; 40 of the machine's own clock`,
-    )
-  },
-)
+    expect(await store.nodes.count()).toBe(written)
+    expect((await store.nodes.get('n-0'))?.routesDiscovered).toBe(40)
+    expect((await store.health()).problems).toEqual([])
+    await store.backup(folder.file('mesh.backup'))
+  } finally {
+    vi.useRealTimers()
+  }
+  shows(`${JUMPS} jumps by a day on each dialect: the cache does what its model does; 40 of the machine's own clock`)
+})

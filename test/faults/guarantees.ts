@@ -28,7 +28,7 @@ export function withFigures(document: string, figures: ReadonlyMap<string, reado
       const row = rowOf(line)
       const shown = row?.tests.flatMap((test) => figures.get(test) ?? []) ?? []
       if (row === undefined || shown.length === 0) return line
-      const cell = shown.join('; ').replaceAll('|', '\\|')
+      const cell = shown.join('; ').replaceAll('|', '/')
       return `${line.slice(0, line.lastIndexOf('|', line.length - 2))}| ${cell} |`
     })
     .join('\n')

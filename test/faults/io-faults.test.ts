@@ -125,7 +125,7 @@ async function inTurn(trial: Trial, tasks: readonly Task[], enough: () => boolea
 }
 
 describe.skipIf(!runs)('a call fails, or is the last one', () => {
-  test('and what was acknowledged is there, what was refused is not, and all goes on', TIMEOUT, async ({ task }) => {
+  test('and what was acknowledged is there, what was refused is not, and all goes on', TIMEOUT, async () => {
     const total = new Figures()
     using folder = temporaryFolder()
     for (const scenario of await scenarios(folder)) {
@@ -143,10 +143,7 @@ describe.skipIf(!runs)('a call fails, or is the last one', () => {
     expect(total.wrong).toEqual([])
     expect(total.failed.size).toBeGreaterThanOrEqual(LEAST_FAILED)
     expect(total.killed.size).toBeGreaterThanOrEqual(LEAST_KILLED)
-    shows(
-      task,
-      `${total.failed.size} calls failed, ${total.killed.size} kills; outcomes ${JSON.stringify(total.outcomes)}`,
-    )
+    shows(`${total.failed.size} calls failed, ${total.killed.size} kills; outcomes ${JSON.stringify(total.outcomes)}`)
   })
 
   test('the same test finds a queue that acknowledges before it commits', TIMEOUT, async () => {

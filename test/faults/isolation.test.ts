@@ -24,7 +24,7 @@ interface Opened extends AsyncDisposable {
 }
 
 function suite(dialect: string, open: () => Promise<Opened>): void {
-  test('lists that are appended to', TIMEOUT, async ({ task }) => {
+  test('lists that are appended to', TIMEOUT, async () => {
     await using opened = await open()
     const { history, final } = await appendToLists({ ...opened, transactions: TRANSACTIONS, seed: SEED })
     const committed = history.filter(({ outcome }) => outcome === 'committed').length
@@ -33,10 +33,10 @@ function suite(dialect: string, open: () => Promise<Opened>): void {
     expect(history.length).toBeGreaterThanOrEqual(TRANSACTIONS)
     expect(committed).toBeGreaterThan(TRANSACTIONS * 0.8)
     expect(committed).toBeLessThan(history.length)
-    shows(task, `${dialect}: ${history.length} transactions on lists, ${committed} committed, none out of order`)
+    shows(`${dialect}: ${history.length} transactions on lists, ${committed} committed, none out of order`)
   })
 
-  test('accounts between which money is moved', TIMEOUT, async ({ task }) => {
+  test('accounts between which money is moved', TIMEOUT, async () => {
     await using opened = await open()
     const bank = await moveMoney({ ...opened, transactions: TRANSACTIONS, seed: SEED })
     const committed = bank.transfers.filter(({ outcome }) => outcome === 'committed').length
@@ -45,7 +45,7 @@ function suite(dialect: string, open: () => Promise<Opened>): void {
     expect(checkBank(bank)).toEqual([])
     expect(bank.transfers.length + bank.reads.length).toBeGreaterThanOrEqual(TRANSACTIONS)
     expect(Math.min(committed, bank.transfers.length - committed, bank.reads.length)).toBeGreaterThan(TRANSACTIONS / 50)
-    shows(task, `${dialect}: ${figures}, no sum is wrong`)
+    shows(`${dialect}: ${figures}, no sum is wrong`)
   })
 
   test('without transactions, the same is out of order', TIMEOUT, async () => {

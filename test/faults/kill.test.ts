@@ -16,13 +16,12 @@ const WRITER = new URL('writer.ts', import.meta.url)
 const writer = await Script.bundle(WRITER)
 const hastyWriter = await Script.bundle(WRITER, acknowledgeEarly)
 
-test('whatever was acknowledged survives kill -9, and nothing is there by half', TIMEOUT, async ({ task }) => {
+test('whatever was acknowledged survives kill -9, and nothing is there by half', TIMEOUT, async () => {
   const figures = await survives(writer, { cycles: CYCLES, seed: SEED })
   expect(figures.acknowledged).toBeGreaterThan(CYCLES * 500)
   expect(figures.killedMigrating).toBeGreaterThan(0)
   expect(figures.backups).toBeGreaterThan(0)
   shows(
-    task,
     `${figures.cycles} kills with writes in flight, ${figures.killedOpening + figures.killedMigrating} while it was opened or migrated: ${figures.acknowledged} acknowledged, ${figures.lost} lost, ${figures.wrong.length} by half; ${figures.backups} backups meanwhile`,
   )
 })

@@ -43,7 +43,7 @@ class Crowd implements AsyncDisposable {
 
 test(`${PROCESSES} processes write ${TRANSACTIONS} transactions each`, {
   timeout: 120_000 + TRANSACTIONS * 600,
-}, async ({ task }) => {
+}, async () => {
   using folder = temporaryFolder()
   const path = folder.file('mesh.db')
   await using store = await openStorage(path)
@@ -58,7 +58,7 @@ test(`${PROCESSES} processes write ${TRANSACTIONS} transactions each`, {
   expect(raw.pragma('integrity_check', { simple: true })).toBe('ok')
   raw.close()
   const who = hasPython ? `${PROCESSES} processes, one of them Python` : `${PROCESSES} processes`
-  shows(task, `${who}: ${PROCESSES * TRANSACTIONS} transactions, none lost, none refused`)
+  shows(`${who}: ${PROCESSES * TRANSACTIONS} transactions, none lost, none refused`)
 })
 
 test('the same test finds a counter that is read and written in two steps', async () => {
@@ -74,9 +74,7 @@ test('the same test finds a counter that is read and written in two steps', asyn
   expect((await store.nodes.get('shared'))?.routesDiscovered).toBeLessThan(20)
 })
 
-test(`a new file is opened by all at once, ${OPENINGS} times`, { timeout: 120_000 + OPENINGS * 1_000 }, async ({
-  task,
-}) => {
+test(`a new file is opened by all at once, ${OPENINGS} times`, { timeout: 120_000 + OPENINGS * 1_000 }, async () => {
   using folder = temporaryFolder()
   await using crowd = new Crowd(false)
   for (let round = 0; round < OPENINGS; round++) {
@@ -88,5 +86,5 @@ test(`a new file is opened by all at once, ${OPENINGS} times`, { timeout: 120_00
     expect(await store.nodes.count()).toBe(PROCESSES)
     rmSync(folder.file(`${round}`), { recursive: true, force: true })
   }
-  shows(task, `${OPENINGS} new files, each opened by ${PROCESSES} processes at once: all succeed`)
+  shows(`${OPENINGS} new files, each opened by ${PROCESSES} processes at once: all succeed`)
 })

@@ -16,6 +16,7 @@ import { type Kind, killInLoop, type Reference, Runners, referenceOf } from './m
 import { type Place, postgresPlace, sqlitePlace } from './migration-places.ts'
 import { LEDGER } from './migration-states.ts'
 import { commitBetween, from, laterVersion, planted } from './migration-tree.ts'
+import { shows } from './shown.ts'
 
 const KILLS = bound('MIGRATION_KILLS', { short: 100, long: 1_000 })
 const TIMEOUT = { timeout: 60_000 + KILLS * 5_000 }
@@ -112,6 +113,7 @@ async function survives(kind: Kind, expected: { ledgers: number[] }): Promise<vo
   expect(figures.stopped).toBe(Math.ceil(KILLS / 2))
   expect(figures.atRandom).toBe(Math.floor(KILLS / 2))
   expect(figures.found.reduce((sum, count) => sum + (count ?? 0), 0)).toBe(KILLS)
+  shows(`${kind.name}: ${KILLS} kills, ${figures.stopped} of them inside, none by half`)
 }
 
 const isBetween = (wrong: string): boolean => wrong.includes('it is between')

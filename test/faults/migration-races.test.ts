@@ -20,6 +20,7 @@ import { filledFile, foreign, leftOver } from './migration-files.ts'
 import type { Order, Outcome } from './migration-racer.ts'
 import { LEDGER, postgresState, type State, sqliteState, unlike } from './migration-states.ts'
 import { from, laterVersion, migrationsOf } from './migration-tree.ts'
+import { shows } from './shown.ts'
 
 const ROUNDS = bound('RACE_ROUNDS', { short: 20, long: 200 })
 const PROCESSES = 32
@@ -72,6 +73,7 @@ async function rounds(name: string, round: (at: Order['at'], figures: Figures) =
   const figures: Figures = { rounds: 0, waiting: 0, asked: 0, refused: 0 }
   for (; figures.rounds < ROUNDS; figures.rounds++) await round(figures.rounds % 2 === 0 ? 'lock' : 'start', figures)
   console.log(`${PROCESSES} processes, ${name}: ${JSON.stringify(figures)}`)
+  shows(`${PROCESSES} processes at once, ${figures.rounds} times, ${name}: all succeed`)
   expect(figures.waiting).toBe(ROUNDS * PROCESSES)
   expect(figures.asked).toBeGreaterThanOrEqual(Math.ceil(ROUNDS / 2) * PROCESSES)
 }

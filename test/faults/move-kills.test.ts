@@ -9,6 +9,7 @@ import { Script } from '../sqlite/support/script.ts'
 import { bound, SEED } from '../support/bounds.ts'
 import { expectCode } from '../support/expectations.ts'
 import { integerFrom, randomFrom } from './random.ts'
+import { shows } from './shown.ts'
 
 const KILLS = bound('COPY_KILLS', { short: 24, long: 240 })
 const ROWS = 700
@@ -97,6 +98,7 @@ describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
       expect(await ownHash(target), `${cycle}: ${kind} ${stopAt}`).toBe(before)
     }
     console.log(`kill -9, copy ${from.name} to ${to.name}, SEED=${SEED}: ${JSON.stringify({ found, stopped })}`)
+    shows(`${from.name} to ${to.name}: ${KILLS} kills, ${found.empty} empty, ${found.complete} complete, none by half`)
     expect(found.empty).toBeGreaterThanOrEqual(Math.floor(KILLS / KINDS.length) * 3)
     expect(await ownHash(source)).toBe(before)
   })

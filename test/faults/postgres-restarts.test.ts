@@ -14,6 +14,7 @@ import { watchProcess } from '../postgres/support/watched.ts'
 import { bound, SEED } from '../support/bounds.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { manyNodes } from '../support/samples.ts'
+import { shows } from './shown.ts'
 
 const RESTARTS = bound('RESTARTS', { short: 40, long: 200 })
 /** A cut connection is waited for until the limit, twice in each round. In milliseconds. */
@@ -52,7 +53,8 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
     }
     await lanes.progress(WRITES)
     const figures = await lanes.stop()
-    console.log(`seed ${SEED}, ${restarts} restarts: ${figures}`)
+    console.log(`SEED=${SEED}, ${restarts} restarts: ${figures}`)
+    shows(`${restarts} restarts: ${figures}`)
     expect(figures.wrong).toEqual([])
     expect(figures.lost).toBe(0)
     expect(figures.unknown).toBeGreaterThan(0)
@@ -73,6 +75,7 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
       lost = ids.length - found.length
     }
     console.log(`durability: 'normal': ${lost} lost`)
+    shows(`with 'normal' ${lost} lost`)
     expect(lost).toBeGreaterThan(0)
   })
 
@@ -93,7 +96,8 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
     }
     await lanes.progress(WRITES)
     const figures = await lanes.stop()
-    console.log(`seed ${SEED}, ${ended} connections ended: ${figures}`)
+    console.log(`SEED=${SEED}, ${ended} connections ended: ${figures}`)
+    shows(`${ended} connections ended: ${figures}`)
     expect(figures.wrong).toEqual([])
     expect(figures.lost).toBe(0)
     expect(ended).toBeGreaterThan(RESTARTS)
@@ -115,7 +119,8 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
         await lanes.progress(WRITES)
       }
       const figures = await lanes.stop()
-      console.log(`seed ${SEED}, ${proxy.injected} COMMITs cut: ${figures}`)
+      console.log(`SEED=${SEED}, ${proxy.injected} COMMITs cut: ${figures}`)
+      shows(`${proxy.injected} COMMITs cut: ${figures}`)
       expect(figures.wrong).toEqual([])
       expect(figures.lost).toBe(0)
       expect(proxy.injected).toBeGreaterThan(RESTARTS)

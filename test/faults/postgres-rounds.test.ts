@@ -139,7 +139,7 @@ describePostgres('a PostgreSQL server that fails in every way', () => {
     return createDatabase(administrator, { tablespace: { name: 'small', location } })
   }
 
-  test(`in ${ROUNDS} rounds under load, nothing that was acknowledged is lost`, TIMEOUT, async ({ task }) => {
+  test(`in ${ROUNDS} rounds under load, nothing that was acknowledged is lost`, TIMEOUT, async () => {
     await using database = await databaseOnDisk()
     await using proxy = await FaultyProxy.before(database.url)
     await using store = await openStorage({
@@ -171,6 +171,6 @@ describePostgres('a PostgreSQL server that fails in every way', () => {
     expect(figures.acknowledged).toBeGreaterThan(ROUNDS * WRITES)
     expect(figures.refused).toBeGreaterThan(0)
     expect(figures.unknown).toBeGreaterThan(0)
-    shows(task, `${ROUNDS} rounds of ${Object.keys(counts).length} faults: ${figures}`)
+    shows(`${ROUNDS} rounds of ${Object.keys(counts).length} faults: ${figures}`)
   })
 })

@@ -79,7 +79,7 @@ describe.each(FILE_SYSTEMS)('the power is cut, on %s', (fileSystem) => {
   const none = whyNone(fileSystem)
   if (none !== undefined) notTested(`power cuts on ${fileSystem}`, none)
 
-  test.skipIf(none !== undefined)('nothing that was acknowledged is lost', TIMEOUT, async ({ task }) => {
+  test.skipIf(none !== undefined)('nothing that was acknowledged is lost', TIMEOUT, async () => {
     const { wrong, ...figures } = await cutInLoop(fileSystem, 'full')
     expect(wrong).toEqual([])
     expect(figures.lost).toBe(0)
@@ -87,14 +87,14 @@ describe.each(FILE_SYSTEMS)('the power is cut, on %s', (fileSystem) => {
     expect(figures.acknowledged).toBeGreaterThan(CYCLES * 200)
     expect(figures.inFlight).toBeGreaterThan(0)
     expect(figures.backups).toBeGreaterThan(0)
-    shows(task, `${CYCLES} power cuts on ${fileSystem}, ${figures.acknowledged} acknowledged, ${figures.lost} lost`)
+    shows(`${CYCLES} power cuts on ${fileSystem}, ${figures.acknowledged} acknowledged, ${figures.lost} lost`)
   })
 
-  test.skipIf(none !== undefined)("with durability: 'normal' something is lost", TIMEOUT, async ({ task }) => {
+  test.skipIf(none !== undefined)("with durability: 'normal' something is lost", TIMEOUT, async () => {
     const { lost, cycles, wrong } = await cutInLoop(fileSystem, 'normal', (already) => already > 0)
     expect(lost).toBeGreaterThan(0)
     // The last moments, as promised, and nothing else.
     expect(wrong).toEqual([])
-    shows(task, `with 'normal', ${lost} lost in ${cycles} on ${fileSystem}`)
+    shows(`with 'normal', ${lost} lost in ${cycles} on ${fileSystem}`)
   })
 })

@@ -1,17 +1,18 @@
 /** What the table in docs/guarantees.md shows of a run. */
-import type { RunnerTask } from 'vitest'
+import { onTestFinished } from 'vitest'
 
 declare module 'vitest' {
   interface TaskMeta {
     /** What a case has to show for itself. */
-    shown?: string
-    /** What could not be tested on this machine, and why. */
-    notTested?: string
+    shown?: string[]
   }
 }
 
-export function shows(task: Pick<RunnerTask, 'meta'>, text: string): void {
-  task.meta.shown = text
+/** Inside of a test. A case may show several things. */
+export function shows(text: string): void {
+  onTestFinished(({ task: { meta } }) => {
+    meta.shown = [...(meta.shown ?? []), text]
+  })
 }
 
 /** Loudly: whoever reads the output must not take it for tested. */

@@ -44,7 +44,7 @@ function suite(dialect: string, openDialect: (balance: number) => Promise<Opened
   test('no sum is wrong, and no update is lost', async () => {
     await using opened = await openDialect(BALANCE)
     const bank = await transferMoney(opened.clients, { turns: TURNS, seed: SEED, total: TOTAL })
-    console.log(`${dialect}, seed ${SEED}: ${JSON.stringify(bank)}`)
+    console.log(`${dialect}, SEED=${SEED}: ${JSON.stringify(bank)}`)
     expect(Math.min(bank.transfers, bank.deposits, bank.audits)).toBeGreaterThan((CLIENTS * TURNS) / 10)
     expect(bank.wrongAudits).toBe(0)
     const rows = await opened.store.nodes.list()
@@ -57,7 +57,7 @@ function suite(dialect: string, openDialect: (balance: number) => Promise<Opened
     await using opened = await openDialect(0)
     const history = await readAndWrite(opened.clients, { turns: TURNS, seed: SEED })
     const kinds = ['get', 'all', 'set', 'snapshot', 'transaction'].map((what) => `${count(history, what)} × ${what}`)
-    console.log(`${dialect}, seed ${SEED}: ${kinds.join(', ')}`)
+    console.log(`${dialect}, SEED=${SEED}: ${kinds.join(', ')}`)
     expect(history.length).toBe(CLIENTS * TURNS)
     expect(disordered(history)).toBe(0)
   })

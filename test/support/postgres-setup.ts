@@ -27,12 +27,18 @@ export default async function setup(project: TestProject): Promise<(() => Promis
     return undefined
   }
   const prepared = mkdtempSync(join(QUICK, 'meshstore-prepared-'))
-  await preparePostgres(prepared)
-  process.env[PREPARED] = prepared
-  const server = await startPostgres()
-  project.provide('postgresUrl', server.url('postgres'))
-  return async () => {
-    await server.stop()
-    rmSync(prepared, { recursive: true })
+  const remove = (): void => rmSync(prepared, { recursive: true, force: true })
+  try {
+    await preparePostgres(prepared)
+    process.env[PREPARED] = prepared
+    const server = await startPostgres()
+    project.provide('postgresUrl', server.url('postgres'))
+    return async () => {
+      await server.stop()
+      remove()
+    }
+  } catch (error) {
+    remove()
+    throw error
   }
 }
