@@ -1,26 +1,27 @@
 /**
  * Backups while four processes write as fast as they can: each is of one moment, and none is held up.
- * `BACKUPS_WHILE_WRITING=200` for the long form.
  */
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { type Meshstore, openStorage, restoreBackup } from '../../src/index.ts'
+import { NEWEST, newestId, policyId, policyText, ROWS, rowId, TOTAL, WRITERS } from '../backup/programs/agreeing.ts'
+import { manifestOf } from '../backup/support/files.ts'
+import { eventually } from '../backup/support/scheduled.ts'
 import type { Program } from '../sqlite/support/program.ts'
 import { Script } from '../sqlite/support/script.ts'
+import { bound } from '../support/bounds.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
 import { manyNodes, node, policy } from '../support/samples.ts'
-import { NEWEST, newestId, policyId, policyText, ROWS, rowId, TOTAL, WRITERS } from './programs/agreeing.ts'
-import { manifestOf } from './support/files.ts'
-import { eventually } from './support/scheduled.ts'
+import { shows } from './shown.ts'
 
-const BACKUPS = Number(process.env.BACKUPS_WHILE_WRITING ?? 4)
+const BACKUPS = bound('BACKUPS_WHILE_WRITING', { short: 200, long: 2_000 })
 const TIMEOUT = { timeout: 60_000 + BACKUPS * 10_000 }
 const FILLERS = 2_000
 const PAGES_PER_STEP = 256
 
-const script = await Script.bundle(new URL('programs/agreeing.ts', import.meta.url))
+const script = await Script.bundle(new URL('../backup/programs/agreeing.ts', import.meta.url))
 const writers = WRITERS.map((_, writer) => writer)
 
 /** What is written together lies far apart: 4 MB of other rows are in between. */
@@ -158,6 +159,9 @@ test(`each of ${BACKUPS} is of one moment, and none begins again`, TIMEOUT, asyn
   const last = await writing.goOn(1)
   const turns = last.map((count, writer) => count - (first[writer] ?? 0))
   console.log(`${BACKUPS} backups in ${steps} steps, while four processes wrote ${turns.join(', ')} transactions`)
+  shows(
+    `${BACKUPS} backups while four processes wrote ${turns.reduce((sum, each) => sum + each, 0)} transactions: each of one moment`,
+  )
   expect(steps).toBeGreaterThanOrEqual(3 * BACKUPS)
   const end = await writing.stop()
   expect(problemsOf(path, end, end)).toEqual([])

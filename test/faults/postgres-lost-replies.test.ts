@@ -1,13 +1,13 @@
 /** What each operation says when its connection breaks, or falls silent, before or after the server got the message. */
 import { beforeAll, expect, test } from 'vitest'
 import { type Meshstore, openStorage, StorageError } from '../../src/index.ts'
+import { backendsOf, createDatabase, type TestDatabase } from '../postgres/support/database.ts'
+import { eventually } from '../postgres/support/eventually.ts'
+import { FAULTS, type Fault, FaultyProxy } from '../postgres/support/proxy.ts'
+import { describePostgres } from '../postgres/support/suite.ts'
+import { LONGEST_MS, withTimeouts } from '../postgres/support/timeouts.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { node } from '../support/samples.ts'
-import { backendsOf, createDatabase, type TestDatabase } from './support/database.ts'
-import { eventually } from './support/eventually.ts'
-import { FAULTS, type Fault, FaultyProxy } from './support/proxy.ts'
-import { describePostgres } from './support/suite.ts'
-import { LONGEST_MS, withTimeouts } from './support/timeouts.ts'
 
 interface Case {
   readonly name: string

@@ -4,9 +4,9 @@ import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
 import { MAIN } from '../cli/support/command.ts'
+import { counts, ownHash, type Place, postgres, sqlite } from '../move/support/places.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { temporaryFolder } from '../support/folders.ts'
-import { counts, ownHash, type Place, postgres, sqlite } from './support/places.ts'
 
 const HEAP_MB = 64
 const ROWS = 30_000

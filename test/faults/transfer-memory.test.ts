@@ -1,15 +1,16 @@
-/** Files that are far larger than the memory that a process may take. `TRANSFER_ROWS=100000` for the long form. */
+/** Files that are far larger than the memory that a process may take. */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { MAIN } from '../cli/support/command.ts'
 import { lastingBackends } from '../support/backends.ts'
+import { bound } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { LATEST } from '../support/tags.ts'
-import { nodeLine, pathLine } from './support/transferred.ts'
+import { nodeLine, pathLine } from '../transfer/support/transferred.ts'
 
-const ROWS = Number(process.env.TRANSFER_ROWS ?? 30_000)
+const ROWS = bound('TRANSFER_ROWS', { short: 100_000, long: 1_000_000 })
 /** Half a megabyte each. */
 const BUNDLES = 200
 const HEAP_MB = 64

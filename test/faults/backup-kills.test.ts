@@ -1,22 +1,23 @@
 /**
- * `kill -9` in the middle of a restore and of a backup. `BACKUP_KILLS=100` for the long form, `BACKUP_SEED` for other moments.
+ * `kill -9` in the middle of a restore and of a backup.
  */
 import { cpSync, mkdirSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { pruneBackups } from '../../src/backup/folder.ts'
 import { openStorage, restoreBackup, verifyBackup } from '../../src/index.ts'
-import { from, laterVersion } from '../faults/migration-tree.ts'
+import type { Order } from '../backup/programs/restorer.ts'
+import { copyOver, planted } from '../backup/support/copy-over.ts'
+import { contentOf, database, manifestOf, namesIn, SAFETY_COPY } from '../backup/support/files.ts'
+import { killInLoop, reference } from '../backup/support/kills.ts'
 import { Script } from '../sqlite/support/script.ts'
+import { bound, SEED } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
-import type { Order } from './programs/restorer.ts'
-import { copyOver, planted } from './support/copy-over.ts'
-import { contentOf, database, manifestOf, namesIn, SAFETY_COPY } from './support/files.ts'
-import { killInLoop, reference } from './support/kills.ts'
+import { from, laterVersion } from './migration-tree.ts'
+import { shows } from './shown.ts'
 
-const KILLS = Number(process.env.BACKUP_KILLS ?? 12)
-const SEED = Number(process.env.BACKUP_SEED ?? 1)
+const KILLS = bound('BACKUP_KILLS', { short: 100, long: 1_000 })
 const TIMEOUT = { timeout: 60_000 + KILLS * 5_000 }
 const STAGES = ['reading', 'safety copy', 'overwriting', 'verification', 'migration']
 
@@ -27,7 +28,7 @@ afterAll(() => {
   later[Symbol.dispose]()
   templates[Symbol.dispose]()
 })
-const RUNNER = new URL('programs/restorer.ts', import.meta.url)
+const RUNNER = new URL('../backup/programs/restorer.ts', import.meta.url)
 const runner = await Script.bundle(RUNNER, from(later))
 
 const hasty = await Script.bundle(RUNNER, { ...copyOver, ...from(later), name: 'copy-over' })
@@ -94,9 +95,7 @@ async function killRestores(script: Script, kills: number, stopAtWrong = false):
   // Where the mistake is planted, there are other points.
   const points = script === runner ? stages : stages.filter((stage) => stage !== 'verification')
   const figures = await killInLoop({ script, kills, seed: SEED, stages: points, milliseconds, prepare, judge, enough })
-  console.log(
-    `kill -9, restore, BACKUP_SEED=${SEED}: ${JSON.stringify({ ...figures, ...killed, points: stages.length })}`,
-  )
+  console.log(`kill -9, restore, SEED=${SEED}: ${JSON.stringify({ ...figures, ...killed, points: stages.length })}`)
   if (script === runner) {
     expect(Object.keys(figures.stopped).sort()).toEqual([...STAGES].sort())
     expect(Object.values(figures.stopped).reduce((sum, count) => sum + count, 0) + figures.atRandom).toBe(kills)
@@ -108,6 +107,7 @@ test('a restore that is killed has happened or has not, and the next one finishe
   const { wrong, found } = await killRestores(runner, KILLS)
   expect(wrong).toEqual([])
   expect(Object.keys(found)).toEqual(expect.arrayContaining(['old', 'migrated']))
+  shows(`${KILLS} restores killed: ${JSON.stringify(found)}, none by half`)
 })
 
 test('the same test finds a restore that copies over the file', TIMEOUT, async () => {
@@ -159,7 +159,8 @@ test('a backup that is killed is there whole, or only unfinished files are', TIM
     expect(namesIn(dirname(path)).filter((name) => name.includes('partial'))).toEqual([])
   }
   const figures = await killInLoop({ script: runner, kills: KILLS, seed: SEED, stages, milliseconds, prepare, judge })
-  console.log(`kill -9, backup, BACKUP_SEED=${SEED}: ${JSON.stringify({ ...figures, found, points: stages.length })}`)
+  console.log(`kill -9, backup, SEED=${SEED}: ${JSON.stringify({ ...figures, found, points: stages.length })}`)
+  shows(`${KILLS} backups killed, none half finished`)
   await using store = await openStorage({ url: path, migrate: 'skip' })
   await store.nodes.create(node('after'))
   expect(contentOf(path)).not.toBe(old)

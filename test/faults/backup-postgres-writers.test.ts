@@ -10,8 +10,8 @@ import { Script } from '../sqlite/support/script.ts'
 import { temporaryFolder } from '../support/folders.ts'
 
 const WRITERS = 4
-const pairs = await Script.bundle(new URL('programs/pairs.ts', import.meta.url))
-const BACKER = new URL('programs/backer.ts', import.meta.url)
+const pairs = await Script.bundle(new URL('../backup/programs/pairs.ts', import.meta.url))
+const BACKER = new URL('../backup/programs/backer.ts', import.meta.url)
 const backer = await Script.bundle(BACKER)
 
 const planted = { count: 0 }

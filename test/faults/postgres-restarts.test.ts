@@ -1,21 +1,22 @@
 /**
  * What was acknowledged is there, whatever happens to the server and to the connections; what failed is not; what nobody
- * can know is called OUTCOME_UNKNOWN. `RESTARTS=40` for the long form, `RESTARTS_SEED` for other writes.
+ * can know is called OUTCOME_UNKNOWN.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openStorage, type StorageOptions } from '../../src/index.ts'
+import { backendsOf, createDatabase } from '../postgres/support/database.ts'
+import { asSoonAsAvailable } from '../postgres/support/eventually.ts'
+import { Lanes } from '../postgres/support/lanes.ts'
+import { FaultyProxy } from '../postgres/support/proxy.ts'
+import { describePostgres } from '../postgres/support/suite.ts'
+import { LONGEST_MS, withTimeouts } from '../postgres/support/timeouts.ts'
+import { watchProcess } from '../postgres/support/watched.ts'
+import { bound, SEED } from '../support/bounds.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { manyNodes } from '../support/samples.ts'
-import { backendsOf, createDatabase } from './support/database.ts'
-import { asSoonAsAvailable } from './support/eventually.ts'
-import { Lanes } from './support/lanes.ts'
-import { FaultyProxy } from './support/proxy.ts'
-import { describePostgres } from './support/suite.ts'
-import { LONGEST_MS, withTimeouts } from './support/timeouts.ts'
-import { watchProcess } from './support/watched.ts'
+import { shows } from './shown.ts'
 
-const RESTARTS = Number(process.env.RESTARTS ?? 10)
-const SEED = Number(process.env.RESTARTS_SEED ?? 1)
+const RESTARTS = bound('RESTARTS', { short: 40, long: 200 })
 /** A cut connection is waited for until the limit, twice in each round. In milliseconds. */
 const TIMEOUT = { timeout: 60_000 + RESTARTS * 6_000 }
 const LANES = 16
@@ -52,7 +53,8 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
     }
     await lanes.progress(WRITES)
     const figures = await lanes.stop()
-    console.log(`seed ${SEED}, ${restarts} restarts: ${figures}`)
+    console.log(`SEED=${SEED}, ${restarts} restarts: ${figures}`)
+    shows(`${restarts} restarts: ${figures}`)
     expect(figures.wrong).toEqual([])
     expect(figures.lost).toBe(0)
     expect(figures.unknown).toBeGreaterThan(0)
@@ -73,6 +75,7 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
       lost = ids.length - found.length
     }
     console.log(`durability: 'normal': ${lost} lost`)
+    shows(`with 'normal' ${lost} lost`)
     expect(lost).toBeGreaterThan(0)
   })
 
@@ -93,7 +96,8 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
     }
     await lanes.progress(WRITES)
     const figures = await lanes.stop()
-    console.log(`seed ${SEED}, ${ended} connections ended: ${figures}`)
+    console.log(`SEED=${SEED}, ${ended} connections ended: ${figures}`)
+    shows(`${ended} connections ended: ${figures}`)
     expect(figures.wrong).toEqual([])
     expect(figures.lost).toBe(0)
     expect(ended).toBeGreaterThan(RESTARTS)
@@ -115,7 +119,8 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
         await lanes.progress(WRITES)
       }
       const figures = await lanes.stop()
-      console.log(`seed ${SEED}, ${proxy.injected} COMMITs cut: ${figures}`)
+      console.log(`SEED=${SEED}, ${proxy.injected} COMMITs cut: ${figures}`)
+      shows(`${proxy.injected} COMMITs cut: ${figures}`)
       expect(figures.wrong).toEqual([])
       expect(figures.lost).toBe(0)
       expect(proxy.injected).toBeGreaterThan(RESTARTS)

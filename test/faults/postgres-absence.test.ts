@@ -1,16 +1,16 @@
 /** A server that is away, and one that is there but says nothing: nothing waits for long, and all is well afterwards. */
 import { beforeAll, expect, test } from 'vitest'
 import { type Meshstore, openStorage, StorageError } from '../../src/index.ts'
+import { backendsOf, createDatabase, ended } from '../postgres/support/database.ts'
+import { asSoonAsAvailable } from '../postgres/support/eventually.ts'
+import { freeze } from '../postgres/support/frozen.ts'
+import { FaultyProxy } from '../postgres/support/proxy.ts'
+import { describePostgres } from '../postgres/support/suite.ts'
+import { LONGEST_MS, withTimeouts } from '../postgres/support/timeouts.ts'
+import { watchProcess } from '../postgres/support/watched.ts'
 import { expectCode } from '../support/expectations.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { node, policy } from '../support/samples.ts'
-import { backendsOf, createDatabase, ended } from './support/database.ts'
-import { asSoonAsAvailable } from './support/eventually.ts'
-import { freeze } from './support/frozen.ts'
-import { FaultyProxy } from './support/proxy.ts'
-import { describePostgres } from './support/suite.ts'
-import { LONGEST_MS, withTimeouts } from './support/timeouts.ts'
-import { watchProcess } from './support/watched.ts'
 
 const OPERATIONS: readonly ((store: Meshstore) => Promise<unknown>)[] = [
   (store) => store.nodes.get('first'),

@@ -3,10 +3,10 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Meshstore, openStorage } from '../../src/index.ts'
+import { createDatabase, type TestDatabase } from '../postgres/support/database.ts'
+import { describePostgres } from '../postgres/support/suite.ts'
 import { bundle, node, pathKey } from '../support/samples.ts'
 import { recordStatements } from '../support/tracing.ts'
-import { createDatabase, type TestDatabase } from './support/database.ts'
-import { describePostgres } from './support/suite.ts'
 
 const ROWS = 100_000
 const MEBIBYTE = 1_048_576

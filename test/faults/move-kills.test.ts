@@ -1,21 +1,22 @@
-/** A copy that is stopped, by its caller or by `kill -9`, has happened or has not. `COPY_KILLS=100` for the long form. */
+/** A copy that is stopped, by its caller or by `kill -9`, has happened or has not. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { copyDatabase } from '../../src/index.ts'
-import { integerFrom, randomFrom } from '../faults/random.ts'
+import { until } from '../move/support/copier.ts'
+import { counts, directions, filled, ownHash, sqlite } from '../move/support/places.ts'
+import { forPostgres, plain } from '../move/support/rows.ts'
 import { Script } from '../sqlite/support/script.ts'
+import { bound, SEED } from '../support/bounds.ts'
 import { expectCode } from '../support/expectations.ts'
-import { until } from './support/copier.ts'
-import { counts, directions, filled, ownHash, sqlite } from './support/places.ts'
-import { forPostgres, plain } from './support/rows.ts'
+import { integerFrom, randomFrom } from './random.ts'
+import { shows } from './shown.ts'
 
-const KILLS = Number(process.env.COPY_KILLS ?? 10)
-const SEED = Number(process.env.SEED ?? 1)
+const KILLS = bound('COPY_KILLS', { short: 24, long: 240 })
 const ROWS = 700
 const KINDS = ['checking', 'copying', 'comparing', 'committing', 'at random']
 const NONE = { nodes: 0, policies: 0, path_cache: 0 }
 const ALL = { nodes: ROWS, policies: ROWS, path_cache: ROWS }
-const script = await Script.bundle(new URL('programs/copier.ts', import.meta.url))
+const script = await Script.bundle(new URL('../move/programs/copier.ts', import.meta.url))
 
 describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
   const rows = from === sqlite ? plain(ROWS) : forPostgres(plain(ROWS))
@@ -97,6 +98,7 @@ describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
       expect(await ownHash(target), `${cycle}: ${kind} ${stopAt}`).toBe(before)
     }
     console.log(`kill -9, copy ${from.name} to ${to.name}, SEED=${SEED}: ${JSON.stringify({ found, stopped })}`)
+    shows(`${from.name} to ${to.name}: ${KILLS} kills, ${found.empty} empty, ${found.complete} complete, none by half`)
     expect(found.empty).toBeGreaterThanOrEqual(Math.floor(KILLS / KINDS.length) * 3)
     expect(await ownHash(source)).toBe(before)
   })

@@ -1,27 +1,24 @@
 /**
  * `kill -9` at every write, sync, link, rename and removal of a restore and of a backup, one after the other: the database is
- * all old or all new, and the next run cleans up. `BACKUP_SYSCALLS=all` runs it; it needs strace.
+ * all old or all new, and the next run cleans up.
  */
 import { spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStorage, verifyBackup } from '../../src/index.ts'
+import { copyOver } from '../backup/support/copy-over.ts'
+import { contentOf, database, manifestOf, namesIn, SAFETY_COPY } from '../backup/support/files.ts'
+import { hasStrace, killedAt, type Point, pointsOf } from '../backup/support/syscalls.ts'
 import { Script } from '../sqlite/support/script.ts'
 import { temporaryFolder } from '../support/folders.ts'
-import { copyOver } from './support/copy-over.ts'
-import { contentOf, database, manifestOf, namesIn, SAFETY_COPY } from './support/files.ts'
-import { hasStrace, killedAt, type Point, pointsOf } from './support/syscalls.ts'
+import { notTested, shows } from './shown.ts'
 
-const asked = process.env.BACKUP_SYSCALLS === 'all'
-const runs = asked && hasStrace()
-if (!runs) {
-  const why = asked ? 'There is no strace here.' : 'BACKUP_SYSCALLS=all runs it, with strace, as .ci/run does.'
-  console.warn(`\n*** NOT TESTED: kill -9 at every system call of a restore and a backup. ${why} ***\n`)
-}
+const runs = hasStrace()
+if (!runs) notTested('kill -9 at every system call of a restore and a backup', 'There is no strace here.')
 const TIMEOUT = { timeout: 1_200_000 }
 
-const program = new URL('programs/once.ts', import.meta.url)
+const program = new URL('../backup/programs/once.ts', import.meta.url)
 const script = await Script.bundle(program)
 const hasty = await Script.bundle(program, copyOver)
 const templates = temporaryFolder()
@@ -172,6 +169,7 @@ async function killEverywhere({ template, what, judge }: Case, from: Script, eno
 describe.skipIf(!runs)('kill -9 at every write, sync, link, rename and removal of', () => {
   test.each(Object.entries(cases))('%s', TIMEOUT, async (_, of) => {
     const { points, killed, found, wrong } = await killEverywhere(of, script)
+    shows(`${of.what} ${of.template}: killed at ${points} calls`)
     expect(wrong).toEqual([])
     expect(Object.keys(found).length).toBeGreaterThan(1)
     const kills = Object.values(killed).reduce((sum, each) => sum + each, 0)
