@@ -37,13 +37,18 @@ export async function withServer<T>(work: (server: Server) => Promise<T>): Promi
 /** An empty database of that server, which is dropped at the end. */
 export async function withDatabase<T>(server: Server, work: (url: string) => Promise<T>): Promise<T> {
   const name = `meshstore_bench_${randomBytes(6).toString('hex')}`
-  const administer = (sql: string) => using(server.url(''), (client) => client.query(sql))
+  const administer = (sql: string) => execute(server.url(''), sql)
   await administer(`CREATE DATABASE ${name}`)
   try {
     return await work(server.url(name))
   } finally {
     await administer(`DROP DATABASE ${name} WITH (FORCE)`)
   }
+}
+
+/** What is no part of what is measured. */
+export async function execute(url: string, sql: string): Promise<void> {
+  await using(url, (client) => client.query(sql))
 }
 
 async function start(): Promise<Running> {

@@ -1,0 +1,25 @@
+/** What `--json` writes, and what the report is made from. */
+import type { Outcome } from './context.ts'
+import type { Disk } from './disk.ts'
+import type { Machine } from './machine.ts'
+
+export interface Section {
+  /** What `--only` takes. */
+  readonly benchmark: string
+  readonly seconds: number
+  readonly outcomes: readonly Outcome[]
+}
+
+export interface Document {
+  /** ISO 8601. */
+  readonly when: string
+  /** The options of the run. */
+  readonly options: readonly string[]
+  readonly machine: Machine
+  readonly disk: Disk
+  readonly warnings: readonly string[]
+  readonly sections: readonly Section[]
+}
+
+export const commandOf = (options: readonly string[], benchmark: string): string =>
+  ['npm run bench --', ...options, '--only', benchmark].join(' ')
