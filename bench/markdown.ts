@@ -1,0 +1,106 @@
+/** The results as Markdown. */
+import { type ComparisonTable, lead, type TableRow } from './comparison-table.ts'
+import { commandOf, type Document } from './document.ts'
+import { machineLines } from './machine.ts'
+import { reasonsFor } from './reasons.ts'
+import type { Result } from './result.ts'
+import { figure, spread } from './table.ts'
+import { foundOf, saidOf, verdictsOf } from './targets.ts'
+
+const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+
+const table = (head: readonly string[], rows: readonly (readonly string[])[]): string[] => [
+  row(head),
+  row(head.map((_, n) => (n === 0 ? '---' : '---:'))),
+  ...rows.map(row),
+]
+
+/** What was measured when, on what. */
+export function runLines({ when, options, machine, disk, warnings, sections }: Document): string[] {
+  const of = sections.map(({ benchmark }) => benchmark).join(', ')
+  const minutes = sections.reduce((sum, { seconds }) => sum + seconds, 0) / 60
+  return [
+    `**${when.slice(0, 16).replace('T', ' ')} UTC**, \`${['npm run bench --', ...options].join(' ')}\`, ${minutes.toFixed(0)} minutes: ${of}.`,
+    '',
+    '```',
+    machineLines(machine),
+    `the disk: ${disk.sync.p50.toFixed(2)} ms to append and sync 4 KiB (p99 ${disk.sync.p99.toFixed(2)} ms)${disk.inMemory ? ', IN MEMORY' : ''}`,
+    ...warnings,
+    '```',
+    '',
+  ]
+}
+
+export function targetTable(documents: readonly Document[]): string[] {
+  const rows = documents.flatMap(({ options, sections }) =>
+    verdictsOf(options, sections).map((verdict) => [
+      verdict.row,
+      verdict.target?.text ?? '',
+      foundOf(verdict),
+      verdict.ratio,
+      saidOf(verdict),
+      `\`${verdict.command}\``,
+    ]),
+  )
+  return table(['', 'target', 'found', 'ratio', '', 'command'], rows)
+}
+
+/** The rows of one benchmark beside the raw driver. */
+export const resultTable = (results: readonly Result[]): string[] => [
+  ...table(
+    ['', 'meshstore', 'raw', 'ratio (p10–p90)'],
+    results.map(({ name, unit, ours, raw, ratio }) => [
+      name,
+      figure(ours.p50, unit),
+      raw === undefined ? '' : figure(raw.p50, unit),
+      ratio === undefined ? '' : spread(ratio, '×'),
+    ]),
+  ),
+  ...results.flatMap(({ name, notes = [] }) => (notes.length === 0 ? [] : ['', `${name}: ${notes.join(' ')}`])),
+]
+
+export function comparisonTable(of: ComparisonTable, { options }: Document, benchmark: string): string[] {
+  const { title, columns, rows, notes, peers } = of
+  const figures = rows.map(({ name, unit, cells }) => [
+    name,
+    ...columns.map((_, n) => {
+      const cell = cells[n]
+      if (cell === undefined) return '–'
+      const value = figure(cell.value.p50, unit)
+      return cell.ratio === undefined ? value : `${value}<br>${spread(cell.ratio, '×')} ×`
+    }),
+  ])
+  return [
+    `### ${title}`,
+    '',
+    `\`${commandOf(options, benchmark)}\``,
+    '',
+    ...table(['', ...columns], figures),
+    ...notes.flatMap((note) => ['', note]),
+    ...(peers && rows.length > 0 ? ['', ...standing(of)] : []),
+    '',
+  ]
+}
+
+/** Where the library stands: which peers are ahead of it in what, and why. */
+function standing({ title, columns, rows }: ComparisonTable): string[] {
+  const leaders = columns.slice(1).flatMap((peer, n) => {
+    const where = rows.filter((each) => leads(each, n + 1))
+    const times = where.map((each) => `${each.name} ${each.cells[n + 1]?.ratio?.p50.toFixed(2)} ×`)
+    return where.length === 0 ? [] : [{ peer, times: times.join(', ') }]
+  })
+  if (leaders.length === 0) return ['Nobody is ahead of meshstore here.']
+  const reasons = reasonsFor(
+    title,
+    leaders.map(({ peer }) => peer),
+  )
+  return [
+    `Ahead of meshstore: ${leaders.map(({ peer, times }) => `**${peer}** (${times})`).join('; ')}.`,
+    ...reasons.flatMap((reason) => ['', reason]),
+  ]
+}
+
+const leads = ({ unit, cells }: TableRow, column: number): boolean => {
+  const cell = cells[column]
+  return cell !== undefined && (lead(unit, cell) ?? 1) < 1
+}
