@@ -50,3 +50,7 @@ export const WRITES: readonly Operation[] = [
   },
   { name: 'delete', method: 'delete', args: (n) => [newId(n)], writes: true, rows: 1 },
 ]
+
+/** In flight, what the others show would show again, and takes long: the quick form leaves it out. */
+export const inFlight = (operations: readonly Operation[], quick: boolean): readonly Operation[] =>
+  operations.filter(({ method }) => !quick || method === 'get' || method === 'insert')

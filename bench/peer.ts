@@ -1,6 +1,7 @@
 /** What every peer can do with the nodes, so that all of them are asked the same. */
 import type { MeshNode, NewMeshNode, PathBundle, PathKey } from '../src/index.ts'
 import type { Durability } from './raw-store.ts'
+import { medianOf } from './statistics.ts'
 
 type Awaitable<T> = T | Promise<T>
 
@@ -46,11 +47,18 @@ export interface CachePeerModule {
   readonly open: (where: string) => Awaitable<CachePeer>
 }
 
+/** Milliseconds for a call. One slow sync spoils an average, and hides in a median: reads are told by the one, writes by the other. */
+export interface Taken {
+  readonly mean: number
+  /** Of calls that were made one after the other. */
+  readonly median: number
+}
+
 /** A peer that is open, wherever it runs. */
 export interface Contestant {
   readonly name: string
-  /** Milliseconds that all of the calls took: one after the other, or all at once. */
-  readonly time: (method: Method, calls: readonly Arguments[], inFlight: boolean) => Promise<number>
+  /** One after the other, or all at once. */
+  readonly time: (method: Method, calls: readonly Arguments[], inFlight: boolean) => Promise<Taken>
   /** What a single call returns. */
   readonly answer: (method: Method, args: Arguments) => Promise<unknown>
   readonly close: () => Promise<void>
@@ -65,22 +73,31 @@ export function contestant(name: string, peer: NodePeer | CachePeer): Contestant
   }
   return {
     name,
-    time: async (method, calls, inFlight) => {
-      const work = call(method)
-      const begun = performance.now()
-      if (inFlight) await Promise.all(calls.map(async (args) => work(...args)))
-      else {
-        for (const args of calls) {
-          // A synchronous driver's call is over when it returns: waiting would be counted as its own.
-          const result = work(...args)
-          if (result instanceof Promise) await result
-        }
-      }
-      return performance.now() - begun
-    },
+    time: (method, calls, inFlight) => (inFlight ? atOnce(call(method), calls) : oneByOne(call(method), calls)),
     answer: async (method, args) => call(method)(...args),
     close: async () => {
       await peer.close()
     },
   }
+}
+
+async function atOnce(work: (...args: unknown[]) => unknown, calls: readonly Arguments[]): Promise<Taken> {
+  const begun = performance.now()
+  await Promise.all(calls.map(async (args) => work(...args)))
+  return { mean: (performance.now() - begun) / calls.length, median: Number.NaN }
+}
+
+async function oneByOne(work: (...args: unknown[]) => unknown, calls: readonly Arguments[]): Promise<Taken> {
+  const times: number[] = []
+  const begun = performance.now()
+  let before = begun
+  for (const args of calls) {
+    // A synchronous driver's call is over when it returns: waiting would be counted as its own.
+    const result = work(...args)
+    if (result instanceof Promise) await result
+    const after = performance.now()
+    times.push(after - before)
+    before = after
+  }
+  return { mean: (before - begun) / calls.length, median: medianOf(times) }
 }

@@ -3,8 +3,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { Contestant } from './peer.ts'
+import type { Contestant, Taken } from './peer.ts'
 import type { Durability } from './raw-store.ts'
+import { medianOf } from './statistics.ts'
 
 const COMMAND = process.platform === 'win32' ? 'python' : 'python3'
 export const PYTHON: readonly [command: string, script: string] = [
@@ -34,7 +35,7 @@ export async function python(name: string, file: string, durability: Durability)
   return {
     name,
     // It has nothing to be in flight with: one after the other.
-    time: async (method, calls) => Number((await ask({ method, calls, answer: false })).ms),
+    time: async (method, calls) => takenOf((await ask({ method, calls, answer: false })).times),
     answer: async (method, args) => (await ask({ method, calls: [args], answer: true })).last,
     close: async () => {
       const gone = once(child, 'exit')
@@ -42,4 +43,11 @@ export async function python(name: string, file: string, durability: Durability)
       await gone
     },
   }
+}
+
+/** From the moments between the calls. */
+function takenOf(moments: unknown): Taken {
+  if (!Array.isArray(moments)) throw new Error('Python said no times.')
+  const times = moments.slice(1).map((moment, n) => moment - moments[n])
+  return { mean: (moments.at(-1) - moments[0]) / times.length, median: medianOf(times) }
 }

@@ -45,7 +45,7 @@ async function loaded(
     return async (round) => {
       context.progress(`${name}: ${each.name}`)
       const nodes = Array.from({ length: size }, (_, n) => nodeOf(n, `load-${round}-${n}`))
-      return (size * 1_000) / (await each.time('insertMany', [[nodes]], false))
+      return (size * 1_000) / (await each.time('insertMany', [[nodes]], false)).mean
     }
   })
   const count = context.quick ? ROUNDS.quick : size < LARGE ? ROUNDS.full : ROUNDS.large

@@ -73,7 +73,10 @@ export const firstRow: Benchmark = {
         return (await inProcess(entry, file, 'first')).firstOutputMs
       }
     })
-    const cells: (Cell | undefined)[] = await contest(rounds, { warmUp: 1, count: context.quick ? 3 : 15 })
+    const cells: (Cell | undefined)[] = await contest(rounds, {
+      warmUp: context.quick ? 0 : 1,
+      count: context.quick ? 2 : 15,
+    })
     return [
       table(
         'SQLite: start to the first row',

@@ -7,9 +7,8 @@ import type { Contestant } from '../peer.ts'
 
 const IN_FLIGHT = 1_000
 const CALLS = { read: 200, write: 20 }
-const ROUNDS = { quick: 3, full: 15 }
+const ROUNDS = { quick: 3, full: 20 }
 const ROUNDS_IN_FLIGHT = { quick: 1, full: 7 }
-const WARM_UP = 1
 const MICROSECONDS = 1_000
 
 /** A peer, or why it is not measured. */
@@ -74,8 +73,12 @@ async function measured(
   const callsOf = (round: number) => Array.from({ length: count }, (_, n) => args(round * count + n))
   const rounds = entered.map((each): Round | undefined => {
     if (!isIn(each)) return undefined
-    return async (round) => ((await each.time(method, callsOf(round), inFlight)) / count) * MICROSECONDS
+    return async (round) => {
+      const { mean, median } = await each.time(method, callsOf(round), inFlight)
+      return (writes && !inFlight ? median : mean) * MICROSECONDS
+    }
   })
   const of = inFlight ? ROUNDS_IN_FLIGHT : ROUNDS
-  return { name, unit: 'µs', cells: await contest(rounds, { warmUp: WARM_UP, count: quick ? of.quick : of.full }) }
+  const warmUp = inFlight && quick ? 0 : 1
+  return { name, unit: 'µs', cells: await contest(rounds, { warmUp, count: quick ? of.quick : of.full }) }
 }

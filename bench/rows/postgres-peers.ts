@@ -2,7 +2,7 @@ import type { ComparisonTable } from '../comparison-table.ts'
 import type { Benchmark, Context } from '../context.ts'
 import { NODES, nodeOf } from '../data.ts'
 import { openStorage } from '../library.ts'
-import { READS, WRITES } from '../operations.ts'
+import { inFlight, READS, WRITES } from '../operations.ts'
 import { contestant, type PostgresPeerModule } from '../peer.ts'
 import { execute, NoServer, type Server, withDatabase, withServer } from '../postgres-server.ts'
 import { closeAll, enterAll, operationsTable } from './peers.ts'
@@ -46,10 +46,11 @@ async function compared(
     ...server.notes.map((note) => note.replace('; both sides SERIALIZABLE', '')),
     `${CONNECTIONS} connections each. Meshstore's are SERIALIZABLE; the peers' have the default, READ COMMITTED.`,
   ]
+  const all = [...READS, ...WRITES]
   try {
     return [
-      await operationsTable(context, 'PostgreSQL: one at a time', entered, [...READS, ...WRITES], false, notes),
-      await operationsTable(context, 'PostgreSQL: 1,000 in flight', entered, [...READS, ...WRITES], true),
+      await operationsTable(context, 'PostgreSQL: one at a time', entered, all, false, notes),
+      await operationsTable(context, 'PostgreSQL: 1,000 in flight', entered, inFlight(all, context.quick), true),
     ]
   } finally {
     await closeAll(entered)
