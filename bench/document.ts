@@ -23,3 +23,9 @@ export interface Document {
 
 export const commandOf = (options: readonly string[], benchmark: string): string =>
   ['npm run bench --', ...options, '--only', benchmark].join(' ')
+
+const FIGURES: ReadonlySet<string> = new Set(['p10', 'p50', 'p90', 'p99', 'value'])
+
+/** JSON has neither NaN nor undefined: it has null in the place of both. */
+export const documentOf = (json: string): Document =>
+  JSON.parse(json, (key, value) => (value !== null ? value : FIGURES.has(key) ? Number.NaN : undefined))

@@ -1,5 +1,5 @@
 /** The results as Markdown. */
-import { type ComparisonTable, lead, type TableRow } from './comparison-table.ts'
+import { ahead, type ComparisonTable } from './comparison-table.ts'
 import { commandOf, type Document } from './document.ts'
 import { machineLines } from './machine.ts'
 import { reasonsFor } from './reasons.ts'
@@ -83,24 +83,27 @@ export function comparisonTable(of: ComparisonTable, { options }: Document, benc
 }
 
 /** Where the library stands: which peers are ahead of it in what, and why. */
-function standing({ title, columns, rows }: ComparisonTable): string[] {
-  const leaders = columns.slice(1).flatMap((peer, n) => {
-    const where = rows.filter((each) => leads(each, n + 1))
-    const times = where.map((each) => `${each.name} ${each.cells[n + 1]?.ratio?.p50.toFixed(2)} ×`)
-    return where.length === 0 ? [] : [{ peer, times: times.join(', ') }]
+function standing(of: ComparisonTable): string[] {
+  const { title, columns, rows } = of
+  const leaders = columns.flatMap((peer, column) => {
+    const times = rows
+      .filter((each) => ahead(of, each).includes(peer))
+      .map(({ name, cells }) => `${name} ${cells[column]?.ratio?.p50.toFixed(2)} ×`)
+    return times.length === 0 ? [] : [{ peer, times: times.join(', ') }]
   })
   if (leaders.length === 0) return ['Nobody is ahead of meshstore here.']
-  const reasons = reasonsFor(
-    title,
-    leaders.map(({ peer }) => peer),
-  )
+  const names = leaders.map(({ peer }) => peer)
   return [
     `Ahead of meshstore: ${leaders.map(({ peer, times }) => `**${peer}** (${times})`).join('; ')}.`,
-    ...reasons.flatMap((reason) => ['', reason]),
+    ...reasonsFor(title, names).flatMap((reason) => ['', once(reason)]),
   ]
 }
 
-const leads = ({ unit, cells }: TableRow, column: number): boolean => {
-  const cell = cells[column]
-  return cell !== undefined && (lead(unit, cell) ?? 1) < 1
+const said = new Set<string>()
+
+/** A reason that has been given for a table before is not repeated. */
+function once(reason: string): string {
+  if (said.has(reason)) return `${reason.slice(0, reason.indexOf(':'))}: as above.`
+  said.add(reason)
+  return reason
 }

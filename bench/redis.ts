@@ -15,6 +15,9 @@ export async function startServer(folder: string, settings: readonly string[]): 
   const port = await freePort()
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, ...settings]
   const server = spawn('redis-server', args, { stdio: 'ignore' })
+  // Whatever ends this process: no server is left behind.
+  const kill = (): boolean => server.kill()
+  process.once('exit', kill)
   const failed = once(server, 'error').then(([error]) => {
     throw new NoRedis(
       `redis-server does not start (${(error as NodeJS.ErrnoException).code}). Debian has it: apt-get install redis-server.`,
@@ -23,6 +26,7 @@ export async function startServer(folder: string, settings: readonly string[]): 
   const socket = await Promise.race([failed, connected(port)])
   socket.destroy()
   const stop = async (): Promise<void> => {
+    process.off('exit', kill)
     const gone = once(server, 'exit')
     server.kill()
     await gone

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isTable } from './comparison-table.ts'
 import type { Outcome } from './context.ts'
-import type { Document, Section } from './document.ts'
+import { type Document, documentOf, type Section } from './document.ts'
 import { comparisonTable, resultTable, runLines, targetTable } from './markdown.ts'
 import { plotsOf } from './plots.ts'
 import type { Result } from './result.ts'
@@ -11,7 +11,7 @@ import type { Result } from './result.ts'
 const folder = import.meta.dirname
 const PLOTS = 'plots'
 
-const read: readonly Document[] = process.argv.slice(2).map((file) => JSON.parse(readFileSync(file, 'utf8')))
+const read: readonly Document[] = process.argv.slice(2).map((file) => documentOf(readFileSync(file, 'utf8')))
 if (read.length === 0) throw new Error('node bench/report.ts FILE...')
 
 /** Each benchmark once: as it was measured last. */

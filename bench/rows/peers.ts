@@ -8,7 +8,7 @@ import type { Contestant } from '../peer.ts'
 const IN_FLIGHT = 1_000
 const CALLS = { read: 200, write: 20 }
 const ROUNDS = { quick: 3, full: 20 }
-const ROUNDS_IN_FLIGHT = { quick: 1, full: 7 }
+const ROUNDS_IN_FLIGHT = { quick: 1, full: 5 }
 const MICROSECONDS = 1_000
 
 /** A peer, or why it is not measured. */
