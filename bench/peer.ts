@@ -57,6 +57,8 @@ export interface Taken {
 /** A peer that is open, wherever it runs. */
 export interface Contestant {
   readonly name: string
+  /** Of what no package of the benchmark brings. */
+  readonly version?: string | undefined
   /** One after the other, or all at once. */
   readonly time: (method: Method, calls: readonly Arguments[], inFlight: boolean) => Promise<Taken>
   /** What a single call returns. */

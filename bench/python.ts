@@ -27,13 +27,14 @@ export async function python(name: string, file: string, durability: Durability)
     if (done === true) throw new Error(`${command} ended.`)
     return JSON.parse(value)
   }
-  await next()
+  const said = await next()
   const ask = (request: unknown): Promise<Record<string, unknown>> => {
     child.stdin.write(`${JSON.stringify(request)}\n`)
     return next()
   }
   return {
     name,
+    version: `Python ${said.python}, SQLite ${said.sqlite}`,
     // It has nothing to be in flight with: one after the other.
     time: async (method, calls) => takenOf((await ask({ method, calls, answer: false })).times),
     answer: async (method, args) => (await ask({ method, calls: [args], answer: true })).last,

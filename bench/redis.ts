@@ -1,9 +1,16 @@
 /** A Redis server of this run's own, on loopback, and the barest client: less work than any library's. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
 export class NoRedis extends Error {}
+
+/** As the server says it; nothing where there is none. */
+export function redisVersion(): string[] {
+  const { stdout } = spawnSync('redis-server', ['--version'], { encoding: 'utf8' })
+  const [, version] = /v=([\d.]+)/.exec(stdout ?? '') ?? []
+  return version === undefined ? [] : [`Redis ${version}.`]
+}
 
 export interface RedisServer {
   readonly port: number

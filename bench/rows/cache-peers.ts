@@ -7,7 +7,7 @@ import { openStorage } from '../library.ts'
 import type { Operation } from '../operations.ts'
 import { type CachePeer, type CachePeerModule, type Contestant, contestant } from '../peer.ts'
 import type { Durability } from '../raw-store.ts'
-import { startServer } from '../redis.ts'
+import { redisVersion, startServer } from '../redis.ts'
 import { closeAll, enterAll, isIn, operationsTable } from './peers.ts'
 
 const OPERATIONS: readonly Operation[] = [
@@ -74,6 +74,7 @@ export const cachePeers: Benchmark = {
       for (const each of entered) if (isIn(each)) await fill(each)
       const alone = 'Cache: 1 KB bundles, one at a time'
       const notes = [
+        ...redisVersion(),
         'Durable are meshstore, Redis with fsync always, and Keyv. lru-cache keeps the objects, in one process.',
       ]
       return [

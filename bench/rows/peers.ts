@@ -42,6 +42,10 @@ function reasonOf(error: unknown): string {
 export const whyNot = (entered: readonly Entered[]): string[] =>
   entered.flatMap((each) => (isIn(each) ? [] : [`${each.name} NOT MEASURED: ${each.why}`]))
 
+/** Versions that the header does not have. */
+const versions = (entered: readonly Entered[]): string[] =>
+  entered.flatMap((each) => (isIn(each) && each.version !== undefined ? [`${each.name}: ${each.version}.`] : []))
+
 export async function closeAll(entered: readonly Entered[]): Promise<void> {
   for (const each of entered) if (isIn(each)) await each.close()
 }
@@ -60,7 +64,13 @@ export async function operationsTable(
     context.progress(`${title}: ${operation.name}`)
     rows.push(await measured(context, entered, operation, inFlight))
   }
-  return { title, columns: entered.map(({ name }) => name), rows, notes: [...whyNot(entered), ...notes], peers: true }
+  return {
+    title,
+    columns: entered.map(({ name }) => name),
+    rows,
+    notes: [...whyNot(entered), ...versions(entered), ...notes],
+    peers: true,
+  }
 }
 
 async function measured(

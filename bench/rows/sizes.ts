@@ -94,6 +94,7 @@ async function grown(
       const pathCache = { maxEntries: 10_000_000, sweepSeconds: 86_400 }
       files.push({ size, file, store: await openStorage({ url: file, pathCache }) })
     }
+    for (const each of files) await hasAllOf(each)
     const bytes = files.map(({ file }) => statSync(file).size / MB)
     const rows: TableRow[] = []
     for (const { name, calls: count, call } of calls) {
@@ -110,6 +111,12 @@ async function grown(
   } finally {
     for (const { store } of files) await store.close()
   }
+}
+
+/** What is read has to be there: a miss is quicker than a hit. */
+async function hasAllOf({ store, size }: Grown): Promise<void> {
+  const last = [await store.nodes.get(nodeId(size - 1)), await store.pathCache.get(pathKey(size - 1))]
+  if (last.every((found) => found === undefined)) throw new Error(`Not all of ${size} rows are there.`)
 }
 
 /** Of a process of its own for each file. */
