@@ -6,6 +6,7 @@ import { isTable } from './comparison-table.ts'
 import type { Benchmark } from './context.ts'
 import { diskOf, syncTimes, temporaryFolder } from './disk.ts'
 import type { Document, Section } from './document.ts'
+import { whenInterrupted } from './interruption.ts'
 import { warnings } from './library.ts'
 import { machine } from './machine.ts'
 import { header, lineOf, linesOf, TITLES } from './table.ts'
@@ -54,6 +55,8 @@ function options(): Options | 'help' {
 
 async function measure({ quick, long, json, chosen, parent }: Options): Promise<void> {
   const folder = temporaryFolder('meshstore-bench-', parent)
+  const removeFiles = (): void => rmSync(folder, { recursive: true, force: true })
+  const release = whenInterrupted(removeFiles)
   const progress = (text: string): void => {
     if (!json && process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
   }
@@ -79,7 +82,8 @@ async function measure({ quick, long, json, chosen, parent }: Options): Promise<
     const known = { when: when.toISOString(), options, machine: on, disk, warnings: warnings() }
     if (json) console.log(JSON.stringify({ ...known, sections } satisfies Document, null, 2))
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    release()
+    removeFiles()
   }
 }
 

@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
+import { whenInterrupted } from './interruption.ts'
 
 export class NoRedis extends Error {}
 
@@ -22,9 +23,7 @@ export async function startServer(folder: string, settings: readonly string[]): 
   const port = await freePort()
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, ...settings]
   const server = spawn('redis-server', args, { stdio: 'ignore' })
-  // Whatever ends this process: no server is left behind.
-  const kill = (): boolean => server.kill()
-  process.once('exit', kill)
+  const release = whenInterrupted(() => server.kill())
   const failed = once(server, 'error').then(([error]) => {
     throw new NoRedis(
       `redis-server does not start (${(error as NodeJS.ErrnoException).code}). Debian has it: apt-get install redis-server.`,
@@ -33,7 +32,7 @@ export async function startServer(folder: string, settings: readonly string[]): 
   const socket = await Promise.race([failed, connected(port)])
   socket.destroy()
   const stop = async (): Promise<void> => {
-    process.off('exit', kill)
+    release()
     const gone = once(server, 'exit')
     server.kill()
     await gone
