@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
-import { ahead, type ComparisonTable, lead } from '../../bench/comparison-table.ts'
+import { ahead, type ComparisonTable, isTable, lead } from '../../bench/comparison-table.ts'
 import { contest } from '../../bench/contest.ts'
+import { documentOf } from '../../bench/document.ts'
 import { summaryOf } from '../../bench/statistics.ts'
 import { bars } from '../../bench/svg.ts'
 import { foundOf, saidOf, verdictsOf } from '../../bench/targets.ts'
@@ -73,4 +74,21 @@ test('a plot draws each bar as long as its figure, and escapes what is no text o
   )
   expect(ours).toBeGreaterThan(0)
   expect(theirs).toBeCloseTo(ours / 2)
+})
+
+test('what could not be measured comes back from JSON as it was', () => {
+  const nothing = summaryOf([])
+  const cells = [{ value: summaryOf([1]) }, undefined]
+  const table = {
+    title: 'SQLite',
+    columns: ['a', 'b'],
+    rows: [{ name: 'read', unit: 'µs', cells }],
+    notes: [],
+    peers: true,
+  }
+  const sections = [{ benchmark: 'read', seconds: 1, outcomes: [table, { name: 'read', ours: nothing }] }]
+  const read = documentOf(JSON.stringify({ sections }))
+  expect(read.sections[0]?.outcomes[1]).toMatchObject({ ours: { p50: Number.NaN } })
+  const [back] = read.sections[0]?.outcomes ?? []
+  expect(back !== undefined && isTable(back) ? back.rows[0]?.cells[1] : 'no table').toBeUndefined()
 })
