@@ -21,8 +21,10 @@ export interface Document {
   readonly sections: readonly Section[]
 }
 
-export const commandOf = (options: readonly string[], benchmark: string): string =>
-  ['npm run bench --', ...options, '--only', benchmark].join(' ')
+export function commandOf(options: readonly string[], benchmark?: string): string {
+  const all = [...options, ...(benchmark === undefined ? [] : ['--only', benchmark])]
+  return ['npm run bench', ...(all.length === 0 ? [] : ['--', ...all])].join(' ')
+}
 
 const FIGURES: ReadonlySet<string> = new Set(['p10', 'p50', 'p90', 'p99', 'value'])
 

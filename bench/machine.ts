@@ -60,7 +60,7 @@ export function machineLines(of: Machine): string {
   const peers = Object.entries(of.peers).map(([name, version]) => `${name} ${version}`)
   return [
     `meshstore ${of.meshstore}, Node ${of.node}, better-sqlite3 ${of.betterSqlite3} (SQLite ${of.sqlite}), drizzle-orm ${of.drizzleOrm}`,
-    `${of.platform}, ${of.cpu}, ${of.cores} cores, ${of.memoryGiB} GiB; load average ${of.load.toFixed(2)}`,
+    `${of.platform}, ${of.cpu}, ${of.cores} cores, ${of.memoryGiB} GiB`,
     peers.length === 0 ? 'The peers are NOT INSTALLED: node bench/install.ts' : `peers: ${peers.join(', ')}`,
   ].join('\n')
 }

@@ -15,18 +15,25 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
   ...rows.map(row),
 ]
 
-/** What was measured when, on what. */
-export function runLines({ when, options, machine, disk, warnings, sections }: Document): string[] {
-  const of = sections.map(({ benchmark }) => benchmark).join(', ')
-  const minutes = sections.reduce((sum, { seconds }) => sum + seconds, 0) / 60
+/** What was measured when, and on what. */
+export function runLines(documents: readonly Document[]): string[] {
+  const runs = documents.map(({ when, options, machine, disk, warnings, sections }) => {
+    const minutes = sections.reduce((sum, { seconds }) => sum + seconds, 0) / 60
+    const { p50, p99 } = disk.sync
+    return [
+      `${when.slice(0, 16).replace('T', ' ')} UTC`,
+      `\`${commandOf(options)}\``,
+      sections.map(({ benchmark }) => benchmark).join(', '),
+      minutes.toFixed(1),
+      machine.load.toFixed(2),
+      `${p50.toFixed(2)} ms (p99 ${p99.toFixed(2)} ms)${disk.inMemory ? ', IN MEMORY' : ''}`,
+      warnings.join(' '),
+    ]
+  })
+  const machines = new Set(documents.map(({ machine }) => machineLines(machine)))
   return [
-    `**${when.slice(0, 16).replace('T', ' ')} UTC**, \`${['npm run bench --', ...options].join(' ')}\`, ${minutes.toFixed(0)} minutes: ${of}.`,
-    '',
-    '```',
-    machineLines(machine),
-    `the disk: ${disk.sync.p50.toFixed(2)} ms to append and sync 4 KiB (p99 ${disk.sync.p99.toFixed(2)} ms)${disk.inMemory ? ', IN MEMORY' : ''}`,
-    ...warnings,
-    '```',
+    ...[...machines].flatMap((lines) => ['```', lines, '```', '']),
+    ...table(['run', 'command', 'what', 'minutes', 'load average', 'append and sync 4 KiB', ''], runs),
     '',
   ]
 }

@@ -36,7 +36,7 @@ function report(): string[] {
     'medians of interleaved rounds, with the ratios’ 10th and 90th percentile. Ratios within a run are what to compare: the',
     'absolute times are those of a small shared machine, whose load average is given.',
     '',
-    ...documents.flatMap(runLines),
+    ...runLines(documents),
     '## Targets',
     '',
     ...targetTable(documents),

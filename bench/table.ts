@@ -10,7 +10,7 @@ export function header(when: Date, machine: Machine, { sync, inMemory }: Disk): 
   const lines = [
     `${when.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     machineLines(machine),
-    `the disk: ${sync.p50.toFixed(2)} ms to append and sync 4 KiB (p99 ${sync.p99.toFixed(2)} ms)`,
+    `the disk: ${sync.p50.toFixed(2)} ms to append and sync 4 KiB (p99 ${sync.p99.toFixed(2)} ms); load average ${machine.load.toFixed(2)}`,
   ]
   if (inMemory) lines.push('The folder is in memory: a sync costs nothing here. Choose another with --folder.')
   return [...lines, ...warnings()].join('\n')
