@@ -14,6 +14,9 @@ const DEFAULT_KEEP_SECONDS = 600
 /** So often within the time that it is kept, the subscriber says that it is there. */
 const RENEWALS = 4
 
+/** The caller wants no more. */
+const LEFT = Symbol('left')
+
 const RULES: rules.Rules = {
   after: (value) => (typeof value === 'string' ? undefined : 'must be a token'),
   keepSeconds: rules.isNumber(1, 604_800),
@@ -66,14 +69,16 @@ export class ChangeStream implements Changes {
   }
 
   async ready(): Promise<string> {
-    if (this.#ended.signal.aborted) throw this.#reason() ?? misuse('The subscription has ended. Subscribe anew.')
+    if (this.#isOver()) throw misuse('The subscription has ended. Subscribe anew.')
     await this.#start()
     return tokenOf(this.#told)
   }
 
-  #reason(): StorageError | undefined {
-    const { reason } = this.#ended.signal
-    return reason instanceof StorageError ? reason : undefined
+  /** Throws what ended it, unless the caller did. */
+  #isOver(): boolean {
+    const { aborted, reason } = this.#ended.signal
+    if (aborted && reason !== LEFT) throw reason
+    return aborted
   }
 
   #start(): Promise<void> {
@@ -128,9 +133,7 @@ export class ChangeStream implements Changes {
     try {
       await this.#start()
       for (;;) {
-        const reason = this.#reason()
-        if (reason !== undefined) throw reason
-        if (this.#ended.signal.aborted) return { done: true, value: undefined }
+        if (this.#isOver()) return { done: true, value: undefined }
         this.#signal?.throwIfAborted()
         await this.#renew()
         const change = this.#batch[this.#next]
@@ -198,7 +201,7 @@ export class ChangeStream implements Changes {
 
   /** With a reason, whoever waits for a change is told it: the store is being closed. */
   async end(reason?: StorageError): Promise<void> {
-    this.#ended.abort(reason)
+    this.#ended.abort(reason ?? LEFT)
     this.#onEnd()
     const started = this.#started
     this.#started ??= Promise.resolve()
@@ -208,7 +211,7 @@ export class ChangeStream implements Changes {
   }
 
   /** What it has not read is not kept for it. */
-  async #leave(reason?: unknown): Promise<void> {
+  async #leave(reason: unknown = LEFT): Promise<void> {
     this.#ended.abort(reason)
     this.#onEnd()
     await this.#log.end(this.#consumer).catch(() => {})

@@ -29,6 +29,8 @@ const AT = `SELECT value, position FROM meshstore_state, meshstore_consumers
   WHERE meshstore_state.name = 'change_log' AND meshstore_consumers.name = $1`
 const IS_WHOLE = `SELECT 1 FROM meshstore_consumers WHERE name = '${WHOLE}'`
 const IS_LOG = "SELECT 1 FROM meshstore_state WHERE name = 'change_log' AND value = $1"
+/** SQLite's positions are none. */
+const SNAPSHOT = /^\d+:\d+:[\d,]*$/
 /** A snapshot shows all transactions below its xmin. One from the future is of another server, or of another time. */
 const IS_HELD = `SELECT EXISTS (${IS_LOG})
   AND pg_snapshot_xmin($2::pg_snapshot) >= (SELECT position FROM meshstore_consumers WHERE name = '${WHOLE}')::xid8
@@ -208,7 +210,9 @@ async function snapshot(ask: Ask): Promise<string> {
 const xmin = (of: string): string => of.split(':')[0] ?? ''
 
 async function isHeld(ask: Ask, { log, position }: LogPosition): Promise<boolean> {
-  const [held] = await ask<[boolean | null]>(IS_HELD, [log, placeOf(position).seen])
+  const { seen } = placeOf(position)
+  if (!SNAPSHOT.test(seen)) return false
+  const [held] = await ask<[boolean | null]>(IS_HELD, [log, seen])
   return held?.[0] === true
 }
 
@@ -220,19 +224,13 @@ async function windowBehind(ask: Ask, seen: string): Promise<{ end: string; afte
 }
 
 /** Consumers that are so far behind that the log would grow without bound. */
-async function forgetTheFurthest(ask: Ask): Promise<void> {
-  const tooOld = `SELECT transaction::text FROM meshstore_changes ORDER BY seq DESC OFFSET ${MOST_CHANGES} LIMIT 1`
-  const span = 'SELECT max(seq) - min(seq) FROM meshstore_changes'
-  const [row] = await ask<[number | null]>(span)
-  if ((row?.[0] ?? 0) < MOST_CHANGES) return
-  const [transaction] = await ask<[string]>(tooOld)
-  if (transaction === undefined) return
-  await ask(
+const forgetTheFurthest = (ask: Ask): Promise<unknown> =>
+  ask(
     `DELETE FROM meshstore_consumers WHERE name <> '${WHOLE}'
-     AND pg_snapshot_xmin(split_part(position, '/', 1)::pg_snapshot) <= $1::xid8`,
-    transaction,
+     AND pg_snapshot_xmin(split_part(position, '/', 1)::pg_snapshot) <= (
+       SELECT transaction FROM meshstore_changes WHERE seq <= (SELECT max(seq) FROM meshstore_changes) - ${MOST_CHANGES}
+       ORDER BY seq DESC LIMIT 1)`,
   )
-}
 
 async function switchOffUnlessUsed(ask: Ask): Promise<boolean> {
   const used = await ask(`SELECT 1 FROM meshstore_consumers WHERE name <> '${WHOLE}' LIMIT 1`)
