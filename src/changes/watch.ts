@@ -50,8 +50,10 @@ export class PathWatchers {
     signal?.addEventListener('abort', abort)
     this.#watchers.add(watcher)
     try {
-      await watcher.orFailure(this.#subscribed())
       const look = () => watcher.orFailure(this.#options.read(watcher.key))
+      // In a transaction of the store's, where subscribing would wait for its end, this is refused.
+      await look()
+      await watcher.orFailure(this.#subscribed())
       let last = await look()
       yield last
       for (;;) {
