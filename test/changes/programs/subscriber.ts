@@ -10,7 +10,7 @@ import { words } from '../support/reading.ts'
 export const LAST = 'the-last'
 
 const [url = '', file = '', together = '1'] = process.argv.slice(2)
-const store = await openStorage({ url, pathCache: { sweepSeconds: 0.5 } })
+const store = await openStorage({ url, busyTimeoutMs: 600_000, pathCache: { sweepSeconds: 0.5 } })
 
 /** What was written whole. */
 function lastToken(): string | undefined {

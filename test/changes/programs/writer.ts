@@ -2,16 +2,22 @@
  * Writes so many changes, in several lanes at once, through the library and past it: into rows of its own, into rows that it shares
  * with other writers, and into transactions that are rolled back. Says which were committed, a line for each turn of a lane.
  */
-import { type Meshstore, openStorage, StorageError } from '../../../src/index.ts'
+import { type Meshstore, openStorage, StorageError, type Transaction } from '../../../src/index.ts'
 import { say } from '../../sqlite/support/messages.ts'
 import { openOther } from './other-writer.ts'
 
 export const SHARED = 4
 export const UNDONE = 'undone'
 const LANES = 8
+/** However busy the machine is, no write is given up. */
+const PATIENCE_MS = 600_000
 
 const [url = '', name = '', count = ''] = process.argv.slice(2)
-const store = await openStorage({ url, pathCache: { invalidation: 'manual', sweepSeconds: 0.5 } })
+const store = await openStorage({
+  url,
+  busyTimeoutMs: PATIENCE_MS,
+  pathCache: { invalidation: 'manual', sweepSeconds: 0.5 },
+})
 const other = await openOther(url)
 let committed = 0
 
@@ -41,7 +47,9 @@ async function transactions(id: string): Promise<void> {
   const ignore = (error: unknown): void => {
     if (!(error instanceof Undo)) throw error
   }
-  await store.transaction(async (tx) => {
+  const inTransaction = (work: (tx: Transaction) => Promise<void>) =>
+    store.transaction(work, { timeoutMs: PATIENCE_MS })
+  await inTransaction(async (tx) => {
     await tx.nodes.createMany([node(`${id}-x`), node(`${id}-y`)])
     const savepoint = tx.transaction(async (inner) => {
       await inner.nodes.delete(`${id}-x`)
@@ -51,7 +59,7 @@ async function transactions(id: string): Promise<void> {
     await savepoint.catch(ignore)
     await tx.nodes.delete(`${id}-y`)
   })
-  const rolledBack = store.transaction(async (tx) => {
+  const rolledBack = inTransaction(async (tx) => {
     await tx.nodes.create(node(undone))
     await tx.nodes.delete(`${id}-x`)
     undo()
