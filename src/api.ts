@@ -531,17 +531,26 @@ export interface Change {
 }
 
 export interface ChangesOptions {
-  /** Begin behind the change, or the `ready()`, that had this token, of this or another process. From now on, if not given. */
+  /**
+   * Begin behind the change, or the `ready()`, that had this token, of this or another process. From now on, if not given. The
+   * last token is good as long as its subscriber's changes are kept; one of before it, a quarter of that time long.
+   */
   readonly after?: string | undefined
-  /** How long changes are kept for this subscriber when it does not ask for them, in seconds: 600 by default. */
+  /**
+   * How long changes are kept for this subscriber when it does not ask for them, also after its process was killed or its store
+   * closed, in seconds: 600 by default.
+   */
   readonly keepSeconds?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 
-export interface Changes extends AsyncIterableIterator<Change, undefined> {
-  /** Resolves when nothing that is committed from now on is missed, with the token of this moment. The first `next()` does it, too. */
+export interface Changes extends AsyncIterableIterator<Change, undefined>, AsyncDisposable {
+  /**
+   * Resolves when nothing that is committed from now on is missed, with the token of where the caller is. The first `next()` waits
+   * for it, too. BUSY on PostgreSQL, if a transaction has been open for 10 s since before anybody subscribed.
+   */
   ready(): Promise<string>
-  /** Ends it: what it has not read is not kept for it. `break` in a loop does it. */
+  /** Ends it: what it has not read is not kept for it. `break` in a loop does it, and the signal. */
   return(): Promise<IteratorResult<Change, undefined>>
 }
 
@@ -578,8 +587,9 @@ export interface Meshstore extends Repositories, AsyncDisposable {
   /**
    * Every change that is committed to nodes, policies and cached paths, by whichever process or program: at least once, and of
    * each row in the order in which it came about. Rejects with CHANGES_MISSED if the subscriber stayed away for longer than
-   * `keepSeconds`, or a million changes, or asks for what is gone: read everything anew, after `ready()`. The log is written while
-   * somebody subscribes; a change is there within some 25 ms.
+   * `keepSeconds`, or a million changes, or asks for what is gone: subscribe anew, then read everything. The log is written while
+   * somebody subscribes; a change is there within some 25 ms. Not inside a transaction (MISUSE): it is no part of any. Throws
+   * READ_ONLY on a read-only store, since a subscriber is noted in the database.
    */
   changes(options?: ChangesOptions): Changes
   /** Finishes the writes that were accepted, then closes. Later calls reject with CLOSED; closing twice is fine. */
