@@ -2,6 +2,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { BackupManifest, BackupOptions } from '../api.ts'
 import { StorageError } from '../errors.ts'
+import { InUse } from './in-use.ts'
 import type { Calls, ChangeLog, Database, Session, TransactionLimits, Written } from './session.ts'
 import { type Moved, movedError } from './sqlite/fence.ts'
 import type { SqliteDatabase } from './sqlite/sqlite-database.ts'
@@ -38,6 +39,8 @@ export class SwitchingDatabase implements Database {
   #following: Promise<void> | undefined
   #lookedAt = 0
   #left: Promise<void> = Promise.resolve()
+  /** What reads from the file in several steps: a backup, for example. */
+  readonly #reading = new InUse()
   /** Who is to be forgotten in the log by then. */
   #closing: readonly string[] | undefined
 
@@ -99,7 +102,7 @@ export class SwitchingDatabase implements Database {
   /** Reads, or waits until it is known where from. */
   async read<T>(work: Work<T>): Promise<T> {
     if (!this.mayRead()) await this.settled()
-    return work(this.#current)
+    return this.#current === this.file ? this.#reading.while(() => work(this.file)) : work(this.#current)
   }
 
   /** Runs what has not begun when it is refused because the data has moved: then it runs there. */
@@ -153,7 +156,7 @@ export class SwitchingDatabase implements Database {
     await new Promise((resolve) => setImmediate(resolve))
     this.#current = next
     const { file } = this
-    this.#left = this.onSwitched(file)
+    this.#left = Promise.all([this.onSwitched(file), this.#reading.idle()])
       .then(() => file.close())
       .catch(() => {})
     const held = this.#held.splice(0).sort((a, b) => a.order - b.order)
@@ -184,6 +187,8 @@ export class SwitchingDatabase implements Database {
 
   async close(consumers: readonly string[] = []): Promise<void> {
     const first = this.#current
+    // A transaction that reads from the file may be open still, and this be called in it: the file says so.
+    if (this.file.misuse() !== undefined) return this.file.close()
     // At once, nothing new is accepted; what was accepted may still have to follow.
     this.#closing = consumers
     try {

@@ -110,6 +110,11 @@ export class SqliteDatabase implements Database {
   /** Why the store cannot be used from here, if it cannot. */
   refusal(): StorageError | undefined {
     if (this.#closing !== undefined) return closedError()
+    return this.misuse()
+  }
+
+  /** Why it may not be waited for from here: a transaction of its own is open. */
+  misuse(): StorageError | undefined {
     return this.#guard.misuseOfStore()
   }
 
@@ -296,8 +301,7 @@ export class SqliteDatabase implements Database {
   }
 
   close(consumers: readonly string[] = []): Promise<void> {
-    const misused = this.#guard.misuseOfStore()
-    if (misused !== undefined) {
+    if (this.misuse() !== undefined) {
       return Promise.reject(misuse('close() inside a transaction of the same store would wait for itself.'))
     }
     this.#closing ??= this.#close(consumers)
