@@ -33,10 +33,10 @@ BEGIN
 						SELECT %2$L, %3$I, 'insert' FROM written ORDER BY 2;
 				ELSIF TG_OP = 'UPDATE' THEN
 					INSERT INTO %1$I.meshstore_changes (table_name, key, operation)
-						SELECT %2$L, %3$I, 'delete' FROM replaced WHERE %3$I NOT IN (SELECT %3$I FROM written) ORDER BY 2;
-					INSERT INTO %1$I.meshstore_changes (table_name, key, operation)
-						SELECT %2$L, %3$I, CASE WHEN %3$I IN (SELECT %3$I FROM replaced) THEN 'update' ELSE 'insert' END
-						FROM written ORDER BY 2;
+						SELECT %2$L, coalesce(w.%3$I, r.%3$I), CASE
+							WHEN w.%3$I IS NULL THEN 'delete' WHEN r.%3$I IS NULL THEN 'insert' ELSE 'update' END
+						FROM replaced AS r FULL JOIN written AS w ON w.%3$I = r.%3$I
+						ORDER BY w.%3$I IS NOT NULL, 2;
 				ELSIF TG_OP = 'DELETE' THEN
 					INSERT INTO %1$I.meshstore_changes (table_name, key, operation)
 						SELECT %2$L, %3$I, 'delete' FROM replaced ORDER BY 2;

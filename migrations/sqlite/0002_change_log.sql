@@ -71,9 +71,9 @@ BEGIN
 	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache', OLD.cache_key, 'delete');
 END;
 --> statement-breakpoint
--- One that is swept from the beginning invalidates nothing: see nodes_mark_replace.
+-- One of a node that is swept from the beginning invalidates nothing: see nodes_mark_replace.
 CREATE TRIGGER path_cache_marks_log AFTER INSERT ON path_cache_marks
-WHEN NEW.swept = 0 AND EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+WHEN (NEW.swept = 0 OR NEW.through IS NULL) AND EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
 BEGIN
 	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache',
 		json_object('source', NEW.source, 'destination', NEW.destination, 'through', NEW.through), 'invalidate');

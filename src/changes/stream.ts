@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Change, Changes, ChangesOptions, InvalidationFilter } from '../api.ts'
 import type { ChangeLog, Database, LoggedChange, LogPosition } from '../database/session.ts'
-import { StorageError } from '../errors.ts'
+import { misuse, StorageError, type StorageErrorCode } from '../errors.ts'
 import * as rules from '../schema/rules.ts'
 
 /** From one look at the log to the next, in milliseconds, while there is nothing new. */
@@ -13,6 +13,9 @@ const BATCH = 500
 const DEFAULT_KEEP_SECONDS = 600
 /** So often within the time that it is kept, the subscriber says that it is there. */
 const RENEWALS = 4
+
+/** The caller wants no more. */
+const LEFT = Symbol('left')
 
 const RULES: rules.Rules = {
   after: (value) => (typeof value === 'string' ? undefined : 'must be a token'),
@@ -27,6 +30,8 @@ const missed = (): StorageError =>
   )
 
 export class ChangeStream implements Changes {
+  /** Whether somebody may come back with a token when the store has been closed. Until then its place is kept. */
+  mayResume = true
   readonly #database: Database
   readonly #keepMs: number
   readonly #onEnd: () => void
@@ -36,11 +41,16 @@ export class ChangeStream implements Changes {
   readonly #ended = new AbortController()
   readonly #leaving = Promise.withResolvers<void>()
   #log: ChangeLog
-  #at: LogPosition = { log: '', position: '' }
   #started: Promise<void> | undefined
+  /** Where the caller is: what has the last token. */
+  #told: LogPosition = { log: '', position: '' }
+  /** Where the caller was when that was last said to the log: an older token will do, too. */
+  #known: LogPosition = this.#told
   #renewAt = 0
   #batch: LoggedChange[] = []
   #next = 0
+  /** Behind the batch. */
+  #position = ''
   /** `next()` may be called before the last one has answered. */
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -60,8 +70,16 @@ export class ChangeStream implements Changes {
   }
 
   async ready(): Promise<string> {
+    if (this.#isOver()) throw misuse('The subscription has ended. Subscribe anew.')
     await this.#start()
-    return tokenOf(this.#at)
+    return tokenOf(this.#told)
+  }
+
+  /** Throws what ended it, unless the caller did. */
+  #isOver(): boolean {
+    const { aborted, reason } = this.#ended.signal
+    if (aborted && reason !== LEFT) throw reason
+    return aborted
   }
 
   #start(): Promise<void> {
@@ -78,28 +96,32 @@ export class ChangeStream implements Changes {
       const log = this.#database.changeLog
       try {
         this.#log = log
-        await this.#registerIn(log)
+        this.#goOnFrom(await this.#registerIn(log))
         this.#renewAt = performance.now() + this.#keepMs / RENEWALS
         return
       } catch (error) {
-        if (!(error instanceof StorageError) || error.code !== 'MOVED') throw error
+        if (!isCode(error, 'MOVED')) throw error
         await this.#database.settled()
         if (this.#database.changeLog === log) throw error
       }
     }
   }
 
-  async #registerIn(log: ChangeLog): Promise<void> {
-    if (this.#after === undefined) {
-      this.#at = await log.begin(this.#consumer, this.#keptUntil())
-      return
-    }
+  async #registerIn(log: ChangeLog): Promise<LogPosition> {
+    if (this.#after === undefined) return log.begin(this.#consumer, this.#keptUntil())
     if (!(await log.resume(this.#consumer, this.#keptUntil(), this.#after))) throw missed()
-    this.#at = this.#after
+    return this.#after
   }
 
+  #goOnFrom(at: LogPosition): void {
+    this.#told = at
+    this.#known = at
+    this.#position = at.position
+  }
+
+  /** From the next renewal on for as long as was asked for. */
   #keptUntil(): Date {
-    return new Date(Date.now() + this.#keepMs)
+    return new Date(Date.now() + this.#keepMs * (1 + 1 / RENEWALS))
   }
 
   next(): Promise<IteratorResult<Change, undefined>> {
@@ -109,34 +131,40 @@ export class ChangeStream implements Changes {
   }
 
   async #read(): Promise<IteratorResult<Change, undefined>> {
-    await this.#start()
-    for (;;) {
-      if (this.#ended.signal.aborted) {
-        if (this.#ended.signal.reason instanceof StorageError) throw this.#ended.signal.reason
-        return { done: true, value: undefined }
+    try {
+      await this.#start()
+      for (;;) {
+        if (this.#isOver()) return { done: true, value: undefined }
+        this.#signal?.throwIfAborted()
+        await this.#renew()
+        const change = this.#batch[this.#next]
+        if (change !== undefined) return { done: false, value: this.#tell(change) }
+        await this.#more()
       }
-      this.#signal?.throwIfAborted()
-      const change = this.#batch[this.#next]
-      if (change !== undefined) {
-        this.#next++
-        this.#at = { log: this.#at.log, position: change.position }
-        return { done: false, value: changeOf(change, tokenOf(this.#at)) }
-      }
-      await this.#more()
+    } catch (error) {
+      // Nobody goes on from there. After other errors somebody may.
+      if (this.#signal?.aborted === true || isCode(error, 'CHANGES_MISSED')) await this.#leave(error)
+      throw error
     }
+  }
+
+  #tell(change: LoggedChange): Change {
+    this.#next++
+    this.#told = { log: this.#told.log, position: change.position }
+    return changeOf(change, tokenOf(this.#told))
   }
 
   async #more(): Promise<void> {
     // Before the log is looked at: what it has then is all that it will ever have.
     const hasMoved = this.#database.changeLog !== this.#log
-    const { changes, position } = await this.#log.read(this.#at.position, BATCH)
-    this.#batch = changes
+    const page = await this.#log.read({ log: this.#told.log, position: this.#position }, BATCH)
+    if (page === undefined) throw missed()
+    this.#batch = page.changes
     this.#next = 0
-    if (changes.length > 0) return
-    this.#at = { log: this.#at.log, position }
+    this.#position = page.position
+    if (page.changes.length > 0) return
     if (hasMoved) await this.#follow()
     else {
-      await this.#renew()
       await this.#pause()
       await this.#database.settled()
     }
@@ -153,22 +181,22 @@ export class ChangeStream implements Changes {
     this.#log = this.#database.changeLog
     const at = await this.#log.at(this.#consumer)
     if (at === undefined) throw missed()
-    this.#at = at
+    this.#goOnFrom(at)
     this.#renewAt = 0
     this.#leaving.resolve()
   }
 
   async #renew(): Promise<void> {
     if (performance.now() < this.#renewAt) return
-    try {
-      if (!(await this.#log.renew(this.#consumer, this.#keptUntil(), this.#at))) throw missed()
-    } catch (error) {
-      // Then the next look is at the other database's log.
-      if (!(error instanceof StorageError) || error.code !== 'MOVED') throw error
-      await this.#database.settled()
-      return
-    }
     this.#renewAt = performance.now() + this.#keepMs / RENEWALS
+    try {
+      if (!(await this.#log.renew(this.#consumer, this.#keptUntil(), this.#known))) throw missed()
+      this.#known = this.#told
+    } catch (error) {
+      // For anything else there is time until the next one, and whether the log can be read is known when it is read.
+      if (isCode(error, 'CHANGES_MISSED')) throw error
+      if (isCode(error, 'MOVED')) await this.#database.settled()
+    }
   }
 
   async #pause(): Promise<void> {
@@ -181,27 +209,41 @@ export class ChangeStream implements Changes {
     return { done: true, value: undefined }
   }
 
+  /** By the caller. */
   async end(): Promise<void> {
-    const consumer = this.stop()
-    if (consumer === undefined) return
+    const started = this.#stopFor(LEFT)
     await this.#turn
-    await this.#log.end(consumer).catch(() => {})
+    await started?.then(() => this.#leave()).catch(() => {})
   }
 
-  /** With a reason, whoever waits for a change is told it. Returns who may be registered in the log. */
-  stop(reason?: StorageError): string | undefined {
+  /** The store is being closed: whoever waits for a change is told so. Returns who is to be forgotten in the log, if anybody. */
+  stop(reason: StorageError): string | undefined {
+    const started = this.#stopFor(reason)
+    return started === undefined || this.mayResume ? undefined : this.#consumer
+  }
+
+  /** What has begun it, if it has. */
+  #stopFor(reason: unknown): Promise<void> | undefined {
     this.#ended.abort(reason)
     this.#leaving.resolve()
     this.#onEnd()
     const started = this.#started
     this.#started ??= Promise.resolve()
-    return started && this.#consumer
+    return started
+  }
+
+  /** What it has not read is not kept for it. */
+  async #leave(reason: unknown = LEFT): Promise<void> {
+    this.#stopFor(reason)
+    await this.#log.end(this.#consumer).catch(() => {})
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return()
   }
 }
+
+const isCode = (error: unknown, code: StorageErrorCode): boolean => error instanceof StorageError && error.code === code
 
 const tokenOf = ({ log, position }: LogPosition): string => `${log}~${position}`
 

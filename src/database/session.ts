@@ -59,6 +59,12 @@ export interface LogPosition {
   readonly position: string
 }
 
+/** A part of the log. `position`: behind all of it, also where there is nothing. */
+export interface LogPage {
+  readonly changes: LoggedChange[]
+  readonly position: string
+}
+
 /**
  * The log of what was changed, by whichever program. It is written while it has consumers, and holds all that is behind the
  * position of each of them, unless they stay away for too long. Throws StorageErrors.
@@ -73,8 +79,8 @@ export interface ChangeLog {
   /** Says how far the consumer has come; `false` if it was away for too long and is not known any more. */
   renew(consumer: string, keptUntil: Date, at: LogPosition): Promise<boolean>
   end(consumer: string): Promise<void>
-  /** Behind a position, at most so many. `position`: behind all of them, also where there are none. */
-  read(position: string, limit: number): Promise<{ readonly changes: LoggedChange[]; readonly position: string }>
+  /** Behind a position, at most so many; `undefined` if some of what came after it is gone. */
+  read(from: LogPosition, limit: number): Promise<LogPage | undefined>
   /** Forgets consumers that are gone, and what nobody will read. */
   prune(now: Date): Promise<void>
 }

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { StorageError } from '../../errors.ts'
 import { encodeTime } from '../../schema/codecs.ts'
-import type { ChangeLog, LoggedChange, LogPosition } from '../session.ts'
+import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import type { Ask } from './session-control.ts'
 
-/** The row of meshstore_state that switches the log on, and names it. Whoever registers or prunes has it locked. */
-const LOG = 'change_log'
-/** In meshstore_consumers, the row of nobody: what the transactions below its position wrote has been deleted. */
-const PRUNED = ''
+/**
+ * In meshstore_consumers, the row of nobody: whoever writes knows of the log, and what transactions with ids below its position
+ * wrote has been deleted.
+ */
+export const WHOLE = ''
 /** How long the transactions may take that began before the log was switched on, and do not write it, in milliseconds. */
 const LONGEST_WAIT_MS = 10_000
 /** More changes than that are kept for nobody. */
@@ -16,23 +17,40 @@ const MOST_CHANGES = 1_000_000
 /** Deleted at once. */
 const BATCH = 1_000
 
-const LOCK = "SELECT value FROM meshstore_state WHERE name = 'change_log' FOR UPDATE"
-const SWITCH_ON =
-  'INSERT INTO meshstore_state (name, value, updated_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING'
+/** The row of meshstore_state that switches the log on, and names it. Whoever registers or prunes has it locked. */
+const LOCK = "SELECT 1 FROM meshstore_state WHERE name = 'change_log' FOR UPDATE"
+/** Locks, too. In one statement: the row that is found there may be deleted before it is locked. */
+const SWITCH_ON = `INSERT INTO meshstore_state (name, value, updated_at) VALUES ('change_log', $1, $2)
+  ON CONFLICT (name) DO UPDATE SET value = meshstore_state.value RETURNING value`
 const REGISTER = `INSERT INTO meshstore_consumers (name, position, kept_until) VALUES ($1, $2, $3)
   ON CONFLICT (name) DO UPDATE SET position = excluded.position, kept_until = excluded.kept_until`
 const RENEW = 'UPDATE meshstore_consumers SET position = $1, kept_until = $2 WHERE name = $3 RETURNING 1'
 const AT = `SELECT value, position FROM meshstore_state, meshstore_consumers
   WHERE meshstore_state.name = 'change_log' AND meshstore_consumers.name = $1`
-const PRUNED_BELOW = "SELECT position FROM meshstore_consumers WHERE name = ''"
-/** A snapshot shows all transactions below its xmin that were committed. */
-const XMIN = 'pg_snapshot_xmin($1::pg_snapshot)'
+const IS_WHOLE = `SELECT 1 FROM meshstore_consumers WHERE name = '${WHOLE}'`
+const IS_LOG = "SELECT 1 FROM meshstore_state WHERE name = 'change_log' AND value = $1"
+/** SQLite's positions are none. */
+const SNAPSHOT = /^\d+:\d+:[\d,]*$/
+/** A snapshot shows all transactions below its xmin. One from the future is of another server, or of another time. */
+const IS_HELD = `SELECT EXISTS (${IS_LOG})
+  AND pg_snapshot_xmin($2::pg_snapshot) >= (SELECT position FROM meshstore_consumers WHERE name = '${WHOLE}')::xid8
+  AND pg_snapshot_xmax($2::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())`
+/**
+ * The first that a snapshot does not show. Materialized, and written by ids: the index finds them, however many there are that
+ * it shows, and however old its xmin is.
+ */
+const FIRST_UNSEEN = `WITH unseen AS MATERIALIZED (
+    SELECT seq FROM meshstore_changes WHERE transaction >= pg_snapshot_xmax($1::pg_snapshot)
+    UNION ALL
+    SELECT seq FROM meshstore_changes WHERE transaction = ANY (ARRAY(SELECT pg_snapshot_xip($1::pg_snapshot)))
+  ) SELECT pg_current_snapshot()::text, min(seq) FROM unseen`
 const READ = `SELECT seq, table_name, key, operation FROM meshstore_changes
-  WHERE transaction >= ${XMIN} AND NOT pg_visible_in_snapshot(transaction, $1::pg_snapshot)
-  AND pg_visible_in_snapshot(transaction, $2::pg_snapshot) AND seq > $3
+  WHERE seq > $3 AND NOT pg_visible_in_snapshot(transaction, $1::pg_snapshot)
+  AND pg_visible_in_snapshot(transaction, $2::pg_snapshot)
   ORDER BY seq LIMIT $4`
+const FORGET = `DELETE FROM meshstore_consumers WHERE kept_until < $1 AND name <> '${WHOLE}'`
 const LEAST = `SELECT min(pg_snapshot_xmin(split_part(position, '/', 1)::pg_snapshot)::text::bigint)::text
-  FROM meshstore_consumers WHERE name <> ''`
+  FROM meshstore_consumers WHERE name <> '${WHOLE}'`
 
 /**
  * Where a consumer is: it has seen what the snapshot `seen` shows, and of what `upTo` shows beyond that, the rows up to `seq`.
@@ -65,19 +83,26 @@ export class PostgresChangeLog implements ChangeLog {
   }
 
   async begin(consumer: string, keptUntil: Date): Promise<LogPosition> {
-    const log = await this.#write(async (ask) => {
-      await ask(SWITCH_ON, [LOG, randomUUID(), encodeTime(new Date())])
-      const [locked] = await ask<[string]>(LOCK)
-      const [now] = await ask<[string]>('SELECT pg_current_snapshot()::text')
-      await ask(REGISTER, [consumer, now?.[0], encodeTime(keptUntil)])
-      return locked?.[0] ?? ''
+    const { log, isWhole } = await this.#write(async (ask) => {
+      const [on] = await ask<[string]>(SWITCH_ON, [randomUUID(), encodeTime(new Date())])
+      await ask(REGISTER, [consumer, await snapshot(ask), encodeTime(keptUntil)])
+      return { log: on?.[0] ?? '', isWhole: (await ask(IS_WHOLE)).length > 0 }
     })
+    if (!isWhole) await this.#complete(log).catch((error) => this.#givenUp(consumer, error))
+    return { log, position: await this.#read(snapshot) }
+  }
+
+  async #givenUp(consumer: string, error: unknown): Promise<never> {
+    await this.end(consumer).catch(() => {})
+    throw error
+  }
+
+  async #complete(log: string): Promise<void> {
     await this.#heard()
-    const position = await this.#read(async (ask) => {
-      const [row] = await ask<[string]>('SELECT pg_current_snapshot()::text')
-      return row?.[0] ?? ''
+    await this.#write(async (ask) => {
+      await locked(ask)
+      if ((await ask(IS_LOG, [log])).length > 0) await ask(REGISTER, [WHOLE, '0', Number.MAX_SAFE_INTEGER])
     })
-    return { log, position }
   }
 
   /** Who began before the log was switched on may not know of it. */
@@ -92,18 +117,20 @@ export class PostgresChangeLog implements ChangeLog {
     }
   }
 
-  resume(consumer: string, keptUntil: Date, { log, position }: LogPosition): Promise<boolean> {
+  resume(consumer: string, keptUntil: Date, from: LogPosition): Promise<boolean> {
     return this.#write(async (ask) => {
-      if (!(await isHeld(ask, log, position))) return false
-      await ask(REGISTER, [consumer, position, encodeTime(keptUntil)])
+      await locked(ask)
+      if (!(await isHeld(ask, from))) return false
+      await ask(REGISTER, [consumer, from.position, encodeTime(keptUntil)])
       return true
     })
   }
 
-  renew(consumer: string, keptUntil: Date, { log, position }: LogPosition): Promise<boolean> {
+  renew(consumer: string, keptUntil: Date, at: LogPosition): Promise<boolean> {
     return this.#write(async (ask) => {
-      if (!(await isHeld(ask, log, position))) return false
-      return (await ask(RENEW, [position, encodeTime(keptUntil), consumer])).length > 0
+      await locked(ask)
+      if (!(await isHeld(ask, at))) return false
+      return (await ask(RENEW, [at.position, encodeTime(keptUntil), consumer])).length > 0
     })
   }
 
@@ -111,16 +138,21 @@ export class PostgresChangeLog implements ChangeLog {
     return this.#write((ask) => forget(ask, [consumer]))
   }
 
-  read(position: string, limit: number): Promise<{ changes: LoggedChange[]; position: string }> {
-    const { seen, upTo, seq } = placeOf(position)
+  read(from: LogPosition, limit: number): Promise<LogPage | undefined> {
+    const { seen, upTo, seq } = placeOf(from.position)
     return this.#read(async (ask) => {
-      const [row] = await ask<[string]>('SELECT pg_current_snapshot()::text')
-      const end = upTo ?? row?.[0] ?? ''
-      const rows = await ask<[number, string, string | null, string]>(READ, [seen, end, seq, limit])
+      // Both are sent at once.
+      const [held, window] = await Promise.all([
+        isHeld(ask, from),
+        upTo === undefined ? windowBehind(ask, seen) : { end: upTo, after: seq },
+      ])
+      if (!held) return undefined
+      if (window.after === undefined) return { changes: [], position: window.end }
+      const rows = await ask<[number, string, string | null, string]>(READ, [seen, window.end, window.after, limit])
       const changes = rows.map(([each, table, key, operation]): LoggedChange => {
-        return { table, key, operation, position: positionOf({ seen, upTo: end, seq: each }) }
+        return { table, key, operation, position: positionOf({ seen, upTo: window.end, seq: each }) }
       })
-      return { changes, position: rows.length < limit ? end : (changes.at(-1)?.position ?? position) }
+      return { changes, position: rows.length < limit ? window.end : (changes.at(-1)?.position ?? window.end) }
     })
   }
 
@@ -141,14 +173,16 @@ export class PostgresChangeLog implements ChangeLog {
   /** Forgets who is gone. What transactions with ids below this wrote, nobody has still to read. */
   #unreadBelow(now: Date): Promise<string> {
     return this.#write(async (ask) => {
-      await ask(LOCK)
-      await ask("DELETE FROM meshstore_consumers WHERE kept_until < $1 AND name <> ''", [encodeTime(now)])
+      // Who switches it on now has nothing to read of what is there.
+      if (!(await locked(ask))) return xmin(await snapshot(ask))
+      await ask(FORGET, [encodeTime(now)])
       await forgetTheFurthest(ask)
-      const isUsed = !(await switchOffUnlessUsed(ask))
-      const [row] = await ask<[string]>(isUsed ? LEAST : 'SELECT pg_snapshot_xmin(pg_current_snapshot())::text')
-      const below = row?.[0] ?? '0'
-      if (isUsed) await ask(REGISTER, [PRUNED, below, Number.MAX_SAFE_INTEGER])
-      return below
+      if (await switchOffUnlessUsed(ask)) return xmin(await snapshot(ask))
+      // Somebody is waiting for transactions that do not know of the log.
+      if ((await ask(IS_WHOLE)).length === 0) return '0'
+      const [least] = await ask<[string]>(LEAST)
+      await ask(REGISTER, [WHOLE, least?.[0], Number.MAX_SAFE_INTEGER])
+      return least?.[0] ?? '0'
     })
   }
 
@@ -162,40 +196,48 @@ export class PostgresChangeLog implements ChangeLog {
 }
 
 export async function forget(ask: Ask, consumers: readonly string[]): Promise<void> {
-  await ask(LOCK)
+  const isOn = await locked(ask)
   await ask('DELETE FROM meshstore_consumers WHERE name = ANY($1)', [consumers])
-  await switchOffUnlessUsed(ask)
+  if (isOn) await switchOffUnlessUsed(ask)
 }
 
-/** Locks the log. */
-async function isHeld(ask: Ask, log: string, position: string): Promise<boolean> {
-  const [locked] = await ask<[string]>(LOCK)
-  if (locked?.[0] !== log) return false
+/** `false`: it is switched off. */
+const locked = async (ask: Ask): Promise<boolean> => (await ask(LOCK)).length > 0
+
+async function snapshot(ask: Ask): Promise<string> {
+  const [row] = await ask<[string]>('SELECT pg_current_snapshot()::text')
+  return row?.[0] ?? ''
+}
+
+const xmin = (of: string): string => of.split(':')[0] ?? ''
+
+async function isHeld(ask: Ask, { log, position }: LogPosition): Promise<boolean> {
   const { seen } = placeOf(position)
-  const [pruned] = await ask<[string]>(PRUNED_BELOW)
-  const [held] = await ask<[boolean]>(`SELECT ${XMIN} >= $2::xid8`, [seen, pruned?.[0] ?? '0'])
+  if (!SNAPSHOT.test(seen)) return false
+  const [held] = await ask<[boolean | null]>(IS_HELD, [log, seen])
   return held?.[0] === true
 }
 
-/** Consumers that are so far behind that the log would grow without bound. */
-async function forgetTheFurthest(ask: Ask): Promise<void> {
-  const tooOld = `SELECT transaction::text FROM meshstore_changes ORDER BY seq DESC OFFSET ${MOST_CHANGES} LIMIT 1`
-  const span = 'SELECT max(seq) - min(seq) FROM meshstore_changes'
-  const [row] = await ask<[number | null]>(span)
-  if ((row?.[0] ?? 0) < MOST_CHANGES) return
-  const [transaction] = await ask<[string]>(tooOld)
-  if (transaction === undefined) return
-  await ask(
-    `DELETE FROM meshstore_consumers WHERE name <> ''
-     AND pg_snapshot_xmin(split_part(position, '/', 1)::pg_snapshot) <= $1::xid8`,
-    transaction,
-  )
+/** What a transaction of one moment sees beyond a snapshot: up to its own, behind the number. `undefined`: nothing. */
+async function windowBehind(ask: Ask, seen: string): Promise<{ end: string; after: number | undefined }> {
+  const [row] = await ask<[string, number | null]>(FIRST_UNSEEN, [seen])
+  const [end = seen, first = null] = row ?? []
+  return { end, after: first === null ? undefined : first - 1 }
 }
 
+/** Consumers that are so far behind that the log would grow without bound. */
+const forgetTheFurthest = (ask: Ask): Promise<unknown> =>
+  ask(
+    `DELETE FROM meshstore_consumers WHERE name <> '${WHOLE}'
+     AND pg_snapshot_xmin(split_part(position, '/', 1)::pg_snapshot) <= (
+       SELECT transaction FROM meshstore_changes WHERE seq <= (SELECT max(seq) FROM meshstore_changes) - ${MOST_CHANGES}
+       ORDER BY seq DESC LIMIT 1)`,
+  )
+
 async function switchOffUnlessUsed(ask: Ask): Promise<boolean> {
-  const used = await ask("SELECT 1 FROM meshstore_consumers WHERE name <> '' LIMIT 1")
+  const used = await ask(`SELECT 1 FROM meshstore_consumers WHERE name <> '${WHOLE}' LIMIT 1`)
   if (used.length > 0) return false
-  await ask('DELETE FROM meshstore_state WHERE name = $1', [LOG])
+  await ask("DELETE FROM meshstore_state WHERE name = 'change_log'")
   await ask('DELETE FROM meshstore_consumers')
   return true
 }

@@ -79,7 +79,7 @@ export async function apart<T>(pool: pg.Pool, isolation: Apart, work: (ask: Ask)
   } catch (error) {
     // With the connection the transaction is gone.
     client.release(true)
-    throw translatedWrite(error)
+    throw isolation === 'READ COMMITTED' ? translatedWrite(error) : translated(error)
   }
 }
 

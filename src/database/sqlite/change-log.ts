@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type Sqlite from 'better-sqlite3'
 import { encodeTime } from '../../schema/codecs.ts'
-import type { ChangeLog, LoggedChange, LogPosition } from '../session.ts'
+import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 
 /** The row of meshstore_state that switches the log on, and names it. */
@@ -74,28 +74,33 @@ export class SqliteChangeLog implements ChangeLog {
     await this.#database.write((writer) => writer.savepoint(() => forget(writer.raw, [consumer])))
   }
 
-  read(position: string, limit: number): Promise<{ changes: LoggedChange[]; position: string }> {
-    return this.#database.read(({ raw }) => changesBehind(raw, position, limit))
+  read({ log, position }: LogPosition, limit: number): Promise<LogPage | undefined> {
+    return this.#database.read(({ raw }) => {
+      const last = newest(raw)
+      const page = changesBehind(raw, position, limit)
+      // Asked after the rows were read: no name comes back, so that the log was on until then.
+      return nameOf(raw) === log && isWhole(page, { behind: Number(position), last }) ? page : undefined
+    })
   }
 
   async prune(now: Date): Promise<void> {
     const { log, held } = await this.#database.read(({ raw }) => ({ log: nameOf(raw), held: oldest(raw) }))
     if (log === undefined && held === Number.POSITIVE_INFINITY) return
-    const upTo = await this.#database.write((writer) =>
+    await this.#database.write((writer) =>
       writer.savepoint(() => {
         writer.raw.prepare('DELETE FROM meshstore_consumers WHERE kept_until < ?').run(encodeTime(now))
         if (!hasConsumers(writer.raw)) switchOff(writer.raw)
-        return writer.raw.prepare<[], number | null>(LEAST).pluck().get() ?? newest(writer.raw)
       }),
     )
-    while ((await this.#database.read(({ raw }) => oldest(raw))) <= upTo) {
-      await this.#database.write(({ raw }) => deleteUpTo(raw, upTo))
+    // Asked again for each batch: somebody may have come back meanwhile to an earlier position.
+    while (await this.#database.read(({ raw }) => oldest(raw) <= unreadFrom(raw))) {
+      await this.#database.write(({ raw }) => deleteUpTo(raw, unreadFrom(raw)))
       await new Promise((resolve) => setImmediate(resolve))
     }
   }
 }
 
-export function changesBehind(raw: Sqlite.Database, position: string, limit: number) {
+export function changesBehind(raw: Sqlite.Database, position: string, limit: number): LogPage {
   const rows = raw.prepare<[number, number], Row>(READ).all(Number(position), limit)
   const changes = rows.map(({ seq, table_name, key, operation }): LoggedChange => {
     return { table: table_name, key, operation, position: String(seq) }
@@ -110,6 +115,14 @@ const nameOf = (raw: Sqlite.Database): string | undefined =>
 export const newest = (raw: Sqlite.Database): number => raw.prepare<[], number>(NEWEST).pluck().get() ?? 0
 const oldest = (raw: Sqlite.Database): number =>
   raw.prepare<[], number | null>(OLDEST).pluck().get() ?? Number.POSITIVE_INFINITY
+
+/** Behind this number somebody may still want to read. */
+const unreadFrom = (raw: Sqlite.Database): number => raw.prepare<[], number | null>(LEAST).pluck().get() ?? newest(raw)
+
+/** No number is missing: neither was anything deleted that is behind the position, nor is the file an earlier one. */
+function isWhole({ changes, position }: LogPage, { behind, last }: { behind: number; last: number }): boolean {
+  return changes.length === 0 ? behind === last : Number(position) === behind + changes.length
+}
 
 /** All that came after a position is there. */
 function isHeld(raw: Sqlite.Database, position: number): boolean {

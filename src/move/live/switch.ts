@@ -1,6 +1,7 @@
 /** The switch: while nobody can write to the file, the rest of its log goes to the target, then the file is fenced. */
 import { randomUUID } from 'node:crypto'
 import type Sqlite from 'better-sqlite3'
+import { WHOLE } from '../../database/postgres/change-log.ts'
 import { LOG } from '../../database/sqlite/change-log.ts'
 import { type Moved, raiseFence } from '../../database/sqlite/fence.ts'
 import { IS_VALID } from '../../database/sqlite/marks.ts'
@@ -134,6 +135,12 @@ async function takeConsumers(ask: Ask, { consumers }: Aside): Promise<void> {
   if (consumers.length === 0) return
   // Another log: what a token of the file's says means nothing here.
   await remember(ask, LOG, randomUUID())
+  // Nobody has begun to write there who would not know of the log.
+  await ask('INSERT INTO meshstore_consumers (name, position, kept_until) VALUES ($1, $2, $3)', [
+    WHOLE,
+    '0',
+    Number.MAX_SAFE_INTEGER,
+  ])
   for (const [name, keptUntil] of consumers)
     await ask(
       `INSERT INTO meshstore_consumers (name, position, kept_until) VALUES ($1, pg_current_snapshot()::text, $2)`,
