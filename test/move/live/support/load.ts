@@ -91,9 +91,9 @@ export class Load {
     const turn = ++own.issued
     const id = this.#ownName(at)
     const saved = this.#store.nodes.save({ nodeId: id, interfaces: [], protocols: ['olsr'], routesDiscovered: turn })
-    this.journal.nodes[id] = turn
     this.#write(`save ${id} ${turn}`, saved, () => {
       own.acknowledged = Math.max(own.acknowledged, turn)
+      this.journal.nodes[id] = own.acknowledged
     })
   }
 
@@ -167,9 +167,12 @@ export class Load {
 
   #policy(): void {
     const policyId = `${this.#prefix}-policy-${integerFrom(this.#random, 0, 4)}`
-    const yamlContent = `turn: ${this.#count++}\n`
-    this.journal.policies[policyId] = yamlContent
-    this.#write(`save ${policyId}`, this.#store.policies.save({ policyId, yamlContent }), () => {})
+    const turn = this.#count++
+    const yamlContent = `turn: ${turn}\n`
+    this.#write(`save ${policyId}`, this.#store.policies.save({ policyId, yamlContent }), () => {
+      const before = Number(this.journal.policies[policyId]?.slice('turn: '.length) ?? -1)
+      if (turn > before) this.journal.policies[policyId] = yamlContent
+    })
   }
 
   #paths(): void {
