@@ -1,3 +1,17 @@
+CREATE TABLE "meshstore_changes" (
+	"seq" bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY (sequence name "meshstore_changes_seq_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1),
+	"table_name" text NOT NULL,
+	"key" text COLLATE "C",
+	"operation" text NOT NULL,
+	"transaction" "xid8" DEFAULT pg_current_xact_id() NOT NULL
+);
+
+CREATE TABLE "meshstore_consumers" (
+	"name" text COLLATE "C" PRIMARY KEY NOT NULL,
+	"position" text NOT NULL,
+	"kept_until" double precision NOT NULL
+);
+
 CREATE TABLE "path_cache_marks" (
 	"id" bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY (sequence name "path_cache_marks_id_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1),
 	"source" text COLLATE "C",
@@ -58,6 +72,7 @@ CREATE TABLE "meshstore_state" (
 	"updated_at" double precision NOT NULL
 );
 
+CREATE INDEX "idx_changes_transaction" ON "meshstore_changes" USING btree ("transaction");
 CREATE INDEX "idx_marks_unswept" ON "path_cache_marks" USING btree ("id") WHERE NOT swept;
 CREATE INDEX "idx_marks_transaction" ON "path_cache_marks" USING btree ("transaction");
 CREATE INDEX "idx_nodes_started" ON "nodes" USING btree ("started");

@@ -1,3 +1,16 @@
+CREATE TABLE `meshstore_changes` (
+	`seq` integer PRIMARY KEY AUTOINCREMENT NOT NULL,
+	`table_name` text NOT NULL,
+	`key` text,
+	`operation` text NOT NULL
+);
+
+CREATE TABLE `meshstore_consumers` (
+	`name` text PRIMARY KEY NOT NULL,
+	`position` text NOT NULL,
+	`kept_until` real NOT NULL
+);
+
 CREATE TABLE `path_cache_marks` (
 	`id` integer PRIMARY KEY NOT NULL,
 	`source` text,

@@ -43,6 +43,11 @@ export interface StorageOptions {
   /** PostgreSQL's connections. */
   readonly pool?: PoolOptions | undefined
   readonly pathCache?: PathCacheOptions | undefined
+  /**
+   * Of a SQLite file: the PostgreSQL database that its data moves to, or has moved to. When that happens, the store goes on there
+   * by itself; without it, every call rejects with MOVED. Of no meaning for another database than a SQLite file.
+   */
+  readonly successor?: string | undefined
   /** Counts a policy's rules in its YAML documents, in place of the usual rule (see `Policy.rulesCount`). */
   readonly countRules?: ((documents: readonly unknown[]) => number) | undefined
   /**
@@ -284,6 +289,12 @@ export interface PathCacheRepository {
    */
   sweep(): Promise<SweepReport>
   stats(): Promise<PathCacheStats>
+  /**
+   * The cached bundle as it is now, and again whenever it is stored, deleted or invalidated, by whichever process; `undefined` where
+   * there is none. What has expired is not announced: `expiresAt` says when. Who is slow gets the latest. Not inside a transaction
+   * (MISUSE). Rejects with the signal's reason.
+   */
+  watch(key: PathKey, options?: { signal?: AbortSignal | undefined }): AsyncIterableIterator<CachedPath | undefined>
 }
 
 export interface Repositories {
@@ -445,6 +456,43 @@ export interface CopyReport {
   readonly migrated: readonly string[]
 }
 
+export interface MoveOptions {
+  /**
+   * How long writes may be held up for the switch, in milliseconds: 250 by default. If that would not do, they go on, and it is tried
+   * again.
+   */
+  readonly maxPauseMs?: number | undefined
+  readonly onProgress?: ((progress: MoveProgress) => void) | undefined
+  /** Stops before the switch. What was copied stays: the next move to the same database goes on from there. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface MoveProgress {
+  /** In this order; what is written meanwhile is followed, and the switch tried, until it is done. */
+  readonly step: 'checking' | 'copying' | 'following' | 'verifying' | 'switching'
+  /** Rows; when following, changes; when switching, attempts. */
+  readonly done: number
+  /** `undefined` where nobody knows. */
+  readonly total: number | undefined
+}
+
+export interface MoveReport {
+  /** In both databases. */
+  readonly id: string
+  /** Host, port and database. */
+  readonly to: string
+  /** What was compared in both, before the switch. */
+  readonly tables: { readonly nodes: TableContent; readonly policies: TableContent; readonly pathCache: TableContent }
+  /** Changes that were made meanwhile, and taken along. */
+  readonly followed: number
+  /** How often the switch was tried. */
+  readonly attempts: number
+  /** How long writers were held up by the last, in milliseconds. */
+  readonly pauseMs: number
+  /** The migrations that were applied to the target. */
+  readonly migrated: readonly string[]
+}
+
 /** How many backups are kept: the last ones, and the newest of each of the last hours, days and weeks (UTC). */
 export interface Retention {
   readonly last?: number | undefined
@@ -464,6 +512,46 @@ export interface BackupSchedule {
   readonly everySeconds: number
   /** All are kept unless said. The newest that can be verified is never deleted. */
   readonly keep?: Retention | undefined
+}
+
+/** Something that was committed. It says what has changed, not into what: read it. */
+export interface Change {
+  readonly table: 'nodes' | 'policies' | 'path_cache'
+  /**
+   * Of a row: `'insert'`, also where it replaces one as a whole; `'update'`; `'delete'`. Of the path cache: `'invalidate'`, from
+   * when on nobody gets those paths, while their rows are deleted later. `'truncate'`: all rows of a table on PostgreSQL.
+   */
+  readonly operation: 'insert' | 'update' | 'delete' | 'invalidate' | 'truncate'
+  /** Of the row; `undefined` for the last two. In the path cache, the cache key. */
+  readonly key: string | undefined
+  /** Of an invalidation: which paths; all, if nothing is given. */
+  readonly paths: InvalidationFilter | undefined
+  /** Where to go on behind this change: `changes({ after: token })`. */
+  readonly token: string
+}
+
+export interface ChangesOptions {
+  /**
+   * Begin behind the change, or the `ready()`, that had this token, of this or another process. From now on, if not given. The
+   * last token is good as long as its subscriber's changes are kept; one of before it, a quarter of that time long.
+   */
+  readonly after?: string | undefined
+  /**
+   * How long changes are kept for this subscriber when it does not ask for them, also after its process was killed or its store
+   * closed, in seconds: 600 by default.
+   */
+  readonly keepSeconds?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Changes extends AsyncIterableIterator<Change, undefined>, AsyncDisposable {
+  /**
+   * Resolves when nothing that is committed from now on is missed, with the token of where the caller is. The first `next()` waits
+   * for it, too. BUSY on PostgreSQL, if a transaction has been open for 10 s since before anybody subscribed.
+   */
+  ready(): Promise<string>
+  /** Ends it: what it has not read is not kept for it. `break` in a loop does it, and the signal. */
+  return(): Promise<IteratorResult<Change, undefined>>
 }
 
 /** An open store. */
@@ -486,6 +574,24 @@ export interface Meshstore extends Repositories, AsyncDisposable {
    * with a manifest beside it, whatever the dialect, and can be restored into either.
    */
   backup(target: string, options?: BackupOptions): Promise<BackupManifest>
+  /**
+   * Moves everything from the SQLite file to an empty PostgreSQL database, while reads, writes and transactions go on, and then goes
+   * on there: `dialect` says so. What is copied is compared before the switch, which is one commit: whatever happens, the data is
+   * here or there. Called again with the same URL, it goes on with a move that was stopped.
+   *
+   * Rejects with CORRUPT, with `issues`, if there are rows that cannot live there; CONFIG if the target is not empty; CONFLICT if
+   * what arrived is not what was sent; UNAVAILABLE and the like, and the signal's reason: then nothing has changed for the callers
+   * of this store.
+   */
+  moveTo(url: string, options?: MoveOptions): Promise<MoveReport>
+  /**
+   * Every change that is committed to nodes, policies and cached paths, by whichever process or program: at least once, and of
+   * each row in the order in which it came about. Rejects with CHANGES_MISSED if the subscriber stayed away for longer than
+   * `keepSeconds`, or a million changes, or asks for what is gone: subscribe anew, then read everything. The log is written while
+   * somebody subscribes; a change is there within some 25 ms. Not inside a transaction (MISUSE): it is no part of any. Throws
+   * READ_ONLY on a read-only store, since a subscriber is noted in the database.
+   */
+  changes(options?: ChangesOptions): Changes
   /** Finishes the writes that were accepted, then closes. Later calls reject with CLOSED; closing twice is fine. */
   close(): Promise<void>
 }

@@ -43,6 +43,8 @@ export type StorageErrorCode =
   | 'MIGRATION_OUT_OF_ORDER'
   /** A backup that must not be trusted. */
   | 'BACKUP_INVALID'
+  /** Changes were missed: the subscriber stayed away for too long, or the database is another one. Read everything anew. */
+  | 'CHANGES_MISSED'
   /** The data has been moved to another database. */
   | 'MOVED'
   /** A URL, an option or the environment cannot be used. */

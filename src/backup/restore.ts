@@ -14,6 +14,7 @@ import { sweepPartials } from './partial.ts'
 import { type Aside, assertNotInUse, assertUntouched, finishMoving, occupancyOf, setAside } from './set-aside.ts'
 import { readAll } from './sqlite-backup.ts'
 import { verifyBackup } from './verify.ts'
+import { forgetChanges } from './without-change-log.ts'
 
 const OPTION_RULES: rules.Rules = {
   replace: rules.isFlag,
@@ -133,7 +134,11 @@ async function write(source: Sqlite.Database, { path, manifest, options, aside }
   try {
     if (aside.stamp === undefined)
       await copyOf(source, path, options, {
-        verify: (partial) => assertSame(partial, manifest),
+        // The copy that is made before a migration has it.
+        verify: (partial) => {
+          forgetChanges(partial)
+          return assertSame(partial, manifest)
+        },
         makeRoom: aside.makeRoom,
       })
     else await overwrite(source, { path, options, aside })
@@ -141,7 +146,9 @@ async function write(source: Sqlite.Database, { path, manifest, options, aside }
     await aside.undo()
     throw error
   }
-  if (aside.stamp !== undefined) await assertSame(path, manifest, aside.safetyCopy)
+  if (aside.stamp === undefined) return
+  forgetChanges(path)
+  await assertSame(path, manifest, aside.safetyCopy)
 }
 
 /** In one transaction of the file: killed meanwhile, it is as it was. A file is never copied, or renamed, over it. */

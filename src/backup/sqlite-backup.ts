@@ -10,6 +10,7 @@ import { type Content, contentOf } from './content-hash.ts'
 import { copyOf } from './copy.ts'
 import { isSound } from './integrity.ts'
 import { type Described, fileHash, manifestPath, manifestText, withFile } from './manifest.ts'
+import { forgetChanges } from './without-change-log.ts'
 
 export const BACKUP_RULES: rules.Rules = { onProgress: rules.isFunction, signal: rules.isSignal }
 
@@ -35,7 +36,10 @@ export async function backupSqlite(
     })
     options.signal?.throwIfAborted()
     const { file, verified } = await copyOf(raw, path, options, {
-      verify: (partial) => described(partial, expected, createdAt),
+      verify: (partial) => {
+        forgetChanges(partial)
+        return described(partial, expected, createdAt)
+      },
       beside: (manifest) => ({ path: manifestPath(path), text: manifestText(manifest) }),
     })
     return withFile(file, verified)

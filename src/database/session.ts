@@ -43,10 +43,53 @@ export interface TransactionLimits {
   readonly attempts: number
 }
 
+/** A change as the log has it. */
+export interface LoggedChange {
+  readonly table: string
+  /** Of the row; of an invalidation, which paths it concerns, as JSON; `null` where all rows went at a stroke. */
+  readonly key: string | null
+  readonly operation: string
+  /** Where the log goes on behind it. */
+  readonly position: string
+}
+
+/** Where in the log a consumer is. Two logs have nothing in common: `log` is another one when it was begun anew. */
+export interface LogPosition {
+  readonly log: string
+  readonly position: string
+}
+
+/** A part of the log. `position`: behind all of it, also where there is nothing. */
+export interface LogPage {
+  readonly changes: LoggedChange[]
+  readonly position: string
+}
+
+/**
+ * The log of what was changed, by whichever program. It is written while it has consumers, and holds all that is behind the
+ * position of each of them, unless they stay away for too long. Throws StorageErrors.
+ */
+export interface ChangeLog {
+  /** Where the consumer is registered to be. */
+  at(consumer: string): Promise<LogPosition | undefined>
+  /** From what is committed after this on, nothing is missed. */
+  begin(consumer: string, keptUntil: Date): Promise<LogPosition>
+  /** The same from an earlier position on; `false` if what came after it is gone. */
+  resume(consumer: string, keptUntil: Date, from: LogPosition): Promise<boolean>
+  /** Says how far the consumer has come; `false` if it was away for too long and is not known any more. */
+  renew(consumer: string, keptUntil: Date, at: LogPosition): Promise<boolean>
+  end(consumer: string): Promise<void>
+  /** Behind a position, at most so many; `undefined` if some of what came after it is gone. */
+  read(from: LogPosition, limit: number): Promise<LogPage | undefined>
+  /** Forgets consumers that are gone, and what nobody will read. */
+  prune(now: Date): Promise<void>
+}
+
 /** One store's database, whatever the dialect. */
 export interface Database {
   readonly dialect: 'sqlite' | 'postgresql'
   readonly session: Session
+  readonly changeLog: ChangeLog
   transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T>
   /** Bytes of the database and of its write-ahead log, and the number of writes that wait. */
   size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }>
@@ -58,8 +101,10 @@ export interface Database {
    */
   earlierWritersEnded(): Promise<boolean>
   backup(target: string, options: BackupOptions, now: () => Date): Promise<BackupManifest>
-  /** Finishes what was accepted, then closes. */
-  close(): Promise<void>
+  /** Resolves when no change of databases is under way. Rejects if the data has moved to one that is not known here. */
+  settled(): Promise<void>
+  /** Finishes what was accepted, forgets these consumers of the log, then closes. Refuses everything from the call on. */
+  close(consumers?: readonly string[]): Promise<void>
 }
 
 const USE_TX =

@@ -1,4 +1,4 @@
-import type { PathCacheOptions, SweepReport } from '../api.ts'
+import type { PathCacheOptions, PathCacheRepository, SweepReport } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import type { PathBundle } from '../schema/index.ts'
 import { SingleFlight } from './single-flight.ts'
@@ -35,6 +35,9 @@ export class PathCacheState {
   onMarks: () => void = () => {}
   sweep: () => Promise<SweepReport> = () =>
     Promise.reject(new StorageError('READ_ONLY', 'The store was opened read-only.'))
+  watch: PathCacheRepository['watch'] = () => {
+    throw new StorageError('READ_ONLY', 'The store was opened read-only: a subscriber is noted in the database.')
+  }
   readonly counters: Counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0, evictions: 0 }
   readonly flights = new SingleFlight<Answer>()
   #closing = new AbortController()

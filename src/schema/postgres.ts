@@ -146,3 +146,28 @@ export const stamps = pgTable('path_cache_stamps', {
   transaction: transactionId('transaction').notNull().default(sql`pg_current_xact_id()`),
   snapshot: snapshot('snapshot').notNull().default(sql`pg_current_snapshot()`),
 })
+
+/**
+ * What was changed, while `meshstore_state` has a row `change_log`. The triggers of the migrations write it, so that every
+ * program counts. Numbers are not given in the order of the commits: what was read is told by transactions and snapshots. Of
+ * one row's changes they ascend, since who changes a row waits for those who did before.
+ */
+export const changes = pgTable(
+  'meshstore_changes',
+  {
+    seq: bigint('seq', { mode: 'number' }).generatedAlwaysAsIdentity().primaryKey().notNull(),
+    tableName: text('table_name').notNull(),
+    /** Of the row; of an invalidation, which paths it concerns, as JSON. */
+    key: key('key'),
+    operation: text('operation').notNull(),
+    transaction: transactionId('transaction').notNull().default(sql`pg_current_xact_id()`),
+  },
+  (table) => [index('idx_changes_transaction').on(table.transaction)],
+)
+
+/** Who reads the log, how far it has come, and when it was last heard of: for so long the rest is kept. */
+export const consumers = pgTable('meshstore_consumers', {
+  name: key('name').primaryKey().notNull(),
+  position: text('position').notNull(),
+  keptUntil: time('kept_until').notNull(),
+})

@@ -134,3 +134,23 @@ export const stamps = sqliteTable('path_cache_stamps', {
   cacheKey: text('cache_key').primaryKey().notNull(),
   mark: integer('mark').notNull(),
 })
+
+/**
+ * What was changed, in the order of the commits, while `meshstore_state` has a row `change_log`. The triggers of the
+ * migrations write it, so that every program counts.
+ */
+export const changes = sqliteTable('meshstore_changes', {
+  /** AUTOINCREMENT: no number is given twice, though all rows be deleted. */
+  seq: rowid('seq').primaryKey({ autoIncrement: true }).notNull(),
+  tableName: text('table_name').notNull(),
+  /** Of the row; of an invalidation, which paths it concerns, as JSON. */
+  key: text('key'),
+  operation: text('operation').notNull(),
+})
+
+/** Who reads the log, how far it has come, and when it was last heard of: for so long the rest is kept. */
+export const consumers = sqliteTable('meshstore_consumers', {
+  name: text('name').primaryKey().notNull(),
+  position: text('position').notNull(),
+  keptUntil: time('kept_until').notNull(),
+})

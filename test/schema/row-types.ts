@@ -15,7 +15,7 @@ type Rows<Module> = {
     ? { select: InferSelectModel<Module[K]>; insert: InferInsertModel<Module[K]> }
     : never
 }
-type Marks = 'marks' | 'stamps'
+type Marks = 'marks' | 'stamps' | 'changes'
 type Selected<Module> = { [K in keyof Rows<Module> & Marks]: Rows<Module>[K]['select'] }
 type Columns<R> = { [K in keyof R]: R[K] extends { select: infer S } ? S[keyof S] : never }[keyof R]
 type IsAny<T> = 0 extends 1 & T ? true : false
@@ -27,6 +27,7 @@ export type Proofs = [
   Holds<
     Equal<Selected<typeof sqlite>['stamps'], Omit<Selected<typeof postgres>['stamps'], 'transaction' | 'snapshot'>>
   >,
+  Holds<Equal<Selected<typeof sqlite>['changes'], Omit<Selected<typeof postgres>['changes'], 'transaction'>>>,
   Holds<
     Equal<Extract<keyof Rows<typeof sqlite>, 'nodes' | 'policies' | 'pathCache'>, 'nodes' | 'policies' | 'pathCache'>
   >,

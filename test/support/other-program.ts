@@ -10,6 +10,9 @@ export const KEYS = { nodes: 'node_id', policies: 'policy_id', path_cache: 'cach
   string
 >
 
+/** Of the library's own tables, too. */
+export const ALL_KEYS = { ...KEYS, meshstore_state: 'name', meshstore_consumers: 'name', meshstore_changes: 'seq' }
+
 export interface OtherProgram {
   /** Adds a row, as it is. */
   insert(table: Table, row: Row): Promise<void>
@@ -18,7 +21,7 @@ export interface OtherProgram {
   /** The row as it is stored. */
   row(table: Table, key: string): Promise<Row | undefined>
   /** All rows as they are stored, in the order of their keys. */
-  rows(table: Table): Promise<Row[]>
+  rows(table: keyof typeof ALL_KEYS): Promise<Row[]>
   /** From now on a trigger refuses every new row of the table, and says so in these words. */
   refuseRows(table: Table, words: string): Promise<void>
   /** From now on a trigger drops updates of the table in silence. At last it gives up, so that a loop over it ends. */
@@ -72,7 +75,7 @@ function programOn(using: <T>(work: (raw: Sqlite.Database) => T) => Promise<T>):
       }),
     row: (table, key) =>
       using((raw) => raw.prepare<[string], Row>(`SELECT * FROM ${table} WHERE ${KEYS[table]} = ?`).get(key)),
-    rows: (table) => using((raw) => raw.prepare<[], Row>(`SELECT * FROM ${table} ORDER BY ${KEYS[table]}`).all()),
+    rows: (table) => using((raw) => raw.prepare<[], Row>(`SELECT * FROM ${table} ORDER BY ${ALL_KEYS[table]}`).all()),
     refuseRows: (table, words) =>
       using((raw) => {
         raw.exec(`CREATE TRIGGER refusing BEFORE INSERT ON ${table} BEGIN SELECT RAISE(ABORT, '${words}'); END`)

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import { inject } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { KEYS, type OtherProgram, PATIENCE, type Row, type Table } from './other-program.ts'
+import { ALL_KEYS, KEYS, type OtherProgram, PATIENCE, type Row, type Table } from './other-program.ts'
 
 /** Databases of this test file that are free again: emptying one takes a fraction of making one. */
 const free: string[] = []
@@ -48,7 +48,16 @@ export async function borrowDatabase(): Promise<{ url: string; owner: string; gi
   return { url: app.href, owner, giveBack }
 }
 
-const TABLES = ['nodes', 'policies', 'path_cache', 'meshstore_state', 'path_cache_marks', 'path_cache_stamps']
+const TABLES = [
+  'nodes',
+  'policies',
+  'path_cache',
+  'meshstore_state',
+  'path_cache_marks',
+  'path_cache_stamps',
+  'meshstore_changes',
+  'meshstore_consumers',
+]
 
 /** What was set aside for a broken row holds for all rows again. */
 const VALIDATE_AGAIN = `DO $$ DECLARE each record; BEGIN
@@ -103,7 +112,7 @@ export function postgresProgram(url: string): OtherProgram {
       const [row] = await rows(`SELECT * FROM ${table} WHERE ${KEYS[table]} = $1`, [key])
       return row && asStored(row)
     },
-    rows: async (table) => (await rows(`SELECT * FROM ${table} ORDER BY ${KEYS[table]}`)).map(asStored),
+    rows: async (table) => (await rows(`SELECT * FROM ${table} ORDER BY ${ALL_KEYS[table]}`)).map(asStored),
     refuseRows: async (table, words) => {
       await rows(
         `CREATE FUNCTION refusing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '${words}'; END $$`,

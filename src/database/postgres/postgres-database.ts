@@ -17,6 +17,7 @@ import {
 } from '../session.ts'
 import { type BoundStatement, StatementCompiler } from '../statement.ts'
 import { OpenTransaction, withinTime } from '../transaction.ts'
+import { forget, PostgresChangeLog } from './change-log.ts'
 import { PostgresConnection, PostgresExecutor, StatementNames } from './connection.ts'
 import { postgresDialect } from './dialect.ts'
 import {
@@ -30,7 +31,7 @@ import {
 } from './errors.ts'
 import { KeyOrder, rowOf } from './key-order.ts'
 import { beginning, openPool, type PoolOptions } from './pool.ts'
-import { assertEncoding, begin, commit, explained, settle } from './session-control.ts'
+import { type Apart, type Ask, apart, assertEncoding, begin, commit, explained, settle } from './session-control.ts'
 import { Slots } from './slots.ts'
 import { StoreSession } from './store-session.ts'
 import type { PostgresTarget } from './url.ts'
@@ -46,7 +47,16 @@ const LOST: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
 const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
 const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
 
-const OUR_TABLES = ['nodes', 'policies', 'path_cache', 'meshstore_state', 'path_cache_marks', 'path_cache_stamps']
+const OUR_TABLES = [
+  'nodes',
+  'policies',
+  'path_cache',
+  'meshstore_state',
+  'path_cache_marks',
+  'path_cache_stamps',
+  'meshstore_changes',
+  'meshstore_consumers',
+]
 
 /** Every transaction holds a lock on itself, which all roles may see. */
 const RUNNING_TRANSACTIONS = `SELECT virtualxid || '/' || pid FROM pg_locks
@@ -80,6 +90,7 @@ interface RetryLimits extends Omit<TransactionLimits, 'timeoutMs'> {
 export class PostgresDatabase implements Database {
   readonly dialect = 'postgresql'
   readonly session: Session
+  readonly changeLog = new PostgresChangeLog(this)
   readonly compiler = new StatementCompiler(postgresDialect)
   readonly #options: PostgresOptions
   readonly #pool: pg.Pool
@@ -334,6 +345,13 @@ export class PostgresDatabase implements Database {
     return this.#inUse.while(() => this.#slots.while(ask))
   }
 
+  /** A transaction of the library's own that keeps no serializable one from committing, nor is kept from it. */
+  async apart<T>(isolation: Apart, work: (ask: Ask) => Promise<T>): Promise<T> {
+    const refused = isolation === 'READ COMMITTED' ? this.#refusalToWrite() : this.refusal()
+    if (refused !== undefined) throw refused
+    return this.#inUse.while(() => this.#slots.while(() => apart(this.#pool, isolation, work)))
+  }
+
   async earlierWritersEnded(): Promise<boolean> {
     let earlier = await this.query<string>(RUNNING_TRANSACTIONS, [])
     for (let pause = 1; earlier.length > 0 && pause < LONGEST_WAIT_MS; pause *= 2) {
@@ -343,6 +361,8 @@ export class PostgresDatabase implements Database {
     }
     return earlier.length === 0
   }
+
+  async settled(): Promise<void> {}
 
   async backup(file: string, options: BackupOptions, now: () => Date): Promise<BackupManifest> {
     const refused = this.refusal()
@@ -355,11 +375,16 @@ export class PostgresDatabase implements Database {
     return backupPostgres({ target: this.#target, mode, busyTimeoutMs, now }, path, options)
   }
 
-  close(): Promise<void> {
+  close(consumers: readonly string[] = []): Promise<void> {
     if (this.#guard.misuseOfStore() !== undefined) {
       return Promise.reject(misuse('close() inside a transaction of the same store would wait for itself.'))
     }
-    this.#closing ??= this.#inUse.idle().then(() => this.#pool.end())
+    this.#closing ??= this.#inUse.idle().then(async () => {
+      // If it fails, the log is kept for them for as long as they asked.
+      if (consumers.length > 0)
+        await apart(this.#pool, 'READ COMMITTED', (ask) => forget(ask, consumers)).catch(() => {})
+      await this.#pool.end()
+    })
     return this.#closing
   }
 }

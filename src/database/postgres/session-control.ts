@@ -56,6 +56,33 @@ export async function settle(
   }
 }
 
+export type Apart = 'READ COMMITTED' | 'REPEATABLE READ READ ONLY'
+/** Runs a statement; the rows' cells, in order. */
+export type Ask = <R extends unknown[]>(text: string, values?: readonly unknown[]) => Promise<R[]>
+
+/** A transaction of another isolation than the session's. Throws StorageErrors. */
+export async function apart<T>(pool: pg.Pool, isolation: Apart, work: (ask: Ask) => Promise<T>): Promise<T> {
+  let client: pg.PoolClient
+  try {
+    client = await pool.connect()
+  } catch (error) {
+    throw translated(error)
+  }
+  const ask: Ask = async <R extends unknown[]>(text: string, values: readonly unknown[] = []) =>
+    (await client.query<R>({ text, values: [...values], rowMode: 'array' })).rows
+  try {
+    await client.query(`BEGIN ISOLATION LEVEL ${isolation}`)
+    const result = await work(ask)
+    await client.query('COMMIT')
+    client.release()
+    return result
+  } catch (error) {
+    // With the connection the transaction is gone.
+    client.release(true)
+    throw isolation === 'READ COMMITTED' ? translatedWrite(error) : translated(error)
+  }
+}
+
 export async function assertEncoding(pool: pg.Pool): Promise<void> {
   const { rows } = await pool.query<[string]>({ text: 'SHOW server_encoding', rowMode: 'array' })
   const encoding = rows[0]?.[0]

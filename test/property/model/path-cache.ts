@@ -152,6 +152,10 @@ export class ModelPathCache implements PathCacheRepository {
     return this.forget({})
   }
 
+  watch(): never {
+    throw new Error('The model does not announce anything.')
+  }
+
   async sweep() {
     if (this.inTransaction) refuse('MISUSE')
     return { expired: 0, invalidated: 0, evicted: 0 }

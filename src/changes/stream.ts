@@ -1,0 +1,265 @@
+/** The changes of a database, as an application reads them. */
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Change, Changes, ChangesOptions, InvalidationFilter } from '../api.ts'
+import type { ChangeLog, Database, LoggedChange, LogPosition } from '../database/session.ts'
+import { misuse, StorageError, type StorageErrorCode } from '../errors.ts'
+import * as rules from '../schema/rules.ts'
+
+/** From one look at the log to the next, in milliseconds, while there is nothing new. */
+const POLL_MS = 25
+/** Changes that are read at once. */
+const BATCH = 500
+const DEFAULT_KEEP_SECONDS = 600
+/** So often within the time that it is kept, the subscriber says that it is there. */
+const RENEWALS = 4
+
+/** The caller wants no more. */
+const LEFT = Symbol('left')
+
+const RULES: rules.Rules = {
+  after: (value) => (typeof value === 'string' ? undefined : 'must be a token'),
+  keepSeconds: rules.isNumber(1, 604_800),
+  signal: rules.isSignal,
+}
+
+const missed = (): StorageError =>
+  new StorageError(
+    'CHANGES_MISSED',
+    'Changes were missed: they are not kept any more, or the database is another one. Subscribe anew, then read everything.',
+  )
+
+export class ChangeStream implements Changes {
+  /** Whether somebody may come back with a token when the store has been closed. Until then its place is kept. */
+  mayResume = true
+  readonly #database: Database
+  readonly #keepMs: number
+  readonly #onEnd: () => void
+  readonly #signal: AbortSignal | undefined
+  readonly #consumer = randomUUID()
+  readonly #after: LogPosition | undefined
+  readonly #ended = new AbortController()
+  readonly #leaving = Promise.withResolvers<void>()
+  #log: ChangeLog
+  #started: Promise<void> | undefined
+  /** Where the caller is: what has the last token. */
+  #told: LogPosition = { log: '', position: '' }
+  /** Where the caller was when that was last said to the log: an older token will do, too. */
+  #known: LogPosition = this.#told
+  #renewAt = 0
+  #batch: LoggedChange[] = []
+  #next = 0
+  /** Behind the batch. */
+  #position = ''
+  /** `next()` may be called before the last one has answered. */
+  #turn: Promise<unknown> = Promise.resolve()
+
+  /** `onEnd`: nobody will read from it any more. */
+  constructor(database: Database, options: ChangesOptions = {}, onEnd: () => void = () => {}) {
+    rules.checkOptions('The options', RULES, options)
+    this.#database = database
+    this.#onEnd = onEnd
+    this.#log = database.changeLog
+    this.#keepMs = Math.round((options.keepSeconds ?? DEFAULT_KEEP_SECONDS) * 1_000)
+    this.#signal = options.signal
+    this.#after = options.after === undefined ? undefined : positionOf(options.after)
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async ready(): Promise<string> {
+    if (this.#isOver()) throw misuse('The subscription has ended. Subscribe anew.')
+    await this.#start()
+    return tokenOf(this.#told)
+  }
+
+  /** Throws what ended it, unless the caller did. */
+  #isOver(): boolean {
+    const { aborted, reason } = this.#ended.signal
+    if (aborted && reason !== LEFT) throw reason
+    return aborted
+  }
+
+  #start(): Promise<void> {
+    this.#started ??= this.#register().catch((error) => {
+      this.#started = undefined
+      throw error
+    })
+    return this.#started
+  }
+
+  async #register(): Promise<void> {
+    this.#signal?.throwIfAborted()
+    for (;;) {
+      const log = this.#database.changeLog
+      try {
+        this.#log = log
+        this.#goOnFrom(await this.#registerIn(log))
+        this.#renewAt = performance.now() + this.#keepMs / RENEWALS
+        return
+      } catch (error) {
+        if (!isCode(error, 'MOVED')) throw error
+        await this.#database.settled()
+        if (this.#database.changeLog === log) throw error
+      }
+    }
+  }
+
+  async #registerIn(log: ChangeLog): Promise<LogPosition> {
+    if (this.#after === undefined) return log.begin(this.#consumer, this.#keptUntil())
+    if (!(await log.resume(this.#consumer, this.#keptUntil(), this.#after))) throw missed()
+    return this.#after
+  }
+
+  #goOnFrom(at: LogPosition): void {
+    this.#told = at
+    this.#known = at
+    this.#position = at.position
+  }
+
+  /** From the next renewal on for as long as was asked for. */
+  #keptUntil(): Date {
+    return new Date(Date.now() + this.#keepMs * (1 + 1 / RENEWALS))
+  }
+
+  next(): Promise<IteratorResult<Change, undefined>> {
+    const result = this.#turn.then(() => this.#read())
+    this.#turn = result.catch(() => {})
+    return result
+  }
+
+  async #read(): Promise<IteratorResult<Change, undefined>> {
+    try {
+      await this.#start()
+      for (;;) {
+        if (this.#isOver()) return { done: true, value: undefined }
+        this.#signal?.throwIfAborted()
+        await this.#renew()
+        const change = this.#batch[this.#next]
+        if (change !== undefined) return { done: false, value: this.#tell(change) }
+        await this.#more()
+      }
+    } catch (error) {
+      // Nobody goes on from there. After other errors somebody may.
+      if (this.#signal?.aborted === true || isCode(error, 'CHANGES_MISSED')) await this.#leave(error)
+      throw error
+    }
+  }
+
+  #tell(change: LoggedChange): Change {
+    this.#next++
+    this.#told = { log: this.#told.log, position: change.position }
+    return changeOf(change, tokenOf(this.#told))
+  }
+
+  async #more(): Promise<void> {
+    // Before the log is looked at: what it has then is all that it will ever have.
+    const hasMoved = this.#database.changeLog !== this.#log
+    const page = await this.#log.read({ log: this.#told.log, position: this.#position }, BATCH)
+    if (page === undefined) throw missed()
+    this.#batch = page.changes
+    this.#next = 0
+    this.#position = page.position
+    if (page.changes.length > 0) return
+    if (hasMoved) await this.#follow()
+    else {
+      await this.#pause()
+      await this.#database.settled()
+    }
+  }
+
+  /** Resolves when nothing is read from that log any more. */
+  left(log: ChangeLog): Promise<void> {
+    return this.#log === log ? this.#leaving.promise : Promise.resolve()
+  }
+
+  /** The log of the other database has been kept for those who were registered here. */
+  async #follow(): Promise<void> {
+    await this.#database.settled()
+    this.#log = this.#database.changeLog
+    const at = await this.#log.at(this.#consumer)
+    if (at === undefined) throw missed()
+    this.#goOnFrom(at)
+    this.#renewAt = 0
+    this.#leaving.resolve()
+  }
+
+  async #renew(): Promise<void> {
+    if (performance.now() < this.#renewAt) return
+    this.#renewAt = performance.now() + this.#keepMs / RENEWALS
+    try {
+      if (!(await this.#log.renew(this.#consumer, this.#keptUntil(), this.#known))) throw missed()
+      this.#known = this.#told
+    } catch (error) {
+      // For anything else there is time until the next one, and whether the log can be read is known when it is read.
+      if (isCode(error, 'CHANGES_MISSED')) throw error
+      if (isCode(error, 'MOVED')) await this.#database.settled()
+    }
+  }
+
+  async #pause(): Promise<void> {
+    const signals = this.#signal === undefined ? [this.#ended.signal] : [this.#ended.signal, this.#signal]
+    await sleep(POLL_MS, undefined, { signal: AbortSignal.any(signals) }).catch(() => {})
+  }
+
+  async return(): Promise<IteratorResult<Change, undefined>> {
+    await this.end()
+    return { done: true, value: undefined }
+  }
+
+  /** By the caller. */
+  async end(): Promise<void> {
+    const started = this.#stopFor(LEFT)
+    await this.#turn
+    await started?.then(() => this.#leave()).catch(() => {})
+  }
+
+  /** The store is being closed: whoever waits for a change is told so. Returns who is to be forgotten in the log, if anybody. */
+  stop(reason: StorageError): string | undefined {
+    const started = this.#stopFor(reason)
+    return started === undefined || this.mayResume ? undefined : this.#consumer
+  }
+
+  /** What has begun it, if it has. */
+  #stopFor(reason: unknown): Promise<void> | undefined {
+    this.#ended.abort(reason)
+    this.#leaving.resolve()
+    this.#onEnd()
+    const started = this.#started
+    this.#started ??= Promise.resolve()
+    return started
+  }
+
+  /** What it has not read is not kept for it. */
+  async #leave(reason: unknown = LEFT): Promise<void> {
+    this.#stopFor(reason)
+    await this.#log.end(this.#consumer).catch(() => {})
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return()
+  }
+}
+
+const isCode = (error: unknown, code: StorageErrorCode): boolean => error instanceof StorageError && error.code === code
+
+const tokenOf = ({ log, position }: LogPosition): string => `${log}~${position}`
+
+function positionOf(token: string): LogPosition {
+  const [, log, position] = /^([0-9a-f-]{36})~([0-9:,/]+)$/.exec(token) ?? []
+  if (log !== undefined && position !== undefined) return { log, position }
+  throw new StorageError('VALIDATION', 'The token was refused: it is none of a change.', {
+    issues: [{ path: 'after', message: 'must be a token of a change' }],
+  })
+}
+
+function changeOf({ table, key, operation }: LoggedChange, token: string): Change {
+  const change = { table, operation, token } as Pick<Change, 'table' | 'operation' | 'token'>
+  if (operation !== 'invalidate') return { ...change, key: key ?? undefined, paths: undefined }
+  return { ...change, key: undefined, paths: filterOf(JSON.parse(key ?? '{}')) }
+}
+
+const filterOf = (given: Readonly<Record<string, string | null>>): InvalidationFilter =>
+  Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))

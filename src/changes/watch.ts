@@ -1,0 +1,174 @@
+/** Who watches cached paths: all of a store's watchers share one subscription to its changes. */
+import { AsyncResource } from 'node:async_hooks'
+import type { Change } from '../api.ts'
+import { StorageError } from '../errors.ts'
+import type { CachedPath, PathKey } from '../schema/index.ts'
+import { cacheKey } from '../schema/path-bundle.ts'
+import type { ChangeStream } from './stream.ts'
+
+interface Options {
+  readonly subscribe: () => ChangeStream
+  readonly read: (key: PathKey) => Promise<CachedPath | undefined>
+}
+
+/** Whoever watched wants no more. */
+const ENDED = Symbol('ended')
+
+export class PathWatchers {
+  readonly #options: Options
+  readonly #watchers = new Set<Watcher>()
+  /** Whoever watches may be in a transaction, of which the subscription is no part. */
+  readonly #outside = AsyncResource.bind((run: () => void) => run())
+  #stream: ChangeStream | undefined
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  watch(
+    key: PathKey,
+    { signal }: { signal?: AbortSignal | undefined },
+  ): AsyncIterableIterator<CachedPath | undefined, undefined> {
+    const watcher = new Watcher(key)
+    const values = this.#values(watcher, signal)
+    return {
+      next: () => values.next(),
+      return: () => {
+        // A generator ends where it yields: one that waits would wait for the next news.
+        watcher.fail(ENDED)
+        return values.return(undefined)
+      },
+      [Symbol.asyncIterator]() {
+        return this
+      },
+    }
+  }
+
+  async *#values(watcher: Watcher, signal: AbortSignal | undefined): AsyncGenerator<CachedPath | undefined, undefined> {
+    signal?.throwIfAborted()
+    const abort = (): void => watcher.fail(signal?.reason)
+    signal?.addEventListener('abort', abort)
+    this.#watchers.add(watcher)
+    try {
+      const look = () => watcher.orFailure(this.#options.read(watcher.key))
+      // In a transaction of the store's, where subscribing would wait for its end, this is refused.
+      await look()
+      await watcher.orFailure(this.#subscribed())
+      let last = await look()
+      yield last
+      for (;;) {
+        const news = await watcher.news()
+        const entry = await look()
+        // It came and went, or was gone already, or an invalidation by way of a node concerned other paths.
+        const isNews = entry === undefined ? last !== undefined : news === 'stored'
+        if (!isNews) continue
+        last = entry
+        yield entry
+      }
+    } catch (error) {
+      if (error !== ENDED) throw error
+    } finally {
+      signal?.removeEventListener('abort', abort)
+      this.#watchers.delete(watcher)
+      if (this.#watchers.size === 0) await this.#unsubscribe()
+    }
+  }
+
+  /** What is committed from now on is announced. */
+  #subscribed(): Promise<unknown> {
+    const ready = Promise.withResolvers<unknown>()
+    this.#outside(() => ready.resolve(this.#subscription().ready()))
+    return ready.promise
+  }
+
+  #subscription(isAnother = false): ChangeStream {
+    if (this.#stream === undefined) {
+      this.#stream = this.#options.subscribe()
+      this.#stream.mayResume = false
+      this.#announce(this.#stream, isAnother)
+    }
+    return this.#stream
+  }
+
+  async #announce(stream: ChangeStream, isAnother: boolean): Promise<void> {
+    try {
+      await stream.ready()
+      if (isAnother) for (const watcher of this.#watchers) watcher.lookAgain()
+      for await (const change of stream) for (const watcher of this.#watchers) watcher.hear(change)
+    } catch (error) {
+      if (this.#stream !== stream) return
+      this.#stream = undefined
+      // Who watches wants what is there, however it came about.
+      const isMissed = error instanceof StorageError && error.code === 'CHANGES_MISSED'
+      if (isMissed && this.#watchers.size > 0) this.#subscription(true)
+      // The next who watches subscribes anew.
+      else for (const watcher of this.#watchers) watcher.fail(error)
+      await stream.end()
+    }
+  }
+
+  async #unsubscribe(): Promise<void> {
+    const stream = this.#stream
+    this.#stream = undefined
+    await stream?.end()
+  }
+}
+
+type News = 'stored' | 'gone'
+
+/** One who watches a key, and what he has not looked at yet. */
+class Watcher {
+  readonly key: PathKey
+  readonly #name: string
+  readonly #failed = Promise.withResolvers<never>()
+  #news: News | undefined
+  #wake: () => void = () => {}
+
+  constructor(key: PathKey) {
+    this.key = key
+    this.#name = cacheKey(key)
+    this.#failed.promise.catch(() => {})
+  }
+
+  hear(change: Change): void {
+    if (!this.#concerns(change)) return
+    if (change.operation === 'insert' || change.operation === 'update') this.#news = 'stored'
+    else this.#news ??= 'gone'
+    this.#wake()
+  }
+
+  /** Something may have been missed. */
+  lookAgain(): void {
+    this.#news = 'stored'
+    this.#wake()
+  }
+
+  #concerns({ table, operation, key, paths }: Change): boolean {
+    if (table !== 'path_cache') return false
+    if (operation === 'truncate') return true
+    if (operation !== 'invalidate') return key === this.#name
+    const { source, destination } = this.key
+    return (paths?.source ?? source) === source && (paths?.destination ?? destination) === destination
+  }
+
+  fail(error: unknown): void {
+    this.#failed.reject(error)
+  }
+
+  orFailure<T>(promise: Promise<T>): Promise<T> {
+    return Promise.race([promise, this.#failed.promise])
+  }
+
+  async news(): Promise<News> {
+    while (this.#news === undefined) {
+      await this.orFailure(
+        new Promise<void>((resolve) => {
+          this.#wake = resolve
+        }),
+      )
+    }
+    const news = this.#news
+    this.#news = undefined
+    return news
+  }
+}

@@ -1,0 +1,63 @@
+/** On SQLite numbers have no gap, so that a gap says that something was missed. */
+import { expect, test } from 'vitest'
+import { sqliteFile } from '../support/backends.ts'
+import { expectCode } from '../support/expectations.ts'
+import { manyNodes, node } from '../support/samples.ts'
+import { logOf } from './support/log.ts'
+import { committed, subscribed, take, words } from './support/reading.ts'
+
+test('more than a million changes are kept for nobody, whoever writes them', async () => {
+  await using opened = await sqliteFile.open()
+  const { store, other } = opened
+  const sleeper = await subscribed(store)
+  await store.nodes.createMany([node('a'), node('b')])
+  await other.execute("UPDATE sqlite_sequence SET seq = 1000000 WHERE name = 'meshstore_changes'")
+  await other.execute("UPDATE nodes SET routes_discovered = 1 WHERE node_id = 'a'")
+  expect(await logOf(opened)).toEqual({ isOn: true, consumers: 1, changes: 2 })
+  const reader = await subscribed(store)
+  await other.execute("UPDATE nodes SET routes_discovered = 2 WHERE node_id = 'a'")
+  expect(await logOf(opened)).toEqual({ isOn: true, consumers: 2, changes: 2 })
+  await expectCode(sleeper.next(), 'CHANGES_MISSED')
+  expect((await take(reader, 1)).map(words)).toEqual(['update nodes a'])
+})
+
+test.for([
+  ['the first that comes', 'DELETE FROM meshstore_changes WHERE seq = (SELECT min(seq) FROM meshstore_changes)'],
+  ['one in between', 'DELETE FROM meshstore_changes WHERE seq = (SELECT min(seq) + 1 FROM meshstore_changes)'],
+  ['all of them', 'DELETE FROM meshstore_changes'],
+])('whoever was to read is told of a gap: %s', async ([, sql = '']) => {
+  await using opened = await sqliteFile.open()
+  const changes = await subscribed(opened.store)
+  await opened.store.nodes.createMany(manyNodes(3))
+  await opened.other.execute(sql)
+  await expectCode(changes.next(), 'CHANGES_MISSED')
+})
+
+test('no number is given twice, though all changes were read and deleted', async () => {
+  await using opened = await sqliteFile.open()
+  const changes = await subscribed(opened.store)
+  await opened.store.nodes.create(node('a'))
+  const [first] = await take(changes, 1)
+  const second = await subscribed(opened.store, { after: first?.token })
+  await changes.return()
+  await opened.store.pathCache.sweep()
+  expect(await logOf(opened)).toMatchObject({ isOn: true, changes: 0 })
+  await opened.store.nodes.create(node('b'))
+  const [next] = await take(second, 1)
+  expect(next && words(next)).toBe('insert nodes b')
+  expect(Number(next?.token.split('~')[1])).toBeGreaterThan(Number(first?.token.split('~')[1]))
+})
+
+test('writes that are refused among those of one commit leave no gap', async () => {
+  await using opened = await sqliteFile.open()
+  await opened.store.nodes.create(node('taken'))
+  const changes = await subscribed(opened.store)
+  const asked = Array.from({ length: 60 }, (_, index) =>
+    opened.store.nodes.createMany([node(`n-${index}`), node(index % 3 === 0 ? 'taken' : `m-${index}`)]),
+  )
+  const outcomes = await Promise.allSettled(asked)
+  const fulfilled = outcomes.flatMap(({ status }, index) => (status === 'fulfilled' ? [index] : []))
+  expect(fulfilled).toHaveLength(40)
+  const expected = fulfilled.flatMap((index) => [`insert nodes n-${index}`, `insert nodes m-${index}`])
+  expect(await committed(changes, opened.store)).toEqual(expected)
+})
