@@ -1,6 +1,8 @@
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import CanaryReporter from './test/canaries/reporter.ts'
+import FiguresReporter from './test/faults/figures-reporter.ts'
 import CountsReporter from './test/support/counts-reporter.ts'
 
 const report = process.env.TEST_REPORT
@@ -18,22 +20,62 @@ const BUNDLED = [
   'zod',
 ]
 
+/** What `npm run test:faults` runs: processes that are killed, servers that go away, disks that fail, hours of it. */
+const FAULTS = ['test/faults/**/*.test.ts']
+const MESH_API_FAULTS = ['examples/mesh-api/test/processes.test.ts']
+/** And these again, at length: `npm test` has a brief form of each. */
+const AT_LENGTH = [
+  'test/property/*.test.ts',
+  'test/transfer/round-trip.test.ts',
+  'test/backup/damage.test.ts',
+  'test/backup/event-loop.test.ts',
+  'test/postgres/isolation.test.ts',
+  'test/migrator/drizzle-kit.test.ts',
+  'test/schema/db-generate.test.ts',
+]
+/** See test/support/bounds.ts. */
+const form = process.env.TEST_FORM ?? 'short'
+
 export default defineConfig({
   // Not in node_modules, which several working trees may share.
   cacheDir: '.vitest',
   // As an application names it; here it is the source.
   resolve: { alias: [{ find: /^meshstore$/, replacement: join(import.meta.dirname, 'src/index.ts') }] },
   test: {
-    include: ['test/**/*.test.ts', 'examples/mesh-api/test/*.test.ts'],
     setupFiles: ['test/canaries/setup.ts'],
     globalSetup: ['test/support/shared-setup.ts', 'test/support/postgres-setup.ts'],
     pool: 'forks',
     // Each test file is a process of its own, in which Node takes half a second to find drizzle-orm's many files.
     deps: { optimizer: { ssr: { enabled: true, include: BUNDLED } } },
-    // Many wait for processes of their own: one worker less than there are cores would be idle half of the time.
-    maxWorkers: '100%',
+    // Many wait for processes of their own, or for a limit: a worker for each core would leave it idle some of the time.
+    maxWorkers: availableParallelism() + 1,
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    reporters: ['default', new CountsReporter(), new CanaryReporter(), ...(report ? [json(report)] : [])],
+    reporters: [
+      'default',
+      new CountsReporter(),
+      new CanaryReporter(),
+      new FiguresReporter(),
+      ...(report ? [json(report)] : []),
+    ],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'suites',
+          include: ['test/**/*.test.ts', 'examples/mesh-api/test/*.test.ts'],
+          exclude: [...FAULTS, ...MESH_API_FAULTS],
+        },
+      },
+      { extends: true, test: { name: 'faults', include: [...FAULTS, ...AT_LENGTH], env: { TEST_FORM: form } } },
+      {
+        extends: true,
+        test: {
+          name: 'faults-mesh-api',
+          include: [...MESH_API_FAULTS, 'examples/mesh-api/test/many-paths.test.ts'],
+          env: { KILL_CYCLES: form === 'long' ? '100' : '10', PATH_REQUESTS: form === 'long' ? '10000' : '1000' },
+        },
+      },
+    ],
   },
 })

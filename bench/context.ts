@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Meshstore } from '../src/index.ts'
+import type { ComparisonTable } from './comparison-table.ts'
 import { filledFile } from './data.ts'
 import { openStorage } from './library.ts'
 import { type Durability, RawStore } from './raw-store.ts'
@@ -11,13 +12,17 @@ export interface Context {
   readonly folder: string
   /** Fewer rounds, smaller files. */
   readonly quick: boolean
+  /** Larger files, for as long as it takes. */
+  readonly long: boolean
   readonly progress: (text: string) => void
 }
+
+export type Outcome = Result | ComparisonTable
 
 export interface Benchmark {
   /** What `--only` takes. */
   readonly name: string
-  readonly run: (context: Context) => Promise<Result[]>
+  readonly run: (context: Context) => Promise<Outcome[]>
 }
 
 let files = 0

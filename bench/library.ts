@@ -1,14 +1,12 @@
 /** The library that is measured: what users install, if it is built. */
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { built, libraryPath } from './driver.ts'
 
 type Library = typeof import('../src/index.ts')
 
-const built = fileURLToPath(new URL('../dist/index.js', import.meta.url))
 const source = fileURLToPath(new URL('../src/', import.meta.url))
-
-export const libraryPath: string = existsSync(built) ? built : join(source, 'index.ts')
 
 export const { copyDatabase, openStorage }: Library = await import(pathToFileURL(libraryPath).href)
 

@@ -1,7 +1,7 @@
 /** What the figures were measured on. No names of hosts, users or folders. */
 import { readFileSync } from 'node:fs'
-import { availableParallelism, cpus, totalmem } from 'node:os'
-import Sqlite from 'better-sqlite3'
+import { availableParallelism, cpus, loadavg, totalmem, type } from 'node:os'
+import { Sqlite } from './driver.ts'
 
 export interface Machine {
   readonly meshstore: string
@@ -13,6 +13,10 @@ export interface Machine {
   readonly cpu: string
   readonly cores: number
   readonly memoryGiB: number
+  /** Of the last minute, before anything was measured: above zero, others use the machine too. */
+  readonly load: number
+  /** Of each package that is compared with; those that are not installed are not there. */
+  readonly peers: Readonly<Record<string, string>>
 }
 
 const GIB = 1_073_741_824
@@ -27,16 +31,36 @@ export function machine(): Machine {
     betterSqlite3: versionOf('../node_modules/better-sqlite3/package.json'),
     sqlite,
     drizzleOrm: versionOf('../node_modules/drizzle-orm/package.json'),
-    platform: `${process.platform} ${process.arch}`,
+    platform: `${type()} ${process.arch}`,
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / GIB),
+    load: loadavg()[0] ?? 0,
+    peers: peerVersions(),
   }
 }
 
-const versionOf = (file: string): string => JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')).version
+const read = (file: string): string => readFileSync(new URL(file, import.meta.url), 'utf8')
+const versionOf = (file: string): string => JSON.parse(read(file)).version
 
-/** In two lines of up to 100 columns. */
-export const machineLines = (of: Machine): string =>
-  `meshstore ${of.meshstore}, Node ${of.node}, better-sqlite3 ${of.betterSqlite3} (SQLite ${of.sqlite}), drizzle-orm ${of.drizzleOrm}
-${of.platform}, ${of.cpu}, ${of.cores} cores, ${of.memoryGiB} GiB`
+function peerVersions(): Record<string, string> {
+  const { dependencies }: { dependencies: Record<string, string> } = JSON.parse(read('./package.json'))
+  const found = Object.keys(dependencies).flatMap((name) => {
+    try {
+      return [[name, versionOf(`./node_modules/${name}/package.json`)]]
+    } catch {
+      return []
+    }
+  })
+  return Object.fromEntries(found)
+}
+
+/** In lines of up to 100 columns. */
+export function machineLines(of: Machine): string {
+  const peers = Object.entries(of.peers).map(([name, version]) => `${name} ${version}`)
+  return [
+    `meshstore ${of.meshstore}, Node ${of.node}, better-sqlite3 ${of.betterSqlite3} (SQLite ${of.sqlite}), drizzle-orm ${of.drizzleOrm}`,
+    `${of.platform}, ${of.cpu}, ${of.cores} cores, ${of.memoryGiB} GiB`,
+    peers.length === 0 ? 'The peers are NOT INSTALLED: node bench/install.ts' : `peers: ${peers.join(', ')}`,
+  ].join('\n')
+}

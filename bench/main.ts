@@ -1,41 +1,33 @@
-/** `npm run bench`: the library beside the raw driver, in the same run, with the targets beside the figures. */
+/** `npm run bench`: the library beside the raw driver and its peers, in the same run, with the targets beside the figures. */
 import { rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { BENCHMARKS } from './benchmarks.ts'
+import { isTable } from './comparison-table.ts'
 import type { Benchmark } from './context.ts'
 import { diskOf, syncTimes, temporaryFolder } from './disk.ts'
+import type { Document, Section } from './document.ts'
+import { whenInterrupted } from './interruption.ts'
 import { warnings } from './library.ts'
 import { machine } from './machine.ts'
-import type { Result } from './result.ts'
-import { cache } from './rows/cache.ts'
-import { copy } from './rows/copy.ts'
-import { growth } from './rows/growth.ts'
-import { inFlight } from './rows/in-flight.ts'
-import { memory } from './rows/memory.ts'
-import { postgres } from './rows/postgres.ts'
-import { reads } from './rows/reads.ts'
-import { start } from './rows/start.ts'
-import { syncs } from './rows/syncs.ts'
-import { writes } from './rows/writes.ts'
-import { header, lineOf, TITLES } from './table.ts'
+import { header, lineOf, linesOf, TITLES } from './table.ts'
+import { targetLines } from './targets.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [
-  ...[syncs, reads, cache, writes, inFlight],
-  ...[postgres, copy, start, memory, growth],
-]
 const NAMES = BENCHMARKS.map(({ name }) => name)
 
 const HELP = `npm run bench [-- OPTIONS]
 
-  --quick        under a minute: fewer rounds, smaller files
+  --quick        under two minutes: fewer rounds, smaller files
+  --long         larger files: 2,000,000 nodes and 5,000,000 cached paths; 6 GB of temporary files
   --only NAME    one of: ${NAMES.join(', ')}; may be repeated
   --folder PATH  where to put the temporary files; by default the system's folder for them
-  --json         one JSON document in place of the table
+  --json         one JSON document in place of the tables, from which bench/report.ts makes RESULTS.md
   --help
 
 Ratios and medians of interleaved rounds are what to look at: other work on the machine moves the rest.`
 
 interface Options {
   readonly quick: boolean
+  readonly long: boolean
   readonly json: boolean
   readonly chosen: readonly Benchmark[]
   readonly parent: string | undefined
@@ -45,6 +37,7 @@ function options(): Options | 'help' {
   const { values } = parseArgs({
     options: {
       quick: { type: 'boolean', default: false },
+      long: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       only: { type: 'string', multiple: true },
       folder: { type: 'string' },
@@ -55,29 +48,42 @@ function options(): Options | 'help' {
   const unknown = values.only?.find((name) => !NAMES.includes(name))
   if (unknown !== undefined) throw new Error(`There is no benchmark ${unknown}. There are: ${NAMES.join(', ')}.`)
   const chosen = BENCHMARKS.filter(({ name }) => values.only?.includes(name) ?? true)
-  return { quick: values.quick, json: values.json, chosen, parent: values.folder }
+  if (values.quick && values.long) throw new Error('--quick or --long?')
+  const { quick, long, json } = values
+  return { quick, long, json, chosen, parent: values.folder }
 }
 
-async function measure({ quick, json, chosen, parent }: Options): Promise<void> {
+async function measure({ quick, long, json, chosen, parent }: Options): Promise<void> {
   const folder = temporaryFolder('meshstore-bench-', parent)
+  const removeFiles = (): void => rmSync(folder, { recursive: true, force: true })
+  const release = whenInterrupted(removeFiles)
   const progress = (text: string): void => {
     if (!json && process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
   }
+  const print = (text: string): void => {
+    if (!json) console.log(text)
+  }
   try {
+    const when = new Date()
     const on = machine()
     const disk = diskOf(folder, syncTimes(folder, { samples: 200, budgetMs: 2_000 }))
-    if (!json) console.log(`${header(on, disk)}\n\n${TITLES}`)
-    const results: Result[] = []
-    for (const benchmark of chosen) {
-      progress(benchmark.name)
-      const rows = await benchmark.run({ folder, quick, progress })
+    print(`${header(when, on, disk)}\n\n${TITLES}`)
+    const sections: Section[] = []
+    for (const { name, run } of chosen) {
+      progress(name)
+      const begun = performance.now()
+      const outcomes = await run({ folder, quick, long, progress })
       progress('')
-      results.push(...rows)
-      if (!json) for (const row of rows) console.log(lineOf(row))
+      sections.push({ benchmark: name, seconds: (performance.now() - begun) / 1_000, outcomes })
+      for (const outcome of outcomes) print(isTable(outcome) ? linesOf(outcome) : lineOf(outcome))
     }
-    if (json) console.log(JSON.stringify({ machine: on, disk, warnings: warnings(), quick, results }, null, 2))
+    const options = [...(quick ? ['--quick'] : []), ...(long ? ['--long'] : [])]
+    print(targetLines(options, sections))
+    const known = { when: when.toISOString(), options, machine: on, disk, warnings: warnings() }
+    if (json) console.log(JSON.stringify({ ...known, sections } satisfies Document, null, 2))
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    release()
+    removeFiles()
   }
 }
 

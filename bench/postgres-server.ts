@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import pg from 'pg'
 import { startPostgres } from '../test/support/postgres-server.ts'
 import { isInMemory } from './disk.ts'
+import { whenInterrupted } from './interruption.ts'
 
 export interface Server {
   readonly url: (database: string) => string
@@ -24,7 +25,7 @@ interface Running {
 /** Throws NoServer. What `work` throws comes through, after the server has been stopped. */
 export async function withServer<T>(work: (server: Server) => Promise<T>): Promise<T> {
   const running = await orNoServer(start)
-  const release = stopOnSignals(running.stop)
+  const release = whenInterrupted(running.stop)
   try {
     const notes = await orNoServer(() => describe(running))
     return await work({ url: running.url, notes })
@@ -37,13 +38,18 @@ export async function withServer<T>(work: (server: Server) => Promise<T>): Promi
 /** An empty database of that server, which is dropped at the end. */
 export async function withDatabase<T>(server: Server, work: (url: string) => Promise<T>): Promise<T> {
   const name = `meshstore_bench_${randomBytes(6).toString('hex')}`
-  const administer = (sql: string) => using(server.url(''), (client) => client.query(sql))
+  const administer = (sql: string) => execute(server.url(''), sql)
   await administer(`CREATE DATABASE ${name}`)
   try {
     return await work(server.url(name))
   } finally {
     await administer(`DROP DATABASE ${name} WITH (FORCE)`)
   }
+}
+
+/** What is no part of what is measured. */
+export async function execute(url: string, sql: string): Promise<void> {
+  await using(url, (client) => client.query(sql))
 }
 
 async function start(): Promise<Running> {
@@ -108,18 +114,4 @@ function reasonOf(error: unknown): string {
   // Where a name has several addresses, the reason is in each of the attempts.
   const { message } = error instanceof AggregateError && error.errors[0] instanceof Error ? error.errors[0] : error
   return message.replaceAll(/\s+/g, ' ').trim()
-}
-
-/** Whoever interrupts the benchmark leaves no server behind. */
-function stopOnSignals(stop: () => Promise<void>): () => void {
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-  const onSignal = (signal: NodeJS.Signals): void => {
-    release()
-    void stop().finally(() => process.kill(process.pid, signal))
-  }
-  const release = (): void => {
-    for (const signal of signals) process.off(signal, onSignal)
-  }
-  for (const signal of signals) process.on(signal, onSignal)
-  return release
 }

@@ -2,12 +2,13 @@
  * The raw driver: the same tables, the plainest prepared statements and the same mapping of a row, by hand, with nothing
  * around them. What the library is compared with.
  */
-import Sqlite from 'better-sqlite3'
+import type Sqlite from 'better-sqlite3'
 import type { MeshNode, NewMeshNode, PathBundle, PathKey, Policy } from '../src/index.ts'
+import { openDriver } from './driver.ts'
 
 export type Durability = 'full' | 'normal'
 
-interface NodeRow {
+export interface NodeRow {
   node_id: string
   interfaces: string
   protocols: string
@@ -26,7 +27,7 @@ interface PolicyRow {
 type PolicyText = Pick<Policy, 'policyId' | 'yamlContent' | 'rulesCount'>
 
 const timeOf = (seconds: number): Date => new Date(Math.round(seconds * 1000))
-const nodeOf = (row: NodeRow): MeshNode => ({
+export const nodeOf = (row: NodeRow): MeshNode => ({
   nodeId: row.node_id,
   interfaces: JSON.parse(row.interfaces),
   protocols: JSON.parse(row.protocols),
@@ -91,9 +92,7 @@ export class RawStore {
   readonly #statements: ReturnType<typeof prepared>
 
   constructor(path: string, durability: Durability) {
-    this.raw = new Sqlite(path, { fileMustExist: true })
-    this.raw.pragma('journal_mode = WAL')
-    this.raw.pragma(`synchronous = ${durability}`)
+    this.raw = openDriver(path, durability)
     this.#statements = prepared(this.raw)
   }
 

@@ -1,17 +1,52 @@
 /** A Redis server of this run's own, on loopback, and the barest client: less work than any library's. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
+import { whenInterrupted } from './interruption.ts'
 
 export class NoRedis extends Error {}
 
+/** As the server says it; nothing where there is none. */
+export function redisVersion(): string[] {
+  const { stdout } = spawnSync('redis-server', ['--version'], { encoding: 'utf8' })
+  const [, version] = /v=([\d.]+)/.exec(stdout ?? '') ?? []
+  return version === undefined ? [] : [`Redis ${version}.`]
+}
+
+export interface RedisServer {
+  readonly port: number
+  readonly stop: () => Promise<void>
+}
+
+/** With these settings, and otherwise its default ones. Its files are in the folder. Throws NoRedis where there is none. */
+export async function startServer(folder: string, settings: readonly string[]): Promise<RedisServer> {
+  const port = await freePort()
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, ...settings]
+  const server = spawn('redis-server', args, { stdio: 'ignore' })
+  const release = whenInterrupted(() => server.kill())
+  const failed = once(server, 'error').then(([error]) => {
+    throw new NoRedis(
+      `redis-server does not start (${(error as NodeJS.ErrnoException).code}). Debian has it: apt-get install redis-server.`,
+    )
+  })
+  const socket = await Promise.race([failed, connected(port)])
+  socket.destroy()
+  const stop = async (): Promise<void> => {
+    release()
+    const gone = once(server, 'exit')
+    server.kill()
+    await gone
+  }
+  return { port, stop }
+}
+
 export class Redis {
-  readonly #server: ChildProcess
+  readonly #server: RedisServer
   readonly #socket: Socket
   #received = Buffer.alloc(0)
   #waiting: ((reply: string) => void) | undefined
 
-  private constructor(server: ChildProcess, socket: Socket) {
+  private constructor(server: RedisServer, socket: Socket) {
     this.#server = server
     this.#socket = socket
     socket.on('data', (data) => {
@@ -22,15 +57,8 @@ export class Redis {
 
   /** Nothing is written to its disk: as a cache is run. Throws NoRedis where there is none. */
   static async start(folder: string): Promise<Redis> {
-    const port = await freePort()
-    const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
-    const server = spawn('redis-server', args, { stdio: 'ignore' })
-    const failed = once(server, 'error').then(([error]) => {
-      throw new NoRedis(
-        `redis-server does not start (${(error as NodeJS.ErrnoException).code}). Debian has it: apt-get install redis-server.`,
-      )
-    })
-    return Promise.race([failed, connected(port).then((socket) => new Redis(server, socket))])
+    const server = await startServer(folder, ['--save', '', '--appendonly', 'no'])
+    return new Redis(server, await connected(server.port))
   }
 
   set(key: string, value: string, ttlSeconds: number): Promise<string> {
@@ -63,9 +91,7 @@ export class Redis {
 
   async stop(): Promise<void> {
     this.#socket.destroy()
-    const gone = once(this.#server, 'exit')
-    this.#server.kill()
-    await gone
+    await this.#server.stop()
   }
 }
 

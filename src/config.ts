@@ -24,6 +24,8 @@ export interface Config {
   readonly pool: { readonly max: number; readonly mode: 'session' | 'transaction' }
   readonly pathCache: PathCacheOptions
   readonly countRules: CountRules | undefined
+  /** Where the data goes, or has gone, from a SQLite file. */
+  readonly successor: PostgresTarget | undefined
   /** `name`: the database that the files are named after. */
   readonly backups: (BackupSchedule & { readonly name: string }) | undefined
 }
@@ -37,7 +39,8 @@ export interface SqliteTarget {
 
 type Target = SqliteTarget | PostgresTarget
 
-async function open(target: Target, config: Config): Promise<Database> {
+/** Loads the dialect's driver. */
+export async function openTarget(target: Target, config: Config): Promise<Database> {
   if (target.dialect === 'postgresql') {
     const { openPostgres } = await import('./database/postgres/open.ts')
     return openPostgres(target, config)
@@ -71,6 +74,8 @@ const RULES: rules.Rules = {
   pool: (value) => nested(POOL_RULES, value),
   pathCache: (value) => nested(PATH_CACHE_RULES, value),
   countRules: rules.isFunction,
+  successor: (value) =>
+    typeof value === 'string' && value !== '' ? undefined : 'must be the URL of a PostgreSQL database',
   backups: (value) => nested(BACKUP_RULES, value) ?? missing(value as Partial<BackupSchedule>),
 }
 
@@ -104,7 +109,7 @@ export function configOf(target: string | StorageOptions): Config {
     throw new StorageError('CONFIG', validationError('The configuration', issues).message, { issues })
   const database = databaseOf(options.url)
   return {
-    open: (config) => open(database, config),
+    open: (config) => openTarget(database, config),
     migrate: options.migrate ?? 'apply',
     migrationWaitMs: options.busyTimeoutMs ?? MIGRATION_WAIT_MS,
     durability: options.durability ?? 'full',
@@ -115,12 +120,20 @@ export function configOf(target: string | StorageOptions): Config {
     pool: { max: options.pool?.max ?? 10, mode: options.pool?.mode ?? 'session' },
     pathCache: { ...options.pathCache },
     countRules: options.countRules,
+    successor: options.successor === undefined ? undefined : successorOf(options.successor),
     backups: options.backups && {
       ...options.backups,
       keep: options.backups.keep && { ...options.backups.keep },
       name: nameOf(database),
     },
   }
+}
+
+/** Throws CONFIG. */
+export function successorOf(url: string): PostgresTarget {
+  const successor = databaseOf(url)
+  if (successor.dialect === 'postgresql') return successor
+  throw new StorageError('CONFIG', 'Data moves to PostgreSQL alone: give a URL that begins with postgres://.')
 }
 
 /** What its backups are named after. */

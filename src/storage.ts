@@ -1,34 +1,12 @@
-import type {
-  BackupManifest,
-  BackupOptions,
-  Changes,
-  ChangesOptions,
-  Health,
-  Meshstore,
-  NodeRepository,
-  PathCacheRepository,
-  PolicyRepository,
-  Repositories,
-  StorageOptions,
-  StorageStats,
-  Transaction,
-  TransactionOptions,
-} from './api.ts'
-import { BackupScheduler } from './backup/schedule.ts'
-import { ChangeStream } from './changes/stream.ts'
-import { PathWatchers } from './changes/watch.ts'
-import { type Config, configOf } from './config.ts'
-import { InUse } from './database/in-use.ts'
+import type { Meshstore, StorageOptions } from './api.ts'
+import { type Config, configOf, openTarget } from './config.ts'
+import type { PostgresTarget } from './database/postgres/url.ts'
 import type { Database, Session } from './database/session.ts'
+import { SwitchingDatabase } from './database/switching-database.ts'
 import { StorageError } from './errors.ts'
-import { SqlNodeRepository } from './repositories/node-repository.ts'
-import { SqlPathCacheRepository } from './repositories/path-cache-repository.ts'
-import { PathCacheState } from './repositories/path-cache-state.ts'
-import { PathCacheSweeper } from './repositories/path-cache-sweeper.ts'
-import { SqlPolicyRepository } from './repositories/policy-repository.ts'
-import { invalidationOf, remember, remembered } from './repositories/state.ts'
-import * as rules from './schema/rules.ts'
-import { type BackupEvent, backupTracing, tracePromise } from './tracing.ts'
+import { assertArrived, assertNotFilled } from './move/live/arrival.ts'
+import { invalidationOf, remember } from './repositories/state.ts'
+import { Store } from './store.ts'
 
 /**
  * Opens a store: creates the file, and its folder, if they are missing, and brings the schema up to date.
@@ -38,13 +16,38 @@ import { type BackupEvent, backupTracing, tracePromise } from './tracing.ts'
 export async function openStorage(target: string | StorageOptions): Promise<Meshstore> {
   const config = configOf(target)
   const database = await config.open(config)
+  const switching = await switchingOn(database, config)
+  const store = new Store(switching ?? database, config)
   try {
-    await settleInvalidation(database.session, config)
+    // The data may have moved already.
+    await switching?.settled()
+    if (database.dialect === 'postgresql') await assertNotFilled(database.session)
+    await settleInvalidation((switching ?? database).session, config)
+    store.start()
+    return store
   } catch (error) {
-    await database.close()
+    await store.close()
     throw error
   }
-  return new Store(database, config)
+}
+
+/** A file's data may move to PostgreSQL while it is open. */
+async function switchingOn(database: Database, config: Config): Promise<SwitchingDatabase | undefined> {
+  if (database.dialect === 'postgresql') return undefined
+  const { SqliteDatabase } = await import('./database/sqlite/sqlite-database.ts')
+  if (!(database instanceof SqliteDatabase) || database.path === ':memory:') return undefined
+  const { successor, maxPendingWrites, readOnly } = config
+  const follow = async ({ id }: { readonly id: string }): Promise<Database> => {
+    const next = await openTarget(successor as PostgresTarget, config)
+    try {
+      await assertArrived(next, id, readOnly)
+      return next
+    } catch (error) {
+      await next.close()
+      throw error
+    }
+  }
+  return new SwitchingDatabase(database, { maxPendingWrites, successor: successor && follow })
 }
 
 /** It is the database's, so that the triggers know it. */
@@ -58,220 +61,4 @@ async function settleInvalidation(session: Session, { pathCache, readOnly, now }
     throw new StorageError('CONFIG', message)
   }
   await remember(session, { name: 'path_cache_invalidation', value: invalidation, updatedAt: now() })
-}
-
-const TRANSACTION_RULES: rules.Rules = {
-  readOnly: rules.isFlag,
-  timeoutMs: rules.isInteger(1, rules.MAX_TIMER_MS),
-  attempts: rules.isInteger(1, 1_000),
-}
-const DEFAULT_LIMITS = { readOnly: false, timeoutMs: 3_000, attempts: Number.POSITIVE_INFINITY }
-
-/** Where others hold the lock for longer, a backup is noted after its caller was told of it. */
-const NOTED_WITHIN_MS = 1_000
-
-class Store implements Meshstore {
-  readonly nodes: NodeRepository
-  readonly policies: PolicyRepository
-  readonly pathCache: PathCacheRepository
-  readonly #database: Database
-  readonly #config: Config
-  readonly #pathCache: PathCacheState
-  readonly #schedule: BackupScheduler | undefined
-  readonly #sweeper: PathCacheSweeper | undefined
-  readonly #backingUp = new InUse()
-  readonly #streams = new Set<ChangeStream>()
-
-  constructor(database: Database, config: Config) {
-    this.#database = database
-    this.#config = config
-    this.#pathCache = new PathCacheState(config.pathCache)
-    const { nodes, policies, pathCache } = this.#repositories(database.session)
-    this.nodes = nodes
-    this.policies = policies
-    this.pathCache = pathCache
-    this.#schedule = config.backups && this.#scheduled(config.backups)
-    this.#sweeper = config.readOnly ? undefined : this.#sweeping()
-    if (!config.readOnly) this.#pathCache.watch = this.#watching()
-  }
-
-  #watching(): PathCacheRepository['watch'] {
-    const watchers = new PathWatchers({
-      subscribe: () => this.#subscribe(),
-      read: (key) => this.pathCache.getEntry(key),
-    })
-    return (key, options) => watchers.watch(key, options ?? {})
-  }
-
-  #scheduled(backups: NonNullable<Config['backups']>): BackupScheduler {
-    const make = (target: string, signal: AbortSignal) => this.#backup(target, { signal }, 'schedule')
-    return new BackupScheduler({ ...backups, now: this.#config.now, make })
-  }
-
-  #sweeping(): PathCacheSweeper {
-    const state = this.#pathCache
-    const { session } = this.#database
-    const earlierWritersEnded = () => this.#database.earlierWritersEnded()
-    const pruneChanges = () => this.#database.changeLog.prune(new Date())
-    const sweeper = new PathCacheSweeper({ session, state, now: this.#config.now, earlierWritersEnded, pruneChanges })
-    state.onMarks = () => sweeper.wake()
-    state.sweep = () => sweeper.sweep()
-    sweeper.start()
-    return sweeper
-  }
-
-  get dialect(): 'sqlite' | 'postgresql' {
-    return this.#database.dialect
-  }
-
-  #repositories(session: Session): Repositories {
-    const { now, countRules } = this.#config
-    return {
-      nodes: new SqlNodeRepository(session, now),
-      policies: new SqlPolicyRepository(session, { now, countRules }),
-      pathCache: new SqlPathCacheRepository(session, { now, pathCache: this.#pathCache }),
-    }
-  }
-
-  async transaction<T>(work: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
-    rules.checkValue('work', rules.isFunction, work)
-    rules.checkOptions('The options', TRANSACTION_RULES, options)
-    const limits = {
-      readOnly: options.readOnly ?? DEFAULT_LIMITS.readOnly,
-      timeoutMs: options.timeoutMs ?? DEFAULT_LIMITS.timeoutMs,
-      attempts: options.attempts ?? DEFAULT_LIMITS.attempts,
-    }
-    return this.#database.transaction((session) => work(this.#transaction(session)), limits)
-  }
-
-  #transaction(session: Session): Transaction {
-    return {
-      ...this.#repositories(session),
-      transaction: async (work) => {
-        rules.checkValue('work', rules.isFunction, work)
-        return session.transaction((nested) => work(this.#transaction(nested)))
-      },
-    }
-  }
-
-  async stats(): Promise<StorageStats> {
-    const [nodes, policies, cache, size] = await Promise.all([
-      this.nodes.count(),
-      this.policies.count(),
-      this.pathCache.stats(),
-      this.#database.size(),
-    ])
-    return {
-      rows: { nodes, policies, pathCache: cache.entries },
-      expiredPaths: cache.expired,
-      ...size,
-      schemaVersion: await this.#database.schemaVersion(),
-    }
-  }
-
-  async health(): Promise<Health> {
-    const { now, readOnly } = this.#config
-    const { session } = this.#database
-    const problems: { code: string; message: string }[] = []
-    const probe = async (action: () => Promise<unknown>): Promise<{ works: boolean; milliseconds: number }> => {
-      const begun = performance.now()
-      try {
-        await action()
-        return { works: true, milliseconds: performance.now() - begun }
-      } catch (error) {
-        problems.push(problemOf(error))
-        return { works: false, milliseconds: performance.now() - begun }
-      }
-    }
-    let lastBackup: Date | undefined
-    const read = await probe(async () => {
-      lastBackup = (await remembered(session, 'last_backup'))?.updatedAt
-    })
-    const write = readOnly
-      ? { works: false, milliseconds: 0 }
-      : await probe(() => remember(session, { name: 'last_health_check', value: '', updatedAt: now() }))
-    const failures = { 'scheduled backup': this.#schedule?.failure, 'sweep of the path cache': this.#sweeper?.failure }
-    for (const [what, failure] of Object.entries(failures)) {
-      if (failure === undefined) continue
-      const { code, message } = problemOf(failure)
-      problems.push({ code, message: `The ${what} failed: ${message}` })
-    }
-    return {
-      canRead: read.works,
-      canWrite: write.works,
-      readMs: read.milliseconds,
-      writeMs: write.milliseconds,
-      lastBackup,
-      problems,
-    }
-  }
-
-  async backup(target: string, options: BackupOptions = {}): Promise<BackupManifest> {
-    return this.#backup(target, options, 'call')
-  }
-
-  async #backup(target: string, options: BackupOptions, trigger: BackupEvent['trigger']): Promise<BackupManifest> {
-    const { now, readOnly } = this.#config
-    const manifest = await tracePromise(backupTracing, { trigger }, async (event) => {
-      const made = await this.#backingUp.while(() => this.#database.backup(target, options, now))
-      event.bytes = made.bytes
-      return made
-    })
-    if (!readOnly) {
-      const note = { name: 'last_backup', value: manifest.schemaVersion, updatedAt: now() } as const
-      // The backup is there and verified, whether or not this can be noted, and nobody waits long for it.
-      await atMost(
-        NOTED_WITHIN_MS,
-        remember(this.#database.session, note).catch(() => {}),
-      )
-    }
-    return manifest
-  }
-
-  changes(options: ChangesOptions = {}): Changes {
-    if (this.#config.readOnly) {
-      throw new StorageError('READ_ONLY', 'The store was opened read-only: a subscriber is noted in the database.')
-    }
-    return this.#subscribe(options)
-  }
-
-  #subscribe(options: ChangesOptions = {}): ChangeStream {
-    const stream = new ChangeStream(this.#database, options, () => this.#streams.delete(stream))
-    this.#streams.add(stream)
-    return stream
-  }
-
-  async close(): Promise<void> {
-    const closed = new StorageError('CLOSED', 'The store is closed.')
-    await Promise.all(Array.from(this.#streams, (stream) => stream.end(closed)))
-    this.#schedule?.stop()
-    this.#sweeper?.stop()
-    this.#pathCache.stop()
-    try {
-      // Nothing new begins from here on, and closing waits for a backup that is being made.
-      await Promise.all([this.#database.close(), this.#backingUp.idle()])
-    } catch (error) {
-      this.#schedule?.start()
-      this.#sweeper?.start()
-      this.#pathCache.start()
-      throw error
-    }
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
-  }
-}
-
-/** Waits no longer than that; the work goes on. */
-async function atMost(milliseconds: number, work: Promise<unknown>): Promise<void> {
-  const late = Promise.withResolvers<void>()
-  const timer = setTimeout(late.resolve, milliseconds)
-  await Promise.race([work, late.promise])
-  clearTimeout(timer)
-}
-
-function problemOf(error: unknown): { code: string; message: string } {
-  if (error instanceof StorageError) return { code: error.code, message: error.message }
-  return { code: 'UNAVAILABLE', message: 'The database did not answer.' }
 }

@@ -1,10 +1,10 @@
 /** The README's snippets, as they stand: extracted, compiled and run. */
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { QUICK } from './support/quick.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..')
@@ -14,7 +14,7 @@ const snippets = [...(await readFile(join(root, 'README.md'), 'utf8')).matchAll(
 
 let folder = ''
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'meshstore-readme-'))
+  folder = await mkdtemp(join(QUICK, 'meshstore-readme-'))
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   await writeFile(
     join(folder, 'tsconfig.json'),

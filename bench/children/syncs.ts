@@ -4,16 +4,17 @@
  */
 import { subscribe } from 'node:diagnostics_channel'
 import { existsSync } from 'node:fs'
-import Sqlite from 'better-sqlite3'
+import type { Database } from 'better-sqlite3'
 import { nodeOf } from '../data.ts'
+import { Sqlite } from '../driver.ts'
 import { openStorage } from '../library.ts'
 
 const WRITES_IN_BATCH = 5
 
 const [, , file = '', durability, batches] = process.argv
-const handles = new Set<Sqlite.Database>()
+const handles = new Set<Database>()
 const { pragma } = Sqlite.prototype
-Sqlite.prototype.pragma = function (this: Sqlite.Database, ...args: Parameters<typeof pragma>) {
+Sqlite.prototype.pragma = function (this: Database, ...args: Parameters<typeof pragma>) {
   handles.add(this)
   return pragma.apply(this, args)
 }

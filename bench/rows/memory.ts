@@ -2,7 +2,7 @@ import { childPath, runNode } from '../child.ts'
 import type { Benchmark, Context } from '../context.ts'
 import { newFile } from '../context.ts'
 import { filledFile, largeFile } from '../data.ts'
-import { libraryPath } from '../library.ts'
+import { libraryPath } from '../driver.ts'
 import { atMost, type Result } from '../result.ts'
 import { summaryOf } from '../statistics.ts'
 

@@ -3,7 +3,7 @@ import { compare } from '../compare.ts'
 import type { Benchmark } from '../context.ts'
 import { newFile } from '../context.ts'
 import { filledFile } from '../data.ts'
-import { libraryPath } from '../library.ts'
+import { libraryPath } from '../driver.ts'
 import { atMost } from '../result.ts'
 
 const LIMIT_MS = 30

@@ -39,6 +39,7 @@ export class ChangeStream implements Changes {
   readonly #consumer = randomUUID()
   readonly #after: LogPosition | undefined
   readonly #ended = new AbortController()
+  readonly #leaving = Promise.withResolvers<void>()
   #log: ChangeLog
   #started: Promise<void> | undefined
   /** Where the caller is: what has the last token. */
@@ -163,7 +164,15 @@ export class ChangeStream implements Changes {
     this.#position = page.position
     if (page.changes.length > 0) return
     if (hasMoved) await this.#follow()
-    else await this.#pause()
+    else {
+      await this.#pause()
+      await this.#database.settled()
+    }
+  }
+
+  /** Resolves when nothing is read from that log any more. */
+  left(log: ChangeLog): Promise<void> {
+    return this.#log === log ? this.#leaving.promise : Promise.resolve()
   }
 
   /** The log of the other database has been kept for those who were registered here. */
@@ -174,6 +183,7 @@ export class ChangeStream implements Changes {
     if (at === undefined) throw missed()
     this.#goOnFrom(at)
     this.#renewAt = 0
+    this.#leaving.resolve()
   }
 
   async #renew(): Promise<void> {
@@ -199,21 +209,32 @@ export class ChangeStream implements Changes {
     return { done: true, value: undefined }
   }
 
-  /** With a reason, whoever waits for a change is told it: the store is being closed. */
-  async end(reason?: StorageError): Promise<void> {
-    this.#ended.abort(reason ?? LEFT)
+  /** By the caller. */
+  async end(): Promise<void> {
+    const started = this.#stopFor(LEFT)
+    await this.#turn
+    await started?.then(() => this.#leave()).catch(() => {})
+  }
+
+  /** The store is being closed: whoever waits for a change is told so. Returns who is to be forgotten in the log, if anybody. */
+  stop(reason: StorageError): string | undefined {
+    const started = this.#stopFor(reason)
+    return started === undefined || this.mayResume ? undefined : this.#consumer
+  }
+
+  /** What has begun it, if it has. */
+  #stopFor(reason: unknown): Promise<void> | undefined {
+    this.#ended.abort(reason)
+    this.#leaving.resolve()
     this.#onEnd()
     const started = this.#started
     this.#started ??= Promise.resolve()
-    await this.#turn
-    if (started === undefined || (reason !== undefined && this.mayResume)) return
-    await started.then(() => this.#leave()).catch(() => {})
+    return started
   }
 
   /** What it has not read is not kept for it. */
   async #leave(reason: unknown = LEFT): Promise<void> {
-    this.#ended.abort(reason)
-    this.#onEnd()
+    this.#stopFor(reason)
     await this.#log.end(this.#consumer).catch(() => {})
   }
 

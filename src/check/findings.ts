@@ -24,6 +24,7 @@ export type CheckName =
   | 'links'
   | 'long-transactions'
   | 'migrations'
+  | 'move'
   | 'notes'
   | 'open'
   | 'others'

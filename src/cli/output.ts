@@ -57,22 +57,29 @@ function described(error: unknown): Described {
   return { code: name, message: error instanceof Error ? error.message : 'An unknown error.', retryable: false }
 }
 
-/** A bar on stderr while `done` goes up to `total`; nothing unless that is a terminal. */
-export function progressBar(what: string): { update(done: number, total: number): void; stop(): void } {
+/** A bar on stderr while `done` goes up to `total`, with what is done in a second if that has a name; nothing unless that is a terminal. */
+export function progressBar(what: string, unit?: string): { update(done: number, total: number): void; stop(): void } {
   if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} }
   const bar = new SingleBar({
-    format: `${what} {bar} {percentage}%`,
+    format: `${what} {bar} {percentage}%${unit === undefined ? '' : ` | {rate} ${unit}/s | {eta_formatted} left`}`,
     stream: process.stderr,
     clearOnComplete: true,
     hideCursor: true,
     barsize: 30,
   })
   let started = false
+  let begun = 0
+  let first = 0
   return {
     update: (done, total) => {
-      if (!started) bar.start(total, done)
+      if (!started) {
+        bar.start(total, done, { rate: '-' })
+        begun = performance.now()
+        first = done
+      }
       started = true
-      bar.update(done)
+      const elapsed = (performance.now() - begun) / 1_000
+      bar.update(done, { rate: elapsed > 0.2 ? count(Math.round((done - first) / elapsed)) : '-' })
     },
     stop: () => {
       if (started) bar.stop()

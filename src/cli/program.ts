@@ -7,6 +7,7 @@ import { addCopy } from './copy.ts'
 import { EXIT_HELP } from './exit-codes.ts'
 import { addLook } from './look.ts'
 import { addMigrate } from './migrate.ts'
+import { addMove } from './move.ts'
 import { addStudio } from './studio.ts'
 import { addTransfer } from './transfer.ts'
 import { reportUsage, throwing } from './usage.ts'
@@ -23,6 +24,7 @@ function program(): Command {
   addBackup(command)
   addTransfer(command)
   addCopy(command)
+  addMove(command)
   addCheck(command)
   addLook(command)
   addCache(command)

@@ -103,8 +103,8 @@ export interface Database {
   backup(target: string, options: BackupOptions, now: () => Date): Promise<BackupManifest>
   /** Resolves when no change of databases is under way. Rejects if the data has moved to one that is not known here. */
   settled(): Promise<void>
-  /** Finishes what was accepted, then closes. */
-  close(): Promise<void>
+  /** Finishes what was accepted, forgets these consumers of the log, then closes. Refuses everything from the call on. */
+  close(consumers?: readonly string[]): Promise<void>
 }
 
 const USE_TX =

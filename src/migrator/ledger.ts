@@ -12,8 +12,11 @@ export const NAME_PREFIX = 'migration:'
 /** In `meshstore_state`: `breaking:<tag>` has the reason why older code must not open the database any more. */
 export const BREAKING_PREFIX = 'breaking:'
 
+/** In `meshstore_state`: that the data is being moved, or has arrived. */
+const MOVE = 'move'
+
 /** Of a row of `meshstore_state`, in SQL. */
-export const IS_NOTE = `name LIKE '${NAME_PREFIX}%' OR name LIKE '${BREAKING_PREFIX}%'`
+export const IS_NOTE = `name LIKE '${NAME_PREFIX}%' OR name LIKE '${BREAKING_PREFIX}%' OR name = '${MOVE}'`
 
 export interface LedgerRow {
   readonly hash: string
@@ -35,6 +38,16 @@ export function assertTablesThere({ rows, hasState }: Ledger): void {
   throw new StorageError(
     'SCHEMA_MISMATCH',
     'The migrations are recorded as applied, and the tables are not there: dropped, or in a schema that is not looked in (on PostgreSQL a database has one ledger, for one schema). Restore a backup, or use another database.',
+  )
+}
+
+/** Throws BUSY while the data is being moved: both databases must have one schema. */
+export function assertNoMove({ notes }: Ledger): void {
+  const move = notes.get(MOVE)
+  if (move === undefined || (JSON.parse(move) as { phase?: string }).phase === 'done') return
+  throw new StorageError(
+    'BUSY',
+    'The data is being moved to another database: migrations wait until that is done (meshstore move --resume) or given up (--abort).',
   )
 }
 

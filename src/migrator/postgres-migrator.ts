@@ -3,6 +3,7 @@ import { sqlstateOf, translated } from '../database/postgres/errors.ts'
 import { StorageError } from '../errors.ts'
 import { encodeTime } from '../schema/codecs.ts'
 import {
+  assertNoMove,
   assertTablesThere,
   IS_NOTE,
   type Ledger,
@@ -62,6 +63,7 @@ export async function migratePostgres(
       const ledger = await ledgerOf(client)
       const [next] = standing(known, ledger).pending
       if (next === undefined) return
+      assertNoMove(ledger)
       if (ledger.rows.length === 0) await refuseUnrecorded(client)
       const begun = performance.now()
       await apply(client, next, timeOf(options))

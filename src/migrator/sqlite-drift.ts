@@ -1,4 +1,5 @@
 import Sqlite from 'better-sqlite3'
+import { IS_FENCE } from '../database/sqlite/fence.ts'
 import { type Catalog, type Drift, driftOf, type TableParts } from './drift.ts'
 import type { Migration } from './migrations.ts'
 
@@ -24,7 +25,8 @@ function catalogOf(raw: Sqlite.Database): Catalog {
   const rows = raw
     .prepare<[], SchemaRow>(
       `SELECT type, name, tbl_name, sql FROM sqlite_schema
-       WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> '__drizzle_migrations'`,
+       WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> '__drizzle_migrations'
+         AND NOT (${IS_FENCE})`,
     )
     .all()
   const tables = rows

@@ -4,6 +4,7 @@ import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
 import { StorageError } from '../errors.ts'
 import { encodeTime } from '../schema/codecs.ts'
 import {
+  assertNoMove,
   assertTablesThere,
   IS_NOTE,
   type Ledger,
@@ -84,6 +85,7 @@ export async function migrateSqlite(
       const { applied, pending } = standingOf(raw, known)
       const [next] = pending
       if (next === undefined) return
+      assertNoMove(ledgerOf(raw))
       if (applied.length > seen) backup = undefined
       const make = async (before: string): Promise<undefined> => {
         copy = await backup?.(before, raw.name)

@@ -90,7 +90,7 @@ function assertCurrent(dialect: Dialect, schemaVersion: string): void {
 const LISTED = 1_000
 
 /** Looks at every row before anything is changed. Throws CORRUPT, with `issues`, for those that nobody said where to put. */
-async function judge(
+export async function judge(
   snapshot: Snapshot,
   { options, dialects, tables, advice }: Copying,
   quarantine: Quarantine | undefined,

@@ -73,14 +73,14 @@ async function ask(client: pg.PoolClient, text: string, values: unknown[] = []):
 const ROWS = 2_000
 const BYTES = 1_048_576
 
-const TYPES: Readonly<Record<TableName, readonly string[]>> = {
+export const TYPES: Readonly<Record<TableName, readonly string[]>> = {
   nodes: ['text', 'jsonb', 'jsonb', 'boolean', 'integer', 'double precision', 'double precision'],
   policies: ['text', 'text', 'integer', 'double precision', 'double precision'],
   path_cache: ['text', 'text', 'text', 'integer', 'text', 'double precision', 'double precision'],
 }
 
 /** The driver would write -0 as 0. */
-const asParameter = (cell: Plain | undefined): unknown => (Object.is(cell, -0) ? '-0' : cell)
+export const asParameter = (cell: Plain | undefined): unknown => (Object.is(cell, -0) ? '-0' : cell)
 
 /** Many rows as one statement, and one statement under way while the next is put together. */
 class Writer {

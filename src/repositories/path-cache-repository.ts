@@ -13,13 +13,24 @@ import type {
 import type { Session } from '../database/session.ts'
 import { given } from '../database/statement.ts'
 import { misuse, validationError } from '../errors.ts'
-import { bundleText } from '../schema/bundle-rules.ts'
 import type { CachedPath, PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
 import { type CacheEvent, cacheTracing, tracePromise } from '../tracing.ts'
 import { isInvalidated, nodesOn } from './invalidation.ts'
 import { iteratePages } from './pages.ts'
+import {
+  COMPUTE_RULES,
+  checkedEntry,
+  EXPIRY_RULES,
+  entryOf,
+  FILTER_RULES,
+  INVALIDATION_RULES,
+  LIST_RULES,
+  type NewEntry,
+  TTL_RULES,
+  WATCH_RULES,
+} from './path-cache-arguments.ts'
 import type { PathCacheState } from './path-cache-state.ts'
 import * as statements from './path-cache-statements.ts'
 import { parsed } from './path-cache-sweeper.ts'
@@ -30,23 +41,8 @@ import { standing } from './sweep-statements.ts'
 
 const DEFAULT_BATCH = 500
 
-const TTL_RULES: rules.Rules = { ttlSeconds: rules.isTtl }
-const COMPUTE_RULES: rules.Rules = {
-  ...TTL_RULES,
-  staleSeconds: rules.isNumber(0, rules.MAX_TTL_SECONDS),
-  computeTimeoutMs: rules.isInteger(1, rules.MAX_TIMER_MS),
-  jitter: rules.isNumber(0, 1),
-  signal: rules.isSignal,
-}
-const FILTER_RULES: rules.Rules = { source: rules.isId, destination: rules.isId }
-const INVALIDATION_RULES: rules.Rules = { ...FILTER_RULES, through: rules.isId }
-const LIST_RULES: rules.Rules = { ...FILTER_RULES, limit: rules.isLimit, after: rules.isStorableText }
-const WATCH_RULES: rules.Rules = { signal: rules.isSignal }
-const EXPIRY_RULES: rules.Rules = { now: rules.isTime, batchSize: rules.isLimit }
-
 /** What a read by key gives. */
 type Found = { bundle: PathBundle; expiresAt: Date; marks: string | null }
-type NewEntry = { key: PathKey; bundle: PathBundle; ttlSeconds?: number | undefined }
 
 export class SqlPathCacheRepository implements PathCacheRepository {
   readonly #session: Session
@@ -126,20 +122,8 @@ export class SqlPathCacheRepository implements PathCacheRepository {
     await this.#session.writeEach(calls, () => undefined)
   }
 
-  #entry({ key, bundle, ttlSeconds = this.#state.ttlSeconds }: NewEntry, path = ''): statements.Entry {
-    const { source, destination, k } = rules.checkedKey(key, path === '' ? '' : `${path}.key`)
-    const text = bundleText(bundle, path === '' ? 'bundle' : `${path}.bundle`)
-    const createdAt = this.#now()
-    const expiresAt = new Date(createdAt.getTime() + Math.max(1, Math.round(ttlSeconds * 1000)))
-    return {
-      cacheKey: cacheKey({ source, destination, k }),
-      source,
-      destination,
-      k,
-      bundle: text,
-      createdAt,
-      expiresAt,
-    }
+  #entry(entry: NewEntry, path = ''): statements.Entry {
+    return entryOf(entry, { now: this.#now(), ttlSeconds: this.#state.ttlSeconds }, path)
   }
 
   async getOrCompute<B extends PathBundle>(
@@ -291,16 +275,3 @@ export class SqlPathCacheRepository implements PathCacheRepository {
     return { entries: entries?.count ?? 0, expired: expired?.count ?? 0, invalidation, ...this.#state.counters }
   }
 }
-
-const ENTRY_RULES: rules.Rules = {
-  // Looked at by those who know what they are.
-  key: () => undefined,
-  bundle: () => undefined,
-  ttlSeconds: rules.isTtl,
-}
-
-const checkedEntry = (entry: unknown, path: string): NewEntry =>
-  rules.checkedSnapshot('An entry', ENTRY_RULES, rules.snapshotOf(entry), {
-    required: ['key', 'bundle'],
-    path,
-  }) as unknown as NewEntry

@@ -153,15 +153,7 @@ export class PathCacheSweeper {
       await this.#purge(Number(newest ?? 0))
       return 0
     }
-    // Who has not seen the marks may still write paths that are older than they are: then they are looked at again.
-    const complete = await earlierWritersEnded()
-    const deleted = await deletePaths(
-      session,
-      (row) => isInvalidated(row.marks, row),
-      () => this.#assertRunning(),
-    )
-    if (complete) await session.write(statements.finish, { position, swept: true })
-    return deleted
+    return sweepInvalidated(session, { position, earlierWritersEnded, betweenBatches: () => this.#assertRunning() })
   }
 
   async #purge(newest: number): Promise<void> {
@@ -192,6 +184,23 @@ export class PathCacheSweeper {
   #assertRunning(): void {
     if (this.#stopped) throw new StorageError('CLOSED', 'The store is closed.')
   }
+}
+
+interface Sweeping {
+  /** Marks up to it. */
+  readonly position: string
+  readonly earlierWritersEnded: () => Promise<boolean>
+  readonly betweenBatches?: () => void
+}
+
+/** Deletes the paths that marks have invalidated: then those are out of every read's way. */
+export async function sweepInvalidated(session: Session, sweeping: Sweeping): Promise<number> {
+  const { position, earlierWritersEnded, betweenBatches } = sweeping
+  // Who has not seen the marks may still write paths that are older than they are: then they are looked at again.
+  const complete = await earlierWritersEnded()
+  const deleted = await deletePaths(session, (row) => isInvalidated(row.marks, row), betweenBatches)
+  if (complete) await session.write(statements.finish, { position, swept: true })
+  return deleted
 }
 
 export interface SweptPaths {

@@ -29,6 +29,10 @@ export class SingleFlight<T> {
     if (flight !== undefined) flight.spoiled = true
   }
 
+  spoilAll(): void {
+    for (const flight of this.#flights.values()) flight.spoiled = true
+  }
+
   run(key: string, signal: AbortSignal | undefined, compute: Compute<T>): Promise<T> {
     if (signal?.aborted === true) return Promise.reject(signal.reason)
     const inside = this.#inside.getStore() ?? []

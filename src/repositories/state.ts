@@ -3,7 +3,7 @@ import { eq, excluded } from '../database/queries.ts'
 import type { Session } from '../database/session.ts'
 import { pick, statement } from '../database/statement.ts'
 
-type Name = 'last_backup' | 'last_health_check' | 'path_cache_invalidation'
+type Name = 'last_backup' | 'last_health_check' | 'path_cache_invalidation' | 'move'
 
 interface Entry {
   name: string

@@ -101,14 +101,17 @@ async function ask<R extends unknown[]>(client: pg.PoolClient, text: string, val
   }
 }
 
-/** Of a client that has a transaction open. */
-export const snapshotOf = (client: pg.PoolClient, schemaVersion: string): Snapshot => ({
+/** Of a client that has a transaction open. `asStored`: with cached paths that have been invalidated. */
+export const snapshotOf = (client: pg.PoolClient, schemaVersion: string, { asStored = false } = {}): Snapshot => ({
   schemaVersion,
   count: async (table) => {
-    const [row] = await ask<[number]>(client, `SELECT count(*) FROM ${table} WHERE ${await valid(client, table)}`)
+    const [row] = await ask<[number]>(
+      client,
+      `SELECT count(*) FROM ${table} WHERE ${asStored ? 'true' : await valid(client, table)}`,
+    )
     return row?.[0] ?? 0
   },
-  slices: (table) => slicesOf(client, table),
+  slices: (table) => slicesOf(client, table, asStored),
   // No value there is anything but what it is here.
   stored: (table, cells) => ({
     row: Object.fromEntries(columnsOf(table).map(({ name }, index) => [name, cells[index] as Cell])),
@@ -122,16 +125,18 @@ async function valid(client: pg.PoolClient, table: TableName): Promise<string> {
   return row?.[0] === true ? IS_VALID : 'true'
 }
 
+/** A list's own text, as on SQLite: the driver would parse it. */
+export const columnsAsText = (table: TableName): string =>
+  columnsOf(table)
+    .map(({ name }) => (name === 'interfaces' || name === 'protocols' ? `${name}::text` : name))
+    .join(', ')
+
 /**
  * Pages by key. How many rows the next one has follows from the size of those of the last. It is asked for while the last is
  * worked on: two are held at a time.
  */
-async function* slicesOf(client: pg.PoolClient, table: TableName): AsyncGenerator<unknown[][]> {
-  // A list's own text, as on SQLite: the driver would parse it.
-  const columns = columnsOf(table).map(({ name }) =>
-    name === 'interfaces' || name === 'protocols' ? `${name}::text` : name,
-  )
-  const select = `SELECT ${columns.join(', ')} FROM ${table} WHERE ${await valid(client, table)}`
+async function* slicesOf(client: pg.PoolClient, table: TableName, asStored: boolean): AsyncGenerator<unknown[][]> {
+  const select = `SELECT ${columnsAsText(table)} FROM ${table} WHERE ${asStored ? 'true' : await valid(client, table)}`
   const key = keyColumn(table)
   let limit = SLICE_ROWS / 4
   let asked = ask(client, `${select} ORDER BY ${key} LIMIT $1`, [limit])

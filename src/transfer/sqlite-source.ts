@@ -28,17 +28,17 @@ export async function withSqliteSnapshot<T>(
   }
 }
 
-/** Of a connection that has a transaction open. */
-export const snapshotOf = (raw: Sqlite.Database): Snapshot => ({
+/** Of a connection that has a transaction open. `asStored`: with cached paths that have been invalidated. */
+export const snapshotOf = (raw: Sqlite.Database, { asStored = false } = {}): Snapshot => ({
   schemaVersion: schemaVersionOf(raw),
   count: async (table) =>
     Number(
       raw
-        .prepare(`SELECT count(*) FROM ${table} WHERE ${valid(raw, table)}`)
+        .prepare(`SELECT count(*) FROM ${table} WHERE ${asStored ? 'true' : valid(raw, table)}`)
         .pluck()
         .get(),
     ),
-  slices: (table) => slicesOf(raw, table),
+  slices: (table) => slicesOf(raw, table, asStored ? 'true' : valid(raw, table)),
   stored: (table, cells) => storedRow(raw, table, cells.at(-1)),
 })
 
@@ -50,18 +50,16 @@ function valid(raw: Sqlite.Database, table: TableName): string {
 }
 
 /** One statement steps through the table: the connection is nobody else's, and the snapshot is pinned anyway. */
-async function* slicesOf(raw: Sqlite.Database, table: TableName): AsyncGenerator<unknown[][]> {
+async function* slicesOf(raw: Sqlite.Database, table: TableName, condition: string): AsyncGenerator<unknown[][]> {
   const columns = columnsOf(table).map(({ name }) => name)
   const select = raw.prepare<[], unknown[]>(
-    `SELECT ${columns.join(', ')}, rowid FROM ${table} WHERE ${valid(raw, table)} ORDER BY ${keyColumn(table)}`,
+    `SELECT ${columns.join(', ')}, rowid FROM ${table} WHERE ${condition} ORDER BY ${keyColumn(table)}`,
   )
-  const bytesOf = bytesReader(raw, table, columns)
+  const markBroken = brokenMarker(raw, table)
   let slice: unknown[][] = []
   let size = 0
   for (const row of select.raw().iterate()) {
-    for (const [index, cell] of row.entries())
-      if (mayBeBroken(cell) && !isUtf8(bytesOf(row.at(-1), index))) row[index] = new BrokenText()
-    slice.push(row)
+    slice.push(markBroken(row))
     size += sizeOf(row)
     if (slice.length < SLICE_ROWS && size < SLICE_BYTES) continue
     yield slice
@@ -70,6 +68,43 @@ async function* slicesOf(raw: Sqlite.Database, table: TableName): AsyncGenerator
     await new Promise((resolve) => setImmediate(resolve))
   }
   if (slice.length > 0) yield slice
+}
+
+/** At most so many rows behind a key, or with one of these keys; in the order of the keys. */
+export function rowsOf(
+  raw: Sqlite.Database,
+  table: TableName,
+  which: { readonly after: string | undefined; readonly limit: number } | { readonly keys: readonly string[] },
+): unknown[][] {
+  const key = keyColumn(table)
+  const columns = columnsOf(table).map(({ name }) => name)
+  const [condition, ...values] =
+    'keys' in which
+      ? [`${key} IN (SELECT value FROM json_each(?)) ORDER BY ${key}`, JSON.stringify(which.keys)]
+      : which.after === undefined
+        ? [`true ORDER BY ${key} LIMIT ?`, which.limit]
+        : [`${key} > ? ORDER BY ${key} LIMIT ?`, which.after, which.limit]
+  const select = raw.prepare<unknown[], unknown[]>(
+    `SELECT ${columns.join(', ')}, rowid FROM ${table} WHERE ${condition}`,
+  )
+  return select
+    .raw()
+    .all(...values)
+    .map(brokenMarker(raw, table))
+}
+
+/** Puts a mark in place of what is no UTF-8. */
+function brokenMarker(raw: Sqlite.Database, table: TableName): (row: unknown[]) => unknown[] {
+  const bytesOf = bytesReader(
+    raw,
+    table,
+    columnsOf(table).map(({ name }) => name),
+  )
+  return (row) => {
+    for (const [index, cell] of row.entries())
+      if (mayBeBroken(cell) && !isUtf8(bytesOf(row.at(-1), index))) row[index] = new BrokenText()
+    return row
+  }
 }
 
 /** The driver puts this character in place of what is no UTF-8. */

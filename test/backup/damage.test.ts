@@ -1,18 +1,17 @@
 /**
  * A backup that is not as it was made is refused, wherever it was changed, and a restore of it changes nothing.
- * `BACKUP_FLIPS=5000 BACKUP_CUTS=500` for the long form, `BACKUP_SEED` for other places.
  */
 import { copyFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { restoreBackup, StorageError, verifyBackup } from '../../src/index.ts'
 import { integerFrom, randomFrom } from '../faults/random.ts'
+import { bound, SEED } from '../support/bounds.ts'
 import { expectCode } from '../support/expectations.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
 import { backupOf, bytesIn, contentOf, manifestOf } from './support/files.ts'
 
-const FLIPS = Number(process.env.BACKUP_FLIPS ?? 200)
-const CUTS = Number(process.env.BACKUP_CUTS ?? 60)
-const SEED = Number(process.env.BACKUP_SEED ?? Math.floor(Math.random() * 2 ** 31))
+const FLIPS = bound('BACKUP_FLIPS', { brief: 100, short: 5_000, long: 50_000 })
+const CUTS = bound('BACKUP_CUTS', { brief: 30, short: 500, long: 5_000 })
 const TIMEOUT = { timeout: 60_000 + (FLIPS + CUTS) * 100 }
 
 let sound = Buffer.alloc(0)

@@ -1,14 +1,15 @@
 /**
  * However large the file, the event loop goes on while it is backed up, verified and restored: no turn computes for long.
  * Measured as the processor's time of this thread, which others on the machine do not change; the clock's is printed beside
- * that of a loop that does nothing. `BACKUP_MB=110` for the long form.
+ * that of a loop that does nothing.
  */
 import { statSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { openStorage, restoreBackup, verifyBackup } from '../../src/index.ts'
+import { bound } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 
-const MEGABYTES = Number(process.env.BACKUP_MB ?? 12)
+const MEGABYTES = bound('BACKUP_MB', { short: 12, long: 110 })
 const LONGEST_MS = 150
 
 interface Measured {

@@ -7,8 +7,17 @@ import { stringsOf } from './values.ts'
 /** The youngest are remembered: the older ones belong to cases that are over. */
 const REMEMBERED = 200
 
+/** What is wrong with a text in the words of its parser, which may be in the text as well. */
+const WORDS_OF_THE_PARSER = 'multiline implicit key'
+
 /** What is shown of an error, an object and a function that hold nothing. */
-const OF_EVERYTHING = [new StorageError('CONFLICT', '', { cause: new Error() }), { some: class {} }].map(textOf).join()
+const OF_EVERYTHING = [
+  WORDS_OF_THE_PARSER,
+  new StorageError('CONFLICT', '', { cause: new Error() }),
+  { some: class {} },
+]
+  .map(textOf)
+  .join()
 
 interface Given {
   readonly call: string

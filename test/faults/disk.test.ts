@@ -9,6 +9,7 @@ import { all } from '../support/expectations.ts'
 import { numbered } from '../support/samples.ts'
 import type { Order } from './disk-writer.ts'
 import { kindsOfDisk } from './disks.ts'
+import { notTested, shows } from './shown.ts'
 
 const script = await Script.bundle(new URL('disk-writer.ts', import.meta.url))
 let exercised = 0
@@ -51,7 +52,7 @@ describe.each(kindsOfDisk)('$name', ({ name, writing, backingUp, make }) => {
   }, async () => {
     const made = make()
     if (made === undefined) {
-      console.warn(`NOT TESTED HERE: ${name}. It needs root, or another system.`)
+      notTested(name, 'It needs root, or another system.')
       return
     }
     exercised++
@@ -96,6 +97,7 @@ describe.each(kindsOfDisk)('$name', ({ name, writing, backingUp, make }) => {
     const there = new Set((await all(store.nodes.iterate())).map(({ nodeId }) => nodeId))
     expect(writes.with('done').filter((nodeId) => !there.has(nodeId))).toEqual([])
     expect(writes.with('STORAGE_FULL').filter((nodeId) => there.has(nodeId))).toEqual([])
+    shows(`${name}: ${counts.done} writes done, ${counts[writing]} ${writing}, none lost, none there that was refused`)
     // Of a transaction all is there, or nothing.
     for (let round = 0; round < 20; round++) {
       const rows = [...there].filter((nodeId) => nodeId.startsWith(`transaction-${round}-`))

@@ -29,44 +29,67 @@ export class Model {
   /** Compares the file with what was acknowledged, and goes on from what is there. */
   async judge(path: string, acknowledged: readonly number[]): Promise<Verdict> {
     const verdict: Verdict = { lost: 0, unacknowledged: 0, wrong: [] }
-    const raw = new Sqlite(path, { readonly: true })
-    const integrity = raw.pragma('integrity_check', { simple: true })
-    raw.close()
-    if (integrity !== 'ok') verdict.wrong.push(`integrity_check: ${integrity}`)
-
+    verdict.wrong.push(...damageIn(path))
     await using store = await openStorage(path)
     const rows = await read(store, this.positions.length)
     verdict.wrong.push(...rows.strangers)
     for (const [lane, actual] of rows.lanes.entries()) this.#judgeLane(lane, actual, acknowledged[lane] ?? 0, verdict)
-    // One transaction counts once, whatever else it wrote: if not, one half of it is there.
-    const counted = this.#states.reduce((sum, { shared }) => sum + shared, 0)
-    if (verdict.wrong.length === 0 && rows.shared !== counted) {
-      verdict.wrong.push(`${counted} transactions are there, and counted ${rows.shared} times`)
-    }
+    if (verdict.wrong.length === 0) verdict.wrong.push(...miscounted(rows, this.#states))
     return verdict
   }
 
-  #judgeLane(lane: number, actual: LaneState, acknowledged: number, verdict: Verdict): void {
-    const state = this.#states[lane] ?? new LaneState()
-    const found = String(actual)
-    const begun = this.positions[lane] ?? 0
-    let matching: { at: number; state: LaneState } | undefined
-    const program = state.copy()
-    for (let at = begun; at <= acknowledged + REACH; at++) {
-      // The first match from the acknowledged one on; one before it only if there is none.
-      const better = matching === undefined || matching.at < acknowledged
-      if (better && String(program) === found) matching = { at, state: program.copy() }
-      program.apply(operationAt(this.seed, lane, at, program))
+  /** What is wrong with a copy of the file that was made since it was judged last: it must be of one moment of that time. */
+  async explain(path: string, acknowledged: readonly number[]): Promise<string[]> {
+    const wrong = damageIn(path)
+    await using store = await openStorage({ url: path, readOnly: true })
+    const rows = await read(store, this.positions.length)
+    wrong.push(...rows.strangers)
+    const states: LaneState[] = []
+    for (const [lane, actual] of rows.lanes.entries()) {
+      const found = this.#find(lane, actual, acknowledged[lane] ?? 0)
+      if (found === undefined) wrong.push(`lane ${lane} holds ${actual}`)
+      else states.push(found.state)
     }
-    if (matching === undefined) {
-      verdict.wrong.push(`lane ${lane}, of which ${acknowledged} writes were acknowledged, holds ${found}`)
+    return wrong.length === 0 ? miscounted(rows, states) : wrong
+  }
+
+  #judgeLane(lane: number, actual: LaneState, acknowledged: number, verdict: Verdict): void {
+    const found = this.#find(lane, actual, acknowledged)
+    if (found === undefined) {
+      verdict.wrong.push(`lane ${lane}, of which ${acknowledged} writes were acknowledged, holds ${actual}`)
       return
     }
-    if (matching.at < acknowledged) verdict.lost += acknowledged - matching.at
-    else verdict.unacknowledged += matching.at - acknowledged
-    this.positions[lane] = matching.at
-    this.#states[lane] = matching.state
+    if (found.at < acknowledged) verdict.lost += acknowledged - found.at
+    else verdict.unacknowledged += found.at - acknowledged
+    this.positions[lane] = found.at
+    this.#states[lane] = found.state
   }
+
+  /** After how many writes the lane holds this: from the acknowledged one on, or one before it only if there is none. */
+  #find(lane: number, actual: LaneState, acknowledged: number): { at: number; state: LaneState } | undefined {
+    const rows = String(actual)
+    let matching: { at: number; state: LaneState } | undefined
+    const program = (this.#states[lane] ?? new LaneState()).copy()
+    for (let at = this.positions[lane] ?? 0; at <= acknowledged + REACH; at++) {
+      const better = matching === undefined || matching.at < acknowledged
+      if (better && String(program) === rows) matching = { at, state: program.copy() }
+      program.apply(operationAt(this.seed, lane, at, program))
+    }
+    return matching
+  }
+}
+
+function damageIn(path: string): string[] {
+  const raw = new Sqlite(path, { readonly: true })
+  const integrity = raw.pragma('integrity_check', { simple: true })
+  raw.close()
+  return integrity === 'ok' ? [] : [`integrity_check: ${integrity}`]
+}
+
+/** One transaction counts once, whatever else it wrote: if not, one half of it is there. */
+function miscounted({ shared }: Rows, states: readonly LaneState[]): string[] {
+  const counted = states.reduce((sum, state) => sum + state.shared, 0)
+  return shared === counted ? [] : [`${counted} transactions are there, and counted ${shared} times`]
 }
 
 interface Rows {

@@ -1,13 +1,13 @@
 /**
  * `kill -9` in the middle of migrations and of an adoption: what is there afterwards is what was there before, or what a
- * whole number of migrations makes of it, and the next run gets to the end. `MIGRATION_KILLS=100` for the long form,
- * `MIGRATION_SEED` for other moments.
+ * whole number of migrations makes of it, and the next run gets to the end.
  */
 import { readFileSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { afterAll, expect, test } from 'vitest'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { Script } from '../sqlite/support/script.ts'
+import { bound, SEED } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { KEYS } from '../support/other-program.ts'
 import { TAGS } from '../support/tags.ts'
@@ -16,9 +16,9 @@ import { type Kind, killInLoop, type Reference, Runners, referenceOf } from './m
 import { type Place, postgresPlace, sqlitePlace } from './migration-places.ts'
 import { LEDGER } from './migration-states.ts'
 import { commitBetween, from, laterVersion, planted } from './migration-tree.ts'
+import { shows } from './shown.ts'
 
-const KILLS = Number(process.env.MIGRATION_KILLS ?? 6)
-const SEED = Number(process.env.MIGRATION_SEED ?? 1)
+const KILLS = bound('MIGRATION_KILLS', { short: 100, long: 1_000 })
 const TIMEOUT = { timeout: 60_000 + KILLS * 5_000 }
 
 const copy = await laterVersion()
@@ -113,6 +113,7 @@ async function survives(kind: Kind, expected: { ledgers: number[] }): Promise<vo
   expect(figures.stopped).toBe(Math.ceil(KILLS / 2))
   expect(figures.atRandom).toBe(Math.floor(KILLS / 2))
   expect(figures.found.reduce((sum, count) => sum + (count ?? 0), 0)).toBe(KILLS)
+  shows(`${kind.name}: ${KILLS} kills, ${figures.stopped} of them inside, none by half`)
 }
 
 const isBetween = (wrong: string): boolean => wrong.includes('it is between')

@@ -156,7 +156,7 @@ export async function killInLoop(loop: Loop, until: (figures: Figures) => boolea
     await judge(loop, place, killed, figures)
   }
   const shown = { ...figures, wrong: figures.wrong.length, points: reference.points.length }
-  console.log(`kill -9, ${kind.name}, seed ${seed}: ${JSON.stringify(shown)}`)
+  console.log(`kill -9, ${kind.name}, SEED=${seed}: ${JSON.stringify(shown)}`)
   return figures
 }
 

@@ -1,6 +1,5 @@
 /**
  * Many processes open one database at the same moment: all of them succeed, and each migration is applied once.
- * `RACE_ROUNDS=20` for the long form.
  */
 import { copyFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,6 +12,7 @@ import type { Dialect } from '../schema/tree-copy.ts'
 import type { Program } from '../sqlite/support/program.ts'
 import { Script } from '../sqlite/support/script.ts'
 import { tally } from '../sqlite/support/settled.ts'
+import { bound } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { numbered } from '../support/samples.ts'
@@ -20,8 +20,9 @@ import { filledFile, foreign, leftOver } from './migration-files.ts'
 import type { Order, Outcome } from './migration-racer.ts'
 import { LEDGER, postgresState, type State, sqliteState, unlike } from './migration-states.ts'
 import { from, laterVersion, migrationsOf } from './migration-tree.ts'
+import { shows } from './shown.ts'
 
-const ROUNDS = Number(process.env.RACE_ROUNDS ?? 2)
+const ROUNDS = bound('RACE_ROUNDS', { short: 20, long: 200 })
 const PROCESSES = 32
 /** At most: it fails in the first one, as a rule. */
 const CONTROL_ROUNDS = 20
@@ -72,6 +73,7 @@ async function rounds(name: string, round: (at: Order['at'], figures: Figures) =
   const figures: Figures = { rounds: 0, waiting: 0, asked: 0, refused: 0 }
   for (; figures.rounds < ROUNDS; figures.rounds++) await round(figures.rounds % 2 === 0 ? 'lock' : 'start', figures)
   console.log(`${PROCESSES} processes, ${name}: ${JSON.stringify(figures)}`)
+  shows(`${PROCESSES} processes at once, ${figures.rounds} times, ${name}: all succeed`)
   expect(figures.waiting).toBe(ROUNDS * PROCESSES)
   expect(figures.asked).toBeGreaterThanOrEqual(Math.ceil(ROUNDS / 2) * PROCESSES)
 }

@@ -1,8 +1,10 @@
 /**
  * Writes as fast as it can, in many lanes at once, until it is killed. Says which lanes have had how many writes
- * acknowledged, a line for each turn: how many were begun in all, then `lane:count` for each that moved.
+ * acknowledged, a line for each turn: how many were begun in all, then `lane:count` for each that moved. Beside them it
+ * sweeps and makes backups, one after the other, and says so: `swept 3`, `backup <name>`.
  */
-import { openStorage } from '../../src/index.ts'
+import { join } from 'node:path'
+import { type Meshstore, openStorage, type StorageOptions } from '../../src/index.ts'
 import { messages, say } from '../sqlite/support/messages.ts'
 import { LaneState, operationAt } from './lane.ts'
 import { perform } from './perform.ts'
@@ -12,6 +14,9 @@ export interface Orders {
   readonly seed: number
   /** How many writes of each lane are in the file. Without any it opens the file and waits. */
   readonly positions: readonly number[]
+  readonly durability?: StorageOptions['durability']
+  /** Where backups are put. Without it none is made. */
+  readonly backups?: string
 }
 
 let begun = 0
@@ -28,10 +33,28 @@ function tell(): void {
   say(`${begun} ${acknowledged.join(' ')}`)
 }
 
-async function run({ path, seed, positions }: Orders): Promise<never> {
+/** Paths that are of nobody's lane, and that nobody sees again. */
+const shortLived = Array.from({ length: 5 }, (_, index) => ({
+  key: { source: 'short-lived', destination: String(index), k: 1 },
+  bundle: { source: 'short-lived', destination: String(index), primary: [] },
+  ttlSeconds: 0.001,
+}))
+
+async function lookAfter(store: Meshstore, backups: string): Promise<never> {
+  for (let number = 0; ; number++) {
+    await store.pathCache.setMany(shortLived)
+    const { expired } = await store.pathCache.sweep()
+    say(`swept ${expired}`)
+    const name = `${process.pid}-${number}.backup`
+    await store.backup(join(backups, name))
+    say(`backup ${name}`)
+  }
+}
+
+async function run({ path, seed, positions, durability, backups }: Orders): Promise<never> {
   say('opening')
   // Each write is judged by itself: none of nodes and policies may take paths with it.
-  const store = await openStorage({ url: path, pathCache: { invalidation: 'manual' } })
+  const store = await openStorage({ url: path, durability, pathCache: { invalidation: 'manual' } })
   say('open')
   const lanes = positions.map(async (done, lane): Promise<never> => {
     const state = new LaneState()
@@ -44,7 +67,7 @@ async function run({ path, seed, positions }: Orders): Promise<never> {
       acknowledge(lane, at + 1)
     }
   })
-  return Promise.race(lanes)
+  return Promise.race(backups === undefined ? lanes : [...lanes, lookAfter(store, backups)])
 }
 
 async function main(): Promise<void> {

@@ -1,6 +1,7 @@
 /** drizzle-kit and the library keep one ledger: whoever comes first, the other goes on from there. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { TreeCopy } from '../schema/tree-copy.ts'
+import { ofMany } from '../support/bounds.ts'
 import { drizzleKitMigrate, migrated, opened, statusOf, type Tree } from './support/commands.ts'
 import { eachDialect, rowsFor, type Scratch } from './support/databases.ts'
 import { ADD_NOTE, CHECK_ROUTES, grown, LIMIT_K, ledgerOf, tagsOf, without } from './support/trees.ts'
@@ -61,7 +62,9 @@ eachDialect('drizzle-kit and the library', (dialect, make) => {
 
   const catalogs: string[][] = []
 
-  describe.each(ORDERS.map((order) => ({ order, title: title(order) })))('$title', ({ order }) => {
+  describe.each(
+    ofMany(ORDERS, [...ORDERS.slice(1, 3), ...ORDERS.slice(-1)]).map((order) => ({ order, title: title(order) })),
+  )('$title', ({ order }) => {
     test('leave one ledger and one catalog, and each sees what the other applied', async () => {
       await using scratch = await make()
       for (const [index, [who, release]] of order.entries()) {

@@ -1,9 +1,10 @@
 /**
  * Many clients on the same few rows, on each dialect: no sum is wrong, no update is lost, and what was seen can be put
- * into an order, one after the other. `ISOLATION_TURNS=10000` for the long form, `ISOLATION_SEED` for other turns.
+ * into an order, one after the other.
  */
 import { describe, expect, test } from 'vitest'
 import { type Meshstore, openStorage } from '../../src/index.ts'
+import { bound, SEED } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { type Client, COUNTER, clientOf, createCells, IDS, readCommitted } from './support/cells.ts'
 import { readAndWrite, transferMoney } from './support/contenders.ts'
@@ -12,8 +13,7 @@ import { disordered, type Happened } from './support/history.ts'
 import { describePostgres } from './support/suite.ts'
 
 const CLIENTS = 8
-const TURNS = Number(process.env.ISOLATION_TURNS ?? 200)
-const SEED = Number(process.env.ISOLATION_SEED ?? 1)
+const TURNS = bound('ISOLATION_TURNS', { brief: 100, short: 400, long: 10_000 })
 const BALANCE = 1_000
 const TOTAL = IDS.length * BALANCE
 
@@ -44,7 +44,7 @@ function suite(dialect: string, openDialect: (balance: number) => Promise<Opened
   test('no sum is wrong, and no update is lost', async () => {
     await using opened = await openDialect(BALANCE)
     const bank = await transferMoney(opened.clients, { turns: TURNS, seed: SEED, total: TOTAL })
-    console.log(`${dialect}, seed ${SEED}: ${JSON.stringify(bank)}`)
+    console.log(`${dialect}, SEED=${SEED}: ${JSON.stringify(bank)}`)
     expect(Math.min(bank.transfers, bank.deposits, bank.audits)).toBeGreaterThan((CLIENTS * TURNS) / 10)
     expect(bank.wrongAudits).toBe(0)
     const rows = await opened.store.nodes.list()
@@ -57,7 +57,7 @@ function suite(dialect: string, openDialect: (balance: number) => Promise<Opened
     await using opened = await openDialect(0)
     const history = await readAndWrite(opened.clients, { turns: TURNS, seed: SEED })
     const kinds = ['get', 'all', 'set', 'snapshot', 'transaction'].map((what) => `${count(history, what)} × ${what}`)
-    console.log(`${dialect}, seed ${SEED}: ${kinds.join(', ')}`)
+    console.log(`${dialect}, SEED=${SEED}: ${kinds.join(', ')}`)
     expect(history.length).toBe(CLIENTS * TURNS)
     expect(disordered(history)).toBe(0)
   })

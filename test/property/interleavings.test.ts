@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Meshstore, Repositories } from '../../src/index.ts'
+import { bound } from '../support/bounds.ts'
 import { all } from '../support/expectations.ts'
 import { assertProperty } from '../support/properties.ts'
 import { node } from '../support/samples.ts'
@@ -59,7 +60,7 @@ eachBackend('at once', (backend) => {
         const sum = committed.reduce((total, added) => total + added, 0)
         expect((await store.nodes.get('a'))?.routesDiscovered).toBe(sum)
       }),
-      { runs: backend.slow ? 20 : 60 },
+      { runs: bound('RUNS', { brief: backend.slow ? 10 : 30, short: 60, long: 1_000 }) },
     )
   })
 
@@ -81,7 +82,7 @@ eachBackend('at once', (backend) => {
         const found = (await all(store.nodes.iterate())).map(({ nodeId, protocols }) => `${nodeId} of ${protocols}`)
         expect(found.toSorted()).toEqual(expected.flat().toSorted())
       }),
-      { runs: backend.slow ? 20 : 60 },
+      { runs: bound('RUNS', { brief: backend.slow ? 10 : 30, short: 60, long: 1_000 }) },
     )
   })
 
@@ -106,7 +107,7 @@ eachBackend('at once', (backend) => {
         )
         expect(won.flat()).toEqual([(await store.nodes.get('a'))?.routesDiscovered])
       }),
-      { runs: backend.slow ? 20 : 60 },
+      { runs: bound('RUNS', { brief: backend.slow ? 10 : 30, short: 60, long: 1_000 }) },
     )
   })
 
@@ -132,7 +133,7 @@ eachBackend('at once', (backend) => {
         )
         expect(computed.toSorted()).toEqual([...new Set(callers.map(({ k }) => k))].toSorted())
       }),
-      { runs: backend.slow ? 20 : 60 },
+      { runs: bound('RUNS', { brief: backend.slow ? 10 : 30, short: 60, long: 1_000 }) },
     )
   })
 })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { test } from 'vitest'
 import type { CachedPathFilter } from '../../src/index.ts'
+import { bound } from '../support/bounds.ts'
 import { all } from '../support/expectations.ts'
 import { assertProperty } from '../support/properties.ts'
 import { eachBackend } from '../support/settings.ts'
@@ -46,6 +47,6 @@ eachBackend('random programs of the path cache', (backend) => {
     assertProperty(
       `path cache, ${backend.name}`,
       fc.asyncProperty(programOf(steps), (program) => runProgram(backend, program)),
-      { runs: backend.slow ? 50 : 200 },
+      { runs: bound('RUNS', { brief: backend.slow ? 15 : 60, short: 350, long: 5_000 }) },
     ))
 })

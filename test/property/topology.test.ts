@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { test } from 'vitest'
 import type { InvalidationFilter, NewMeshNode, Repositories } from '../../src/index.ts'
+import { bound } from '../support/bounds.ts'
 import { all } from '../support/expectations.ts'
 import { assertProperty } from '../support/properties.ts'
 import { node } from '../support/samples.ts'
@@ -103,6 +104,6 @@ eachBackend('random changes of the topology', (backend) => {
     assertProperty(
       `topology, ${backend.name}`,
       fc.asyncProperty(begun, (program) => runProgram(backend, program)),
-      { runs: backend.slow ? 60 : 300 },
+      { runs: bound('RUNS', { brief: backend.slow ? 15 : 60, short: 350, long: 5_000 }) },
     ))
 })

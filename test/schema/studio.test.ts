@@ -2,13 +2,13 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { afterAll, describe, expect, it, vi } from 'vitest'
+import { QUICK } from '../support/quick.ts'
 import { root } from './tree-copy.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'meshstore-studio-'))
+const folder = mkdtempSync(join(QUICK, 'meshstore-studio-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 // Where mkcert is installed, Studio's server speaks https with a certificate of its own making.

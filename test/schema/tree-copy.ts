@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { QUICK } from '../support/quick.ts'
 
 export const root = join(import.meta.dirname, '../..')
 export const dialects = ['sqlite', 'postgresql'] as const
@@ -38,7 +38,7 @@ const FILES = ['src', 'scripts', 'migrations', 'drizzle', 'drizzle.config.ts', '
 
 /** A copy of what the schema's tools read, to break it and to let them write. The command line can be run in it too. */
 export class TreeCopy {
-  readonly root = mkdtempSync(join(tmpdir(), 'meshstore-tree-'))
+  readonly root = mkdtempSync(join(QUICK, 'meshstore-tree-'))
 
   /** Of this tree, or of another copy. */
   constructor(from = root) {

@@ -26,7 +26,13 @@ function plainTable(folder: TemporaryFolder, journal = 'WAL'): Plain {
   const insert = raw.prepare('INSERT INTO written VALUES (?)')
   return {
     raw,
-    queue: () => new WriteQueue(raw, { busyTimeoutMs: 1_000, maxPendingWrites: 10_000, onIdle: () => {} }),
+    queue: () =>
+      new WriteQueue(raw, {
+        busyTimeoutMs: 1_000,
+        maxPendingWrites: 10_000,
+        refusal: () => undefined,
+        onIdle: () => {},
+      }),
     insert: (id) => () => insert.run(id).changes,
     ids: () => raw.prepare('SELECT id FROM written ORDER BY id').pluck().all(),
     [Symbol.dispose]: () => void raw.close(),

@@ -103,7 +103,12 @@ describe('a batch', () => {
   test('says how many writes it holds when its time is up early', async () => {
     using folder = temporaryFolder()
     using file = disposable(new Sqlite(folder.file('plain.db')))
-    const queue = new WriteQueue(file.raw, { busyTimeoutMs: 1_000, maxPendingWrites: 1_000, onIdle: () => {} })
+    const queue = new WriteQueue(file.raw, {
+      busyTimeoutMs: 1_000,
+      maxPendingWrites: 1_000,
+      refusal: () => undefined,
+      onIdle: () => {},
+    })
     timeStandsStill()
     using commits = record('commit', 'end')
     // Each takes 4 ms of a batch's 10.

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { QUICK } from './quick.ts'
 
-/** A folder of its own in the system's temporary one, removed when it is disposed of: `using folder = temporaryFolder()`. */
+/** A folder of its own removed when it is disposed of: `using folder = temporaryFolder()`. */
 export interface TemporaryFolder extends Disposable {
   readonly path: string
   /** The path of something in it. */
@@ -14,7 +14,7 @@ export interface TemporaryFolder extends Disposable {
 }
 
 export function temporaryFolder(): TemporaryFolder {
-  const path = mkdtempSync(join(tmpdir(), 'meshstore-test-'))
+  const path = mkdtempSync(join(QUICK, 'meshstore-test-'))
   const file = (...names: string[]): string => join(path, ...names)
   return {
     path,

@@ -36,15 +36,28 @@ export async function borrowDatabase(): Promise<{ url: string; owner: string; gi
   app.password = appPassword(inject('postgresUrl'))
   const giveBack = async (): Promise<void> => {
     await using(owner, async (client) => {
-      await client.query(`DROP FUNCTION IF EXISTS refusing, dropping CASCADE; DROP SEQUENCE IF EXISTS dropped;
-        TRUNCATE nodes, policies, path_cache, meshstore_state, path_cache_marks, path_cache_stamps,
-          meshstore_changes, meshstore_consumers`)
+      await client.query('DROP FUNCTION IF EXISTS refusing, dropping CASCADE; DROP SEQUENCE IF EXISTS dropped')
+      // No trigger marks what goes with them. To truncate takes ten times as long, as there are a few rows.
+      await client.query(
+        `SET session_replication_role = replica; ${TABLES.map((each) => `DELETE FROM ${each}`).join('; ')}`,
+      )
       await client.query(VALIDATE_AGAIN)
     })
     free.push(database)
   }
   return { url: app.href, owner, giveBack }
 }
+
+const TABLES = [
+  'nodes',
+  'policies',
+  'path_cache',
+  'meshstore_state',
+  'path_cache_marks',
+  'path_cache_stamps',
+  'meshstore_changes',
+  'meshstore_consumers',
+]
 
 /** What was set aside for a broken row holds for all rows again. */
 const VALIDATE_AGAIN = `DO $$ DECLARE each record; BEGIN

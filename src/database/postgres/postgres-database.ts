@@ -17,7 +17,7 @@ import {
 } from '../session.ts'
 import { type BoundStatement, StatementCompiler } from '../statement.ts'
 import { OpenTransaction, withinTime } from '../transaction.ts'
-import { PostgresChangeLog } from './change-log.ts'
+import { forget, PostgresChangeLog } from './change-log.ts'
 import { PostgresConnection, PostgresExecutor, StatementNames } from './connection.ts'
 import { postgresDialect } from './dialect.ts'
 import {
@@ -375,11 +375,16 @@ export class PostgresDatabase implements Database {
     return backupPostgres({ target: this.#target, mode, busyTimeoutMs, now }, path, options)
   }
 
-  close(): Promise<void> {
+  close(consumers: readonly string[] = []): Promise<void> {
     if (this.#guard.misuseOfStore() !== undefined) {
       return Promise.reject(misuse('close() inside a transaction of the same store would wait for itself.'))
     }
-    this.#closing ??= this.#inUse.idle().then(() => this.#pool.end())
+    this.#closing ??= this.#inUse.idle().then(async () => {
+      // If it fails, the log is kept for them for as long as they asked.
+      if (consumers.length > 0)
+        await apart(this.#pool, 'READ COMMITTED', (ask) => forget(ask, consumers)).catch(() => {})
+      await this.#pool.end()
+    })
     return this.#closing
   }
 }

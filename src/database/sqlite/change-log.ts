@@ -71,12 +71,7 @@ export class SqliteChangeLog implements ChangeLog {
   }
 
   async end(consumer: string): Promise<void> {
-    await this.#database.write((writer) =>
-      writer.savepoint(() => {
-        writer.raw.prepare('DELETE FROM meshstore_consumers WHERE name = ?').run(consumer)
-        if (!hasConsumers(writer.raw)) switchOff(writer.raw)
-      }),
-    )
+    await this.#database.write((writer) => writer.savepoint(() => forget(writer.raw, [consumer])))
   }
 
   read({ log, position }: LogPosition, limit: number): Promise<LogPage | undefined> {
@@ -117,7 +112,7 @@ export function changesBehind(raw: Sqlite.Database, position: string, limit: num
 const nameOf = (raw: Sqlite.Database): string | undefined =>
   raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(LOG)
 
-const newest = (raw: Sqlite.Database): number => raw.prepare<[], number>(NEWEST).pluck().get() ?? 0
+export const newest = (raw: Sqlite.Database): number => raw.prepare<[], number>(NEWEST).pluck().get() ?? 0
 const oldest = (raw: Sqlite.Database): number =>
   raw.prepare<[], number | null>(OLDEST).pluck().get() ?? Number.POSITIVE_INFINITY
 
@@ -144,6 +139,12 @@ function switchOn(raw: Sqlite.Database): string {
     .prepare('INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
     .run(LOG, log, encodeTime(new Date()))
   return log
+}
+
+/** In a transaction. */
+export function forget(raw: Sqlite.Database, consumers: readonly string[]): void {
+  for (const name of consumers) raw.prepare('DELETE FROM meshstore_consumers WHERE name = ?').run(name)
+  if (!hasConsumers(raw)) switchOff(raw)
 }
 
 /** What it holds is deleted in batches, by who prunes. */

@@ -3,15 +3,19 @@ import type { Config } from '../../config.ts'
 import { checkSqlite, isUnrecorded, migrateSqlite } from '../../migrator/sqlite-migrator.ts'
 import type { MigrationOptions } from '../../migrator/steps.ts'
 import { Patience } from './connection.ts'
+import { fenceOf } from './fence.ts'
 import { SqliteDatabase } from './sqlite-database.ts'
 
 /** Opens a file, or `:memory:`, and brings its schema up to date; an existing file is backed up first. */
 export function openSqlite(path: string, config: Config): Promise<SqliteDatabase> {
-  const migrate = config.readOnly && config.migrate === 'apply' ? 'check' : config.migrate
+  const asked = config.readOnly && config.migrate === 'apply' ? 'check' : config.migrate
+  let migrate = asked
   return SqliteDatabase.open(
     { ...config, path },
     {
       check: async (raw) => {
+        // Nobody works with it any more: what it is like is of no matter.
+        migrate = fenceOf(raw)() === undefined ? asked : 'skip'
         if (migrate !== 'skip') await checkSqlite(raw, migrate, config.migration)
       },
       adopt: async (raw) => {

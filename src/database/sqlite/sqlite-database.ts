@@ -9,11 +9,14 @@ import { InUse } from '../in-use.ts'
 import { type Database, type Session, TransactionGuard, type TransactionLimits } from '../session.ts'
 import { StatementCompiler } from '../statement.ts'
 import { OpenTransaction, withinTime } from '../transaction.ts'
-import { SqliteChangeLog } from './change-log.ts'
+import { forget, SqliteChangeLog } from './change-log.ts'
+import { Checkpoints } from './checkpoints.ts'
 import { type Durability, openConnection, Patience, prepareWriter, SqliteConnection } from './connection.ts'
 import { sqliteDialect } from './dialect.ts'
 import { isBusy, translated, translatedCommit } from './errors.ts'
+import { fenceOf, type Moved, movedError } from './fence.ts'
 import { prepareFile } from './file.ts'
+import { Readers } from './readers.ts'
 import { StoreSession } from './store-session.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -34,11 +37,6 @@ export interface SchemaSteps {
   readonly migrate: (raw: SqliteConnection['raw']) => Promise<void>
 }
 
-/** After so long without a write, what the log holds is moved into the database. */
-const CHECKPOINT_AFTER_MS = 1_000
-/** Snapshots that are kept open for the next read-only transaction. */
-const SPARE_READERS = 2
-
 const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
 const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
 
@@ -57,11 +55,15 @@ export class SqliteDatabase implements Database {
   readonly #writer: SqliteConnection
   readonly #reader: SqliteConnection
   readonly #queue: WriteQueue
-  readonly #spareReaders: SqliteConnection[] = []
+  readonly #fence: () => Moved | undefined
+  readonly #fenceToReaders: () => Moved | undefined
+  /** Errors that say that nothing was begun, since the data has moved. */
+  readonly #refusals = new WeakSet<object>()
+  readonly #readers: Readers
+  readonly #checkpoints: Checkpoints
   /** Snapshots and backups. */
   readonly #inUse = new InUse()
   #locked: Promise<void> | undefined
-  #checkpointTimer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
 
   private constructor(options: SqliteOptions, connections: { writer: SqliteConnection; reader: SqliteConnection }) {
@@ -70,7 +72,15 @@ export class SqliteDatabase implements Database {
     this.#patience = new Patience(options.busyTimeoutMs)
     this.#writer = connections.writer
     this.#reader = connections.reader
-    this.#queue = new WriteQueue(connections.writer.raw, { ...options, onIdle: () => this.#checkpointLater() })
+    this.#queue = new WriteQueue(connections.writer.raw, {
+      ...options,
+      refusal: () => this.#refusalInside(),
+      onIdle: () => this.#checkpointLater(),
+    })
+    this.#readers = new Readers(options.path, this.#patience)
+    this.#checkpoints = new Checkpoints(connections.writer.raw, () => this.#queue.length === 0)
+    this.#fence = fenceOf(connections.writer.raw)
+    this.#fenceToReaders = fenceOf(connections.reader.raw)
     this.session = new StoreSession(this)
   }
 
@@ -100,6 +110,11 @@ export class SqliteDatabase implements Database {
   /** Why the store cannot be used from here, if it cannot. */
   refusal(): StorageError | undefined {
     if (this.#closing !== undefined) return closedError()
+    return this.misuse()
+  }
+
+  /** Why it may not be waited for from here: a transaction of its own is open. */
+  misuse(): StorageError | undefined {
     return this.#guard.misuseOfStore()
   }
 
@@ -149,6 +164,11 @@ export class SqliteDatabase implements Database {
     const release = await this.#lockWriter()
     try {
       await this.#patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
+      const refusal = this.#refusalInside()
+      if (refusal !== undefined) {
+        rollBack(raw)
+        throw refusal
+      }
       const tx = this.#begun(this.#writer, { readOnly: false })
       try {
         const result = await withinTime(tx, work, timeoutMs)
@@ -159,6 +179,53 @@ export class SqliteDatabase implements Database {
         if (raw.inTransaction) rollBack(raw)
       }
     } finally {
+      release()
+    }
+  }
+
+  /** Once the lock is had, the file cannot move any more: why nothing may be written to it. */
+  #refusalInside(): StorageError | undefined {
+    const moved = this.#fence()
+    if (moved === undefined) return undefined
+    const refusal = movedError(moved)
+    this.#refusals.add(refusal)
+    return refusal
+  }
+
+  /** Whether what failed was not begun, since the data has moved: not an error of another store that a callback let through. */
+  refusedAsMoved(error: unknown): boolean {
+    return typeof error === 'object' && error !== null && this.#refusals.has(error)
+  }
+
+  /** Where the data is, if not here any more. */
+  movedTo(): Moved | undefined {
+    return this.#fenceToReaders()
+  }
+
+  /** Resolves when what was waiting has been written or refused. */
+  written(): Promise<void> {
+    return this.#queue.idle()
+  }
+
+  /**
+   * Holds the file for itself from BEGIN IMMEDIATE to COMMIT, of any process, after the writes that waited before it. `work` may
+   * read and write what it likes. When this resolves it is on disk, whatever the durability of other writes.
+   */
+  async exclusively<T>(work: (raw: SqliteConnection['raw']) => Promise<T>): Promise<T> {
+    const { raw } = this.#writer
+    const release = await this.#lockWriter()
+    const durability = raw.pragma('synchronous', { simple: true })
+    try {
+      raw.pragma('synchronous = FULL')
+      await this.#patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
+      const result = await work(raw)
+      commit(raw)
+      return result
+    } catch (error) {
+      throw translated(error)
+    } finally {
+      if (raw.inTransaction) rollBack(raw)
+      raw.pragma(`synchronous = ${durability}`)
       release()
     }
   }
@@ -187,18 +254,9 @@ export class SqliteDatabase implements Database {
     })
   }
 
-  async #borrowReader(): Promise<{ reader: SqliteConnection; giveBack: () => void }> {
+  async #borrowReader(): ReturnType<Readers['borrow']> {
     if (this.path === ':memory:') return { reader: this.#writer, giveBack: await this.#lockWriter() }
-    const reader = this.#spareReaders.pop() ?? (await this.#openReader())
-    const giveBack = (): void => {
-      if (this.#spareReaders.length < SPARE_READERS && this.#closing === undefined) this.#spareReaders.push(reader)
-      else reader.close()
-    }
-    return { reader, giveBack }
-  }
-
-  #openReader(): Promise<SqliteConnection> {
-    return this.#patience.retry(() => new SqliteConnection(openConnection(this.path, { readOnly: true })))
+    return this.#readers.borrow()
   }
 
   async #lockWriter(): Promise<() => void> {
@@ -242,39 +300,37 @@ export class SqliteDatabase implements Database {
   }
 
   #checkpointLater(): void {
-    if (this.#options.path === ':memory:' || this.#closing !== undefined) return
-    if (this.#checkpointTimer !== undefined) {
-      this.#checkpointTimer.refresh()
-      return
-    }
-    this.#checkpointTimer = setTimeout(() => this.#checkpoint('PASSIVE'), CHECKPOINT_AFTER_MS)
-    this.#checkpointTimer.unref()
+    if (this.#options.path !== ':memory:' && this.#closing === undefined) this.#checkpoints.later()
   }
 
-  /** PASSIVE waits for nobody. A log that cannot be emptied now is emptied later: no error of anybody's. */
-  #checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): void {
-    try {
-      if (this.#queue.length === 0 && !this.#writer.raw.inTransaction)
-        this.#writer.raw.pragma(`wal_checkpoint(${mode})`)
-    } catch {}
-  }
-
-  close(): Promise<void> {
-    const misused = this.#guard.misuseOfStore()
-    if (misused !== undefined) {
+  close(consumers: readonly string[] = []): Promise<void> {
+    if (this.misuse() !== undefined) {
       return Promise.reject(misuse('close() inside a transaction of the same store would wait for itself.'))
     }
-    this.#closing ??= this.#close()
+    this.#closing ??= this.#close(consumers)
     return this.#closing
   }
 
-  async #close(): Promise<void> {
-    clearTimeout(this.#checkpointTimer)
+  /** If it fails, the log is kept for them for as long as they asked. */
+  #forget(consumers: readonly string[]): void {
+    const { raw } = this.#writer
+    try {
+      raw.exec('BEGIN IMMEDIATE')
+      forget(raw, consumers)
+      raw.exec('COMMIT')
+    } catch {
+      if (raw.inTransaction) rollBack(raw)
+    }
+  }
+
+  async #close(consumers: readonly string[]): Promise<void> {
+    this.#checkpoints.stop()
     await this.#queue.idle()
     await this.#inUse.idle()
-    for (const reader of this.#spareReaders.splice(0)) reader.close()
+    if (consumers.length > 0) this.#forget(consumers)
+    this.#readers.close()
     if (this.#reader !== this.#writer) this.#reader.close()
-    if (!this.#options.readOnly && this.path !== ':memory:') this.#checkpoint('TRUNCATE')
+    if (!this.#options.readOnly && this.path !== ':memory:') this.#checkpoints.now('TRUNCATE')
     this.#writer.close()
   }
 }

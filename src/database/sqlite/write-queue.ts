@@ -40,6 +40,8 @@ interface Outcome {
 export interface WriteQueueOptions {
   readonly busyTimeoutMs: number
   readonly maxPendingWrites: number
+  /** Asked when the lock is had: why nothing may be written any more. */
+  readonly refusal: () => StorageError | undefined
   /** Called whenever nothing waits any more. */
   readonly onIdle: () => void
 }
@@ -179,6 +181,12 @@ export class WriteQueue {
     }
     this.#busySince = undefined
     this.#pause = 1
+    const refusal = this.#options.refusal()
+    if (refusal !== undefined) {
+      this.#rollBack()
+      this.#refuse(batch, refusal)
+      return
+    }
     if (!commitTracing.hasSubscribers) {
       this.#runAndCommit(batch)
       return

@@ -1,33 +1,13 @@
 /** Runs the command in a process of its own, as an operator would. */
 import { spawn } from 'node:child_process'
-import { chmodSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { rolldown } from 'rolldown'
-import { afterAll } from 'vitest'
-import { temporaryFolder } from '../../support/folders.ts'
+import { bundledOnce } from '../../support/bundles.ts'
 
-const fromRoot = (name: string): string => fileURLToPath(new URL(`../../../${name}`, import.meta.url))
-
-/** Bundled, as the package is: it starts in a sixth of the time. Made anew for each test file. */
-async function bundled(): Promise<string> {
-  const folder = temporaryFolder()
-  afterAll(() => folder[Symbol.dispose]())
-  // For those without root's rights, too.
-  chmodSync(folder.path, 0o755)
-  // What stays outside of the bundle, and the migrations, are found from where it lies.
-  for (const name of ['node_modules', 'migrations']) symlinkSync(fromRoot(name), folder.file(name))
-  const bundle = await rolldown({
-    input: { cli: fromRoot('src/cli/main.ts') },
-    platform: 'node',
-    external: ['better-sqlite3', 'pg'],
-    onLog: () => {},
-  })
-  await bundle.write({ dir: folder.path, format: 'esm', entryFileNames: '[name].mjs', chunkFileNames: '[name].mjs' })
-  await bundle.close()
-  return folder.file('cli.mjs')
-}
-
-export const MAIN = await bundled()
+export const MAIN = join(
+  await bundledOnce({ cli: fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url)) }),
+  'cli.mjs',
+)
 
 export interface Ran {
   readonly code: number | null

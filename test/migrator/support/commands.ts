@@ -1,11 +1,10 @@
 /** The command line, drizzle-kit and openStorage() of a tree. */
-import { symlinkSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { rolldown } from 'rolldown'
 import { afterAll } from 'vitest'
 import { type Outcome, root, run, type TreeCopy } from '../../schema/tree-copy.ts'
 import { Program } from '../../sqlite/support/program.ts'
-import { temporaryFolder } from '../../support/folders.ts'
+import { bundled, bundledOnce } from '../../support/bundles.ts'
 import type { Opened } from '../programs/tree.ts'
 
 /** This tree, or a copy. */
@@ -16,34 +15,27 @@ const bundles = new Map<string, Promise<string>>()
 
 /** The tree's code as it is when it is first asked for, bundled as the package is: it starts in a fifth of the time. */
 function bundleOf({ root: tree }: Tree): Promise<string> {
-  const made = bundles.get(tree) ?? bundled(tree)
+  const made = bundles.get(tree) ?? bundleAt(tree)
   bundles.set(tree, made)
   return made
 }
 
-async function bundled(tree: string): Promise<string> {
-  const folder = temporaryFolder()
-  folders.push(folder)
-  symlinkSync(join(root, 'node_modules'), folder.file('node_modules'))
+async function bundleAt(tree: string): Promise<string> {
   const source = (file: string): string => join(tree, 'src', file)
-  const bundle = await rolldown({
-    input: { index: source('index.ts'), program: source('cli/program.ts'), main: source('cli/main.ts') },
-    platform: 'node',
-    external: ['better-sqlite3', 'pg'],
-    onLog: () => {},
-  })
-  await bundle.write({ dir: folder.path, format: 'esm', entryFileNames: '[name].mjs', chunkFileNames: '[name].mjs' })
-  await bundle.close()
-  return folder.path
+  const input = { index: source('index.ts'), program: source('cli/program.ts'), main: source('cli/main.ts') }
+  if (tree === root) return bundledOnce(input)
+  const folder = await bundled({ input })
+  folders.push(folder)
+  return folder
 }
 
 /** A process for each tree. Each answers one question after another. */
 const programs = new Map<string, Program>()
-const folders: Disposable[] = []
+const folders: string[] = []
 let last: Promise<unknown> = Promise.resolve()
 afterAll(async () => {
   for (const program of programs.values()) await program.kill()
-  for (const folder of folders) folder[Symbol.dispose]()
+  for (const folder of folders) rmSync(folder, { recursive: true })
 })
 
 async function ask<T>(tree: Tree, question: object): Promise<T> {

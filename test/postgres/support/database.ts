@@ -17,11 +17,14 @@ export const randomName = (prefix: string): string => `${prefix}_${randomBytes(6
 /** An empty database of its own, dropped when it is disposed of. */
 export async function createDatabase(
   server: string = inject('postgresUrl'),
-  { encoding = 'UTF8' }: { encoding?: string } = {},
+  { encoding = 'UTF8', tablespace }: { encoding?: string; tablespace?: { name: string; location: string } } = {},
 ): Promise<TestDatabase> {
   const name = randomName('meshstore_test')
   // Of all locales only C goes with every encoding.
-  await execute(server, `CREATE DATABASE ${name} TEMPLATE template0 ENCODING ${encoding} LOCALE 'C'`)
+  if (tablespace !== undefined)
+    await execute(server, `CREATE TABLESPACE ${tablespace.name} LOCATION '${tablespace.location}'`)
+  const where = tablespace === undefined ? '' : `TABLESPACE ${tablespace.name}`
+  await execute(server, `CREATE DATABASE ${name} TEMPLATE template0 ENCODING ${encoding} LOCALE 'C' ${where}`)
   const url = new URL(server)
   url.pathname = `/${name}`
   const pool = new pg.Pool({ connectionString: url.href, max: 2 })

@@ -13,10 +13,18 @@ export type Fault =
 
 export const FAULTS: readonly Fault[] = ['reset before', 'reset after', 'silent before', 'silent after']
 
+/** A text in the clients' messages that is replaced by another one, which is as long. */
+export interface Rewrite {
+  readonly from: string
+  readonly to: string
+}
+
 /** A TCP proxy in front of a PostgreSQL server, which spoils chosen messages of its clients. */
 export class FaultyProxy implements AsyncDisposable {
   /** How many messages were spoiled. */
   injected = 0
+  /** How many messages were changed on their way. */
+  rewritten = 0
   #armed: { readonly fault: Fault; readonly text: string } | undefined
   #port = 0
   readonly #target: URL
@@ -24,12 +32,15 @@ export class FaultyProxy implements AsyncDisposable {
   readonly #clients = new Set<Socket>()
   readonly #server = createServer((client) => this.#serve(client))
 
-  private constructor(target: string) {
+  readonly #rewrite: Rewrite | undefined
+
+  private constructor(target: string, rewrite: Rewrite | undefined) {
     this.#target = new URL(target)
+    this.#rewrite = rewrite
   }
 
-  static async before(url: string): Promise<FaultyProxy> {
-    const proxy = new FaultyProxy(url)
+  static async before(url: string, rewrite?: Rewrite): Promise<FaultyProxy> {
+    const proxy = new FaultyProxy(url, rewrite)
     await proxy.#listen()
     const address = proxy.#server.address()
     if (address !== null && typeof address === 'object') proxy.#port = address.port
@@ -88,12 +99,21 @@ export class FaultyProxy implements AsyncDisposable {
     client.on('data', (message) => {
       fault ??= this.#take(message)
       if (fault === 'reset before') client.resetAndDestroy()
-      else if (fault !== 'silent before') server.write(message)
+      else if (fault !== 'silent before') server.write(this.#rewritten(message))
     })
     server.on('data', (answer) => {
       if (fault === 'reset after') client.resetAndDestroy()
       else if (fault === undefined) client.write(answer)
     })
+  }
+
+  #rewritten(message: Buffer): Buffer {
+    const at = this.#rewrite === undefined ? -1 : message.indexOf(this.#rewrite.from)
+    if (this.#rewrite === undefined || at === -1) return message
+    this.rewritten++
+    const changed = Buffer.from(message)
+    changed.write(this.#rewrite.to, at)
+    return changed
   }
 
   #take(message: Buffer): Fault | undefined {

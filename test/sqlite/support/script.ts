@@ -1,16 +1,12 @@
-import { symlinkSync } from 'node:fs'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Plugin, rolldown } from 'rolldown'
+import type { Plugin } from 'rolldown'
 import { afterAll } from 'vitest'
-import { temporaryFolder } from '../../support/folders.ts'
+import { bundled, bundledOnce } from '../../support/bundles.ts'
 import { Program } from './program.ts'
 
-const fromRoot = (name: string): string => fileURLToPath(new URL(`../../../${name}`, import.meta.url))
-
-/**
- * A TypeScript program to run in processes of its own, bundled with the library's source, as the package is: it starts
- * in a sixth of the time. Made while a test file is loaded; removed when its tests are over.
- */
+/** A TypeScript program to run in processes of its own. */
 export class Script {
   readonly file: string
 
@@ -18,22 +14,13 @@ export class Script {
     this.file = file
   }
 
-  /** `plugin` may change the source on its way. */
+  /** `plugin` may change the source on its way: then it is removed when the tests of the file are over. */
   static async bundle(script: URL, plugin?: Plugin): Promise<Script> {
-    const folder = temporaryFolder()
-    afterAll(() => folder[Symbol.dispose]())
-    // What stays outside of the bundle, and the migrations, are found from where it lies.
-    for (const name of ['node_modules', 'migrations']) symlinkSync(fromRoot(name), folder.file(name))
-    const bundle = await rolldown({
-      input: { script: fileURLToPath(script) },
-      platform: 'node',
-      external: ['better-sqlite3'],
-      plugins: plugin === undefined ? [] : [plugin],
-      onLog: () => {},
-    })
-    await bundle.write({ dir: folder.path, format: 'esm', entryFileNames: '[name].mjs', chunkFileNames: '[name].mjs' })
-    await bundle.close()
-    return new Script(folder.file('script.mjs'))
+    const input = { script: fileURLToPath(script) }
+    if (plugin === undefined) return new Script(join(await bundledOnce(input), 'script.mjs'))
+    const folder = await bundled({ input, plugin })
+    afterAll(() => rmSync(folder, { recursive: true }))
+    return new Script(join(folder, 'script.mjs'))
   }
 
   /** Runs it with the Node that runs the tests. */

@@ -1,0 +1,25 @@
+/** All there is to measure, in the order of the tables. */
+import type { Benchmark } from './context.ts'
+import { bulk } from './rows/bulk.ts'
+import { cache } from './rows/cache.ts'
+import { cachePeers } from './rows/cache-peers.ts'
+import { contention } from './rows/contention.ts'
+import { copy } from './rows/copy.ts'
+import { growth } from './rows/growth.ts'
+import { inFlight } from './rows/in-flight.ts'
+import { firstRow, iterate } from './rows/iterate.ts'
+import { memory } from './rows/memory.ts'
+import { postgres } from './rows/postgres.ts'
+import { postgresPeers } from './rows/postgres-peers.ts'
+import { reads } from './rows/reads.ts'
+import { sizes } from './rows/sizes.ts'
+import { sqlitePeers } from './rows/sqlite-peers.ts'
+import { start } from './rows/start.ts'
+import { liveSwitch } from './rows/switch.ts'
+import { syncs } from './rows/syncs.ts'
+import { writes } from './rows/writes.ts'
+
+export const BENCHMARKS: readonly Benchmark[] = [
+  ...[syncs, reads, cache, writes, inFlight, postgres, copy, liveSwitch, start, memory, growth],
+  ...[sqlitePeers, bulk, iterate, firstRow, cachePeers, postgresPeers, contention, sizes],
+]

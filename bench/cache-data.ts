@@ -1,0 +1,8 @@
+/** What the peers of the path cache share. */
+import type { PathKey } from '../src/index.ts'
+
+export const TTL_SECONDS = 86_400
+/** What a store keeps unless told otherwise. */
+export const MOST_ENTRIES = 10_000
+
+export const textKey = ({ source, destination, k }: PathKey): string => `${source}:${destination}:${k}`

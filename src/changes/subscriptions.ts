@@ -1,0 +1,34 @@
+import type { ChangesOptions } from '../api.ts'
+import type { ChangeLog, Database } from '../database/session.ts'
+import { StorageError } from '../errors.ts'
+import { ChangeStream } from './stream.ts'
+
+/** Those of a store. */
+export class Subscriptions {
+  readonly #database: Database
+  readonly #readOnly: boolean
+  readonly #streams = new Set<ChangeStream>()
+
+  constructor(database: Database, { readOnly }: { readOnly: boolean }) {
+    this.#database = database
+    this.#readOnly = readOnly
+  }
+
+  begin(options: ChangesOptions = {}): ChangeStream {
+    if (this.#readOnly)
+      throw new StorageError('READ_ONLY', 'The store was opened read-only: a subscriber is noted in the database.')
+    const stream = new ChangeStream(this.#database, options, () => this.#streams.delete(stream))
+    this.#streams.add(stream)
+    return stream
+  }
+
+  /** Resolves when none of them reads from that log any more. */
+  async left(log: ChangeLog): Promise<void> {
+    await Promise.all(Array.from(this.#streams, (stream) => stream.left(log)))
+  }
+
+  /** Returns who may be registered in the log. */
+  stop(reason: StorageError): string[] {
+    return Array.from(this.#streams, (stream) => stream.stop(reason) ?? []).flat()
+  }
+}

@@ -1,0 +1,245 @@
+import { existsSync } from 'node:fs'
+import { createInterface } from 'node:readline/promises'
+import { type Command, InvalidArgumentError } from 'commander'
+import type { MoveProgress, MoveReport } from '../api.ts'
+import { configOf, databaseOf, openTarget, successorOf } from '../config.ts'
+import type { PostgresTarget } from '../database/postgres/url.ts'
+import type { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
+import { StorageError } from '../errors.ts'
+import type { MovePlan, MoveStatus } from '../move/live/plan.ts'
+import { EXIT } from './exit-codes.ts'
+import { command, secondsOf, waitOf } from './options.ts'
+import { count, type Outcome, progressBar, report, seconds } from './output.ts'
+
+interface MoveFlags {
+  from?: string
+  to?: string
+  json?: boolean
+  yes?: boolean
+  wait: number
+  maxPause: number
+  dryRun?: boolean
+  resume?: boolean
+  abort?: boolean
+  status?: boolean
+}
+
+const HELP = `
+Copies the file's rows while applications go on reading and writing, follows what they write
+meanwhile, compares everything, and switches in one transaction of the file: from then on the
+data is in PostgreSQL, and the file refuses writes. Writers wait for no longer than
+--max-pause; if that would not do, they go on, and the switch is tried again.
+
+Applications that have the file open with the option successor go on with PostgreSQL by
+themselves; all others get MOVED, and want the new URL.
+
+It can be killed at any point: --resume goes on, --abort leaves the file as it was.
+`
+
+/** `meshstore move` */
+export function addMove(program: Command): void {
+  command(program, 'move')
+    .description('Moves everything from a SQLite file to PostgreSQL, while applications use it.')
+    .option('--from <url>', 'the file: sqlite:<path>, or a path (default: $DATABASE_URL)')
+    .option('--to <url>', 'the database to move to: postgres://…, without a pooler in between')
+    .option('--dry-run', 'look at every row and at the target, and change nothing')
+    .option('--resume', 'go on with a move that was stopped')
+    .option('--abort', 'give up a move before its switch: the file is as it was, the target is emptied')
+    .option('--status', 'say how far a move has come; with --to, also what the target says')
+    .option('--max-pause <ms>', 'how long writers may be held up, in milliseconds', millisecondsOf, 250)
+    .option('--yes', 'do not ask')
+    .option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, 5)
+    .addHelpText('after', HELP)
+    .action((flags: MoveFlags) => report(flags, () => run(flags)))
+}
+
+function millisecondsOf(text: string): number {
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= 1 && value <= 3_600_000) return value
+  throw new InvalidArgumentError('It takes a whole number of milliseconds, from 1 on.')
+}
+
+async function run(flags: MoveFlags): Promise<Outcome> {
+  const { from = process.env.DATABASE_URL, dryRun, resume, abort, status } = flags
+  if (!from) throw new StorageError('CONFIG', 'Which file? Give --from, or set DATABASE_URL.')
+  if ([dryRun, resume, abort, status].filter(Boolean).length > 1)
+    throw new StorageError('CONFIG', 'Give one of --dry-run, --resume, --abort and --status.')
+  const file = await open(from, waitOf(flags))
+  try {
+    if (status) return await showStatus(file, flags)
+    if (abort) return await giveUp(file, flags)
+    return await move(file, flags)
+  } finally {
+    await file.close()
+  }
+}
+
+async function open(url: string, busyTimeoutMs: number): Promise<SqliteDatabase> {
+  const source = databaseOf(url)
+  if (source.dialect !== 'sqlite' || source.path === ':memory:' || !existsSync(source.path))
+    throw new StorageError(
+      'CONFIG',
+      'There is no such SQLite file. Data moves from one to PostgreSQL; the other way there is meshstore copy.',
+    )
+  const { openSqlite } = await import('../database/sqlite/open.ts')
+  return openSqlite(source.path, configOf({ url, migrate: 'check', busyTimeoutMs }))
+}
+
+function targetOf({ to }: MoveFlags): { url: string; target: PostgresTarget } {
+  if (to === undefined) throw new StorageError('CONFIG', 'Where to? Give --to postgres://….')
+  return { url: to, target: successorOf(to) }
+}
+
+async function move(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
+  const { url, target: to } = targetOf(flags)
+  const busyTimeoutMs = waitOf(flags)
+  const moved = file.movedTo()
+  if (moved !== undefined) return finished(file, moved.id, to, flags)
+  const { checkMove, moveLive } = await import('../move/live/index.ts')
+  const { planOf } = await import('../move/live/plan.ts')
+  const { assertEmpty } = await import('../move/vacancy.ts')
+  const plan = await planOf(file, url, to, busyTimeoutMs)
+  if (plan.resumes !== (flags.resume === true)) throw resuming(plan)
+  const bars = barsOf()
+  const options = { maxPauseMs: flags.maxPause, onProgress: bars.show }
+  try {
+    if (flags.dryRun) {
+      await checkMove({ file, url, busyTimeoutMs, options })
+      if (!plan.resumes) await assertEmpty(url, busyTimeoutMs)
+      bars.stop()
+      return {
+        json: { dryRun: true, ...plan },
+        text: [...wordsOf(plan), 'Every row can live there. Nothing was changed.'],
+      }
+    }
+    await confirmed(plan, flags)
+    const report = await moveLive({ file, url, to, busyTimeoutMs, options })
+    bars.stop()
+    return { json: report, text: told(report, plan) }
+  } finally {
+    bars.stop()
+  }
+}
+
+const resuming = ({ resumes, from, to }: MovePlan): StorageError =>
+  resumes
+    ? new StorageError(
+        'CONFIG',
+        `A move of ${from} is under way, or was stopped. Go on with --resume, or give it up with --abort.`,
+      )
+    : new StorageError('CONFIG', `No move of ${from} to ${to} was stopped: there is nothing to resume.`)
+
+function wordsOf({ from, to, rows, bytes, migrations, resumes }: MovePlan): string[] {
+  const { nodes, policies, path_cache: paths } = rows
+  return [
+    `From  ${from}: ${count(nodes)} nodes, ${count(policies)} policies, ${count(paths)} cached paths; ${count(Math.ceil(bytes / 1_048_576))} MiB.`,
+    `To    PostgreSQL at ${to}.`,
+    ...(resumes ? ['      A move to there was stopped, and goes on.'] : []),
+    ...(migrations.length > 0 ? [`      To be applied there: ${migrations.join(', ')}.`] : []),
+  ]
+}
+
+async function confirmed(plan: MovePlan, { yes, json, maxPause }: MoveFlags): Promise<void> {
+  const words = [
+    ...wordsOf(plan),
+    'Then  it is copied, followed and compared while applications go on.',
+    `      For the switch, writers wait for at most ${count(maxPause)} ms. From then on the file refuses writes.`,
+  ]
+  if (!json) process.stderr.write(words.map((line) => `${line}\n`).join(''))
+  if (yes) return
+  if (!process.stdin.isTTY || !process.stderr.isTTY)
+    throw new StorageError('CONFIG', 'Nobody is there to be asked: give --yes. --dry-run looks at everything first.')
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    const answer = await terminal.question('Move it? [y/N] ')
+    if (!/^y(es)?$/i.test(answer.trim())) throw new StorageError('CONFIG', 'Nothing was changed.')
+  } finally {
+    terminal.close()
+  }
+}
+
+/** Bars, one for each step; the last two tell what they do. */
+function barsOf(): { show: (progress: MoveProgress) => void; stop: () => void } {
+  const bars = {
+    checking: progressBar('Checking ', 'rows'),
+    copying: progressBar('Copying  ', 'rows'),
+    following: progressBar('Following', 'changes'),
+    verifying: progressBar('Comparing', 'rows'),
+    switching: progressBar('Switching'),
+  }
+  const stop = (): void => {
+    for (const bar of Object.values(bars)) bar.stop()
+  }
+  let last = ''
+  const show = ({ step, done, total }: MoveProgress): void => {
+    if (step !== last) stop()
+    last = step
+    if (total !== undefined) bars[step].update(done, total)
+    else if (step === 'switching' && done > 1 && process.stderr.isTTY)
+      process.stderr.write(`Writers would have waited for too long: they go on. Attempt ${done}.\n`)
+  }
+  return { show, stop }
+}
+
+function told({ to, tables, followed, attempts, pauseMs, migrated }: MoveReport, { from }: MovePlan): string[] {
+  const { nodes, policies, pathCache } = tables
+  return [
+    ...migrated.map((tag) => `Applied ${tag} to the target.`),
+    `Moved ${count(nodes.rows)} nodes, ${count(policies.rows)} policies and ${count(pathCache.rows)} cached paths to PostgreSQL at ${to}. Compared: all of it is there.`,
+    `Followed ${count(followed)} changes that were made meanwhile. Writers were held up for ${seconds(pauseMs)}${attempts === 1 ? '' : `, at attempt ${attempts}`}.`,
+    `${from} refuses writes now. Give its applications the new URL; those with it as successor have gone on there.`,
+  ]
+}
+
+/** A mover that was killed after the switch may not have told the target. */
+async function finished(file: SqliteDatabase, id: string, to: PostgresTarget, flags: MoveFlags): Promise<Outcome> {
+  const { assertArrived } = await import('../move/live/arrival.ts')
+  const config = configOf({ url: String(flags.to), migrate: 'skip', busyTimeoutMs: waitOf(flags), pool: { max: 1 } })
+  const database = await openTarget(to, config)
+  try {
+    await assertArrived(database, id, flags.dryRun === true)
+  } finally {
+    await database.close()
+  }
+  const { nameOf } = await import('../move/live/courses.ts')
+  return {
+    json: { state: 'moved', id, to: nameOf(to) },
+    text: [
+      `The data of ${file.path} has moved to PostgreSQL at ${nameOf(to)} (move ${id}): there is nothing more to do.`,
+    ],
+  }
+}
+
+async function giveUp(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
+  const { abortMove } = await import('../move/live/index.ts')
+  const to = flags.to === undefined ? undefined : targetOf(flags).target
+  const { id, to: name } = await abortMove(file, to, waitOf(flags))
+  const emptied = to !== undefined
+  return {
+    json: { aborted: id, to: name, emptied },
+    text: [
+      `Gave up move ${id}: ${file.path} is as it was.`,
+      emptied
+        ? `What had been copied to ${name} is deleted.`
+        : `What had been copied to ${name} is still there: without --to it was not asked.`,
+    ],
+  }
+}
+
+async function showStatus(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
+  const { statusOf } = await import('../move/live/plan.ts')
+  const to = flags.to === undefined ? undefined : targetOf(flags).target
+  const status = await statusOf(file, to, waitOf(flags))
+  return { json: { from: file.path, ...status }, text: statusWords(file.path, status), exitCode: EXIT.done }
+}
+
+function statusWords(from: string, { state, id, to, phase, lag }: MoveStatus): string[] {
+  if (state === 'none') return [`No move of ${from} is under way.`]
+  if (state === 'moved') return [`The data of ${from} has moved to PostgreSQL at ${to} (move ${id}).`]
+  return [
+    `A move of ${from} to PostgreSQL at ${to} is under way, or was stopped (move ${id}).`,
+    ...(phase === undefined
+      ? []
+      : [`The target is ${phase}${lag === undefined ? '' : `; ${count(lag)} changes behind`}.`]),
+  ]
+}

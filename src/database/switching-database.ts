@@ -1,0 +1,250 @@
+/** A SQLite file whose data may move to PostgreSQL while it is open: then everything goes on there. */
+import { AsyncResource } from 'node:async_hooks'
+import type { BackupManifest, BackupOptions } from '../api.ts'
+import { StorageError } from '../errors.ts'
+import { InUse } from './in-use.ts'
+import type { Calls, ChangeLog, Database, Session, TransactionLimits, Written } from './session.ts'
+import { type Moved, movedError } from './sqlite/fence.ts'
+import type { SqliteDatabase } from './sqlite/sqlite-database.ts'
+import type { Statement } from './statement.ts'
+
+/** For so long readers may not notice that the data has moved, in milliseconds. */
+const LOOK_EVERY_MS = 50
+
+interface Options {
+  readonly maxPendingWrites: number
+  /** Opens the database that the data has moved to; `undefined` where none was given. */
+  readonly successor: ((moved: Moved) => Promise<Database>) | undefined
+}
+
+type Work<T> = (database: Database) => Promise<T>
+
+/** What is to be run on the other database, in the order of the calls. */
+interface Held {
+  readonly order: number
+  readonly run: (database: Database) => void
+  readonly reject: (error: unknown) => void
+}
+
+export class SwitchingDatabase implements Database {
+  readonly session: Session = new SwitchingSession(this)
+  readonly file: SqliteDatabase
+  readonly #options: Options
+  /** Whoever still reads from the old database is waited for before it is closed. */
+  onSwitched: (from: Database) => Promise<void> = async () => {}
+  #current: Database
+  #successor: Options['successor']
+  #calls = 0
+  #held: Held[] = []
+  #following: Promise<void> | undefined
+  #lookedAt = 0
+  #left: Promise<void> = Promise.resolve()
+  /** What reads from the file in several steps: a backup, for example. */
+  readonly #reading = new InUse()
+  /** Who is to be forgotten in the log by then. */
+  #closing: readonly string[] | undefined
+
+  constructor(file: SqliteDatabase, options: Options) {
+    this.file = file
+    this.#current = file
+    this.#options = options
+    this.#successor = options.successor
+  }
+
+  get current(): Database {
+    return this.#current
+  }
+
+  get dialect(): 'sqlite' | 'postgresql' {
+    return this.#current.dialect
+  }
+
+  get changeLog(): ChangeLog {
+    return this.#current.changeLog
+  }
+
+  /** The database that a move of this process's own leads to; it is open. */
+  leadTo(database: Database | undefined): void {
+    this.#successor = database === undefined ? this.#options.successor : async () => database
+  }
+
+  /** Whether reads may go to the current database: nearly always. Throws MOVED where nobody knows where to. */
+  mayRead(): boolean {
+    if (this.#current !== this.file) return true
+    if (this.#following !== undefined) return false
+    const now = performance.now()
+    if (now - this.#lookedAt < LOOK_EVERY_MS) return true
+    this.#lookedAt = now
+    return !this.#look()
+  }
+
+  /** Whether it has moved. */
+  #look(): boolean {
+    // The file's own reasons come first: that it is closed, or is used inside its own transaction.
+    if (this.file.refusal() !== undefined) return false
+    const moved = this.file.movedTo()
+    if (moved === undefined) return false
+    if (this.#successor === undefined) {
+      // The next call looks again.
+      this.#lookedAt = 0
+      throw movedError(moved)
+    }
+    this.#follow(moved)
+    return true
+  }
+
+  async settled(): Promise<void> {
+    if (this.#current !== this.file) return
+    if (this.#following === undefined) this.#look()
+    await this.#following
+  }
+
+  /** Reads, or waits until it is known where from. */
+  async read<T>(work: Work<T>): Promise<T> {
+    if (!this.mayRead()) await this.settled()
+    return this.#current === this.file ? this.#reading.while(() => work(this.file)) : work(this.#current)
+  }
+
+  /** Runs what has not begun when it is refused because the data has moved: then it runs there. */
+  run<T>(work: Work<T>): Promise<T> {
+    if (this.#current !== this.file) return work(this.#current)
+    const order = this.#calls++
+    if (this.#following !== undefined) {
+      const refused = this.file.refusal()
+      return refused === undefined ? this.#hold(order, work) : Promise.reject(refused)
+    }
+    return work(this.file).catch((error) => {
+      if (!this.file.refusedAsMoved(error) || this.#successor === undefined) throw error
+      return this.#hold(order, work)
+    })
+  }
+
+  #hold<T>(order: number, work: Work<T>): Promise<T> {
+    // It was refused in the moment before the others went.
+    if (this.#current !== this.file) return work(this.#current)
+    if (this.#held.length >= this.#options.maxPendingWrites) {
+      return Promise.reject(
+        new StorageError('BUSY', `${this.#held.length} writes are waiting already. Wait for some of them.`),
+      )
+    }
+    return new Promise<T>((resolve, reject) => {
+      const run = AsyncResource.bind((database: Database) => {
+        work(database).then(resolve, reject)
+      })
+      this.#held.push({ order, run, reject })
+      const moved = this.file.movedTo()
+      if (moved !== undefined) this.#follow(moved)
+    })
+  }
+
+  #follow(moved: Moved): void {
+    if (this.#following !== undefined) return
+    this.#following = this.#switch(moved).catch((error) => {
+      // The next call tries again.
+      this.#following = undefined
+      for (const { reject } of this.#held.splice(0)) reject(error)
+      throw error
+    })
+    this.#following.catch(() => {})
+  }
+
+  async #switch(moved: Moved): Promise<void> {
+    const next = await this.#successor?.(moved)
+    if (next === undefined) throw movedError(moved)
+    // What was written to the file's queue before is refused, and comes to be held.
+    await this.file.written()
+    await new Promise((resolve) => setImmediate(resolve))
+    this.#current = next
+    const { file } = this
+    this.#left = Promise.all([this.onSwitched(file), this.#reading.idle()])
+      .then(() => file.close())
+      .catch(() => {})
+    const held = this.#held.splice(0).sort((a, b) => a.order - b.order)
+    for (const { run } of held) run(next)
+    if (this.#closing !== undefined) next.close(this.#closing).catch(() => {})
+  }
+
+  transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T> {
+    if (limits.readOnly) return this.read((database) => database.transaction(work, limits))
+    return this.run((database) => database.transaction(work, limits))
+  }
+
+  size(): ReturnType<Database['size']> {
+    return this.read((database) => database.size())
+  }
+
+  schemaVersion(): Promise<string> {
+    return this.read((database) => database.schemaVersion())
+  }
+
+  earlierWritersEnded(): Promise<boolean> {
+    return this.read((database) => database.earlierWritersEnded())
+  }
+
+  backup(target: string, options: BackupOptions, now: () => Date): Promise<BackupManifest> {
+    return this.read((database) => database.backup(target, options, now))
+  }
+
+  async close(consumers: readonly string[] = []): Promise<void> {
+    const first = this.#current
+    // A transaction that reads from the file may be open still, and this be called in it: the file says so.
+    if (this.file.misuse() !== undefined) return this.file.close()
+    // At once, nothing new is accepted; what was accepted may still have to follow.
+    this.#closing = consumers
+    try {
+      await first.close(consumers)
+    } catch (error) {
+      this.#closing = undefined
+      throw error
+    }
+    await this.#following?.catch(() => {})
+    if (this.#current !== first) await this.#current.close(consumers)
+    await this.#left
+  }
+}
+
+/** The store outside of any transaction. */
+class SwitchingSession implements Session {
+  readonly inTransaction = false
+  readonly #database: SwitchingDatabase
+
+  constructor(database: SwitchingDatabase) {
+    this.#database = database
+  }
+
+  refusal(): StorageError | undefined {
+    return this.#database.current.session.refusal()
+  }
+
+  read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
+    return this.#read((session) => session.read(statement, parameters))
+  }
+
+  readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
+    return this.#read((session) => session.readOne(statement, parameters))
+  }
+
+  #read<T>(read: (session: Session) => Promise<T>): Promise<T> {
+    try {
+      if (this.#database.mayRead()) return read(this.#database.current.session)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return this.#database.read(({ session }) => read(session))
+  }
+
+  write<P, R>(statement: Statement<P, R>, parameters: P | Promise<P>): Promise<Written<R>> {
+    return this.#database.run(({ session }) => session.write(statement, parameters))
+  }
+
+  writeEach<P, R, T>(
+    calls: Calls<P, R>,
+    result: (written: Written<R>, call: { readonly statement: Statement<P, R>; readonly parameters: P }) => T,
+  ): Promise<T[]> {
+    return this.#database.run(({ session }) => session.writeEach(calls, result))
+  }
+
+  transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#database.current.session.transaction(work)
+  }
+}

@@ -1,0 +1,53 @@
+/** What works, and what does not. */
+import type { Health } from './api.ts'
+import type { Session } from './database/session.ts'
+import { StorageError } from './errors.ts'
+import { remember, remembered } from './repositories/state.ts'
+
+interface Asked {
+  readonly session: Session
+  readonly now: () => Date
+  readonly readOnly: boolean
+  /** Why what runs in the background has failed, by its name, if it has. */
+  readonly failures: Readonly<Record<string, unknown>>
+}
+
+/** Never rejects. */
+export async function healthOf({ session, now, readOnly, failures }: Asked): Promise<Health> {
+  const problems: { code: string; message: string }[] = []
+  const probe = async (action: () => Promise<unknown>): Promise<{ works: boolean; milliseconds: number }> => {
+    const begun = performance.now()
+    try {
+      await action()
+      return { works: true, milliseconds: performance.now() - begun }
+    } catch (error) {
+      problems.push(problemOf(error))
+      return { works: false, milliseconds: performance.now() - begun }
+    }
+  }
+  let lastBackup: Date | undefined
+  const read = await probe(async () => {
+    lastBackup = (await remembered(session, 'last_backup'))?.updatedAt
+  })
+  const write = readOnly
+    ? { works: false, milliseconds: 0 }
+    : await probe(() => remember(session, { name: 'last_health_check', value: '', updatedAt: now() }))
+  for (const [what, failure] of Object.entries(failures)) {
+    if (failure === undefined) continue
+    const { code, message } = problemOf(failure)
+    problems.push({ code, message: `The ${what} failed: ${message}` })
+  }
+  return {
+    canRead: read.works,
+    canWrite: write.works,
+    readMs: read.milliseconds,
+    writeMs: write.milliseconds,
+    lastBackup,
+    problems,
+  }
+}
+
+function problemOf(error: unknown): { code: string; message: string } {
+  if (error instanceof StorageError) return { code: error.code, message: error.message }
+  return { code: 'UNAVAILABLE', message: 'The database did not answer.' }
+}

@@ -1,0 +1,36 @@
+/** Where a file's data has arrived. */
+import type { Database, Session } from '../../database/session.ts'
+import { StorageError } from '../../errors.ts'
+import { remember, remembered } from '../../repositories/state.ts'
+import { MOVE, type Progress } from './progress.ts'
+
+const progressOf = async (session: Session): Promise<Progress | undefined> => {
+  const found = await remembered(session, MOVE)
+  return found && (JSON.parse(found.value) as Progress)
+}
+
+/** A database that a move fills is behind its file. Throws CONFIG. */
+export async function assertNotFilled(session: Session): Promise<void> {
+  const progress = await progressOf(session).catch((error) => {
+    // Without tables, where nobody was to look at them, there is nothing that could be filled.
+    if (error instanceof StorageError && error.code === 'SCHEMA_MISMATCH') return undefined
+    throw error
+  })
+  if (progress === undefined || progress.phase === 'done') return
+  throw new StorageError(
+    'CONFIG',
+    'A move into this database is under way, or was stopped: it may be behind the file. Finish it with meshstore move --resume, or abort it with --abort.',
+  )
+}
+
+/** Throws CONFIG if the database is not the one that the data has moved to. What the mover could not say any more is said for it. */
+export async function assertArrived({ session }: Database, id: string, readOnly: boolean): Promise<void> {
+  const progress = await progressOf(session)
+  if (progress?.id !== id)
+    throw new StorageError(
+      'CONFIG',
+      'The successor is not the database that the data has moved to: it has no such move.',
+    )
+  if (progress.phase === 'done' || readOnly) return
+  await remember(session, { name: MOVE, value: JSON.stringify({ ...progress, phase: 'done' }), updatedAt: new Date() })
+}

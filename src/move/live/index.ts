@@ -1,0 +1,160 @@
+/** The live move of a file that is open: by the process that serves from it, or by one beside it. */
+import type { MoveOptions, MoveReport } from '../../api.ts'
+import type { PostgresTarget } from '../../database/postgres/url.ts'
+import { movedError } from '../../database/sqlite/fence.ts'
+import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
+import { StorageError } from '../../errors.ts'
+import { up } from '../../migrator/index.ts'
+import { migrationsOf } from '../../migrator/migrations.ts'
+import { snapshotOf } from '../../transfer/sqlite-source.ts'
+import { TABLE_NAMES } from '../../transfer/tables.ts'
+import { judge } from '../copy.ts'
+import { assertEmpty } from '../vacancy.ts'
+import { assertLogging } from './capture.ts'
+import { assertCourse, courseOf, giveUp, nameOf, setOut } from './courses.ts'
+import { LOG_KEPT_MS, Mover, type Moving } from './mover.ts'
+import { type Course, consumerOf, type Progress } from './progress.ts'
+import { empty, MoveTarget } from './target.ts'
+
+export interface LiveMove {
+  readonly file: SqliteDatabase
+  /** The target: as a URL, and parsed. */
+  readonly url: string
+  readonly to: PostgresTarget
+  readonly busyTimeoutMs: number
+  readonly options: MoveOptions
+  /** The target is up to date and belongs to the move: whoever serves from it afterwards opens it now. */
+  readonly onReady?: () => Promise<void>
+}
+
+export async function moveLive(live: LiveMove): Promise<MoveReport> {
+  const { file, url, to, busyTimeoutMs, options, onReady } = live
+  await checkMove(live)
+  const before = await courseOf(file)
+  if (before === undefined) await assertEmpty(url, busyTimeoutMs)
+  else assertCourse(before, nameOf(to))
+  const { applied } = await up(url, { busyTimeoutMs, backup: false })
+  const target = await MoveTarget.open(to, busyTimeoutMs)
+  try {
+    options.signal?.throwIfAborted()
+    const found = await target.progress()
+    assertOurs(found, before)
+    const course = await setOut(file, nameOf(to))
+    const progress = await begun({ file, target, course }, found)
+    await onReady?.()
+    const mover = new Mover({ file, target, course, options }, progress)
+    const { contents, ...done } = await mover.run()
+    // The switch has been made: if this fails, whoever opens the target with the file at hand makes up for it.
+    await mover.finish().catch(() => {})
+    const { nodes, policies, path_cache: pathCache } = contents
+    const migrated = applied.map(({ tag }) => tag)
+    return { id: course.id, to: course.to, tables: { nodes, policies, pathCache }, ...done, migrated }
+  } finally {
+    await target.close()
+  }
+}
+
+/** All rows, before anything is changed. */
+export async function checkMove({
+  file,
+  url,
+  busyTimeoutMs,
+  options,
+}: Omit<LiveMove, 'to' | 'onReady'>): Promise<void> {
+  const moved = file.movedTo()
+  if (moved !== undefined) throw movedError(moved)
+  const version = await file.schemaVersion()
+  if (version !== migrationsOf('sqlite').at(-1)?.tag)
+    throw new StorageError('SCHEMA_MISMATCH', `The file has another schema (${version}) than this version works with.`)
+  await file.withSnapshot(async ({ raw }) => {
+    assertLogging(raw)
+    await judge(
+      snapshotOf(raw, { asStored: true }),
+      {
+        to: url,
+        options: {
+          signal: options.signal,
+          ...(options.onProgress && {
+            onProgress: ({ step, done, total }) => step === 'checking' && options.onProgress?.({ step, done, total }),
+          }),
+        },
+        dialects: { from: 'sqlite', to: 'postgresql' },
+        files: [],
+        tables: TABLE_NAMES,
+        busyTimeoutMs,
+        advice: 'Correct or delete them.',
+      },
+      undefined,
+    )
+  })
+}
+
+/** Throws CONFIG for a target of another move, or of one that has arrived. */
+function assertOurs(found: Progress | undefined, course: Course | undefined): void {
+  if (found === undefined) return
+  if (found.id === course?.id) {
+    assertUnderWay(found)
+    return
+  }
+  throw new StorageError(
+    'CONFIG',
+    `The target belongs to another move (${found.id}). Abort that one with its own file, or use another database.`,
+  )
+}
+
+/** The switch was made by another file than this, which is a copy of it from before: the target serves, and is not emptied. */
+function assertUnderWay(found: Progress): void {
+  if (found.phase !== 'done') return
+  throw new StorageError(
+    'CONFIG',
+    `The move has arrived in the target (${found.id}), and this file does not know: it is an older copy. Nothing was changed.`,
+  )
+}
+
+/** Where the move is: at its beginning, or where it was stopped. */
+async function begun(
+  { file, target, course }: Omit<Moving, 'options'>,
+  found: Progress | undefined,
+): Promise<Progress> {
+  const consumer = consumerOf(course)
+  const keptUntil = new Date(Date.now() + LOG_KEPT_MS)
+  if (found !== undefined && (await file.changeLog.resume(consumer, keptUntil, found))) return found
+  // Before the first row is read: what changes from now on is in the log.
+  const at = await file.changeLog.begin(consumer, keptUntil)
+  const progress: Progress = { id: course.id, ...at, phase: 'copying', table: TABLE_NAMES[0] as 'nodes', key: null }
+  await target.begin(progress)
+  return progress
+}
+
+/** The file is as it was before, and the target is empty. Throws CONFIG if there is no move to abort, MOVED after the switch. */
+export async function abortMove(
+  file: SqliteDatabase,
+  to: PostgresTarget | undefined,
+  busyTimeoutMs: number,
+): Promise<Course> {
+  const moved = file.movedTo()
+  if (moved !== undefined)
+    throw new StorageError(
+      'MOVED',
+      `The switch has been made: the data is in PostgreSQL at ${moved.to}. Copy it back with meshstore copy.`,
+    )
+  const course = await courseOf(file)
+  if (course === undefined) throw new StorageError('CONFIG', 'No move of this file is under way.')
+  if (to !== undefined) await emptyTarget(to, course, busyTimeoutMs)
+  await giveUp(file, course)
+  return course
+}
+
+async function emptyTarget(to: PostgresTarget, course: Course, busyTimeoutMs: number): Promise<void> {
+  if (nameOf(to) !== course.to)
+    throw new StorageError('CONFIG', `The data is being moved to ${course.to}, not to ${nameOf(to)}.`)
+  const target = await MoveTarget.open(to, busyTimeoutMs)
+  try {
+    const found = await target.progress()
+    if (found?.id !== course.id) return
+    assertUnderWay(found)
+    await target.transaction((ask) => empty(ask))
+  } finally {
+    await target.close()
+  }
+}

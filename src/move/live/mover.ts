@@ -1,0 +1,237 @@
+/** The live move: copy, follow, verify, switch. Each step can be killed at any point, and gone on with. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { MoveOptions, MoveProgress, TableContent } from '../../api.ts'
+import { Turns } from '../../backup/turns.ts'
+import { movedError } from '../../database/sqlite/fence.ts'
+import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
+import { StorageError } from '../../errors.ts'
+import { sweepInvalidated } from '../../repositories/path-cache-sweeper.ts'
+import { standing } from '../../repositories/sweep-statements.ts'
+import { SLICE_ROWS, type Snapshot } from '../../transfer/source.ts'
+import { snapshotOf } from '../../transfer/sqlite-source.ts'
+import { TABLE_NAMES, type TableName } from '../../transfer/tables.ts'
+import { PlainHash } from '../cells.ts'
+import { type Course, consumerOf, type Progress } from './progress.ts'
+import { chunkBehind, type Followed, followed, logLost, movable, type TableChange } from './source.ts'
+import { Postponed, switchOver } from './switch.ts'
+import { apply, assertApplied, type MoveTarget } from './target.ts'
+
+/** Entries of the log that are followed at once. */
+const BATCH = 1_000
+/** With fewer left than that, the lag is small. */
+const SMALL_LAG = 100
+/** While it copies, the log is followed so often, in milliseconds; so often its consumer's place is renewed. */
+const FOLLOW_EVERY_MS = 2_000
+/** How long the log is kept for a move that was killed, in milliseconds. */
+export const LOG_KEPT_MS = 86_400_000
+/** From one attempt at the switch to the next, in milliseconds: longer each time. */
+const PAUSES_MS = [50, 100, 250, 500, 1_000]
+const DEFAULT_MAX_PAUSE_MS = 250
+
+export interface Moving {
+  readonly course: Course
+  readonly file: SqliteDatabase
+  readonly target: MoveTarget
+  readonly options: MoveOptions
+}
+
+export type Contents = Readonly<Record<TableName, TableContent>>
+
+export interface Done {
+  readonly contents: Contents
+  /** Changes that were taken along. */
+  readonly followed: number
+  readonly attempts: number
+  readonly pauseMs: number
+}
+
+export class Mover {
+  readonly #moving: Moving
+  #progress: Progress
+  #followed = 0
+  #renewAt = 0
+
+  constructor(moving: Moving, progress: Progress) {
+    this.#moving = moving
+    this.#progress = progress
+  }
+
+  async run(): Promise<Done> {
+    if (this.#progress.phase === 'copying') await this.#copy()
+    await this.#moving.target.analyze()
+    await this.#follow()
+    const contents = await this.#verify()
+    const switched = await this.#switch()
+    return { contents, followed: this.#followed, ...switched }
+  }
+
+  #report(step: MoveProgress['step'], done: number, total?: number): void {
+    this.#moving.options.signal?.throwIfAborted()
+    this.#moving.options.onProgress?.({ step, done, total })
+  }
+
+  /** Rows as they are now: what changes later is in the log, whose position was taken before. */
+  async #copy(): Promise<void> {
+    const { file } = this.#moving
+    const total = await file.withSnapshot(({ raw }) => countOf(snapshotOf(raw, { asStored: true })))
+    let copied = 0
+    let followAt = performance.now() + FOLLOW_EVERY_MS
+    const from = TABLE_NAMES.indexOf(this.#progress.table)
+    for (const table of TABLE_NAMES.slice(from)) {
+      let after = table === this.#progress.table ? (this.#progress.key ?? undefined) : undefined
+      for (let limit = SLICE_ROWS / 4, more = true; more; ) {
+        this.#report('copying', copied, total)
+        const chunk = await file.read(({ raw }) => chunkBehind(raw, table, after, limit))
+        after = chunk.last ?? after
+        limit = chunk.limit
+        more = chunk.more
+        copied += chunk.rows.length
+        await this.#write({ ...this.#progress, table, key: after ?? null }, [{ table, rows: chunk.rows, deleted: [] }])
+        if (performance.now() < followAt) continue
+        await this.#followOnce()
+        followAt = performance.now() + FOLLOW_EVERY_MS
+      }
+    }
+    await this.#write({ ...this.#progress, phase: 'following' }, [])
+  }
+
+  /** Where the move stands, and what it has written by then, are one transaction. */
+  async #write(next: Progress, changes: readonly TableChange[]): Promise<void> {
+    await this.#moving.target.advance(this.#progress, next, async (ask) => {
+      await apply(ask, changes)
+      // All that is copied is compared later; what is followed may come after that.
+      if (next.phase !== 'copying') await assertApplied(ask, changes)
+    })
+    this.#progress = next
+  }
+
+  /** Until the lag is small. */
+  async #follow(): Promise<void> {
+    for (let count = BATCH; count >= SMALL_LAG; ) {
+      count = await this.#followOnce()
+      this.#report('following', this.#followed)
+    }
+  }
+
+  async #followOnce(): Promise<number> {
+    const { file } = this.#moving
+    const rest = await file.read(({ raw }) => followed(raw, this.#progress.position, BATCH))
+    await this.#take(rest)
+    await this.#renew()
+    return rest.count
+  }
+
+  async #take(rest: Followed): Promise<void> {
+    if (rest.count === 0) return
+    await this.#write({ ...this.#progress, position: rest.position }, rest.changes)
+    this.#followed += rest.count
+  }
+
+  /** So that the log is kept from there on, and no longer from before. */
+  async #renew(): Promise<void> {
+    const now = performance.now()
+    if (now < this.#renewAt) return
+    this.#renewAt = now + FOLLOW_EVERY_MS
+    const { file, course } = this.#moving
+    const keptUntil = new Date(Date.now() + LOG_KEPT_MS)
+    if (!(await file.changeLog.renew(consumerOf(course), keptUntil, this.#progress))) throw logLost()
+    await file.changeLog.prune(new Date())
+  }
+
+  /** All rows of both, as of one moment of the file: counts prove nothing. */
+  async #verify(): Promise<Contents> {
+    const { file, target } = this.#moving
+    return file.withSnapshot(async ({ raw }) => {
+      for (let count = BATCH; count === BATCH; ) {
+        const rest = followed(raw, this.#progress.position, BATCH)
+        await this.#take(rest)
+        count = rest.count
+      }
+      const here = snapshotOf(raw, { asStored: true })
+      const total = 2 * (await countOf(here))
+      return target.snapshot((there) => this.#compare(here, there, total))
+    })
+  }
+
+  async #compare(here: Snapshot, there: Snapshot, total: number): Promise<Contents> {
+    let done = 0
+    const contentOf = async (snapshot: Snapshot, table: TableName): Promise<TableContent> => {
+      const content = new PlainHash(table)
+      const turns = new Turns()
+      for await (const slice of snapshot.slices(table)) {
+        for (const row of movable(table, slice)) content.add(row)
+        done += slice.length
+        this.#report('verifying', done, total)
+        if (turns.due()) await turns.next()
+      }
+      return content.end()
+    }
+    const contents: Partial<Record<TableName, TableContent>> = {}
+    for (const table of TABLE_NAMES) {
+      const sent = await contentOf(here, table)
+      const arrived = await contentOf(there, table)
+      if (sent.rows !== arrived.rows || sent.sha256 !== arrived.sha256) throw differs(table)
+      contents[table] = sent
+    }
+    return contents as Contents
+  }
+
+  async #switch(): Promise<Pick<Done, 'attempts' | 'pauseMs'>> {
+    for (let attempts = 1; ; attempts++) {
+      this.#report('switching', attempts)
+      await this.#sweep()
+      await this.#follow()
+      const pauseMs = await this.#attempt()
+      if (pauseMs !== undefined) return { attempts, pauseMs }
+      await sleep(PAUSES_MS[Math.min(attempts, PAUSES_MS.length) - 1])
+    }
+  }
+
+  /** What is left of invalidated paths has to be carried over while writers wait. */
+  async #sweep(): Promise<void> {
+    const { session } = this.#moving.file
+    const marks = await session.readOne(standing, {})
+    if (!marks?.isAnyUnswept) return
+    await sweepInvalidated(session, { position: marks.position, earlierWritersEnded: async () => true })
+  }
+
+  /** How long writers were held up; `undefined`: it has to be tried again. */
+  async #attempt(): Promise<number | undefined> {
+    const { file, course, target, options } = this.#moving
+    const maxPauseMs = options.maxPauseMs ?? DEFAULT_MAX_PAUSE_MS
+    let begun = performance.now()
+    try {
+      await file.exclusively(async (raw) => {
+        begun = performance.now()
+        options.signal?.throwIfAborted()
+        const moved = file.movedTo()
+        if (moved !== undefined) throw movedError(moved)
+        this.#progress = await switchOver(raw, { course, target, progress: this.#progress, maxPauseMs })
+      })
+      return performance.now() - begun
+    } catch (error) {
+      if (error instanceof Postponed) await error.answered
+      else if (!(error instanceof StorageError) || error.code !== 'BUSY') throw error
+      // Whether or not the target has committed it.
+      this.#progress = (await target.progress()) ?? this.#progress
+      return undefined
+    }
+  }
+
+  /** The file is fenced: the target is what it was to become. */
+  async finish(): Promise<void> {
+    await this.#moving.target.advance(this.#progress, { ...this.#progress, phase: 'done' }, async () => {})
+  }
+}
+
+const differs = (table: TableName): StorageError =>
+  new StorageError(
+    'CONFLICT',
+    `What is in ${table} of the target is not what is in the file: something else writes there, a trigger that logs changes is missing, or a disk or the memory is at fault. Nothing was switched.`,
+  )
+
+async function countOf(snapshot: Snapshot): Promise<number> {
+  let total = 0
+  for (const table of TABLE_NAMES) total += await snapshot.count(table)
+  return total
+}

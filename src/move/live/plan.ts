@@ -1,0 +1,89 @@
+/** What a move would do, and how far one has come. */
+import type { PostgresTarget } from '../../database/postgres/url.ts'
+import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
+import { inspect } from '../../migrator/index.ts'
+import { snapshotOf } from '../../transfer/sqlite-source.ts'
+import { TABLE_NAMES, type TableName } from '../../transfer/tables.ts'
+import { courseOf, nameOf } from './courses.ts'
+import type { Progress } from './progress.ts'
+import { MoveTarget } from './target.ts'
+
+export interface MovePlan {
+  /** The file's whole path. */
+  readonly from: string
+  /** Host, port and database. */
+  readonly to: string
+  readonly rows: Readonly<Record<TableName, number>>
+  readonly bytes: number
+  /** To be applied to the target. */
+  readonly migrations: readonly string[]
+  /** A move to there was stopped, and goes on. */
+  readonly resumes: boolean
+}
+
+export async function planOf(
+  file: SqliteDatabase,
+  url: string,
+  to: PostgresTarget,
+  busyTimeoutMs: number,
+): Promise<MovePlan> {
+  const rows = await file.withSnapshot(async ({ raw }) => {
+    const snapshot = snapshotOf(raw, { asStored: true })
+    const counts = new Map<TableName, number>()
+    for (const table of TABLE_NAMES) counts.set(table, await snapshot.count(table))
+    return Object.fromEntries(counts) as Record<TableName, number>
+  })
+  const { bytes } = await file.size()
+  const { pending } = await inspect(url, busyTimeoutMs)
+  const resumes = (await courseOf(file)) !== undefined
+  return { from: file.path, to: nameOf(to), rows, bytes, migrations: pending, resumes }
+}
+
+export interface MoveStatus {
+  readonly state: 'none' | 'under way' | 'moved'
+  readonly id?: string
+  readonly to?: string
+  /** Of the target: `undefined` where its URL was not given, or it knows nothing of the move. */
+  readonly phase?: Progress['phase']
+  /** Changes in the file's log that the target does not have yet. */
+  readonly lag?: number
+}
+
+export async function statusOf(
+  file: SqliteDatabase,
+  to: PostgresTarget | undefined,
+  busyTimeoutMs: number,
+): Promise<MoveStatus> {
+  const moved = file.movedTo()
+  const course = moved ?? (await courseOf(file))
+  if (course === undefined) return { state: 'none' }
+  const state = moved === undefined ? 'under way' : 'moved'
+  const progress = to && (await progressIn(to, busyTimeoutMs))
+  const known = progress?.id === course.id ? progress : undefined
+  return {
+    state,
+    ...course,
+    ...(known && { phase: known.phase }),
+    ...(known && moved === undefined && { lag: await lagBehind(file, known) }),
+  }
+}
+
+/** Without the mover's lock: one may be running. */
+async function progressIn(to: PostgresTarget, busyTimeoutMs: number): Promise<Progress | undefined> {
+  const target = await MoveTarget.open(to, busyTimeoutMs, { alone: false })
+  try {
+    return await target.progress()
+  } finally {
+    await target.close()
+  }
+}
+
+const lagBehind = (file: SqliteDatabase, { position }: Progress): Promise<number> =>
+  file.read(({ raw }) =>
+    Number(
+      raw
+        .prepare<[number], number>('SELECT count(*) FROM meshstore_changes WHERE seq > ?')
+        .pluck()
+        .get(Number(position)),
+    ),
+  )

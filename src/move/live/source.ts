@@ -1,0 +1,93 @@
+/** The SQLite file that is moved, while others write to it. */
+import type Sqlite from 'better-sqlite3'
+import { changesBehind } from '../../database/sqlite/change-log.ts'
+import { StorageError } from '../../errors.ts'
+import { shown } from '../../schema/rules.ts'
+import { SLICE_BYTES, SLICE_ROWS, sizeOf } from '../../transfer/source.ts'
+import { rowsOf } from '../../transfer/sqlite-source.ts'
+import { isTableName, TABLE_NAMES, type TableName } from '../../transfer/tables.ts'
+import { type Plain, plainCells } from '../cells.ts'
+import { problemsOf } from '../judge.ts'
+
+/** What a table's rows are to become in the target. */
+export interface TableChange {
+  readonly table: TableName
+  readonly rows: readonly (readonly Plain[])[]
+  readonly deleted: readonly string[]
+}
+
+export interface Followed {
+  readonly changes: TableChange[]
+  /** How many entries of the log. */
+  readonly count: number
+  readonly position: string
+}
+
+/** What the log says has changed behind a position, as it is now: of a row that was changed ten times, the last. */
+export function followed(raw: Sqlite.Database, from: string, limit: number): Followed {
+  const { changes: entries, position } = changesBehind(raw, from, limit)
+  const [first] = entries
+  if (first !== undefined && Number(first.position) !== Number(from) + 1) throw logLost()
+  const keys = new Map<TableName, Set<string>>(TABLE_NAMES.map((table) => [table, new Set()]))
+  for (const { table, key, operation } of entries) {
+    // Which paths have been invalidated is taken along by the switch.
+    if (operation === 'invalidate' || !isTableName(table)) continue
+    if (typeof key !== 'string') throw unmovable(table, 'has a key that is no text')
+    keys.get(table)?.add(key)
+  }
+  const changes = Array.from(keys, ([table, changed]) => currentOf(raw, table, [...changed]))
+  return {
+    changes: changes.filter(({ rows, deleted }) => rows.length + deleted.length > 0),
+    count: entries.length,
+    position,
+  }
+}
+
+/** More has been written than the log holds. */
+export const logLost = (): StorageError =>
+  new StorageError(
+    'CHANGES_MISSED',
+    'The log of what was written meanwhile has not been kept for long enough. Nothing was switched: go on with the move, and it copies anew.',
+  )
+
+export function currentOf(raw: Sqlite.Database, table: TableName, keys: readonly string[]): TableChange {
+  const rows = keys.length === 0 ? [] : movable(table, rowsOf(raw, table, { keys }))
+  const found = new Set(rows.map(([key]) => key))
+  const deleted = keys.filter((key) => !found.has(key))
+  // What is no UTF-8 is not found by what it is read as.
+  if (deleted.some((key) => key.includes('\ufffd'))) throw unmovable(table, 'has a key that may be no UTF-8')
+  return { table, rows, deleted }
+}
+
+export interface Chunk {
+  readonly rows: readonly (readonly Plain[])[]
+  readonly last: string | undefined
+  readonly more: boolean
+  /** For the next one: by the size of these. */
+  readonly limit: number
+}
+
+export function chunkBehind(raw: Sqlite.Database, table: TableName, after: string | undefined, limit: number): Chunk {
+  const cells = rowsOf(raw, table, { after, limit })
+  const size = cells.reduce((sum, row) => sum + sizeOf(row), 0)
+  const next = Math.max(1, Math.floor((SLICE_BYTES * cells.length) / Math.max(1, size)))
+  const rows = movable(table, cells)
+  const last = rows.at(-1)?.[0]
+  const more = cells.length === limit
+  return { rows, last: last === undefined ? undefined : String(last), more, limit: Math.min(5 * SLICE_ROWS, next) }
+}
+
+/** Throws CORRUPT for a row that cannot live there: another program has written it meanwhile. */
+export function movable(table: TableName, cells: readonly (readonly unknown[])[]): Plain[][] {
+  return cells.map((row) => {
+    const [problem] = problemsOf(table, row, 'postgresql')
+    if (problem === undefined) return plainCells(table, row)
+    throw unmovable(table, `${shown(String(row[0]))}: ${problem.column} ${problem.message}`)
+  })
+}
+
+const unmovable = (table: TableName, what: string): StorageError =>
+  new StorageError(
+    'CORRUPT',
+    `A row cannot live in PostgreSQL: ${table} ${what}. Nothing was switched: correct or delete it, and go on with the move.`,
+  )

@@ -1,0 +1,71 @@
+/** The live move of a store, by itself. */
+import type { MoveOptions, MoveReport } from '../../api.ts'
+import { type Config, openTarget, successorOf } from '../../config.ts'
+import type { Database } from '../../database/session.ts'
+import { SwitchingDatabase } from '../../database/switching-database.ts'
+import { misuse, StorageError } from '../../errors.ts'
+import * as rules from '../../schema/rules.ts'
+
+const RULES: rules.Rules = {
+  maxPauseMs: rules.isInteger(1, rules.MAX_TIMER_MS),
+  onProgress: rules.isFunction,
+  signal: rules.isSignal,
+}
+
+export class StoreMove {
+  readonly #database: Database
+  readonly #config: Config
+  #running: Promise<MoveReport> | undefined
+
+  constructor(database: Database, config: Config) {
+    this.#database = database
+    this.#config = config
+  }
+
+  /** `closing`: the store is being closed. */
+  async run(url: string, options: MoveOptions, closing: AbortSignal): Promise<MoveReport> {
+    rules.checkOptions('The options', RULES, options)
+    const database = this.#database
+    if (!(database instanceof SwitchingDatabase) || database.current !== database.file)
+      throw misuse('Data moves from a SQLite file alone, once.')
+    if (this.#config.readOnly) throw new StorageError('READ_ONLY', 'The store was opened read-only.')
+    const refused = database.session.refusal()
+    if (refused !== undefined) throw refused
+    if (this.#running !== undefined) throw misuse('A move of this store is under way.')
+    const signal = options.signal === undefined ? closing : AbortSignal.any([closing, options.signal])
+    this.#running = this.#move(database, url, { ...options, signal })
+    try {
+      return await this.#running
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  async idle(): Promise<void> {
+    await this.#running?.catch(() => {})
+  }
+
+  async #move(database: SwitchingDatabase, url: string, options: MoveOptions): Promise<MoveReport> {
+    const { file } = database
+    const to = successorOf(url)
+    const { busyTimeoutMs } = this.#config
+    let next: Database | undefined
+    const onReady = async (): Promise<void> => {
+      next = await openTarget(to, this.#config)
+      database.leadTo(next)
+    }
+    try {
+      const { moveLive } = await import('./index.ts')
+      const report = await moveLive({ file, url, to, busyTimeoutMs, options, onReady })
+      await database.settled()
+      return report
+    } finally {
+      // Whatever became of the move: the file says where the data is.
+      await database.settled().catch(() => {})
+      if (next !== undefined && database.current !== next) {
+        database.leadTo(undefined)
+        await next.close()
+      }
+    }
+  }
+}

@@ -1,0 +1,149 @@
+/** The switch: while nobody can write to the file, the rest of its log goes to the target, then the file is fenced. */
+import { randomUUID } from 'node:crypto'
+import type Sqlite from 'better-sqlite3'
+import { WHOLE } from '../../database/postgres/change-log.ts'
+import { LOG } from '../../database/sqlite/change-log.ts'
+import { type Moved, raiseFence } from '../../database/sqlite/fence.ts'
+import { IS_VALID } from '../../database/sqlite/marks.ts'
+import { assertDrained } from './capture.ts'
+import { type Course, consumerOf, MOVE, type Progress } from './progress.ts'
+import { currentOf, type Followed, followed, type TableChange } from './source.ts'
+import { type Ask, apply, assertApplied, type MoveTarget, remember } from './target.ts'
+
+/** More than that is not drained within a pause: it is followed before. */
+const MOST_CHANGES = 2_000
+/** The rest of the pause is for the file's own commit. */
+const PART_FOR_TARGET = 0.7
+
+/** It would have taken too long: writes go on, and it is tried again when the target has answered. */
+export class Postponed extends Error {
+  readonly answered: Promise<unknown>
+
+  constructor(answered: Promise<unknown> = Promise.resolve()) {
+    super('The switch would have taken too long.')
+    this.answered = answered.catch(() => {})
+  }
+}
+
+interface Switching {
+  readonly course: Course
+  readonly target: MoveTarget
+  readonly progress: Progress
+  readonly maxPauseMs: number
+}
+
+/** What is carried over that no row of the tables says. */
+interface Aside {
+  readonly invalidation: string | undefined
+  /** Invalidations whose paths have not been deleted yet. */
+  readonly marks: readonly (readonly [string | null, string | null, string | null, number])[]
+  /** Paths that were stored after those. */
+  readonly stamped: TableChange
+  /** Who reads the log of changes. */
+  readonly consumers: readonly (readonly [string, number])[]
+}
+
+/**
+ * In a transaction of the file that nobody can write beside. Whoever called commits it: that is the switch. Throws `Postponed`, or
+ * what kept it from succeeding; then nothing of it holds, for the target is but a copy.
+ */
+export async function switchOver(raw: Sqlite.Database, switching: Switching): Promise<Progress> {
+  const { course, target, progress, maxPauseMs } = switching
+  const deadline = performance.now() + maxPauseMs * PART_FOR_TARGET
+  const rest = followed(raw, progress.position, MOST_CHANGES)
+  const aside = asideOf(raw, course)
+  if (rest.count >= MOST_CHANGES || aside.stamped.rows.length >= MOST_CHANGES) throw new Postponed()
+  const ready: Progress = { ...progress, phase: 'ready', position: rest.position }
+  const taken = target.advance(progress, ready, (ask) => take(ask, rest, aside))
+  await within(deadline, taken)
+  assertDrained(raw, course, ready)
+  raiseFence(raw, course satisfies Moved, new Date())
+  raw.prepare('DELETE FROM meshstore_consumers WHERE name = ?').run(consumerOf(course))
+  raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(MOVE)
+  return ready
+}
+
+async function within(deadline: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Postponed(work)), Math.max(0, deadline - performance.now()))
+  })
+  try {
+    await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function asideOf(raw: Sqlite.Database, course: Course): Aside {
+  const text = (name: string): string | undefined =>
+    raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(name)
+  const marks = raw
+    .prepare<[], [string | null, string | null, string | null, number]>(
+      'SELECT source, destination, through, marked_at FROM path_cache_marks WHERE swept = 0 ORDER BY id',
+    )
+    .raw()
+    .all()
+  // Those without a stamp are older than all of the marks.
+  const stamped = raw
+    .prepare<[number], string>(
+      `SELECT cache_key FROM path_cache WHERE cache_key IN (SELECT cache_key FROM path_cache_stamps) AND ${IS_VALID} LIMIT ?`,
+    )
+    .pluck()
+    .all(marks.length > 0 ? MOST_CHANGES : 0)
+  const consumers = raw
+    .prepare<[string], [string, number]>('SELECT name, kept_until FROM meshstore_consumers WHERE name <> ?')
+    .raw()
+    .all(consumerOf(course))
+  return {
+    invalidation: text('path_cache_invalidation'),
+    marks,
+    stamped: currentOf(raw, 'path_cache', stamped),
+    consumers,
+  }
+}
+
+/** In the transaction of the target. */
+async function take(ask: Ask, rest: Followed, aside: Aside): Promise<void> {
+  await apply(ask, rest.changes)
+  await assertApplied(ask, rest.changes)
+  // Of an attempt before this one.
+  await ask('DELETE FROM path_cache_marks')
+  await ask('DELETE FROM path_cache_stamps')
+  await ask('DELETE FROM meshstore_changes')
+  await ask('DELETE FROM meshstore_consumers')
+  await ask("DELETE FROM meshstore_state WHERE name IN ('change_log', 'path_cache_invalidation')")
+  await takeMarks(ask, aside)
+  if (aside.invalidation !== undefined) await remember(ask, 'path_cache_invalidation', aside.invalidation)
+  await takeConsumers(ask, aside)
+}
+
+/** A path that is stored after a mark is stamped by the triggers as one that heeds it. */
+async function takeMarks(ask: Ask, { marks, stamped }: Aside): Promise<void> {
+  if (marks.length === 0) return
+  const columns = [0, 1, 2, 3].map((index) => marks.map((mark) => mark[index]))
+  await ask(
+    `INSERT INTO path_cache_marks (source, destination, through, marked_at)
+     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::double precision[])`,
+    columns,
+  )
+  await apply(ask, [stamped])
+}
+
+/** At the end: what the move itself has written is news to nobody. */
+async function takeConsumers(ask: Ask, { consumers }: Aside): Promise<void> {
+  if (consumers.length === 0) return
+  // Another log: what a token of the file's says means nothing here.
+  await remember(ask, LOG, randomUUID())
+  // Nobody has begun to write there who would not know of the log.
+  await ask('INSERT INTO meshstore_consumers (name, position, kept_until) VALUES ($1, $2, $3)', [
+    WHOLE,
+    '0',
+    Number.MAX_SAFE_INTEGER,
+  ])
+  for (const [name, keptUntil] of consumers)
+    await ask(
+      `INSERT INTO meshstore_consumers (name, position, kept_until) VALUES ($1, pg_current_snapshot()::text, $2)`,
+      [name, keptUntil],
+    )
+}

@@ -1,0 +1,192 @@
+/** The PostgreSQL database that a file is moved to. */
+import type pg from 'pg'
+import { translated, translatedWrite } from '../../database/postgres/errors.ts'
+import { openPool } from '../../database/postgres/pool.ts'
+import type { PostgresTarget } from '../../database/postgres/url.ts'
+import { StorageError } from '../../errors.ts'
+import { columnsAsText, snapshotOf } from '../../transfer/postgres-source.ts'
+import type { Snapshot } from '../../transfer/source.ts'
+import { columnsOf, keyColumn, TABLE_NAMES, type TableName } from '../../transfer/tables.ts'
+import { type Plain, plainCells } from '../cells.ts'
+import { asParameter, TYPES } from '../postgres-target.ts'
+import { taken } from '../target.ts'
+import { MOVE, type Progress } from './progress.ts'
+import type { TableChange } from './source.ts'
+
+/** Of the session, for as long as the move runs. Any two numbers, the same for every mover. */
+const LOCK = 'SELECT pg_try_advisory_lock(1298495336, 1836021349)'
+const BEGIN = ['BEGIN ISOLATION LEVEL READ COMMITTED', 'SET LOCAL extra_float_digits = 1']
+const OURS = [...TABLE_NAMES, 'path_cache_marks', 'path_cache_stamps', 'meshstore_changes', 'meshstore_consumers']
+
+export type Ask = <R extends unknown[]>(text: string, values?: readonly unknown[]) => Promise<R[]>
+
+export class MoveTarget {
+  readonly #pool: pg.Pool
+  readonly #client: pg.PoolClient
+  #closed = false
+
+  private constructor(pool: pg.Pool, client: pg.PoolClient) {
+    this.#pool = pool
+    this.#client = client
+  }
+
+  /** `alone`: throws BUSY if another process moves something there. */
+  static async open(target: PostgresTarget, busyTimeoutMs: number, { alone = true } = {}): Promise<MoveTarget> {
+    const pool = openPool(target, {
+      max: 1,
+      mode: 'session',
+      readOnly: false,
+      durability: 'full',
+      statementMs: target.statementMs,
+      lockMs: Math.max(1, busyTimeoutMs),
+    })
+    const client = await pool.connect().catch((error) => {
+      throw translated(error)
+    })
+    const opened = new MoveTarget(pool, client)
+    try {
+      if (alone) await opened.#lock(performance.now() + busyTimeoutMs)
+      return opened
+    } catch (error) {
+      await opened.close()
+      throw error
+    }
+  }
+
+  /** A mover that was killed holds it until the server notices. */
+  async #lock(deadline: number): Promise<void> {
+    for (;;) {
+      const [locked] = await this.#ask<[boolean]>(LOCK)
+      if (locked?.[0] === true) return
+      if (performance.now() > deadline)
+        throw new StorageError('BUSY', 'Another process is moving data to that database.')
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+
+  /** Throws StorageErrors; what others throw in between stays as it is. */
+  readonly #ask: Ask = async <R extends unknown[]>(text: string, values: readonly unknown[] = []) => {
+    try {
+      return (await this.#client.query<R>({ text, values: [...values], rowMode: 'array' })).rows
+    } catch (error) {
+      throw text === 'COMMIT' ? translatedWrite(error) : translated(error)
+    }
+  }
+
+  async progress(): Promise<Progress | undefined> {
+    const [row] = await this.#ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1', [MOVE])
+    return row && (JSON.parse(row[0]) as Progress)
+  }
+
+  /** Into an empty database, or anew into one that has an older part of the same move. */
+  async begin(progress: Progress): Promise<void> {
+    await this.transaction(async (ask) => {
+      const [row] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1 FOR UPDATE', [MOVE])
+      if (row === undefined) {
+        for (const table of TABLE_NAMES)
+          if ((await ask(`SELECT 1 FROM ${table} LIMIT 1`)).length > 0) throw taken(table)
+      } else await empty(ask)
+      await remember(ask, MOVE, JSON.stringify(progress))
+      // What is copied invalidates nothing; the switch takes along what has been invalidated.
+      await remember(ask, 'path_cache_invalidation', 'manual')
+    })
+  }
+
+  /** From one state of the move to the next. Throws CONFLICT if it is in another one. */
+  async advance(from: Progress, to: Progress, work: (ask: Ask) => Promise<void>): Promise<void> {
+    await this.transaction(async (ask) => {
+      const set = 'UPDATE meshstore_state SET value = $3 WHERE name = $1 AND value = $2 RETURNING 1'
+      const moved = await ask(set, [MOVE, JSON.stringify(from), JSON.stringify(to)])
+      if (moved.length === 0) throw new StorageError('CONFLICT', 'Another process has gone on with this move.')
+      await work(ask)
+    })
+  }
+
+  async transaction<T>(work: (ask: Ask) => Promise<T>): Promise<T> {
+    try {
+      for (const statement of BEGIN) await this.#ask(statement)
+      const result = await work(this.#ask)
+      await this.#ask('COMMIT')
+      return result
+    } catch (error) {
+      await this.#ask('ROLLBACK').catch(() => {})
+      throw error
+    }
+  }
+
+  /** One moment of it. */
+  async snapshot<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+    try {
+      await this.#ask('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+      await this.#ask('SET LOCAL extra_float_digits = 1')
+      await this.#ask('SET LOCAL idle_in_transaction_session_timeout = 0')
+      return await work(snapshotOf(this.#client, '', { asStored: true }))
+    } finally {
+      await this.#ask('ROLLBACK').catch(() => {})
+    }
+  }
+
+  /** Else the first queries are planned as if the tables were empty. A role that does not own them may not. */
+  async analyze(): Promise<void> {
+    await this.#ask(`ANALYZE ${TABLE_NAMES.join(', ')}`).catch(() => {})
+  }
+
+  /** With the connection, what has not been committed is gone. */
+  async close(): Promise<void> {
+    if (!this.#closed) this.#client.release(true)
+    this.#closed = true
+    await this.#pool.end()
+  }
+}
+
+/** All that a move has put there. */
+export async function empty(ask: Ask): Promise<void> {
+  for (const table of OURS) await ask(`DELETE FROM ${table}`)
+  await ask("DELETE FROM meshstore_state WHERE name IN ('change_log', 'path_cache_invalidation', 'move')")
+}
+
+export const remember = (ask: Ask, name: string, value: string): Promise<unknown> =>
+  ask(
+    `INSERT INTO meshstore_state (name, value, updated_at) VALUES ($1, $2, $3)
+     ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
+    [name, value, Date.now() / 1_000],
+  )
+
+/** Makes the rows what they are in the source. */
+export async function apply(ask: Ask, changes: readonly TableChange[]): Promise<void> {
+  for (const { table, rows, deleted } of changes) {
+    if (deleted.length > 0) await ask(`DELETE FROM ${table} WHERE ${keyColumn(table)} = ANY($1::text[])`, [deleted])
+    if (rows.length > 0) await upsert(ask, table, rows)
+  }
+}
+
+async function upsert(ask: Ask, table: TableName, rows: readonly (readonly Plain[])[]): Promise<void> {
+  const types = TYPES[table]
+  const [key, ...others] = columnsOf(table).map(({ name }) => name)
+  const lists = types.map((type, index) => `$${index + 1}::${type}[]`)
+  const values = types.map((_, index) => rows.map((row) => asParameter(row[index])))
+  const replaced = others.map((name) => `${name} = excluded.${name}`)
+  await ask(
+    `INSERT INTO ${table} SELECT * FROM unnest(${lists.join(', ')}) ON CONFLICT (${key}) DO UPDATE SET ${replaced.join(', ')}`,
+    values,
+  )
+}
+
+/** Reads what has been applied. Throws CONFLICT if it is not what was sent. */
+export async function assertApplied(ask: Ask, changes: readonly TableChange[]): Promise<void> {
+  for (const { table, rows, deleted } of changes) {
+    const keys = [...rows.map(([key]) => key), ...deleted]
+    const select = `SELECT ${columnsAsText(table)} FROM ${table} WHERE ${keyColumn(table)} = ANY($1::text[])`
+    const found = (await ask(select, [keys])).map((cells) => comparable(plainCells(table, cells)))
+    const sent = rows.map(comparable)
+    if (JSON.stringify(found.sort()) === JSON.stringify(sent.sort())) continue
+    throw new StorageError(
+      'CONFLICT',
+      `What arrived in ${table} of the target is not what was sent: a trigger there changes rows, or somebody else writes to it. Nothing was switched.`,
+    )
+  }
+}
+
+/** SQLite keeps no sign of zero. */
+const comparable = (row: readonly Plain[]): string =>
+  JSON.stringify(row.map((cell) => (Object.is(cell, -0) ? 0 : cell)))

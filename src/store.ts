@@ -1,0 +1,234 @@
+import type {
+  BackupManifest,
+  BackupOptions,
+  Changes,
+  ChangesOptions,
+  Health,
+  Meshstore,
+  MoveOptions,
+  MoveReport,
+  NodeRepository,
+  PathCacheRepository,
+  PolicyRepository,
+  Repositories,
+  StorageStats,
+  Transaction,
+  TransactionOptions,
+} from './api.ts'
+import { BackupScheduler } from './backup/schedule.ts'
+import { Subscriptions } from './changes/subscriptions.ts'
+import { PathWatchers } from './changes/watch.ts'
+import type { Config } from './config.ts'
+import { InUse } from './database/in-use.ts'
+import type { Database, Session } from './database/session.ts'
+import { SwitchingDatabase } from './database/switching-database.ts'
+import { StorageError } from './errors.ts'
+import { healthOf } from './health.ts'
+import { StoreMove } from './move/live/store-move.ts'
+import { SqlNodeRepository } from './repositories/node-repository.ts'
+import { SqlPathCacheRepository } from './repositories/path-cache-repository.ts'
+import { PathCacheState } from './repositories/path-cache-state.ts'
+import { PathCacheSweeper } from './repositories/path-cache-sweeper.ts'
+import { SqlPolicyRepository } from './repositories/policy-repository.ts'
+import { remember } from './repositories/state.ts'
+import * as rules from './schema/rules.ts'
+import { type BackupEvent, backupTracing, tracePromise } from './tracing.ts'
+
+const TRANSACTION_RULES: rules.Rules = {
+  readOnly: rules.isFlag,
+  timeoutMs: rules.isInteger(1, rules.MAX_TIMER_MS),
+  attempts: rules.isInteger(1, 1_000),
+}
+const DEFAULT_LIMITS = { readOnly: false, timeoutMs: 3_000, attempts: Number.POSITIVE_INFINITY }
+
+/** Where others hold the lock for longer, a backup is noted after its caller was told of it. */
+const NOTED_WITHIN_MS = 1_000
+
+export class Store implements Meshstore {
+  readonly nodes: NodeRepository
+  readonly policies: PolicyRepository
+  readonly pathCache: PathCacheRepository
+  readonly #database: Database
+  readonly #config: Config
+  readonly #pathCache: PathCacheState
+  readonly #schedule: BackupScheduler | undefined
+  readonly #sweeper: PathCacheSweeper | undefined
+  readonly #backingUp = new InUse()
+  readonly #subscriptions: Subscriptions
+  readonly #moving: StoreMove
+
+  constructor(database: Database, config: Config) {
+    this.#database = database
+    this.#config = config
+    this.#pathCache = new PathCacheState(config.pathCache)
+    this.#subscriptions = new Subscriptions(database, config)
+    this.#moving = new StoreMove(database, config)
+    const { nodes, policies, pathCache } = this.#repositories(database.session)
+    this.nodes = nodes
+    this.policies = policies
+    this.pathCache = pathCache
+    this.#schedule = config.backups && this.#scheduled(config.backups)
+    this.#sweeper = config.readOnly ? undefined : this.#sweeping()
+    if (database instanceof SwitchingDatabase) database.onSwitched = (from) => this.#switched(from)
+    if (!config.readOnly) this.#pathCache.watch = this.#watching()
+  }
+
+  /** What runs by itself. */
+  start(): void {
+    this.#sweeper?.start()
+  }
+
+  /** Where computations under way began is not known in the other database. */
+  async #switched(from: Database): Promise<void> {
+    this.#pathCache.flights.spoilAll()
+    await this.#subscriptions.left(from.changeLog)
+  }
+
+  #watching(): PathCacheRepository['watch'] {
+    const watchers = new PathWatchers({
+      subscribe: () => this.#subscriptions.begin(),
+      read: (key) => this.pathCache.getEntry(key),
+    })
+    return (key, options) => watchers.watch(key, options ?? {})
+  }
+
+  #scheduled(backups: NonNullable<Config['backups']>): BackupScheduler {
+    const make = (target: string, signal: AbortSignal) => this.#backup(target, { signal }, 'schedule')
+    return new BackupScheduler({ ...backups, now: this.#config.now, make })
+  }
+
+  #sweeping(): PathCacheSweeper {
+    const state = this.#pathCache
+    const { session } = this.#database
+    const earlierWritersEnded = () => this.#database.earlierWritersEnded()
+    const pruneChanges = () => this.#pruneChanges()
+    const sweeper = new PathCacheSweeper({ session, state, now: this.#config.now, earlierWritersEnded, pruneChanges })
+    state.onMarks = () => sweeper.wake()
+    state.sweep = () => sweeper.sweep()
+    return sweeper
+  }
+
+  async #pruneChanges(): Promise<void> {
+    const { changeLog } = this.#database
+    try {
+      await changeLog.prune(new Date())
+    } catch (error) {
+      await this.#database.settled()
+      // Nobody needs the log of a file whose data has moved.
+      if (this.#database.changeLog === changeLog) throw error
+    }
+  }
+
+  get dialect(): 'sqlite' | 'postgresql' {
+    return this.#database.dialect
+  }
+
+  #repositories(session: Session): Repositories {
+    const { now, countRules } = this.#config
+    return {
+      nodes: new SqlNodeRepository(session, now),
+      policies: new SqlPolicyRepository(session, { now, countRules }),
+      pathCache: new SqlPathCacheRepository(session, { now, pathCache: this.#pathCache }),
+    }
+  }
+
+  async transaction<T>(work: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    rules.checkValue('work', rules.isFunction, work)
+    rules.checkOptions('The options', TRANSACTION_RULES, options)
+    const limits = {
+      readOnly: options.readOnly ?? DEFAULT_LIMITS.readOnly,
+      timeoutMs: options.timeoutMs ?? DEFAULT_LIMITS.timeoutMs,
+      attempts: options.attempts ?? DEFAULT_LIMITS.attempts,
+    }
+    return this.#database.transaction((session) => work(this.#transaction(session)), limits)
+  }
+
+  #transaction(session: Session): Transaction {
+    return {
+      ...this.#repositories(session),
+      transaction: async (work) => {
+        rules.checkValue('work', rules.isFunction, work)
+        return session.transaction((nested) => work(this.#transaction(nested)))
+      },
+    }
+  }
+
+  async stats(): Promise<StorageStats> {
+    const [nodes, policies, cache, size] = await Promise.all([
+      this.nodes.count(),
+      this.policies.count(),
+      this.pathCache.stats(),
+      this.#database.size(),
+    ])
+    return {
+      rows: { nodes, policies, pathCache: cache.entries },
+      expiredPaths: cache.expired,
+      ...size,
+      schemaVersion: await this.#database.schemaVersion(),
+    }
+  }
+
+  health(): Promise<Health> {
+    const { now, readOnly } = this.#config
+    const failures = { 'scheduled backup': this.#schedule?.failure, 'sweep of the path cache': this.#sweeper?.failure }
+    return healthOf({ session: this.#database.session, now, readOnly, failures })
+  }
+
+  async backup(target: string, options: BackupOptions = {}): Promise<BackupManifest> {
+    return this.#backup(target, options, 'call')
+  }
+
+  async #backup(target: string, options: BackupOptions, trigger: BackupEvent['trigger']): Promise<BackupManifest> {
+    const { now, readOnly } = this.#config
+    const manifest = await tracePromise(backupTracing, { trigger }, async (event) => {
+      const made = await this.#backingUp.while(() => this.#database.backup(target, options, now))
+      event.bytes = made.bytes
+      return made
+    })
+    if (!readOnly) {
+      const note = { name: 'last_backup', value: manifest.schemaVersion, updatedAt: now() } as const
+      // The backup is there and verified, whether or not this can be noted, and nobody waits long for it.
+      await atMost(
+        NOTED_WITHIN_MS,
+        remember(this.#database.session, note).catch(() => {}),
+      )
+    }
+    return manifest
+  }
+
+  moveTo(url: string, options: MoveOptions = {}): Promise<MoveReport> {
+    return this.#moving.run(url, options, this.#pathCache.closing)
+  }
+
+  changes(options: ChangesOptions = {}): Changes {
+    return this.#subscriptions.begin(options)
+  }
+
+  async close(): Promise<void> {
+    const consumers = this.#subscriptions.stop(new StorageError('CLOSED', 'The store is closed.'))
+    this.#schedule?.stop()
+    this.#sweeper?.stop()
+    this.#pathCache.stop()
+    try {
+      // Nothing new begins from here on, and closing waits for a backup that is being made.
+      await Promise.all([this.#database.close(consumers), this.#backingUp.idle(), this.#moving.idle()])
+    } catch (error) {
+      this.#schedule?.start()
+      this.#sweeper?.start()
+      this.#pathCache.start()
+      throw error
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/** Waits no longer than that; the work goes on. */
+async function atMost(milliseconds: number, work: Promise<unknown>): Promise<void> {
+  const late = Promise.withResolvers<void>()
+  const timer = setTimeout(late.resolve, milliseconds)
+  await Promise.race([work, late.promise])
+  clearTimeout(timer)
+}

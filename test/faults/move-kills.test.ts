@@ -1,0 +1,105 @@
+/** A copy that is stopped, by its caller or by `kill -9`, has happened or has not. */
+import { setTimeout as wait } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { copyDatabase } from '../../src/index.ts'
+import { until } from '../move/support/copier.ts'
+import { counts, directions, filled, ownHash, sqlite } from '../move/support/places.ts'
+import { forPostgres, plain } from '../move/support/rows.ts'
+import { Script } from '../sqlite/support/script.ts'
+import { bound, SEED } from '../support/bounds.ts'
+import { expectCode } from '../support/expectations.ts'
+import { integerFrom, randomFrom } from './random.ts'
+import { shows } from './shown.ts'
+
+const KILLS = bound('COPY_KILLS', { short: 24, long: 240 })
+const ROWS = 700
+const KINDS = ['checking', 'copying', 'comparing', 'committing', 'at random']
+const NONE = { nodes: 0, policies: 0, path_cache: 0 }
+const ALL = { nodes: ROWS, policies: ROWS, path_cache: ROWS }
+const script = await Script.bundle(new URL('../move/programs/copier.ts', import.meta.url))
+
+describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
+  const rows = from === sqlite ? plain(ROWS) : forPostgres(plain(ROWS))
+
+  test.each(['checking', 'copying', 'comparing'] as const)('a signal while %s', async (when) => {
+    await using source = await filled(await from.open(), rows)
+    await using target = await filled(await to.open())
+    const enough = new AbortController()
+    const [reason, steps] = [new Error('Enough.'), [] as string[]]
+    const copying = copyDatabase(source.url, target.url, {
+      signal: enough.signal,
+      onProgress: ({ step }) => {
+        steps.push(step)
+        if (step === when) enough.abort(reason)
+      },
+    })
+    await expect(copying).rejects.toBe(reason)
+    // At once, and not when the next step begins.
+    expect(steps.filter((step) => step === when)).toHaveLength(1)
+    expect(steps.at(-1)).toBe(when)
+    expect(await counts(target)).toEqual(NONE)
+    await copyDatabase(source.url, target.url)
+    expect(await counts(target)).toEqual(ALL)
+  })
+
+  test('a signal that has been given', async () => {
+    await using source = await filled(await from.open())
+    await using target = await filled(await to.open())
+    await expect(copyDatabase(source.url, target.url, { signal: AbortSignal.abort('no') })).rejects.toBe('no')
+  })
+
+  test('kill -9: all of it is there or nothing, and the next copy finds that out', {
+    timeout: 60_000 + KILLS * 8_000,
+  }, async () => {
+    await using source = await filled(await from.open(), rows)
+    const [before, random] = [await ownHash(source), randomFrom(SEED)]
+    const started = async () => {
+      const program = script.start()
+      await until(program, '@ready')
+      return program
+    }
+    const { steps, milliseconds } = await (async () => {
+      await using target = await to.open()
+      await using program = await started()
+      const begun = performance.now()
+      program.send({ from: source.url, to: target.url })
+      const line = await until(program, '@ended')
+      expect(await ownHash(target)).toBe(before)
+      return { steps: JSON.parse(line.slice('@ended '.length)) as string[], milliseconds: performance.now() - begun }
+    })()
+    expect(new Set(steps)).toEqual(new Set(['checking', 'copying', 'comparing']))
+
+    const found = { empty: 0, complete: 0 }
+    const stopped: Record<string, number> = {}
+    for (let cycle = 0; cycle < KILLS; cycle++) {
+      await using target = await to.open()
+      await using program = await started()
+      // At a point of each step in turn, where it stands still; when all has been compared and is being committed; and at
+      // any moment.
+      const kind = KINDS[cycle % KINDS.length]
+      const points = steps.flatMap((step, index) => (step === kind ? [index + 1] : []))
+      const stopAt = points[integerFrom(random, 0, Math.max(0, points.length - 1))]
+      const passAt = kind === 'committing' ? steps.length : undefined
+      program.send({ from: source.url, to: target.url, stopAt, passAt })
+      await until(program, kind === 'at random' ? '@begun' : '@inside')
+      if (kind === 'at random') await wait(random() * milliseconds)
+      if (kind === 'committing') await wait(random() * 12)
+      await program.kill()
+      stopped[kind ?? ''] = (stopped[kind ?? ''] ?? 0) + 1
+      const next = copyDatabase(source.url, target.url)
+      const outcome = await next.then(
+        () => 'empty' as const,
+        async () => {
+          await expectCode(next, 'CONFIG')
+          return 'complete' as const
+        },
+      )
+      found[outcome]++
+      expect(await ownHash(target), `${cycle}: ${kind} ${stopAt}`).toBe(before)
+    }
+    console.log(`kill -9, copy ${from.name} to ${to.name}, SEED=${SEED}: ${JSON.stringify({ found, stopped })}`)
+    shows(`${from.name} to ${to.name}: ${KILLS} kills, ${found.empty} empty, ${found.complete} complete, none by half`)
+    expect(found.empty).toBeGreaterThanOrEqual(Math.floor(KILLS / KINDS.length) * 3)
+    expect(await ownHash(source)).toBe(before)
+  })
+})
