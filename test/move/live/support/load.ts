@@ -72,10 +72,11 @@ export class Load {
   }
 
   #write(what: string, promise: Promise<unknown>, done: () => void): void {
-    const since = performance.now()
+    const [since, from] = [performance.now(), this.#store.dialect]
     this.#track(what, promise, () => {
       const ms = performance.now() - since
-      if (ms > this.journal.longest.ms) this.journal.longest = { ms, what }
+      if (ms > this.journal.longest.ms)
+        this.journal.longest = { ms, what: `${what}, begun on ${from}, ended on ${this.#store.dialect}` }
       this.journal.writes++
       done()
     })
