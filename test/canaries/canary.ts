@@ -7,8 +7,8 @@ import { stringsOf } from './values.ts'
 /** The youngest are remembered: the older ones belong to cases that are over. */
 const REMEMBERED = 200
 
-/** What is wrong with a text in the words of its parser, which may be in the text as well. */
-const WORDS_OF_THE_PARSER = 'multiline implicit key'
+/** What a refusal says in words of its own, which may be in what was given as well. */
+const WORDS_OF_REFUSALS = 'multiline implicit key, unknown property'
 
 /** What is shown of an error, an object and a function that hold nothing. */
 const OF_EVERYTHING = [
