@@ -101,11 +101,22 @@ export class Store implements Meshstore {
     const state = this.#pathCache
     const { session } = this.#database
     const earlierWritersEnded = () => this.#database.earlierWritersEnded()
-    const pruneChanges = () => this.#database.changeLog.prune(new Date())
+    const pruneChanges = () => this.#pruneChanges()
     const sweeper = new PathCacheSweeper({ session, state, now: this.#config.now, earlierWritersEnded, pruneChanges })
     state.onMarks = () => sweeper.wake()
     state.sweep = () => sweeper.sweep()
     return sweeper
+  }
+
+  async #pruneChanges(): Promise<void> {
+    const { changeLog } = this.#database
+    try {
+      await changeLog.prune(new Date())
+    } catch (error) {
+      await this.#database.settled()
+      // Nobody needs the log of a file whose data has moved.
+      if (this.#database.changeLog === changeLog) throw error
+    }
   }
 
   get dialect(): 'sqlite' | 'postgresql' {

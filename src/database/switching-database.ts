@@ -2,6 +2,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { BackupManifest, BackupOptions } from '../api.ts'
 import { StorageError } from '../errors.ts'
+import { InUse } from './in-use.ts'
 import type { Calls, ChangeLog, Database, Session, TransactionLimits, Written } from './session.ts'
 import { type Moved, movedError } from './sqlite/fence.ts'
 import type { SqliteDatabase } from './sqlite/sqlite-database.ts'
@@ -36,8 +37,10 @@ export class SwitchingDatabase implements Database {
   #calls = 0
   #held: Held[] = []
   #following: Promise<void> | undefined
-  #lookedAt = 0
+  #lookedAt = Number.NEGATIVE_INFINITY
   #left: Promise<void> = Promise.resolve()
+  /** What reads from the file in several steps: a backup, for example. */
+  readonly #reading = new InUse()
   /** Who is to be forgotten in the log by then. */
   #closing: readonly string[] | undefined
 
@@ -83,7 +86,7 @@ export class SwitchingDatabase implements Database {
     if (moved === undefined) return false
     if (this.#successor === undefined) {
       // The next call looks again.
-      this.#lookedAt = 0
+      this.#lookedAt = Number.NEGATIVE_INFINITY
       throw movedError(moved)
     }
     this.#follow(moved)
@@ -99,7 +102,7 @@ export class SwitchingDatabase implements Database {
   /** Reads, or waits until it is known where from. */
   async read<T>(work: Work<T>): Promise<T> {
     if (!this.mayRead()) await this.settled()
-    return work(this.#current)
+    return this.#current === this.file ? this.#reading.while(() => work(this.file)) : work(this.#current)
   }
 
   /** Runs what has not begun when it is refused because the data has moved: then it runs there. */
@@ -137,8 +140,9 @@ export class SwitchingDatabase implements Database {
   #follow(moved: Moved): void {
     if (this.#following !== undefined) return
     this.#following = this.#switch(moved).catch((error) => {
-      // The next call tries again.
+      // The next call looks again, and tries again: nothing more is read from the file.
       this.#following = undefined
+      this.#lookedAt = Number.NEGATIVE_INFINITY
       for (const { reject } of this.#held.splice(0)) reject(error)
       throw error
     })
@@ -153,7 +157,7 @@ export class SwitchingDatabase implements Database {
     await new Promise((resolve) => setImmediate(resolve))
     this.#current = next
     const { file } = this
-    this.#left = this.onSwitched(file)
+    this.#left = Promise.all([this.onSwitched(file), this.#reading.idle()])
       .then(() => file.close())
       .catch(() => {})
     const held = this.#held.splice(0).sort((a, b) => a.order - b.order)
@@ -184,6 +188,8 @@ export class SwitchingDatabase implements Database {
 
   async close(consumers: readonly string[] = []): Promise<void> {
     const first = this.#current
+    // A transaction that reads from the file may be open still, and this be called in it: the file says so.
+    if (this.file.misuse() !== undefined) return this.file.close()
     // At once, nothing new is accepted; what was accepted may still have to follow.
     this.#closing = consumers
     try {

@@ -1,5 +1,6 @@
 /** The page: click two nodes and see the paths between them; click a third one to look at it, and to stop or start it. */
-import { allNodes, meshMap, nodeOf, pathsBetween, setStarted } from './api.js'
+import { allNodes, listen, meshMap, nodeOf, pathsBetween, setStarted } from './api.js'
+import { ChangesPanel } from './changes-panel.js'
 import { MeshView } from './mesh-view.js'
 import { NodePanel } from './node-panel.js'
 import { PathsPanel } from './paths-panel.js'
@@ -17,6 +18,7 @@ let ends = []
 
 const view = new MeshView(at('mesh'), map, others, { chosen: choose, cleared: clear })
 const nodePanel = new NodePanel(({ node_id, started }) => trying(() => toggle(node_id, !started)))
+const changesPanel = new ChangesPanel(labelOf)
 const pathsPanel = new PathsPanel(labelOf, { chosen: look, again: () => trying(findPaths), cleared: clear })
 
 at('label').textContent = map.label
@@ -121,6 +123,55 @@ function option(value) {
   made.value = value
   if (labelOf(value) !== value) made.label = labelOf(value)
   return made
+}
+
+/** How long changes are gathered before what changed is read. */
+const GATHERED_MS = 200
+/** More of them than that are read all at once. */
+const MOST_READ_SINGLY = 20
+/** What became of nodes lately. */
+let changed = new Map()
+
+listen({
+  changed: (change) => {
+    changesPanel.show(change)
+    if (change.table !== 'nodes') return
+    if (changed.size === 0) setTimeout(() => trying(readChanged), GATHERED_MS)
+    changed.set(change.key, change.operation)
+  },
+  // What happened between loading and listening is nobody's news.
+  begun: () => trying(readAllAgain),
+  missed: () => {
+    changesPanel.missed()
+    trying(readAllAgain)
+  },
+  listening: (is) => changesPanel.listening(is),
+})
+
+async function readChanged() {
+  const lately = changed
+  changed = new Map()
+  if (lately.size > MOST_READ_SINGLY || lately.has(undefined)) return readAllAgain()
+  for (const [id, operation] of lately) {
+    if (operation === 'delete') removed(id)
+    else shown(await nodeOf(id))
+  }
+}
+
+function removed(id) {
+  nodes.delete(id)
+  view.setStates([[id, stateOf(id)]])
+  if (nodePanel.id === id) nodePanel.hide()
+  count()
+}
+
+async function readAllAgain() {
+  const all = await allNodes()
+  const gone = [...nodes.keys()]
+  nodes.clear()
+  for (const node of all) nodes.set(node.node_id, node)
+  view.setStates([...gone, ...nodes.keys()].map((id) => [id, stateOf(id)]))
+  count()
 }
 
 /** For a test: where on the page a node is, and that all is drawn. */

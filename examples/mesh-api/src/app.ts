@@ -6,6 +6,8 @@ import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
 import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify'
 import type { Meshstore } from 'meshstore'
+import { ChangeFeed } from './change-feed.ts'
+import { changeRoutes } from './http/changes.ts'
 import { healthRoutes } from './http/health.ts'
 import { mapRoutes } from './http/map.ts'
 import { nodeRoutes } from './http/nodes.ts'
@@ -55,7 +57,8 @@ export async function createApp({
   app.setNotFoundHandler((_, reply) =>
     reply.code(404).type('application/problem+json').send(problem(404, 'There is nothing here. See /openapi.json.')),
   )
-  const metrics = new Metrics(store)
+  const feed = new ChangeFeed(store)
+  const metrics = new Metrics(store, feed)
   const paths = new PathService(store, new Pathfinder(topology))
   measureRequests(app, metrics)
   closeInOrder(app, { store, metrics, drainMs })
@@ -71,6 +74,7 @@ export async function createApp({
   await app.register(policyRoutes(store))
   await app.register(pathRoutes(paths))
   await app.register(mapRoutes(topology))
+  await app.register(changeRoutes(feed))
   await app.register(healthRoutes(store, metrics))
   await app.register(page)
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())

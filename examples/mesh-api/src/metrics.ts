@@ -25,11 +25,14 @@ export class Metrics implements Disposable {
     rows: this.#gauge('meshstore_rows', 'Rows', ['table']),
     bytes: this.#gauge('meshstore_bytes', 'Size of the database', []),
     queued: this.#gauge('meshstore_queued_writes', 'Writes that wait', []),
+    listeners: this.#gauge('mesh_api_listeners', 'Clients who listen for changes', []),
   }
   readonly #store: Meshstore
+  readonly #feed: { readonly clients: number }
 
-  constructor(store: Meshstore) {
+  constructor(store: Meshstore, feed: { readonly clients: number }) {
     this.#store = store
+    this.#feed = feed
     collectDefaultMetrics({ register: this.#registry })
     this.#listen()
   }
@@ -82,7 +85,8 @@ export class Metrics implements Disposable {
 
   /** A storage that does not answer leaves them out. */
   async #measure(): Promise<void> {
-    const { up, rows, bytes, queued } = this.#sizes
+    const { up, rows, bytes, queued, listeners } = this.#sizes
+    listeners.set(this.#feed.clients)
     for (const gauge of [rows, bytes, queued]) gauge.reset()
     const stats = await this.#store.stats().catch(() => undefined)
     up.set(stats === undefined ? 0 : 1)

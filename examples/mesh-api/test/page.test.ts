@@ -118,6 +118,37 @@ eachLastingBackend('the page', (backend) => {
     }),
   )
 
+  test.skipIf(program === undefined)('shows what others change as it happens, and draws it', () =>
+    visit(backend, abilene(), async (page, { opened }) => {
+      await page.waitForSelector('#live.live')
+      const newest = page.locator('#changes li').first()
+      const others = await opened.openAgain()
+      await others.nodes.update('abilene-8', { started: false })
+      await page.getByText('10 of 11 nodes are up').waitFor()
+      expect(await page.locator('#changes li').allInnerTexts()).toContainEqual('node changed\nHouston')
+      await others.nodes.delete('abilene-8')
+      await page.getByText('10 of 10 nodes are up').waitFor()
+      await page.locator('#changes li', { hasText: 'node removed' }).waitFor()
+      await others.nodes.create({ nodeId: '<b>new</b>', interfaces: [], protocols: [], started: true })
+      await page.getByText('11 of 11 nodes are up').waitFor()
+      await others.policies.create({ policyId: 'p', yamlContent: 'rules: []\n' })
+      await page.locator('#changes li', { hasText: 'policy added' }).waitFor()
+      await others.pathCache.invalidate({ source: 'x', through: 'y' })
+      await newest.getByText('from x, across y').waitFor()
+      // Of many at once the latest are listed, and all is read at a stroke.
+      await others.nodes.saveMany(
+        Array.from({ length: 300 }, (_, index) => ({
+          nodeId: `n-${index}`,
+          interfaces: [],
+          protocols: [],
+          started: true,
+        })),
+      )
+      await page.getByText('311 of 311 nodes are up').waitFor()
+      expect(await page.locator('#changes li').count()).toBe(50)
+    }),
+  )
+
   const aachen = realTopologyFile('freifunk-aachen')
   test.skipIf(program === undefined || aachen === undefined)('shows a mesh of 1,971 nodes', () =>
     visit(backend, readTopologyFile(aachen ?? ''), async (page) => {

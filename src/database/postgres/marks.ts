@@ -6,6 +6,11 @@ import { Param, sql } from 'drizzle-orm'
 import type { MarkFunctions } from '../queries.ts'
 import { textArray } from './arrays.ts'
 
+/** A position from before the data moved here says nothing: `null`. */
+const snapshot = {
+  mapToDriverValue: (position: unknown): unknown => (/^\d+:\d+:/.test(String(position)) ? position : null),
+}
+
 const UNSWEPT = sql.raw('SELECT 1 FROM path_cache_marks WHERE NOT swept')
 
 /** Of the row of path_cache that a query looks at: the newer marks that concern it by source and destination. */
@@ -30,7 +35,7 @@ export const IS_VALID = `NOT EXISTS (SELECT 1 FROM ${CONCERNING_SQL}
 export const marks: MarkFunctions = {
   isAnyUnswept: () => sql`EXISTS (${UNSWEPT})`,
   isUnswept: () => sql`NOT swept`,
-  isUpTo: (position) => sql`pg_visible_in_snapshot(transaction, ${position}::pg_snapshot)`,
+  isUpTo: (position) => sql`pg_visible_in_snapshot(transaction, ${new Param(position, snapshot)}::pg_snapshot)`,
   // Mostly there are none at all, which is known at once.
   concerning: (most) =>
     sql`CASE WHEN EXISTS (${UNSWEPT}) THEN (
@@ -41,10 +46,10 @@ export const marks: MarkFunctions = {
     sql`EXISTS (SELECT 1 FROM ${CONCERNING} AND m.source IS NULL AND m.destination IS NULL AND m.through IS NULL)`,
   position: () => sql`pg_current_snapshot()::text`,
   isNoneSince: ({ position, source, destination, nodes }) =>
-    sql`NOT EXISTS (
+    sql`${new Param(position, snapshot)}::pg_snapshot IS NOT NULL AND NOT EXISTS (
       SELECT 1 FROM path_cache_marks AS m
-      WHERE m.transaction >= pg_snapshot_xmin(${position}::pg_snapshot)
-      AND NOT pg_visible_in_snapshot(m.transaction, ${position}::pg_snapshot)
+      WHERE m.transaction >= pg_snapshot_xmin(${new Param(position, snapshot)}::pg_snapshot)
+      AND NOT pg_visible_in_snapshot(m.transaction, ${new Param(position, snapshot)}::pg_snapshot)
       AND (m.source IS NULL OR m.source = ${source})
       AND (m.destination IS NULL OR m.destination = ${destination})
       AND (m.through IS NULL OR m.through = ANY(${new Param(nodes, textArray)}::text[]))

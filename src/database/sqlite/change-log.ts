@@ -112,7 +112,7 @@ export function changesBehind(raw: Sqlite.Database, position: string, limit: num
 const nameOf = (raw: Sqlite.Database): string | undefined =>
   raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(LOG)
 
-const newest = (raw: Sqlite.Database): number => raw.prepare<[], number>(NEWEST).pluck().get() ?? 0
+export const newest = (raw: Sqlite.Database): number => raw.prepare<[], number>(NEWEST).pluck().get() ?? 0
 const oldest = (raw: Sqlite.Database): number =>
   raw.prepare<[], number | null>(OLDEST).pluck().get() ?? Number.POSITIVE_INFINITY
 

@@ -110,6 +110,11 @@ export class SqliteDatabase implements Database {
   /** Why the store cannot be used from here, if it cannot. */
   refusal(): StorageError | undefined {
     if (this.#closing !== undefined) return closedError()
+    return this.misuse()
+  }
+
+  /** Why it may not be waited for from here: a transaction of its own is open. */
+  misuse(): StorageError | undefined {
     return this.#guard.misuseOfStore()
   }
 
@@ -204,12 +209,14 @@ export class SqliteDatabase implements Database {
 
   /**
    * Holds the file for itself from BEGIN IMMEDIATE to COMMIT, of any process, after the writes that waited before it. `work` may
-   * read and write what it likes.
+   * read and write what it likes. When this resolves it is on disk, whatever the durability of other writes.
    */
   async exclusively<T>(work: (raw: SqliteConnection['raw']) => Promise<T>): Promise<T> {
     const { raw } = this.#writer
     const release = await this.#lockWriter()
+    const durability = raw.pragma('synchronous', { simple: true })
     try {
+      raw.pragma('synchronous = FULL')
       await this.#patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
       const result = await work(raw)
       commit(raw)
@@ -218,6 +225,7 @@ export class SqliteDatabase implements Database {
       throw translated(error)
     } finally {
       if (raw.inTransaction) rollBack(raw)
+      raw.pragma(`synchronous = ${durability}`)
       release()
     }
   }
@@ -296,8 +304,7 @@ export class SqliteDatabase implements Database {
   }
 
   close(consumers: readonly string[] = []): Promise<void> {
-    const misused = this.#guard.misuseOfStore()
-    if (misused !== undefined) {
+    if (this.misuse() !== undefined) {
       return Promise.reject(misuse('close() inside a transaction of the same store would wait for itself.'))
     }
     this.#closing ??= this.#close(consumers)

@@ -23,11 +23,8 @@ export async function setOut(file: SqliteDatabase, to: string): Promise<Course> 
     const value = select.get(MOVE)
     if (value !== undefined) {
       const course = JSON.parse(value) as Course
-      if (course.to === to) return course
-      throw new StorageError(
-        'CONFIG',
-        `The data is being moved to ${course.to}, not to ${to}. Go on with that move, or abort it first.`,
-      )
+      assertCourse(course, to)
+      return course
     }
     const course: Course = { id: randomUUID(), to }
     raw
@@ -35,6 +32,15 @@ export async function setOut(file: SqliteDatabase, to: string): Promise<Course> 
       .run(MOVE, JSON.stringify(course), encodeTime(new Date()))
     return course
   })
+}
+
+/** Throws CONFIG. */
+export function assertCourse(course: Course, to: string): void {
+  if (course.to === to) return
+  throw new StorageError(
+    'CONFIG',
+    `The data is being moved to ${course.to}, not to ${to}. Go on with that move, or abort it first.`,
+  )
 }
 
 /** The file is as it was before the move. */

@@ -10,8 +10,9 @@ import { snapshotOf } from '../../transfer/sqlite-source.ts'
 import { TABLE_NAMES } from '../../transfer/tables.ts'
 import { judge } from '../copy.ts'
 import { assertEmpty } from '../vacancy.ts'
-import { courseOf, giveUp, nameOf, setOut } from './courses.ts'
-import { LOG_KEPT_MS, Mover } from './mover.ts'
+import { assertLogging } from './capture.ts'
+import { assertCourse, courseOf, giveUp, nameOf, setOut } from './courses.ts'
+import { LOG_KEPT_MS, Mover, type Moving } from './mover.ts'
 import { type Course, consumerOf, type Progress } from './progress.ts'
 import { empty, MoveTarget } from './target.ts'
 
@@ -29,13 +30,17 @@ export interface LiveMove {
 export async function moveLive(live: LiveMove): Promise<MoveReport> {
   const { file, url, to, busyTimeoutMs, options, onReady } = live
   await checkMove(live)
-  if ((await courseOf(file)) === undefined) await assertEmpty(url, busyTimeoutMs)
+  const before = await courseOf(file)
+  if (before === undefined) await assertEmpty(url, busyTimeoutMs)
+  else assertCourse(before, nameOf(to))
   const { applied } = await up(url, { busyTimeoutMs, backup: false })
   const target = await MoveTarget.open(to, busyTimeoutMs)
   try {
     options.signal?.throwIfAborted()
+    const found = await target.progress()
+    assertOurs(found, before)
     const course = await setOut(file, nameOf(to))
-    const progress = await begun(file, target, course)
+    const progress = await begun({ file, target, course }, found)
     await onReady?.()
     const mover = new Mover({ file, target, course, options }, progress)
     const { contents, ...done } = await mover.run()
@@ -61,8 +66,9 @@ export async function checkMove({
   const version = await file.schemaVersion()
   if (version !== migrationsOf('sqlite').at(-1)?.tag)
     throw new StorageError('SCHEMA_MISMATCH', `The file has another schema (${version}) than this version works with.`)
-  await file.withSnapshot(({ raw }) =>
-    judge(
+  await file.withSnapshot(async ({ raw }) => {
+    assertLogging(raw)
+    await judge(
       snapshotOf(raw, { asStored: true }),
       {
         to: url,
@@ -79,18 +85,37 @@ export async function checkMove({
         advice: 'Correct or delete them.',
       },
       undefined,
-    ),
+    )
+  })
+}
+
+/** Throws CONFIG for a target of another move, or of one that has arrived. */
+function assertOurs(found: Progress | undefined, course: Course | undefined): void {
+  if (found === undefined) return
+  if (found.id === course?.id) {
+    assertUnderWay(found)
+    return
+  }
+  throw new StorageError(
+    'CONFIG',
+    `The target belongs to another move (${found.id}). Abort that one with its own file, or use another database.`,
   )
 }
 
-/** Where the move is: at its beginning, or where it was stopped. Throws CONFIG for a target of another move. */
-async function begun(file: SqliteDatabase, target: MoveTarget, course: Course): Promise<Progress> {
-  const found = await target.progress()
-  if (found !== undefined && found.id !== course.id)
-    throw new StorageError(
-      'CONFIG',
-      `The target belongs to another move (${found.id}). Abort that one with its own file, or use another database.`,
-    )
+/** The switch was made by another file than this, which is a copy of it from before: the target serves, and is not emptied. */
+function assertUnderWay(found: Progress): void {
+  if (found.phase !== 'done') return
+  throw new StorageError(
+    'CONFIG',
+    `The move has arrived in the target (${found.id}), and this file does not know: it is an older copy. Nothing was changed.`,
+  )
+}
+
+/** Where the move is: at its beginning, or where it was stopped. */
+async function begun(
+  { file, target, course }: Omit<Moving, 'options'>,
+  found: Progress | undefined,
+): Promise<Progress> {
   const consumer = consumerOf(course)
   const keptUntil = new Date(Date.now() + LOG_KEPT_MS)
   if (found !== undefined && (await file.changeLog.resume(consumer, keptUntil, found))) return found
@@ -126,7 +151,9 @@ async function emptyTarget(to: PostgresTarget, course: Course, busyTimeoutMs: nu
   const target = await MoveTarget.open(to, busyTimeoutMs)
   try {
     const found = await target.progress()
-    if (found?.id === course.id) await target.transaction((ask) => empty(ask))
+    if (found?.id !== course.id) return
+    assertUnderWay(found)
+    await target.transaction((ask) => empty(ask))
   } finally {
     await target.close()
   }

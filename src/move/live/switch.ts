@@ -5,6 +5,7 @@ import { WHOLE } from '../../database/postgres/change-log.ts'
 import { LOG } from '../../database/sqlite/change-log.ts'
 import { type Moved, raiseFence } from '../../database/sqlite/fence.ts'
 import { IS_VALID } from '../../database/sqlite/marks.ts'
+import { assertDrained } from './capture.ts'
 import { type Course, consumerOf, MOVE, type Progress } from './progress.ts'
 import { currentOf, type Followed, followed, type TableChange } from './source.ts'
 import { type Ask, apply, assertApplied, type MoveTarget, remember } from './target.ts'
@@ -55,6 +56,7 @@ export async function switchOver(raw: Sqlite.Database, switching: Switching): Pr
   const ready: Progress = { ...progress, phase: 'ready', position: rest.position }
   const taken = target.advance(progress, ready, (ask) => take(ask, rest, aside))
   await within(deadline, taken)
+  assertDrained(raw, course, ready)
   raiseFence(raw, course satisfies Moved, new Date())
   raw.prepare('DELETE FROM meshstore_consumers WHERE name = ?').run(consumerOf(course))
   raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(MOVE)

@@ -1,7 +1,7 @@
 /** A real browser, if the machine has one. */
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import { type Browser, chromium, type Page, type Request } from 'playwright-core'
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
 
@@ -34,7 +34,11 @@ export function complaintsOf(page: Page, base: string): string[] {
     if (['error', 'warning'].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`)
   })
   page.on('pageerror', ({ message }) => complaints.push(`thrown: ${message}`))
-  page.on('requestfailed', (request) => complaints.push(`failed: ${request.url()}`))
+  // Whoever leaves the page stops listening, and reading.
+  const isLeft = (request: Request): boolean => request.failure()?.errorText === 'net::ERR_ABORTED'
+  page.on('requestfailed', (request) => {
+    if (!isLeft(request)) complaints.push(`failed: ${request.url()}`)
+  })
   page.on('request', (request) => {
     if (!request.url().startsWith(`${base}/`)) complaints.push(`asked elsewhere: ${request.url()}`)
   })

@@ -1,0 +1,48 @@
+/** Backups, and how they are restored. */
+
+export interface BackupOptions {
+  /** Pages of a SQLite file; of PostgreSQL, rows. */
+  readonly onProgress?: ((progress: { copiedPages: number; totalPages: number }) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What a table holds: how many rows, and a hash over their content that is the same on every dialect. */
+export interface TableContent {
+  readonly rows: number
+  readonly sha256: string
+}
+
+/** What is in a backup, as the manifest beside it says too. */
+export interface BackupManifest {
+  /** The whole path. */
+  readonly file: string
+  /** The moment that the backup shows. */
+  readonly createdAt: Date
+  readonly bytes: number
+  /** Of the file. */
+  readonly sha256: string
+  /** The last migration that was applied. */
+  readonly schemaVersion: string
+  readonly tables: { readonly nodes: TableContent; readonly policies: TableContent; readonly pathCache: TableContent }
+}
+
+export interface RestoreOptions {
+  /**
+   * Replace the file that is there: a copy of it is kept beside it. Refused (BUSY) while somebody uses it. On PostgreSQL nothing
+   * is ever replaced (CONFIG).
+   */
+  readonly replace?: boolean | undefined
+  /** Bring the schema up to date afterwards: `true` by default, and on PostgreSQL always. */
+  readonly migrate?: boolean | undefined
+  readonly onProgress?: BackupOptions['onProgress']
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface RestoreReport extends BackupManifest {
+  /** The database that was written; of a server's, without user and password. */
+  readonly restoredTo: string
+  /** The copy of what was there before. */
+  readonly safetyCopy?: string
+  /** The migrations that were applied after it was restored. */
+  readonly migrated: readonly string[]
+}

@@ -1,0 +1,37 @@
+/** That the log has all that was written to the file: what it does not have is not followed, and nobody would miss it in time. */
+import type Sqlite from 'better-sqlite3'
+import { LOG, newest } from '../../database/sqlite/change-log.ts'
+import { StorageError } from '../../errors.ts'
+import { TABLE_NAMES } from '../../transfer/tables.ts'
+import { type Course, MOVE, type Progress } from './progress.ts'
+import { logLost } from './source.ts'
+
+const TRIGGERS: readonly string[] = [
+  ...TABLE_NAMES.flatMap((table) => ['insert', 'update', 'delete'].map((event) => `${table}_log_${event}`)),
+  'path_cache_marks_log',
+]
+
+/** Throws SCHEMA_MISMATCH if another program has dropped a trigger that logs changes. */
+export function assertLogging(raw: Sqlite.Database): void {
+  const found = new Set(raw.prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'trigger'").pluck().all())
+  const missing = TRIGGERS.filter((name) => !found.has(name))
+  if (missing.length === 0) return
+  throw new StorageError(
+    'SCHEMA_MISMATCH',
+    `The file has lost triggers that log its changes (${missing.join(', ')}): what is written meanwhile would not be taken along. Nothing was switched.`,
+  )
+}
+
+/** While nobody can write, after the log has been drained up to the progress. Throws CONFLICT if the move was given up. */
+export function assertDrained(raw: Sqlite.Database, course: Course, { log, position }: Progress): void {
+  const text = (name: string): string | undefined =>
+    raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(name)
+  const found = text(MOVE)
+  if (found === undefined || (JSON.parse(found) as Course).id !== course.id)
+    throw new StorageError('CONFLICT', 'The move was given up meanwhile. Nothing was switched.')
+  // Switched off, be it for a moment, it has not heard of everything, and its numbers do not tell.
+  if (text(LOG) !== log) throw logLost()
+  if (newest(raw) !== Number(position))
+    throw new StorageError('CONFLICT', 'The file was written to after its log was drained. Nothing was switched.')
+  assertLogging(raw)
+}
