@@ -8,11 +8,11 @@ import { stringsOf } from './values.ts'
 const REMEMBERED = 200
 
 /** What a refusal says in words of its own, which may be in what was given as well. */
-const WORDS_OF_REFUSALS = 'multiline implicit key, unknown property'
+const WORDS_OF_REFUSALS = 'multiline implicit key, is not a known property'
 
 /** What is shown of an error, an object and a function that hold nothing. */
 const OF_EVERYTHING = [
-  WORDS_OF_THE_PARSER,
+  WORDS_OF_REFUSALS,
   new StorageError('CONFLICT', '', { cause: new Error() }),
   { some: class {} },
 ]
