@@ -11,11 +11,7 @@ const REMEMBERED = 200
 const WORDS_OF_REFUSALS = 'multiline implicit key, is not a known property'
 
 /** What is shown of an error, an object and a function that hold nothing. */
-const OF_EVERYTHING = [
-  WORDS_OF_REFUSALS,
-  new StorageError('CONFLICT', '', { cause: new Error() }),
-  { some: class {} },
-]
+const OF_EVERYTHING = [WORDS_OF_REFUSALS, new StorageError('CONFLICT', '', { cause: new Error() }), { some: class {} }]
   .map(textOf)
   .join()
 
