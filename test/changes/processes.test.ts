@@ -1,6 +1,5 @@
 /**
- * Two processes write, and one in a third hears of it, however often it is killed. `CHANGES_WRITES=50000` for the long form, `SEED`
- * for other moments.
+ * Two processes write, and one in a third hears of it, however often it is killed.
  */
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
@@ -10,13 +9,13 @@ import { describePostgres } from '../postgres/support/suite.ts'
 import type { Program } from '../sqlite/support/program.ts'
 import { Script } from '../sqlite/support/script.ts'
 import { type LastingStore, lastingBackends, postgres, sqliteFile } from '../support/backends.ts'
+import { bound, SEED } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
 import { judged, type Verdict } from './support/judge.ts'
 
-const WRITES = Number(process.env.CHANGES_WRITES ?? 4_000)
-const KILLS = Number(process.env.CHANGES_KILLS ?? 6)
-const SEED = Number(process.env.SEED ?? 1)
+const WRITES = bound('CHANGES_WRITES', { brief: 2_000, short: 20_000, long: 500_000 })
+const KILLS = bound('CHANGES_KILLS', { brief: 4, short: 30, long: 300 })
 const WRITERS = 2
 const LAST = 'the-last'
 const ENOUGH_MS = 600_000
