@@ -37,7 +37,7 @@ export class SwitchingDatabase implements Database {
   #calls = 0
   #held: Held[] = []
   #following: Promise<void> | undefined
-  #lookedAt = 0
+  #lookedAt = Number.NEGATIVE_INFINITY
   #left: Promise<void> = Promise.resolve()
   /** What reads from the file in several steps: a backup, for example. */
   readonly #reading = new InUse()
@@ -86,7 +86,7 @@ export class SwitchingDatabase implements Database {
     if (moved === undefined) return false
     if (this.#successor === undefined) {
       // The next call looks again.
-      this.#lookedAt = 0
+      this.#lookedAt = Number.NEGATIVE_INFINITY
       throw movedError(moved)
     }
     this.#follow(moved)
@@ -140,8 +140,9 @@ export class SwitchingDatabase implements Database {
   #follow(moved: Moved): void {
     if (this.#following !== undefined) return
     this.#following = this.#switch(moved).catch((error) => {
-      // The next call tries again.
+      // The next call looks again, and tries again: nothing more is read from the file.
       this.#following = undefined
+      this.#lookedAt = Number.NEGATIVE_INFINITY
       for (const { reject } of this.#held.splice(0)) reject(error)
       throw error
     })

@@ -50,6 +50,7 @@ describe('a sound file', () => {
       'last-backup',
       'links',
       'migrations',
+      'move',
       'notes',
       'open',
       'others',

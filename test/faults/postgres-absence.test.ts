@@ -78,6 +78,25 @@ describePostgres('a PostgreSQL server that is away', () => {
     await expectCode(store.nodes.get('first'), 'CLOSED')
   })
 
+  test('who waits behind a COMMIT that is never answered is refused, and knows that nothing was sent', async () => {
+    await using database = await createDatabase(server.url('postgres'))
+    await using proxy = await FaultyProxy.before(database.url)
+    await using store = await openStorage({ url: withTimeouts(proxy.url), pool: { max: 1 } })
+    await store.nodes.create(node('first'))
+    proxy.arm('silent before', 'COMMIT\0')
+    const silent = settled(store.transaction((tx) => tx.nodes.create(node('unknown'))))
+    const behind = [
+      settled(store.nodes.list()),
+      settled(store.nodes.delete('first')),
+      settled(store.transaction((tx) => tx.nodes.create(node('never')))),
+    ]
+    expect((await silent).code).toBe('OUTCOME_UNKNOWN')
+    expect((await Promise.all(behind)).map(({ code }) => code)).toEqual(Array(behind.length).fill('UNAVAILABLE'))
+    expect(proxy.injected).toBe(1)
+    const left = await asSoonAsAvailable(() => store.nodes.list())
+    expect(left.map(({ nodeId }) => nodeId)).toEqual(['first'])
+  })
+
   test('a server that is stopped where it is keeps nobody waiting, however many wait', async () => {
     await using database = await createDatabase(server.url('postgres'))
     await using store = await openStorage({ url: withTimeouts(database.url), pool: { max: 4 } })

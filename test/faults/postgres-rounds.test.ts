@@ -159,6 +159,7 @@ describePostgres('a PostgreSQL server that fails in every way', () => {
       if (left.length === 0) left = Object.keys(KINDS)
       const [kind = ''] = left.splice(integerFrom(random, 0, left.length - 1), 1)
       await lanes.progress(WRITES)
+      console.log(`round ${round}, SEED=${SEED}: ${kind}`)
       await KINDS[kind]?.(stage, round)
       counts[kind] = (counts[kind] ?? 0) + 1
     }

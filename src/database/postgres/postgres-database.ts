@@ -44,6 +44,11 @@ export interface PostgresOptions extends PoolOptions {
 }
 
 const LOST: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
+/** For those who wait: nothing of theirs was sent, whatever became of the one that found out. */
+const unsent = (error: StorageError): StorageError =>
+  error.code === 'UNAVAILABLE'
+    ? error
+    : new StorageError('UNAVAILABLE', 'The server does not answer; nothing was sent to it.', { cause: error })
 const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
 const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
 
@@ -228,7 +233,7 @@ export class PostgresDatabase implements Database {
   /** Not even the server's own time limit was answered: it is gone, or stands still, and the others need not wait. */
   #noteSilence(error: unknown, begun: number): void {
     const silent = performance.now() - begun > this.#options.statementMs
-    if (silent && error instanceof StorageError && LOST.has(error.code)) this.#slots.refuseWaiting(error)
+    if (silent && error instanceof StorageError && LOST.has(error.code)) this.#slots.refuseWaiting(unsent(error))
   }
 
   async #connect(): Promise<PostgresConnection> {

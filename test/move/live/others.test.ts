@@ -181,6 +181,9 @@ for n in range(int(sys.argv[2])):
     return { status, output: stdout + stderr }
   }
 
+  const hasPython = spawnSync('python3', ['-c', 'import sqlite3']).status === 0
+  if (!hasPython) console.warn('NO PYTHON HERE: a file that moves is written by the bare driver alone.')
+
   test('is followed while it writes, and then told where the data is', async () => {
     await using moved = await moving()
     const { store } = moved
@@ -195,21 +198,24 @@ for n in range(int(sys.argv[2])):
         raw.prepare("UPDATE nodes SET routes_discovered = routes_discovered + 1 WHERE node_id = 'counted'").run()
         if (wrote.length % 3 === 2) raw.prepare('DELETE FROM nodes WHERE node_id = ?').run(wrote.at(-1))
         wrote.push(id)
-        expect(python(moved.path, 2, `python-${wrote.length}-`)).toEqual({ status: 0, output: '' })
+        if (hasPython) expect(python(moved.path, 2, `python-${wrote.length}-`)).toEqual({ status: 0, output: '' })
       },
     })
     expect(wrote.length).toBeGreaterThan(5)
     const rows = await store.nodes.list({ limit: 1_000 })
     const kept = wrote.filter((_, n) => !(n % 3 === 1 && n + 1 < wrote.length))
-    const ids = [...kept, 'counted', ...wrote.flatMap((_, n) => [0, 1].map((each) => `python-${n + 1}-${each}`))]
+    const pythons = wrote.flatMap((_, n) => (hasPython ? [0, 1].map((each) => `python-${n + 1}-${each}`) : []))
+    const ids = [...kept, 'counted', ...pythons]
     expect(rows.map(({ nodeId }) => nodeId).toSorted()).toEqual(ids.toSorted())
-    expect(rows.find(({ nodeId }) => nodeId === 'counted')?.routesDiscovered).toBe(3 * wrote.length)
+    expect(rows.find(({ nodeId }) => nodeId === 'counted')?.routesDiscovered).toBe(wrote.length + pythons.length)
 
     const told = /meshstore: this database has moved to PostgreSQL at 127\.0\.0\.1:\d+\/\w+/
-    const { status, output } = python(moved.path, 1, 'late')
-    expect(status).toBe(3)
-    expect(output).toMatch(/^IntegrityError /)
-    expect(output).toMatch(told)
+    if (hasPython) {
+      const { status, output } = python(moved.path, 1, 'late')
+      expect(status).toBe(3)
+      expect(output).toMatch(/^IntegrityError /)
+      expect(output).toMatch(told)
+    }
     for (const sql of [
       "INSERT INTO nodes VALUES ('late', '[]', '[]', 1, 0, 1, 1)",
       "INSERT OR IGNORE INTO nodes VALUES ('late', '[]', '[]', 1, 0, 1, 1)",

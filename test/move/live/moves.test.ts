@@ -1,0 +1,52 @@
+/**
+ * Moves under load, from three processes: nothing that was acknowledged is lost or there twice, no promise is rejected, and at the
+ * switch both sides are the same by a hash of the test's own. `MOVES=50` for the long form, `SEED` for other operations.
+ */
+import { expect, test } from 'vitest'
+import { describePostgres } from '../../postgres/support/suite.ts'
+import { Script } from '../../sqlite/support/script.ts'
+import { Arena, judged, place } from './support/arena.ts'
+
+const MOVES = Number(process.env.MOVES ?? 3)
+const SEED = Number(process.env.SEED ?? 1)
+const serving = await Script.bundle(new URL('programs/serving.ts', import.meta.url))
+
+describePostgres(`${MOVES} moves under load`, () => {
+  test('lose nothing, add nothing, and fail nobody', { timeout: 60_000 + MOVES * 30_000 }, async () => {
+    await using arena = await Arena.open(serving)
+    const longest: number[] = []
+    const total = { writes: 0, reads: 0, transactions: 0, rejected: 0, lost: 0, duplicated: 0, stale: 0, differing: 0 }
+    for (let move = 0; move < MOVES; move++) {
+      await using where = await place()
+      const perSecond = 500 + ((move * 83) % 501)
+      const { report, journals, dialects } = await arena.move(where, { seed: SEED + 10 * move, perSecond })
+      const verdict = await judged(where, journals)
+      expect(dialects).toEqual(['postgresql', 'postgresql', 'postgresql'])
+      const longestMs = Math.max(...journals.map((journal) => journal.longestMs))
+      longest.push(longestMs)
+      for (const { writes, reads, transactions } of journals) {
+        total.writes += writes
+        total.reads += reads
+        total.transactions += transactions
+      }
+      total.rejected += verdict.rejected.length
+      total.lost += verdict.lost.length
+      total.duplicated += verdict.duplicated.length
+      total.stale += verdict.stale.length
+      if (verdict.hashes.file !== verdict.hashes.target) total.differing++
+      console.log(
+        `move ${move + 1}: ${perSecond}/s wanted, ${journals.map(({ writes }) => writes).join(' + ')} writes; longest write ${longestMs.toFixed(0)} ms, ` +
+          `pause ${report.pauseMs.toFixed(1)} ms, ${report.attempts} attempts, ${report.followed} followed`,
+      )
+      for (const problem of ['rejected', 'lost', 'duplicated', 'stale'] as const)
+        if (verdict[problem].length > 0) console.log(problem, verdict[problem].slice(0, 10))
+      expect(report.followed).toBeGreaterThan(0)
+      for (const { writes } of journals) expect(writes).toBeGreaterThan(50)
+    }
+    const at = (part: number): string =>
+      (longest.toSorted((a, b) => a - b)[Math.ceil(part * MOVES) - 1] ?? 0).toFixed(0)
+    console.log(`SEED=${SEED}, ${MOVES} moves: ${JSON.stringify(total)}`)
+    console.log(`the callers' longest write of each move: p50 ${at(0.5)}, p99 ${at(0.99)}, max ${at(1)} ms`)
+    expect(total).toMatchObject({ rejected: 0, lost: 0, duplicated: 0, stale: 0, differing: 0 })
+  })
+})

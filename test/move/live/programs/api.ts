@@ -1,0 +1,34 @@
+/** The mesh API of the examples as a process of its own, on a store that knows its successor. */
+import { createApp } from '../../../../examples/mesh-api/src/app.ts'
+import { storeFirstNodes } from '../../../../examples/mesh-api/src/first-nodes.ts'
+import { readTopologyFile } from '../../../../examples/mesh-api/src/topology.ts'
+import { openStorage, type StorageOptions } from '../../../../src/index.ts'
+import { messages, say } from '../../../sqlite/support/messages.ts'
+
+export type Order = { readonly serve: StorageOptions; readonly topology: string } | 'end'
+
+let close = async (): Promise<unknown> => undefined
+
+async function obey(order: Order): Promise<unknown> {
+  if (order === 'end') return close()
+  const topology = readTopologyFile(order.topology)
+  const store = await openStorage(order.serve)
+  await storeFirstNodes(store, topology)
+  const app = await createApp({ store, topology })
+  const base = await app.listen({ port: 0, host: '127.0.0.1' })
+  close = async () => {
+    const { dialect } = store
+    await app.close()
+    return { dialect }
+  }
+  return base
+}
+
+say('ready')
+for await (const order of messages<Order>()) {
+  await obey(order).then(
+    (answer) => say({ answer }),
+    (error) => say({ error: String(error) }),
+  )
+}
+process.exit(2)

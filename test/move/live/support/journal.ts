@@ -1,0 +1,33 @@
+/** What callers were told: the judge compares it with what is there in the end. */
+
+export interface Journal {
+  /** `routesDiscovered` of the nodes that are this process's own; `null`: deleted. */
+  readonly nodes: Record<string, number | null>
+  readonly policies: Record<string, string>
+  /** How much was added to the counters that everybody adds to. */
+  readonly counted: Record<string, number>
+  writes: number
+  reads: number
+  transactions: number
+  /** Of one write, from the call to its answer. */
+  longestMs: number
+  /** Promises that were rejected, requests that were refused. */
+  readonly rejected: string[]
+  /** Reads that did not show what had been acknowledged to this process before. */
+  readonly stale: string[]
+}
+
+export const emptyJournal = (): Journal => ({
+  nodes: {},
+  policies: {},
+  counted: {},
+  writes: 0,
+  reads: 0,
+  transactions: 0,
+  longestMs: 0,
+  rejected: [],
+  stale: [],
+})
+
+/** Everybody adds to these. */
+export const SHARED = ['shared-0', 'shared-1', 'shared-2'] as const
