@@ -1,4 +1,5 @@
 /** On PostgreSQL neither numbers nor the ids of transactions are given in the order of the commits. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
@@ -8,6 +9,7 @@ import { describePostgres } from '../postgres/support/suite.ts'
 import { SwappingProxy } from '../postgres/support/swapping-proxy.ts'
 import { type OpenStore, postgres } from '../support/backends.ts'
 import { expectCode } from '../support/expectations.ts'
+import { gate } from '../support/gate.ts'
 import { manyNodes, node } from '../support/samples.ts'
 import { logOf } from './support/log.ts'
 import { committed, subscribed, take, words } from './support/reading.ts'
@@ -151,6 +153,32 @@ describePostgres('changes on PostgreSQL', () => {
     const second = await subscribed(opened.store)
     await unaware.run(insert('logged'), 'COMMIT')
     for (const each of [changes, second]) expect((await take(each, 1)).map(words)).toEqual(['insert nodes logged'])
+  })
+
+  test('transactions that overlap without an end keep nobody from subscribing', async () => {
+    await using opened = await postgres.open()
+    await using first = await Client.of(opened)
+    await using second = await Client.of(opened)
+    const begun = gate()
+    let isOver = false
+    const overlapping = (async () => {
+      await first.run('BEGIN', 'SELECT 1')
+      begun.open()
+      // Each lasts for some 200 ms, and there is always one.
+      for (let turn = 0; !isOver; turn++) {
+        const [next, last] = turn % 2 === 0 ? [second, first] : [first, second]
+        await sleep(100)
+        await next.run('BEGIN', 'SELECT 1')
+        await sleep(100)
+        await last.run('COMMIT')
+      }
+    })()
+    await begun.opened
+    const changes = await subscribed(opened.store)
+    await opened.store.nodes.create(node('a'))
+    expect((await take(changes, 1)).map(words)).toEqual(['insert nodes a'])
+    isOver = true
+    await overlapping
   })
 
   test('BUSY, if such a transaction does not end; then the log is off again', async () => {
