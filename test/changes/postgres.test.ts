@@ -164,12 +164,12 @@ describePostgres('changes on PostgreSQL', () => {
     const overlapping = (async () => {
       await first.run('BEGIN', 'SELECT 1')
       begun.open()
-      // Each lasts for some 200 ms, and there is always one.
+      // Each lasts for a second or so, and there is always one.
       for (let turn = 0; !isOver; turn++) {
         const [next, last] = turn % 2 === 0 ? [second, first] : [first, second]
-        await sleep(100)
+        await sleep(400)
         await next.run('BEGIN', 'SELECT 1')
-        await sleep(100)
+        await sleep(400)
         await last.run('COMMIT')
       }
     })()
