@@ -68,7 +68,12 @@ describe('the twins', () => {
   })
 })
 
-const POSTGRES_ALONE: readonly string[] = ['marks.transaction', 'stamps.transaction', 'stamps.snapshot', 'changes.transaction']
+const POSTGRES_ALONE: readonly string[] = [
+  'marks.transaction',
+  'stamps.transaction',
+  'stamps.snapshot',
+  'changes.transaction',
+]
 
 function shape([key, table]: [string, Parameters<typeof getTableName>[0]]) {
   const columns = Object.entries(getTableColumns(table)).map(([property, { name, notNull, primary, hasDefault }]) => ({
