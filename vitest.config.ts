@@ -28,8 +28,10 @@ const AT_LENGTH = [
   'test/property/*.test.ts',
   'test/transfer/round-trip.test.ts',
   'test/backup/damage.test.ts',
+  'test/changes/processes.test.ts',
   'test/backup/event-loop.test.ts',
   'test/postgres/isolation.test.ts',
+  'test/changes/processes.test.ts',
   'test/migrator/drizzle-kit.test.ts',
   'test/schema/db-generate.test.ts',
 ]

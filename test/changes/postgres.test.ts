@@ -1,4 +1,5 @@
 /** On PostgreSQL neither numbers nor the ids of transactions are given in the order of the commits. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
@@ -8,6 +9,7 @@ import { describePostgres } from '../postgres/support/suite.ts'
 import { SwappingProxy } from '../postgres/support/swapping-proxy.ts'
 import { type OpenStore, postgres } from '../support/backends.ts'
 import { expectCode } from '../support/expectations.ts'
+import { gate } from '../support/gate.ts'
 import { manyNodes, node } from '../support/samples.ts'
 import { logOf } from './support/log.ts'
 import { committed, subscribed, take, words } from './support/reading.ts'
@@ -153,6 +155,32 @@ describePostgres('changes on PostgreSQL', () => {
     for (const each of [changes, second]) expect((await take(each, 1)).map(words)).toEqual(['insert nodes logged'])
   })
 
+  test('transactions that overlap without an end keep nobody from subscribing', async () => {
+    await using opened = await postgres.open()
+    await using first = await Client.of(opened)
+    await using second = await Client.of(opened)
+    const begun = gate()
+    let isOver = false
+    const overlapping = (async () => {
+      await first.run('BEGIN', 'SELECT 1')
+      begun.open()
+      // Each lasts for a second or so, and there is always one.
+      for (let turn = 0; !isOver; turn++) {
+        const [next, last] = turn % 2 === 0 ? [second, first] : [first, second]
+        await sleep(400)
+        await next.run('BEGIN', 'SELECT 1')
+        await sleep(400)
+        await last.run('COMMIT')
+      }
+    })()
+    await begun.opened
+    const changes = await subscribed(opened.store)
+    await opened.store.nodes.create(node('a'))
+    expect((await take(changes, 1)).map(words)).toEqual(['insert nodes a'])
+    isOver = true
+    await overlapping
+  })
+
   test('BUSY, if such a transaction does not end; then the log is off again', async () => {
     await using opened = await postgres.open()
     await using unaware = await Client.of(opened)
@@ -233,7 +261,9 @@ describePostgres('changes on PostgreSQL', () => {
     const seen = await committed(changes, store)
     expect(seen.sort()).toEqual(manyNodes(50).map(({ nodeId }) => `insert nodes ${nodeId}`))
     await changes.return()
-    await store.pathCache.sweep()
-    expect(await database.query('SELECT * FROM meshstore_changes')).toEqual([])
+    await eventually('the log is empty', async () => {
+      await store.pathCache.sweep()
+      return (await database.query('SELECT 1 FROM meshstore_changes')).length === 0
+    })
   })
 })

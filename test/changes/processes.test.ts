@@ -1,25 +1,23 @@
-/**
- * Two processes write, and one in a third hears of it, however often it is killed. `CHANGES_WRITES=50000` for the long form, `SEED`
- * for other moments.
- */
+/** Two processes write, and one in a third hears of it, however often it is killed. */
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { integerFrom, randomFrom } from '../faults/random.ts'
+import { shows } from '../faults/shown.ts'
 import { eventually } from '../postgres/support/eventually.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import type { Program } from '../sqlite/support/program.ts'
 import { Script } from '../sqlite/support/script.ts'
 import { type LastingStore, lastingBackends, postgres, sqliteFile } from '../support/backends.ts'
+import { bound, SEED } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
 import { judged, type Verdict } from './support/judge.ts'
 
-const WRITES = Number(process.env.CHANGES_WRITES ?? 4_000)
-const KILLS = Number(process.env.CHANGES_KILLS ?? 6)
-const SEED = Number(process.env.SEED ?? 1)
+const WRITES = bound('CHANGES_WRITES', { brief: 4_000, short: 50_000, long: 500_000 })
+const KILLS = bound('CHANGES_KILLS', { brief: 6, short: 20, long: 100 })
 const WRITERS = 2
 const LAST = 'the-last'
-const ENOUGH_MS = 600_000
+const ENOUGH_MS = 300_000 + WRITES * 20
 
 const READER = new URL('programs/subscriber.ts', import.meta.url)
 const writer = await Script.bundle(new URL('programs/writer.ts', import.meta.url))
@@ -111,10 +109,8 @@ for (const backend of lastingBackends) {
   }, async () => {
     await using opened = await backend.open({ pathCache: { invalidation: 'manual' } })
     const { verdict, kills, seconds } = await run(opened)
-    console.log(
-      `${backend.name}, seed ${SEED}: ${WRITERS} writers, ${verdict.committed} changes in ${seconds.toFixed(1)} s, ` +
-        `subscriber killed ${kills} times: ${JSON.stringify(verdict)}`,
-    )
+    console.log(`${backend.name}, seed ${SEED}, in ${seconds.toFixed(1)} s: ${JSON.stringify(verdict)}`)
+    shows(`${backend.name}: ${verdict.committed} changes heard of, and the subscriber killed ${kills} times`)
     expect(verdict).toMatchObject({ missing: 0, extra: 0, disordered: 0, seen: verdict.committed })
     expect(verdict.committed).toBeGreaterThanOrEqual(WRITES)
     expect(kills).toBeGreaterThan(0)

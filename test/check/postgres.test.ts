@@ -73,6 +73,11 @@ describePostgres('a check on PostgreSQL', () => {
     expect(wrong(reader)).toMatchObject([{ severity: 'warning', check: 'rights', table: 'nodes' }])
     expect(wrong(reader)[0]?.message).toContain('may not DELETE in nodes')
 
+    // A migration came after the grants: nobody notices until somebody subscribes.
+    await database.query('GRANT DELETE ON nodes TO meshstore_app; REVOKE ALL ON meshstore_changes FROM meshstore_app')
+    const before = await check(role.urlOf(database.url))
+    expect(wrong(before)).toMatchObject([{ severity: 'warning', check: 'rights', table: 'meshstore_changes' }])
+
     await database.query('REVOKE ALL ON ALL TABLES IN SCHEMA public, drizzle FROM meshstore_app')
     const blind = await check(role.urlOf(database.url))
     expect(kinds(blind)).toEqual(['warning rights'])

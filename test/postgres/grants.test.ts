@@ -61,9 +61,10 @@ describePostgres('a role with the rights of the grants file', () => {
        WHERE c.relkind IN ('r', 'S', 'v', 'm') AND n.nspname IN ('public', 'drizzle')
          AND NOT has_table_privilege('meshstore_app', c.oid, 'SELECT')`,
     )
-    // The numbers of the ledger's rows: only who writes it needs them. The marks number themselves.
+    // The numbers of the ledger's rows: only who writes it needs them. The marks and the changes number themselves.
     expect(without.map(({ name }) => name).toSorted()).toEqual([
       'drizzle.__drizzle_migrations_id_seq',
+      'meshstore_changes_seq_seq',
       'path_cache_marks_id_seq',
     ])
   })

@@ -3,7 +3,16 @@ import type { Findings } from '../findings.ts'
 import type { Limits } from '../options.ts'
 import type { Ask } from './asking.ts'
 
-const TABLES = ['nodes', 'policies', 'path_cache', 'meshstore_state']
+const TABLES = [
+  'nodes',
+  'policies',
+  'path_cache',
+  'meshstore_state',
+  'path_cache_marks',
+  'path_cache_stamps',
+  'meshstore_changes',
+  'meshstore_consumers',
+]
 const RIGHTS = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
 
 /** Of pg_class, the tables that unqualified names mean. */

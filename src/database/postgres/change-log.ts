@@ -107,14 +107,11 @@ export class PostgresChangeLog implements ChangeLog {
 
   /** Who began before the log was switched on may not know of it. */
   async #heard(): Promise<void> {
-    const deadline = performance.now() + LONGEST_WAIT_MS
-    while (!(await this.#database.earlierWritersEnded())) {
-      if (performance.now() < deadline) continue
-      throw new StorageError(
-        'BUSY',
-        `A transaction that began before the change log was switched on has not ended within ${LONGEST_WAIT_MS} ms: its changes would be missed.`,
-      )
-    }
+    if (await this.#database.earlierWritersEnded(LONGEST_WAIT_MS)) return
+    throw new StorageError(
+      'BUSY',
+      `A transaction that began before the change log was switched on has not ended within ${LONGEST_WAIT_MS} ms: its changes would be missed.`,
+    )
   }
 
   resume(consumer: string, keptUntil: Date, from: LogPosition): Promise<boolean> {

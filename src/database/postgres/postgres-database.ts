@@ -70,7 +70,7 @@ const RUNNING_TRANSACTIONS = `SELECT virtualxid || '/' || pid FROM pg_locks
     SELECT pid FROM pg_stat_activity WHERE datname = current_database()
     AND backend_type IS DISTINCT FROM 'autovacuum worker'
   )`
-/** Pauses grow from 1 ms to half of this. */
+const LONGEST_PAUSE_MS = 32
 const LONGEST_WAIT_MS = 64
 
 /** What an attempt at a transaction came to. Everything else is thrown. */
@@ -357,12 +357,14 @@ export class PostgresDatabase implements Database {
     return this.#inUse.while(() => this.#slots.while(() => apart(this.#pool, isolation, work)))
   }
 
-  async earlierWritersEnded(): Promise<boolean> {
+  async earlierWritersEnded(withinMs = LONGEST_WAIT_MS): Promise<boolean> {
+    const deadline = performance.now() + withinMs
     let earlier = await this.query<string>(RUNNING_TRANSACTIONS, [])
-    for (let pause = 1; earlier.length > 0 && pause < LONGEST_WAIT_MS; pause *= 2) {
+    for (let pause = 1; earlier.length > 0 && performance.now() + pause < deadline; ) {
       await sleep(pause)
       const running = new Set(await this.query<string>(RUNNING_TRANSACTIONS, []))
       earlier = earlier.filter((transaction) => running.has(transaction))
+      pause = Math.min(2 * pause, LONGEST_PAUSE_MS)
     }
     return earlier.length === 0
   }

@@ -1,4 +1,5 @@
 /** What there is of the log, as another program sees it. */
+import { eventually } from '../../postgres/support/eventually.ts'
 import type { OpenStore } from '../../support/backends.ts'
 
 export interface Log {
@@ -19,3 +20,10 @@ export async function logOf({ other }: OpenStore): Promise<Log> {
     changes: changes.length,
   }
 }
+
+/** Swept until nothing is left: on PostgreSQL, transactions of anybody's that are open keep what came after them. */
+export const emptied = (opened: OpenStore): Promise<void> =>
+  eventually('the log is empty', async () => {
+    await opened.store.pathCache.sweep()
+    return (await logOf(opened)).changes === 0
+  })
