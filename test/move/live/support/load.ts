@@ -75,6 +75,7 @@ export class Load {
     const [since, from] = [performance.now(), this.#store.dialect]
     this.#track(what, promise, () => {
       const ms = performance.now() - since
+      if (from !== this.#store.dialect) this.journal.acrossMs = Math.max(this.journal.acrossMs, ms)
       if (ms > this.journal.longest.ms)
         this.journal.longest = { ms, what: `${what}, begun on ${from}, ended on ${this.#store.dialect}` }
       this.journal.writes++
