@@ -1,14 +1,15 @@
 /**
  * Moves under load, from three processes: nothing that was acknowledged is lost or there twice, no promise is rejected, and at the
- * switch both sides are the same by a hash of the test's own. `MOVES=50` for the long form, `SEED` for other operations.
+ * switch both sides are the same by a hash of the test's own.
  */
 import { expect, test } from 'vitest'
+import { shows } from '../../faults/shown.ts'
 import { describePostgres } from '../../postgres/support/suite.ts'
 import { Script } from '../../sqlite/support/script.ts'
+import { bound, SEED } from '../../support/bounds.ts'
 import { Arena, judged, place } from './support/arena.ts'
 
-const MOVES = Number(process.env.MOVES ?? 3)
-const SEED = Number(process.env.SEED ?? 1)
+const MOVES = bound('MOVES', { brief: 3, short: 10, long: 50 })
 const serving = await Script.bundle(new URL('programs/serving.ts', import.meta.url))
 
 function spread(milliseconds: number[]): string {
@@ -51,9 +52,11 @@ describePostgres(`${MOVES} moves under load`, () => {
       expect(report.followed).toBeGreaterThan(0)
       for (const { writes } of journals) expect(writes).toBeGreaterThan(50)
     }
-    console.log(`SEED=${SEED}, ${MOVES} moves: ${JSON.stringify(total)}`)
-    console.log(`the callers' longest write of each move: ${spread(longest)}`)
-    console.log(`of those that waited for the switch: ${spread(across)}`)
+    const waited = `the callers' longest write: ${spread(longest)}; waiting for the switch: ${spread(across)}`
+    console.log(`SEED=${SEED}, ${MOVES} moves: ${JSON.stringify(total)}\n${waited}`)
+    shows(
+      `${MOVES} moves, ${total.writes} writes: none lost, none twice, no promise rejected, contents equal; ${waited}`,
+    )
     expect(total).toMatchObject({ rejected: 0, lost: 0, duplicated: 0, stale: 0, differing: 0 })
   })
 })
