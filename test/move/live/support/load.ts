@@ -9,7 +9,7 @@ import { emptyJournal, type Journal, SHARED } from './journal.ts'
 const TICK_MS = 5
 const OWN = 20
 /** Behind that, callers wait for some of theirs: a machine that cannot keep up must not pile up work without bound. */
-const MOST_UNDER_WAY = 100
+const MOST_UNDER_WAY = 40
 /** What is given up on says so, and is no fault of the move. */
 const TRANSACTION = { timeoutMs: 60_000 }
 
@@ -57,11 +57,11 @@ export class Load {
     if (choice < 0.3) this.#saveOwn()
     else if (choice < 0.5) this.#create()
     else if (choice < 0.55) this.#delete()
-    else if (choice < 0.65) this.#count1()
-    else if (choice < 0.73) this.#transaction()
-    else if (choice < 0.78) this.#policy()
-    else if (choice < 0.83) this.#paths()
-    else if (choice < 0.87) this.#snapshot()
+    else if (choice < 0.62) this.#count1()
+    else if (choice < 0.66) this.#transaction()
+    else if (choice < 0.71) this.#policy()
+    else if (choice < 0.76) this.#paths()
+    else if (choice < 0.8) this.#snapshot()
     else this.#read()
   }
 
