@@ -31,6 +31,7 @@ const AT_LENGTH = [
   'test/changes/processes.test.ts',
   'test/backup/event-loop.test.ts',
   'test/postgres/isolation.test.ts',
+  'test/changes/processes.test.ts',
   'test/migrator/drizzle-kit.test.ts',
   'test/schema/db-generate.test.ts',
 ]

@@ -44,7 +44,7 @@ async function loaded(
     if (!isIn(each)) return undefined
     return async (round) => {
       context.progress(`${name}: ${each.name}`)
-      const nodes = Array.from({ length: size }, (_, n) => nodeOf(n, `load-${round}-${n}`))
+      const nodes = Array.from({ length: size }, (_, n) => nodeOf(n, `load-${size}-${round}-${n}`))
       return (size * 1_000) / (await each.time('insertMany', [[nodes]], false)).mean
     }
   })

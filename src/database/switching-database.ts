@@ -114,14 +114,17 @@ export class SwitchingDatabase implements Database {
       return refused === undefined ? this.#hold(order, work) : Promise.reject(refused)
     }
     return work(this.file).catch((error) => {
-      if (!this.file.refusedAsMoved(error) || this.#successor === undefined) throw error
+      const moved = this.file.refusedAsMoved(error)
+      if (moved === undefined || this.#successor === undefined) throw error
+      // It was refused in the moment before the others went.
+      if (this.#current !== this.file) return work(this.#current)
+      this.#follow(moved)
       return this.#hold(order, work)
     })
   }
 
+  /** Until the other database is open. */
   #hold<T>(order: number, work: Work<T>): Promise<T> {
-    // It was refused in the moment before the others went.
-    if (this.#current !== this.file) return work(this.#current)
     if (this.#held.length >= this.#options.maxPendingWrites) {
       return Promise.reject(
         new StorageError('BUSY', `${this.#held.length} writes are waiting already. Wait for some of them.`),
@@ -132,8 +135,6 @@ export class SwitchingDatabase implements Database {
         work(database).then(resolve, reject)
       })
       this.#held.push({ order, run, reject })
-      const moved = this.file.movedTo()
-      if (moved !== undefined) this.#follow(moved)
     })
   }
 

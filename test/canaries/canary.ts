@@ -7,15 +7,11 @@ import { stringsOf } from './values.ts'
 /** The youngest are remembered: the older ones belong to cases that are over. */
 const REMEMBERED = 200
 
-/** What is wrong with a text in the words of its parser, which may be in the text as well. */
-const WORDS_OF_THE_PARSER = 'multiline implicit key'
+/** What a refusal says in words of its own, which may be in what was given as well. */
+const WORDS_OF_REFUSALS = 'multiline implicit key, is not a known property'
 
 /** What is shown of an error, an object and a function that hold nothing. */
-const OF_EVERYTHING = [
-  WORDS_OF_THE_PARSER,
-  new StorageError('CONFLICT', '', { cause: new Error() }),
-  { some: class {} },
-]
+const OF_EVERYTHING = [WORDS_OF_REFUSALS, new StorageError('CONFLICT', '', { cause: new Error() }), { some: class {} }]
   .map(textOf)
   .join()
 

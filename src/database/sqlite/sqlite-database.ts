@@ -57,8 +57,8 @@ export class SqliteDatabase implements Database {
   readonly #queue: WriteQueue
   readonly #fence: () => Moved | undefined
   readonly #fenceToReaders: () => Moved | undefined
-  /** Errors that say that nothing was begun, since the data has moved. */
-  readonly #refusals = new WeakSet<object>()
+  /** Errors that say that nothing was begun, since the data has moved; and where to. */
+  readonly #refusals = new WeakMap<object, Moved>()
   readonly #readers: Readers
   readonly #checkpoints: Checkpoints
   /** Snapshots and backups. */
@@ -188,13 +188,13 @@ export class SqliteDatabase implements Database {
     const moved = this.#fence()
     if (moved === undefined) return undefined
     const refusal = movedError(moved)
-    this.#refusals.add(refusal)
+    this.#refusals.set(refusal, moved)
     return refusal
   }
 
-  /** Whether what failed was not begun, since the data has moved: not an error of another store that a callback let through. */
-  refusedAsMoved(error: unknown): boolean {
-    return typeof error === 'object' && error !== null && this.#refusals.has(error)
+  /** Where the data is, if what failed was not begun for that reason: not by an error of another store that a callback let through. */
+  refusedAsMoved(error: unknown): Moved | undefined {
+    return typeof error === 'object' && error !== null ? this.#refusals.get(error) : undefined
   }
 
   /** Where the data is, if not here any more. */

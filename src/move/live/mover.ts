@@ -105,11 +105,13 @@ export class Mover {
     this.#progress = next
   }
 
-  /** Until the lag is small. */
+  /** Until the lag is small, or as small as it gets while others write at this rate. */
   async #follow(): Promise<void> {
-    for (let count = BATCH; count >= SMALL_LAG; ) {
-      count = await this.#followOnce()
+    for (let last = Number.POSITIVE_INFINITY; ; ) {
+      const count = await this.#followOnce()
       this.#report('following', this.#followed)
+      if (count < SMALL_LAG || (count < BATCH && count >= last)) return
+      last = count
     }
   }
 

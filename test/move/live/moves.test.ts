@@ -22,8 +22,8 @@ describePostgres(`${MOVES} moves under load`, () => {
       const { report, journals, dialects } = await arena.move(where, { seed: SEED + 10 * move, perSecond })
       const verdict = await judged(where, journals)
       expect(dialects).toEqual(['postgresql', 'postgresql', 'postgresql'])
-      const longestMs = Math.max(...journals.map((journal) => journal.longestMs))
-      longest.push(longestMs)
+      const slowest = journals.map((journal) => journal.longest).reduce((a, b) => (a.ms > b.ms ? a : b))
+      longest.push(slowest.ms)
       for (const { writes, reads, transactions } of journals) {
         total.writes += writes
         total.reads += reads
@@ -35,7 +35,7 @@ describePostgres(`${MOVES} moves under load`, () => {
       total.stale += verdict.stale.length
       if (verdict.hashes.file !== verdict.hashes.target) total.differing++
       console.log(
-        `move ${move + 1}: ${perSecond}/s wanted, ${journals.map(({ writes }) => writes).join(' + ')} writes; longest write ${longestMs.toFixed(0)} ms, ` +
+        `move ${move + 1}: ${perSecond}/s wanted, ${journals.map(({ writes }) => writes).join(' + ')} writes; longest ${slowest.ms.toFixed(0)} ms (${slowest.what}), ` +
           `pause ${report.pauseMs.toFixed(1)} ms, ${report.attempts} attempts, ${report.followed} followed`,
       )
       for (const problem of ['rejected', 'lost', 'duplicated', 'stale'] as const)

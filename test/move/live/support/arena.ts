@@ -119,7 +119,7 @@ export class Arena implements AsyncDisposable {
 
 const OTHERS = new Set<string>([...SHARED, ...abilene().nodeIds])
 /** Rows that no journal tells of. */
-const isOther = (id: string): boolean => OTHERS.has(id) || /^before-\d+$|-(left|right)$/.test(id)
+export const isOther = (id: string): boolean => OTHERS.has(id) || /^before-\d+$|-(left|right)$/.test(id)
 
 export interface Judged extends Verdict {
   readonly rejected: string[]

@@ -74,7 +74,8 @@ export class HttpLoad {
   async #write(expected: number, method: string, address: string, body?: object): Promise<boolean> {
     const since = performance.now()
     const done = (await this.#request(expected, method, address, body)) !== undefined
-    this.journal.longestMs = Math.max(this.journal.longestMs, performance.now() - since)
+    const ms = performance.now() - since
+    if (ms > this.journal.longest.ms) this.journal.longest = { ms, what: `${method} ${address}` }
     if (done) this.journal.writes++
     return done
   }

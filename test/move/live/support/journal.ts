@@ -10,7 +10,7 @@ export interface Journal {
   reads: number
   transactions: number
   /** Of one write, from the call to its answer. */
-  longestMs: number
+  longest: { ms: number; what: string }
   /** Promises that were rejected, requests that were refused. */
   readonly rejected: string[]
   /** Reads that did not show what had been acknowledged to this process before. */
@@ -24,10 +24,10 @@ export const emptyJournal = (): Journal => ({
   writes: 0,
   reads: 0,
   transactions: 0,
-  longestMs: 0,
+  longest: { ms: 0, what: '' },
   rejected: [],
   stale: [],
 })
 
-/** Everybody adds to these. */
-export const SHARED = ['shared-0', 'shared-1', 'shared-2'] as const
+/** Everybody adds to these: so many that not all wait for one. */
+export const SHARED: readonly string[] = Array.from({ length: 16 }, (_, n) => `shared-${n}`)

@@ -1,6 +1,10 @@
 /** Compares what callers were told with what is there. */
-import type { TestDatabase } from '../../../postgres/support/database.ts'
 import { type Journal, SHARED } from './journal.ts'
+
+/** A database of either kind. */
+export interface Asked {
+  query<R extends object>(sql: string): Promise<R[]>
+}
 
 export interface Verdict {
   /** Acknowledged, and not there as it was acknowledged. */
@@ -11,7 +15,7 @@ export interface Verdict {
 
 /** `others`: ids of nodes that were there before, or come of the callers' programs. */
 export async function judge(
-  database: TestDatabase,
+  database: Asked,
   journals: readonly Journal[],
   isOther: (id: string) => boolean,
 ): Promise<Verdict> {

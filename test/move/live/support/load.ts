@@ -74,7 +74,8 @@ export class Load {
   #write(what: string, promise: Promise<unknown>, done: () => void): void {
     const since = performance.now()
     this.#track(what, promise, () => {
-      this.journal.longestMs = Math.max(this.journal.longestMs, performance.now() - since)
+      const ms = performance.now() - since
+      if (ms > this.journal.longest.ms) this.journal.longest = { ms, what }
       this.journal.writes++
       done()
     })
@@ -90,9 +91,9 @@ export class Load {
     const turn = ++own.issued
     const id = this.#ownName(at)
     const saved = this.#store.nodes.save({ nodeId: id, interfaces: [], protocols: ['olsr'], routesDiscovered: turn })
-    this.journal.nodes[id] = turn
     this.#write(`save ${id} ${turn}`, saved, () => {
       own.acknowledged = Math.max(own.acknowledged, turn)
+      this.journal.nodes[id] = own.acknowledged
     })
   }
 
@@ -116,9 +117,16 @@ export class Load {
   }
 
   #count1(): void {
-    const id = SHARED[integerFrom(this.#random, 0, SHARED.length - 1)] as string
+    const id = this.#shared()
     const amount = integerFrom(this.#random, 1, 3)
     this.#write(`count ${id}`, this.#store.nodes.recordRoutes(id, amount), () => this.#counted(id, amount))
+  }
+
+  #shared = (): string => SHARED[integerFrom(this.#random, 0, SHARED.length - 1)] as string
+
+  #pairName(): [string, string] {
+    const n = integerFrom(this.#random, 0, 9)
+    return [`${this.#prefix}-${n}-left`, `${this.#prefix}-${n}-right`]
   }
 
   #counted(id: string, amount: number): void {
@@ -128,26 +136,27 @@ export class Load {
   /** A row, a count and a pair, or none of them. */
   #transaction(): void {
     const nodeId = this.#name('tx')
-    const [turn, pair] = [++this.#pair, [`${this.#prefix}-left`, `${this.#prefix}-right`]]
+    const turn = ++this.#pair
+    const [pair, shared] = [this.#pairName(), this.#shared()]
     const work = this.#store.transaction(async (tx) => {
       await tx.nodes.create({ nodeId, interfaces: [], protocols: [] })
-      await tx.nodes.recordRoutes(SHARED[0])
+      await tx.nodes.recordRoutes(shared)
       for (const each of pair)
         await tx.nodes.save({ nodeId: each, interfaces: [], protocols: [], routesDiscovered: turn })
     }, TRANSACTION)
     this.#write(`transaction ${nodeId}`, work, () => {
       this.journal.transactions++
       this.journal.nodes[nodeId] = 0
-      this.#counted(SHARED[0], 1)
+      this.#counted(shared, 1)
     })
   }
 
   /** Of a pair, both are seen or none. */
   #snapshot(): void {
-    const pair = [`${this.#prefix}-left`, `${this.#prefix}-right`]
+    const pair = this.#pairName()
     const read = this.#store.transaction(
       async (tx) => {
-        const [left, right] = [await tx.nodes.get(pair[0] ?? ''), await tx.nodes.get(pair[1] ?? '')]
+        const [left, right] = [await tx.nodes.get(pair[0]), await tx.nodes.get(pair[1])]
         if (left?.routesDiscovered !== right?.routesDiscovered)
           this.journal.stale.push(`${pair}: half of a transaction`)
       },
@@ -158,9 +167,12 @@ export class Load {
 
   #policy(): void {
     const policyId = `${this.#prefix}-policy-${integerFrom(this.#random, 0, 4)}`
-    const yamlContent = `turn: ${this.#count++}\n`
-    this.journal.policies[policyId] = yamlContent
-    this.#write(`save ${policyId}`, this.#store.policies.save({ policyId, yamlContent }), () => {})
+    const turn = this.#count++
+    const yamlContent = `turn: ${turn}\n`
+    this.#write(`save ${policyId}`, this.#store.policies.save({ policyId, yamlContent }), () => {
+      const before = Number(this.journal.policies[policyId]?.slice('turn: '.length) ?? -1)
+      if (turn > before) this.journal.policies[policyId] = yamlContent
+    })
   }
 
   #paths(): void {
