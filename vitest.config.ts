@@ -29,6 +29,8 @@ const AT_LENGTH = [
   'test/backup/damage.test.ts',
   'test/changes/processes.test.ts',
   'test/backup/event-loop.test.ts',
+  'test/move/live/kills.test.ts',
+  'test/move/live/moves.test.ts',
   'test/postgres/isolation.test.ts',
   'test/changes/processes.test.ts',
   'test/migrator/drizzle-kit.test.ts',
