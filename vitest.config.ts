@@ -32,7 +32,6 @@ const AT_LENGTH = [
   'test/move/live/kills.test.ts',
   'test/move/live/moves.test.ts',
   'test/postgres/isolation.test.ts',
-  'test/changes/processes.test.ts',
   'test/migrator/drizzle-kit.test.ts',
   'test/schema/db-generate.test.ts',
 ]
