@@ -3,6 +3,7 @@ import type { Benchmark } from './context.ts'
 import { bulk } from './rows/bulk.ts'
 import { cache } from './rows/cache.ts'
 import { cachePeers } from './rows/cache-peers.ts'
+import { changes } from './rows/changes.ts'
 import { contention } from './rows/contention.ts'
 import { copy } from './rows/copy.ts'
 import { growth } from './rows/growth.ts'
@@ -20,6 +21,6 @@ import { syncs } from './rows/syncs.ts'
 import { writes } from './rows/writes.ts'
 
 export const BENCHMARKS: readonly Benchmark[] = [
-  ...[syncs, reads, cache, writes, inFlight, postgres, copy, liveSwitch, start, memory, growth],
+  ...[syncs, reads, cache, writes, inFlight, postgres, copy, liveSwitch, changes, start, memory, growth],
   ...[sqlitePeers, bulk, iterate, firstRow, cachePeers, postgresPeers, contention, sizes],
 ]

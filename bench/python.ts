@@ -22,6 +22,8 @@ export async function python(name: string, file: string, durability: Durability)
     throw new Error(`${command} does not start (${error.code}).`)
   })
   failure.catch(() => {})
+  // A process that has ended is noticed where its answer does not come.
+  child.stdin.on('error', () => {})
   const next = async (): Promise<Record<string, unknown>> => {
     const { value, done } = await Promise.race([lines.next(), failure])
     if (done === true) throw new Error(`${command} ended.`)

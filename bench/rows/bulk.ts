@@ -6,7 +6,7 @@ import { enter, SQLITE_PEERS } from '../sqlite-peers.ts'
 import { closeAll, enterAll, isIn, whyNot } from './peers.ts'
 
 const SIZES = { quick: [5_000], full: [5_000, 100_000] }
-const ROUNDS = { quick: 2, full: 5, large: 3 }
+const ROUNDS = { quick: 2, full: 5, large: 2 }
 const LARGE = 50_000
 
 /** Many rows in one transaction, durable, into a file that holds the rounds before. */

@@ -1,10 +1,11 @@
 /** The changes of a database, as an application reads them. */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Change, Changes, ChangesOptions, InvalidationFilter } from '../api.ts'
+import type { Change, Changes, ChangesOptions } from '../api.ts'
 import type { ChangeLog, Database, LoggedChange, LogPosition } from '../database/session.ts'
 import { misuse, StorageError, type StorageErrorCode } from '../errors.ts'
 import * as rules from '../schema/rules.ts'
+import { changeOf, positionOf, tokenOf } from './tokens.ts'
 
 /** From one look at the log to the next, in milliseconds, while there is nothing new. */
 const POLL_MS = 25
@@ -39,6 +40,8 @@ export class ChangeStream implements Changes {
   readonly #consumer = randomUUID()
   readonly #after: LogPosition | undefined
   readonly #ended = new AbortController()
+  /** Whoever pauses is woken by it. Made once: a signal remembers all that were made of it. */
+  readonly #waking: AbortSignal
   readonly #leaving = Promise.withResolvers<void>()
   #log: ChangeLog
   #started: Promise<void> | undefined
@@ -62,6 +65,7 @@ export class ChangeStream implements Changes {
     this.#log = database.changeLog
     this.#keepMs = Math.round((options.keepSeconds ?? DEFAULT_KEEP_SECONDS) * 1_000)
     this.#signal = options.signal
+    this.#waking = this.#signal === undefined ? this.#ended.signal : AbortSignal.any([this.#ended.signal, this.#signal])
     this.#after = options.after === undefined ? undefined : positionOf(options.after)
   }
 
@@ -200,8 +204,7 @@ export class ChangeStream implements Changes {
   }
 
   async #pause(): Promise<void> {
-    const signals = this.#signal === undefined ? [this.#ended.signal] : [this.#ended.signal, this.#signal]
-    await sleep(POLL_MS, undefined, { signal: AbortSignal.any(signals) }).catch(() => {})
+    await sleep(POLL_MS, undefined, { signal: this.#waking }).catch(() => {})
   }
 
   async return(): Promise<IteratorResult<Change, undefined>> {
@@ -244,22 +247,3 @@ export class ChangeStream implements Changes {
 }
 
 const isCode = (error: unknown, code: StorageErrorCode): boolean => error instanceof StorageError && error.code === code
-
-const tokenOf = ({ log, position }: LogPosition): string => `${log}~${position}`
-
-function positionOf(token: string): LogPosition {
-  const [, log, position] = /^([0-9a-f-]{36})~([0-9:,/]+)$/.exec(token) ?? []
-  if (log !== undefined && position !== undefined) return { log, position }
-  throw new StorageError('VALIDATION', 'The token was refused: it is none of a change.', {
-    issues: [{ path: 'after', message: 'must be a token of a change' }],
-  })
-}
-
-function changeOf({ table, key, operation }: LoggedChange, token: string): Change {
-  const change = { table, operation, token } as Pick<Change, 'table' | 'operation' | 'token'>
-  if (operation !== 'invalidate') return { ...change, key: key ?? undefined, paths: undefined }
-  return { ...change, key: undefined, paths: filterOf(JSON.parse(key ?? '{}')) }
-}
-
-const filterOf = (given: Readonly<Record<string, string | null>>): InvalidationFilter =>
-  Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))

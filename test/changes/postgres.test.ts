@@ -134,6 +134,27 @@ describePostgres('changes on PostgreSQL', () => {
     expect(await committed(changes, opened.store)).toEqual(['insert nodes long'])
   })
 
+  test('an id that a crashed server gives a second time is not taken for one that was seen', async () => {
+    await using opened = await postgres.open(MANUAL)
+    await using open = await Client.of(opened)
+    await using rolledBack = await Client.of(opened)
+    const changes = await subscribed(opened.store)
+    await open.run('BEGIN', insert('open'))
+    await opened.store.nodes.create(node('a'))
+    await rolledBack.run('BEGIN', insert('undone'))
+    const { rows } = await rolledBack.run('SELECT pg_current_xact_id()::text AS id')
+    await rolledBack.run('ROLLBACK')
+    const [seen] = await take(changes, 1)
+    // As if the server had crashed before it had noted that.
+    await opened.other.execute(
+      `INSERT INTO meshstore_changes (table_name, key, operation, transaction) VALUES ('nodes', 'again', 'insert', '${rows[0].id}')`,
+    )
+    await open.run('COMMIT')
+    for (const each of [changes, opened.store.changes({ after: seen?.token })]) {
+      expect((await take(each, 2)).map(words).sort()).toEqual(['insert nodes again', 'insert nodes open'])
+    }
+  })
+
   test('whoever subscribes first waits for those who began before the log, and nobody waits later on', async () => {
     await using opened = await postgres.open(MANUAL)
     await using unaware = await Client.of(opened)

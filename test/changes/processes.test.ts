@@ -12,6 +12,7 @@ import { bound, SEED } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
 import { judged, type Verdict } from './support/judge.ts'
+import { logOf } from './support/log.ts'
 
 const WRITES = bound('CHANGES_WRITES', { brief: 4_000, short: 50_000, long: 500_000 })
 const KILLS = bound('CHANGES_KILLS', { brief: 6, short: 20, long: 100 })
@@ -114,6 +115,24 @@ for (const backend of lastingBackends) {
     expect(verdict).toMatchObject({ missing: 0, extra: 0, disordered: 0, seen: verdict.committed })
     expect(verdict.committed).toBeGreaterThanOrEqual(WRITES)
     expect(kills).toBeGreaterThan(0)
+  })
+}
+
+for (const backend of lastingBackends) {
+  test(`${backend.name}: the log ends when the only subscriber was killed, by any store that is open`, async () => {
+    using folder = temporaryFolder()
+    await using opened = await backend.open({ pathCache: { invalidation: 'manual', sweepSeconds: 0.1 } })
+    await using reader = subscriber.start([opened.url, folder.file('seen'), '1', '1'])
+    expect(await reader.line()).toBe('@ready')
+    await opened.store.nodes.createMany([node('a'), node('b')])
+    expect(await logOf(opened)).toMatchObject({ isOn: true, consumers: 1 })
+    await reader.kill()
+    await eventually('the log is off and empty', async () => {
+      const { isOn, changes } = await logOf(opened)
+      return !isOn && changes === 0
+    })
+    await opened.store.nodes.create(node('c'))
+    expect(await logOf(opened)).toEqual({ isOn: false, consumers: 0, changes: 0 })
   })
 }
 

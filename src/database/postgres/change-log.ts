@@ -4,6 +4,7 @@ import { encodeTime } from '../../schema/codecs.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import type { Ask } from './session-control.ts'
+import { isSnapshot, reaching, snapshot, xmin } from './snapshots.ts'
 
 /**
  * In meshstore_consumers, the row of nobody: whoever writes knows of the log, and what transactions with ids below its position
@@ -29,8 +30,6 @@ const AT = `SELECT value, position FROM meshstore_state, meshstore_consumers
   WHERE meshstore_state.name = 'change_log' AND meshstore_consumers.name = $1`
 const IS_WHOLE = `SELECT 1 FROM meshstore_consumers WHERE name = '${WHOLE}'`
 const IS_LOG = "SELECT 1 FROM meshstore_state WHERE name = 'change_log' AND value = $1"
-/** SQLite's positions are none. */
-const SNAPSHOT = /^\d+:\d+:[\d,]*$/
 /** A snapshot shows all transactions below its xmin. One from the future is of another server, or of another time. */
 const IS_HELD = `SELECT EXISTS (${IS_LOG})
   AND pg_snapshot_xmin($2::pg_snapshot) >= (SELECT position FROM meshstore_consumers WHERE name = '${WHOLE}')::xid8
@@ -40,10 +39,10 @@ const IS_HELD = `SELECT EXISTS (${IS_LOG})
  * it shows, and however old its xmin is.
  */
 const FIRST_UNSEEN = `WITH unseen AS MATERIALIZED (
-    SELECT seq FROM meshstore_changes WHERE transaction >= pg_snapshot_xmax($1::pg_snapshot)
+    SELECT seq, transaction FROM meshstore_changes WHERE transaction >= pg_snapshot_xmax($1::pg_snapshot)
     UNION ALL
-    SELECT seq FROM meshstore_changes WHERE transaction = ANY (ARRAY(SELECT pg_snapshot_xip($1::pg_snapshot)))
-  ) SELECT pg_current_snapshot()::text, min(seq) FROM unseen`
+    SELECT seq, transaction FROM meshstore_changes WHERE transaction = ANY (ARRAY(SELECT pg_snapshot_xip($1::pg_snapshot)))
+  ) SELECT pg_current_snapshot()::text, min(seq), max(transaction::text::bigint) FROM unseen`
 const READ = `SELECT seq, table_name, key, operation FROM meshstore_changes
   WHERE seq > $3 AND NOT pg_visible_in_snapshot(transaction, $1::pg_snapshot)
   AND pg_visible_in_snapshot(transaction, $2::pg_snapshot)
@@ -201,25 +200,19 @@ export async function forget(ask: Ask, consumers: readonly string[]): Promise<vo
 /** `false`: it is switched off. */
 const locked = async (ask: Ask): Promise<boolean> => (await ask(LOCK)).length > 0
 
-async function snapshot(ask: Ask): Promise<string> {
-  const [row] = await ask<[string]>('SELECT pg_current_snapshot()::text')
-  return row?.[0] ?? ''
-}
-
-const xmin = (of: string): string => of.split(':')[0] ?? ''
-
 async function isHeld(ask: Ask, { log, position }: LogPosition): Promise<boolean> {
   const { seen } = placeOf(position)
-  if (!SNAPSHOT.test(seen)) return false
+  if (!isSnapshot(seen)) return false
   const [held] = await ask<[boolean | null]>(IS_HELD, [log, seen])
   return held?.[0] === true
 }
 
-/** What a transaction of one moment sees beyond a snapshot: up to its own, behind the number. `undefined`: nothing. */
+/** What a transaction of one moment sees beyond a snapshot: up to another one, behind the number. `undefined`: nothing. */
 async function windowBehind(ask: Ask, seen: string): Promise<{ end: string; after: number | undefined }> {
-  const [row] = await ask<[string, number | null]>(FIRST_UNSEEN, [seen])
-  const [end = seen, first = null] = row ?? []
-  return { end, after: first === null ? undefined : first - 1 }
+  const [row] = await ask<[string, number | null, number | null]>(FIRST_UNSEEN, [seen])
+  const [now = seen, first = null, newest = null] = row ?? []
+  if (first === null || newest === null) return { end: seen, after: undefined }
+  return { end: reaching(newest, { seen, now }), after: first - 1 }
 }
 
 /** Consumers that are so far behind that the log would grow without bound. */

@@ -9,7 +9,7 @@ import { words } from '../support/reading.ts'
 
 export const LAST = 'the-last'
 
-const [url = '', file = '', together = '1'] = process.argv.slice(2)
+const [url = '', file = '', together = '1', keepSeconds = '30'] = process.argv.slice(2)
 const store = await openStorage({ url, busyTimeoutMs: 600_000, pathCache: { sweepSeconds: 0.5 } })
 
 /** What was written whole. */
@@ -22,7 +22,7 @@ function lastToken(): string | undefined {
 }
 
 const after = lastToken()
-const changes = store.changes({ after, keepSeconds: 30 })
+const changes = store.changes({ after, keepSeconds: Number(keepSeconds) })
 const token = await changes.ready()
 if (after === undefined) appendFileSync(file, `${token}\tready\n`)
 say('@ready')

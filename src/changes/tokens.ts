@@ -1,0 +1,25 @@
+/** What a caller has of a change, and of where it is. */
+import type { Change, InvalidationFilter } from '../api.ts'
+import type { LoggedChange, LogPosition } from '../database/session.ts'
+import { StorageError } from '../errors.ts'
+
+/** Opaque to the caller. */
+export const tokenOf = ({ log, position }: LogPosition): string => `${log}~${position}`
+
+/** Throws VALIDATION. */
+export function positionOf(token: string): LogPosition {
+  const [, log, position] = /^([0-9a-f-]{36})~([0-9:,/]+)$/.exec(token) ?? []
+  if (log !== undefined && position !== undefined) return { log, position }
+  throw new StorageError('VALIDATION', 'The token was refused: it is none of a change.', {
+    issues: [{ path: 'after', message: 'must be a token of a change' }],
+  })
+}
+
+export function changeOf({ table, key, operation }: LoggedChange, token: string): Change {
+  const change = { table, operation, token } as Pick<Change, 'table' | 'operation' | 'token'>
+  if (operation !== 'invalidate') return { ...change, key: key ?? undefined, paths: undefined }
+  return { ...change, key: undefined, paths: filterOf(JSON.parse(key ?? '{}')) }
+}
+
+const filterOf = (given: Readonly<Record<string, string | null>>): InvalidationFilter =>
+  Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
