@@ -127,6 +127,38 @@ describePostgres('a move that is stopped', () => {
   })
 })
 
+describePostgres('two movers of one file', () => {
+  const asking =
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock%'"
+
+  test('the second waits for the first, and is told that the data has moved', async () => {
+    await using moved = await moving()
+    await moved.store.nodes.create(node('a'))
+    const held = await moved.inTheSwitch()
+    const second = moveBeside(moved.path, moved.url)
+    second.catch(() => {})
+    await eventually('the second asks for the lock', async () => {
+      // This question is one of its own.
+      return (await moved.ask(asking)).length > 1
+    })
+    held.open()
+    await held.moved
+    await expectCode(second, 'MOVED')
+    expect(await moved.store.nodes.count()).toBe(1)
+  })
+
+  test('a second that has no time is refused, and does not disturb', async () => {
+    await using moved = await moving()
+    await moved.store.nodes.create(node('a'))
+    const held = await moved.inTheSwitch()
+    const other = await moved.openAgain({ busyTimeoutMs: 50 })
+    await expectCode(other.moveTo(moved.url), 'BUSY')
+    held.open()
+    await held.moved
+    expect(moved.store.dialect).toBe('postgresql')
+  })
+})
+
 describePostgres('a move that takes too long to switch', () => {
   test('lets writes go on, and tries again', async () => {
     await using moved = await moving()
