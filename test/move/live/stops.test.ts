@@ -149,6 +149,22 @@ describePostgres('a move that takes too long to switch', () => {
     expect(await store.nodes.count()).toBe(1)
   })
 
+  test('lets a flood of writes go first, which could not be taken along in time', async () => {
+    await using moved = await moving()
+    const { store } = moved
+    let flood: Promise<unknown> | undefined
+    const report = await store.moveTo(moved.url, {
+      ...PATIENT,
+      onProgress: ({ step }) => {
+        if (step === 'switching') flood ??= store.nodes.createMany(manyNodes(5_000))
+      },
+    })
+    await flood
+    expect(report.attempts).toBeGreaterThan(1)
+    expect(report.followed).toBeGreaterThanOrEqual(5_000)
+    expect(await store.nodes.count()).toBe(5_000)
+  })
+
   test('tells its steps in their order, with how much is done', async () => {
     await using moved = await moving()
     await moved.store.nodes.createMany(manyNodes(3_000))
