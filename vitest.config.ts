@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import CanaryReporter from './test/canaries/reporter.ts'
@@ -31,8 +30,9 @@ const AT_LENGTH = [
   'test/changes/crashes.test.ts',
   'test/changes/processes.test.ts',
   'test/backup/event-loop.test.ts',
+  'test/move/live/kills.test.ts',
+  'test/move/live/moves.test.ts',
   'test/postgres/isolation.test.ts',
-  'test/changes/processes.test.ts',
   'test/migrator/drizzle-kit.test.ts',
   'test/schema/db-generate.test.ts',
 ]
@@ -50,8 +50,8 @@ export default defineConfig({
     pool: 'forks',
     // Each test file is a process of its own, in which Node takes half a second to find drizzle-orm's many files.
     deps: { optimizer: { ssr: { enabled: true, include: BUNDLED } } },
-    // Many wait for processes of their own, or for a limit: a worker for each core would leave it idle some of the time.
-    maxWorkers: availableParallelism() + 1,
+    // Many wait for processes of their own: one worker less than there are cores would be idle half of the time.
+    maxWorkers: '100%',
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: [

@@ -1,6 +1,5 @@
 /** `npm run test:faults`: what kills, cuts off, fills up and floods. The figures go into docs/guarantees.md with `--document`. */
 import { spawnSync } from 'node:child_process'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
@@ -26,9 +25,7 @@ if (values.help) console.log(HELP)
 else {
   const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs')
   const projects = ['faults*', ...(values.document ? ['suites'] : [])].flatMap((name) => ['--project', name])
-  // Most of them start many processes of their own.
-  const workers = ['--maxWorkers', String(availableParallelism())]
-  const { status } = spawnSync(process.execPath, [vitest, 'run', ...projects, ...workers, ...positionals], {
+  const { status } = spawnSync(process.execPath, [vitest, 'run', ...projects, ...positionals], {
     stdio: 'inherit',
     env: {
       ...process.env,

@@ -39,6 +39,11 @@ export interface SqliteTarget {
 
 type Target = SqliteTarget | PostgresTarget
 
+/** Whoever is to open it later, with callers waiting, has the driver loaded then. */
+export function foresee({ dialect }: Target): void {
+  if (dialect === 'postgresql') import('./database/postgres/open.ts').catch(() => {})
+}
+
 /** Loads the dialect's driver. */
 export async function openTarget(target: Target, config: Config): Promise<Database> {
   if (target.dialect === 'postgresql') {

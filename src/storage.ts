@@ -1,5 +1,5 @@
 import type { Meshstore, StorageOptions } from './api.ts'
-import { type Config, configOf, openTarget } from './config.ts'
+import { type Config, configOf, foresee, openTarget } from './config.ts'
 import type { PostgresTarget } from './database/postgres/url.ts'
 import type { Database, Session } from './database/session.ts'
 import { SwitchingDatabase } from './database/switching-database.ts'
@@ -37,6 +37,7 @@ async function switchingOn(database: Database, config: Config): Promise<Switchin
   const { SqliteDatabase } = await import('./database/sqlite/sqlite-database.ts')
   if (!(database instanceof SqliteDatabase) || database.path === ':memory:') return undefined
   const { successor, maxPendingWrites, readOnly } = config
+  if (successor !== undefined) foresee(successor)
   const follow = async ({ id }: { readonly id: string }): Promise<Database> => {
     const next = await openTarget(successor as PostgresTarget, config)
     try {

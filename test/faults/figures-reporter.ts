@@ -11,6 +11,8 @@ export default class FiguresReporter implements Reporter {
     const cases = new Map<string, string[]>()
     for (const module of modules) {
       const { relativeModuleId: file } = module
+      // What failed has nothing to show.
+      if (!module.ok()) continue
       const tests = [...module.children.allTests()]
       const shown = tests.flatMap((test) => test.meta().shown ?? [])
       if (shown.length > 0) figures.set(file, shown)

@@ -20,14 +20,14 @@ const rowOf = (line: string): Guarantee | undefined => {
 
 export const guaranteesIn = (document: string): Guarantee[] => document.split('\n').flatMap((line) => rowOf(line) ?? [])
 
-/** The document with the figures of a run, by test file. A row whose tests did not run, or have none, keeps its own. */
+/** The document with the figures of a run, by test file. A row keeps its own unless all of its tests have run. */
 export function withFigures(document: string, figures: ReadonlyMap<string, readonly string[]>): string {
   return document
     .split('\n')
     .map((line) => {
       const row = rowOf(line)
-      const shown = row?.tests.flatMap((test) => figures.get(test) ?? []) ?? []
-      if (row === undefined || shown.length === 0) return line
+      if (row === undefined || !row.tests.every((test) => figures.has(test))) return line
+      const shown = row.tests.flatMap((test) => figures.get(test) ?? [])
       const cell = shown.join('; ').replaceAll('|', '/')
       return `${line.slice(0, line.lastIndexOf('|', line.length - 2))}| ${cell} |`
     })

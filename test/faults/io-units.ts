@@ -53,7 +53,7 @@ const cache: Unit = {
 
 /** One after the other; those of one list at once. */
 export const UNITS: readonly (readonly Unit[])[] = [
-  ...singles('single', 20).map((unit) => [unit]),
+  ...singles('single', 30).map((unit) => [unit]),
   singles('together', 12),
   [many],
   [transaction('first')],

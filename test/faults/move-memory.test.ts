@@ -25,7 +25,7 @@ async function large(): Promise<Place> {
     SELECT printf('n-%06d', n * 7919 % ${ROWS}), '["eth0", "wlan0"]', '[]', n % 2, n, n + 0.123456, n + 0.5 FROM n`)
   raw.exec(`${numbers(BUNDLES)} INSERT INTO path_cache
     SELECT 's-' || n || ':z:3', 's-' || n, 'z', 3,
-      '{"source":"s-' || n || '","destination":"z","primary":[],"pad":"' || hex(zeroblob(${BUNDLE_BYTES / 2})) || '"}', n, n + 0.25
+      '{"source":"s-' || n || '","destination":"z","primary":[],"pad":"' || hex(zeroblob(${BUNDLE_BYTES / 2})) || '"}', n, 4000000000 + n + 0.25
     FROM n`)
   raw.close()
   return place

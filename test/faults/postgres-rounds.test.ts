@@ -24,6 +24,8 @@ import { notTested, shows } from './shown.ts'
 const ROUNDS = bound('POSTGRES_ROUNDS', { short: 30, long: 200 })
 const TIMEOUT = { timeout: 120_000 + ROUNDS * 20_000 }
 const LANES = 12
+/** Until something is lost: it is what was written in the last fraction of a second. */
+const CONTROL_ROUNDS = 10
 /** Between two faults, at least. */
 const WRITES = 100
 /** Longer than a statement may take, and shorter than a lane waits for the server to come back. */
@@ -173,5 +175,29 @@ describePostgres('a PostgreSQL server that fails in every way', () => {
     expect(figures.refused).toBeGreaterThan(0)
     expect(figures.unknown).toBeGreaterThan(0)
     shows(`${ROUNDS} rounds of ${Object.keys(counts).length} faults: ${figures}`)
+  })
+
+  test("with durability: 'normal' the same lanes find what a crash has lost", TIMEOUT, async () => {
+    let found: string[] = []
+    for (let round = 0; round < CONTROL_ROUNDS && found.length === 0; round++) {
+      await using database = await createDatabase(server.url('postgres'))
+      // Its tables, at least, are there to stay.
+      await (await openStorage(database.url)).close()
+      await using store = await openStorage({
+        url: withTimeouts(database.url),
+        durability: 'normal',
+        pathCache: { invalidation: 'manual' },
+      })
+      const lanes = new Lanes(store, { lanes: LANES, seed: SEED + round })
+      await lanes.start()
+      await lanes.progress(5 * WRITES)
+      await server.crash()
+      // A lane that finds its rows gone says so at once.
+      found = await lanes.stop().then(
+        ({ wrong }) => wrong,
+        (error: unknown) => [String(error)],
+      )
+    }
+    expect(found).not.toEqual([])
   })
 })

@@ -6,9 +6,9 @@ import { storeFirstNodes } from './first-nodes.ts'
 import { readTopologyFile, type Topology, TopologyError } from './topology.ts'
 import { HELP, type Usage, UsageError, usageOf } from './usage.ts'
 
-async function serve({ topology: file, url, ...address }: Usage): Promise<void> {
+async function serve({ topology: file, url, successor, ...address }: Usage): Promise<void> {
   const topology = readTopologyFile(file)
-  const store = await openStorage(url)
+  const store = await openStorage({ url, successor })
   try {
     await listen(store, topology, address)
   } catch (error) {

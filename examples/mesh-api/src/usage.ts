@@ -11,6 +11,7 @@ Serves a mesh: its nodes and policies, and the paths between its nodes. The page
 
   --topology FILE  its nodes and weighted links, a NetJSON NetworkGraph (Abilene, 11 nodes)
   --url URL        where everything is stored: a file, sqlite:… or postgres://… (DATABASE_URL, or ./mesh.db)
+  --successor URL  postgres://…, where a file's data moves to while this serves (SUCCESSOR_URL): it goes on there
   --port N         8080; 0 takes any that is free
   --host ADDRESS   127.0.0.1. There is no password: whoever reaches the address may change everything
   --help`
@@ -18,6 +19,7 @@ Serves a mesh: its nodes and policies, and the paths between its nodes. The page
 export interface Usage {
   readonly topology: string
   readonly url: string
+  readonly successor: string | undefined
   readonly port: number
   readonly host: string
 }
@@ -35,6 +37,7 @@ export function usageOf(args: readonly string[], environment: NodeJS.ProcessEnv)
   return {
     topology: values.topology,
     url: values.url ?? environment.DATABASE_URL ?? './mesh.db',
+    successor: values.successor ?? environment.SUCCESSOR_URL,
     port,
     host: values.host,
   }
@@ -47,6 +50,7 @@ function valuesOf(args: readonly string[]) {
       options: {
         topology: { type: 'string', default: ABILENE },
         url: { type: 'string' },
+        successor: { type: 'string' },
         port: { type: 'string', default: '8080' },
         host: { type: 'string', default: '127.0.0.1' },
         help: { type: 'boolean', default: false },

@@ -1,11 +1,12 @@
 /** The SQLite file that is moved, while others write to it. */
+import { isUtf8 } from 'node:buffer'
 import type Sqlite from 'better-sqlite3'
 import { changesBehind } from '../../database/sqlite/change-log.ts'
 import { StorageError } from '../../errors.ts'
 import { shown } from '../../schema/rules.ts'
 import { SLICE_BYTES, SLICE_ROWS, sizeOf } from '../../transfer/source.ts'
 import { rowsOf } from '../../transfer/sqlite-source.ts'
-import { isTableName, TABLE_NAMES, type TableName } from '../../transfer/tables.ts'
+import { isTableName, keyColumn, TABLE_NAMES, type TableName } from '../../transfer/tables.ts'
 import { type Plain, plainCells } from '../cells.ts'
 import { problemsOf } from '../judge.ts'
 
@@ -32,8 +33,8 @@ export function followed(raw: Sqlite.Database, from: string, limit: number): Fol
   for (const { table, key, operation } of entries) {
     // Which paths have been invalidated is taken along by the switch.
     if (operation === 'invalidate' || !isTableName(table)) continue
-    if (typeof key !== 'string') throw unmovable(table, 'has a key that is no text')
-    keys.get(table)?.add(key)
+    if (typeof key === 'string') keys.get(table)?.add(key)
+    else assertSoundKeys(raw, table)
   }
   const changes = Array.from(keys, ([table, changed]) => currentOf(raw, table, [...changed]))
   return {
@@ -51,12 +52,21 @@ export const logLost = (): StorageError =>
   )
 
 export function currentOf(raw: Sqlite.Database, table: TableName, keys: readonly string[]): TableChange {
+  // What is no UTF-8 reads as this letter, which others may have by right.
+  if (keys.some((key) => key.includes('\ufffd'))) assertSoundKeys(raw, table)
   const rows = keys.length === 0 ? [] : movable(table, rowsOf(raw, table, { keys }))
   const found = new Set(rows.map(([key]) => key))
-  const deleted = keys.filter((key) => !found.has(key))
-  // What is no UTF-8 is not found by what it is read as.
-  if (deleted.some((key) => key.includes('\ufffd'))) throw unmovable(table, 'has a key that may be no UTF-8')
-  return { table, rows, deleted }
+  return { table, rows, deleted: keys.filter((key) => !found.has(key)) }
+}
+
+/** The log tells of a key by which its row is not found: whether one like that is there still. Looks at all; hardly ever. */
+function assertSoundKeys(raw: Sqlite.Database, table: TableName): void {
+  const key = keyColumn(table)
+  const keys = raw.prepare<[], [string, Buffer]>(`SELECT typeof(${key}), CAST(${key} AS BLOB) FROM ${table}`).raw()
+  for (const [type, bytes] of keys.iterate()) {
+    if (type !== 'text') throw unmovable(table, 'has a key that is no text')
+    if (!isUtf8(bytes)) throw unmovable(table, 'has a key that is no UTF-8')
+  }
 }
 
 export interface Chunk {

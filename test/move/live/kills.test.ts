@@ -1,14 +1,16 @@
 /**
  * `kill -9` of the mover, a crash of the server, giving up: at random moments, while another process writes. Gone on with, it comes to
- * the same as if nothing had happened. `MOVER_KILLS=100`, `POSTGRES_KILLS=20`, `MOVE_ABORTS=20` for the long forms, `SEED` for others.
+ * the same as if nothing had happened.
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import { beforeAll, expect, test } from 'vitest'
 import { openStorage, StorageError } from '../../../src/index.ts'
 import { integerFrom, randomFrom } from '../../faults/random.ts'
+import { shows } from '../../faults/shown.ts'
 import { describePostgres } from '../../postgres/support/suite.ts'
 import type { Program } from '../../sqlite/support/program.ts'
 import { Script } from '../../sqlite/support/script.ts'
+import { bound, SEED } from '../../support/bounds.ts'
 import { type PostgresServer, startPostgres } from '../../support/postgres-server.ts'
 import { answerOf, isOther, judged, PATIENCE, type Place, place } from './support/arena.ts'
 import { abortBeside, moveBeside } from './support/beside.ts'
@@ -16,10 +18,9 @@ import { asked, expectAsBefore } from './support/file.ts'
 import type { Journal } from './support/journal.ts'
 import { judge } from './support/judge.ts'
 
-const KILLS = Number(process.env.MOVER_KILLS ?? 3)
-const CRASHES = Number(process.env.POSTGRES_KILLS ?? 2)
-const ABORTS = Number(process.env.MOVE_ABORTS ?? 2)
-const SEED = Number(process.env.SEED ?? 1)
+const KILLS = bound('MOVER_KILLS', { brief: 3, short: 20, long: 100 })
+const CRASHES = bound('POSTGRES_KILLS', { brief: 2, short: 5, long: 20 })
+const ABORTS = bound('MOVE_ABORTS', { brief: 2, short: 5, long: 20 })
 /** Then it is left to finish. */
 const MOST_KILLS_OF_ONE_MOVE = 4
 /** Writes a second. */
@@ -152,6 +153,7 @@ describePostgres('a move that is killed', () => {
       `kill -9 of the mover, SEED=${SEED}, a move takes ${milliseconds.toFixed(0)} ms: ${JSON.stringify(figures)}`,
     )
     expect(figures.kills).toBe(KILLS)
+    shows(`${KILLS} kills of the mover in ${figures.moves} moves, ${figures.writes} writes: none lost, contents equal`)
   })
 
   test(`${ABORTS} times, and given up`, { timeout: 60_000 + ABORTS * 20_000 }, async () => {
@@ -179,6 +181,7 @@ describePostgres('a move that is killed', () => {
         expect(await where.database.query(`SELECT 1 FROM ${table} LIMIT 1`)).toEqual([])
       expect(await where.database.query("SELECT 1 FROM meshstore_state WHERE name = 'move'")).toEqual([])
     }
+    shows(`given up ${ABORTS} times after a kill: the file as before, the target empty`)
     console.log(`given up after kill -9, SEED=${SEED}: ${JSON.stringify(figures)}`)
   })
 })
@@ -228,5 +231,8 @@ describePostgres('a move whose server crashes', () => {
     }
     console.log(`crashes of the server, SEED=${SEED}: ${JSON.stringify(figures)}`)
     expect(figures.crashes).toBe(CRASHES)
+    shows(
+      `${CRASHES} crashes of the server in ${figures.moves} moves, ${figures.writes} writes: none lost, contents equal`,
+    )
   })
 })

@@ -1,20 +1,28 @@
 /**
  * Moves under load, from three processes: nothing that was acknowledged is lost or there twice, no promise is rejected, and at the
- * switch both sides are the same by a hash of the test's own. `MOVES=50` for the long form, `SEED` for other operations.
+ * switch both sides are the same by a hash of the test's own.
  */
 import { expect, test } from 'vitest'
+import { shows } from '../../faults/shown.ts'
 import { describePostgres } from '../../postgres/support/suite.ts'
 import { Script } from '../../sqlite/support/script.ts'
+import { bound, SEED } from '../../support/bounds.ts'
 import { Arena, judged, place } from './support/arena.ts'
 
-const MOVES = Number(process.env.MOVES ?? 3)
-const SEED = Number(process.env.SEED ?? 1)
+const MOVES = bound('MOVES', { brief: 3, short: 10, long: 50 })
 const serving = await Script.bundle(new URL('programs/serving.ts', import.meta.url))
+
+function spread(milliseconds: number[]): string {
+  const sorted = milliseconds.toSorted((a, b) => a - b)
+  const at = (part: number): string => (sorted[Math.ceil(part * sorted.length) - 1] ?? 0).toFixed(0)
+  return `p50 ${at(0.5)}, p99 ${at(0.99)}, max ${at(1)} ms`
+}
 
 describePostgres(`${MOVES} moves under load`, () => {
   test('lose nothing, add nothing, and fail nobody', { timeout: 60_000 + MOVES * 30_000 }, async () => {
     await using arena = await Arena.open(serving)
     const longest: number[] = []
+    const across: number[] = []
     const total = { writes: 0, reads: 0, transactions: 0, rejected: 0, lost: 0, duplicated: 0, stale: 0, differing: 0 }
     for (let move = 0; move < MOVES; move++) {
       await using where = await place()
@@ -24,6 +32,7 @@ describePostgres(`${MOVES} moves under load`, () => {
       expect(dialects).toEqual(['postgresql', 'postgresql', 'postgresql'])
       const slowest = journals.map((journal) => journal.longest).reduce((a, b) => (a.ms > b.ms ? a : b))
       longest.push(slowest.ms)
+      across.push(Math.max(...journals.map(({ acrossMs }) => acrossMs)))
       for (const { writes, reads, transactions } of journals) {
         total.writes += writes
         total.reads += reads
@@ -43,10 +52,11 @@ describePostgres(`${MOVES} moves under load`, () => {
       expect(report.followed).toBeGreaterThan(0)
       for (const { writes } of journals) expect(writes).toBeGreaterThan(50)
     }
-    const at = (part: number): string =>
-      (longest.toSorted((a, b) => a - b)[Math.ceil(part * MOVES) - 1] ?? 0).toFixed(0)
-    console.log(`SEED=${SEED}, ${MOVES} moves: ${JSON.stringify(total)}`)
-    console.log(`the callers' longest write of each move: p50 ${at(0.5)}, p99 ${at(0.99)}, max ${at(1)} ms`)
+    const waited = `the callers' longest write: ${spread(longest)}; waiting for the switch: ${spread(across)}`
+    console.log(`SEED=${SEED}, ${MOVES} moves: ${JSON.stringify(total)}\n${waited}`)
+    shows(
+      `${MOVES} moves, ${total.writes} writes: none lost, none twice, no promise rejected, contents equal; ${waited}`,
+    )
     expect(total).toMatchObject({ rejected: 0, lost: 0, duplicated: 0, stale: 0, differing: 0 })
   })
 })

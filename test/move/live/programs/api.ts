@@ -2,17 +2,24 @@
 import { createApp } from '../../../../examples/mesh-api/src/app.ts'
 import { storeFirstNodes } from '../../../../examples/mesh-api/src/first-nodes.ts'
 import { readTopologyFile } from '../../../../examples/mesh-api/src/topology.ts'
-import { openStorage, type StorageOptions } from '../../../../src/index.ts'
+import { type Meshstore, openStorage, type StorageOptions } from '../../../../src/index.ts'
 import { messages, say } from '../../../sqlite/support/messages.ts'
 
 export type Order = { readonly serve: StorageOptions; readonly topology: string } | 'end'
+
+/** The application's transactions have the usual time limit, which is no fault of the move where others have the processors. */
+function patient(store: Meshstore): Meshstore {
+  const transaction: Meshstore['transaction'] = store.transaction.bind(store)
+  const value: Meshstore['transaction'] = (work, options) => transaction(work, { timeoutMs: 60_000, ...options })
+  return Object.defineProperty(store, 'transaction', { value })
+}
 
 let close = async (): Promise<unknown> => undefined
 
 async function obey(order: Order): Promise<unknown> {
   if (order === 'end') return close()
   const topology = readTopologyFile(order.topology)
-  const store = await openStorage(order.serve)
+  const store = patient(await openStorage(order.serve))
   await storeFirstNodes(store, topology)
   const app = await createApp({ store, topology })
   const base = await app.listen({ port: 0, host: '127.0.0.1' })

@@ -11,6 +11,8 @@ export interface Journal {
   transactions: number
   /** Of one write, from the call to its answer. */
   longest: { ms: number; what: string }
+  /** Of a write that began on the file and ended on PostgreSQL. */
+  acrossMs: number
   /** Promises that were rejected, requests that were refused. */
   readonly rejected: string[]
   /** Reads that did not show what had been acknowledged to this process before. */
@@ -25,6 +27,7 @@ export const emptyJournal = (): Journal => ({
   reads: 0,
   transactions: 0,
   longest: { ms: 0, what: '' },
+  acrossMs: 0,
   rejected: [],
   stale: [],
 })

@@ -72,10 +72,12 @@ export class Load {
   }
 
   #write(what: string, promise: Promise<unknown>, done: () => void): void {
-    const since = performance.now()
+    const [since, from] = [performance.now(), this.#store.dialect]
     this.#track(what, promise, () => {
       const ms = performance.now() - since
-      if (ms > this.journal.longest.ms) this.journal.longest = { ms, what }
+      if (from !== this.#store.dialect) this.journal.acrossMs = Math.max(this.journal.acrossMs, ms)
+      if (ms > this.journal.longest.ms)
+        this.journal.longest = { ms, what: `${what}, begun on ${from}, ended on ${this.#store.dialect}` }
       this.journal.writes++
       done()
     })
