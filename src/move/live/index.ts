@@ -37,6 +37,8 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
   const target = await MoveTarget.open(to, busyTimeoutMs)
   try {
     options.signal?.throwIfAborted()
+    // Another mover may have been waited for.
+    assertNotMoved(file)
     const found = await target.progress()
     assertOurs(found, before)
     const course = await setOut(file, nameOf(to))
@@ -54,6 +56,11 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
   }
 }
 
+function assertNotMoved(file: SqliteDatabase): void {
+  const moved = file.movedTo()
+  if (moved !== undefined) throw movedError(moved)
+}
+
 /** All rows, before anything is changed. */
 export async function checkMove({
   file,
@@ -61,8 +68,7 @@ export async function checkMove({
   busyTimeoutMs,
   options,
 }: Omit<LiveMove, 'to' | 'onReady'>): Promise<void> {
-  const moved = file.movedTo()
-  if (moved !== undefined) throw movedError(moved)
+  assertNotMoved(file)
   const version = await file.schemaVersion()
   if (version !== migrationsOf('sqlite').at(-1)?.tag)
     throw new StorageError('SCHEMA_MISMATCH', `The file has another schema (${version}) than this version works with.`)

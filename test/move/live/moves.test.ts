@@ -27,12 +27,13 @@ describePostgres(`${MOVES} moves under load`, () => {
     for (let move = 0; move < MOVES; move++) {
       await using where = await place()
       const perSecond = 500 + ((move * 83) % 501)
-      const { report, journals, dialects } = await arena.move(where, { seed: SEED + 10 * move, perSecond })
+      const { report, journals, dialects, seconds } = await arena.move(where, { seed: SEED + 10 * move, perSecond })
       const verdict = await judged(where, journals)
       expect(dialects).toEqual(['postgresql', 'postgresql', 'postgresql'])
       const slowest = journals.map((journal) => journal.longest).reduce((a, b) => (a.ms > b.ms ? a : b))
       longest.push(slowest.ms)
       across.push(Math.max(...journals.map(({ acrossMs }) => acrossMs)))
+      const written = journals.reduce((sum, { writes }) => sum + writes, 0)
       for (const { writes, reads, transactions } of journals) {
         total.writes += writes
         total.reads += reads
@@ -44,8 +45,8 @@ describePostgres(`${MOVES} moves under load`, () => {
       total.stale += verdict.stale.length
       if (verdict.hashes.file !== verdict.hashes.target) total.differing++
       console.log(
-        `move ${move + 1}: ${perSecond}/s wanted, ${journals.map(({ writes }) => writes).join(' + ')} writes; longest ${slowest.ms.toFixed(0)} ms (${slowest.what}), ` +
-          `pause ${report.pauseMs.toFixed(1)} ms, ${report.attempts} attempts, ${report.followed} followed`,
+        `move ${move + 1}: ${journals.map(({ writes }) => writes).join(' + ')} writes, ${(written / seconds).toFixed(0)}/s of ${perSecond} wanted; ` +
+          `longest ${slowest.ms.toFixed(0)} ms (${slowest.what}), pause ${report.pauseMs.toFixed(1)} ms, ${report.attempts} attempts, ${report.followed} followed`,
       )
       for (const problem of ['rejected', 'lost', 'duplicated', 'stale'] as const)
         if (verdict[problem].length > 0) console.log(problem, verdict[problem].slice(0, 10))

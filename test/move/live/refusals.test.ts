@@ -8,7 +8,7 @@ import { expectCode } from '../../support/expectations.ts'
 import { sqliteProgram } from '../../support/other-program.ts'
 import { manyNodes, node, policy } from '../../support/samples.ts'
 import { expectAsBefore } from './support/file.ts'
-import { moving } from './support/moving.ts'
+import { moving, PATIENT } from './support/moving.ts'
 
 const stopAt =
   (at: MoveProgress['step'], stop: AbortController) =>
@@ -40,6 +40,19 @@ describePostgres('a move is refused', () => {
     await expectCode(store.moveTo(moved.url), 'MISUSE')
     await first
     await expectCode(store.moveTo(moved.url), 'MISUSE')
+  })
+
+  test('while one stands still, in which the store can be asked how it is', async () => {
+    await using moved = await moving()
+    const { store } = moved
+    const held = await moved.inTheSwitch()
+    await expectCode(store.moveTo(moved.url, PATIENT), 'MISUSE')
+    const health = store.health()
+    const stats = store.stats()
+    held.open()
+    expect((await health).problems).toEqual([])
+    expect((await stats).rows.nodes).toBe(0)
+    await held.moved
   })
 
   test('with options and URLs that cannot be', async () => {

@@ -1,5 +1,4 @@
-/** A move that is stopped, at whichever step, by whomever, and gone on with or given up. */
-import { copyFileSync } from 'node:fs'
+/** A move that is stopped, at whichever step, by whomever, and gone on with; and one that cannot switch in time. */
 import { expect, test } from 'vitest'
 import { type MoveProgress, openStorage } from '../../../src/index.ts'
 import { eventually } from '../../postgres/support/eventually.ts'
@@ -7,24 +6,9 @@ import { describePostgres } from '../../postgres/support/suite.ts'
 import { expectCode } from '../../support/expectations.ts'
 import { sqliteProgram } from '../../support/other-program.ts'
 import { manyNodes, node, numbered } from '../../support/samples.ts'
-import { abortBeside, moveBeside } from './support/beside.ts'
 import { expectAsBefore } from './support/file.ts'
-import type { Held } from './support/gated-proxy.ts'
 import { moving, PATIENT } from './support/moving.ts'
-
-const STEPS = ['checking', 'copying', 'following', 'verifying', 'switching'] as const
-type Step = MoveProgress['step']
-
-/** Stops at a step. */
-function stopping(at: Step) {
-  const stop = new AbortController()
-  const steps: Step[] = []
-  const onProgress = ({ step }: MoveProgress): void => {
-    steps.push(step)
-    if (step === at) stop.abort('enough')
-  }
-  return { steps, options: { signal: stop.signal, onProgress } }
-}
+import { STEPS, type Step, stopping } from './support/stopping.ts'
 
 describePostgres('a move that is stopped', () => {
   test.each(STEPS)('by a signal while %s, and goes on', async (at) => {
@@ -179,93 +163,5 @@ describePostgres('a move that takes too long to switch', () => {
     expect(told.findLast(({ step }) => step === 'verifying')).toMatchObject({ done: 6_000, total: 6_000 })
     expect(report.tables.nodes.rows).toBe(3_000)
     expect(report.pauseMs).toBeGreaterThan(0)
-  })
-})
-
-describePostgres('a move that is given up', () => {
-  test.each(['copying', 'following', 'verifying', 'switching'] as const)('after %s', async (at) => {
-    await using moved = await moving()
-    const { store } = moved
-    await store.nodes.createMany(manyNodes(1_500))
-    await expect(store.moveTo(moved.url, stopping(at).options)).rejects.toBe('enough')
-    await abortBeside(moved.path, moved.url)
-    expectAsBefore(moved.path)
-    for (const table of [
-      'nodes',
-      'policies',
-      'path_cache',
-      'path_cache_marks',
-      'meshstore_changes',
-      'meshstore_consumers',
-    ])
-      expect(await moved.ask(`SELECT 1 FROM ${table}`)).toEqual([])
-    await using there = await openStorage(moved.direct)
-    expect(await there.nodes.count()).toBe(0)
-    expect(await store.nodes.count()).toBe(1_500)
-    await expectCode(abortBeside(moved.path, moved.url), 'CONFIG')
-  })
-
-  test('goes on for others who read the log of changes', async () => {
-    await using moved = await moving()
-    const { store } = moved
-    const changes = store.changes()
-    await changes.ready()
-    await expect(store.moveTo(moved.url, stopping('following').options)).rejects.toBe('enough')
-    await abortBeside(moved.path, moved.url)
-    await store.nodes.create(node('a'))
-    expect((await changes.next()).value).toMatchObject({ key: 'a' })
-  })
-
-  test('beside a mover that runs: that one notices, and nothing that was written is lost', async () => {
-    await using moved = await moving()
-    const { store } = moved
-    await store.nodes.createMany(manyNodes(10))
-    const program = sqliteProgram(moved.path)
-    // The last of the log is on its way to the target; then comes the switch.
-    let held: Held | undefined
-    const switching = Promise.withResolvers<void>()
-    const move = store.moveTo(moved.url, {
-      ...PATIENT,
-      onProgress: ({ step }) => {
-        if (step !== 'switching') return
-        held = moved.proxy.hold('UPDATE meshstore_state')
-        switching.resolve()
-      },
-    })
-    move.catch(() => {})
-    await switching.promise
-    await program.execute("UPDATE nodes SET routes_discovered = 5 WHERE node_id = 'n-0001'")
-    await held?.reached
-    await abortBeside(moved.path)
-    // The log is switched off: in it, this is nowhere.
-    await store.nodes.create(node('late'))
-    held?.open()
-    await expectCode(move, 'CONFLICT')
-    expect(store.dialect).toBe('sqlite')
-    expect(await store.nodes.count()).toBe(11)
-    expectAsBefore(moved.path)
-  })
-
-  test('after the switch: it is too late', async () => {
-    await using moved = await moving()
-    await moved.store.moveTo(moved.url)
-    await expectCode(abortBeside(moved.path, moved.url), 'MOVED')
-    await expectCode(moveBeside(moved.path, moved.url), 'MOVED')
-  })
-
-  test('by a copy of the file from before the switch: what serves is not emptied', async () => {
-    await using moved = await moving()
-    const { store } = moved
-    await store.nodes.create(node('a'))
-    await expect(store.moveTo(moved.url, stopping('following').options)).rejects.toBe('enough')
-    await store.close()
-    const copy = `${moved.path}.copy`
-    copyFileSync(moved.path, copy)
-    const again = await moved.openAgain()
-    await again.moveTo(moved.url)
-    await again.nodes.create(node('b'))
-    await expectCode(abortBeside(copy, moved.url), 'CONFIG')
-    await expectCode(moveBeside(copy, moved.url), 'CONFIG')
-    expect(await again.nodes.count()).toBe(2)
   })
 })

@@ -5,7 +5,7 @@ import { describePostgres } from '../../postgres/support/suite.ts'
 import { all, expectCode } from '../../support/expectations.ts'
 import { gate } from '../../support/gate.ts'
 import { bundle, manyNodes, node, numbered, pathKey, policy } from '../../support/samples.ts'
-import { moving, PATIENT } from './support/moving.ts'
+import { moving } from './support/moving.ts'
 
 describePostgres('when the switch comes', () => {
   test('writes wait, reads do not, and the last of many writes of one key wins', async () => {
@@ -233,18 +233,5 @@ describePostgres('when the switch comes', () => {
     // Nobody has read from this one before.
     expect((await idle.next()).value).toMatchObject({ key: 'before-0' })
     await watched.return?.(undefined)
-  })
-
-  test('its own calls, in a move that stands still', async () => {
-    await using moved = await moving()
-    const { store } = moved
-    const held = await moved.inTheSwitch()
-    await expectCode(store.moveTo(moved.url, PATIENT), 'MISUSE')
-    const health = store.health()
-    const stats = store.stats()
-    held.open()
-    expect((await health).problems).toEqual([])
-    expect((await stats).rows.nodes).toBe(0)
-    await held.moved
   })
 })

@@ -56,6 +56,8 @@ export interface Fought {
   readonly report: MoveReport
   readonly journals: readonly Journal[]
   readonly dialects: readonly (string | undefined)[]
+  /** Of the load. */
+  readonly seconds: number
 }
 
 export class Arena implements AsyncDisposable {
@@ -83,21 +85,23 @@ export class Arena implements AsyncDisposable {
   async move({ path, database }: Place, { seed, perSecond }: { seed: number; perSecond: number }): Promise<Fought> {
     const [url, successor] = [path, database.url]
     const each = Math.round(perSecond / 3)
-    await answerOf(this.#mover, { open: { url, ...PATIENCE }, prefix: 'mover', seed, perSecond: each * 1.6 })
+    await answerOf(this.#mover, { open: { url, ...PATIENCE }, prefix: 'mover', seed, perSecond: each * 1.45 })
     const follower = {
       open: { url, successor, ...PATIENCE },
       prefix: 'follower',
       seed: seed + 1,
-      perSecond: each * 1.6,
+      perSecond: each * 1.45,
     }
     await answerOf(this.#follower, follower)
     const serve = { url, successor, ...PATIENCE }
     const base = await answerOf<string>(this.#api, { serve, topology: ABILENE_FILE })
     const http = new HttpLoad(base, 'http', abilene().nodeIds)
     http.start(each * 1.4)
+    const begun = performance.now()
     await this.#progress(100)
     const report = await answerOf<MoveReport>(this.#mover, { move: successor })
     await this.#progress(100)
+    const seconds = (performance.now() - begun) / 1_000
     const journals = [await http.stop()]
     const dialects = [(await answerOf<{ dialect: string }>(this.#api, 'end')).dialect]
     for (const program of [this.#mover, this.#follower]) {
@@ -105,7 +109,7 @@ export class Arena implements AsyncDisposable {
       journals.push(journal)
       dialects.push(dialect)
     }
-    return { report, journals, dialects }
+    return { report, journals, dialects, seconds }
   }
 
   async #progress(writes: number): Promise<void> {
