@@ -27,6 +27,7 @@ const AT_LENGTH = [
   'test/property/*.test.ts',
   'test/transfer/round-trip.test.ts',
   'test/backup/damage.test.ts',
+  'test/changes/crashes.test.ts',
   'test/changes/processes.test.ts',
   'test/backup/event-loop.test.ts',
   'test/move/live/kills.test.ts',

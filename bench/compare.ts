@@ -16,13 +16,17 @@ export interface Sides {
 
 const WARM_UP_ROUNDS = 5
 
-export async function compare(sides: Sides, rounds: number): Promise<Comparison> {
-  return compareRounds(rounds, async (round) => {
-    const rawFirst = round % 2 === 0
-    const before = rawFirst ? await sides.raw(round) : Number.NaN
-    const ours = await sides.ours(round)
-    return { ours, raw: rawFirst ? before : await sides.raw(round) }
-  })
+export async function compare(sides: Sides, rounds: number, warmUp = WARM_UP_ROUNDS): Promise<Comparison> {
+  return compareRounds(
+    rounds,
+    async (round) => {
+      const rawFirst = round % 2 === 0
+      const before = rawFirst ? await sides.raw(round) : Number.NaN
+      const ours = await sides.ours(round)
+      return { ours, raw: rawFirst ? before : await sides.raw(round) }
+    },
+    warmUp,
+  )
 }
 
 export interface Calls {
@@ -75,10 +79,11 @@ export async function compareByTurns(
 async function compareRounds(
   rounds: number,
   measure: (round: number) => Promise<{ ours: number; raw: number }>,
+  warmUp = WARM_UP_ROUNDS,
 ): Promise<Comparison> {
-  for (let round = 0; round < WARM_UP_ROUNDS; round++) await measure(round)
+  for (let round = 0; round < warmUp; round++) await measure(round)
   const costs: { ours: number; raw: number }[] = []
-  for (let round = 0; round < rounds; round++) costs.push(await measure(WARM_UP_ROUNDS + round))
+  for (let round = 0; round < rounds; round++) costs.push(await measure(warmUp + round))
   return {
     ours: summaryOf(costs.map(({ ours }) => ours)),
     raw: summaryOf(costs.map(({ raw }) => raw)),

@@ -20,6 +20,9 @@ const GREY = '#9aa5b1'
 const escaped = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
 
+/** `5K`, `2M`: neighbours on an axis would run into each other. */
+const compact = (value: number): string => value.toLocaleString('en', { notation: 'compact' })
+
 const text = (x: number, y: number, words: string, rest = ''): string =>
   `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${FONT} fill="#1f2933" ${rest}>${escaped(words)}</text>`
 
@@ -55,7 +58,7 @@ export function bars(title: string, all: readonly Bar[], scale: 'linear' | 'loga
 
 /** Both axes are logarithmic; the points' own values are the ticks of the first one. */
 export function lines(title: string, unit: string, all: readonly Line[]): string {
-  const [left, right, top, bottom, height] = [70, 190, 48, 44, 360]
+  const [left, right, top, bottom, height] = [84, 176, 48, 44, 360]
   const points = all.flatMap((line) => line.points)
   const xs = [...new Set(points.map(([x]) => x))].sort((a, b) => a - b)
   const ys = points.map(([, y]) => y)
@@ -72,9 +75,7 @@ export function lines(title: string, unit: string, all: readonly Line[]): string
       text(left - 8, y(power) + 4, `${power.toLocaleString('en')} ${unit}`, 'text-anchor="end"'),
     ],
   )
-  const ticks = xs.map((value) =>
-    text(x(value), height - bottom + 22, value.toLocaleString('en'), 'text-anchor="middle"'),
-  )
+  const ticks = xs.map((value) => text(x(value), height - bottom + 22, compact(value), 'text-anchor="middle"'))
   const drawn = all.flatMap((line, n) => {
     const colour = COLOURS[n % COLOURS.length]
     const path = line.points.map(([px, py]) => `${x(px).toFixed(1)},${y(py).toFixed(1)}`).join(' ')

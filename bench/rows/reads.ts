@@ -12,34 +12,39 @@ export const reads: Benchmark = {
   name: 'read',
   run: (context) =>
     withBothSides(context, 'full', async (store, raw) => {
-      const rounds = context.quick ? 25 : 100
+      // Of a millisecond or two each: on a busy machine most of them end before another process has its turn.
+      const rounds = context.quick ? 250 : 1_000
+      const warmUp = 50
       const ids = Array.from({ length: NODES }, (_, n) => nodeId(scattered(n, NODES)))
       const keys = Array.from({ length: BUNDLES }, (_, n) => keyOf(scattered(n, BUNDLES)))
       const id = (n: number): string => ids[n % NODES] ?? ''
       const key = (n: number) => keys[n % BUNDLES] ?? keyOf(0)
 
-      const calls = 4_000
+      const calls = 400
       const byId = await compare(
         {
-          ours: () => eachAwaited(calls, (n) => store.nodes.get(id(n))),
-          raw: () => each(calls, (n) => raw.node(id(n))),
+          ours: (round) => eachAwaited(calls, (n) => store.nodes.get(id(round * calls + n))),
+          raw: (round) => each(calls, (n) => raw.node(id(round * calls + n))),
         },
         rounds,
+        warmUp,
       )
       const cached = await compare(
         {
-          ours: () => eachAwaited(calls, (n) => store.pathCache.get(key(n))),
-          raw: () => each(calls, (n) => raw.paths(key(n))),
+          ours: (round) => eachAwaited(calls, (n) => store.pathCache.get(key(round * calls + n))),
+          raw: (round) => each(calls, (n) => raw.paths(key(round * calls + n))),
         },
         rounds,
+        warmUp,
       )
       const first = (n: number): string => nodeId(scattered(n, NODES - PAGE))
       const page = await compare(
         {
-          ours: () => eachAwaited(100, (n) => store.nodes.list({ after: first(n), limit: PAGE })),
-          raw: () => each(100, (n) => raw.nodes(first(n), PAGE)),
+          ours: (round) => eachAwaited(10, (n) => store.nodes.list({ after: first(round * 10 + n), limit: PAGE })),
+          raw: (round) => each(10, (n) => raw.nodes(first(round * 10 + n), PAGE)),
         },
         rounds,
+        warmUp,
       )
       const microseconds = (name: string, limit: number, measured: typeof byId): Result => ({
         name,

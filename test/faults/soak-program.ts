@@ -103,10 +103,8 @@ async function run({ path, backups, writes, rate, leaks }: Orders): Promise<void
       const { walBytes, bytes } = await store.stats()
       say({ sample: { heapBytes: heapUsed, rssBytes: rss, handles: handles(), walBytes, fileBytes: bytes } })
       if (!leaks) return
-      leaked.push(
-        Array.from({ length: 300_000 }, (_, index) => ({ index })),
-        openSync(process.execPath, 'r'),
-      )
+      leaked.push(Array.from({ length: 300_000 }, (_, index) => ({ index })))
+      for (let handle = 0; handle < 20; handle++) leaked.push(openSync(process.execPath, 'r'))
       const size = 1_000
       await store.nodes.createMany(
         Array.from({ length: size }, (_, index) => ({

@@ -167,10 +167,12 @@ function removed(id) {
 
 async function readAllAgain() {
   const all = await allNodes()
-  const gone = [...nodes.keys()]
+  const before = new Map([...nodes.keys()].map((id) => [id, stateOf(id)]))
   nodes.clear()
   for (const node of all) nodes.set(node.node_id, node)
-  view.setStates([...gone, ...nodes.keys()].map((id) => [id, stateOf(id)]))
+  // Of thousands that are drawn, most are as they were.
+  const states = [...new Set([...before.keys(), ...nodes.keys()])].map((id) => [id, stateOf(id)])
+  view.setStates(states.filter(([id, state]) => before.get(id) !== state))
   count()
 }
 
