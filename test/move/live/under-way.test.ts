@@ -32,6 +32,8 @@ describePostgres('when the switch comes', () => {
     for (let count = 0; count < 50; count++) write()
     const report = await held.moved
     expect(store.dialect).toBe('postgresql')
+    await Promise.all(writes)
+    expect((await store.nodes.get('one'))?.routesDiscovered).toBe(300)
     for (let count = 0; count < 50; count++) write()
     await Promise.all(writes)
     expect(report).toMatchObject({ attempts: 1, id: expect.stringMatching(/^[0-9a-f-]{36}$/) })
@@ -45,6 +47,25 @@ describePostgres('when the switch comes', () => {
       (each) => each.routesDiscovered,
     )
     expect(counted.reduce((sum, each) => sum + each, 0)).toBe(350)
+  })
+
+  test('writes that are refused by the file, and those that come meanwhile, keep their order', async () => {
+    await using moved = await moving()
+    const { store } = moved
+    const held = await moved.inTheSwitch()
+    let n = 0
+    const writes: Promise<unknown>[] = []
+    const write = (): void => void writes.push(store.nodes.save(node('one', { routesDiscovered: ++n })))
+    // More than the file refuses at a stroke.
+    for (let count = 0; count < 1_200; count++) write()
+    held.open()
+    while (store.dialect === 'sqlite') {
+      write()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await Promise.all(writes)
+    expect((await store.nodes.get('one'))?.routesDiscovered).toBe(n)
+    await held.moved
   })
 
   test('an iterator goes on there: each key comes once, in order', async () => {
