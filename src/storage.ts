@@ -1,7 +1,7 @@
 import type { Meshstore, StorageOptions } from './api.ts'
 import { type Config, configOf, foresee, openTarget } from './config.ts'
-import type { PostgresTarget } from './database/postgres/url.ts'
 import type { Database, Session } from './database/session.ts'
+import { Successor } from './database/successor.ts'
 import { SwitchingDatabase } from './database/switching-database.ts'
 import { StorageError } from './errors.ts'
 import { assertArrived, assertNotFilled } from './move/live/arrival.ts'
@@ -38,17 +38,15 @@ async function switchingOn(database: Database, config: Config): Promise<Switchin
   if (!(database instanceof SqliteDatabase) || database.path === ':memory:') return undefined
   const { successor, maxPendingWrites, readOnly } = config
   if (successor !== undefined) foresee(successor)
-  const follow = async ({ id }: { readonly id: string }): Promise<Database> => {
-    const next = await openTarget(successor as PostgresTarget, config)
-    try {
-      await assertArrived(next, id, readOnly)
-      return next
-    } catch (error) {
-      await next.close()
-      throw error
-    }
-  }
-  return new SwitchingDatabase(database, { maxPendingWrites, successor: successor && follow })
+  return new SwitchingDatabase(database, {
+    maxPendingWrites,
+    successor:
+      successor &&
+      new Successor({
+        open: () => openTarget(successor, config),
+        assertArrived: (next, { id }) => assertArrived(next, id, readOnly),
+      }),
+  })
 }
 
 /** It is the database's, so that the triggers know it. */

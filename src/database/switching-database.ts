@@ -3,18 +3,18 @@ import { AsyncResource } from 'node:async_hooks'
 import type { BackupManifest, BackupOptions } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { InUse } from './in-use.ts'
-import type { Calls, ChangeLog, Database, Session, TransactionLimits, Written } from './session.ts'
+import type { ChangeLog, Database, Session, TransactionLimits } from './session.ts'
 import { type Moved, movedError } from './sqlite/fence.ts'
 import type { SqliteDatabase } from './sqlite/sqlite-database.ts'
-import type { Statement } from './statement.ts'
+import type { Successor } from './successor.ts'
+import { SwitchingSession } from './switching-session.ts'
 
 /** For so long readers may not notice that the data has moved, in milliseconds. */
 const LOOK_EVERY_MS = 50
 
 interface Options {
   readonly maxPendingWrites: number
-  /** Opens the database that the data has moved to; `undefined` where none was given. */
-  readonly successor: ((moved: Moved) => Promise<Database>) | undefined
+  readonly successor: Successor | undefined
 }
 
 type Work<T> = (database: Database) => Promise<T>
@@ -33,11 +33,13 @@ export class SwitchingDatabase implements Database {
   /** Whoever still reads from the old database is waited for before it is closed. */
   onSwitched: (from: Database) => Promise<void> = async () => {}
   #current: Database
-  #successor: Options['successor']
+  /** Where a move of this process's own leads. */
+  #leadsTo: Database | undefined
   #calls = 0
   #held: Held[] = []
   #following: Promise<void> | undefined
   #lookedAt = Number.NEGATIVE_INFINITY
+  #foresawAt = Number.NEGATIVE_INFINITY
   #left: Promise<void> = Promise.resolve()
   /** What reads from the file in several steps: a backup, for example. */
   readonly #reading = new InUse()
@@ -48,7 +50,6 @@ export class SwitchingDatabase implements Database {
     this.file = file
     this.#current = file
     this.#options = options
-    this.#successor = options.successor
   }
 
   get current(): Database {
@@ -65,7 +66,7 @@ export class SwitchingDatabase implements Database {
 
   /** The database that a move of this process's own leads to; it is open. */
   leadTo(database: Database | undefined): void {
-    this.#successor = database === undefined ? this.#options.successor : async () => database
+    this.#leadsTo = database
   }
 
   /** Whether reads may go to the current database: nearly always. Throws MOVED where nobody knows where to. */
@@ -75,7 +76,20 @@ export class SwitchingDatabase implements Database {
     const now = performance.now()
     if (now - this.#lookedAt < LOOK_EVERY_MS) return true
     this.#lookedAt = now
+    this.#foresee(now)
     return !this.#look()
+  }
+
+  #isFollowed(): boolean {
+    return this.#leadsTo !== undefined || this.#options.successor !== undefined
+  }
+
+  /** Where others may move the file, what it moves to is opened ahead. */
+  #foresee(now: number): void {
+    const { successor } = this.#options
+    if (successor === undefined || this.#leadsTo !== undefined || now - this.#foresawAt < LOOK_EVERY_MS) return
+    this.#foresawAt = now
+    if (this.file.refusal() === undefined && this.file.movedTo() === undefined) successor.foresee(this.file.isMoving())
   }
 
   /** Whether it has moved. */
@@ -84,7 +98,7 @@ export class SwitchingDatabase implements Database {
     if (this.file.refusal() !== undefined) return false
     const moved = this.file.movedTo()
     if (moved === undefined) return false
-    if (this.#successor === undefined) {
+    if (!this.#isFollowed()) {
       // The next call looks again.
       this.#lookedAt = Number.NEGATIVE_INFINITY
       throw movedError(moved)
@@ -108,6 +122,7 @@ export class SwitchingDatabase implements Database {
   /** Runs what has not begun when it is refused because the data has moved: then it runs there. */
   run<T>(work: Work<T>): Promise<T> {
     if (this.#current !== this.file) return work(this.#current)
+    if (this.#options.successor !== undefined) this.#foresee(performance.now())
     const order = this.#calls++
     if (this.#following !== undefined) {
       const refused = this.file.refusal()
@@ -115,7 +130,7 @@ export class SwitchingDatabase implements Database {
     }
     return work(this.file).catch((error) => {
       const moved = this.file.refusedAsMoved(error)
-      if (moved === undefined || this.#successor === undefined) throw error
+      if (moved === undefined || !this.#isFollowed()) throw error
       // It was refused in the moment before the others went.
       if (this.#current !== this.file) return work(this.#current)
       this.#follow(moved)
@@ -151,7 +166,7 @@ export class SwitchingDatabase implements Database {
   }
 
   async #switch(moved: Moved): Promise<void> {
-    const next = await this.#successor?.(moved)
+    const next = this.#leadsTo ?? (await this.#options.successor?.take(moved))
     if (next === undefined) throw movedError(moved)
     // What was written to the file's queue before is refused, and comes to be held.
     await this.file.written()
@@ -200,53 +215,8 @@ export class SwitchingDatabase implements Database {
       throw error
     }
     await this.#following?.catch(() => {})
+    await this.#options.successor?.close()
     if (this.#current !== first) await this.#current.close(consumers)
     await this.#left
-  }
-}
-
-/** The store outside of any transaction. */
-class SwitchingSession implements Session {
-  readonly inTransaction = false
-  readonly #database: SwitchingDatabase
-
-  constructor(database: SwitchingDatabase) {
-    this.#database = database
-  }
-
-  refusal(): StorageError | undefined {
-    return this.#database.current.session.refusal()
-  }
-
-  read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
-    return this.#read((session) => session.read(statement, parameters))
-  }
-
-  readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
-    return this.#read((session) => session.readOne(statement, parameters))
-  }
-
-  #read<T>(read: (session: Session) => Promise<T>): Promise<T> {
-    try {
-      if (this.#database.mayRead()) return read(this.#database.current.session)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    return this.#database.read(({ session }) => read(session))
-  }
-
-  write<P, R>(statement: Statement<P, R>, parameters: P | Promise<P>): Promise<Written<R>> {
-    return this.#database.run(({ session }) => session.write(statement, parameters))
-  }
-
-  writeEach<P, R, T>(
-    calls: Calls<P, R>,
-    result: (written: Written<R>, call: { readonly statement: Statement<P, R>; readonly parameters: P }) => T,
-  ): Promise<T[]> {
-    return this.#database.run(({ session }) => session.writeEach(calls, result))
-  }
-
-  transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    return this.#database.current.session.transaction(work)
   }
 }

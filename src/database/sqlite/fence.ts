@@ -39,6 +39,19 @@ export function fenceOf(raw: Sqlite.Database): () => Moved | undefined {
   }
 }
 
+/** Whether a move of the file is under way, once for each connection. */
+export function courseOn(raw: Sqlite.Database): () => boolean {
+  let select: Sqlite.Statement<[], number> | undefined
+  return () => {
+    try {
+      select ??= raw.prepare<[], number>("SELECT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'move')").pluck()
+      return select.get() === 1
+    } catch {
+      return false
+    }
+  }
+}
+
 /** In a transaction, whose COMMIT is the switch: from then on no program can write. */
 export function raiseFence(raw: Sqlite.Database, { id, to }: Moved, at: Date): void {
   // In a trigger, parameters are not allowed. Host and database hold no quote that this does not double.

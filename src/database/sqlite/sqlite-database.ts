@@ -14,7 +14,7 @@ import { Checkpoints } from './checkpoints.ts'
 import { type Durability, openConnection, Patience, prepareWriter, SqliteConnection } from './connection.ts'
 import { sqliteDialect } from './dialect.ts'
 import { isBusy, translated, translatedCommit } from './errors.ts'
-import { fenceOf, type Moved, movedError } from './fence.ts'
+import { courseOn, fenceOf, type Moved, movedError } from './fence.ts'
 import { prepareFile } from './file.ts'
 import { Readers } from './readers.ts'
 import { StoreSession } from './store-session.ts'
@@ -57,6 +57,7 @@ export class SqliteDatabase implements Database {
   readonly #queue: WriteQueue
   readonly #fence: () => Moved | undefined
   readonly #fenceToReaders: () => Moved | undefined
+  readonly #course: () => boolean
   /** Errors that say that nothing was begun, since the data has moved; and where to. */
   readonly #refusals = new WeakMap<object, Moved>()
   readonly #readers: Readers
@@ -81,6 +82,7 @@ export class SqliteDatabase implements Database {
     this.#checkpoints = new Checkpoints(connections.writer.raw, () => this.#queue.length === 0)
     this.#fence = fenceOf(connections.writer.raw)
     this.#fenceToReaders = fenceOf(connections.reader.raw)
+    this.#course = courseOn(connections.reader.raw)
     this.session = new StoreSession(this)
   }
 
@@ -200,6 +202,10 @@ export class SqliteDatabase implements Database {
   /** Where the data is, if not here any more. */
   movedTo(): Moved | undefined {
     return this.#fenceToReaders()
+  }
+
+  isMoving(): boolean {
+    return this.#course()
   }
 
   /** Resolves when what was waiting has been written or refused. */

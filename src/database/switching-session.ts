@@ -1,0 +1,50 @@
+import type { StorageError } from '../errors.ts'
+import type { Calls, Session, Written } from './session.ts'
+import type { Statement } from './statement.ts'
+import type { SwitchingDatabase } from './switching-database.ts'
+
+/** The store outside of any transaction. */
+export class SwitchingSession implements Session {
+  readonly inTransaction = false
+  readonly #database: SwitchingDatabase
+
+  constructor(database: SwitchingDatabase) {
+    this.#database = database
+  }
+
+  refusal(): StorageError | undefined {
+    return this.#database.current.session.refusal()
+  }
+
+  read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
+    return this.#read((session) => session.read(statement, parameters))
+  }
+
+  readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
+    return this.#read((session) => session.readOne(statement, parameters))
+  }
+
+  #read<T>(read: (session: Session) => Promise<T>): Promise<T> {
+    try {
+      if (this.#database.mayRead()) return read(this.#database.current.session)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return this.#database.read(({ session }) => read(session))
+  }
+
+  write<P, R>(statement: Statement<P, R>, parameters: P | Promise<P>): Promise<Written<R>> {
+    return this.#database.run(({ session }) => session.write(statement, parameters))
+  }
+
+  writeEach<P, R, T>(
+    calls: Calls<P, R>,
+    result: (written: Written<R>, call: { readonly statement: Statement<P, R>; readonly parameters: P }) => T,
+  ): Promise<T[]> {
+    return this.#database.run(({ session }) => session.writeEach(calls, result))
+  }
+
+  transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#database.current.session.transaction(work)
+  }
+}
