@@ -12,8 +12,8 @@ const progressOf = async (session: Session): Promise<Progress | undefined> => {
 /** A database that a move fills is behind its file. Throws CONFIG. */
 export async function assertNotFilled(session: Session): Promise<void> {
   const progress = await progressOf(session).catch((error) => {
-    // Without tables, where nobody was to look at them, there is nothing that could be filled.
-    if (error instanceof StorageError && error.code === 'SCHEMA_MISMATCH') return undefined
+    // Without tables, or rights to them, whoever reads or writes is told so.
+    if (error instanceof StorageError && (error.code === 'SCHEMA_MISMATCH' || error.code === 'CONFIG')) return undefined
     throw error
   })
   if (progress === undefined || progress.phase === 'done') return
