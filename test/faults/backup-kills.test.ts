@@ -19,6 +19,9 @@ import { shows } from './shown.ts'
 
 const KILLS = bound('BACKUP_KILLS', { short: 100, long: 1_000 })
 const TIMEOUT = { timeout: 60_000 + KILLS * 5_000 }
+/** At most: it is found in the first few, as a rule. */
+const CONTROL_KILLS = 60
+const CONTROL_TIMEOUT = { timeout: 60_000 + CONTROL_KILLS * 5_000 }
 const STAGES = ['reading', 'safety copy', 'overwriting', 'verification', 'migration']
 
 // The restoring code is a later version: it migrates what it has restored.
@@ -110,8 +113,8 @@ test('a restore that is killed has happened or has not, and the next one finishe
   shows(`${KILLS} restores killed: ${JSON.stringify(found)}, none by half`)
 })
 
-test('the same test finds a restore that copies over the file', TIMEOUT, async () => {
-  const { wrong } = await killRestores(hasty, 60, true)
+test('the same test finds a restore that copies over the file', CONTROL_TIMEOUT, async () => {
+  const { wrong } = await killRestores(hasty, CONTROL_KILLS, true)
   expect(planted.count).toBe(1)
   expect(wrong.length).toBeGreaterThan(0)
 })
