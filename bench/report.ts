@@ -14,6 +14,13 @@ const PLOTS = 'plots'
 const read: readonly Document[] = process.argv.slice(2).map((file) => documentOf(readFileSync(file, 'utf8')))
 if (read.length === 0) throw new Error('node bench/report.ts FILE...')
 
+/** A median of times that were mostly somebody else's is still that. */
+const BUSY = [
+  '**The machine was busy**: more was running than it has cores. Targets in milliseconds or per second were then held against',
+  'what was left of it, and ratios have a wide spread: measure again on an idle one before a line is believed to have changed.',
+  '',
+]
+
 /** Each benchmark once: as it was measured last. */
 const documents = read.map((document, n): Document => {
   const later = new Set(read.slice(n + 1).flatMap(({ sections }) => sections.map(({ benchmark }) => benchmark)))
@@ -36,6 +43,7 @@ function report(): string[] {
     'medians of interleaved rounds, with the ratios’ 10th and 90th percentile. Ratios within a run are what to compare: the',
     'absolute times are those of a small shared machine, whose load average is given.',
     '',
+    ...(documents.some(({ machine }) => machine.load > machine.cores) ? BUSY : []),
     ...runLines(documents),
     '## Targets',
     '',
