@@ -11,6 +11,7 @@
  * All or nothing: it works on a copy of migrations/.
  */
 import { type StdioOptions, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -189,7 +190,8 @@ function shippedModule(folder: string): string {
     dialects.map((dialect) => [
       dialect,
       readJournal(folder, dialect).entries.map(({ tag, when }) => {
-        return { tag, when, sql: readFileSync(join(folder, dialect, `${tag}.sql`), 'utf8') }
+        const sql = readFileSync(join(folder, dialect, `${tag}.sql`), 'utf8')
+        return { tag, when, hash: createHash('sha256').update(sql).digest('hex'), sql }
       }),
     ]),
   )
@@ -197,6 +199,8 @@ function shippedModule(folder: string): string {
 export interface Shipped {
   readonly tag: string
   readonly when: number
+  /** sha256 of the file, as drizzle-kit computes it: to load what computes it takes longer than to open a store. */
+  readonly hash: string
   readonly sql: string
 }
 

@@ -1,5 +1,4 @@
 /** The changes of a database, as an application reads them. */
-import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Change, Changes, ChangesOptions } from '../api.ts'
 import type { ChangeLog, Database, LoggedChange, LogPosition } from '../database/session.ts'
@@ -37,7 +36,7 @@ export class ChangeStream implements Changes {
   readonly #keepMs: number
   readonly #onEnd: () => void
   readonly #signal: AbortSignal | undefined
-  readonly #consumer = randomUUID()
+  readonly #consumer = crypto.randomUUID()
   readonly #after: LogPosition | undefined
   readonly #ended = new AbortController()
   /** Whoever pauses is woken by it. Made once: a signal remembers all that were made of it. */

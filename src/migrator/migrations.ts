@@ -1,5 +1,4 @@
 /** The migrations that drizzle-kit wrote. They are part of the code: an application bundled into one file has them too. */
-import { createHash } from 'node:crypto'
 import { SHIPPED } from './shipped.ts'
 
 export type Dialect = keyof typeof SHIPPED
@@ -21,11 +20,11 @@ const loaded = new Map<Dialect, readonly Migration[]>()
 export function migrationsOf(dialect: Dialect): readonly Migration[] {
   let found = loaded.get(dialect)
   if (found === undefined) {
-    found = SHIPPED[dialect].map(({ tag, when, sql }) => ({
+    found = SHIPPED[dialect].map(({ tag, when, hash, sql }) => ({
       tag,
       file: `migrations/${dialect}/${tag}.sql`,
       when,
-      hash: createHash('sha256').update(sql).digest('hex'),
+      hash,
       statements: sql.split('--> statement-breakpoint'),
     }))
     loaded.set(dialect, found)

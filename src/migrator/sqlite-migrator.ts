@@ -17,7 +17,6 @@ import {
 import { type Migration, migrationsOf } from './migrations.ts'
 import { assertNoMoreOrphans, orphansIn } from './orphans.ts'
 import { keepingOthers } from './others.ts'
-import { adopt, assertAdoptable } from './sqlite-adoption.ts'
 import { hasTable, isEmpty, originOf } from './sqlite-file.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
@@ -46,7 +45,7 @@ export async function checkSqlite(
     if (pending.length === 0) return assertTablesThere(ledger)
     const foreign = isUnrecorded(raw)
     if (mode === 'apply') {
-      if (foreign) await assertAdoptable(raw, options)
+      if (foreign) await (await adoption()).assertAdoptable(raw, options)
       return
     }
     throw foreign ? notAdopted() : pendingError(pending)
@@ -54,6 +53,9 @@ export async function checkSqlite(
     raw.exec('ROLLBACK')
   }
 }
+
+/** Rarely needed, and much of what would have to be loaded. */
+const adoption = () => import('./sqlite-adoption.ts')
 
 const notAdopted = (): StorageError =>
   new StorageError(
@@ -118,7 +120,7 @@ async function step(raw: Sqlite.Database, { next, applied }: Step, options: Migr
   const create = (): void => naming(next, () => keepingOthers(raw, applied, () => apply(raw, next, at)))
   const verify = (): void => naming(next, () => assertNoMoreOrphans(raw, orphans))
   if (isUnrecorded(raw)) {
-    const report = await adopt(raw, { ...options, create, verify })
+    const report = await (await adoption()).adopt(raw, { ...options, create, verify })
     options.onAdopted?.(report)
     return
   }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
@@ -88,6 +89,7 @@ export class TreeCopy {
 export interface Shipped {
   readonly tag: string
   readonly when: number
+  readonly hash: string
   readonly sql: string
 }
 
@@ -95,7 +97,8 @@ export interface Shipped {
 export function migrationsOf(copy: TreeCopy): Record<Dialect, Shipped[]> {
   const of = (dialect: Dialect): Shipped[] =>
     JSON.parse(copy.read(`migrations/${dialect}/meta/_journal.json`)).entries.map(({ tag, when }: Shipped) => {
-      return { tag, when, sql: copy.read(`migrations/${dialect}/${tag}.sql`) }
+      const sql = copy.read(`migrations/${dialect}/${tag}.sql`)
+      return { tag, when, hash: createHash('sha256').update(sql).digest('hex'), sql }
     })
   return { sqlite: of('sqlite'), postgresql: of('postgresql') }
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { StorageError } from '../../errors.ts'
 import { encodeTime } from '../../schema/codecs.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
@@ -83,7 +82,7 @@ export class PostgresChangeLog implements ChangeLog {
 
   async begin(consumer: string, keptUntil: Date): Promise<LogPosition> {
     const { log, isWhole } = await this.#write(async (ask) => {
-      const [on] = await ask<[string]>(SWITCH_ON, [randomUUID(), encodeTime(new Date())])
+      const [on] = await ask<[string]>(SWITCH_ON, [crypto.randomUUID(), encodeTime(new Date())])
       await ask(REGISTER, [consumer, await snapshot(ask), encodeTime(keptUntil)])
       return { log: on?.[0] ?? '', isWhole: (await ask(IS_WHOLE)).length > 0 }
     })

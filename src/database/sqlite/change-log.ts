@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type Sqlite from 'better-sqlite3'
 import { encodeTime } from '../../schema/codecs.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
@@ -134,7 +133,7 @@ const hasConsumers = (raw: Sqlite.Database): boolean =>
   raw.prepare('SELECT 1 FROM meshstore_consumers LIMIT 1').get() !== undefined
 
 function switchOn(raw: Sqlite.Database): string {
-  const log = randomUUID()
+  const log = crypto.randomUUID()
   raw
     .prepare('INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
     .run(LOG, log, encodeTime(new Date()))

@@ -1,5 +1,4 @@
 /** That a file is being moved, and where to. */
-import { randomUUID } from 'node:crypto'
 import type { PostgresTarget } from '../../database/postgres/url.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../../errors.ts'
@@ -26,7 +25,7 @@ export async function setOut(file: SqliteDatabase, to: string): Promise<Course> 
       assertCourse(course, to)
       return course
     }
-    const course: Course = { id: randomUUID(), to }
+    const course: Course = { id: crypto.randomUUID(), to }
     raw
       .prepare('INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
       .run(MOVE, JSON.stringify(course), encodeTime(new Date()))

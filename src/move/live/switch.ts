@@ -1,5 +1,4 @@
 /** The switch: while nobody can write to the file, the rest of its log goes to the target, then the file is fenced. */
-import { randomUUID } from 'node:crypto'
 import type Sqlite from 'better-sqlite3'
 import { WHOLE } from '../../database/postgres/change-log.ts'
 import { LOG } from '../../database/sqlite/change-log.ts'
@@ -134,7 +133,7 @@ async function takeMarks(ask: Ask, { marks, stamped }: Aside): Promise<void> {
 async function takeConsumers(ask: Ask, { consumers }: Aside): Promise<void> {
   if (consumers.length === 0) return
   // Another log: what a token of the file's says means nothing here.
-  await remember(ask, LOG, randomUUID())
+  await remember(ask, LOG, crypto.randomUUID())
   // Nobody has begun to write there who would not know of the log.
   await ask('INSERT INTO meshstore_consumers (name, position, kept_until) VALUES ($1, $2, $3)', [
     WHOLE,
