@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import type { Meshstore, Repositories, Transaction } from '../../src/index.ts'
 import { cacheKey } from '../../src/schema/path-bundle.ts'
 import { committedChanges } from '../changes/support/reading.ts'
+import { bound } from '../support/bounds.ts'
 import { assertProperty } from '../support/properties.ts'
 import { bundle, node, pathKey, policy } from '../support/samples.ts'
 import { eachBackend } from '../support/settings.ts'
@@ -157,6 +158,6 @@ eachBackend('random changes', (backend) => {
         }
         expect(byRow(seen)).toEqual(byRow(model.events))
       }),
-      { runs: backend.slow ? 40 : 150 },
+      { runs: bound('RUNS', { brief: backend.slow ? 12 : 40, short: 150, long: 3_000 }) },
     ))
 })
