@@ -1,4 +1,5 @@
 /** The library as a later version of it: with two more migrations, of which one builds a table anew and one changes rows. */
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Plugin } from 'rolldown'
@@ -42,8 +43,9 @@ function addSecond(copy: TreeCopy, dialect: Dialect): void {
   const tag = `${String(idx).padStart(4, '0')}_count_again`
   copy.write(journalOf(dialect), JSON.stringify({ entries: [...entries, { ...last, idx, when, tag }] }))
   copy.write(`migrations/${dialect}/${tag}.sql`, SECOND)
+  const hash = createHash('sha256').update(SECOND).digest('hex')
   const shipped = `"sql": ${JSON.stringify(copy.read(`migrations/${dialect}/${last.tag}.sql`))}\n    }`
-  copy.edit('src/migrator/shipped.ts', shipped, `$&, ${JSON.stringify({ tag, when, sql: SECOND })}`)
+  copy.edit('src/migrator/shipped.ts', shipped, `$&, ${JSON.stringify({ tag, when, hash, sql: SECOND })}`)
 }
 
 const journalOf = (dialect: Dialect): string => `migrations/${dialect}/meta/_journal.json`
