@@ -56,11 +56,13 @@ function peerVersions(): Record<string, string> {
 }
 
 /** In lines of up to 100 columns. */
-export function machineLines(of: Machine): string {
-  const peers = Object.entries(of.peers).map(([name, version]) => `${name} ${version}`)
-  return [
+export const machineLines = (of: Machine): string =>
+  [
     `meshstore ${of.meshstore}, Node ${of.node}, better-sqlite3 ${of.betterSqlite3} (SQLite ${of.sqlite}), drizzle-orm ${of.drizzleOrm}`,
     `${of.platform}, ${of.cpu}, ${of.cores} cores, ${of.memoryGiB} GiB`,
-    peers.length === 0 ? 'The peers are NOT INSTALLED: node bench/install.ts' : `peers: ${peers.join(', ')}`,
   ].join('\n')
+
+export function peerLine({ peers }: Machine): string {
+  const versions = Object.entries(peers).map(([name, version]) => `${name} ${version}`)
+  return versions.length === 0 ? 'The peers are NOT INSTALLED: node bench/install.ts' : `peers: ${versions.join(', ')}`
 }

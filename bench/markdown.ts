@@ -1,7 +1,7 @@
 /** The results as Markdown. */
 import { ahead, type ComparisonTable } from './comparison-table.ts'
 import { commandOf, type Document } from './document.ts'
-import { machineLines } from './machine.ts'
+import { machineLines, peerLine } from './machine.ts'
 import { reasonsFor } from './reasons.ts'
 import type { Result } from './result.ts'
 import { figure, spread } from './table.ts'
@@ -30,7 +30,7 @@ export function runLines(documents: readonly Document[]): string[] {
       warnings.join(' '),
     ]
   })
-  const machines = new Set(documents.map(({ machine }) => machineLines(machine)))
+  const machines = new Set(documents.map(({ machine }) => `${machineLines(machine)}\n${peerLine(machine)}`))
   return [
     ...[...machines].flatMap((lines) => ['```', lines, '```', '']),
     ...table(['run', 'command', 'what', 'minutes', 'load average', 'append and sync 4 KiB', ''], runs),

@@ -2,7 +2,7 @@
 import { type ComparisonTable, lead } from './comparison-table.ts'
 import type { Disk } from './disk.ts'
 import { warnings } from './library.ts'
-import { type Machine, machineLines } from './machine.ts'
+import { type Machine, machineLines, peerLine } from './machine.ts'
 import type { Result, Unit } from './result.ts'
 import type { Summary } from './statistics.ts'
 
@@ -10,6 +10,7 @@ export function header(when: Date, machine: Machine, { sync, inMemory }: Disk): 
   const lines = [
     `${when.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     machineLines(machine),
+    peerLine(machine),
     `the disk: ${sync.p50.toFixed(2)} ms to append and sync 4 KiB (p99 ${sync.p99.toFixed(2)} ms); load average ${machine.load.toFixed(2)}`,
   ]
   if (inMemory) lines.push('The folder is in memory: a sync costs nothing here. Choose another with --folder.')
