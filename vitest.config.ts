@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import CanaryReporter from './test/canaries/reporter.ts'
@@ -20,20 +21,23 @@ const BUNDLED = [
 ]
 
 /** What `npm run test:faults` runs: processes that are killed, servers that go away, disks that fail, hours of it. */
-const FAULTS = ['test/faults/**/*.test.ts']
-const MESH_API_FAULTS = ['examples/mesh-api/test/processes.test.ts']
-/** And these again, at length: `npm test` has a brief form of each. */
-const AT_LENGTH = [
-  'test/property/*.test.ts',
-  'test/transfer/round-trip.test.ts',
-  'test/backup/damage.test.ts',
-  'test/changes/crashes.test.ts',
-  'test/changes/processes.test.ts',
+const FAULTS = [
+  'test/faults/**/*.test.ts',
   'test/backup/event-loop.test.ts',
+  'test/changes/processes.test.ts',
+  'test/migrator/drizzle-kit.test.ts',
   'test/move/live/kills.test.ts',
   'test/move/live/moves.test.ts',
   'test/postgres/isolation.test.ts',
-  'test/migrator/drizzle-kit.test.ts',
+  'test/property/interleavings.test.ts',
+  'test/transfer/round-trip.test.ts',
+]
+const MESH_API_FAULTS = ['examples/mesh-api/test/many-paths.test.ts', 'examples/mesh-api/test/processes.test.ts']
+/** And these again, at length: `npm test` has a brief form of each. */
+const AT_LENGTH = [
+  'test/property/*.test.ts',
+  'test/backup/damage.test.ts',
+  'test/changes/crashes.test.ts',
   'test/schema/db-generate.test.ts',
 ]
 /** See test/support/bounds.ts. */
@@ -50,8 +54,8 @@ export default defineConfig({
     pool: 'forks',
     // Each test file is a process of its own, in which Node takes half a second to find drizzle-orm's many files.
     deps: { optimizer: { ssr: { enabled: true, include: BUNDLED } } },
-    // Many wait for processes of their own: one worker less than there are cores would be idle half of the time.
-    maxWorkers: '100%',
+    // Many wait for processes of their own, or for a limit: a worker for each core would leave it idle some of the time.
+    maxWorkers: availableParallelism() + 1,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: [
@@ -75,7 +79,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'faults-mesh-api',
-          include: [...MESH_API_FAULTS, 'examples/mesh-api/test/many-paths.test.ts'],
+          include: MESH_API_FAULTS,
           env: { KILL_CYCLES: form === 'long' ? '100' : '10', PATH_REQUESTS: form === 'long' ? '10000' : '1000' },
         },
       },
