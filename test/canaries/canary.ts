@@ -10,8 +10,16 @@ const REMEMBERED = 200
 /** What a refusal says in words of its own, which may be in what was given as well. */
 const WORDS_OF_REFUSALS = 'multiline implicit key, is not a known property'
 
+/** What an inspection shows of any function of a kind: random values are made of such names, too. */
+const NAMES_OF_JAVASCRIPT = 'arguments, caller, constructor, prototype'
+
 /** What is shown of an error, an object and a function that hold nothing. */
-const OF_EVERYTHING = [WORDS_OF_REFUSALS, new StorageError('CONFLICT', '', { cause: new Error() }), { some: class {} }]
+const OF_EVERYTHING = [
+  WORDS_OF_REFUSALS,
+  NAMES_OF_JAVASCRIPT,
+  new StorageError('CONFLICT', '', { cause: new Error() }),
+  { some: class {} },
+]
   .map(textOf)
   .join()
 
