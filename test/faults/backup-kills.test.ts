@@ -17,7 +17,7 @@ import { node } from '../support/samples.ts'
 import { from, laterVersion } from './migration-tree.ts'
 import { shows } from './shown.ts'
 
-const KILLS = bound('BACKUP_KILLS', { short: 100, long: 1_000 })
+const KILLS = bound('BACKUP_KILLS', { short: 40, long: 400 })
 const TIMEOUT = { timeout: 60_000 + KILLS * 5_000 }
 /** At most: it is found in the first few, as a rule. */
 const CONTROL_KILLS = 60

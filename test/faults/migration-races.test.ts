@@ -22,7 +22,7 @@ import { LEDGER, postgresState, type State, sqliteState, unlike } from './migrat
 import { from, laterVersion, migrationsOf } from './migration-tree.ts'
 import { shows } from './shown.ts'
 
-const ROUNDS = bound('RACE_ROUNDS', { short: 20, long: 200 })
+const ROUNDS = bound('RACE_ROUNDS', { short: 8, long: 200 })
 const PROCESSES = 32
 /** At most: it fails in the first one, as a rule. */
 const CONTROL_ROUNDS = 20

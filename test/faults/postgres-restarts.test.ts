@@ -16,7 +16,7 @@ import { type PostgresServer, startPostgres } from '../support/postgres-server.t
 import { manyNodes } from '../support/samples.ts'
 import { shows } from './shown.ts'
 
-const RESTARTS = bound('RESTARTS', { short: 40, long: 200 })
+const RESTARTS = bound('RESTARTS', { short: 15, long: 200 })
 /** A cut connection is waited for until the limit, twice in each round. In milliseconds. */
 const TIMEOUT = { timeout: 60_000 + RESTARTS * 6_000 }
 const LANES = 16
