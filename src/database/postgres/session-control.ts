@@ -70,16 +70,20 @@ export async function apart<T>(pool: pg.Pool, isolation: Apart, work: (ask: Ask)
   }
   const ask: Ask = async <R extends unknown[]>(text: string, values: readonly unknown[] = []) =>
     (await client.query<R>({ text, values: [...values], rowMode: 'array' })).rows
+  // Of one that only reads, nobody needs to know how it ended.
+  const end = isolation === 'READ COMMITTED' ? 'COMMIT' : 'ROLLBACK'
+  let ending = false
   try {
     await client.query(`BEGIN ISOLATION LEVEL ${isolation}`)
     const result = await work(ask)
-    await client.query('COMMIT')
+    ending = end === 'COMMIT'
+    await client.query(end)
     client.release()
     return result
   } catch (error) {
     // With the connection the transaction is gone.
     client.release(true)
-    throw isolation === 'READ COMMITTED' ? translatedWrite(error) : translated(error)
+    throw ending ? translatedWrite(error) : translated(error)
   }
 }
 
