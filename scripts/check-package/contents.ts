@@ -7,7 +7,7 @@ import { formatMessage } from 'publint/utils'
 import { check } from './run.ts'
 
 /** Everything else, sources, tests and their data, stays at home. */
-const PUBLISHED = /^((dist|migrations|drizzle)\/.*|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
+const PUBLISHED = /^((dist|migrations|drizzle)\/.*|docs\/[\w-]+\.md|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
 const NEEDED = [
   'CHANGELOG.md',
   'LICENSE',
@@ -16,6 +16,7 @@ const NEEDED = [
   'dist/cli.js',
   'dist/index.js',
   'dist/types/index.d.ts',
+  'docs/moving-to-postgresql.md',
   'drizzle/postgresql.sql',
   'drizzle/postgresql-grants.sql',
   'drizzle/sqlite.sql',
