@@ -122,7 +122,10 @@ export class ChangeStream implements Changes {
     this.#position = at.position
   }
 
-  /** From the next renewal on for as long as was asked for. */
+  /**
+   * From the next renewal on for as long as was asked for. By the machine's clock, as whoever prunes tells the time: a store's own
+   * clock may be a test's or a replay's.
+   */
   #keptUntil(): Date {
     return new Date(Date.now() + this.#keepMs * (1 + 1 / RENEWALS))
   }

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import { inject } from 'vitest'
+import { OUR_TABLES } from '../../src/database/postgres/our-tables.ts'
 import { openStorage } from '../../src/index.ts'
 import { ALL_KEYS, KEYS, type OtherProgram, PATIENCE, type Row, type Table } from './other-program.ts'
 
@@ -39,7 +40,7 @@ export async function borrowDatabase(): Promise<{ url: string; owner: string; gi
       await client.query('DROP FUNCTION IF EXISTS refusing, dropping CASCADE; DROP SEQUENCE IF EXISTS dropped')
       // No trigger marks what goes with them. To truncate takes ten times as long, as there are a few rows.
       await client.query(
-        `SET session_replication_role = replica; ${TABLES.map((each) => `DELETE FROM ${each}`).join('; ')}`,
+        `SET session_replication_role = replica; ${OUR_TABLES.map((each) => `DELETE FROM ${each}`).join('; ')}`,
       )
       await client.query(VALIDATE_AGAIN)
     })
@@ -47,17 +48,6 @@ export async function borrowDatabase(): Promise<{ url: string; owner: string; gi
   }
   return { url: app.href, owner, giveBack }
 }
-
-const TABLES = [
-  'nodes',
-  'policies',
-  'path_cache',
-  'meshstore_state',
-  'path_cache_marks',
-  'path_cache_stamps',
-  'meshstore_changes',
-  'meshstore_consumers',
-]
 
 /** What was set aside for a broken row holds for all rows again. */
 const VALIDATE_AGAIN = `DO $$ DECLARE each record; BEGIN

@@ -1,18 +1,9 @@
 /** Our tables, as the server's catalog describes them. */
+import { OUR_TABLES } from '../../database/postgres/our-tables.ts'
 import type { Findings } from '../findings.ts'
 import type { Limits } from '../options.ts'
 import type { Ask } from './asking.ts'
 
-const TABLES = [
-  'nodes',
-  'policies',
-  'path_cache',
-  'meshstore_state',
-  'path_cache_marks',
-  'path_cache_stamps',
-  'meshstore_changes',
-  'meshstore_consumers',
-]
 const RIGHTS = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
 
 /** Of pg_class, the tables that unqualified names mean. */
@@ -25,7 +16,7 @@ export async function checkRole(ask: Ask, findings: Findings): Promise<void> {
     `SELECT tables.relname, string_agg(wanted, ', ' ORDER BY position)
      FROM pg_class tables, unnest($2::text[]) WITH ORDINALITY AS rights (wanted, position)
      WHERE ${IS_OURS} AND NOT has_table_privilege(tables.oid, wanted) GROUP BY 1 ORDER BY 1`,
-    [TABLES, RIGHTS],
+    [OUR_TABLES, RIGHTS],
   )
   for (const [table, rights] of missing)
     findings.add({
@@ -50,7 +41,7 @@ export async function checkConstraints(ask: Ask, findings: Findings): Promise<st
   const rows = await ask<[string, string]>(
     `SELECT tables.relname, conname FROM pg_constraint JOIN pg_class tables ON tables.oid = conrelid
      WHERE ${IS_OURS} AND NOT convalidated ORDER BY 1, 2`,
-    [TABLES],
+    [OUR_TABLES],
   )
   for (const [table, name] of rows)
     findings.add({
@@ -67,7 +58,7 @@ export async function checkIndexes(ask: Ask, findings: Findings): Promise<void> 
   const rows = await ask<[string, string]>(
     `SELECT tables.relname, indexrelid::regclass::text FROM pg_index JOIN pg_class tables ON tables.oid = indrelid
      WHERE ${IS_OURS} AND NOT (indisvalid AND indisready) ORDER BY 1, 2`,
-    [TABLES],
+    [OUR_TABLES],
   )
   for (const [table, index] of rows)
     findings.add({
@@ -84,7 +75,7 @@ export async function checkDeadRows(ask: Ask, { deadRows }: Limits, findings: Fi
     `SELECT tables.relname, n_dead_tup, n_live_tup
      FROM pg_stat_user_tables stats JOIN pg_class tables ON tables.oid = relid
      WHERE ${IS_OURS} AND n_dead_tup > n_live_tup AND n_dead_tup >= $2 ORDER BY 1`,
-    [TABLES, deadRows],
+    [OUR_TABLES, deadRows],
   )
   for (const [table, dead, live] of rows)
     findings.add({

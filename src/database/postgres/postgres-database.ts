@@ -30,6 +30,7 @@ import {
   translatedWrite,
 } from './errors.ts'
 import { KeyOrder, rowOf } from './key-order.ts'
+import { OUR_TABLES } from './our-tables.ts'
 import { beginning, openPool, type PoolOptions } from './pool.ts'
 import { type Apart, type Ask, apart, assertEncoding, begin, commit, explained, settle } from './session-control.ts'
 import { Slots } from './slots.ts'
@@ -51,17 +52,6 @@ const unsent = (error: StorageError): StorageError =>
     : new StorageError('UNAVAILABLE', 'The server does not answer; nothing was sent to it.', { cause: error })
 const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
 const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
-
-const OUR_TABLES = [
-  'nodes',
-  'policies',
-  'path_cache',
-  'meshstore_state',
-  'path_cache_marks',
-  'path_cache_stamps',
-  'meshstore_changes',
-  'meshstore_consumers',
-]
 
 /** Every transaction holds a lock on itself, which all roles may see. */
 const RUNNING_TRANSACTIONS = `SELECT virtualxid || '/' || pid FROM pg_locks
