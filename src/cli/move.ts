@@ -9,7 +9,7 @@ import { StorageError } from '../errors.ts'
 import type { MovePlan, MoveStatus } from '../move/live/plan.ts'
 import { EXIT } from './exit-codes.ts'
 import { command, secondsOf, waitOf } from './options.ts'
-import { count, type Outcome, progressBar, report, seconds } from './output.ts'
+import { count, counter, type Outcome, progressBar, report, seconds } from './output.ts'
 
 interface MoveFlags {
   from?: string
@@ -158,24 +158,24 @@ async function confirmed(plan: MovePlan, { yes, json, maxPause }: MoveFlags): Pr
   }
 }
 
-/** Bars, one for each step; the last two tell what they do. */
+/** Of each step, how far it has come. */
 function barsOf(): { show: (progress: MoveProgress) => void; stop: () => void } {
   const bars = {
     checking: progressBar('Checking ', 'rows'),
     copying: progressBar('Copying  ', 'rows'),
-    following: progressBar('Following', 'changes'),
     verifying: progressBar('Comparing', 'rows'),
-    switching: progressBar('Switching'),
   }
+  const followed = counter('Following', 'changes')
   const stop = (): void => {
-    for (const bar of Object.values(bars)) bar.stop()
+    for (const bar of [...Object.values(bars), followed]) bar.stop()
   }
   let last = ''
-  const show = ({ step, done, total }: MoveProgress): void => {
+  const show = ({ step, done, total = done }: MoveProgress): void => {
     if (step !== last) stop()
     last = step
-    if (total !== undefined) bars[step].update(done, total)
-    else if (step === 'switching' && done > 1 && process.stderr.isTTY)
+    if (step === 'following') followed.update(done)
+    else if (step !== 'switching') bars[step].update(done, total)
+    else if (done > 1 && process.stderr.isTTY)
       process.stderr.write(`Writers would have waited for too long: they go on. Attempt ${done}.\n`)
   }
   return { show, stop }

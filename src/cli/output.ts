@@ -87,6 +87,22 @@ export function progressBar(what: string, unit?: string): { update(done: number,
   }
 }
 
+/** How much has been done of what nobody knows the end of, on stderr; nothing unless that is a terminal. */
+export function counter(what: string, unit: string): { update(done: number): void; stop(): void } {
+  if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} }
+  let shown = false
+  return {
+    update: (done) => {
+      process.stderr.write(`\r${what} ${count(done)} ${unit}\u001b[K`)
+      shown = true
+    },
+    stop: () => {
+      if (shown) process.stderr.write('\r\u001b[K')
+      shown = false
+    },
+  }
+}
+
 /** `1,234`, whatever the locale. */
 export const count = (value: number): string => value.toLocaleString('en-US')
 export const seconds = (milliseconds: number): string =>

@@ -1,11 +1,12 @@
 /** `meshstore move`, in a process of its own. */
+import { spawnSync } from 'node:child_process'
 import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { configOf } from '../../src/config.ts'
 import { openSqlite } from '../../src/database/sqlite/open.ts'
 import { openStorage } from '../../src/index.ts'
 import { setOut } from '../../src/move/live/courses.ts'
-import { documentOf, ONE_LINE, runCommand } from '../cli/support/command.ts'
+import { documentOf, MAIN, ONE_LINE, runCommand, runProgram } from '../cli/support/command.ts'
 import { expectCode } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { counts, filled, ownHash, type Place, postgres, sqlite } from './support/places.ts'
@@ -151,3 +152,23 @@ test('a file is not migrated while it moves, nor is it moved to two places', asy
   const refused = await expectCode(openStorage(path), 'BUSY')
   expect(refused.message).toContain('moved')
 })
+
+const script = spawnSync('script', ['-qec', 'true', '/dev/null']).status === 0
+if (!script) console.warn('!! NO script(1) HERE: progress of a move on a terminal is not tested.')
+
+test.runIf(script)(
+  'on a terminal it shows how far each step has come, and then what it came to',
+  async () => {
+    await using places = await pair()
+    const { source, target } = places
+    const words = [process.execPath, MAIN, 'move', '--from', source.url, '--to', target.url, '--yes']
+    const typed = words.map((word) => `'${word}'`).join(' ')
+    const { code, stdout } = await runProgram('script', ['-qec', typed, '/dev/null'], { env: { TERM: 'xterm' } })
+    expect(code).toBe(0)
+    for (const step of ['Checking', 'Copying', 'Comparing'])
+      expect(stdout).toMatch(new RegExp(`${step} .*\\d+%.* rows/s .* left`))
+    expect(stdout).toContain('Following 0 changes')
+    expect(stdout.split('Moved 5 nodes')[1]).not.toContain('\u001b')
+  },
+  60_000,
+)
