@@ -40,6 +40,8 @@ const AT_LENGTH = [
   'test/changes/crashes.test.ts',
   'test/schema/db-generate.test.ts',
 ]
+/** Whatever takes so long hangs: how slow the machine is does not decide a test. */
+const HANGING_MS = 15 * 60_000
 /** See test/support/bounds.ts. */
 const form = process.env.TEST_FORM ?? 'short'
 
@@ -74,12 +76,23 @@ export default defineConfig({
           exclude: [...FAULTS, ...MESH_API_FAULTS],
         },
       },
-      { extends: true, test: { name: 'faults', include: [...FAULTS, ...AT_LENGTH], env: { TEST_FORM: form } } },
+      {
+        extends: true,
+        test: {
+          name: 'faults',
+          include: [...FAULTS, ...AT_LENGTH],
+          env: { TEST_FORM: form },
+          testTimeout: HANGING_MS,
+          hookTimeout: HANGING_MS,
+        },
+      },
       {
         extends: true,
         test: {
           name: 'faults-mesh-api',
           include: MESH_API_FAULTS,
+          testTimeout: HANGING_MS,
+          hookTimeout: HANGING_MS,
           env: { KILL_CYCLES: form === 'long' ? '100' : '10', PATH_REQUESTS: form === 'long' ? '10000' : '1000' },
         },
       },

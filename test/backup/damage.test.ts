@@ -12,7 +12,7 @@ import { backupOf, bytesIn, contentOf, manifestOf } from './support/files.ts'
 
 const FLIPS = bound('BACKUP_FLIPS', { brief: 100, short: 5_000, long: 50_000 })
 const CUTS = bound('BACKUP_CUTS', { brief: 30, short: 500, long: 5_000 })
-const TIMEOUT = { timeout: 60_000 + (FLIPS + CUTS) * 100 }
+const TIMEOUT = { timeout: 600_000 + (FLIPS + CUTS) * 100 }
 
 let sound = Buffer.alloc(0)
 let manifest = Buffer.alloc(0)

@@ -40,7 +40,7 @@ function ignored(error: unknown): void {
 
 describePostgres('changes of a server that crashes', () => {
   test('are heard of by the same subscription, none of them missing', {
-    timeout: 120_000 + CRASHES * 20_000,
+    timeout: 600_000 + CRASHES * 20_000,
   }, async () => {
     const server = await startPostgres()
     try {

@@ -18,10 +18,10 @@ import { from, laterVersion } from './migration-tree.ts'
 import { shows } from './shown.ts'
 
 const KILLS = bound('BACKUP_KILLS', { short: 40, long: 400 })
-const TIMEOUT = { timeout: 60_000 + KILLS * 5_000 }
+const TIMEOUT = { timeout: 600_000 + KILLS * 5_000 }
 /** At most: it is found in the first few, as a rule. */
 const CONTROL_KILLS = 60
-const CONTROL_TIMEOUT = { timeout: 60_000 + CONTROL_KILLS * 5_000 }
+const CONTROL_TIMEOUT = { timeout: 600_000 + CONTROL_KILLS * 5_000 }
 const STAGES = ['reading', 'safety copy', 'overwriting', 'verification', 'migration']
 
 // The restoring code is a later version: it migrates what it has restored.

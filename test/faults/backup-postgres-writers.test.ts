@@ -51,9 +51,7 @@ async function written(writers: readonly Program[], lines: number): Promise<void
 }
 
 describePostgres(`while ${WRITERS} processes write`, () => {
-  test('no pair is torn, in any of the backups; without one moment for all it would be', {
-    timeout: 180_000,
-  }, async () => {
+  test('no pair is torn, in any of the backups; without one moment for all it would be', async () => {
     using folder = temporaryFolder()
     await using database = await createDatabase()
     await (await openStorage(database.url)).close()

@@ -17,7 +17,7 @@ import { manyNodes, node, policy } from '../support/samples.ts'
 import { shows } from './shown.ts'
 
 const BACKUPS = bound('BACKUPS_WHILE_WRITING', { short: 40, long: 400 })
-const TIMEOUT = { timeout: 60_000 + BACKUPS * 10_000 }
+const TIMEOUT = { timeout: 600_000 + BACKUPS * 10_000 }
 const FILLERS = 2_000
 const PAGES_PER_STEP = 256
 

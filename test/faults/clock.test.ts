@@ -15,7 +15,7 @@ import { integerFrom, randomFrom } from './random.ts'
 import { shows } from './shown.ts'
 
 const JUMPS = bound('CLOCK_JUMPS', { short: 400, long: 20_000 })
-const TIMEOUT = { timeout: 60_000 + JUMPS * 100 }
+const TIMEOUT = { timeout: 600_000 + JUMPS * 100 }
 const DAY_MS = 86_400_000
 const STEPS_PER_JUMP = 8
 

@@ -47,9 +47,7 @@ class Writes {
 }
 
 describe.each(kindsOfDisk)('$name', ({ name, writing, backingUp, make }) => {
-  test('loses nothing, keeps nothing that was refused, and the store goes on when it is healed', {
-    timeout: 60_000,
-  }, async () => {
+  test('loses nothing, keeps nothing that was refused, and the store goes on when it is healed', async () => {
     const made = make()
     if (made === undefined) {
       notTested(name, 'It needs root, or another system.')

@@ -42,7 +42,7 @@ class Crowd implements AsyncDisposable {
 }
 
 test(`${PROCESSES} processes write ${TRANSACTIONS} transactions each`, {
-  timeout: 120_000 + TRANSACTIONS * 600,
+  timeout: 600_000 + TRANSACTIONS * 600,
 }, async () => {
   using folder = temporaryFolder()
   const path = folder.file('mesh.db')
@@ -74,7 +74,7 @@ test('the same test finds a counter that is read and written in two steps', asyn
   expect((await store.nodes.get('shared'))?.routesDiscovered).toBeLessThan(20)
 })
 
-test(`a new file is opened by all at once, ${OPENINGS} times`, { timeout: 120_000 + OPENINGS * 1_000 }, async () => {
+test(`a new file is opened by all at once, ${OPENINGS} times`, { timeout: 600_000 + OPENINGS * 1_000 }, async () => {
   using folder = temporaryFolder()
   await using crowd = new Crowd(false)
   for (let round = 0; round < OPENINGS; round++) {

@@ -26,7 +26,7 @@ const ROUNDS = bound('RACE_ROUNDS', { short: 8, long: 200 })
 const PROCESSES = 32
 /** At most: it fails in the first one, as a rule. */
 const CONTROL_ROUNDS = 20
-const TIMEOUT = { timeout: 60_000 + ROUNDS * 10_000 }
+const TIMEOUT = { timeout: 600_000 + ROUNDS * 10_000 }
 
 const copy = await laterVersion()
 const folder = temporaryFolder()

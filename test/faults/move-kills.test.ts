@@ -49,7 +49,7 @@ describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
   })
 
   test('kill -9: all of it is there or nothing, and the next copy finds that out', {
-    timeout: 60_000 + KILLS * 8_000,
+    timeout: 600_000 + KILLS * 8_000,
   }, async () => {
     await using source = await filled(await from.open(), rows)
     const [before, random] = [await ownHash(source), randomFrom(SEED)]

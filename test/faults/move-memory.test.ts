@@ -35,7 +35,7 @@ const run = (...args: readonly string[]) =>
   spawnSync(process.execPath, [`--max-old-space-size=${HEAP_MB}`, ...args], { encoding: 'utf8', maxBuffer: 1e9 })
 
 describePostgres(`in ${HEAP_MB} MB of heap`, () => {
-  test('there, into a backup, and back', { timeout: 240_000 }, async () => {
+  test('there, into a backup, and back', async () => {
     using folder = temporaryFolder()
     await using first = await large()
     await using middle = await postgres.open()

@@ -18,7 +18,7 @@ import { shows } from './shown.ts'
 
 const RESTARTS = bound('RESTARTS', { short: 15, long: 200 })
 /** A cut connection is waited for until the limit, twice in each round. In milliseconds. */
-const TIMEOUT = { timeout: 60_000 + RESTARTS * 6_000 }
+const TIMEOUT = { timeout: 600_000 + RESTARTS * 6_000 }
 const LANES = 16
 /** Between two faults, at least. */
 const WRITES = 100

@@ -22,7 +22,7 @@ import { integerFrom, randomFrom } from './random.ts'
 import { notTested, shows } from './shown.ts'
 
 const ROUNDS = bound('POSTGRES_ROUNDS', { short: 30, long: 200 })
-const TIMEOUT = { timeout: 120_000 + ROUNDS * 20_000 }
+const TIMEOUT = { timeout: 600_000 + ROUNDS * 20_000 }
 const LANES = 12
 /** Until something is lost: it is what was written in the last fraction of a second. */
 const CONTROL_ROUNDS = 10

@@ -18,7 +18,7 @@ import { FILE_SYSTEMS, type FileSystem, volume, whyNone } from './volumes.ts'
 import type { Orders } from './writer.ts'
 
 const CYCLES = bound('POWER_CUTS', { short: 25, long: 250 })
-const TIMEOUT = { timeout: 60_000 + CYCLES * 20_000 }
+const TIMEOUT = { timeout: 600_000 + CYCLES * 20_000 }
 /** The first of them is judged with a file that was made a moment ago. */
 const CYCLES_PER_FILE = 5
 

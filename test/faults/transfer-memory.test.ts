@@ -21,7 +21,7 @@ const node = (...args: readonly string[]) => {
 }
 
 describe.each(lastingBackends)(`in ${HEAP_MB} MB of heap, on $name`, (backend) => {
-  test(`${ROWS} rows and 100 MB of bundles, there and back`, { timeout: 180_000 }, async () => {
+  test(`${ROWS} rows and 100 MB of bundles, there and back`, async () => {
     using folder = temporaryFolder()
     await using opened = await backend.open()
     const [file, out] = [folder.file('mesh.ndjson'), folder.file('out.ndjson')]

@@ -50,7 +50,9 @@ function pointIn(stages: readonly Stage[], turn: number, random: () => number): 
   const kinds = [...new Set(stages)]
   const kind = kinds[turn % kinds.length]
   const points = stages.flatMap((stage, index) => (stage === kind ? [index + 1] : []))
-  return points[integerFrom(random, 0, points.length - 1)] ?? 1
+  const round = Math.floor(turn / kinds.length) % 3
+  const index = round === 0 ? 0 : round === 1 ? points.length - 1 : integerFrom(random, 0, points.length - 1)
+  return points[index] ?? 1
 }
 
 export async function killInLoop(loop: Loop): Promise<Figures> {

@@ -116,7 +116,7 @@ describePostgres('a move that is killed', () => {
     milliseconds = await undisturbed()
   }, 120_000)
 
-  test(`${KILLS} times by kill -9 of the mover`, { timeout: 60_000 + KILLS * 20_000 }, async () => {
+  test(`${KILLS} times by kill -9 of the mover`, { timeout: 600_000 + KILLS * 20_000 }, async () => {
     const random = randomFrom(SEED)
     const figures = { kills: 0, moves: 0, finishedBefore: 0, at: {} as Record<string, number>, writes: 0 }
     while (figures.kills < KILLS) {
@@ -156,7 +156,7 @@ describePostgres('a move that is killed', () => {
     shows(`${KILLS} kills of the mover in ${figures.moves} moves, ${figures.writes} writes: none lost, contents equal`)
   })
 
-  test(`${ABORTS} times, and given up`, { timeout: 60_000 + ABORTS * 20_000 }, async () => {
+  test(`${ABORTS} times, and given up`, { timeout: 600_000 + ABORTS * 20_000 }, async () => {
     const random = randomFrom(SEED + 1)
     const figures = { aborted: 0, tooLate: 0, at: {} as Record<string, number> }
     while (figures.aborted < ABORTS) {
@@ -193,7 +193,7 @@ describePostgres('a move whose server crashes', () => {
     return () => server.stop()
   })
 
-  test(`${CRASHES} times, at random moments`, { timeout: 60_000 + CRASHES * 30_000 }, async () => {
+  test(`${CRASHES} times, at random moments`, { timeout: 600_000 + CRASHES * 30_000 }, async () => {
     const random = randomFrom(SEED + 2)
     const figures = { crashes: 0, moves: 0, codes: {} as Record<string, number>, writes: 0 }
     let milliseconds = 500

@@ -19,7 +19,7 @@ function spread(milliseconds: number[]): string {
 }
 
 describePostgres(`${MOVES} moves under load`, () => {
-  test('lose nothing, add nothing, and fail nobody', { timeout: 60_000 + MOVES * 30_000 }, async () => {
+  test('lose nothing, add nothing, and fail nobody', { timeout: 600_000 + MOVES * 30_000 }, async () => {
     await using arena = await Arena.open(serving)
     const longest: number[] = []
     const across: number[] = []
