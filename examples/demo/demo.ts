@@ -22,8 +22,8 @@ export interface DemoOptions extends LoadOptions {
 
 export const extentOf = (quick: boolean): Pick<DemoOptions, 'calls' | 'kills'> =>
   quick
-    ? { calls: { reads: 500, writes: 30 }, kills: [100] }
-    : { calls: { reads: 5_000, writes: 300 }, kills: [100, 500, 1_500] }
+    ? { calls: { reads: 500, writes: 30, warmUp: 200 }, kills: [100] }
+    : { calls: { reads: 5_000, writes: 300, warmUp: 1_000 }, kills: [100, 500, 1_500] }
 
 export interface DemoReport {
   readonly file: string
@@ -89,24 +89,27 @@ async function isSameAfterReopening(file: string, backup: string): Promise<boole
 }
 
 const OPERATIONS = 18
+/** For the disk, and the files that are new to it. */
+const LITTLE_WARM_UP = 50
 const SYNCS_AFTER_EACH = { samples: 10, budgetMs: 50 }
 
 /** Each side works on a copy of its own, in the same folder; the database itself stays as it is. */
 async function measureBoth(backup: string, calls: Extent, progress: Progress) {
   const folder = dirname(backup)
   progress.begin('measuring every operation', 2 * OPERATIONS)
-  const of = async (durability: Durability, afterEach: () => void): Promise<Timing[]> => {
+  const of = async (durability: Durability, warmUp: number, afterEach: () => void): Promise<Timing[]> => {
     const files = { store: join(folder, `store-${durability}.db`), raw: join(folder, `raw-${durability}.db`) }
     for (const file of Object.values(files)) copyFileSync(backup, file)
-    return measure(files, durability, calls, () => {
+    return measure(files, durability, { ...calls, warmUp }, () => {
       progress.advance()
       afterEach()
     })
   }
+  // First, and with more calls to warm up: they do not wait for the disk here.
+  const normal = await of('normal', calls.warmUp, () => {})
   // In between, since the speed of a disk that others use changes.
   const syncs: number[] = []
-  const full = await of('full', () => syncs.push(...syncTimes(folder, SYNCS_AFTER_EACH)))
-  const normal = await of('normal', () => {})
+  const full = await of('full', LITTLE_WARM_UP, () => syncs.push(...syncTimes(folder, SYNCS_AFTER_EACH)))
   return { timings: { full, normal }, disk: diskOf(folder, syncs) }
 }
 

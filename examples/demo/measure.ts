@@ -17,13 +17,13 @@ export interface Extent {
   /** Calls of an operation that reads, and of one that writes. */
   readonly reads: number
   readonly writes: number
+  /** Calls of each operation before, which are not measured: JavaScript's compiler needs some hundreds. */
+  readonly warmUp: number
 }
 
 /** Milliseconds that one operation may take on both sides, unless it was called too seldom to say anything. */
 const BUDGET_MS = 150
 const FEWEST_CALLS = 20
-/** JavaScript's compiler needs some. */
-const WARM_UP_CALLS = 200
 /** Between two looks at the clock. */
 const CALLS_AT_ONCE = 20
 
@@ -38,7 +38,7 @@ export async function measure(
   try {
     await using store = await openStorage({ url: files.store, durability })
     const timings: Timing[] = []
-    const subject = await subjectOf({ store, raw, writes: extent.writes + WARM_UP_CALLS })
+    const subject = await subjectOf({ store, raw, writes: extent.writes + extent.warmUp })
     for (const operation of operations(subject)) {
       timings.push(await timingOf(operation, extent))
       afterEach()
@@ -66,12 +66,12 @@ async function timingOf(operation: Operation, extent: Extent): Promise<Timing> {
   await operation.prepare?.()
   const { name, kind, targetMs } = operation
   const sides = { ours: operation.store, raw: operation.raw }
-  await timesByTurns(sides, 0, WARM_UP_CALLS)
+  await timesByTurns(sides, 0, extent.warmUp)
   const store: number[] = []
   const raw: number[] = []
-  const end = WARM_UP_CALLS + (kind === 'read' ? extent.reads : extent.writes)
+  const end = extent.warmUp + (kind === 'read' ? extent.reads : extent.writes)
   const begun = performance.now()
-  for (let first = WARM_UP_CALLS; first < end; first += CALLS_AT_ONCE) {
+  for (let first = extent.warmUp; first < end; first += CALLS_AT_ONCE) {
     if (store.length >= FEWEST_CALLS && performance.now() - begun > BUDGET_MS) break
     const times = await timesByTurns(sides, first, Math.min(first + CALLS_AT_ONCE, end))
     store.push(...times.ours)

@@ -49,7 +49,7 @@ export function timingTable({ full, normal }: Record<Durability, readonly Timing
     return `${name.padEnd(WIDTH.name)}${`< ${targetMs}`.padStart(WIDTH.target)}${cells}`
   })
   return [
-    `Milliseconds at ${count(nodes, 'node')}: one caller, one call at a time, of each side in turn, after 200 to warm up`,
+    `Milliseconds at ${count(nodes, 'node')}: one caller, one call at a time, of each side in turn, warmed up`,
     above('on disk when acknowledged', "durability: 'normal'"),
     above(sides, sides),
     `${''.padEnd(WIDTH.name)}${'target'.padStart(WIDTH.target)}${titles}${titles}`,
