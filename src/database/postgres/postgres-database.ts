@@ -94,6 +94,8 @@ export class PostgresDatabase implements Database {
   readonly #names: StatementNames | undefined
   readonly #inUse = new InUse()
   readonly #slots: Slots
+  /** Of transactions that write. */
+  readonly #writers: Slots
   #pendingWrites = 0
   readonly #keyOrder = new KeyOrder()
   readonly #gatherer = new WriteGatherer((bound, batch) => this.#single(bound, 'write', batch))
@@ -104,6 +106,7 @@ export class PostgresDatabase implements Database {
     this.#target = target
     this.#options = options
     this.#slots = new Slots(options.max)
+    this.#writers = new Slots(options.max)
     this.#names = options.mode === 'session' ? new StatementNames() : undefined
     this.session = new StoreSession(this)
   }
@@ -169,11 +172,16 @@ export class PostgresDatabase implements Database {
   }
 
   async #untilDone<R>(bound: BoundStatement<R>, kind: 'read' | 'write'): Promise<Written<R>> {
-    const deadline = performance.now() + this.#options.busyTimeoutMs
+    // Time runs from the first attempt on, not while it waits for a connection.
+    let deadline: number | undefined
+    const attempt = (): Promise<Written<R>> => {
+      deadline ??= performance.now() + this.#options.busyTimeoutMs
+      return this.#runSingle(bound)
+    }
     let again = true
     for (let pause = 1; ; pause = nextPause(pause)) {
       try {
-        return await this.#slots.while(() => this.#runSingle(bound))
+        return await this.#slots.while(attempt, deadline !== undefined)
       } catch (error) {
         // It was refused before it was sent.
         if (error instanceof StorageError) throw error
@@ -182,7 +190,7 @@ export class PostgresDatabase implements Database {
           again = false
           continue
         }
-        if (!isConflict(error) || performance.now() > deadline) {
+        if (!isConflict(error) || performance.now() > (deadline ?? 0)) {
           throw kind === 'write' ? translatedWrite(error) : translated(error)
         }
       }
@@ -223,7 +231,12 @@ export class PostgresDatabase implements Database {
   /** Not even the server's own time limit was answered: it is gone, or stands still, and the others need not wait. */
   #noteSilence(error: unknown, begun: number): void {
     const silent = performance.now() - begun > this.#options.statementMs
-    if (silent && error instanceof StorageError && LOST.has(error.code)) this.#slots.refuseWaiting(unsent(error))
+    if (silent && error instanceof StorageError && LOST.has(error.code)) this.#refuseWaiting(unsent(error))
+  }
+
+  #refuseWaiting(error: unknown): void {
+    this.#slots.refuseWaiting(error)
+    this.#writers.refuseWaiting(error)
   }
 
   async #connect(): Promise<PostgresConnection> {
@@ -231,7 +244,7 @@ export class PostgresDatabase implements Database {
       return new PostgresConnection(await this.#pool.connect(), this.#names, this.#options.statementMs)
     } catch (failure) {
       const error = translated(failure)
-      if (sqlstateOf(failure) === undefined) this.#slots.refuseWaiting(error)
+      if (sqlstateOf(failure) === undefined) this.#refuseWaiting(error)
       throw error
     }
   }
@@ -265,13 +278,24 @@ export class PostgresDatabase implements Database {
       if (event.attempts++ === 0) begun = performance.now()
       return this.#attempt(work, limits, performance.now() - begun)
     }
+    const inSlot = (): Promise<Attempted<T>> => this.#slots.while(attempt, event.attempts > 0)
     for (let pause = 1; ; pause = nextPause(pause)) {
-      const attempted = await this.#slots.while(attempt)
+      const attempted = await (limits.readOnly ? inSlot() : this.#asWriter(inSlot, event.attempts > 0))
       if ('result' in attempted) return attempted.result
       const timeIsUp = performance.now() - begun >= limits.retryMs
       if (event.attempts >= limits.attempts || timeIsUp) throw attempted.inTheWay
       await sleep(jittered(pause))
     }
+  }
+
+  /** The more of them are in each other's way, the fewer run at once: else none would come to its end in time. */
+  #asWriter<T>(attempt: () => Promise<Attempted<T>>, again: boolean): Promise<Attempted<T>> {
+    return this.#writers.while(async () => {
+      const attempted = await attempt()
+      if ('result' in attempted) this.#writers.succeeded()
+      else this.#writers.conflicted()
+      return attempted
+    }, again)
   }
 
   async #attempt<T>(

@@ -1,34 +1,65 @@
+interface Waiting {
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
 /**
  * As many at once as the pool has connections; the others wait here, for as long as it takes. In the pool they would
  * wait against the time limit that is meant for connecting.
+ *
+ * Of what conflicts with each other there may be fewer at once: half as many after each conflict, and one more after as many
+ * successes as there are (additive increase, multiplicative decrease, as TCP finds its rate).
  */
 export class Slots {
-  #free: number
-  readonly #waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = []
+  readonly #most: number
+  #limit: number
+  #taken = 0
+  readonly #waiting: Waiting[] = []
 
-  constructor(count: number) {
-    this.#free = count
+  constructor(most: number) {
+    this.#most = most
+    this.#limit = most
   }
 
-  get waiting(): number {
-    return this.#waiting.length
-  }
-
-  async while<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--
-    else await new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject }))
+  /** `again`: it has waited before, for an attempt that failed, and need not wait behind all the others. */
+  async while<T>(work: () => Promise<T>, again = false): Promise<T> {
+    if (this.#taken < Math.floor(this.#limit)) this.#taken++
+    else await this.#turn(again)
     try {
       return await work()
     } finally {
-      // The slot passes from hand to hand: nobody who comes later gets in between.
-      const next = this.#waiting.shift()
-      if (next === undefined) this.#free++
-      else next.resolve()
+      this.#taken--
+      this.#fill()
     }
+  }
+
+  conflicted(): void {
+    this.#limit = Math.max(1, this.#limit / 2)
+  }
+
+  succeeded(): void {
+    this.#limit = Math.min(this.#most, this.#limit + 1 / this.#limit)
   }
 
   /** Nobody need wait for what one has found out for all: the server is away. Nothing of theirs has been sent. */
   refuseWaiting(error: unknown): void {
     for (const { reject } of this.#waiting.splice(0)) reject(error)
+  }
+
+  #turn(again: boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (again) this.#waiting.unshift({ resolve, reject })
+      else this.#waiting.push({ resolve, reject })
+    })
+  }
+
+  /** A slot passes from hand to hand: nobody who comes later gets in between. */
+  #fill(): void {
+    while (this.#taken < Math.floor(this.#limit)) {
+      const next = this.#waiting.shift()
+      if (next === undefined) return
+      this.#taken++
+      next.resolve()
+    }
   }
 }
