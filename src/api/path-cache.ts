@@ -118,8 +118,8 @@ export interface PathCacheRepository {
    * ones included. By `source` and `destination` an index finds them; by `through` all bundles are looked at, in batches, after
    * the paths have been marked: from then on nobody gets them.
    *
-   * A computation that is under way is returned to those who wait for it, and to those who join them until it ends, but not
-   * stored.
+   * A computation that is under way is returned to whoever began it, and not stored. Those who have joined it compute anew:
+   * whoever asks after `invalidate()` has resolved never gets what was computed before it.
    */
   invalidate(filter: InvalidationFilter): Promise<number>
   /** Deletes what has expired, in batches of 500 unless `batchSize` says otherwise, and returns how many. */

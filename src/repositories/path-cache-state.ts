@@ -22,6 +22,8 @@ export interface Answer {
   readonly bundle: PathBundle
   readonly expiresAt: Date
   readonly cached: boolean
+  /** It was invalidated while it was computed. */
+  readonly overtaken: boolean
 }
 
 /** What the store's path cache and those of its transactions have in common. */

@@ -97,13 +97,19 @@ export class PathResolver {
   async #together(question: Question, event: CacheEvent): Promise<ResolvedPaths<PathBundle>> {
     const { counters, flights } = this.#state
     const { name, options } = question
-    const joining = flights.has(name)
-    event.origin = joining ? 'joined' : 'computed'
-    let cached = false
-    try {
-      const answer = await flights.run(name, options.signal, (signal, isSpoiled) =>
+    let joining = false
+    const ask = (): Promise<Answer> => {
+      joining = flights.has(name)
+      event.origin = joining ? 'joined' : 'computed'
+      return flights.run(name, options.signal, (signal, isSpoiled) =>
         this.#answer(question, event, { signal, isSpoiled }),
       )
+    }
+    let cached = false
+    try {
+      let answer = await ask()
+      // It had begun before we asked, and so may not know of a change that we know of. What is under way now began later.
+      if (joining && answer.overtaken) answer = await ask()
       cached = answer.cached
       return { bundle: answer.bundle, origin: cached ? 'hit' : 'computed', expiresAt: answer.expiresAt }
     } finally {
@@ -120,7 +126,7 @@ export class PathResolver {
   async #answer({ key, compute, options }: Question, event: CacheEvent, flight: InFlight): Promise<Answer> {
     const { signal } = flight
     const found = await this.#readIfSound(key, this.#now())
-    if (found !== undefined) return { ...found, cached: true }
+    if (found !== undefined) return { ...found, cached: true, overtaken: false }
     // Before the computation looks at the topology.
     const position = await this.#paths.position()
     this.#state.counters.computations++
@@ -130,7 +136,8 @@ export class PathResolver {
     const isTooOld = flight.isSpoiled() || performance.now() - begun > LONGEST_COMPUTATION_MS
     const expiresAt = await this.#store({ key, bundle, position }, isTooOld, options, event)
     // What is not stored is good for this moment alone.
-    return { bundle, expiresAt: expiresAt ?? this.#now(), cached: false }
+    const overtaken = event.notStored === 'INVALIDATED'
+    return { bundle, expiresAt: expiresAt ?? this.#now(), cached: false, overtaken }
   }
 
   /** A row that another program broke is computed anew, and so replaced. */

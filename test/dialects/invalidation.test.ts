@@ -93,6 +93,32 @@ eachLastingBackend('paths that are computed while', (backend) => {
       expect((await store.pathCache.stats()).entries).toBe(stored ? 1 : 0)
     })
 
+  test.each(MEANWHILE)(
+    '$what: who asks after it gets what is computed after it, though it joined',
+    async ({ change, stored }) => {
+      await using opened = await backend.open()
+      const { store } = opened
+      await fill(store)
+      const before = held()
+      const first = store.pathCache.resolve(A_B, before.compute)
+      await before.begun
+      await change(store, opened)
+      const after = held()
+      const joining = Array.from({ length: 3 }, () => store.pathCache.resolve(A_B, after.compute))
+      before.resolve(FOUND)
+      expect(await first).toMatchObject({ bundle: FOUND, origin: 'computed' })
+      const later = bundle('a', 'b', 2)
+      after.resolve(later)
+      for (const each of joining)
+        expect(await each).toMatchObject({ bundle: stored ? FOUND : later, origin: 'computed' })
+      expect(after.calls()).toBe(stored ? 0 : 1)
+      expect(await store.pathCache.get(A_B)).toEqual(stored ? FOUND : later)
+      expect(await store.pathCache.stats()).toMatchObject(
+        stored ? { computations: 1, misses: 4, joined: 3 } : { computations: 2, misses: 4, joined: 2 },
+      )
+    },
+  )
+
   test('they are deleted by their key, in this process', async () => {
     await using opened = await backend.open()
     const { compute, resolve, begun } = held()
