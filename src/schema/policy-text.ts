@@ -27,6 +27,16 @@ const MAX_ISSUES = 100
 /** Thrown while a text is still being read: the parser itself would run out of stack far below. */
 class TooDeep extends Error {}
 
+/** Thrown, too, while it is read: an error object for each character of a long text would take seconds. */
+class TooManyErrors extends Error {
+  readonly offsets: readonly number[]
+
+  constructor(offsets: readonly number[]) {
+    super()
+    this.offsets = offsets
+  }
+}
+
 /**
  * How many rules a policy has. Throws VALIDATION, with line and column, for what is not YAML, is nested more than 100
  * levels deep, or expands to too much through aliases. No message holds any of the text.
@@ -55,6 +65,12 @@ function parse(text: string, path: string): unknown[] {
     if (error instanceof TooDeep || error instanceof RangeError) {
       throw refused(path, `must not be nested more than ${MAX_DEPTH} levels deep`)
     }
+    if (error instanceof TooManyErrors) {
+      throw validationError(
+        'The policy',
+        error.offsets.map((offset) => issueAt(path, lines, offset, 'is not valid YAML: unexpected token')),
+      )
+    }
     // yaml throws this when aliases would expand to more than a hundred times what they name.
     if (error instanceof ReferenceError) throw refused(path, 'must not expand to so much through its aliases')
     throw error
@@ -64,9 +80,13 @@ function parse(text: string, path: string): unknown[] {
 function composed(text: string, lines: LineCounter): Document.Parsed<ParsedNode>[] {
   const parser = new Parser(lines.addNewLine)
   lines.addNewLine(0)
+  const unexpected: number[] = []
   function* tokens() {
     for (const lexeme of new Lexer().lex(text)) {
-      yield* parser.next(lexeme)
+      for (const token of parser.next(lexeme)) {
+        if (token.type === 'error' && unexpected.push(token.offset) === MAX_ISSUES) throw new TooManyErrors(unexpected)
+        yield token
+      }
       if (parser.stack.length > MAX_DEPTH && depthOf(parser.stack) > MAX_DEPTH) throw new TooDeep()
     }
     yield* parser.end()
