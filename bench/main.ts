@@ -1,4 +1,4 @@
-/** `npm run bench`: the library beside the raw driver and its peers, in the same run, with the targets beside the figures. */
+/** The library beside the raw driver and its peers, in the same run, with the targets beside the figures. */
 import { rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { BENCHMARKS } from './benchmarks.ts'
