@@ -146,16 +146,23 @@ export async function abortMove(
     )
   const course = await courseOf(file)
   if (course === undefined) throw new StorageError('CONFIG', 'No move of this file is under way.')
-  if (to !== undefined) await emptyTarget(to, course, busyTimeoutMs)
+  if (to !== undefined) await emptyTarget(file, to, course, busyTimeoutMs)
   await giveUp(file, course)
   return course
 }
 
-async function emptyTarget(to: PostgresTarget, course: Course, busyTimeoutMs: number): Promise<void> {
+async function emptyTarget(
+  file: SqliteDatabase,
+  to: PostgresTarget,
+  course: Course,
+  busyTimeoutMs: number,
+): Promise<void> {
   if (nameOf(to) !== course.to)
     throw new StorageError('CONFIG', `The data is being moved to ${course.to}, not to ${nameOf(to)}.`)
   const target = await MoveTarget.open(to, busyTimeoutMs)
   try {
+    // A mover may have been waited for. Its switch holds the file: afterwards it has been made, and this is MOVED, or never will be.
+    await file.write(() => undefined)
     const found = await target.progress()
     if (found?.id !== course.id) return
     assertUnderWay(found)
