@@ -1,5 +1,6 @@
 /** Giving a move up in the very moment in which it arrives. */
 import { expect, test } from 'vitest'
+import { openStorage } from '../../src/index.ts'
 import { eventually } from '../postgres/support/eventually.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { expectCode } from '../support/expectations.ts'
@@ -32,5 +33,17 @@ describePostgres('a move that is given up while it arrives', () => {
     await held.moved
     await moved.store.nodes.create(node('b'))
     expect(await moved.ask('SELECT node_id FROM nodes ORDER BY 1')).toEqual([{ node_id: 'a' }, { node_id: 'b' }])
+  })
+  test('a mover that is lost before it could say so: the store that goes on in the target says it', async () => {
+    await using moved = await moving()
+    await moved.store.nodes.create(node('a'))
+    const saying = moved.proxy.hold('"done"')
+    const move = moved.store.moveTo(moved.url)
+    await saying.reached
+    await moved.ask(END_MOVER)
+    saying.open()
+    await move
+    await using there = await openStorage(moved.direct)
+    expect(await there.nodes.get('a')).toBeDefined()
   })
 })

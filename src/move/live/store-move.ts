@@ -5,6 +5,7 @@ import type { Database } from '../../database/session.ts'
 import { SwitchingDatabase } from '../../database/switching-database.ts'
 import { misuse, StorageError } from '../../errors.ts'
 import * as rules from '../../schema/rules.ts'
+import { assertArrived } from './arrival.ts'
 
 const RULES: rules.Rules = {
   maxPauseMs: rules.isInteger(1, rules.MAX_TIMER_MS),
@@ -58,6 +59,8 @@ export class StoreMove {
       const { moveLive } = await import('./index.ts')
       const report = await moveLive({ file, url, to, busyTimeoutMs, options, onReady })
       await database.settled()
+      // The mover may have lost its connection before it could say so: whoever opened the target would be refused.
+      if (next !== undefined) await assertArrived(next, report.id, false).catch(() => {})
       return report
     } finally {
       // Whatever became of the move: the file says where the data is.
