@@ -138,6 +138,26 @@ describe('while another process holds the lock', () => {
     expect(await store.health()).toMatchObject({ canRead: true, canWrite: true, problems: [] })
   })
 
+  test('for longer than busyTimeoutMs, all who wait are refused together, not one after the other', async () => {
+    using folder = temporaryFolder()
+    const path = folder.file('mesh.db')
+    await using store = await openStorage({ url: path, busyTimeoutMs: 400 })
+    await using peers = new Peers(1)
+    const [other] = peers.all
+    await other?.ask({ do: 'lock', path } satisfies Order)
+    const begun = performance.now()
+    const waiting = Array.from({ length: 20 }, (_, index) => [
+      store.transaction((tx) => tx.nodes.create(node(`t-${index}`))),
+      store.nodes.create(node(`n-${index}`)),
+    ]).flat()
+    const codes = await Promise.all(waiting.map((each) => expectCode(each, 'BUSY')))
+    expect(codes.length).toBe(40)
+    // Each after a time of its own, they would take 8 seconds and more.
+    expect(performance.now() - begun).toBeLessThan(8_000)
+    await other?.ask({ do: 'unlock' } satisfies Order)
+    await store.transaction((tx) => tx.nodes.create(node('later')))
+  })
+
   test('opening a new file waits for it', async () => {
     using folder = temporaryFolder()
     const path = folder.file('mesh.db')

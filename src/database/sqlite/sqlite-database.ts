@@ -163,9 +163,10 @@ export class SqliteDatabase implements Database {
   /** Holds the writer from BEGIN IMMEDIATE to COMMIT. */
   async #ownWriter<T>(work: (tx: OpenTransaction) => Promise<T>, timeoutMs: number | undefined): Promise<T> {
     const { raw } = this.#writer
+    const asked = performance.now()
     const release = await this.#lockWriter()
     try {
-      await this.#patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
+      await this.#queue.begin(asked)
       const refusal = this.#refusalInside()
       if (refusal !== undefined) {
         rollBack(raw)
@@ -219,11 +220,12 @@ export class SqliteDatabase implements Database {
    */
   async exclusively<T>(work: (raw: SqliteConnection['raw']) => Promise<T>): Promise<T> {
     const { raw } = this.#writer
+    const asked = performance.now()
     const release = await this.#lockWriter()
     const durability = raw.pragma('synchronous', { simple: true })
     try {
       raw.pragma('synchronous = FULL')
-      await this.#patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
+      await this.#queue.begin(asked)
       const result = await work(raw)
       commit(raw)
       return result

@@ -104,6 +104,29 @@ export class WriteQueue {
     return new Promise((resolve) => this.#push({ kind: 'lock', resolve }))
   }
 
+  /**
+   * BEGIN IMMEDIATE, for who has the lock and asked for it then. Throws BUSY when others have held the file for too long: many who
+   * wait are refused together, and not each after a time of its own.
+   */
+  async begin(since: number): Promise<void> {
+    for (let pause = 1; ; pause = nextPause(pause)) {
+      try {
+        this.#statements.begin.run()
+        this.#busySince = undefined
+        return
+      } catch (error) {
+        if (!isBusy(error) || this.#hasWaited(since)) throw translated(error)
+      }
+      await new Promise((resolve) => setTimeout(resolve, jittered(pause)))
+    }
+  }
+
+  /** Whether others have held the file for too long. */
+  #hasWaited(since: number, now = performance.now()): boolean {
+    this.#busySince ??= now
+    return now - Math.max(since, this.#busySince) >= this.#options.busyTimeoutMs
+  }
+
   /** Resolves when nothing waits and nothing is under way. */
   idle(): Promise<void> {
     if (!this.#busy) return Promise.resolve()
@@ -140,7 +163,6 @@ export class WriteQueue {
     }
     if (next.kind === 'lock') {
       this.#take(1)
-      this.#busySince = undefined
       next.resolve(() => this.#nextTurn())
       return
     }
@@ -258,9 +280,8 @@ export class WriteQueue {
   /** Another process holds the lock: the same writes are tried again, until their time is up. */
   #waitForOthers(error: unknown): void {
     const now = performance.now()
-    this.#busySince ??= now
     for (let next = this.#waiting[this.#first]; next?.kind === 'write'; next = this.#waiting[this.#first]) {
-      if (now - Math.max(next.since, this.#busySince) < this.#options.busyTimeoutMs) break
+      if (!this.#hasWaited(next.since, now)) break
       this.#take(1)
       next.reject(error)
     }
