@@ -205,6 +205,8 @@ export class Store implements Meshstore {
   }
 
   async close(): Promise<void> {
+    // Inside a transaction it is refused, and nothing of the store has ended.
+    if (this.#database.session.refusal()?.code === 'MISUSE') return this.#database.close()
     const consumers = this.#subscriptions.stop(new StorageError('CLOSED', 'The store is closed.'))
     this.#schedule?.stop()
     this.#sweeper?.stop()

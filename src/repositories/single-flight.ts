@@ -1,7 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { misuse } from '../errors.ts'
 
-interface Flight<T> {
+/** A computation, and those that it waits for at this moment. */
+interface Computation {
+  readonly waits: Set<{ readonly for: Computation }>
+}
+
+interface Flight<T> extends Computation {
   readonly result: Promise<T>
   readonly controller: AbortController
   spoiled: boolean
@@ -16,8 +21,8 @@ type Compute<T> = (signal: AbortSignal, isSpoiled: () => boolean) => Promise<T>
  */
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>()
-  /** The keys whose computations the present one is part of. */
-  readonly #inside = new AsyncLocalStorage<readonly string[]>()
+  /** The computation that asks. */
+  readonly #inside = new AsyncLocalStorage<Computation>()
 
   has(key: string): boolean {
     return this.#flights.has(key)
@@ -35,13 +40,16 @@ export class SingleFlight<T> {
 
   run(key: string, signal: AbortSignal | undefined, compute: Compute<T>): Promise<T> {
     if (signal?.aborted === true) return Promise.reject(signal.reason)
-    const inside = this.#inside.getStore() ?? []
-    if (inside.includes(key) && this.#flights.has(key)) {
+    const asking = this.#inside.getStore()
+    const found = this.#flights.get(key)
+    if (found !== undefined && asking !== undefined && waitsFor(found, asking)) {
       return Promise.reject(misuse('A computation asked for the paths that it is to find, and would wait for itself.'))
     }
-    const flight = this.#flights.get(key) ?? this.#begin(key, compute)
+    const flight = found ?? this.#begin(key, compute)
     flight.waiting++
-    return signal === undefined ? flight.result : this.#patiently(key, flight, signal)
+    const answer = signal === undefined ? flight.result : this.#patiently(key, flight, signal)
+    if (asking !== undefined) note(asking, flight, answer)
+    return answer
   }
 
   #begin(key: string, compute: Compute<T>): Flight<T> {
@@ -49,11 +57,11 @@ export class SingleFlight<T> {
     const land = (): void => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key)
     }
-    const inside = [...(this.#inside.getStore() ?? []), key]
-    const result = this.#inside.run(inside, () => compute(controller.signal, () => flight.spoiled)).finally(land)
+    const waits: Computation['waits'] = new Set()
+    const result = this.#inside.run({ waits }, () => compute(controller.signal, () => flight.spoiled)).finally(land)
     // Whoever still waits gets the error; when all have gone, nobody does.
     result.catch(() => {})
-    const flight: Flight<T> = { result, controller, spoiled: false, waiting: 0 }
+    const flight: Flight<T> = { result, controller, spoiled: false, waiting: 0, waits }
     this.#flights.set(key, flight)
     return flight
   }
@@ -71,4 +79,18 @@ export class SingleFlight<T> {
       flight.result.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
     })
   }
+}
+
+/** By itself, or by way of others: each of two computations may have asked for what the other is to find. */
+function waitsFor(computation: Computation, asking: Computation): boolean {
+  if (computation.waits === asking.waits) return true
+  for (const wait of computation.waits) if (waitsFor(wait.for, asking)) return true
+  return false
+}
+
+function note(asking: Computation, flight: Computation, answer: Promise<unknown>): void {
+  const wait = { for: flight }
+  asking.waits.add(wait)
+  const ended = (): unknown => asking.waits.delete(wait)
+  answer.then(ended, ended)
 }

@@ -130,6 +130,18 @@ eachBackend('subscribers', (backend) => {
     await expect(aborted.ready()).rejects.toThrow('enough')
   })
 
+  test('whoever waits goes on when closing is refused, as it is inside a transaction', async () => {
+    await using opened = await backend.open()
+    const { store } = opened
+    const changes = store.changes()
+    await changes.ready()
+    const waiting = changes.next()
+    await store.transaction(() => expectCode(store.close(), 'MISUSE'))
+    await store.nodes.create(node('a'))
+    expect((await waiting).value).toMatchObject({ key: 'a' })
+    await changes.return()
+  })
+
   test('whoever waits when the store is closed is told so', async () => {
     await using opened = await backend.open()
     const changes = await subscribed(opened.store)

@@ -68,6 +68,27 @@ export function computing({ run, inTransaction }: Setting): void {
       expect(await pathCache.count()).toBe(1_000)
     }))
 
+  test('two computations that ask for each other: one of them is told, and neither waits for ever', () =>
+    run(async ({ pathCache }) => {
+      const [first, second] = [held(), held()]
+      const [a, b] = [pathKey('a', 'c'), pathKey('b', 'c')]
+      const asked = [
+        pathCache.getOrCompute(a, async (key, context) => {
+          await first.compute(key, context)
+          return pathCache.getOrCompute(b, unexpected)
+        }),
+        pathCache.getOrCompute(b, async (key, context) => {
+          await second.compute(key, context)
+          return pathCache.getOrCompute(a, unexpected)
+        }),
+      ]
+      await Promise.all([first.begun, second.begun])
+      first.resolve(bundle('a', 'c'))
+      second.resolve(bundle('b', 'c'))
+      // The other one waits for it, and gets what it got.
+      for (const each of asked) await expectCode(each, 'MISUSE')
+    }))
+
   test('callers that come one after the other while it is computed wait for the same computation', () =>
     run(async ({ pathCache, nodes }) => {
       const { compute, resolve, begun, calls } = held()
