@@ -317,7 +317,7 @@ export class PostgresDatabase implements Database {
         throw mayRunAgain(tx.doom) ? tx.doom : new FromCallback(error)
       })
       if (tx.doom !== undefined) throw tx.doom
-      await commit(connection)
+      await commit(connection, limits)
       return { result }
     } catch (thrown) {
       const error = thrown instanceof FromCallback ? thrown.error : thrown

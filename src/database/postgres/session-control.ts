@@ -19,12 +19,13 @@ export async function begin(connection: PostgresConnection, options: PoolOptions
   }
 }
 
-export async function commit(connection: PostgresConnection): Promise<void> {
+export async function commit(connection: PostgresConnection, { readOnly }: { readOnly: boolean }): Promise<void> {
   let command: string
   try {
     command = await connection.control('COMMIT')
   } catch (error) {
-    throw translatedWrite(error)
+    // Of one that only reads, nothing is left to be known.
+    throw readOnly ? translated(error) : translatedWrite(error)
   }
   // The server answers a COMMIT of what has failed with a ROLLBACK, and calls it a success.
   if (command !== 'COMMIT') {
