@@ -120,14 +120,15 @@ type News = 'stored' | 'gone'
 class Watcher {
   readonly key: PathKey
   readonly #name: string
-  readonly #failed = Promise.withResolvers<never>()
+  #failure: { readonly error: unknown } | undefined
+  /** Those who wait. No promise of a failure, which would hold what each of them got for as long as somebody watches. */
+  readonly #waiting = new Set<(error: unknown) => void>()
   #news: News | undefined
   #wake: () => void = () => {}
 
   constructor(key: PathKey) {
     this.key = key
     this.#name = cacheKey(key)
-    this.#failed.promise.catch(() => {})
   }
 
   hear(change: Change): void {
@@ -152,11 +153,16 @@ class Watcher {
   }
 
   fail(error: unknown): void {
-    this.#failed.reject(error)
+    this.#failure ??= { error }
+    for (const reject of this.#waiting) reject(this.#failure.error)
   }
 
   orFailure<T>(promise: Promise<T>): Promise<T> {
-    return Promise.race([promise, this.#failed.promise])
+    return new Promise<T>((resolve, reject) => {
+      promise.then(resolve, reject).finally(() => this.#waiting.delete(reject))
+      if (this.#failure === undefined) this.#waiting.add(reject)
+      else reject(this.#failure.error)
+    })
   }
 
   async news(): Promise<News> {

@@ -1,4 +1,6 @@
 /** `pathCache.watch()`: whoever uses a bundle hears when it is stored, deleted or invalidated, by whichever process. */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import type { CachedPath } from '../../src/index.ts'
 import { eventually } from '../postgres/support/eventually.ts'
@@ -8,6 +10,9 @@ import { eachBackend, eachLastingBackend } from '../support/settings.ts'
 import { logOf } from './support/log.ts'
 
 type Watched = AsyncIterableIterator<CachedPath | undefined>
+
+setFlagsFromString('--expose-gc')
+const collectGarbage: () => void = runInNewContext('gc')
 
 const KEY = pathKey('a', 'b')
 /** The latency of the next one, or `undefined`. */
@@ -126,6 +131,24 @@ eachBackend('watch', (backend) => {
     const unbegun = pathCache.watch(KEY)
     expect(await unbegun.return?.()).toEqual({ done: true, value: undefined })
     expect(await logOf(opened)).toMatchObject({ isOn: false, consumers: 0 })
+  })
+
+  test('what was given is held by nobody, however long somebody watches', async () => {
+    await using opened = await backend.open()
+    const { pathCache } = opened.store
+    const watched = pathCache.watch(KEY)
+    await next(watched)
+    const given: WeakRef<CachedPath>[] = []
+    for (let round = 0; round < 20; round++) {
+      await pathCache.set(KEY, bundle('a', 'b', round))
+      const { value } = await watched.next()
+      if (value) given.push(new WeakRef(value))
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+    collectGarbage()
+    // The last one is compared with the next.
+    expect(given.filter((each) => each.deref() !== undefined).length).toBeLessThanOrEqual(2)
+    await watched.return?.()
   })
 
   test('whoever watches when the store is closed is told so, and nothing is kept for nobody', async () => {
