@@ -129,6 +129,8 @@ export class PathResolver {
     if (found !== undefined) return { ...found, cached: true, overtaken: false }
     // Before the computation looks at the topology.
     const position = await this.#paths.position()
+    // Nobody waits any more.
+    signal.throwIfAborted()
     this.#state.counters.computations++
     const begun = performance.now()
     const bundle = await withinTime(compute, key, { signal, timeoutMs: options.computeTimeoutMs })

@@ -68,6 +68,26 @@ export function computing({ run, inTransaction }: Setting): void {
       expect(await pathCache.count()).toBe(1_000)
     }))
 
+  test('no computation begins for whom has left, at whichever moment', () =>
+    run(async ({ pathCache }) => {
+      let forNobody = 0
+      for (let moment = 0; moment < 40; moment++) {
+        const leaving = new AbortController()
+        const compute = (): PathBundle => {
+          if (leaving.signal.aborted) forNobody++
+          return FOUND
+        }
+        const options = { signal: leaving.signal, computeTimeoutMs: 60_000 }
+        const asked = pathCache.getOrCompute(pathKey('a', numbered('n', moment)), compute, options)
+        asked.catch(() => {})
+        for (let turn = 0; turn < moment; turn++) await undefined
+        leaving.abort('enough')
+        // What it had asked of the database has been answered by then.
+        await pathCache.stats()
+      }
+      expect(forNobody).toBe(0)
+    }))
+
   test('two computations that ask for each other: one of them is told, and neither waits for ever', () =>
     run(async ({ pathCache }) => {
       const [first, second] = [held(), held()]
