@@ -1,10 +1,14 @@
 import { createRequire } from 'node:module'
 import { Worker } from 'node:worker_threads'
 
-/** `integrity_check` is one call, which may take seconds: on a thread of its own, so that the event loop goes on. */
+/**
+ * `integrity_check` is one call, which may take seconds: on a thread of its own, so that the event loop goes on. Without `require`,
+ * which there is none of where the program itself was given as a text, and as a module (node --input-type=module --eval).
+ */
 const PROGRAM = `
-const { parentPort, workerData } = require('node:worker_threads')
-const Sqlite = require(workerData.driver)
+const { parentPort, workerData } = process.getBuiltinModule('node:worker_threads')
+const { createRequire } = process.getBuiltinModule('node:module')
+const Sqlite = createRequire(workerData.driver)(workerData.driver)
 const raw = new Sqlite(workerData.file, { readonly: true, fileMustExist: true })
 try {
   raw.pragma('cell_size_check = ON')
