@@ -13,9 +13,14 @@ const snapshot = {
 
 const UNSWEPT = sql.raw('SELECT 1 FROM path_cache_marks WHERE NOT swept')
 
-/** Of the row of path_cache that a query looks at: the newer marks that concern it by source and destination. */
-const CONCERNING_SQL = `path_cache_marks AS m
+/**
+ * Of the row of path_cache that a query looks at: the newer marks that concern it by source and destination. Where a transaction
+ * stays open, of which nobody knows that it only reads, there are more and more unswept ones, nearly all of them older than the
+ * stamp: those are told by their ids alone, by the index where it has them.
+ */
+const CONCERNING_SQL = `(SELECT 1) AS one
   LEFT JOIN path_cache_stamps AS s ON s.cache_key = path_cache.cache_key
+  JOIN path_cache_marks AS m ON m.transaction >= coalesce(pg_snapshot_xmin(s.snapshot), '0')
   WHERE NOT m.swept
   AND (s.cache_key IS NULL
     OR CASE WHEN m.transaction = s.transaction THEN m.id > s.mark
