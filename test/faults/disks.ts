@@ -36,7 +36,7 @@ function run(command: string, ...args: string[]): void {
 }
 
 /** A file system in memory that is too small. Needs root. */
-const small: KindOfDisk = {
+export const fullDisk: KindOfDisk = {
   name: 'a disk that is full',
   writing: 'STORAGE_FULL',
   backingUp: 'STORAGE_FULL',
@@ -81,4 +81,4 @@ const failing: KindOfDisk = {
   },
 }
 
-export const kindsOfDisk: readonly KindOfDisk[] = [small, failing]
+export const kindsOfDisk: readonly KindOfDisk[] = [fullDisk, failing]
