@@ -1,5 +1,5 @@
 /** What each operation says when its connection breaks, or falls silent, before or after the server got the message. */
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { type Meshstore, openStorage, StorageError } from '../../src/index.ts'
 import { backendsOf, createDatabase, type TestDatabase } from '../postgres/support/database.ts'
 import { eventually } from '../postgres/support/eventually.ts'
@@ -8,6 +8,7 @@ import { describePostgres } from '../postgres/support/suite.ts'
 import { LONGEST_MS, withTimeouts } from '../postgres/support/timeouts.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { node } from '../support/samples.ts'
+import { type Mistake, mistaken } from './mistaken.ts'
 
 interface Case {
   readonly name: string
@@ -96,9 +97,10 @@ interface Lost {
   readonly longestMs: number
 }
 
-async function lose(database: TestDatabase, fault: Fault, { message, run }: Case): Promise<Lost> {
+async function lose(database: TestDatabase, fault: Fault, { message, run }: Case, mistake?: Mistake): Promise<Lost> {
   await using proxy = await FaultyProxy.before(database.url)
-  await using store = await openStorage({ url: withTimeouts(proxy.url), pool: { max: 2 } })
+  await using sound = await openStorage({ url: withTimeouts(proxy.url), pool: { max: 2 } })
+  const store = mistake === undefined ? sound : mistaken(sound, mistake)
   // What is loaded and prepared on first use is, on one connection and on the other.
   await Promise.all([store.nodes.get('first'), store.nodes.get('first')])
   await store.nodes.save(node('warm-up'))
@@ -120,6 +122,47 @@ function codeOf(error: unknown): string {
   throw error
 }
 
+/** Does all of it to a database of its own, and says what is wrong with what callers were told, and with what is there. */
+async function problemsOf(server: PostgresServer, fault: Fault, mistake?: Mistake): Promise<string[]> {
+  await using database = await createDatabase(server.url('postgres'))
+  const store = await openStorage(database.url)
+  await store.nodes.create(node('first'))
+  await store.close()
+
+  const lost = await Promise.all(CASES.map((each) => lose(database, fault, each, mistake)))
+  const problems: string[] = []
+  for (const [index, { name, outcome }] of CASES.entries()) {
+    const { injected, outcomes, longestMs } = lost[index] as Lost
+    expect(injected, name).toBe(1)
+    const others = [...new Set(outcomes)].filter((each) => each !== outcome)
+    if (others.length > 0) problems.push(`${name}: ${others}, not ${outcome}`)
+    if (longestMs >= LONGEST_MS) problems.push(`${name}: it took ${Math.round(longestMs)} ms`)
+  }
+  // What a server has read may be done after its client has gone.
+  await eventually('all connections have ended', async () => (await backendsOf(database)).length === 0)
+  const expected = fault.endsWith('after') ? CASES.flatMap(({ writes }) => writes) : []
+  const [found, wanted] = [await written(database), expected].map((ids) => ids.toSorted().join() || 'nothing')
+  if (found !== wanted) problems.push(`there is ${found}, not ${wanted}`)
+  return problems
+}
+
+const isUnknown = (error: unknown): boolean => error instanceof StorageError && error.code === 'OUTCOME_UNKNOWN'
+const unlessUnknown = (error: unknown): undefined => {
+  if (!isUnknown(error)) throw error
+}
+
+/** Takes a reply that did not come for one that did. */
+const acknowledges: Mistake = (call) => call().catch(unlessUnknown)
+/** Does again what may have been done. */
+const runsAgain: Mistake = (call) => call().catch((error) => (isUnknown(error) ? call() : Promise.reject(error)))
+/** Says of what it does not know that it was not done. */
+const denies: Mistake = (call) =>
+  call().catch((error) =>
+    Promise.reject(isUnknown(error) ? new StorageError('UNAVAILABLE', 'It was not done.') : error),
+  )
+
+const UNKNOWN = CASES.filter(({ outcome }) => outcome === 'OUTCOME_UNKNOWN').map(({ name }) => name)
+
 describePostgres('a reply from PostgreSQL that does not come', () => {
   let server: PostgresServer
   beforeAll(async () => {
@@ -128,20 +171,33 @@ describePostgres('a reply from PostgreSQL that does not come', () => {
   })
 
   test.for(FAULTS)('%s', async (fault) => {
-    await using database = await createDatabase(server.url('postgres'))
-    const store = await openStorage(database.url)
-    await store.nodes.create(node('first'))
-    await store.close()
+    expect(await problemsOf(server, fault)).toEqual([])
+  })
 
-    const lost = await Promise.all(CASES.map((each) => lose(database, fault, each)))
-    for (const [index, { name, outcome }] of CASES.entries()) {
-      expect(lost[index]?.injected, name).toBe(1)
-      expect([...new Set(lost[index]?.outcomes)], name).toEqual([outcome])
-      expect(lost[index]?.longestMs, name).toBeLessThan(LONGEST_MS)
-    }
-    // What a server has read may be done after its client has gone.
-    await eventually('all connections have ended', async () => (await backendsOf(database)).length === 0)
-    const expected = fault.endsWith('after') ? CASES.flatMap(({ writes }) => writes) : []
-    expect((await written(database)).toSorted()).toEqual(expected.toSorted())
+  describe('the same test finds a store', () => {
+    test('that takes it for granted', async () => {
+      const problems = await problemsOf(server, 'reset before', acknowledges)
+      expect(problems).toEqual(UNKNOWN.map((name) => `${name}: answered, not OUTCOME_UNKNOWN`))
+    })
+
+    test('that writes again, which had not been written', async () => {
+      const problems = await problemsOf(server, 'reset before', runsAgain)
+      expect(problems.slice(0, -1)).toEqual(UNKNOWN.map((name) => `${name}: answered, not OUTCOME_UNKNOWN`))
+      expect(problems.at(-1)).toMatch(/^there is .*committed-1.*, not nothing$/)
+    })
+
+    test('that writes again, which had been written', async () => {
+      const problems = await problemsOf(server, 'reset after', runsAgain)
+      const [again, inVain] = [UNKNOWN.slice(-1), UNKNOWN.slice(0, -1)]
+      expect(problems).toEqual([
+        ...inVain.map((name) => `${name}: ALREADY_EXISTS, not OUTCOME_UNKNOWN`),
+        ...again.map((name) => `${name}: answered, not OUTCOME_UNKNOWN`),
+      ])
+    })
+
+    test('that says that nothing was written', async () => {
+      const problems = await problemsOf(server, 'reset after', denies)
+      expect(problems).toEqual(UNKNOWN.map((name) => `${name}: UNAVAILABLE, not OUTCOME_UNKNOWN`))
+    })
   })
 })
