@@ -27,6 +27,8 @@ export interface AppOptions {
   readonly logger?: FastifyServerOptions['logger']
   /** When it closes: for so long connections in use are still served, and told to close, before the idle ones are closed. */
   readonly drainMs?: number
+  /** Whoever listens to changes hears something at least so often. */
+  readonly heartbeatMs?: number
 }
 
 /** A policy's text may be 1 MiB, and is longer as JSON. */
@@ -38,6 +40,7 @@ export async function createApp({
   topology,
   logger = false,
   drainMs = 0,
+  heartbeatMs = 15_000,
 }: AppOptions): Promise<FastifyInstance> {
   const app = fastify({
     logger,
@@ -74,7 +77,7 @@ export async function createApp({
   await app.register(policyRoutes(store))
   await app.register(pathRoutes(paths))
   await app.register(mapRoutes(topology))
-  await app.register(changeRoutes(feed))
+  await app.register(changeRoutes(feed, heartbeatMs))
   await app.register(healthRoutes(store, metrics))
   await app.register(page)
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())

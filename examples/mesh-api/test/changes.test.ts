@@ -1,6 +1,6 @@
 /** `GET /changes`: what anybody changes, as it happens, and from where a client was. */
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { eventually } from '../../../test/postgres/support/eventually.ts'
 import { eachLastingBackend } from '../../../test/support/settings.ts'
@@ -18,6 +18,24 @@ async function listeners({ client }: Serving): Promise<number> {
   const { body } = await client.ask<string>('GET', '/metrics')
   return Number(/^mesh_api_listeners (\d+)$/m.exec(body)?.[1])
 }
+
+/** A client that says, again and again, all that it has heard. */
+function listener({ client }: Serving, hear: (heard: string) => void): Socket {
+  let heard = ''
+  const socket = connect(Number(new URL(client.base).port), '127.0.0.1')
+  socket.setEncoding('utf8').on('error', () => {})
+  socket.on('data', (text: string) => {
+    heard += text
+    hear(heard)
+  })
+  socket.write('GET /changes HTTP/1.1\r\nHost: x\r\n\r\n')
+  return socket
+}
+
+/** As it is sent, with its length before it. */
+const HEARTBEAT = '3\r\n:\n\n\r\n'
+const OFTEN = { heartbeatMs: 20 }
+const NEVER = { heartbeatMs: 2 ** 31 - 1 }
 
 eachLastingBackend('changes of the mesh API', (backend) => {
   test('are told to everybody who listens, whoever makes them', async () => {
@@ -124,5 +142,44 @@ eachLastingBackend('changes of the mesh API', (backend) => {
     await reading
     slow.destroy()
     await once(slow, 'close')
+  })
+  test('are followed by heartbeats while there are none', async () => {
+    await using served = await serving(backend, abilene(), MANUAL, OFTEN)
+    let heard = ''
+    const socket = listener(served, (all) => {
+      heard = all
+    })
+    const beats = (): number => heard.split(HEARTBEAT).length - 1
+    await eventually('there are some', () => beats() >= 3)
+    expect(heard.match(/event: \w+/g)).toEqual(['event: ready'])
+    await served.store.nodes.create(node('a'))
+    await eventually('it is told in between', () => heard.includes('event: change'))
+    const before = beats()
+    await eventually('they go on', () => beats() > before)
+    // To a client they are nothing.
+    await using events = await Events.from(served.client.base)
+    await events.take(1)
+    await eventually('it has had some, too', () => beats() > before + 3)
+    await served.store.nodes.create(node('b'))
+    expect((await events.take(1)).map(words)).toEqual(['change insert nodes b'])
+    socket.destroy()
+  })
+
+  test.each([
+    ['at the next heartbeat', OFTEN, HEARTBEAT],
+    // The heartbeat is what it takes.
+    ['without heartbeats when something is changed, and not before', NEVER, 'event: change'],
+  ])('are no longer kept for a client that has gone without a word, %s', async (_, how, next) => {
+    await using served = await serving(backend, abilene(), MANUAL, how)
+    // As a machine that was started again: it knows of no such connection.
+    const socket = listener(served, (heard) => heard.includes(next) && socket.resetAndDestroy())
+    const gone = once(socket, 'close')
+    if (how === NEVER) {
+      await eventually('it listens', async () => (await listeners(served)) === 1)
+      for (let turn = 0; turn < 20; turn++) expect(await listeners(served)).toBe(1)
+      await served.store.nodes.create(node('a'))
+    }
+    await gone
+    await eventually('it is noticed', async () => (await listeners(served)) === 0)
   })
 })

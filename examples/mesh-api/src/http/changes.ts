@@ -7,8 +7,6 @@ import type { ChangeFeed } from '../change-feed.ts'
 import { HttpProblem } from './problems.ts'
 import { problems } from './responses.ts'
 
-/** A comment, so often, tells both sides that the connection is there. */
-const HEARTBEAT_MS = 15_000
 /** Whoever takes in less than is sent is cut off when so many bytes wait, and comes again with the last id. */
 const MOST_WAITING = 1_048_576
 const MOST_CLIENTS = 1_000
@@ -18,13 +16,14 @@ const RETRY_MS = 2_000
 const DESCRIPTION = `Events, each with the id to go on behind it: \`ready\` when nothing is missed from now on, \`change\` with
 table, operation, and key or paths as JSON, \`missed\` when some are gone: then everything is to be read anew.`
 
+/** `heartbeatMs`: a comment, so often, tells both sides that the connection is there. */
 export const changeRoutes =
-  (feed: ChangeFeed): FastifyPluginAsyncTypebox =>
+  (feed: ChangeFeed, heartbeatMs: number): FastifyPluginAsyncTypebox =>
   async (app) => {
     const streams = new Set<PassThrough>()
     const beat = setInterval(() => {
       for (const stream of streams) send(stream, ':\n\n')
-    }, HEARTBEAT_MS)
+    }, heartbeatMs)
     beat.unref()
     app.addHook('preClose', async () => {
       clearInterval(beat)

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Meshstore } from 'meshstore'
 import type { LastingBackend, LastingStore, OpenOptions } from '../../../../test/support/backends.ts'
-import { createApp } from '../../src/app.ts'
+import { type AppOptions, createApp } from '../../src/app.ts'
 import { storeFirstNodes } from '../../src/first-nodes.ts'
 import type { Topology } from '../../src/topology.ts'
 import { Client } from './client.ts'
@@ -15,11 +15,16 @@ export interface Serving extends AsyncDisposable {
 }
 
 /** `await using served = await serving(backend, topology)`. */
-export async function serving(backend: LastingBackend, topology: Topology, options?: OpenOptions): Promise<Serving> {
+export async function serving(
+  backend: LastingBackend,
+  topology: Topology,
+  options?: OpenOptions,
+  how: Pick<AppOptions, 'heartbeatMs'> = {},
+): Promise<Serving> {
   const opened = await backend.open(options)
   const { store } = opened
   await storeFirstNodes(store, topology)
-  const app = await createApp({ store, topology })
+  const app = await createApp({ store, topology, ...how })
   const base = await app.listen({ port: 0, host: '127.0.0.1' })
   return {
     app,
