@@ -9,6 +9,7 @@ import { LONGEST_MS, withTimeouts } from '../postgres/support/timeouts.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { node } from '../support/samples.ts'
 import { type Mistake, mistaken } from './mistaken.ts'
+import { shows } from './shown.ts'
 
 interface Case {
   readonly name: string
@@ -172,6 +173,7 @@ describePostgres('a reply from PostgreSQL that does not come', () => {
 
   test.for(FAULTS)('%s', async (fault) => {
     expect(await problemsOf(server, fault)).toEqual([])
+    shows(`${fault}: ${CASES.length} operations, each says what is so`)
   })
 
   describe('the same test finds a store', () => {
