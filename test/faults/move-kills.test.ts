@@ -3,11 +3,12 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { copyDatabase } from '../../src/index.ts'
 import { until } from '../move/support/copier.ts'
-import { counts, directions, filled, ownHash, sqlite } from '../move/support/places.ts'
+import { counts, directions, filled, type Kind, kinds, ownHash, type Place, sqlite } from '../move/support/places.ts'
 import { forPostgres, plain } from '../move/support/rows.ts'
 import { Script } from '../sqlite/support/script.ts'
 import { bound, SEED } from '../support/bounds.ts'
 import { expectCode } from '../support/expectations.ts'
+import { commitByHalves, planted } from './commit-by-halves.ts'
 import { integerFrom, randomFrom } from './random.ts'
 import { shows } from './shown.ts'
 
@@ -16,7 +17,72 @@ const ROWS = 700
 const KINDS = ['checking', 'copying', 'comparing', 'committing', 'at random']
 const NONE = { nodes: 0, policies: 0, path_cache: 0 }
 const ALL = { nodes: ROWS, policies: ROWS, path_cache: ROWS }
-const script = await Script.bundle(new URL('../move/programs/copier.ts', import.meta.url))
+const COPIER = new URL('../move/programs/copier.ts', import.meta.url)
+const script = await Script.bundle(COPIER)
+const hastyScript = await Script.bundle(COPIER, commitByHalves)
+
+interface Killed {
+  readonly found: { empty: number; complete: number }
+  readonly stopped: Record<string, number>
+  readonly wrong: string[]
+}
+
+interface Loop {
+  readonly source: Place
+  readonly to: Kind
+  readonly kills: number
+  /** With so many that are wrong it ends. */
+  readonly enough?: number
+}
+
+async function killCopies(from: Script, { source, to, kills, enough = Infinity }: Loop): Promise<Killed> {
+  const [before, random] = [await ownHash(source), randomFrom(SEED)]
+  const started = async () => {
+    const program = from.start()
+    await until(program, '@ready')
+    return program
+  }
+  const { steps, milliseconds } = await (async () => {
+    await using target = await to.open()
+    await using program = await started()
+    const begun = performance.now()
+    program.send({ from: source.url, to: target.url })
+    const line = await until(program, '@ended')
+    expect(await ownHash(target)).toBe(before)
+    return { steps: JSON.parse(line.slice('@ended '.length)) as string[], milliseconds: performance.now() - begun }
+  })()
+  expect(new Set(steps)).toEqual(new Set(['checking', 'copying', 'comparing']))
+
+  const killed: Killed = { found: { empty: 0, complete: 0 }, stopped: {}, wrong: [] }
+  for (let cycle = 0; cycle < kills && killed.wrong.length < enough; cycle++) {
+    await using target = await to.open()
+    await using program = await started()
+    // At a point of each step in turn, where it stands still; when all has been compared and is being committed; and at
+    // any moment.
+    const kind = KINDS[cycle % KINDS.length] ?? ''
+    const points = steps.flatMap((step, index) => (step === kind ? [index + 1] : []))
+    const stopAt = points[integerFrom(random, 0, Math.max(0, points.length - 1))]
+    const passAt = kind === 'committing' ? steps.length : undefined
+    program.send({ from: source.url, to: target.url, stopAt, passAt })
+    await until(program, kind === 'at random' ? '@begun' : '@inside')
+    if (kind === 'at random') await wait(random() * milliseconds)
+    if (kind === 'committing') await wait(random() * 12)
+    await program.kill()
+    killed.stopped[kind] = (killed.stopped[kind] ?? 0) + 1
+    const next = copyDatabase(source.url, target.url)
+    const outcome = await next.then(
+      () => 'empty' as const,
+      async () => {
+        await expectCode(next, 'CONFIG')
+        return 'complete' as const
+      },
+    )
+    killed.found[outcome]++
+    if ((await ownHash(target)) !== before)
+      killed.wrong.push(`${cycle}, ${kind} ${stopAt ?? ''}: ${JSON.stringify(await counts(target))}`)
+  }
+  return killed
+}
 
 describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
   const rows = from === sqlite ? plain(ROWS) : forPostgres(plain(ROWS))
@@ -52,54 +118,24 @@ describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
     timeout: 600_000 + KILLS * 8_000,
   }, async () => {
     await using source = await filled(await from.open(), rows)
-    const [before, random] = [await ownHash(source), randomFrom(SEED)]
-    const started = async () => {
-      const program = script.start()
-      await until(program, '@ready')
-      return program
-    }
-    const { steps, milliseconds } = await (async () => {
-      await using target = await to.open()
-      await using program = await started()
-      const begun = performance.now()
-      program.send({ from: source.url, to: target.url })
-      const line = await until(program, '@ended')
-      expect(await ownHash(target)).toBe(before)
-      return { steps: JSON.parse(line.slice('@ended '.length)) as string[], milliseconds: performance.now() - begun }
-    })()
-    expect(new Set(steps)).toEqual(new Set(['checking', 'copying', 'comparing']))
-
-    const found = { empty: 0, complete: 0 }
-    const stopped: Record<string, number> = {}
-    for (let cycle = 0; cycle < KILLS; cycle++) {
-      await using target = await to.open()
-      await using program = await started()
-      // At a point of each step in turn, where it stands still; when all has been compared and is being committed; and at
-      // any moment.
-      const kind = KINDS[cycle % KINDS.length]
-      const points = steps.flatMap((step, index) => (step === kind ? [index + 1] : []))
-      const stopAt = points[integerFrom(random, 0, Math.max(0, points.length - 1))]
-      const passAt = kind === 'committing' ? steps.length : undefined
-      program.send({ from: source.url, to: target.url, stopAt, passAt })
-      await until(program, kind === 'at random' ? '@begun' : '@inside')
-      if (kind === 'at random') await wait(random() * milliseconds)
-      if (kind === 'committing') await wait(random() * 12)
-      await program.kill()
-      stopped[kind ?? ''] = (stopped[kind ?? ''] ?? 0) + 1
-      const next = copyDatabase(source.url, target.url)
-      const outcome = await next.then(
-        () => 'empty' as const,
-        async () => {
-          await expectCode(next, 'CONFIG')
-          return 'complete' as const
-        },
-      )
-      found[outcome]++
-      expect(await ownHash(target), `${cycle}: ${kind} ${stopAt}`).toBe(before)
-    }
+    const before = await ownHash(source)
+    const { found, stopped, wrong } = await killCopies(script, { source, to, kills: KILLS })
     console.log(`kill -9, copy ${from.name} to ${to.name}, SEED=${SEED}: ${JSON.stringify({ found, stopped })}`)
+    expect(wrong).toEqual([])
+    expect(Object.values(stopped).reduce((sum, each) => sum + each, 0)).toBe(KILLS)
     shows(`${from.name} to ${to.name}: ${KILLS} kills, ${found.empty} empty, ${found.complete} complete, none by half`)
     expect(found.empty).toBeGreaterThanOrEqual(Math.floor(KILLS / KINDS.length) * 3)
     expect(await ownHash(source)).toBe(before)
+  })
+})
+
+describe.each(kinds)('to $name', (to) => {
+  test('the same test finds a copy that commits what it has written so far', {
+    timeout: 600_000 + KILLS * 8_000,
+  }, async () => {
+    await using source = await filled(await sqlite.open(), plain(ROWS))
+    const { wrong } = await killCopies(hastyScript, { source, to, kills: 20, enough: 1 })
+    expect(planted.count).toBe(2)
+    expect(wrong).toHaveLength(1)
   })
 })
