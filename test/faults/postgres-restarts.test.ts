@@ -3,7 +3,7 @@
  * can know is called OUTCOME_UNKNOWN.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openStorage, type StorageOptions } from '../../src/index.ts'
+import { openStorage, StorageError, type StorageOptions } from '../../src/index.ts'
 import { backendsOf, createDatabase } from '../postgres/support/database.ts'
 import { asSoonAsAvailable } from '../postgres/support/eventually.ts'
 import { Lanes } from '../postgres/support/lanes.ts'
@@ -14,6 +14,7 @@ import { watchProcess } from '../postgres/support/watched.ts'
 import { bound, SEED } from '../support/bounds.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { manyNodes } from '../support/samples.ts'
+import { mistaken } from './mistaken.ts'
 import { shows } from './shown.ts'
 
 const RESTARTS = bound('RESTARTS', { short: 15, long: 200 })
@@ -130,4 +131,34 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
       expect(figures.unknownGone).toBeGreaterThan(0)
     },
   )
+
+  test.each([
+    ['acknowledges what it does not know', () => undefined],
+    ['denies it', denied],
+  ])('the same lanes find a store that %s', TIMEOUT, async (_, instead) => {
+    await using database = await createDatabase(server.url('postgres'))
+    await using proxy = await FaultyProxy.before(database.url)
+    await using sound = await openStorage(options(proxy.url))
+    const store = mistaken(sound, (call) =>
+      call().catch((error) => {
+        if (error instanceof StorageError && error.code === 'OUTCOME_UNKNOWN') return instead()
+        throw error
+      }),
+    )
+    const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
+    await lanes.start()
+    const { wrong } = lanes.figures
+    for (let round = 0; round < 2 * RESTARTS && wrong.length === 0; round++) {
+      proxy.arm(round % 2 === 0 ? 'reset before' : 'reset after', 'COMMIT\0')
+      // A lane that finds its rows gone says so at once, and stops.
+      await lanes.progress(WRITES).catch((error: unknown) => wrong.push(String(error)))
+    }
+    await lanes.stop().catch((error: unknown) => wrong.push(String(error)))
+    console.log(`SEED=${SEED}, ${proxy.injected} COMMITs cut: ${wrong[0]}`)
+    expect(wrong).not.toEqual([])
+  })
 })
+
+function denied(): never {
+  throw new StorageError('UNAVAILABLE', 'It was not done.')
+}
