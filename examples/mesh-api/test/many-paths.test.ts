@@ -1,7 +1,8 @@
 /** Paths on the maps of real meshes: each is valid, and how long it takes to find them and to look them up is printed. */
 import { expect, test } from 'vitest'
 import { eachLastingBackend } from '../../../test/support/settings.ts'
-import type { MeshBundle } from '../src/pathfinder/bundle.ts'
+import type { MeshBundle, MeshPath } from '../src/pathfinder/bundle.ts'
+import { Pathfinder } from '../src/pathfinder/pathfinder.ts'
 import { readTopologyFile, type Topology } from '../src/topology.ts'
 import type { Client } from './support/client.ts'
 import { PathJudge } from './support/path-checks.ts'
@@ -49,13 +50,43 @@ eachLastingBackend('paths of random pairs', (backend) => {
         else judge.judge(bundle)
       }
       const times = (origin: string) => [...found, ...again].filter(({ cache }) => cache.origin === origin)
-      console.log(`${name}, ${backend.name}, seed ${SEED}: ${REQUESTS} pairs, each asked for twice
+      console.log(`${name}, ${backend.name}, SEED=${SEED}: ${REQUESTS} pairs, each asked for twice
   ${lineOf('found', times('computed'))}
   ${lineOf('from the cache', times('hit'))}
   ${[1, 2, 3].map((count) => `${found.filter(({ primary }) => primary.length === count).length} with ${count}`).join(', ')} of 3 paths`)
     },
     60_000 + REQUESTS * 100,
   )
+})
+
+/** A mistake in the first of its paths. */
+const inPath = (change: (path: MeshPath) => Partial<MeshPath>) => (bundle: MeshBundle) => {
+  const [first, ...others] = bundle.primary as [MeshPath, ...MeshPath[]]
+  return { ...bundle, primary: [{ ...first, ...change(first) }, ...others] }
+}
+
+const MISTAKES: readonly (readonly [string, (bundle: MeshBundle) => MeshBundle])[] = [
+  ['begins elsewhere', inPath(({ nodes }) => ({ nodes: nodes.slice(1) }))],
+  ['ends elsewhere', inPath(({ nodes }) => ({ nodes: nodes.slice(0, -1) }))],
+  ['leads over a link that is not there', inPath(({ nodes }) => ({ nodes: nodes.toSpliced(1, 0, 'nowhere') }))],
+  ['goes back and forth', inPath(({ nodes: [a = '', b = '', ...rest] }) => ({ nodes: [a, b, a, b, ...rest] }))],
+  ['costs something else', inPath(({ total_weight }) => ({ total_weight: total_weight + 1 }))],
+  ['shares its links with another', ({ primary, ...bundle }) => ({ ...bundle, primary: [...primary, ...primary] })],
+  [
+    'is there twice',
+    ({ primary, alternatives, ...bundle }) => ({ ...bundle, primary, alternatives: [...primary, ...alternatives] }),
+  ],
+  ['is better than the one before', ({ primary, ...bundle }) => ({ ...bundle, primary: primary.toReversed() })],
+]
+
+test.each(MISTAKES)('the same judge finds a path that %s', (_, plant) => {
+  const topology = abilene()
+  const judge = new PathJudge(topology)
+  const bundle = new Pathfinder(topology).find({ source: 'abilene-0', destination: 'abilene-6', k: 3 })
+  // Of nodes that are not next to each other, so that something lies in between.
+  expect(bundle.primary.length).toBeGreaterThan(1)
+  judge.judge(bundle)
+  expect(() => judge.judge(plant(bundle))).toThrow()
 })
 
 async function askAll(client: Client, pairs: readonly (readonly [string, string])[]): Promise<Answer[]> {
