@@ -81,7 +81,7 @@ describePostgres('a move that is stopped', () => {
     await store.nodes.create(node('a'))
     const held = await moved.inTheSwitch()
     const waiting = store.nodes.create(node('b'))
-    moved.proxy.loseAnswer('COMMIT')
+    moved.proxy.arm('reset after', 'COMMIT')
     held.open()
     await expectCode(held.moved, 'OUTCOME_UNKNOWN')
     await waiting
@@ -101,7 +101,7 @@ describePostgres('a move that is stopped', () => {
     await using moved = await moving()
     await moved.store.nodes.create(node('a'))
     const held = await moved.inTheSwitch()
-    moved.proxy.loseAnswer('"done"')
+    moved.proxy.arm('reset after', '"done"')
     held.open()
     await held.moved
     expect(moved.store.dialect).toBe('postgresql')

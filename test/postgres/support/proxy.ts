@@ -1,4 +1,6 @@
 import { connect, createServer, type Socket } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import { type Gate, gate } from '../../support/gate.ts'
 
 /** What becomes of a message, of its reply, and of the connection. */
 export type Fault =
@@ -19,13 +21,22 @@ export interface Rewrite {
   readonly to: string
 }
 
-/** A TCP proxy in front of a PostgreSQL server, which spoils chosen messages of its clients. */
+/** A point in a conversation that is waited for, and that nothing passes until it is opened. */
+export interface Held {
+  readonly reached: Promise<void>
+  open(): void
+}
+
+/** A TCP proxy in front of a PostgreSQL server, which spoils, holds up or changes chosen messages of its clients. */
 export class FaultyProxy implements AsyncDisposable {
+  /** Before each message of a client is passed on, in milliseconds. */
+  delayMs = 0
   /** How many messages were spoiled. */
   injected = 0
   /** How many messages were changed on their way. */
   rewritten = 0
   #armed: { readonly fault: Fault; readonly text: string } | undefined
+  #holding: { readonly text: string; readonly reached: Gate; readonly opened: Gate } | undefined
   #port = 0
   readonly #target: URL
   readonly #sockets = new Set<Socket>()
@@ -80,8 +91,16 @@ export class FaultyProxy implements AsyncDisposable {
     this.#armed = { fault, text }
   }
 
+  /** The next message that holds the text, and what that client sends after it, wait. */
+  hold(text: string): Held {
+    const [reached, opened] = [gate(), gate()]
+    this.#holding = { text, reached, opened }
+    return { reached: reached.opened, open: () => opened.open() }
+  }
+
   #serve(client: Socket): void {
     const server = connect(Number(this.#target.port), this.#target.hostname)
+    const pass = this.#passageTo(server)
     let fault: Fault | undefined
     this.#clients.add(client)
     client.on('close', () => this.#clients.delete(client))
@@ -99,12 +118,40 @@ export class FaultyProxy implements AsyncDisposable {
     client.on('data', (message) => {
       fault ??= this.#take(message)
       if (fault === 'reset before') client.resetAndDestroy()
-      else if (fault !== 'silent before') server.write(this.#rewritten(message))
+      else if (fault !== 'silent before') pass(this.#rewritten(message))
     })
     server.on('data', (answer) => {
       if (fault === 'reset after') client.resetAndDestroy()
       else if (fault === undefined) client.write(answer)
     })
+  }
+
+  /** In their order, each as soon as it may. */
+  #passageTo(server: Socket): (message: Buffer) => void {
+    let last: Promise<void> | undefined
+    return (message) => {
+      const held = this.#takeHeld(message)
+      const { delayMs } = this
+      if (last === undefined && held === undefined && delayMs === 0) {
+        server.write(message)
+        return
+      }
+      const passed = Promise.resolve(last).then(async () => {
+        held?.reached.open()
+        await held?.opened.opened
+        if (delayMs > 0) await wait(delayMs)
+        server.write(message)
+        if (last === passed) last = undefined
+      })
+      last = passed
+    }
+  }
+
+  #takeHeld(message: Buffer) {
+    if (this.#holding === undefined || !message.includes(this.#holding.text)) return undefined
+    const held = this.#holding
+    this.#holding = undefined
+    return held
   }
 
   #rewritten(message: Buffer): Buffer {

@@ -7,14 +7,14 @@ import {
   openStorage,
   type StorageOptions,
 } from '../../../../src/index.ts'
+import { FaultyProxy, type Held } from '../../../postgres/support/proxy.ts'
 import { temporaryFolder } from '../../../support/folders.ts'
 import { borrowDatabase } from '../../../support/postgres-backend.ts'
-import { GatedProxy, type Held } from './gated-proxy.ts'
 
 export interface Moving extends AsyncDisposable {
   readonly path: string
   readonly store: Meshstore
-  readonly proxy: GatedProxy
+  readonly proxy: FaultyProxy
   /** Of the target: through the proxy, and past it. */
   readonly url: string
   readonly direct: string
@@ -35,7 +35,7 @@ export async function moving(options: Partial<StorageOptions> = {}): Promise<Mov
   const folder = temporaryFolder()
   const path = folder.file('mesh.db')
   const database = await borrowDatabase()
-  const proxy = await GatedProxy.before(database.owner)
+  const proxy = await FaultyProxy.before(database.owner)
   const stores = [await openStorage({ url: path, ...options })]
   const [store] = stores as [Meshstore]
   return {
