@@ -179,7 +179,7 @@ describePostgres('a move whose server crashes', () => {
     const figures = { crashes: 0, moves: 0, codes: {} as Record<string, number>, writes: 0 }
     let milliseconds = 500
     while (figures.crashes < CRASHES) {
-      await using where = await place(server.url('postgres'))
+      await using where = await place({ server: server.url('postgres') })
       await using writer = new Writer(serving)
       // It stays on the file, and is told when that has moved: what it writes does not depend on the server.
       await writer.begin(where, SEED + figures.moves, { follows: false })

@@ -6,7 +6,7 @@ import { type MoveReport, openStorage, type StorageOptions } from '../../../../s
 import { createDatabase, type TestDatabase } from '../../../postgres/support/database.ts'
 import { Program } from '../../../sqlite/support/program.ts'
 import type { Script } from '../../../sqlite/support/script.ts'
-import { temporaryFolder } from '../../../support/folders.ts'
+import { type TemporaryFolder, temporaryFolder } from '../../../support/folders.ts'
 import { bundle, manyNodes, node, pathKey, policy } from '../../../support/samples.ts'
 import { hashesAtTheSwitch, noteChanges } from './at-the-switch.ts'
 import { HttpLoad } from './http-load.ts'
@@ -31,11 +31,19 @@ export interface Place extends AsyncDisposable {
   readonly database: TestDatabase
 }
 
+export interface Ground {
+  /** Where the database is made. */
+  readonly server?: string
+  readonly tablespace?: { readonly name: string; readonly location: string }
+  /** Where the file is made, which stays the caller's. */
+  readonly folder?: TemporaryFolder
+}
+
 /** A file with rows, and an empty database. */
-export async function place(server?: string): Promise<Place> {
-  const folder = temporaryFolder()
+export async function place({ server, tablespace, folder: given }: Ground = {}): Promise<Place> {
+  const folder = given ?? temporaryFolder()
   const path = folder.file('mesh.db')
-  const database = await createDatabase(server)
+  const database = await createDatabase(server, tablespace && { tablespace })
   await (await openStorage(database.url)).close()
   await noteChanges(database)
   await using store = await openStorage(path)
@@ -47,7 +55,7 @@ export async function place(server?: string): Promise<Place> {
     database,
     [Symbol.asyncDispose]: async () => {
       await database[Symbol.asyncDispose]()
-      folder[Symbol.dispose]()
+      if (given === undefined) folder[Symbol.dispose]()
     },
   }
 }
