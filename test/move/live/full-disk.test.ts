@@ -3,6 +3,7 @@ import { chmodSync, chownSync, mkdirSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { type Meshstore, type MoveProgress, openStorage, StorageError } from '../../../src/index.ts'
+import { documentOf } from '../../cli/support/command.ts'
 import { type Mistake, mistaken } from '../../faults/mistaken.ts'
 import { FaultyProxy } from '../../postgres/support/proxy.ts'
 import { describePostgres } from '../../postgres/support/suite.ts'
@@ -12,7 +13,7 @@ import { startPostgres } from '../../support/postgres-server.ts'
 import { manyNodes } from '../../support/samples.ts'
 import { type Small, small } from '../../support/small-disk.ts'
 import { type Ground, type Judged, judged, type Place, place } from './support/arena.ts'
-import { abortBeside } from './support/beside.ts'
+import { Commands } from './support/commands.ts'
 import { expectAsBefore } from './support/file.ts'
 import { Load } from './support/load.ts'
 import { IN_THE_SWITCH, PATIENT } from './support/moving.ts'
@@ -131,6 +132,9 @@ describePostgres("while the file's disk is full, a move", () => {
       disk.leave(0)
       await refused(load, 20)
       await expectCode(store.moveTo(proxy.url), 'STORAGE_FULL')
+      const commands = new Commands(where.path, proxy.url)
+      expect(documentOf(await commands.run('--yes')).error).toMatchObject({ code: 'STORAGE_FULL' })
+      expect(await commands.state()).toBe('none')
       expectAsBefore(where.path)
       disk.leave(ROOM)
       await goesOn(stage)
@@ -174,11 +178,14 @@ describePostgres("while the file's disk is full, a move", () => {
       held.open()
       await expectCode(held.moved, 'STORAGE_FULL')
       await refused(load, 20)
+      const commands = new Commands(where.path, proxy.url)
+      expect(documentOf(await commands.run('--resume', '--yes')).error).toMatchObject({ code: 'STORAGE_FULL' })
       // The target is emptied; the file cannot say so.
-      await expectCode(abortBeside(where.path, proxy.url), 'STORAGE_FULL')
+      expect(documentOf(await commands.run('--abort')).error).toMatchObject({ code: 'STORAGE_FULL' })
+      expect(await commands.state()).toBe('under way')
       disk.leave(ROOM)
       if (then === 'and then given up') {
-        await abortBeside(where.path, proxy.url)
+        expect((await commands.run('--abort')).code).toBe(0)
         expectAsBefore(where.path)
       }
       // Whoever emptied it is no mover to the judge.

@@ -224,7 +224,7 @@ async function undisturbedCommand(): Promise<{ beginsMs: number; milliseconds: n
   await using writer = new Writer(serving)
   await writer.begin(where, SEED, { follows: true })
   const since = performance.now()
-  const commands = new Commands(where)
+  const commands = new Commands(where.path, where.database.url)
   await using program = commands.start()
   await commands.begun(program)
   const beginsMs = performance.now() - since
@@ -243,7 +243,7 @@ describePostgres('a move by the command', () => {
       await using where = await place()
       await using writer = new Writer(serving)
       await writer.begin(where, SEED + figures.moves, { follows: true })
-      const commands = new Commands(where)
+      const commands = new Commands(where.path, where.database.url)
       let state = await commands.state()
       expect(state).toBe('none')
       for (let kills = 0; kills < MOST_KILLS_OF_ONE_MOVE && state !== 'moved'; kills++) {

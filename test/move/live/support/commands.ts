@@ -2,7 +2,6 @@
 import { documentOf, MAIN, type Ran, runCommand } from '../../../cli/support/command.ts'
 import { eventually } from '../../../postgres/support/eventually.ts'
 import { Program } from '../../../sqlite/support/program.ts'
-import type { Place } from './arena.ts'
 import { asked } from './file.ts'
 
 /** Whatever takes so long hangs. */
@@ -11,15 +10,16 @@ const HANGING_MS = 600_000
 const BEGINS = 'From then on the file refuses writes.'
 
 export class Commands {
-  readonly #where: Place
+  readonly #from: string
+  readonly #to: string
 
-  constructor(where: Place) {
-    this.#where = where
+  constructor(from: string, to: string) {
+    this.#from = from
+    this.#to = to
   }
 
   #words(...more: string[]): string[] {
-    const { path, database } = this.#where
-    return ['move', '--from', path, '--to', database.url, '--wait', '60', ...more]
+    return ['move', '--from', this.#from, '--to', this.#to, '--wait', '60', ...more]
   }
 
   start(...more: string[]): Program {
@@ -34,7 +34,7 @@ export class Commands {
   /** Resolves when the file knows of the move, or the command has ended. */
   underWay(program: Program): Promise<unknown> {
     const sql = "SELECT 1 FROM meshstore_state WHERE name IN ('move', 'moved')"
-    return untilSo(program, async () => (await asked(this.#where.path).query(sql)).length > 0)
+    return untilSo(program, async () => (await asked(this.#from).query(sql)).length > 0)
   }
 
   /** To its end, with one document. */
