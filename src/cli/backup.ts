@@ -11,6 +11,7 @@ import { StorageError } from '../errors.ts'
 import { inspect } from '../migrator/index.ts'
 import { openStorage } from '../storage.ts'
 import { EXIT, EXIT_HELP } from './exit-codes.ts'
+import { interruptible } from './interrupt.ts'
 import { type Common, command, databaseCommand, urlOf, waitOf } from './options.ts'
 import { count, type Outcome, progressBar, report } from './output.ts'
 
@@ -94,7 +95,7 @@ async function create(flags: CreateFlags): Promise<Outcome> {
   const manifest = await withBar('Copying', async (onProgress) => {
     // Whatever its schema: the backup comes before the migration.
     await using store = await opened({ url, migrate: 'skip', busyTimeoutMs: waitOf(flags), pool: { max: 1 } })
-    return await store.backup(file, { onProgress })
+    return await interruptible('Stopped. No backup was made.', (signal) => store.backup(file, { onProgress, signal }))
   })
   const pruned = keep && (await pruneBackups(flags.folder, keep))
   return {

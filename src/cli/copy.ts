@@ -3,6 +3,7 @@ import type { CopyProgress, CopyReport, RefusedRow } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { copyDatabase } from '../move/index.ts'
 import { EXIT } from './exit-codes.ts'
+import { interruptible } from './interrupt.ts'
 import { command, secondsOf, waitOf } from './options.ts'
 import { count, type Outcome, printable, progressBar, report } from './output.ts'
 
@@ -68,19 +69,22 @@ async function run(flags: CopyFlags, refused: RefusedRow[]): Promise<Outcome> {
     bars[step].update(done, total)
   }
   try {
-    const done = await copyDatabase(from, to, {
-      dryRun,
-      skipCache,
-      quarantine,
-      busyTimeoutMs: waitOf(flags),
-      // The rows are counted first: only for somebody who is watching.
-      onProgress: process.stderr.isTTY ? onProgress : undefined,
-      onRefused: (row) => {
-        if (refused.length < LISTED) refused.push(row)
-        stop()
-        process.stderr.write(`${printable(`${row.table} ${row.key}: ${row.column} ${row.message}`)}\n`)
-      },
-    })
+    const copied = (signal: AbortSignal) =>
+      copyDatabase(from, to, {
+        signal,
+        dryRun,
+        skipCache,
+        quarantine,
+        busyTimeoutMs: waitOf(flags),
+        // The rows are counted first: only for somebody who is watching.
+        onProgress: process.stderr.isTTY ? onProgress : undefined,
+        onRefused: (row) => {
+          if (refused.length < LISTED) refused.push(row)
+          stop()
+          process.stderr.write(`${printable(`${row.table} ${row.key}: ${row.column} ${row.message}`)}\n`)
+        },
+      })
+    const done = await interruptible('Stopped. Nothing was copied.', copied)
     return outcomeOf(done, refused, quarantine)
   } finally {
     stop()

@@ -8,6 +8,7 @@ import type { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../errors.ts'
 import type { MovePlan, MoveStatus } from '../move/live/plan.ts'
 import { EXIT } from './exit-codes.ts'
+import { Interrupted, interruptible } from './interrupt.ts'
 import { command, secondsOf, waitOf } from './options.ts'
 import { count, counter, type Outcome, progressBar, report, seconds } from './output.ts'
 
@@ -112,14 +113,31 @@ async function move(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
         text: [...wordsOf(plan), 'Every row can live there. Nothing was changed.'],
       }
     }
-    await confirmed(plan, flags)
-    const report = await moveLive({ file, url, to, busyTimeoutMs, options })
+    if (!(await confirmed(plan, flags))) return DECLINED
+    const work = (signal: AbortSignal) => moveLive({ file, url, to, busyTimeoutMs, options: { ...options, signal } })
+    const report = await interruptible('Stopped.', work).catch(stopped(file))
     bars.stop()
     return { json: report, text: told(report, plan) }
   } finally {
     bars.stop()
   }
 }
+
+const DECLINED: Outcome = { json: { state: 'declined' }, text: ['Nothing was changed.'], exitCode: EXIT.failed }
+
+/** Who stops a move wants to know where that leaves the data. */
+const stopped =
+  (file: SqliteDatabase) =>
+  async (error: unknown): Promise<never> => {
+    if (!(error instanceof Interrupted)) throw error
+    const { statusOf } = await import('../move/live/plan.ts')
+    const { state } = await statusOf(file, undefined, 0)
+    const standing =
+      state === 'none'
+        ? 'Nothing was changed.'
+        : `${file.path} serves as before. Go on with --resume, or give it up with --abort.`
+    throw new Interrupted(error.signal, `Stopped before the switch. ${standing}`)
+  }
 
 const resuming = ({ resumes, from, to }: MovePlan): StorageError =>
   resumes
@@ -139,20 +157,24 @@ function wordsOf({ from, to, rows, bytes, migrations, resumes }: MovePlan): stri
   ]
 }
 
-async function confirmed(plan: MovePlan, { yes, json, maxPause }: MoveFlags): Promise<void> {
+/** Whether to go on. */
+async function confirmed(plan: MovePlan, { yes, json, maxPause }: MoveFlags): Promise<boolean> {
   const words = [
     ...wordsOf(plan),
     'Then  it is copied, followed and compared while applications go on.',
     `      For the switch, writers wait for at most ${count(maxPause)} ms. From then on the file refuses writes.`,
   ]
   if (!json) process.stderr.write(words.map((line) => `${line}\n`).join(''))
-  if (yes) return
+  if (yes) return true
   if (!process.stdin.isTTY || !process.stderr.isTTY)
     throw new StorageError('CONFIG', 'Nobody is there to be asked: give --yes. --dry-run looks at everything first.')
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    const answer = await terminal.question('Move it? [y/N] ')
-    if (!/^y(es)?$/i.test(answer.trim())) throw new StorageError('CONFIG', 'Nothing was changed.')
+    return /^y(es)?$/i.test((await terminal.question('Move it? [y/N] ')).trim())
+  } catch {
+    // Ctrl+C or Ctrl+D is no answer, and leaves the cursor behind the question.
+    process.stderr.write('\n')
+    return false
   } finally {
     terminal.close()
   }

@@ -2,6 +2,7 @@
 import { SingleBar } from 'cli-progress'
 import { StorageError } from '../errors.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
+import { beforeSignal, Interrupted } from './interrupt.ts'
 
 export interface Outcome {
   /** What `--json` prints. */
@@ -32,8 +33,13 @@ export async function report(
     else printLines(text)
     const { code, message } = described(error)
     process.stderr.write(`${code}: ${message}\n`)
-    process.exitCode = error instanceof StorageError ? exitCodeOf(error.code) : EXIT.failed
+    process.exitCode = exitCodeFor(error)
   }
+}
+
+function exitCodeFor(error: unknown): number {
+  if (error instanceof Interrupted) return error.exitCode
+  return error instanceof StorageError ? exitCodeOf(error.code) : EXIT.failed
 }
 
 export const printJson = (json: object): void => void process.stdout.write(`${JSON.stringify(json, null, 2)}\n`)
@@ -65,14 +71,23 @@ export function progressBar(what: string, unit?: string): { update(done: number,
     stream: process.stderr,
     clearOnComplete: true,
     hideCursor: true,
+    // It would take Ctrl+C for itself: the bar would go, and the work go on.
+    gracefulExit: false,
     barsize: 30,
   })
   let started = false
+  let interrupted = false
+  let offSignal = (): void => {}
   let begun = 0
   let first = 0
   return {
     update: (done, total) => {
+      if (interrupted) return
       if (!started) {
+        offSignal = beforeSignal(() => {
+          interrupted = true
+          bar.stop()
+        })
         bar.start(total, done, { rate: '-' })
         begun = performance.now()
         first = done
@@ -82,7 +97,8 @@ export function progressBar(what: string, unit?: string): { update(done: number,
       bar.update(done, { rate: elapsed > 0.2 ? count(Math.round((done - first) / elapsed)) : '-' })
     },
     stop: () => {
-      if (started) bar.stop()
+      offSignal()
+      if (started && !interrupted) bar.stop()
     },
   }
 }

@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { StorageError } from '../errors.ts'
 import * as transfer from '../transfer/index.ts'
 import { EXIT } from './exit-codes.ts'
+import { interruptible } from './interrupt.ts'
 import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
 import { count, type Outcome, progressBar, report } from './output.ts'
 
@@ -85,22 +86,37 @@ async function runExport(flags: ExportFlags): Promise<Outcome> {
   const output = file === undefined ? transfer.streamOutput(process.stdout) : await transfer.fileOutput(file)
   const invalid: transfer.InvalidRow[] = []
   try {
-    const done = await transfer.exportTo(url, output, {
-      tables,
-      skipInvalid,
-      busyTimeoutMs: waitOf(flags),
-      onProgress: process.stderr.isTTY ? ({ done, total }) => bar.update(done, total) : undefined,
-      onInvalid: (row) => {
-        if (invalid.length < SHOWN) invalid.push(row)
-        bar.stop()
-        process.stderr.write(`${row.table} ${row.key}: ${row.column} ${row.message}\n`)
-      },
-    })
+    const exporting = (to: transfer.Output) =>
+      transfer.exportTo(url, to, {
+        tables,
+        skipInvalid,
+        busyTimeoutMs: waitOf(flags),
+        onProgress: process.stderr.isTTY ? ({ done, total }) => bar.update(done, total) : undefined,
+        onInvalid: (row) => {
+          if (invalid.length < SHOWN) invalid.push(row)
+          bar.stop()
+          process.stderr.write(`${row.table} ${row.key}: ${row.column} ${row.message}\n`)
+        },
+      })
+    // A reader that stands still holds a stream up, and with it whatever would listen to a signal.
+    const done =
+      file === undefined
+        ? await exporting(output)
+        : await interruptible('Stopped. Nothing was exported.', (signal) => exporting(stoppable(output, signal)))
     return exported(done, invalid, file)
   } finally {
     bar.stop()
   }
 }
+
+/** Stops between two writes: what there is of a file is then removed. */
+const stoppable = (output: transfer.Output, signal: AbortSignal): transfer.Output => ({
+  ...output,
+  write: async (text) => {
+    signal.throwIfAborted()
+    await output.write(text)
+  },
+})
 
 /** In a JSON document. On stderr all of them are. */
 const SHOWN = 1_000

@@ -1,0 +1,51 @@
+/** What Ctrl+C and SIGTERM do to a command that can stop in good order. */
+
+/** As shells have it: 128 and the number of the signal. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const
+type Signal = keyof typeof EXIT_CODES
+const SIGNALS = Object.keys(EXIT_CODES) as Signal[]
+
+/** What it stopped with; `message` says how things stand now. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted'
+  readonly code = 'INTERRUPTED'
+  readonly signal: Signal
+
+  constructor(signal: Signal, message: string) {
+    super(message)
+    this.signal = signal
+  }
+
+  get exitCode(): number {
+    return EXIT_CODES[this.signal]
+  }
+}
+
+/** The first signal aborts the work, which rejects with Interrupted. The second one ends the process at once. */
+export async function interruptible<T>(message: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController()
+  const stop = (signal: Signal): void => {
+    if (controller.signal.aborted) process.exit(EXIT_CODES[signal])
+    controller.abort(new Interrupted(signal, message))
+  }
+  for (const signal of SIGNALS) process.on(signal, stop)
+  try {
+    return await work(controller.signal)
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, stop)
+  }
+}
+
+/** Runs `tidy` when a signal comes, which otherwise does what it did. Returns what takes that back. */
+export function beforeSignal(tidy: () => void): () => void {
+  const caught = (signal: Signal): void => {
+    off()
+    tidy()
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
+  }
+  const off = (): void => {
+    for (const signal of SIGNALS) process.off(signal, caught)
+  }
+  for (const signal of SIGNALS) process.on(signal, caught)
+  return off
+}
