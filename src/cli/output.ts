@@ -121,6 +121,8 @@ export function counter(what: string, unit: string): { update(done: number): voi
 
 /** `1,234`, whatever the locale. */
 export const count = (value: number): string => value.toLocaleString('en-US')
+/** `1 line`, `2 lines`. */
+export const counted = (value: number, what: string): string => `${count(value)} ${what}${value === 1 ? '' : 's'}`
 export const seconds = (milliseconds: number): string =>
   milliseconds < 1_000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1_000).toFixed(1)} s`
 

@@ -6,7 +6,7 @@ import * as transfer from '../transfer/index.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
 import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
-import { count, type Outcome, progressBar, report } from './output.ts'
+import { count, counted, type Outcome, progressBar, report } from './output.ts'
 
 interface ExportFlags extends Common {
   output?: string
@@ -41,7 +41,9 @@ temporary file. Then it is written in one transaction: all of it or nothing. On 
 other processes that write wait meanwhile, as long as they are willing to.
 
 Each line that is refused is named on stderr. If there is one, nothing is imported;
-with --skip-refused the others are. The exit code is 4 in both cases.
+with --skip-refused the others are. The exit code is 4 in both cases. A file that was
+cut off counts as one with such a line: with --skip-refused what there is of it is
+imported.
 
 --on-conflict says what becomes of a line whose key is in the database, or earlier in
 the file: error refuses the line; skip keeps what was first; replace takes what is
@@ -123,10 +125,10 @@ const SHOWN = 1_000
 
 function exported(done: transfer.ExportReport, invalid: transfer.InvalidRow[], file: string | undefined): Outcome {
   const { complete, rows } = done
-  const counted = Object.entries(rows).map(([table, number]) => `${count(number)} rows of ${table}`)
+  const written = Object.entries(rows).map(([table, number]) => `${count(number)} rows of ${table}`)
   const text = complete
     ? [
-        `Exported ${counted.join(', ')}.`,
+        `Exported ${written.join(', ')}.`,
         ...(done.invalid > 0 ? [`Without ${count(done.invalid)} that break the rules.`] : []),
       ]
     : [
@@ -145,6 +147,7 @@ async function runImport(file: string, flags: ImportFlags): Promise<Outcome> {
   const { dryRun = false, onConflict, skipRefused = false } = flags
   const url = urlOf(flags)
   const refused: transfer.Refusal[] = []
+  let problems = 0
   const reading = progressBar('Reading')
   const writing = progressBar(dryRun ? 'Comparing' : 'Writing')
   try {
@@ -159,13 +162,14 @@ async function runImport(file: string, flags: ImportFlags): Promise<Outcome> {
         writing.update(done, total)
       },
       onRefused: (refusal) => {
+        problems++
         if (refused.length < SHOWN) refused.push(refusal)
         reading.stop()
         writing.stop()
         process.stderr.write(`${refusalText(refusal)}\n`)
       },
     })
-    return imported(done, refused)
+    return imported(done, { refused, problems, onConflict })
   } finally {
     reading.stop()
     writing.stop()
@@ -175,7 +179,8 @@ async function runImport(file: string, flags: ImportFlags): Promise<Outcome> {
 async function bytesOf(file: string, onRead: (done: number, total: number) => void): Promise<AsyncIterable<Buffer>> {
   if (file === '-') return process.stdin
   const stats = await stat(file).catch(() => undefined)
-  if (stats === undefined || stats.isDirectory()) throw new StorageError('CONFIG', `There is no file at ${file}.`)
+  if (stats === undefined) throw new StorageError('CONFIG', `There is no file at ${file}.`)
+  if (stats.isDirectory()) throw new StorageError('CONFIG', `${file} is a folder. Name a file in it.`)
   return readAll(file, (done) => onRead(done, Math.max(done, stats.size)))
 }
 
@@ -198,7 +203,14 @@ function refusalText({ line, table, key, column, message }: transfer.Refusal): s
   return `line ${line}${row}: ${column === '' ? '' : `${column} `}${message}`
 }
 
-function imported(done: transfer.ImportReport, refused: readonly transfer.Refusal[]): Outcome {
+function imported(
+  done: transfer.ImportReport,
+  {
+    refused,
+    problems,
+    onConflict,
+  }: { refused: readonly transfer.Refusal[]; problems: number; onConflict: transfer.OnConflict },
+): Outcome {
   const { dryRun } = done
   const text = Object.entries(done.rows).flatMap(([table, rows]) => {
     const words = [
@@ -209,13 +221,20 @@ function imported(done: transfer.ImportReport, refused: readonly transfer.Refusa
     ]
     return words.length === 0 ? [] : [`${table}: ${words.join(', ')}`]
   })
-  const none = done.imported ? [] : ['Nothing is imported. Correct these lines, or leave them out with --skip-refused.']
+  // A map is one document: its lines say nothing of how many nodes are refused.
+  const what = done.format === 'netjson' ? counted(problems, 'problem') : `${counted(done.refused, 'line')} refused`
+  const none = done.imported
+    ? []
+    : [
+        'Nothing is imported. Correct them, or leave them out with --skip-refused.',
+        ...(onConflict === 'error' ? ['For keys that are there already: --on-conflict skip, or replace.'] : []),
+      ]
   return {
     json: { ...done, refusals: refused },
     text: [
       ...(dryRun ? ['What would become of it; nothing was changed:'] : []),
       ...(done.imported || dryRun ? (text.length > 0 ? text : ['No rows.']) : []),
-      ...(done.refused > 0 ? [`${count(done.refused)} lines refused.`, ...none] : []),
+      ...(done.refused > 0 ? [`${what}.`, ...none] : []),
     ],
     exitCode: done.refused > 0 ? EXIT.person : EXIT.done,
   }

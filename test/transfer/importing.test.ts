@@ -22,7 +22,7 @@ describe('the command', () => {
     const lines =
       'line 3 (policies "p"): yaml_content must be a string\nline 4 (nodes): node_id must be 1–255 characters\n'
     const nothing =
-      '2 lines refused.\nNothing is imported. Correct these lines, or leave them out with --skip-refused.\n'
+      '2 lines refused.\nNothing is imported. Correct them, or leave them out with --skip-refused.\nFor keys that are there already: --on-conflict skip, or replace.\n'
     expect(await run('--dry-run')).toEqual({
       code: 4,
       stderr: lines,
@@ -60,6 +60,19 @@ describe('the command', () => {
     child.stdin.end(readFileSync(new URL('../../examples/abilene.json', import.meta.url)))
     expect(await new Promise((resolve) => child.on('close', resolve))).toBe(0)
     expect(stdout).toBe('nodes: 11 added\n')
+  })
+
+  test('counts what is refused of a map, and says what to do about keys that are there', async () => {
+    using folder = temporaryFolder()
+    const database = folder.file('mesh.db')
+    const map = new URL('../../examples/abilene.json', import.meta.url).pathname
+    const run = (...args: string[]) => runCommand(['import', map, '--url', database, ...args])
+    await run()
+    const again = await run()
+    expect(again).toMatchObject({ code: 4, stdout: expect.stringMatching(/^11 problems\.\nNothing is imported\./) })
+    expect(again.stdout).toContain('--on-conflict skip')
+    expect(again.stderr.split('\n')).toHaveLength(11 + 1)
+    expect((await run('--on-conflict', 'skip')).stdout).toBe('nodes: 11 left as they are\n')
   })
 
   test('refuses what it cannot use', async () => {
