@@ -51,11 +51,14 @@ function textOf({ findings, counts, passed, notChecked }: CheckReport): string[]
     )
     return lines.length === 0 ? [] : [`${TITLES[severity]} (${count(counts[severity])}):`, ...lines, '']
   })
+  // Something may be said of what passed, too: then it is said above.
+  const well = passed.filter((name) => findings.every((finding) => finding.check !== name))
+  const unseen = Object.entries(Object.groupBy(notChecked, ({ reason }) => reason))
   return [
     ...groups,
     ...(counts.error + counts.warning === 0 ? ['Nothing is wrong with what was looked at.'] : []),
-    `Looked at, and found to be well: ${passed.join(', ') || 'nothing'}.`,
-    ...notChecked.map(({ check: name, reason }) => `Not looked at: ${name}. ${reason}`),
+    `Looked at, and found to be well: ${well.join(', ') || 'nothing'}.`,
+    ...unseen.map(([reason, names = []]) => `Not looked at: ${names.map((each) => each.check).join(', ')}. ${reason}`),
   ]
 }
 

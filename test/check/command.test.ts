@@ -6,8 +6,11 @@ import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { check } from '../../src/check/index.ts'
 import { openStorage } from '../../src/index.ts'
+import { makeFile } from '../adoption/support/client.ts'
+import { nodeRow } from '../adoption/support/ddl.ts'
 import { MAIN, runCommand, runProgram } from '../cli/support/command.ts'
 import { Program } from '../sqlite/support/program.ts'
+import { temporaryFolder } from '../support/folders.ts'
 import { soundFile, wrong } from './support/sound.ts'
 
 const WRITER = fileURLToPath(new URL('programs/writer.ts', import.meta.url))
@@ -74,6 +77,17 @@ test('shows one line for each finding, whatever others call their triggers', asy
   const { code, stdout } = await runCommand(['check', '--url', sound.path])
   expect(code).toBe(0)
   expect(stdout).toContain('trigger a\ufffd[2J\ufffdb\ufffdc on nodes')
+})
+
+test('names each check once for people, and the reason once for what it did not look at', async () => {
+  using folder = temporaryFolder()
+  const path = await makeFile(folder.file('mesh.db'), [nodeRow()])
+  const { code, stdout } = await runCommand(['check', '--url', path])
+  expect(code).toBe(3)
+  expect(stdout).toContain('  journal-mode: ')
+  expect(stdout).not.toMatch(/found to be well: .*journal-mode/)
+  expect(stdout).toMatch(/^Not looked at: move, notes, .*\. The schema is not up to date\.$/m)
+  expect(stdout.match(/The schema is not up to date/g)).toHaveLength(1)
 })
 
 test('says in its help what the exit codes mean', async () => {
