@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Meshstore } from '../api.ts'
 import { StorageError } from '../errors.ts'
+import { inspect as inspectSchema } from '../migrator/index.ts'
 import type { CachedPath, MeshNode, PolicySummary } from '../schema/index.ts'
 import { openStorage } from '../storage.ts'
 import { type Common, databaseCommand, limitOf, urlOf, waitOf } from './options.ts'
@@ -9,6 +10,8 @@ import { count, type Outcome, printable, report } from './output.ts'
 type InspectFlags = Common & { limit?: number; after?: string }
 
 const TABLES = ['nodes', 'policies', 'paths'] as const
+/** What the table of the paths is called in the database, and in an export. */
+const PATHS = 'path_cache'
 type Table = (typeof TABLES)[number]
 /** Rows of each table, where no table is named. */
 const FEW = 5
@@ -25,33 +28,58 @@ export function addLook(program: Command): void {
     .action((table: string | undefined, flags: InspectFlags) => report(flags, () => inspect(table, flags)))
 }
 
-/** Whatever its schema: who looks wants to see. */
+/** Whatever its schema, as far as that will do: who looks wants to see. */
 async function looking<T>(flags: Common, look: (store: Meshstore) => Promise<T>): Promise<T> {
   const url = urlOf(flags)
   const busyTimeoutMs = waitOf(flags)
-  await using store = await openStorage({ url, readOnly: true, migrate: 'skip', busyTimeoutMs, pool: { max: 1 } })
-  return await look(store)
+  try {
+    await using store = await openStorage({ url, readOnly: true, migrate: 'skip', busyTimeoutMs, pool: { max: 1 } })
+    return await look(store)
+  } catch (error) {
+    if (!(error instanceof StorageError) || !['SCHEMA_MISMATCH', 'CORRUPT'].includes(error.code)) throw error
+    throw (await unready(url, busyTimeoutMs)) ?? error
+  }
 }
 
+/** What is to be done before there is anything to be seen. */
+async function unready(url: string, busyTimeoutMs: number): Promise<StorageError | undefined> {
+  const found = await inspectSchema(url, busyTimeoutMs).catch(() => undefined)
+  const words = {
+    new: 'The database has no tables yet. Run meshstore migrate up.',
+    pending: `Migrations are pending: ${found?.pending.join(', ')}. Run meshstore migrate up.`,
+    adoptable: ADOPT,
+    // Rows that cannot be kept, of a file that has not been adopted.
+    refused: found?.adoption === undefined ? undefined : ADOPT,
+    current: undefined,
+  }[found?.state ?? 'current']
+  return words === undefined ? undefined : new StorageError('SCHEMA_MISMATCH', words)
+}
+
+const ADOPT =
+  'Another program made the file, and it has not been adopted. meshstore migrate baseline --dry-run says what would become of its rows, meshstore migrate up adopts it.'
+
 async function stats(flags: Common): Promise<Outcome> {
-  const { dialect, found } = await looking(flags, async (store) => ({
+  const { dialect, found, validPaths } = await looking(flags, async (store) => ({
     dialect: store.dialect,
     found: await store.stats(),
+    validPaths: await store.pathCache.count(),
   }))
   const { rows, expiredPaths, bytes, walBytes, schemaVersion } = found
   return {
-    json: { dialect, ...found },
+    json: { dialect, ...found, validPaths },
     text: [
       `Nodes         ${count(rows.nodes)}`,
       `Policies      ${count(rows.policies)}`,
-      `Cached paths  ${count(rows.pathCache)}, of which ${count(expiredPaths)} have expired`,
+      // The rest has been invalidated, and waits for the next sweep.
+      `Cached paths  ${count(rows.pathCache)}, of which ${count(validPaths)} are valid and ${count(expiredPaths)} have expired`,
       `Bytes         ${count(bytes)}${dialect === 'sqlite' ? `, and ${count(walBytes)} in the log` : ''}`,
       `Schema        ${schemaVersion}`,
     ],
   }
 }
 
-async function inspect(table: string | undefined, flags: InspectFlags): Promise<Outcome> {
+async function inspect(asked: string | undefined, flags: InspectFlags): Promise<Outcome> {
+  const table = asked === PATHS ? 'paths' : asked
   const chosen = table === undefined ? TABLES : TABLES.filter((name) => name === table)
   if (chosen.length === 0) throw misnamed(table ?? '')
   const page = { limit: flags.limit ?? (table === undefined ? FEW : 20), after: flags.after }
@@ -59,9 +87,14 @@ async function inspect(table: string | undefined, flags: InspectFlags): Promise<
     const rows: Partial<Record<Table, readonly object[]>> = {}
     const text: string[] = []
     for (const name of chosen) {
-      const { title, shown, lines } = await READERS[name](store, page)
+      const { title, shown, lines, last } = await READERS[name](store, page)
       rows[name] = shown
-      text.push(...(table === undefined ? [title] : []), ...lines.map((line) => printable(line)))
+      const more = table !== undefined && last !== undefined && (await READERS[name](store, { limit: 1, after: last }))
+      text.push(
+        ...(table === undefined ? [title] : []),
+        ...lines.map((line) => printable(line)),
+        ...(more && more.shown.length > 0 ? [printable(`  … and more: --after ${JSON.stringify(last)}`)] : []),
+      )
     }
     return { rows, text }
   })
@@ -72,21 +105,38 @@ interface Shown {
   readonly title: string
   readonly shown: readonly object[]
   readonly lines: readonly string[]
+  /** The last key. */
+  readonly last: string | undefined
 }
 type Reader = (store: Meshstore, page: { limit: number; after: string | undefined }) => Promise<Shown>
 
 const READERS: Readonly<Record<Table, Reader>> = {
   nodes: async ({ nodes }, page) => {
     const shown = await nodes.list(page)
-    return { title: `Nodes (${count(await nodes.count())}):`, shown, lines: shown.map(nodeLine) }
+    return {
+      title: `Nodes (${count(await nodes.count())}):`,
+      shown,
+      lines: shown.map(nodeLine),
+      last: shown.at(-1)?.nodeId,
+    }
   },
   policies: async ({ policies }, page) => {
     const shown = await policies.list(page)
-    return { title: `Policies (${count(await policies.count())}):`, shown, lines: shown.map(policyLine) }
+    return {
+      title: `Policies (${count(await policies.count())}):`,
+      shown,
+      lines: shown.map(policyLine),
+      last: shown.at(-1)?.policyId,
+    }
   },
   paths: async ({ pathCache }, page) => {
     const shown = await pathCache.list(page)
-    return { title: `Cached paths (${count(await pathCache.count())}):`, shown, lines: shown.map(pathLine) }
+    return {
+      title: `Cached paths (${count(await pathCache.count())}):`,
+      shown,
+      lines: shown.map(pathLine),
+      last: shown.at(-1)?.cacheKey,
+    }
   },
 }
 
@@ -97,10 +147,10 @@ const misnamed = (table: string): StorageError =>
   )
 
 const nodeLine = ({ nodeId, started, interfaces, protocols, routesDiscovered, updatedAt }: MeshNode): string =>
-  `  ${nodeId}  ${started ? 'started' : 'stopped'}  ${interfaces.join(',')}  ${protocols.join(',')}  ${count(routesDiscovered)} routes  ${updatedAt.toISOString()}`
+  `  ${nodeId}  ${started ? 'started' : 'stopped'}  ${interfaces.join(',')}  ${protocols.join(',')}  ${count(routesDiscovered)} routes  updated ${updatedAt.toISOString()}`
 
 const policyLine = ({ policyId, rulesCount, updatedAt }: PolicySummary): string =>
-  `  ${policyId}  ${count(rulesCount)} rules  ${updatedAt.toISOString()}`
+  `  ${policyId}  ${count(rulesCount)} rules  updated ${updatedAt.toISOString()}`
 
 const pathLine = ({ source, destination, k, bundle, expiresAt }: CachedPath): string =>
   `  ${source} → ${destination}  k=${k}  ${count(bundle.primary?.length ?? 0)} paths  until ${expiresAt.toISOString()}`

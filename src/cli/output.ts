@@ -42,9 +42,17 @@ function exitCodeFor(error: unknown): number {
   return error instanceof StorageError ? exitCodeOf(error.code) : EXIT.failed
 }
 
-export const printJson = (json: object): void => void process.stdout.write(`${JSON.stringify(json, null, 2)}\n`)
-const printLines = (lines: readonly string[]): void =>
-  void process.stdout.write(lines.map((line) => `${line}\n`).join(''))
+export const printJson = (json: object): void => print(`${JSON.stringify(json, null, 2)}\n`)
+const printLines = (lines: readonly string[]): void => print(lines.map((line) => `${line}\n`).join(''))
+
+function print(text: string): void {
+  process.stdout.write(text, (error) => {
+    // Who reads has had enough. A disk that is full is another matter: nobody may take half a report for the whole.
+    if (!error || ('code' in error && error.code === 'EPIPE')) return
+    process.exitCode = EXIT.failed
+    process.stderr.write(`${'code' in error ? error.code : 'INTERNAL'}: The output could not be written.\n`)
+  })
+}
 
 interface Described {
   readonly code: string

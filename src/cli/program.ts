@@ -32,10 +32,16 @@ function program(): Command {
   return throwing(command)
 }
 
+/** `help migrate up` is `migrate up --help`. */
+function asked(argv: readonly string[]): readonly string[] {
+  const [node = '', script = '', first, ...rest] = argv
+  return first === 'help' ? [node, script, ...rest, '--help'] : argv
+}
+
 /** Sets the exit code. Without arguments it prints the help. */
 export async function run(argv: readonly string[]): Promise<void> {
   try {
-    await program().parseAsync(argv)
+    await program().parseAsync(asked(argv))
   } catch (error) {
     reportUsage(error, argv)
   }

@@ -72,7 +72,9 @@ export function addTransfer(program: Command): void {
     .action((file: string, flags: ImportFlags) => report(flags, () => runImport(file, flags)))
 }
 
-function tablesOf(name: string, before: readonly transfer.TableName[] = []): transfer.TableName[] {
+function tablesOf(given: string, before: readonly transfer.TableName[] = []): transfer.TableName[] {
+  // As `inspect` calls them.
+  const name = given === 'paths' ? 'path_cache' : given
   if (!transfer.isTableName(name)) throw new InvalidArgumentError(`Known are ${transfer.TABLE_NAMES.join(', ')}.`)
   return [...before, name]
 }

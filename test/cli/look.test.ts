@@ -6,6 +6,8 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { openStorage } from '../../src/index.ts'
+import { makeFile } from '../adoption/support/client.ts'
+import { nodeRow } from '../adoption/support/ddl.ts'
 import { createDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { temporaryFolder } from '../support/folders.ts'
@@ -21,7 +23,7 @@ async function fill(url: string): Promise<void> {
 
 async function shows(url: string): Promise<void> {
   const stats = JSON.parse((await runCommand(['stats', '--json', '--url', url])).stdout)
-  expect(stats).toMatchObject({ rows: { nodes: 30, policies: 1, pathCache: 1 }, expiredPaths: 0 })
+  expect(stats).toMatchObject({ rows: { nodes: 30, policies: 1, pathCache: 1 }, expiredPaths: 0, validPaths: 1 })
   expect((await runCommand(['stats', '--url', url])).stdout).toMatch(/^Nodes {9}30\nPolicies {6}1\nCached paths {2}1, /)
 
   const few = await runCommand(['inspect', '--url', url])
@@ -37,6 +39,13 @@ async function shows(url: string): Promise<void> {
   expect(next).toHaveLength(20)
   expect(next[0].nodeId > first[2].nodeId).toBe(true)
 
+  const page = await runCommand(['inspect', 'nodes', '--limit', '3', '--url', url])
+  expect(page.stdout).toContain(`\n  … and more: --after "${first[2].nodeId}"\n`)
+  expect((await runCommand(['inspect', 'nodes', '--limit', '30', '--url', url])).stdout).not.toContain('more')
+  expect(await runCommand(['inspect', 'path_cache', '--url', url])).toEqual(
+    await runCommand(['inspect', 'paths', '--url', url]),
+  )
+
   const wrong = await runCommand(['inspect', 'links', '--url', url])
   expect(wrong).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('nodes, policies, paths') })
 }
@@ -49,6 +58,30 @@ test('stats and inspect show what is in a file, and change nothing', async () =>
   await shows(path)
   expect(readFileSync(path).equals(before)).toBe(true)
   expect((await runCommand(['stats', '--url', folder.file('none.db')])).code).toBe(2)
+})
+
+test('what has been dropped is not counted as valid', async () => {
+  using folder = temporaryFolder()
+  const path = folder.file('mesh.db')
+  await fill(path)
+  await runCommand(['cache', 'clear', '--url', path])
+  const { stdout } = await runCommand(['stats', '--url', path])
+  expect(stdout).toContain('\nCached paths  1, of which 0 are valid and 0 have expired\n')
+})
+
+test('of a file that is not ready it is said what to do', async () => {
+  using folder = temporaryFolder()
+  const empty = folder.write('empty.db', '')
+  const another = await makeFile(folder.file('another.db'), [nodeRow({ routes_discovered: null })])
+  for (const command of ['stats', 'inspect']) {
+    const nothing = await runCommand([command, '--url', empty])
+    expect(nothing).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining('has no tables yet. Run meshstore migrate'),
+    })
+    const foreign = await runCommand([command, '--url', another])
+    expect(foreign).toMatchObject({ code: 4, stderr: expect.stringContaining('meshstore migrate baseline --dry-run') })
+  }
 })
 
 describePostgres('on PostgreSQL', () => {

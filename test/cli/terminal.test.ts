@@ -1,5 +1,6 @@
 /** What is printed where: on a terminal, into a pipe that somebody closes, into a file. */
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { makeFile } from '../adoption/support/client.ts'
 import { nodeRow } from '../adoption/support/ddl.ts'
@@ -95,6 +96,13 @@ describe('when nobody reads stdout any more', () => {
     const path = await makeFile(folder.file('mesh.db'), [nodeRow()])
     const { stderr } = await shell(`${command('migrate', 'status', '--url', path)} >&-`)
     expect(stderr).not.toMatch(/^\s+at |node:/m)
+  })
+
+  test.runIf(existsSync('/dev/full'))('a disk that is full is no reader who has had enough', async () => {
+    using folder = temporaryFolder()
+    const path = await makeFile(folder.file('mesh.db'), [nodeRow()])
+    const { code, stderr } = await shell(`${command('migrate', 'status', '--url', path)} > /dev/full`)
+    expect({ code, stderr }).toEqual({ code: 1, stderr: 'ENOSPC: The output could not be written.\n' })
   })
 
   test('what was asked for is done all the same', async () => {

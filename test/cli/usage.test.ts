@@ -54,6 +54,11 @@ test('the help of a command names its options, and looks at no database', async 
   expect((await runCommand(['migrate', 'baseline', '--help'])).stdout).toMatch(/--quarantine[\s\S]*--dry-run/)
 })
 
+test('help is asked for in words, too', async () => {
+  expect(await runInside(['help'])).toEqual(await runInside(['--help']))
+  expect(await runInside(['help', 'migrate', 'up'])).toEqual(await runInside(['migrate', 'up', '--help']))
+})
+
 test.each(['--version', '-V'])('%s prints the version of the package', async (option) => {
   expect(await runCommand([option])).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: '' })
 })
