@@ -10,9 +10,9 @@ import type { PostgresTarget } from '../database/postgres/url.ts'
 import { StorageError } from '../errors.ts'
 import { inspect } from '../migrator/index.ts'
 import { openStorage } from '../storage.ts'
-import { EXIT, EXIT_HELP } from './exit-codes.ts'
+import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
-import { type Common, command, databaseCommand, urlOf, waitOf } from './options.ts'
+import { type Common, command, databaseCommand, urlOf, waitOf, withUrl } from './options.ts'
 import { count, type Outcome, progressBar, report } from './output.ts'
 
 interface InFolder {
@@ -26,7 +26,7 @@ interface Keeping {
   keepWeekly?: number
 }
 type CreateFlags = Common & Keeping & { folder: string; file?: string; ifExists?: boolean }
-type RestoreFlags = Common & { replace?: boolean; dryRun?: boolean; migrate: boolean }
+type RestoreFlags = Omit<Common, 'wait'> & { replace?: boolean; dryRun?: boolean; migrate: boolean }
 
 const DEFAULT_FOLDER = './backups'
 
@@ -36,7 +36,6 @@ export function addBackup(program: Command): void {
     .command('backup')
     .description('Makes, lists, verifies and prunes backups: one file each, with a manifest beside it.')
     .helpCommand(false)
-    .addHelpText('after', EXIT_HELP)
   keeping(databaseCommand(backup, 'create'))
     .description('Copies the database, as of now, into one verified file. Others may go on writing.')
     .option('--folder <folder>', 'where to put it, under a name with its time', DEFAULT_FOLDER)
@@ -53,7 +52,7 @@ export function addBackup(program: Command): void {
     .description('Deletes backups that need not be kept. The newest that can be verified always stays.')
     .option('--dry-run', 'say what would be deleted, and delete nothing')
     .action((flags: InFolder & Keeping & { dryRun?: boolean }) => report(flags, () => prune(flags)))
-  databaseCommand(program, 'restore <backup>')
+  withUrl(command(program, 'restore <backup>'))
     .description('Verifies a backup, writes it to a SQLite file or into PostgreSQL, and brings the schema up to date.')
     .option('--replace', 'replace the SQLite file that is there; a copy of it is kept beside it')
     .option('--no-migrate', 'leave the schema as it is in the backup')

@@ -2,7 +2,6 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { InvalidationFilter, Meshstore } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { openStorage } from '../storage.ts'
-import { EXIT_HELP } from './exit-codes.ts'
 import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
 import { count, type Outcome, report } from './output.ts'
 
@@ -10,25 +9,21 @@ type InvalidateFlags = Common & InvalidationFilter
 
 /** `meshstore cache stats | clear | sweep | invalidate` */
 export function addCache(program: Command): void {
-  const cache = program
-    .command('cache')
-    .description('Looks at the cached paths, and drops them.')
-    .helpCommand(false)
-    .addHelpText('after', EXIT_HELP)
+  const cache = program.command('cache').description('Looks at the cached paths, and drops them.').helpCommand(false)
   databaseCommand(cache, 'stats')
-    .description('Counts them. Changes nothing.')
+    .description('Counts the cached paths. Changes nothing.')
     .action((flags: Common) => report(flags, () => stats(flags)))
   databaseCommand(cache, 'clear')
-    .description('Drops all of them, at once, for every process. Their rows are deleted by the next sweep.')
+    .description('Drops all cached paths, at once, for every process. Their rows are deleted by the next sweep.')
     .action((flags: Common) => report(flags, () => clear(flags)))
   databaseCommand(cache, 'sweep')
     .description(
-      'Deletes those that have expired or been invalidated, and those above the limit. A running store does it by itself.',
+      'Deletes cached paths that have expired or been invalidated, and those above the limit. A running store does it by itself.',
     )
     .option('--max-entries <n>', 'evict those above so many that expire first (default: 10000)', entriesOf)
     .action((flags: Common & { maxEntries?: number }) => report(flags, () => sweep(flags)))
   databaseCommand(cache, 'invalidate')
-    .description('Drops those that match all that is given.')
+    .description('Drops the cached paths that match all that is given.')
     .option('--source <node>', 'that begin here')
     .option('--destination <node>', 'that end here')
     .option('--through <node>', 'with this node on the way, or at an end')

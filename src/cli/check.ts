@@ -7,10 +7,10 @@ import { count, type Outcome, printable, progressBar, report } from './output.ts
 type CheckFlags = Common & { quick?: boolean }
 
 const HELP = `
-Looks at the file or the server, the schema, and every row, and changes nothing. The
-application may go on meanwhile. Each finding says what to do. The exit code is 0 if
-there is nothing worse than an information, 3 with warnings, 4 with errors.
-`
+Looks at the file or the server, the schema, and every row, and changes nothing.
+The application may go on meanwhile. Each finding says what to do. The exit code
+is 0 if there is nothing worse than an information, 3 with warnings, 4 with
+errors.`
 
 /** `meshstore check` */
 export function addCheck(program: Command): void {

@@ -18,16 +18,17 @@ interface CopyFlags {
 }
 
 const HELP = `
-From SQLite to PostgreSQL, back, or between two of a kind. The source is read as of one
-moment; what others write to it meanwhile is not copied: stop the application first. The
-target is created if it is a SQLite file, and brought up to date; it must have no rows.
-Its rows are written in one transaction, and compared with what was read before that is
-committed: whatever happens, all of it is there or nothing.
+From SQLite to PostgreSQL, back, or between two of a kind. The source is read as
+of one moment; what others write to it meanwhile is not copied: stop the
+application first. The target is created if it is a SQLite file, and brought up
+to date; it must have no rows. Its rows are written in one transaction, and
+compared with what was read before that is committed: whatever happens, all of
+it is there or nothing.
 
-Rows that cannot live in the target, because another program wrote them past the rules,
-are named on stderr before anything is changed. Then nothing is copied, and the exit
-code is 4; with --quarantine they are written to a file, and the others are copied.
-`
+Rows that cannot live in the target, because another program wrote them past the
+rules, are named on stderr before anything is changed. Then nothing is copied,
+and the exit code is 4; with --quarantine they are written to a file, and the
+others are copied.`
 
 /** `meshstore copy` */
 export function addCopy(program: Command): void {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import * as migrator from '../migrator/index.ts'
-import { EXIT, EXIT_HELP, exitCodeOf } from './exit-codes.ts'
+import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
 import { count, type Outcome, progressBar, report, seconds } from './output.ts'
 
@@ -23,7 +23,6 @@ export function addMigrate(program: Command): void {
     .command('migrate')
     .description('Brings the schema of a database up to date, and says how it stands.')
     .helpCommand(false)
-    .addHelpText('after', EXIT_HELP)
   databaseCommand(migrate, 'up', PATIENT)
     .description('Applies what is pending. A SQLite file is copied first; one of another program’s is adopted.')
     .option('--backup <file>', 'copy the SQLite file to here first (default: beside it)')

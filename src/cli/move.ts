@@ -26,16 +26,17 @@ interface MoveFlags {
 }
 
 const HELP = `
-Copies the file's rows while applications go on reading and writing, follows what they write
-meanwhile, compares everything, and switches in one transaction of the file: from then on the
-data is in PostgreSQL, and the file refuses writes. Writers wait for no longer than
---max-pause; if that would not do, they go on, and the switch is tried again.
+Copies the file's rows while applications go on reading and writing, follows
+what they write meanwhile, compares everything, and switches in one transaction
+of the file: from then on the data is in PostgreSQL, and the file refuses
+writes. Writers wait for no longer than --max-pause; if that would not do, they
+go on, and the switch is tried again.
 
-Applications that have the file open with the option successor go on with PostgreSQL by
-themselves; all others get MOVED, and want the new URL.
+Applications that have the file open with the option successor go on with
+PostgreSQL by themselves; all others get MOVED, and want the new URL.
 
-It can be killed at any point: --resume goes on, --abort leaves the file as it was.
-`
+It can be killed at any point: --resume goes on, --abort leaves the file as it
+was.`
 
 /** `meshstore move` */
 export function addMove(program: Command): void {

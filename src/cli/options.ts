@@ -1,7 +1,6 @@
 /** Options that every command on a database has. */
 import { type Command, InvalidArgumentError } from 'commander'
 import { StorageError } from '../errors.ts'
-import { EXIT_HELP } from './exit-codes.ts'
 
 export interface Common {
   url?: string
@@ -11,16 +10,22 @@ export interface Common {
 }
 
 export const command = (parent: Command, nameAndArguments: string): Command =>
-  parent.command(nameAndArguments).option('--json', 'print the result as JSON').addHelpText('after', EXIT_HELP)
+  parent.command(nameAndArguments).option('--json', 'print the result as JSON')
+
+export const withUrl = (of: Command): Command =>
+  of.option('--url <url>', 'the database: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
 
 export function databaseCommand(parent: Command, nameAndArguments: string, defaults = { wait: 5 }): Command {
-  return command(parent, nameAndArguments)
-    .option('--url <url>', 'the database: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
-    .option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, defaults.wait)
+  return withUrl(command(parent, nameAndArguments)).option(
+    '--wait <seconds>',
+    'how long to wait for another process’s lock',
+    secondsOf,
+    defaults.wait,
+  )
 }
 
 /** Without a default: a deploy whose variable is missing must not migrate a new file, and report success. */
-export function urlOf({ url = process.env.DATABASE_URL }: Common): string {
+export function urlOf({ url = process.env.DATABASE_URL }: Pick<Common, 'url'>): string {
   if (url) return url
   throw new StorageError('CONFIG', 'Which database? Give --url, or set DATABASE_URL.')
 }

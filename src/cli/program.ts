@@ -19,7 +19,7 @@ function program(): Command {
     .version(manifest.version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
-    .addHelpText('after', EXIT_HELP)
+    .addHelpText('afterAll', EXIT_HELP)
   addMigrate(command)
   addBackup(command)
   addTransfer(command)

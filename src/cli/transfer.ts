@@ -21,34 +21,35 @@ interface ImportFlags extends Common {
 }
 
 const EXPORT_HELP = `
-One moment of the database, while others read and write: a header, a line for each
-row in the order of the keys, and a last line with the number of rows, without which
-an import refuses the file. Expired paths are in it too. Times are the stored numbers
-to the last bit; bundles are texts, byte for byte. Two databases that hold the same,
-on SQLite or PostgreSQL, make the same file: lists are spaced in one way.
+One moment of the database, while others read and write: a header, a line for
+each row in the order of the keys, and a last line with the number of rows,
+without which an import refuses the file. Expired paths are in it too. Times are
+the stored numbers to the last bit; bundles are texts, byte for byte. Two
+databases that hold the same, on SQLite or PostgreSQL, make the same file: lists
+are spaced in one way.
 
-A row that breaks the rules, because another program wrote it, is named on stderr.
-Then the export is not completed (no file, no last line) and the exit code is 4,
-unless --skip-invalid says that it is complete without such rows.
-`
+A row that breaks the rules, because another program wrote it, is named on
+stderr. Then the export is not completed (no file, no last line) and the exit
+code is 4, unless --skip-invalid says that it is complete without such rows.`
 
 const IMPORT_HELP = `
-FILE is an export of meshstore, or one NetJSON NetworkGraph, of which the nodes are
-imported; - is stdin. A SQLite file that is missing is created.
+FILE is an export of meshstore, or one NetJSON NetworkGraph, of which the nodes
+are imported; - is stdin. A SQLite file that is missing is created.
 
 The whole file is read and judged first, in constant memory with the help of a
-temporary file. Then it is written in one transaction: all of it or nothing. On SQLite
-other processes that write wait meanwhile, as long as they are willing to.
+temporary file. Then it is written in one transaction: all of it or nothing. On
+SQLite other processes that write wait meanwhile, as long as they are willing
+to.
 
-Each line that is refused is named on stderr. If there is one, nothing is imported;
-with --skip-refused the others are. The exit code is 4 in both cases. A file that was
-cut off counts as one with such a line: with --skip-refused what there is of it is
-imported.
+Each line that is refused is named on stderr. If there is one, nothing is
+imported; with --skip-refused the others are. The exit code is 4 in both cases.
+A file that was cut off counts as one with such a line: with --skip-refused what
+there is of it is imported.
 
---on-conflict says what becomes of a line whose key is in the database, or earlier in
-the file: error refuses the line; skip keeps what was first; replace takes what is
-last, with its times. Of a NetworkGraph, replace keeps times of creation and routes.
-`
+--on-conflict says what becomes of a line whose key is in the database, or
+earlier in the file: error refuses the line; skip keeps what was first; replace
+takes what is last, with its times. Of a NetworkGraph, replace keeps times of
+creation and routes.`
 
 /** `meshstore export`, `meshstore import` */
 export function addTransfer(program: Command): void {

@@ -30,6 +30,9 @@ describe.each(LEVELS.map((level) => [level.join(' ') || 'no command', level] as 
       expect(stdout).toContain(['meshstore', ...level].join(' '))
       // The exit codes, every one.
       expect(stdout).toContain('Exit codes:')
+      // Last, and no line longer than a terminal is wide.
+      expect(stdout.split('\nExit codes:\n')).toHaveLength(2)
+      for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80)
       for (const each of [0, 1, 2, 3, 4, 5]) expect(stdout).toMatch(new RegExp(`^ {2}${each} {2}\\S`, 'm'))
     })
   },
