@@ -1,5 +1,5 @@
 /** What the policies decide, and that they fail closed. */
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { PolicyEngine, readRules } from '../src/policies/index.ts'
 
 const NOON = new Date('2026-01-02T12:00:00Z')
@@ -123,4 +123,12 @@ describe('it fails closed:', () => {
     expect(mayUse(policy([rule('DENY', 'node_use:b', resource)])).node('b')).toBe(false)
     expect(mayUse(policy([rule('ALLOW', 'node_use:b', resource)], 'default: DENY')).node('b')).toBe(false)
   })
+})
+
+test('nothing of a text is printed as a warning', () => {
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  readRules('rules: []\nport: {{ index .Secret 0 }}: 1\nother: { { secret: 1 }: 2 }\n')
+  readRules('other: { { secret: 1 }: 2 }\n')
+  expect(warned).not.toHaveBeenCalled()
+  warned.mockRestore()
 })

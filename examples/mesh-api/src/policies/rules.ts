@@ -29,7 +29,8 @@ export interface Problem {
 export function readRules(text: string): PolicyRules {
   const reading = new Reading()
   try {
-    for (const document of parseAllDocuments(text)) {
+    // A warning would have a part of the text in it, and nobody to read it.
+    for (const document of parseAllDocuments(text, { logLevel: 'error' })) {
       if (document.errors.length > 0) reading.refuse('', 'is not valid YAML')
       else reading.document(document.toJS())
     }
