@@ -1,6 +1,6 @@
 /** What the tracing channels carry, apart from them: these types need nothing of Node's own. */
 
-/** A statement runs. Those of one transaction or batch come one by one. */
+/** `meshstore:statement`: a statement runs. Those of one transaction or batch come one by one. */
 export interface StatementEvent {
   readonly name: string
   /** From `end` on. */
@@ -10,7 +10,7 @@ export interface StatementEvent {
   error?: unknown
 }
 
-/** A transaction, from its beginning to COMMIT or ROLLBACK. It ends with `asyncEnd`; with `error` if rolled back. */
+/** `meshstore:transaction`: a transaction, from its beginning to COMMIT or ROLLBACK. It ends with `asyncEnd`; with `error` if rolled back. */
 export interface TransactionEvent {
   readonly readOnly: boolean
   attempts: number
@@ -18,7 +18,7 @@ export interface TransactionEvent {
   error?: unknown
 }
 
-/** Writes that waited together are committed together. */
+/** `meshstore:commit`: writes that waited together are committed together. */
 export interface CommitEvent {
   /** How many writes wait for it; from `end` on, how many it holds. */
   batch: number
@@ -26,7 +26,7 @@ export interface CommitEvent {
   error?: unknown
 }
 
-/** A backup is made. It ends with `asyncEnd`, or with `error`. */
+/** `meshstore:backup`: a backup is made. It ends with `asyncEnd`, or with `error`. */
 export interface BackupEvent {
   readonly trigger: 'call' | 'schedule'
   /** From `asyncEnd` on. */
@@ -35,7 +35,7 @@ export interface BackupEvent {
   error?: unknown
 }
 
-/** The path cache is swept. It ends with `asyncEnd`, or with `error`. */
+/** `meshstore:sweep`: the path cache is swept. It ends with `asyncEnd`, or with `error`. */
 export interface SweepEvent {
   readonly trigger: 'timer' | 'call'
   /** From `asyncEnd` on: rows that were deleted because they had expired, had been invalidated, or were too many. */
@@ -46,7 +46,7 @@ export interface SweepEvent {
   error?: unknown
 }
 
-/** `getOrCompute` or `resolve` was asked. It ends with `asyncEnd`. */
+/** `meshstore:cache`: `getOrCompute` or `resolve` was asked. It ends with `asyncEnd`. */
 export interface CacheEvent {
   /**
    * From `asyncEnd` on; `'joined'`: waited for another caller's computation; `'stale'`: an old one, and a computation that

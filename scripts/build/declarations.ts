@@ -54,6 +54,32 @@ const emit = (project: string, work: string, files = ENTRIES.map(({ file }) => j
     outDir: work,
   })
 
+/** Its tables, and what their comments say of the columns. */
+const TABLES = /^export const \w+ = sqliteTable\(\n {2}'\w+',\n {2}\{\n(?<columns>[\s\S]*?)\n {2}\},$/gm
+const COLUMN = /^ {4}(?:\/\*\* (?<doc>.*) \*\/\n {4})?(?<name>\w+): /gm
+
+type Docs = ReadonlyMap<string, string | undefined>
+async function columnDocs(project: string): Promise<readonly Docs[]> {
+  const source = await readFile(join(project, 'src', 'schema', 'sqlite.ts'), 'utf8')
+  return [...source.matchAll(TABLES)].map(
+    ({ groups: { columns = '' } = {} }) =>
+      new Map([...columns.matchAll(COLUMN)].map(({ groups }) => [groups?.name ?? '', groups?.doc])),
+  )
+}
+
+const MEMBER = /^ {4}(?<name>\w+)\??: /gm
+
+/** An editor shows them where a row is used: the compiler leaves them out of what it infers. */
+function documented(members: string, tables: readonly Docs[]): string {
+  const names = [...members.matchAll(MEMBER)].map(({ groups: { name = '' } = {} }) => name)
+  const docs = tables.find((table) => names.every((name) => table.has(name)))
+  return members.replaceAll(MEMBER, (line, name: string) => {
+    const doc = docs?.get(name)
+    if (doc === undefined) throw new Error(`The column ${name} has no comment in src/schema/sqlite.ts.`)
+    return `    /** ${doc} */\n${line}`
+  })
+}
+
 const ALIAS = /(?<doc>\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n)?^export type (?<name>\w+) = /gm
 const REEXPORT = /^export type \{(?<names>[^}]*)\} from .*$/gm
 
@@ -77,11 +103,12 @@ async function flattenRows(project: string, work: string): Promise<void> {
   )
   await emit(project, work, [probe])
   const printed = await readFile(join(work, 'dist', '.declarations', 'rows.d.ts'), 'utf8')
+  const tables = await columnDocs(project)
 
   const flat = aliases.map(({ name, doc = '' }) => {
     const members = new RegExp(`^export declare const row${name}: (\\{[^]*?^\\});$`, 'm').exec(printed)?.[1]
     if (members === undefined) throw new Error(`The compiler did not print the members of ${name}:\n${printed}`)
-    return `${doc}export type ${name} = ${members};\n`
+    return `${doc}export type ${name} = ${documented(members, tables)};\n`
   })
   const imports = reexports.map(({ text }) => text.replace(/^export/, 'import'))
   await writeFile(file, [...imports, ...reexports.map(({ text }) => text), ...flat].join('\n'))

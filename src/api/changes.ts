@@ -9,7 +9,7 @@ export interface Change {
    * when on nobody gets those paths, while their rows are deleted later. `'truncate'`: all rows of a table on PostgreSQL.
    */
   readonly operation: 'insert' | 'update' | 'delete' | 'invalidate' | 'truncate'
-  /** Of the row; `undefined` for the last two. In the path cache, the cache key. */
+  /** Of the row; `undefined` for the last two. In the path cache, the `cacheKey` of `CachedPath`. */
   readonly key: string | undefined
   /** Of an invalidation: which paths; all, if nothing is given. */
   readonly paths: InvalidationFilter | undefined

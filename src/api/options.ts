@@ -30,6 +30,7 @@ export interface StorageOptions {
   readonly maxPendingWrites?: number | undefined
   /** PostgreSQL's connections. */
   readonly pool?: PoolOptions | undefined
+  /** How long paths are cached, how many, and what drops them. */
   readonly pathCache?: PathCacheOptions | undefined
   /**
    * Of a SQLite file: the PostgreSQL database that its data moves to, or has moved to. When that happens, the store goes on there

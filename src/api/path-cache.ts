@@ -84,6 +84,7 @@ export interface PathCacheStats {
  * A bundle is plain JSON: up to 1 MiB, 100 levels deep.
  */
 export interface PathCacheRepository {
+  /** `undefined` if there is none, or it has expired or been invalidated. `B` is what the application stored: it is not checked. */
   get<B extends PathBundle = PathBundle>(key: PathKey): Promise<B | undefined>
   /** The same with its times. */
   getEntry(key: PathKey): Promise<CachedPath | undefined>

@@ -72,6 +72,7 @@ export interface PolicyRepository {
   create(policy: NewPolicy): Promise<Policy>
   /** Adds all of them or none. */
   createMany(policies: readonly NewPolicy[]): Promise<Policy[]>
+  /** `undefined` if there is no such policy. */
   get(policyId: string): Promise<Policy | undefined>
   /** One page, in the order of the ids, without the texts. */
   list(options?: Page): Promise<PolicySummary[]>

@@ -49,6 +49,7 @@ export interface Health {
 
 /** An open store. */
 export interface Meshstore extends Repositories, AsyncDisposable {
+  /** Where the data is now: `moveTo()` and `successor` change it. */
   readonly dialect: 'sqlite' | 'postgresql'
   /**
    * Runs `work`; commits when it resolves, rolls back when it rejects. It is as if nothing else ran meanwhile: on SQLite
@@ -59,6 +60,7 @@ export interface Meshstore extends Repositories, AsyncDisposable {
    * error of the commit.
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>
+  /** Counts the rows: it takes the longer the more there are. */
   stats(): Promise<StorageStats>
   /** Never rejects: what does not work is in the answer. */
   health(): Promise<Health>

@@ -9,7 +9,7 @@ type Insert<T> = Required<T>
 
 /** A node of the mesh. */
 export type MeshNode = InferSelectModel<typeof nodes>
-/** What `create` and `save` take. */
+/** What `create` and `save` take. `createdAt` is now unless given; an `updatedAt` that is given is ignored. */
 export type NewMeshNode = Optional<
   Insert<InferInsertModel<typeof nodes>>,
   'started' | 'routesDiscovered' | 'createdAt' | 'updatedAt'
@@ -23,7 +23,7 @@ export type MeshNodePatch = Flat<{
 export type Policy = InferSelectModel<typeof policies>
 /** What `list` and `iterate` give: a policy without its text. */
 export type PolicySummary = Flat<Omit<Policy, 'yamlContent'>>
-/** What `create` and `save` take. `rulesCount` is counted from the text: one that is given is ignored. */
+/** What `create` and `save` take. `createdAt` is now unless given; an `updatedAt` or a `rulesCount` that is given is ignored. */
 export type NewPolicy = Optional<Insert<InferInsertModel<typeof policies>>, 'rulesCount' | 'createdAt' | 'updatedAt'>
 /** What `update` takes. */
 export type PolicyPatch = { yamlContent?: string | undefined }

@@ -48,12 +48,19 @@ const isTime = (column: AnySQLiteColumn): SQL =>
 export const nodes = sqliteTable(
   'nodes',
   {
+    /** 1–255 characters. */
     nodeId: text('node_id').primaryKey().notNull(),
+    /** Names of its network interfaces, such as `eth0`. */
     interfaces: stringList('interfaces').notNull(),
+    /** The mesh protocols that it speaks, such as `batman-adv`. */
     protocols: stringList('protocols').notNull(),
+    /** Whether it is up: `false` unless given. */
     started: flag('started').notNull().default(false),
+    /** How many routes it has found, 0 unless given: `recordRoutes()` adds to it. */
     routesDiscovered: integer('routes_discovered').notNull().default(0),
+    /** When it was stored first. */
     createdAt: time('created_at').notNull(),
+    /** When it was last changed: later with every change, by at least a millisecond. */
     updatedAt: time('updated_at').notNull(),
   },
   (table) => [
@@ -70,10 +77,15 @@ export const nodes = sqliteTable(
 export const policies = sqliteTable(
   'policies',
   {
+    /** 1–255 characters. */
     policyId: text('policy_id').primaryKey().notNull(),
+    /** YAML of one document or several, up to 1 MiB, kept byte for byte. */
     yamlContent: text('yaml_content').notNull(),
+    /** Rules in the text: the lists `rules`, at the top or under `spec`, `spec.ingress` and `spec.egress`, over all documents. */
     rulesCount: integer('rules_count').notNull(),
+    /** When it was stored first. */
     createdAt: time('created_at').notNull(),
+    /** When it was last changed: later with every change, by at least a millisecond. */
     updatedAt: time('updated_at').notNull(),
   },
   (table) => [
@@ -86,12 +98,19 @@ export const policies = sqliteTable(
 export const pathCache = sqliteTable(
   'path_cache',
   {
+    /** `{source}:{destination}:{k}`, with `%` and `:` in the ids percent-encoded. */
     cacheKey: text('cache_key').primaryKey().notNull(),
+    /** The node where the paths begin. */
     source: text('source').notNull(),
+    /** The node where they end. */
     destination: text('destination').notNull(),
+    /** How many disjoint paths were asked for: 1–1,000. */
     k: integer('k').notNull(),
+    /** The paths, as the application gave them. */
     bundle: bundle('bundle_json').notNull(),
+    /** When it was stored. */
     createdAt: time('created_at').notNull(),
+    /** From this millisecond on nobody gets it. */
     expiresAt: time('expires_at').notNull(),
   },
   (table) => [
