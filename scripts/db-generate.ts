@@ -2,12 +2,6 @@
  * Writes both dialects' migrations under one number and name, the whole schema into drizzle/*.sql, and the migrations
  * once more into src/migrator/shipped.ts, from where the library applies them.
  *
- *   npm run db:generate -- --name add_region            after a change of src/schema
- *   npm run db:generate -- --name fill_region --custom  empty ones, for SQL written by hand
- *   npm run db:generate -- --name drop_k --breaking 'path_cache has no k any more'
- *                                                       marked: code of before must not open the database afterwards
- *   npm run db:generate                                 only drizzle/*.sql and shipped.ts are written again
- *
  * All or nothing: it works on a copy of migrations/.
  */
 import { type StdioOptions, spawn } from 'node:child_process'
@@ -21,6 +15,17 @@ import { parseArgs } from 'node:util'
 import Sqlite from 'better-sqlite3'
 import { drizzleConfig } from '../src/drizzle-config.ts'
 
+const HELP = `npm run db:generate [-- OPTIONS]
+
+Writes the migrations of both dialects after a change of src/schema, and what is made of them.
+
+  --name add_region      their name, in lower-case words; without it only drizzle/*.sql and
+                         src/migrator/shipped.ts are written again
+  --custom               empty ones, for SQL written by hand
+  --breaking 'no k now'  marked with the reason: code of before must not open the database
+                         afterwards
+  --help`
+
 interface Journal {
   entries: { tag: string; when: number }[]
 }
@@ -28,6 +33,7 @@ interface Options {
   name?: string | undefined
   custom: boolean
   breaking?: string | undefined
+  help: boolean
 }
 
 const BREAKPOINT = '--> statement-breakpoint'
@@ -42,6 +48,10 @@ class Refusal extends Error {}
 
 async function main(): Promise<void> {
   const options = readOptions()
+  if (options.help) {
+    console.log(HELP)
+    return
+  }
   const scratch = mkdtempSync(join(tmpdir(), 'db-generate-'))
   try {
     cpSync(join(root, 'migrations'), scratch, { recursive: true })
@@ -68,6 +78,7 @@ function readOptions(): Options {
         name: { type: 'string' },
         custom: { type: 'boolean', default: false },
         breaking: { type: 'string' },
+        help: { type: 'boolean', default: false },
       },
     })
     if (values.name !== undefined && !/^[a-z0-9]+(_[a-z0-9]+)*$/.test(values.name))
@@ -77,7 +88,8 @@ function readOptions(): Options {
     if (values.breaking?.trim() === '') throw new Error('--breaking needs a reason, for those who run older code.')
     return values
   } catch (error) {
-    throw new Refusal(error instanceof Error ? error.message : String(error))
+    const message = error instanceof Error ? error.message : String(error)
+    throw new Refusal(`${message.replace(/\.?$/, '.')} See --help.`)
   }
 }
 

@@ -12,15 +12,23 @@ const HELP = `npm run test:faults [-- OPTIONS] [FILE…]
 FILE is a part of a test file's name. Variables change how far one suite goes, or repeat what it did:
 KILL_CYCLES=50 SEED=7 npm run test:faults -- kill.test. See the calls of bound() in test/ for their names.`
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    long: { type: 'boolean', default: false },
-    document: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-})
+function given() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        long: { type: 'boolean', default: false },
+        document: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    })
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${HELP}`)
+    process.exit(2)
+  }
+}
 
+const { values, positionals } = given()
 if (values.help) console.log(HELP)
 else {
   const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs')

@@ -63,6 +63,15 @@ describe('db:generate', () => {
     expect(Object.keys(before)).toContain(SHIPPED)
   })
 
+  it('says what there is', async () => {
+    using copy = new TreeCopy()
+    const before = copy.generated()
+    const help = await copy.dbGenerate('--help')
+    expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining('--breaking') })
+    expect(await copy.dbGenerate('--nope')).toMatchObject({ code: 1, stderr: expect.stringContaining('See --help.') })
+    expect(copy.generated()).toEqual(before)
+  })
+
   it('marks what breaks older code, in both dialects, with the reason', async () => {
     using copy = new TreeCopy()
     addColumn(copy, 'sqlite')
