@@ -34,7 +34,7 @@ export class ChangeStream implements Changes {
   mayResume = true
   readonly #database: Database
   readonly #keepMs: number
-  readonly #onEnd: () => void
+  readonly #onReading: (reads: boolean) => void
   readonly #signal: AbortSignal | undefined
   readonly #consumer = crypto.randomUUID()
   readonly #after: LogPosition | undefined
@@ -56,11 +56,11 @@ export class ChangeStream implements Changes {
   /** `next()` may be called before the last one has answered. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  /** `onEnd`: nobody will read from it any more. */
-  constructor(database: Database, options: ChangesOptions = {}, onEnd: () => void = () => {}) {
+  /** `onReading`: whether somebody reads from it, as far as is known. */
+  constructor(database: Database, options: ChangesOptions = {}, onReading: (reads: boolean) => void = () => {}) {
     rules.checkOptions('The options', RULES, options)
     this.#database = database
-    this.#onEnd = onEnd
+    this.#onReading = onReading
     this.#log = database.changeLog
     this.#keepMs = Math.round((options.keepSeconds ?? DEFAULT_KEEP_SECONDS) * 1_000)
     this.#signal = options.signal
@@ -86,8 +86,10 @@ export class ChangeStream implements Changes {
   }
 
   #start(): Promise<void> {
+    if (!this.#ended.signal.aborted) this.#onReading(true)
     this.#started ??= this.#register().catch((error) => {
       this.#started = undefined
+      this.#onReading(false)
       throw error
     })
     return this.#started
@@ -148,8 +150,9 @@ export class ChangeStream implements Changes {
         await this.#more()
       }
     } catch (error) {
-      // Nobody goes on from there. After other errors somebody may.
+      // Nobody goes on from there. After other errors somebody may, or may not.
       if (this.#signal?.aborted === true || isCode(error, 'CHANGES_MISSED')) await this.#leave(error)
+      else this.#onReading(false)
       throw error
     }
   }
@@ -163,7 +166,11 @@ export class ChangeStream implements Changes {
   async #more(): Promise<void> {
     // Before the log is looked at: what it has then is all that it will ever have.
     const hasMoved = this.#database.changeLog !== this.#log
-    const page = await this.#log.read({ log: this.#told.log, position: this.#position }, BATCH)
+    const page = await this.#log.read({ log: this.#told.log, position: this.#position }, BATCH).catch((error) => {
+      // It has not been waited for: after an error, nobody knew whether it would be read again.
+      if (hasMoved && isCode(error, 'CLOSED')) return undefined
+      throw error
+    })
     if (page === undefined) throw missed()
     this.#batch = page.changes
     this.#next = 0
@@ -231,7 +238,7 @@ export class ChangeStream implements Changes {
   #stopFor(reason: unknown): Promise<void> | undefined {
     this.#ended.abort(reason)
     this.#leaving.resolve()
-    this.#onEnd()
+    this.#onReading(false)
     const started = this.#started
     this.#started ??= Promise.resolve()
     return started

@@ -7,6 +7,7 @@ import { ChangeStream } from './stream.ts'
 export class Subscriptions {
   readonly #database: Database
   readonly #readOnly: boolean
+  /** Those that somebody reads. Whoever was told of an error may never come back to his. */
   readonly #streams = new Set<ChangeStream>()
 
   constructor(database: Database, { readOnly }: { readOnly: boolean }) {
@@ -17,8 +18,10 @@ export class Subscriptions {
   begin(options: ChangesOptions = {}): ChangeStream {
     if (this.#readOnly)
       throw new StorageError('READ_ONLY', 'The store was opened read-only: a subscriber is noted in the database.')
-    const stream = new ChangeStream(this.#database, options, () => this.#streams.delete(stream))
-    this.#streams.add(stream)
+    const stream = new ChangeStream(this.#database, options, (reads) => {
+      if (reads) this.#streams.add(stream)
+      else this.#streams.delete(stream)
+    })
     return stream
   }
 

@@ -1,5 +1,9 @@
 /** On SQLite numbers have no gap, so that a gap says that something was missed. */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
+import type { Changes } from '../../src/index.ts'
 import { sqliteFile } from '../support/backends.ts'
 import { expectCode } from '../support/expectations.ts'
 import { manyNodes, node } from '../support/samples.ts'
@@ -60,4 +64,23 @@ test('writes that are refused among those of one commit leave no gap', async () 
   expect(fulfilled).toHaveLength(40)
   const expected = fulfilled.flatMap((index) => [`insert nodes n-${index}`, `insert nodes m-${index}`])
   expect(await committed(changes, opened.store)).toEqual(expected)
+})
+
+test('a subscription that failed is held by nobody: the loop over it has ended, and another one is begun', async () => {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage: () => void = runInNewContext('gc')
+  await using opened = await sqliteFile.open({ busyTimeoutMs: 0 })
+  const raw = new Sqlite(opened.path)
+  raw.exec('BEGIN IMMEDIATE')
+  const failed: WeakRef<Changes>[] = []
+  for (let round = 0; round < 20; round++) {
+    const changes = opened.store.changes()
+    failed.push(new WeakRef(changes))
+    await expectCode(changes.next(), 'BUSY')
+  }
+  raw.exec('ROLLBACK')
+  raw.close()
+  await new Promise((resolve) => setImmediate(resolve))
+  collectGarbage()
+  expect(failed.filter((each) => each.deref() !== undefined).length).toBeLessThanOrEqual(2)
 })
