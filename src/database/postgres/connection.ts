@@ -4,7 +4,15 @@ import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Compiled, StatementCompiler } from '../statement.ts'
 import type { Executor, SavepointStep } from '../transaction.ts'
 import { bindBulk, groups, resultsOf } from './bulk.ts'
-import { asLockTimeout, endsTransaction, isConnectionLost, isStaleStatement, sqlstateOf, translated } from './errors.ts'
+import {
+  asLockTimeout,
+  asLost,
+  endsTransaction,
+  isConnectionLost,
+  isStaleStatement,
+  sqlstateOf,
+  translated,
+} from './errors.ts'
 import { Guard } from './guard.ts'
 
 /** Names of prepared statements: a number, since the server cuts names at 63 bytes. */
@@ -105,7 +113,7 @@ export class PostgresConnection {
       .query<unknown[]>(name === undefined ? query : { ...query, name })
       .catch((error) => {
         if (isStaleStatement(error)) this.#names?.renew(compiled)
-        throw performance.now() - begun < this.#statementMs ? asLockTimeout(error) : error
+        throw performance.now() - begun < this.#statementMs ? asLockTimeout(asLost(error)) : asLost(error)
       })
     const { decode } = compiled
     return { rows: decode === undefined ? [] : rows.map(decode), changes: rowCount ?? 0 }
@@ -121,7 +129,9 @@ export class PostgresConnection {
   }
 
   async #control(sql: string): Promise<string> {
-    const result: pg.QueryResult | pg.QueryResult[] = await this.client.query(sql)
+    const result: pg.QueryResult | pg.QueryResult[] = await this.client.query(sql).catch((error) => {
+      throw asLost(error)
+    })
     return Array.isArray(result) ? (result.at(-1)?.command ?? '') : result.command
   }
 

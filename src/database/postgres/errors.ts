@@ -44,8 +44,11 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
 const CONFLICTS: ReadonlySet<string> = new Set(['40001', '40P01', '55P03'])
 /** A table changed under a prepared statement: it must be prepared anew. */
 const STALE_STATEMENT = '0A000'
-/** A crash of the server: unlike an orderly end, it may come after the commit and before the answer. */
-const CRASHED: ReadonlySet<string> = new Set(['57P02'])
+/**
+ * A crash of the server, or of what is between: unlike an orderly end, it may come after the commit and before the answer. 40003 is
+ * what distributed servers say of it.
+ */
+const MAY_BE_COMMITTED = /^(57P02|40003|08)/
 
 const SQLSTATE = /^[0-9A-Z]{5}$/
 const CERTIFICATE = /CERT|SELF_SIGNED|LEAF_SIGNATURE|TLS/
@@ -69,6 +72,14 @@ export const isConflict = (error: unknown): boolean => CONFLICTS.has(sqlstateOf(
  */
 export function asLockTimeout(error: unknown): unknown {
   return sqlstateOf(error) === '57014' ? Object.assign(error as Error, { code: '55P03' }) : error
+}
+
+/**
+ * On a connection that was had. A proxy says of all that happens to it what it says of settings that it refuses, which it does
+ * before: here, it has lost the server behind it (PgBouncer: "server conn crashed?").
+ */
+export function asLost(error: unknown): unknown {
+  return sqlstateOf(error) === '08P01' ? Object.assign(error as Error, { code: '08006' }) : error
 }
 
 /** Whether a transaction may succeed if it is run again from its beginning. */
@@ -103,7 +114,7 @@ const UNKNOWN: (typeof MEANINGS)[number] = ['', { code: 'UNAVAILABLE', message: 
 export function translatedWrite(error: unknown): unknown {
   if (error instanceof StorageError || !(error instanceof Error)) return error
   const sqlstate = sqlstateOf(error)
-  if (sqlstate !== undefined && !CRASHED.has(sqlstate)) return translated(error)
+  if (sqlstate !== undefined && !MAY_BE_COMMITTED.test(sqlstate)) return translated(error)
   const message =
     'The connection was lost before the answer: the write may or may not be there. Read before writing again.'
   return new StorageError('OUTCOME_UNKNOWN', message, { cause: cleaned(error) })

@@ -21,6 +21,7 @@ import { forget, PostgresChangeLog } from './change-log.ts'
 import { PostgresConnection, PostgresExecutor, StatementNames } from './connection.ts'
 import { postgresDialect } from './dialect.ts'
 import {
+  asLost,
   isConflict,
   isConnectionLost,
   isStaleStatement,
@@ -243,7 +244,8 @@ export class PostgresDatabase implements Database {
     try {
       return new PostgresConnection(await this.#pool.connect(), this.#names, this.#options.statementMs)
     } catch (failure) {
-      const error = translated(failure)
+      // No settings are asked for there, which it could refuse.
+      const error = translated(this.#options.mode === 'transaction' ? asLost(failure) : failure)
       if (sqlstateOf(failure) === undefined) this.#refuseWaiting(error)
       throw error
     }
