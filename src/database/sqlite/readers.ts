@@ -3,11 +3,16 @@ import { openConnection, type Patience, SqliteConnection } from './connection.ts
 /** Kept open for the next snapshot. */
 const SPARE = 2
 
+/** At once: each takes two of the process's file descriptors, of which it may have a thousand. Others wait for their turn. */
+const MOST = 64
+
 /** Connections for snapshots: each is one's own until it is given back. */
 export class Readers {
   readonly #path: string
   readonly #patience: Patience
   readonly #spare: SqliteConnection[] = []
+  #borrowed = 0
+  readonly #waiting: (() => void)[] = []
   #closed = false
 
   constructor(path: string, patience: Patience) {
@@ -16,12 +21,27 @@ export class Readers {
   }
 
   async borrow(): Promise<{ reader: SqliteConnection; giveBack: () => void }> {
-    const reader = this.#spare.pop() ?? (await this.#open())
-    const giveBack = (): void => {
-      if (this.#spare.length < SPARE && !this.#closed) this.#spare.push(reader)
-      else reader.close()
+    if (this.#borrowed < MOST) this.#borrowed++
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    try {
+      const reader = this.#spare.pop() ?? (await this.#open())
+      const giveBack = (): void => {
+        if (this.#spare.length < SPARE && !this.#closed) this.#spare.push(reader)
+        else reader.close()
+        this.#next()
+      }
+      return { reader, giveBack }
+    } catch (error) {
+      this.#next()
+      throw error
     }
-    return { reader, giveBack }
+  }
+
+  /** The turn passes from hand to hand. */
+  #next(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#borrowed--
+    else next()
   }
 
   #open(): Promise<SqliteConnection> {
