@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { PathBundle, PathKey } from '../../../src/index.ts'
 import { expectCode, expectRefused } from '../../support/expectations.ts'
 import { bundle, numbered, pathKey } from '../../support/samples.ts'
@@ -86,6 +86,22 @@ export function computing({ run, inTransaction }: Setting): void {
         await pathCache.stats()
       }
       expect(forNobody).toBe(0)
+    }))
+
+  test('what was computed while the machine slept is not stored: the marks that it should heed may be gone', () =>
+    run(async ({ pathCache }) => {
+      const { compute, resolve, begun } = held()
+      const asked = pathCache.getOrCompute(A_B, compute)
+      await begun
+      const woken = Date.now() + 3_600_000
+      const time = vi.spyOn(Date, 'now').mockImplementation(() => woken)
+      try {
+        resolve(FOUND)
+        expect(await asked).toEqual(FOUND)
+      } finally {
+        time.mockRestore()
+      }
+      expect(await pathCache.get(A_B)).toBeUndefined()
     }))
 
   test('two computations that ask for each other: one of them is told, and neither waits for ever', () =>
