@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { translated } from '../database/postgres/errors.ts'
 import { IS_VALID } from '../database/postgres/marks.ts'
-import { openPool, type PoolMode } from '../database/postgres/pool.ts'
+import { ONLY_READS, openPool, type PoolMode } from '../database/postgres/pool.ts'
 import { assertEncoding, explained } from '../database/postgres/session-control.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import { StorageError } from '../errors.ts'
@@ -27,7 +27,8 @@ export async function withPostgresSnapshot<T>(
   { busyTimeoutMs = 5_000, anySchema = false, mode = 'session' }: SourceOptions & { mode?: PoolMode },
   work: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> {
-  const pool = openPool(target, {
+  const reader = { ...target, applicationName: `${target.applicationName}${ONLY_READS}` }
+  const pool = openPool(reader, {
     max: 1,
     mode,
     readOnly: true,

@@ -20,6 +20,12 @@ const DRIVER_WAITS_LONGER_MS = 1_000
 const IDLE_IN_TRANSACTION_MS = 60_000
 
 /**
+ * Ends the name of a session of ours that only reads, for as long as that takes: a backup, an export. Of others' transactions nobody
+ * knows whether they will write; for these nobody who has to know waits.
+ */
+export const ONLY_READS = ' (only reads)'
+
+/**
  * The settings of every session. Everything is SERIALIZABLE, single statements too, as it is on SQLite: with READ
  * COMMITTED beside it, orders of events can be seen that SQLite cannot produce.
  */

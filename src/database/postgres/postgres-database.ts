@@ -32,7 +32,7 @@ import {
 } from './errors.ts'
 import { KeyOrder, rowOf } from './key-order.ts'
 import { OUR_TABLES } from './our-tables.ts'
-import { beginning, openPool, type PoolOptions } from './pool.ts'
+import { beginning, ONLY_READS, openPool, type PoolOptions } from './pool.ts'
 import { type Apart, type Ask, apart, assertEncoding, begin, commit, explained, settle } from './session-control.ts'
 import { Slots } from './slots.ts'
 import { StoreSession } from './store-session.ts'
@@ -59,7 +59,7 @@ const RUNNING_TRANSACTIONS = `SELECT virtualxid || '/' || pid FROM pg_locks
   WHERE locktype = 'virtualxid' AND granted AND pid <> pg_backend_pid()
   AND pid IN (
     SELECT pid FROM pg_stat_activity WHERE datname = current_database()
-    AND backend_type IS DISTINCT FROM 'autovacuum worker'
+    AND backend_type IS DISTINCT FROM 'autovacuum worker' AND coalesce(application_name, '') NOT LIKE '%${ONLY_READS}'
   )`
 const LONGEST_PAUSE_MS = 32
 const LONGEST_WAIT_MS = 64
