@@ -15,6 +15,7 @@ import { bound, SEED } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
 import { from, laterVersion } from './migration-tree.ts'
+import { nameAtOnce } from './name-at-once.ts'
 import { shows } from './shown.ts'
 
 const KILLS = bound('BACKUP_KILLS', { short: 40, long: 400 })
@@ -35,6 +36,7 @@ const RUNNER = new URL('../backup/programs/restorer.ts', import.meta.url)
 const runner = await Script.bundle(RUNNER, from(later))
 
 const hasty = await Script.bundle(RUNNER, { ...copyOver, ...from(later), name: 'copy-over' })
+const early = await Script.bundle(RUNNER, { ...nameAtOnce, ...from(later), name: 'name-at-once' })
 
 await database(templates.file('old', 'mesh.db'), 1_500, 'old')
 await database(templates.file('new', 'mesh.db'), 1_500, 'new')
@@ -119,11 +121,12 @@ test('the same test finds a restore that copies over the file', CONTROL_TIMEOUT,
   expect(wrong.length).toBeGreaterThan(0)
 })
 
-test('a backup that is killed is there whole, or only unfinished files are', TIMEOUT, async () => {
+/** Throws at the first that is wrong. */
+async function killBackups(script: Script, kills: number): Promise<void> {
   using folder = temporaryFolder()
   const path = await database(folder.file('data', 'mesh.db'), 1_500)
   const old = contentOf(path)
-  await using first = runner.start()
+  await using first = script.start()
   // The first opening migrates; the second is what all the others are like.
   await reference(first, { do: 'backup', path, file: folder.file('first', 'mesh.backup') })
   const again = folder.file('second', 'mesh.backup')
@@ -161,10 +164,18 @@ test('a backup that is killed is there whole, or only unfinished files are', TIM
     expect(namesIn(target)).toEqual(finished.length === 2 ? finished : [])
     expect(namesIn(dirname(path)).filter((name) => name.includes('partial'))).toEqual([])
   }
-  const figures = await killInLoop({ script: runner, kills: KILLS, seed: SEED, stages, milliseconds, prepare, judge })
+  const figures = await killInLoop({ script, kills, seed: SEED, stages, milliseconds, prepare, judge })
   console.log(`kill -9, backup, SEED=${SEED}: ${JSON.stringify({ ...figures, found, points: stages.length })}`)
-  shows(`${KILLS} backups killed, none half finished`)
   await using store = await openStorage({ url: path, migrate: 'skip' })
   await store.nodes.create(node('after'))
   expect(contentOf(path)).not.toBe(old)
+}
+
+test('a backup that is killed is there whole, or only unfinished files are', TIMEOUT, async () => {
+  await killBackups(runner, KILLS)
+  shows(`${KILLS} backups killed, none half finished`)
+})
+
+test('the same test finds a backup that is written under its own name', CONTROL_TIMEOUT, async () => {
+  await expect(killBackups(early, CONTROL_KILLS)).rejects.toThrow(/to include 'mesh\.backup/)
 })

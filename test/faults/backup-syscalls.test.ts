@@ -13,6 +13,7 @@ import { hasStrace, killedAt, type Point, pointsOf } from '../backup/support/sys
 import { Script } from '../sqlite/support/script.ts'
 import { bound } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
+import { nameAtOnce, planted } from './name-at-once.ts'
 import { notTested, shows } from './shown.ts'
 
 const runs = hasStrace()
@@ -22,6 +23,7 @@ const TIMEOUT = { timeout: 1_200_000 }
 const program = new URL('../backup/programs/once.ts', import.meta.url)
 const script = await Script.bundle(program)
 const hasty = await Script.bundle(program, copyOver)
+const early = await Script.bundle(program, nameAtOnce)
 const templates = temporaryFolder()
 afterAll(() => templates[Symbol.dispose]())
 const file = templates.file('mesh.backup')
@@ -123,6 +125,12 @@ const cases: Record<string, Case> = {
   'a backup': { template: 'over', what: 'backup', judge: judgeBackup },
 }
 
+const caseOf = (name: string): Case => {
+  const found = cases[name]
+  if (found === undefined) throw new Error('There is no such case.')
+  return found
+}
+
 /** Most are writes of one page after the other: of those, each so often; of all other calls each. */
 const WRITES_EVERY = bound('SYSCALL_WRITES_EVERY', { short: 5, long: 1 })
 const isTaken = ({ call, number }: Point): boolean =>
@@ -162,7 +170,10 @@ async function killEverywhere({ template, what, judge }: Case, from: Script, eno
     if (code !== expected) result.wrong.push(`${where}: the next run ended with ${code}`)
     const next = judge(path, true)
     if (next.wrong !== undefined) result.wrong.push(`${where}, after the next run: ${next.wrong}`)
-    if (what === 'backup') await verifyBackup(join(backupIn(path), BACKUP[0] ?? ''))
+    if (what === 'backup')
+      await verifyBackup(join(backupIn(path), BACKUP[0] ?? '')).catch((error) =>
+        result.wrong.push(`${where}: ${error}`),
+      )
   }
   for (const [index, point] of points.entries()) {
     await killOne(point, index)
@@ -185,8 +196,12 @@ describe.skipIf(!runs)('kill -9 at every write, sync, link, rename and removal o
   })
 
   test('finds a restore that copies over the file', TIMEOUT, async () => {
-    const over = cases['a restore over a database']
-    if (over === undefined) throw new Error('There is no such case.')
-    expect((await killEverywhere(over, hasty, 1)).wrong).not.toEqual([])
+    expect((await killEverywhere(caseOf('a restore over a database'), hasty, 1)).wrong).not.toEqual([])
+  })
+
+  test('finds a backup that is written under its own name', TIMEOUT, async () => {
+    const { wrong } = await killEverywhere(caseOf('a backup'), early, 1)
+    expect(planted.count).toBe(1)
+    expect(wrong).toContainEqual(expect.stringMatching(/there are backup\.sqlite(,|$)/))
   })
 })
