@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { FaultyProxy } from '../../../test/postgres/support/proxy.ts'
 import { temporaryFolder } from '../../../test/support/folders.ts'
 import { eachLastingBackend } from '../../../test/support/settings.ts'
 import { usageOf } from '../src/usage.ts'
@@ -28,6 +29,24 @@ async function killed(url: string, acknowledgements: number) {
   return await judge(server.base, load)
 }
 
+/** The same with a server that is ended in order. `spoilt`: what is between it and its clients. */
+async function ended(url: string, spoilt?: (base: string) => Promise<FaultyProxy>) {
+  const load = await (async () => {
+    await using server = await start('--url', url, '--topology', ABILENE_FILE)
+    await using proxy = await spoilt?.(server.base)
+    const load = new Load(proxy === undefined ? server.base : new URL(proxy.url).origin, LANES)
+    await load.acknowledged(100)
+    const ended = server.end('SIGTERM')
+    await load.over()
+    expect(await ended, server.output()).toEqual({ code: 0, signal: null })
+    return load
+  })()
+  await using server = await start('--url', url)
+  // What the next start has stored is what the first one had.
+  expect(server.output()).toContain('0 nodes stored just now')
+  return await judge(server.base, load)
+}
+
 eachLastingBackend('a server under load', (backend) => {
   test(
     'is killed, and started again serves everything that was acknowledged',
@@ -50,20 +69,19 @@ eachLastingBackend('a server under load', (backend) => {
   test('is ended in order: what was begun is finished, and answered', async () => {
     await using opened = await backend.open()
     await opened.store.close()
-    const load = await (async () => {
-      await using server = await start('--url', opened.url, '--topology', ABILENE_FILE)
-      const load = new Load(server.base, LANES)
-      await load.acknowledged(100)
-      const ended = server.end('SIGTERM')
-      await load.over()
-      expect(await ended, server.output()).toEqual({ code: 0, signal: null })
-      return load
-    })()
-    await using server = await start('--url', opened.url)
-    // What the next start has stored is what the first one had.
-    expect(server.output()).toContain('0 nodes stored just now')
-    expect(await judge(server.base, load)).toMatchObject({ lost: [], carriedOut: [] })
+    expect(await ended(opened.url)).toMatchObject({ lost: [], carriedOut: [] })
   })
+})
+
+test('an answer that was due, and did not come, is found out', async () => {
+  using folder = temporaryFolder()
+  const { lost, carriedOut } = await ended(folder.file('mesh.db'), async (base) => {
+    const proxy = await FaultyProxy.before(base)
+    proxy.arm('reset after', 'POST /policies')
+    return proxy
+  })
+  expect(lost).toEqual([])
+  expect(carriedOut.length).toBeGreaterThan(0)
 })
 
 test('a server that keeps nothing is found out', async () => {
