@@ -170,7 +170,7 @@ describePostgres('a PostgreSQL server that fails in every way', () => {
     console.log(`PostgreSQL, SEED=${SEED}: ${JSON.stringify(counts)}: ${figures}`)
     expect(figures.wrong).toEqual([])
     expect(figures.lost).toBe(0)
-    expect(Object.keys(counts).sort()).toEqual(Object.keys(KINDS).sort())
+    expect(Object.keys(counts)).toHaveLength(Math.min(ROUNDS, Object.keys(KINDS).length))
     expect(figures.acknowledged).toBeGreaterThan(ROUNDS * WRITES)
     expect(figures.refused).toBeGreaterThan(0)
     expect(figures.unknown).toBeGreaterThan(0)
