@@ -8,6 +8,7 @@ import { Script } from '../sqlite/support/script.ts'
 import { bound, FORM } from '../support/bounds.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
 import { acknowledgeEarly, planted } from './acknowledge-early.ts'
+import { acknowledgeRefused, planted as plantedAnswers } from './answer-failed-commits.ts'
 import { type Fault, hasStrace, type Point, pointsOf, runWith } from './io-calls.ts'
 import { databaseIn, type Scenario, saidBy, scenarios } from './io-scenarios.ts'
 import { notTested, shows } from './shown.ts'
@@ -27,6 +28,7 @@ if (!runs) notTested('the failure of every I/O call', 'There is no strace here.'
 const PROGRAM = new URL('io-program.ts', import.meta.url)
 const script = await Script.bundle(PROGRAM)
 const hastyScript = await Script.bundle(PROGRAM, acknowledgeEarly)
+const hopefulScript = await Script.bundle(PROGRAM, acknowledgeRefused)
 
 const ERRORS: readonly Fault[] = [
   { error: 'EIO', lasting: false },
@@ -151,19 +153,30 @@ describe.skipIf(!runs)('a call fails, or is the last one', () => {
     shows(`${total.failed.size} calls failed, ${total.killed.size} kills; outcomes ${JSON.stringify(total.outcomes)}`)
   })
 
-  test('the same test finds a queue that acknowledges before it commits', TIMEOUT, async () => {
-    expect(planted.count).toBe(1)
+  /** Writes, with such a queue, until something is wrong. */
+  async function wrongWith(from: Script, call: RegExp, fault: Fault): Promise<string[]> {
     using folder = temporaryFolder()
     const [write] = await scenarios(folder)
     if (write === undefined) throw new Error('There is no scenario.')
     const figures = new Figures()
-    const trial = new Trial(write, hastyScript, figures, folder)
-    const syncs = (await trial.points()).filter(({ call }) => call.endsWith('sync'))
+    const trial = new Trial(write, from, figures, folder)
+    const points = (await trial.points()).filter((point) => call.test(point.call))
     await inTurn(
       trial,
-      syncs.map((point) => ({ point, fault: 'kill' })),
+      points.map((point) => ({ point, fault })),
       () => figures.wrong.length > 0,
     )
-    expect(figures.wrong).not.toEqual([])
+    return figures.wrong
+  }
+
+  test('the same test finds a queue that acknowledges before it commits', TIMEOUT, async () => {
+    expect(planted.count).toBe(1)
+    expect(await wrongWith(hastyScript, /sync$/, 'kill')).toContainEqual(expect.stringMatching(/is lost$/))
+  })
+
+  test('the same test finds a queue that acknowledges what could not be committed', TIMEOUT, async () => {
+    expect(plantedAnswers.count).toBe(1)
+    const wrong = await wrongWith(hopefulScript, /^pwrite/, { error: 'ENOSPC', lasting: true })
+    expect(wrong).toContainEqual(expect.stringMatching(/is lost$/))
   })
 })

@@ -1,7 +1,7 @@
 /** A move while the file's disk is full, or the server's: it ends with STORAGE_FULL, the file serves on, and the next one goes on. */
 import { chmodSync, chownSync, mkdirSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { type Meshstore, type MoveProgress, openStorage, StorageError } from '../../../src/index.ts'
 import { documentOf } from '../../cli/support/command.ts'
 import { type Mistake, mistaken } from '../../faults/mistaken.ts'
@@ -17,6 +17,9 @@ import { Commands } from './support/commands.ts'
 import { expectAsBefore } from './support/file.ts'
 import { Load } from './support/load.ts'
 import { IN_THE_SWITCH, PATIENT } from './support/moving.ts'
+
+// Whatever takes longer hangs.
+vi.setConfig({ testTimeout: 600_000 })
 
 const ROOM = 48 * 1024 * 1024
 const PAGE = 4_096
