@@ -13,7 +13,7 @@ import { openStorage } from '../storage.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
 import { type Common, command, databaseCommand, urlOf, waitOf, withUrl } from './options.ts'
-import { count, type Outcome, progressBar, report } from './output.ts'
+import { count, type Outcome, progressBar, report, rowWords } from './output.ts'
 
 interface InFolder {
   folder: string
@@ -127,7 +127,8 @@ async function withBar<T>(
 
 function summary({ bytes, schemaVersion, tables }: BackupManifest): string {
   const { nodes, policies, pathCache } = tables
-  return `${count(nodes.rows)} nodes, ${count(policies.rows)} policies, ${count(pathCache.rows)} cached paths; ${count(bytes)} bytes; schema ${schemaVersion}`
+  const rows = rowWords({ nodes: nodes.rows, policies: policies.rows, paths: pathCache.rows }).join(', ')
+  return `${rows}; ${count(bytes)} bytes; schema ${schemaVersion}`
 }
 
 async function list({ folder }: InFolder): Promise<Outcome> {

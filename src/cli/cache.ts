@@ -3,7 +3,7 @@ import type { InvalidationFilter, Meshstore } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { openStorage } from '../storage.ts'
 import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
-import { count, type Outcome, report } from './output.ts'
+import { count, counted, type Outcome, report } from './output.ts'
 
 type InvalidateFlags = Common & InvalidationFilter
 
@@ -72,7 +72,7 @@ async function stats(flags: Common): Promise<Outcome> {
 
 async function clear(flags: Common): Promise<Outcome> {
   const cleared = await using(flags, ({ pathCache }) => pathCache.clear())
-  return { json: { cleared }, text: [`Dropped ${count(cleared)} cached paths.`] }
+  return { json: { cleared }, text: [`Dropped ${counted(cleared, 'cached path')}.`] }
 }
 
 async function sweep(flags: Common & { maxEntries?: number }): Promise<Outcome> {
@@ -90,5 +90,5 @@ async function invalidate(flags: InvalidateFlags): Promise<Outcome> {
     throw new StorageError('CONFIG', 'Which paths? Give --source, --destination or --through; `cache clear` drops all.')
   }
   const invalidated = await using(flags, ({ pathCache }) => pathCache.invalidate({ source, destination, through }))
-  return { json: { invalidated }, text: [`Dropped ${count(invalidated)} cached paths.`] }
+  return { json: { invalidated }, text: [`Dropped ${counted(invalidated, 'cached path')}.`] }
 }

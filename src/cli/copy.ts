@@ -5,7 +5,7 @@ import { copyDatabase } from '../move/index.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
 import { command, secondsOf, waitOf } from './options.ts'
-import { count, type Outcome, printable, progressBar, report } from './output.ts'
+import { count, counted, type Outcome, printable, progressBar, report, rowWords } from './output.ts'
 
 interface CopyFlags {
   from?: string
@@ -97,11 +97,11 @@ const NAMES = { sqlite: 'SQLite', postgresql: 'PostgreSQL' }
 function outcomeOf(done: CopyReport, refusedRows: readonly RefusedRow[], quarantine: string | undefined): Outcome {
   const { dryRun, from, to, tables, migrated } = done
   const { nodes, policies, pathCache } = tables
-  const words = [
-    ...(nodes === undefined ? [] : [`${count(nodes.rows)} nodes`]),
-    ...(policies === undefined ? [] : [`${count(policies.rows)} policies`]),
-    ...(pathCache === undefined ? [] : [`${count(pathCache.rows)} cached paths`]),
-  ]
+  const words = rowWords({
+    ...(nodes && { nodes: nodes.rows }),
+    ...(policies && { policies: policies.rows }),
+    ...(pathCache && { paths: pathCache.rows }),
+  })
   const refused = [nodes, policies, pathCache].reduce((sum, table) => sum + (table?.refused ?? 0), 0)
   const stopped = refused > 0 && quarantine === undefined
   return {
@@ -113,7 +113,7 @@ function outcomeOf(done: CopyReport, refusedRows: readonly RefusedRow[], quarant
         ? []
         : [`${count(refused)} that cannot live there ${dryRun ? 'would be' : 'are'} in ${done.quarantine}.`]),
       ...(stopped
-        ? [`But ${count(refused)} rows cannot live there: correct or delete them, or copy with --quarantine FILE.`]
+        ? [`But ${counted(refused, 'row')} cannot live there: correct or delete them, or copy with --quarantine FILE.`]
         : []),
     ],
     exitCode: stopped ? EXIT.person : EXIT.done,

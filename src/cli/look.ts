@@ -5,7 +5,7 @@ import { inspect as inspectSchema } from '../migrator/index.ts'
 import type { CachedPath, MeshNode, PolicySummary } from '../schema/index.ts'
 import { openStorage } from '../storage.ts'
 import { type Common, databaseCommand, limitOf, urlOf, waitOf } from './options.ts'
-import { count, type Outcome, printable, report } from './output.ts'
+import { count, counted, type Outcome, printable, report } from './output.ts'
 
 type InspectFlags = Common & { limit?: number; after?: string }
 
@@ -147,10 +147,10 @@ const misnamed = (table: string): StorageError =>
   )
 
 const nodeLine = ({ nodeId, started, interfaces, protocols, routesDiscovered, updatedAt }: MeshNode): string =>
-  `  ${nodeId}  ${started ? 'started' : 'stopped'}  ${interfaces.join(',')}  ${protocols.join(',')}  ${count(routesDiscovered)} routes  updated ${updatedAt.toISOString()}`
+  `  ${nodeId}  ${started ? 'started' : 'stopped'}  ${interfaces.join(',')}  ${protocols.join(',')}  ${counted(routesDiscovered, 'route')}  updated ${updatedAt.toISOString()}`
 
 const policyLine = ({ policyId, rulesCount, updatedAt }: PolicySummary): string =>
-  `  ${policyId}  ${count(rulesCount)} rules  updated ${updatedAt.toISOString()}`
+  `  ${policyId}  ${counted(rulesCount, 'rule')}  updated ${updatedAt.toISOString()}`
 
 const pathLine = ({ source, destination, k, bundle, expiresAt }: CachedPath): string =>
-  `  ${source} → ${destination}  k=${k}  ${count(bundle.primary?.length ?? 0)} paths  until ${expiresAt.toISOString()}`
+  `  ${source} → ${destination}  k=${k}  ${counted(bundle.primary?.length ?? 0, 'path')}  until ${expiresAt.toISOString()}`

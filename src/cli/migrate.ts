@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import * as migrator from '../migrator/index.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
-import { count, type Outcome, progressBar, report, seconds } from './output.ts'
+import { count, counted, type Outcome, progressBar, report, seconds } from './output.ts'
 
 interface UpFlags extends Common {
   /** `--backup FILE`; `--no-backup` is `false`. */
@@ -207,7 +207,7 @@ function tableText(verb: string, { table, kept, normalised, dropped, refused }: 
     ...(dropped > 0 ? [`${count(dropped)} dropped, whose key is ambiguous`] : []),
     ...(refused > 0 ? [`${count(refused)} that cannot be kept`] : []),
   ]
-  return `${verb} ${count(kept)} rows of ${table}${notes.length > 0 ? `; ${notes.join('; ')}` : ''}.`
+  return `${verb} ${counted(kept, 'row')} of ${table}${notes.length > 0 ? `; ${notes.join('; ')}` : ''}.`
 }
 
 const SHOWN = 20

@@ -10,7 +10,7 @@ import type { MovePlan, MoveStatus } from '../move/live/plan.ts'
 import { EXIT } from './exit-codes.ts'
 import { Interrupted, interruptible } from './interrupt.ts'
 import { command, secondsOf, waitOf } from './options.ts'
-import { count, counter, type Outcome, progressBar, report, seconds } from './output.ts'
+import { count, counted, counter, type Outcome, progressBar, report, rowWords, seconds } from './output.ts'
 
 interface MoveFlags {
   from?: string
@@ -151,7 +151,7 @@ const resuming = ({ resumes, from, to }: MovePlan): StorageError =>
 function wordsOf({ from, to, rows, bytes, migrations, resumes }: MovePlan): string[] {
   const { nodes, policies, path_cache: paths } = rows
   return [
-    `From  ${from}: ${count(nodes)} nodes, ${count(policies)} policies, ${count(paths)} cached paths; ${count(Math.ceil(bytes / 1_048_576))} MiB.`,
+    `From  ${from}: ${rowWords({ nodes, policies, paths }).join(', ')}; ${count(Math.ceil(bytes / 1_048_576))} MiB.`,
     `To    PostgreSQL at ${to}.`,
     ...(resumes ? ['      A move to there was stopped, and goes on.'] : []),
     ...(migrations.length > 0 ? [`      To be applied there: ${migrations.join(', ')}.`] : []),
@@ -208,8 +208,8 @@ function told({ to, tables, followed, attempts, pauseMs, migrated }: MoveReport,
   const { nodes, policies, pathCache } = tables
   return [
     ...migrated.map((tag) => `Applied ${tag} to the target.`),
-    `Moved ${count(nodes.rows)} nodes, ${count(policies.rows)} policies and ${count(pathCache.rows)} cached paths to PostgreSQL at ${to}. Compared: all of it is there.`,
-    `Followed ${count(followed)} changes that were made meanwhile. Writers were held up for ${seconds(pauseMs)}${attempts === 1 ? '' : `, at attempt ${attempts}`}.`,
+    `Moved ${rowWords({ nodes: nodes.rows, policies: policies.rows, paths: pathCache.rows }).join(', ')} to PostgreSQL at ${to}. Compared: all of it is there.`,
+    `Followed ${counted(followed, 'change')} made meanwhile. Writers were held up for ${seconds(pauseMs)}${attempts === 1 ? '' : `, at attempt ${attempts}`}.`,
     `${from} refuses writes now. Give its applications the new URL; those with it as successor have gone on there.`,
   ]
 }
@@ -263,6 +263,6 @@ function statusWords(from: string, { state, id, to, phase, lag }: MoveStatus): s
     `A move of ${from} to PostgreSQL at ${to} is under way, or was stopped (move ${id}).`,
     ...(phase === undefined
       ? []
-      : [`The target is ${phase}${lag === undefined ? '' : `; ${count(lag)} changes behind`}.`]),
+      : [`The target is ${phase}${lag === undefined ? '' : `; ${counted(lag, 'change')} behind`}.`]),
   ]
 }

@@ -130,7 +130,14 @@ export function counter(what: string, unit: string): { update(done: number): voi
 /** `1,234`, whatever the locale. */
 export const count = (value: number): string => value.toLocaleString('en-US')
 /** `1 line`, `2 lines`. */
-export const counted = (value: number, what: string): string => `${count(value)} ${what}${value === 1 ? '' : 's'}`
+export const counted = (value: number, one: string, many = `${one}s`): string =>
+  `${count(value)} ${value === 1 ? one : many}`
+/** `5,000 nodes`, `1 policy`, `20 cached paths`: of the tables that are given. */
+export const rowWords = (rows: { nodes?: number; policies?: number; paths?: number }): string[] => [
+  ...(rows.nodes === undefined ? [] : [counted(rows.nodes, 'node')]),
+  ...(rows.policies === undefined ? [] : [counted(rows.policies, 'policy', 'policies')]),
+  ...(rows.paths === undefined ? [] : [counted(rows.paths, 'cached path')]),
+]
 export const seconds = (milliseconds: number): string =>
   milliseconds < 1_000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1_000).toFixed(1)} s`
 

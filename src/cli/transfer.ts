@@ -128,7 +128,7 @@ const SHOWN = 1_000
 
 function exported(done: transfer.ExportReport, invalid: transfer.InvalidRow[], file: string | undefined): Outcome {
   const { complete, rows } = done
-  const written = Object.entries(rows).map(([table, number]) => `${count(number)} rows of ${table}`)
+  const written = Object.entries(rows).map(([table, number]) => `${counted(number, 'row')} of ${table}`)
   const text = complete
     ? [
         `Exported ${written.join(', ')}.`,

@@ -25,7 +25,7 @@ async function uses(url: string): Promise<void> {
   expect(await json('invalidate', '--through', 'relay')).toEqual({ invalidated: 3 })
   expect((await run('invalidate', '--destination', 'nobody')).stdout).toBe('Dropped 0 cached paths.\n')
   expect(await run('invalidate')).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('--through') })
-  expect((await run('clear')).stdout).toBe('Dropped 1 cached paths.\n')
+  expect((await run('clear')).stdout).toBe('Dropped 1 cached path.\n')
   expect(await json('stats')).toMatchObject({ entries: 1, valid: 0 })
   expect(await json('sweep')).toEqual({ expired: 0, invalidated: 1, evicted: 0 })
   expect(await json('stats')).toMatchObject({ entries: 0, valid: 0 })

@@ -63,7 +63,7 @@ test('shows what it would do, does it when told so, and says so', async () => {
   const moved = await move('--yes')
   expect(moved.code).toBe(0)
   expect(moved.stdout).toMatch(/^Applied 0000_\w+ to the target\.\n/)
-  expect(moved.stdout).toContain('Moved 5 nodes, 5 policies and 5 cached paths')
+  expect(moved.stdout).toContain('Moved 5 nodes, 5 policies, 5 cached paths')
   expect(await ownHash(target)).toBe(before)
   const status = documentOf(await move('--status', '--json'))
   expect(status).toMatchObject({ state: 'moved', to: nameOf(target.url), phase: 'done' })

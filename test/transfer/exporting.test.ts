@@ -121,7 +121,7 @@ describe('the command', () => {
     expect(readFileSync(file, 'utf8')).toBe(text)
     const piped = await runCommand(['export', '--url', database])
     expect(piped.stdout.split('\n').slice(1)).toEqual(text.split('\n').slice(1))
-    expect(piped.stderr).toBe('Exported 1 rows of nodes, 0 rows of policies, 0 rows of path_cache.\n')
+    expect(piped.stderr).toBe('Exported 1 row of nodes, 0 rows of policies, 0 rows of path_cache.\n')
   })
 
   test('ends with 4 where rows break the rules, and leaves no file', async () => {
