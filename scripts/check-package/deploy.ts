@@ -37,10 +37,11 @@ export async function checkDeploy(work: string, tarball: string): Promise<void> 
       equal(code, 0, `${tool.join(' ')}\n${stdout}${stderr}`)
     }
   }
+  const backups = async (): Promise<number> =>
+    (await readdir(join(app, 'backups'))).filter((name) => name.endsWith('.sqlite')).length
   await check('a release with nothing there, and another one, which makes a backup first', async () => {
     await each('sqlite:./mesh.db', [RELEASE, RELEASE])
-    const files = await readdir(join(app, 'backups'))
-    equal(files.filter((name) => name.endsWith('.sqlite')).length, 1)
+    equal(await backups(), 1)
   })
   await check('the application serves, and ends in order', () => serves(app, 'sqlite:./mesh.db'))
   await check('it does not start while something is pending', async () => {
@@ -58,6 +59,9 @@ export async function checkDeploy(work: string, tarball: string): Promise<void> 
       await each(server.url('postgres'), [KIT, STATUS, UP, STATUS, KIT])
       await serves(app, server.url('postgres'))
       await each(server.url('template1'), [UP, KIT, STATUS])
+      const before = await backups()
+      await each(server.url('template1'), [RELEASE])
+      equal(await backups(), before + 1)
     })
   } finally {
     await server.stop()
