@@ -131,7 +131,14 @@ function summary({ bytes, schemaVersion, tables }: BackupManifest): string {
   return `${rows}; ${count(bytes)} bytes; schema ${schemaVersion}`
 }
 
+/** Most often nobody has made a backup yet, or not from this folder. */
+function assertFolder(folder: string): void {
+  if (!existsSync(folder))
+    throw new StorageError('CONFIG', `There is no folder at ${resolve(folder)}: name it with --folder.`)
+}
+
 async function list({ folder }: InFolder): Promise<Outcome> {
+  assertFolder(folder)
   const found = listBackups(folder)
   return {
     json: found,
@@ -168,6 +175,7 @@ async function verify(files: readonly string[]): Promise<Outcome> {
 
 async function prune(flags: InFolder & Keeping & { dryRun?: boolean }): Promise<Outcome> {
   const dryRun = flags.dryRun === true
+  assertFolder(flags.folder)
   const done = await pruneBackups(flags.folder, retentionOf(flags) ?? {}, { dryRun })
   return {
     json: { dryRun, ...done },
@@ -188,6 +196,8 @@ function prunedText({ kept, deleted, broken, abandoned }: PruneReport, dryRun: b
 
 async function restore(file: string, flags: RestoreFlags): Promise<Outcome> {
   const url = urlOf(flags)
+  // First: what is at the target matters only if there is something to put there.
+  if (!existsSync(file)) throw new StorageError('CONFIG', `There is no file at ${resolve(file)}.`)
   if (flags.dryRun) return preview(file, url)
   const done = await withBar('Restoring', (onProgress) =>
     restoreBackup(file, url, { replace: flags.replace, migrate: flags.migrate, onProgress }),

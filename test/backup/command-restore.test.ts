@@ -65,7 +65,10 @@ test('a restore exits with 5 while the database is in use, and with 4 for a back
   const invalid = await runCommand(['restore', await damagedIn(folder), '--url', path, '--replace'])
   expect(invalid).toMatchObject({ code: 4, stdout: '', stderr: expect.stringMatching(/^BACKUP_INVALID: /) })
   expect(await runCommand(['restore', file, '--url', 'postgres://u:p@127.0.0.1:1/m'])).toMatchObject({ code: 5 })
-  expect(await runCommand(['restore', folder.file('none'), '--url', path, '--replace'])).toMatchObject({ code: 2 })
+  const missing = folder.file('none')
+  const words = { code: 2, stderr: `CONFIG: There is no file at ${missing}.\n` }
+  for (const how of [[], ['--replace'], ['--dry-run']])
+    expect(await runCommand(['restore', missing, '--url', path, ...how])).toMatchObject(words)
   expect(namesIn(folder.file('data'))).toEqual(['mesh.db'])
 })
 
