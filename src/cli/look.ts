@@ -92,7 +92,7 @@ async function inspect(asked: string | undefined, flags: InspectFlags): Promise<
       const more = table !== undefined && last !== undefined && (await READERS[name](store, { limit: 1, after: last }))
       text.push(
         ...(table === undefined ? [title] : []),
-        ...lines.map((line) => printable(line)),
+        ...lines,
         ...(more && more.shown.length > 0 ? [printable(`  … and more: --after ${JSON.stringify(last)}`)] : []),
       )
     }
@@ -116,7 +116,7 @@ const READERS: Readonly<Record<Table, Reader>> = {
     return {
       title: `Nodes (${count(await nodes.count())}):`,
       shown,
-      lines: shown.map(nodeLine),
+      lines: inLine(shown.map(nodeCells)),
       last: shown.at(-1)?.nodeId,
     }
   },
@@ -125,7 +125,7 @@ const READERS: Readonly<Record<Table, Reader>> = {
     return {
       title: `Policies (${count(await policies.count())}):`,
       shown,
-      lines: shown.map(policyLine),
+      lines: inLine(shown.map(policyCells)),
       last: shown.at(-1)?.policyId,
     }
   },
@@ -134,7 +134,7 @@ const READERS: Readonly<Record<Table, Reader>> = {
     return {
       title: `Cached paths (${count(await pathCache.count())}):`,
       shown,
-      lines: shown.map(pathLine),
+      lines: inLine(shown.map(pathCells)),
       last: shown.at(-1)?.cacheKey,
     }
   },
@@ -146,11 +146,38 @@ const misnamed = (table: string): StorageError =>
     `There is no table ${JSON.stringify(table)} to look at: it is one of ${TABLES.join(', ')}.`,
   )
 
-const nodeLine = ({ nodeId, started, interfaces, protocols, routesDiscovered, updatedAt }: MeshNode): string =>
-  `  ${nodeId}  ${started ? 'started' : 'stopped'}  ${interfaces.join(',')}  ${protocols.join(',')}  ${counted(routesDiscovered, 'route')}  updated ${updatedAt.toISOString()}`
+type Cells = readonly string[]
 
-const policyLine = ({ policyId, rulesCount, updatedAt }: PolicySummary): string =>
-  `  ${policyId}  ${counted(rulesCount, 'rule')}  updated ${updatedAt.toISOString()}`
+const nodeCells = ({ nodeId, started, interfaces, protocols, routesDiscovered, updatedAt }: MeshNode): Cells => [
+  nodeId,
+  started ? 'started' : 'stopped',
+  interfaces.join(',') || '-',
+  protocols.join(',') || '-',
+  counted(routesDiscovered, 'route'),
+  `updated ${updatedAt.toISOString()}`,
+]
 
-const pathLine = ({ source, destination, k, bundle, expiresAt }: CachedPath): string =>
-  `  ${source} → ${destination}  k=${k}  ${counted(bundle.primary?.length ?? 0, 'path')}  until ${expiresAt.toISOString()}`
+const policyCells = ({ policyId, rulesCount, updatedAt }: PolicySummary): Cells => [
+  policyId,
+  counted(rulesCount, 'rule'),
+  `updated ${updatedAt.toISOString()}`,
+]
+
+const pathCells = ({ source, destination, k, bundle, expiresAt }: CachedPath): Cells => [
+  `${source} → ${destination}`,
+  `k=${k}`,
+  counted(bundle.primary?.length ?? 0, 'path'),
+  `until ${expiresAt.toISOString()}`,
+]
+
+/** A longer cell stands out, and the others stay in line. */
+const WIDEST = 40
+function inLine(rows: readonly Cells[]): string[] {
+  const printed = rows.map((cells) => cells.map(printable))
+  const widths = (printed[0] ?? []).map((_, column) =>
+    Math.max(...printed.map((cells) => cells[column]?.length ?? 0).filter((length) => length <= WIDEST), 0),
+  )
+  return printed.map((cells) =>
+    `  ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd(),
+  )
+}
