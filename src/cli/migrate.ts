@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import * as migrator from '../migrator/index.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
-import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
+import { type Common, databaseCommand, madeAnew, urlOf, waitOf } from './options.ts'
 import { count, counted, type Outcome, progressBar, report, seconds } from './output.ts'
 
 interface UpFlags extends Common {
@@ -53,8 +53,9 @@ export function addMigrate(program: Command): void {
 
 async function up(flags: UpFlags, applied: migrator.Applied[]): Promise<Outcome> {
   const onApplied = (each: migrator.Applied): void => void applied.push(each)
+  const made = madeAnew(urlOf(flags))
   const done = await withProgress(flags, (options) => migrator.up(urlOf(flags), { ...options, onApplied }))
-  return { json: done, text: upText(done) }
+  return { json: done, text: [...made, ...upText(done)] }
 }
 
 async function withProgress<T>(flags: UpFlags, run: (options: migrator.UpOptions) => Promise<T>): Promise<T> {

@@ -1,5 +1,8 @@
 /** Options that every command on a database has. */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
+import { databaseOf } from '../config.ts'
 import { StorageError } from '../errors.ts'
 
 export interface Common {
@@ -28,6 +31,13 @@ export function databaseCommand(parent: Command, nameAndArguments: string, defau
 export function urlOf({ url = process.env.DATABASE_URL }: Pick<Common, 'url'>): string {
   if (url) return url
   throw new StorageError('CONFIG', 'Which database? Give --url, or set DATABASE_URL.')
+}
+
+/** Asked before a command that makes a SQLite file where there is none: whoever misspelt its path shall see it. */
+export function madeAnew(url: string): string[] {
+  const target = databaseOf(url)
+  const isNew = target.dialect === 'sqlite' && target.path !== ':memory:' && !existsSync(target.path)
+  return isNew ? [`Made ${resolve(target.path)}, which was not there.`] : []
 }
 
 /** In milliseconds. */

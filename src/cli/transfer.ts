@@ -5,7 +5,7 @@ import { StorageError } from '../errors.ts'
 import * as transfer from '../transfer/index.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
-import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
+import { type Common, databaseCommand, madeAnew, urlOf, waitOf } from './options.ts'
 import { count, counted, type Outcome, progressBar, report } from './output.ts'
 
 interface ExportFlags extends Common {
@@ -149,6 +149,7 @@ function exported(done: transfer.ExportReport, invalid: transfer.InvalidRow[], f
 async function runImport(file: string, flags: ImportFlags): Promise<Outcome> {
   const { dryRun = false, onConflict, skipRefused = false } = flags
   const url = urlOf(flags)
+  const made = madeAnew(url)
   const refused: transfer.Refusal[] = []
   let problems = 0
   const reading = progressBar('Reading')
@@ -172,7 +173,8 @@ async function runImport(file: string, flags: ImportFlags): Promise<Outcome> {
         process.stderr.write(`${refusalText(refusal)}\n`)
       },
     })
-    return imported(done, { refused, problems, onConflict })
+    const { json, text, exitCode } = imported(done, { refused, problems, onConflict })
+    return { json, text: [...(done.imported && !dryRun ? made : []), ...text], exitCode: exitCode ?? EXIT.done }
   } finally {
     reading.stop()
     writing.stop()

@@ -62,7 +62,9 @@ test.each(['sqlite:./mesh.db', './mesh.db', 'mesh.db', 'file:mesh.db'])(
     using folder = temporaryFolder()
     const { code, stdout, stderr } = await runCommand(['migrate', 'up', '--url', url], { cwd: folder.path })
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toMatch(/^Applied 0000_create_tables in \d+ ms\.\n(Applied \w+ in \d+ ms\.\n)*/)
+    const [made, ...applied] = stdout.split('\n')
+    expect(made).toBe(`Made ${folder.file('mesh.db')}, which was not there.`)
+    expect(applied.join('\n')).toMatch(/^Applied 0000_create_tables in \d+ ms\.\n(Applied \w+ in \d+ ms\.\n)*$/)
     expect(readdirSync(folder.path)).toEqual(['mesh.db'])
     expect(statSync(folder.file('mesh.db')).mode & 0o777).toBe(0o600)
     const again = await changingNothing(folder.path, () =>

@@ -33,7 +33,7 @@ describe('the command', () => {
     expect(await run('--skip-refused')).toEqual({
       code: 4,
       stderr: lines,
-      stdout: 'nodes: 1 added\n2 lines refused.\n',
+      stdout: `Made ${database}, which was not there.\nnodes: 1 added\n2 lines refused.\n`,
     })
     const again = await run('--json', '--on-conflict', 'replace', '--skip-refused')
     expect(JSON.parse(again.stdout)).toMatchObject({
@@ -59,7 +59,7 @@ describe('the command', () => {
     })
     child.stdin.end(readFileSync(new URL('../../examples/abilene.json', import.meta.url)))
     expect(await new Promise((resolve) => child.on('close', resolve))).toBe(0)
-    expect(stdout).toBe('nodes: 11 added\n')
+    expect(stdout).toBe(`Made ${database}, which was not there.\nnodes: 11 added\n`)
   })
 
   test('counts what is refused of a map, and says what to do about keys that are there', async () => {
