@@ -30,6 +30,12 @@ async function listen(store: Meshstore, topology: Topology, address: { port: num
   app.inject('/mesh/map').catch(() => {})
 }
 
+/** Most often the port is another server's. */
+const said = (error: unknown): unknown =>
+  error instanceof Error && 'syscall' in error && error.syscall === 'listen'
+    ? `${error.message.replace(/^listen /, 'Nobody can listen there: ')}. Choose another with --port or --host.`
+    : error
+
 /** Stops accepting, finishes what was begun, closes the storage. */
 async function end(app: FastifyInstance): Promise<void> {
   try {
@@ -51,6 +57,6 @@ try {
   else await serve(usage)
 } catch (error) {
   // The storage's messages say what to do.
-  console.error(isUsage(error) || error instanceof StorageError ? error.message : error)
+  console.error(isUsage(error) || error instanceof StorageError ? error.message : said(error))
   process.exitCode = isUsage(error) ? 2 : 1
 }
