@@ -22,8 +22,14 @@ export class Commands {
     return ['move', '--from', this.#from, '--to', this.#to, '--wait', '60', ...more]
   }
 
+  /** The whole line. */
+  line(...more: string[]): [program: string, ...args: string[]] {
+    return [process.execPath, MAIN, ...this.#words('--yes', ...more)]
+  }
+
   start(...more: string[]): Program {
-    return new Program(process.execPath, [MAIN, ...this.#words('--yes', ...more)])
+    const [program, ...args] = this.line(...more)
+    return new Program(program, args)
   }
 
   /** Resolves when it has looked at everything, or has ended. */
