@@ -27,7 +27,9 @@ export async function withPostgresSnapshot<T>(
   { busyTimeoutMs = 5_000, anySchema = false, mode = 'session' }: SourceOptions & { mode?: PoolMode },
   work: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> {
-  const reader = { ...target, applicationName: `${target.applicationName}${ONLY_READS}` }
+  // A proxy that swaps sessions may leave the name to others, who write.
+  const name = mode === 'session' ? `${target.applicationName}${ONLY_READS}` : target.applicationName
+  const reader = { ...target, applicationName: name }
   const pool = openPool(reader, {
     max: 1,
     mode,
