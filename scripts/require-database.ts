@@ -5,6 +5,7 @@ import { drizzleConfig } from '../src/drizzle-config.ts'
 const { dialect, dbCredentials } = drizzleConfig()
 if (dialect === 'sqlite' && !existsSync(dbCredentials.url)) {
   console.error(`There is no database at ${dbCredentials.url}.
-Set DATABASE_URL to one that exists, or create this one with: npx drizzle-kit migrate`)
+Set DATABASE_URL to one that exists, fill one with npm run demo -- --db mesh.db, or create this one, empty, with
+npx drizzle-kit migrate`)
   process.exitCode = 1
 }

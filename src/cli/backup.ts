@@ -76,8 +76,17 @@ function amountOf(text: string): number {
 
 function retentionOf({ keepLast, keepHourly, keepDaily, keepWeekly }: Keeping): Retention | undefined {
   const keep = { last: keepLast, hourly: keepHourly, daily: keepDaily, weekly: keepWeekly }
-  return Object.values(keep).some((amount) => amount !== undefined) ? keep : undefined
+  const given = Object.values(keep).filter((amount) => amount !== undefined)
+  if (given.length === 0) return undefined
+  if (given.every((amount) => amount === 0)) throw keepsNothing()
+  return keep
 }
+
+const keepsNothing = (): StorageError =>
+  new StorageError(
+    'CONFIG',
+    'Nothing would be kept: give --keep-last, --keep-hourly, --keep-daily or --keep-weekly, or several.',
+  )
 
 async function create(flags: CreateFlags): Promise<Outcome> {
   const url = urlOf(flags)
@@ -176,7 +185,9 @@ async function verify(files: readonly string[]): Promise<Outcome> {
 async function prune(flags: InFolder & Keeping & { dryRun?: boolean }): Promise<Outcome> {
   const dryRun = flags.dryRun === true
   assertFolder(flags.folder)
-  const done = await pruneBackups(flags.folder, retentionOf(flags) ?? {}, { dryRun })
+  const keep = retentionOf(flags)
+  if (keep === undefined) throw keepsNothing()
+  const done = await pruneBackups(flags.folder, keep, { dryRun })
   return {
     json: { dryRun, ...done },
     text: prunedText(done, dryRun),

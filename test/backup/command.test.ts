@@ -66,6 +66,15 @@ describe('backup create', () => {
     expect(namesIn(folder.file('b'))).toHaveLength(4)
   })
 
+  test('where nothing would be kept makes none', async () => {
+    using folder = temporaryFolder()
+    const path = await database(folder.file('mesh.db'))
+    const args = ['backup', 'create', '--url', path, '--folder', folder.file('b'), '--keep-last', '0']
+    const words = expect.stringMatching(/^CONFIG: Nothing would be kept: give --keep-last/)
+    expect(await runCommand(args)).toMatchObject({ code: 2, stdout: '', stderr: words })
+    expect(namesIn(folder.path)).toEqual(['mesh.db'])
+  })
+
   test('of a file that another program made changes nothing in it', async () => {
     using folder = temporaryFolder()
     const path = folder.file('theirs.db')
