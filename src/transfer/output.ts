@@ -129,7 +129,8 @@ export function streamOutput(stream: Writable): Output {
     finish: () =>
       new Promise((resolve, reject) => {
         wake = () => failure !== undefined && reject(failure)
-        stream.write('', (error) => (error ? reject(failure ?? error) : resolve()))
+        // It may be told of a failure before the listener is.
+        stream.write('', (error) => (error ? reject(failure ?? streamFailure(error)) : resolve()))
       }),
     discard: async () => {},
   }

@@ -1,8 +1,9 @@
 /** A disk that is full: an export says so, leaves no half of a file, and is done when there is room. */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { Writable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { exportTo, fileOutput, TABLE_NAMES } from '../../src/transfer/index.ts'
+import { exportTo, fileOutput, streamOutput, TABLE_NAMES } from '../../src/transfer/index.ts'
 import { MAIN, runCommand, runProgram } from '../cli/support/command.ts'
 import { expectCode } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
@@ -69,4 +70,11 @@ test('a stream that is a file on a full disk is told apart from a reader that ha
     code: 1,
     stderr: expect.stringMatching(/^STORAGE_FULL: The output is not complete\. /),
   })
+})
+
+test('a reader that goes at the last word is told apart, too', async () => {
+  const gone = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })
+  const output = streamOutput(new Writable({ write: (_, __, done) => setImmediate(done, gone) }))
+  await output.write('{}\n')
+  await expect(output.finish()).rejects.toThrow('Whoever read the output has gone')
 })
