@@ -26,6 +26,8 @@ const FAULTS = [
   'test/backup/event-loop.test.ts',
   'test/changes/processes.test.ts',
   'test/migrator/drizzle-kit.test.ts',
+  'test/move/live/calls.test.ts',
+  'test/move/live/full-disk.test.ts',
   'test/move/live/kills.test.ts',
   'test/move/live/moves.test.ts',
   'test/postgres/isolation.test.ts',
@@ -44,6 +46,7 @@ const AT_LENGTH = [
 const HANGING_MS = 15 * 60_000
 /** See test/support/bounds.ts. */
 const form = process.env.TEST_FORM ?? 'short'
+const { KILL_CYCLES, PATH_REQUESTS } = process.env
 
 export default defineConfig({
   // Not in node_modules, which several working trees may share.
@@ -58,8 +61,8 @@ export default defineConfig({
     deps: { optimizer: { ssr: { enabled: true, include: BUNDLED } } },
     // Many wait for processes of their own, or for a limit: a worker for each core would leave it idle some of the time.
     maxWorkers: availableParallelism() + 1,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     reporters: [
       'default',
       new CountsReporter(),
@@ -93,7 +96,10 @@ export default defineConfig({
           include: MESH_API_FAULTS,
           testTimeout: HANGING_MS,
           hookTimeout: HANGING_MS,
-          env: { KILL_CYCLES: form === 'long' ? '100' : '10', PATH_REQUESTS: form === 'long' ? '10000' : '1000' },
+          env: {
+            KILL_CYCLES: KILL_CYCLES ?? (form === 'long' ? '100' : '10'),
+            PATH_REQUESTS: PATH_REQUESTS ?? (form === 'long' ? '10000' : '1000'),
+          },
         },
       },
     ],

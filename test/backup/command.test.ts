@@ -107,13 +107,16 @@ describe('backup create', () => {
     expect(ran).toMatchObject(done)
     expect(parsed(ran)).toMatchObject({ tables: { nodes: { rows: 49 } } })
     // Where nobody runs, SQLite cannot read it without a file of its own beside it.
+    chmodSync(folder.file('data'), 0o755)
     await store.close()
+    chmodSync(folder.file('data'), 0o555)
     const alone = await runCommand([...args.slice(0, 5), folder.file('b', 'y'), '--json'], { unprivileged: true })
     expect(alone).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^READ_ONLY: .*its folder cannot be written/),
     })
     expect(namesIn(folder.file('b'))).toEqual(['x', manifestOf('x')])
+    chmodSync(folder.file('data'), 0o755)
   })
 
   const refusals: [string, number, string, (folder: TemporaryFolder) => string[] | Promise<string[]>][] = [

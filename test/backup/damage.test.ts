@@ -100,7 +100,7 @@ test(`of ${FLIPS} single bits all over the file, each is noticed`, TIMEOUT, asyn
   expect(new Set(bits).size).toBe(FLIPS)
   const { wrong, passed, changed } = await judged(file, (bit) => writeFileSync(file, flipped(sound, bit)), bits)
   console.log(
-    `${FLIPS} flips over ${sound.length} bytes, BACKUP_SEED=${SEED}: accepted ${wrong.length}; integrity_check alone lets ${passed} through, ${changed} of them with other rows`,
+    `${FLIPS} flips over ${sound.length} bytes, SEED=${SEED}: accepted ${wrong.length}; integrity_check alone lets ${passed} through, ${changed} of them with other rows`,
   )
   expect(wrong).toEqual([])
   // The hash is needed: leaving it out would be noticed here.
@@ -129,7 +129,7 @@ test(`cut off at ${CUTS} places, or continued, it is refused`, TIMEOUT, async ()
   const places = [0, ...lengths, sound.length - 1]
   const { wrong, passed } = await judged(file, (length) => writeFileSync(file, sound.subarray(0, length)), places)
   console.log(
-    `${places.length} cuts, BACKUP_SEED=${SEED}: accepted ${wrong.length}; integrity_check alone lets ${passed} through`,
+    `${places.length} cuts, SEED=${SEED}: accepted ${wrong.length}; integrity_check alone lets ${passed} through`,
   )
   expect(wrong).toEqual([])
   writeFileSync(file, Buffer.concat([sound, Buffer.alloc(4096)]))

@@ -121,7 +121,7 @@ describe('studio', () => {
   test.each([
     ['a copy: what is changed there is gone', [], 'keeps'],
     ['with --live the database itself', ['--live'], 'loses'],
-  ])('opens %s', { timeout: 60_000 }, async (_, flags, what) => {
+  ])('opens %s', async (_, flags, what) => {
     using folder = temporaryFolder()
     const path = folder.file('mesh.db')
     await fill(path)

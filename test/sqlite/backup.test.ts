@@ -127,7 +127,7 @@ describe('while others write as fast as they can, a backup is of one moment:', (
     return pairs.map(([a]) => a ?? -1)
   }
 
-  test('another process', { timeout: 60_000 }, async () => {
+  test('another process', async () => {
     using folder = temporaryFolder()
     const path = folder.file('mesh.db')
     await using store = await openStorage(path)
@@ -156,7 +156,7 @@ describe('while others write as fast as they can, a backup is of one moment:', (
     expect(await program.ask<number>('stop')).toBeGreaterThan(3)
   })
 
-  test('its own', { timeout: 60_000 }, async () => {
+  test('its own', async () => {
     using folder = temporaryFolder()
     await using store = await openStorage(folder.file('mesh.db'))
     await fillLarge(store)

@@ -9,7 +9,7 @@ import { Turns } from './support/turns.ts'
 
 const MANY = 100_000
 
-test('during createMany() of 100,000 nodes, which is one transaction', { timeout: 60_000 }, async () => {
+test('during createMany() of 100,000 nodes, which is one transaction', async () => {
   using folder = temporaryFolder()
   await using store = await openStorage(folder.file('mesh.db'))
   await store.nodes.create(node('first'))
@@ -48,7 +48,7 @@ test('during createMany() of 100,000 nodes, which is one transaction', { timeout
   expect(await store.nodes.count()).toBe(MANY + 1)
 })
 
-test('during 100,000 single writes', { timeout: 60_000 }, async () => {
+test('during 100,000 single writes', async () => {
   using folder = temporaryFolder()
   await using store = await openStorage(folder.file('mesh.db'))
   await store.nodes.create(node('counted'))

@@ -65,7 +65,7 @@ describe('writing at once', () => {
   )
 })
 
-test('eight processes may open a new file at the same moment, each round a new one', { timeout: 60_000 }, async () => {
+test('eight processes may open a new file at the same moment, each round a new one', async () => {
   using folder = temporaryFolder()
   await using peers = new Peers(8)
   const rounds = 25

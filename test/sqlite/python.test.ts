@@ -134,7 +134,7 @@ describe.each(programs)('$name', ({ start }) => {
     expect(secondsOf(row?.[6] ?? '')).toBeGreaterThan(secondsOf(written))
   })
 
-  test('and the library write at the same time, and neither loses anything', { timeout: 60_000 }, async () => {
+  test('and the library write at the same time, and neither loses anything', async () => {
     using folder = temporaryFolder()
     const path = folder.file('mesh.db')
     await using store = await openStorage(path)

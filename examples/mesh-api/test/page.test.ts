@@ -24,6 +24,9 @@ beforeAll(async () => {
 })
 afterAll(() => browser?.close())
 
+/** How slow the machine is does not decide. */
+const PATIENCE_MS = 280_000
+
 async function visit(
   backend: LastingBackend,
   topology: Topology,
@@ -31,6 +34,7 @@ async function visit(
 ) {
   await using served = await serving(backend, topology)
   const context = await browser?.newContext({ viewport: { width: 1200, height: 760 } })
+  context?.setDefaultTimeout(PATIENCE_MS)
   const page = await context?.newPage()
   if (page === undefined) throw new Error('There is no browser.')
   try {
