@@ -102,13 +102,32 @@ async function create(flags: CreateFlags): Promise<Outcome> {
     throw new StorageError('CONFIG', 'What is kept is chosen in a folder: give --folder, not --file.')
   const manifest = await withBar('Copying', async (onProgress) => {
     // Whatever its schema: the backup comes before the migration.
-    await using store = await opened({ url, migrate: 'skip', busyTimeoutMs: waitOf(flags), pool: { max: 1 } })
+    const readOnly = target.dialect === 'sqlite' && (await isOfAnother(target.path, waitOf(flags)))
+    const options = { url, readOnly, migrate: 'skip', busyTimeoutMs: waitOf(flags), pool: { max: 1 } } as const
+    await using store = await opened(options)
     return await interruptible('Stopped. No backup was made.', (signal) => store.backup(file, { onProgress, signal }))
   })
   const pruned = keep && (await pruneBackups(flags.folder, keep))
   return {
     json: { ...manifest, ...(pruned && { pruned }) },
     text: [`Made ${manifest.file}: ${summary(manifest)}. Verified.`, ...(pruned ? prunedText(pruned, false) : [])],
+  }
+}
+
+/** A file that has not been adopted has no place for the time of a backup: its journal's mode stays as it is, too. */
+async function isOfAnother(path: string, timeout: number): Promise<boolean> {
+  const { default: Sqlite } = await import('better-sqlite3')
+  const { originOf } = await import('../migrator/sqlite-file.ts')
+  try {
+    const raw = new Sqlite(path, { readonly: true, timeout })
+    try {
+      return originOf(raw) === 'other'
+    } finally {
+      raw.close()
+    }
+  } catch {
+    // Whoever opens it now says what is wrong.
+    return false
   }
 }
 

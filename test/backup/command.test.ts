@@ -80,11 +80,14 @@ describe('backup create', () => {
     const path = folder.file('theirs.db')
     foreignFile(path, THEIRS)
     const before = contentOf(path)
+    const bytes = readFileSync(path)
     const ran = await runCommand(['backup', 'create', '--url', path, '--file', folder.file('b'), '--json'])
     expect(ran).toMatchObject(done)
     expect(parsed(ran)).toMatchObject({ schemaVersion: 'none', tables: { nodes: { rows: 1 } } })
     expect(contentOf(path)).toBe(before)
     expect(contentOf(folder.file('b'))).toBe(before)
+    // Not even the mode of its journal.
+    expect(readFileSync(path).equals(bytes)).toBe(true)
   })
 
   test('of a folder and a file that cannot be written, while the application runs', async () => {
