@@ -224,11 +224,11 @@ async function finished(file: SqliteDatabase, id: string, to: PostgresTarget, fl
   } finally {
     await database.close()
   }
-  const { nameOf } = await import('../move/live/courses.ts')
+  const { placeOf } = await import('../database/postgres/url.ts')
   return {
-    json: { state: 'moved', id, to: nameOf(to) },
+    json: { state: 'moved', id, to: placeOf(to) },
     text: [
-      `The data of ${file.path} has moved to PostgreSQL at ${nameOf(to)} (move ${id}): there is nothing more to do.`,
+      `The data of ${file.path} has moved to PostgreSQL at ${placeOf(to)} (move ${id}): there is nothing more to do.`,
     ],
   }
 }

@@ -3,22 +3,18 @@ import { configOf, databaseOf } from '../config.ts'
 import { statement } from '../database/statement.ts'
 import { StorageError } from '../errors.ts'
 import { inspect } from '../migrator/index.ts'
-import type { TableName } from '../transfer/tables.ts'
+import { TABLE_NAMES, type TableName } from '../transfer/tables.ts'
 import { taken } from './target.ts'
 
-const ANY_ROW = [
-  ['nodes', statement()('move.nodes', (db, { nodes }) => db.select({ key: nodes.nodeId }).from(nodes).limit(1))],
-  [
-    'policies',
-    statement()('move.policies', (db, { policies }) => db.select({ key: policies.policyId }).from(policies).limit(1)),
-  ],
-  [
-    'path_cache',
-    statement()('move.path_cache', (db, { pathCache }) =>
-      db.select({ key: pathCache.cacheKey }).from(pathCache).limit(1),
-    ),
-  ],
-] as const satisfies readonly (readonly [TableName, unknown])[]
+const ANY_ROW = {
+  nodes: statement()('move.nodes', (db, { nodes }) => db.select({ key: nodes.nodeId }).from(nodes).limit(1)),
+  policies: statement()('move.policies', (db, { policies }) =>
+    db.select({ key: policies.policyId }).from(policies).limit(1),
+  ),
+  path_cache: statement()('move.path_cache', (db, { pathCache }) =>
+    db.select({ key: pathCache.cacheKey }).from(pathCache).limit(1),
+  ),
+} as const satisfies Record<TableName, unknown>
 
 /**
  * That a database can be copied into, before anything is changed: it is new, or has our tables and no rows. Throws CONFIG,
@@ -34,7 +30,7 @@ export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<v
   if (state === 'adoptable')
     throw new StorageError(
       'CONFIG',
-      "The target is another program's file, and nothing is ever replaced. Copy into an empty database.",
+      "The target is another program's file, and nothing is ever replaced. Name an empty database.",
     )
   const [last] = unknown.slice(-1)
   if (last !== undefined) throw newer('target', last)
@@ -42,8 +38,8 @@ export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<v
   const config = configOf({ url, readOnly: true, migrate: 'skip', busyTimeoutMs, pool: { max: 1 } })
   const database = await config.open(config)
   try {
-    for (const [table, anyRow] of ANY_ROW)
-      if ((await database.session.readOne(anyRow, {})) !== undefined) throw taken(table)
+    for (const table of TABLE_NAMES)
+      if ((await database.session.readOne(ANY_ROW[table], {})) !== undefined) throw taken(table)
   } finally {
     await database.close()
   }

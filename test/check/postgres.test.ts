@@ -43,6 +43,7 @@ describePostgres('a check on PostgreSQL', () => {
       'indexes',
       'last-backup',
       'migrations',
+      'move',
       'notes',
       'others',
       'recovery',
@@ -130,6 +131,19 @@ describePostgres('a check on PostgreSQL', () => {
     await database.query("UPDATE drizzle.__drizzle_migrations SET hash = 'another'")
     const refused = await check(database.url)
     expect(only(refused, 'error', 'migrations').message).toMatch(/^MIGRATION_EDITED: /)
+  })
+
+  test('finds a move of a file that has not arrived', async () => {
+    await using database = await soundDatabase()
+    const moving = (phase: string): Promise<unknown> =>
+      database.query(
+        `INSERT INTO meshstore_state (name, value, updated_at) VALUES ('move', '{"phase":"${phase}"}', 1)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+      )
+    await moving('copying')
+    expect(only(await check(database.url), 'warning', 'move').advice).toContain('--abort')
+    await moving('done')
+    expect(kinds(await check(database.url))).not.toContain('warning move')
   })
 
   test('finds an encoding that cannot hold everything', async () => {

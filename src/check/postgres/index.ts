@@ -59,7 +59,7 @@ async function checkServer({ target, settings, pool }: Looking): Promise<CheckRe
   await findings.look('indexes', () => tables.checkIndexes(ask, findings))
   await findings.look('dead-rows', () => tables.checkDeadRows(ask, limits, findings))
   if (inRecovery === true) {
-    findings.skip(REPLICA, 'migrations', 'schema', 'others', ...ROW_CHECKS)
+    findings.skip(REPLICA, 'migrations', 'schema', 'others', 'move', ...ROW_CHECKS)
     await checkNotes(ask, settings, findings)
     return findings.report('postgresql')
   }
@@ -104,9 +104,10 @@ interface Data {
 
 async function checkData({ target, settings, ask, status }: Data, findings: Findings): Promise<void> {
   if (status?.state !== 'current') {
-    findings.skip(status === undefined ? UNKNOWN : UNCURRENT, 'notes', 'last-backup', ...ROW_CHECKS)
+    findings.skip(status === undefined ? UNKNOWN : UNCURRENT, 'move', 'notes', 'last-backup', ...ROW_CHECKS)
     return
   }
+  await findings.look('move', () => tables.checkMove(ask, findings))
   await checkNotes(ask, settings, findings)
   const { quick, busyTimeoutMs } = settings
   if (quick) findings.skip(QUICK, ...ROW_CHECKS)

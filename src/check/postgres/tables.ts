@@ -1,5 +1,6 @@
 /** Our tables, as the server's catalog describes them. */
 import { OUR_TABLES } from '../../database/postgres/our-tables.ts'
+import { MOVE, type Progress } from '../../move/live/progress.ts'
 import type { Findings } from '../findings.ts'
 import type { Limits } from '../options.ts'
 import type { Ask } from './asking.ts'
@@ -86,4 +87,16 @@ export async function checkDeadRows(ask: Ask, { deadRows }: Limits, findings: Fi
       table,
       count: dead,
     })
+}
+
+/** Whether the data of a file is still on its way here. */
+export async function checkMove(ask: Ask, findings: Findings): Promise<void> {
+  const [[progress] = []] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1', [MOVE])
+  if (progress === undefined || (JSON.parse(progress) as Progress).phase === 'done') return
+  findings.add({
+    severity: 'warning',
+    check: 'move',
+    message: 'A move of a file into this database is under way, or was stopped: it may be behind the file.',
+    advice: 'Finish it with meshstore move --resume, or give it up with --abort.',
+  })
 }

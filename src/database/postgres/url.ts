@@ -91,6 +91,10 @@ function numberOf(
   throw config(`The parameter ${name} of the URL must be an integer from ${range.least} to ${range.most}.`)
 }
 
+/** Where it is, without user and password. */
+export const placeOf = ({ host, port = 5432, database, user }: PostgresTarget): string =>
+  `${host}:${port}/${database ?? user ?? ''}`
+
 export const isLocal = (host: string): boolean =>
   host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
 

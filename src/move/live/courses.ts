@@ -1,14 +1,9 @@
 /** That a file is being moved, and where to. */
-import type { PostgresTarget } from '../../database/postgres/url.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../../errors.ts'
 import { remembered } from '../../repositories/state.ts'
 import { encodeTime } from '../../schema/codecs.ts'
 import { type Course, consumerOf, MOVE } from './progress.ts'
-
-/** Without user and password. */
-export const nameOf = ({ host, port = 5432, database, user }: PostgresTarget): string =>
-  `${host}:${port}/${database ?? user ?? ''}`
 
 export async function courseOf(file: SqliteDatabase): Promise<Course | undefined> {
   const found = await remembered(file.session, MOVE)

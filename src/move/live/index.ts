@@ -1,6 +1,6 @@
 /** The live move of a file that is open: by the process that serves from it, or by one beside it. */
 import type { MoveOptions, MoveReport } from '../../api.ts'
-import type { PostgresTarget } from '../../database/postgres/url.ts'
+import { type PostgresTarget, placeOf } from '../../database/postgres/url.ts'
 import { movedError } from '../../database/sqlite/fence.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../../errors.ts'
@@ -11,7 +11,7 @@ import { TABLE_NAMES } from '../../transfer/tables.ts'
 import { judge } from '../copy.ts'
 import { assertEmpty } from '../vacancy.ts'
 import { assertLogging } from './capture.ts'
-import { assertCourse, courseOf, giveUp, nameOf, setOut } from './courses.ts'
+import { assertCourse, courseOf, giveUp, setOut } from './courses.ts'
 import { LOG_KEPT_MS, Mover, type Moving } from './mover.ts'
 import { type Course, consumerOf, type Progress } from './progress.ts'
 import { empty, MoveTarget } from './target.ts'
@@ -32,7 +32,7 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
   await checkMove(live)
   const before = await courseOf(file)
   if (before === undefined) await assertEmpty(url, busyTimeoutMs)
-  else assertCourse(before, nameOf(to))
+  else assertCourse(before, placeOf(to))
   const { applied } = await up(url, { busyTimeoutMs, backup: false })
   const target = await MoveTarget.open(to, busyTimeoutMs)
   try {
@@ -41,7 +41,7 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
     assertNotMoved(file)
     const found = await target.progress()
     assertOurs(found, before)
-    const course = await setOut(file, nameOf(to))
+    const course = await setOut(file, placeOf(to))
     const progress = await begun({ file, target, course }, found)
     await onReady?.()
     const mover = new Mover({ file, target, course, options }, progress)
@@ -157,8 +157,8 @@ async function emptyTarget(
   course: Course,
   busyTimeoutMs: number,
 ): Promise<void> {
-  if (nameOf(to) !== course.to)
-    throw new StorageError('CONFIG', `The data is being moved to ${course.to}, not to ${nameOf(to)}.`)
+  if (placeOf(to) !== course.to)
+    throw new StorageError('CONFIG', `The data is being moved to ${course.to}, not to ${placeOf(to)}.`)
   const target = await MoveTarget.open(to, busyTimeoutMs)
   try {
     // A mover may have been waited for. Its switch holds the file: afterwards it has been made, and this is MOVED, or never will be.

@@ -1,10 +1,10 @@
 /** What a move would do, and how far one has come. */
-import type { PostgresTarget } from '../../database/postgres/url.ts'
+import { type PostgresTarget, placeOf } from '../../database/postgres/url.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { inspect } from '../../migrator/index.ts'
 import { snapshotOf } from '../../transfer/sqlite-source.ts'
 import { TABLE_NAMES, type TableName } from '../../transfer/tables.ts'
-import { courseOf, nameOf } from './courses.ts'
+import { courseOf } from './courses.ts'
 import type { Progress } from './progress.ts'
 import { MoveTarget } from './target.ts'
 
@@ -36,7 +36,7 @@ export async function planOf(
   const { bytes } = await file.size()
   const { pending } = await inspect(url, busyTimeoutMs)
   const resumes = (await courseOf(file)) !== undefined
-  return { from: file.path, to: nameOf(to), rows, bytes, migrations: pending, resumes }
+  return { from: file.path, to: placeOf(to), rows, bytes, migrations: pending, resumes }
 }
 
 export interface MoveStatus {
