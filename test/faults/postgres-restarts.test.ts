@@ -43,7 +43,7 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
   test(`restarted at once ${RESTARTS} times under load, it loses no acknowledged write`, TIMEOUT, async () => {
     await using database = await createDatabase(server.url('postgres'))
     await using store = await openStorage(options(database.url))
-    const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
+    const lanes = new Lanes(store, { database, lanes: LANES, seed: SEED })
     await lanes.start()
     let restarts = 0
     // Some of them have to come in the middle of a COMMIT.
@@ -83,7 +83,7 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
   test('when an administrator ends the connections under load, what failed is not there', TIMEOUT, async () => {
     await using database = await createDatabase(server.url('postgres'))
     await using store = await openStorage(options(database.url))
-    const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
+    const lanes = new Lanes(store, { database, lanes: LANES, seed: SEED })
     await lanes.start()
     let ended = 0
     for (let round = 0; round < 2 * RESTARTS; round++) {
@@ -113,7 +113,7 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
       await using database = await createDatabase(server.url('postgres'))
       await using proxy = await FaultyProxy.before(database.url)
       await using store = await openStorage(options(proxy.url))
-      const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
+      const lanes = new Lanes(store, { database, lanes: LANES, seed: SEED })
       await lanes.start()
       for (let round = 0; round < 2 * RESTARTS; round++) {
         proxy.arm(round % 2 === 0 ? 'reset before' : 'reset after', 'COMMIT\0')
@@ -145,7 +145,7 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
         throw error
       }),
     )
-    const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
+    const lanes = new Lanes(store, { database, lanes: LANES, seed: SEED })
     await lanes.start()
     const { wrong } = lanes.figures
     for (let round = 0; round < 2 * RESTARTS && wrong.length === 0; round++) {

@@ -150,7 +150,7 @@ describePostgres('a PostgreSQL server that fails in every way', () => {
       // Each write is judged by itself: none of nodes and policies may take paths with it.
       pathCache: { invalidation: 'manual' },
     })
-    const lanes = new Lanes(store, { lanes: LANES, seed: SEED })
+    const lanes = new Lanes(store, { database, lanes: LANES, seed: SEED })
     await lanes.start()
     const stage: Stage = { server, database, proxy, store, lanes, disk }
     const random = randomFrom(SEED)
@@ -188,7 +188,7 @@ describePostgres('a PostgreSQL server that fails in every way', () => {
         durability: 'normal',
         pathCache: { invalidation: 'manual' },
       })
-      const lanes = new Lanes(store, { lanes: LANES, seed: SEED + round })
+      const lanes = new Lanes(store, { database, lanes: LANES, seed: SEED + round })
       await lanes.start()
       await lanes.progress(5 * WRITES)
       await server.crash()

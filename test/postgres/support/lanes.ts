@@ -1,7 +1,9 @@
 /** Writers on rows of their own, side by side, on a server that comes and goes: each knows what must be there. */
 import { type Meshstore, StorageError } from '../../../src/index.ts'
+import type { TestDatabase } from './database.ts'
 import { asSoonAsAvailable, eventually } from './eventually.ts'
 import { type Operation, operationAt, perform, Rows, rowsOf, SHARED } from './lane.ts'
+import { earlierEnded } from './settled.ts'
 
 export class Figures {
   acknowledged = 0
@@ -31,13 +33,15 @@ export class Figures {
 export class Lanes {
   readonly figures = new Figures()
   readonly #store: Meshstore
+  readonly #database: TestDatabase
   readonly #seed: number
   readonly #rows: Rows[]
   #stopping = false
   #running: Promise<unknown> = Promise.resolve()
 
-  constructor(store: Meshstore, options: { lanes: number; seed: number }) {
+  constructor(store: Meshstore, options: { database: TestDatabase; lanes: number; seed: number }) {
     this.#store = store
+    this.#database = options.database
     this.#seed = options.seed
     this.#rows = Array.from({ length: options.lanes }, () => new Rows())
   }
@@ -89,6 +93,7 @@ export class Lanes {
       this.figures.acknowledged++
       return true
     }
+    if (failure.code === 'OUTCOME_UNKNOWN') await earlierEnded(this.#database)
     const there = await this.#isThere(lane, rows, operation)
     if (failure.code !== 'OUTCOME_UNKNOWN') {
       this.figures.refused++
