@@ -120,7 +120,8 @@ export interface PathCacheRepository {
    * the paths have been marked: from then on nobody gets them.
    *
    * A computation that is under way is returned to whoever began it, and not stored. Those who have joined it compute anew:
-   * whoever asks after `invalidate()` has resolved never gets what was computed before it.
+   * whoever asks after `invalidate()` has resolved never gets what was computed before it, unless it could not be stored for
+   * another reason (a full disk, a read-only store): then nobody has looked.
    */
   invalidate(filter: InvalidationFilter): Promise<number>
   /** Deletes what has expired, in batches of 500 unless `batchSize` says otherwise, and returns how many. */

@@ -22,7 +22,7 @@ export interface Answer {
   readonly bundle: PathBundle
   readonly expiresAt: Date
   readonly cached: boolean
-  /** It was invalidated while it was computed. */
+  /** It was invalidated while it was computed; what could not be stored for another reason was not looked at. */
   readonly overtaken: boolean
 }
 
