@@ -1,10 +1,11 @@
 import type { Meshstore, StorageOptions } from './api.ts'
-import { type Config, configOf, foresee, openTarget } from './config.ts'
 import type { Database, Session } from './database/session.ts'
 import { Successor } from './database/successor.ts'
 import { SwitchingDatabase } from './database/switching-database.ts'
 import { StorageError } from './errors.ts'
-import { assertArrived, assertNotFilled } from './move/live/arrival.ts'
+import { assertArrived, assertNotFilled } from './move/live/handover.ts'
+import { type Config, configOf } from './open/config.ts'
+import { foresee, openTarget } from './open/open.ts'
 import { invalidationOf, remember } from './repositories/state.ts'
 import { Store } from './store.ts'
 
@@ -15,7 +16,7 @@ import { Store } from './store.ts'
  */
 export async function openStorage(target: string | StorageOptions): Promise<Meshstore> {
   const config = configOf(target)
-  const database = await config.open(config)
+  const database = await openTarget(config.target, config)
   const switching = await switchingOn(database, config)
   const store = new Store(switching ?? database, config)
   try {

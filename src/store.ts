@@ -15,20 +15,21 @@ import type {
   Transaction,
   TransactionOptions,
 } from './api.ts'
+import { createBackup } from './backup/create.ts'
 import { BackupScheduler } from './backup/schedule.ts'
 import { Subscriptions } from './changes/subscriptions.ts'
-import { PathWatchers } from './changes/watch.ts'
-import type { Config } from './config.ts'
 import { InUse } from './database/in-use.ts'
 import type { Database, Session } from './database/session.ts'
 import { SwitchingDatabase } from './database/switching-database.ts'
 import { StorageError } from './errors.ts'
 import { healthOf } from './health.ts'
 import { StoreMove } from './move/live/store-move.ts'
+import type { Config } from './open/config.ts'
+import { SqlPathCacheRepository } from './path-cache/path-cache-repository.ts'
+import { PathCacheState } from './path-cache/path-cache-state.ts'
+import { PathCacheSweeper } from './path-cache/sweeper.ts'
+import { PathWatchers } from './path-cache/watchers.ts'
 import { SqlNodeRepository } from './repositories/node-repository.ts'
-import { SqlPathCacheRepository } from './repositories/path-cache-repository.ts'
-import { PathCacheState } from './repositories/path-cache-state.ts'
-import { PathCacheSweeper } from './repositories/path-cache-sweeper.ts'
 import { SqlPolicyRepository } from './repositories/policy-repository.ts'
 import { remember } from './repositories/state.ts'
 import * as rules from './schema/rules.ts'
@@ -181,7 +182,7 @@ export class Store implements Meshstore {
   async #backup(target: string, options: BackupOptions, trigger: BackupEvent['trigger']): Promise<BackupManifest> {
     const { now, readOnly } = this.#config
     const manifest = await tracePromise(backupTracing, { trigger }, async (event) => {
-      const made = await this.#backingUp.while(() => this.#database.backup(target, options, now))
+      const made = await this.#backingUp.while(() => createBackup(this.#database, target, options, now))
       event.bytes = made.bytes
       return made
     })

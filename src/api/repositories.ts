@@ -8,7 +8,6 @@ import type {
   PolicyPatch,
   PolicySummary,
 } from '../schema/index.ts'
-import type { PathCacheRepository } from './path-cache.ts'
 
 /** Where a page begins, and how long it is. */
 export interface Page {
@@ -85,10 +84,4 @@ export interface PolicyRepository {
   /** Whether there was such a policy. */
   delete(policyId: string): Promise<boolean>
   count(): Promise<number>
-}
-
-export interface Repositories {
-  readonly nodes: NodeRepository
-  readonly policies: PolicyRepository
-  readonly pathCache: PathCacheRepository
 }

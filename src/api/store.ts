@@ -2,7 +2,14 @@
 import type { BackupManifest, BackupOptions } from './backup.ts'
 import type { Changes, ChangesOptions } from './changes.ts'
 import type { MoveOptions, MoveReport } from './move.ts'
-import type { Repositories } from './repositories.ts'
+import type { PathCacheRepository } from './path-cache.ts'
+import type { NodeRepository, PolicyRepository } from './repositories.ts'
+
+export interface Repositories {
+  readonly nodes: NodeRepository
+  readonly policies: PolicyRepository
+  readonly pathCache: PathCacheRepository
+}
 
 /** What a transaction's callback works with. It ends with the callback; later use is MISUSE. */
 export interface Transaction extends Repositories {

@@ -3,10 +3,10 @@ import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync
 import { dirname, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import type { BackupOptions } from '../api.ts'
-import { checkPath } from '../config.ts'
 import { StorageError } from '../errors.ts'
-import { translatedFile } from './file-errors.ts'
-import { discard, finished, partialOf, sweepPartials } from './partial.ts'
+import { translatedFile } from '../files/file-errors.ts'
+import { discard, finished, partialOf, sweepPartials } from '../files/partial.ts'
+import { checkPath } from '../files/path-rules.ts'
 
 export const SIDECARS = ['-wal', '-shm', '-journal'] as const
 /** 4 KiB each; the event loop runs between two steps. */

@@ -1,7 +1,8 @@
 /** Backups, loaded on demand: the driver is not needed to import the library. */
 import { resolve } from 'node:path'
 import type { BackupManifest, RestoreOptions, RestoreReport } from '../api.ts'
-import { checkPath, databaseOf } from '../config.ts'
+import { checkPath } from '../files/path-rules.ts'
+import { databaseOf } from '../open/config.ts'
 
 /** At once: when the rest has been loaded, the working folder may be another one. */
 function absolute(path: string): string {

@@ -8,7 +8,7 @@ import { resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { BackupManifest, TableContent } from '../api.ts'
 import { StorageError } from '../errors.ts'
-import { CONTENT_TABLES } from './content-hash.ts'
+import { CONTENT_TABLES } from '../rows/content-hash.ts'
 
 const FORMAT = 'meshstore-backup'
 const VERSION = 1

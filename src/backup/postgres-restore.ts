@@ -4,8 +4,8 @@ import { openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
 import { standingOf } from '../migrator/sqlite-migrator.ts'
 import { copyingOf, copySnapshot } from '../move/copy.ts'
-import { assertEmpty } from '../move/vacancy.ts'
-import { snapshotOf } from '../transfer/sqlite-source.ts'
+import { assertEmpty } from '../move/preflight.ts'
+import { snapshotOf } from '../rows/sqlite-source.ts'
 import { verifyBackup } from './verify.ts'
 
 /**

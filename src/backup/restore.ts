@@ -2,16 +2,25 @@ import { existsSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type Sqlite from 'better-sqlite3'
 import type { BackupManifest, RestoreOptions, RestoreReport } from '../api.ts'
-import { checkPath, configOf, databaseOf } from '../config.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
+import { translatedFile } from '../files/file-errors.ts'
+import { sweepPartials } from '../files/partial.ts'
+import { checkPath } from '../files/path-rules.ts'
+import {
+  type Aside,
+  assertNotInUse,
+  assertUntouched,
+  finishMoving,
+  occupancyOf,
+  setAside,
+} from '../files/safety-copy.ts'
 import { standingOf } from '../migrator/sqlite-migrator.ts'
+import { configOf, databaseOf } from '../open/config.ts'
+import { openTarget } from '../open/open.ts'
 import * as rules from '../schema/rules.ts'
 import { copyOf, stepwise } from './copy.ts'
-import { translatedFile } from './file-errors.ts'
 import { isSound } from './integrity.ts'
-import { sweepPartials } from './partial.ts'
-import { type Aside, assertNotInUse, assertUntouched, finishMoving, occupancyOf, setAside } from './set-aside.ts'
 import { readAll } from './sqlite-backup.ts'
 import { verifyBackup } from './verify.ts'
 import { forgetChanges } from './without-change-log.ts'
@@ -192,7 +201,7 @@ async function migrate(path: string): Promise<string[]> {
   const applied: string[] = []
   const config = configOf({ url: path })
   const migration = { backup: async () => undefined, onApplied: ({ tag }: { tag: string }) => void applied.push(tag) }
-  const database = await config.open({ ...config, migration })
+  const database = await openTarget(config.target, { ...config, migration })
   await database.close()
   return applied
 }

@@ -1,6 +1,7 @@
 /** What is wrong with the database at a URL. */
-import { databaseOf } from '../config.ts'
+
 import { StorageError } from '../errors.ts'
+import { databaseOf } from '../open/config.ts'
 import type { CheckReport } from './findings.ts'
 import { type CheckOptions, settingsOf } from './options.ts'
 

@@ -1,13 +1,14 @@
 /** Looks at every row: what the library could not read, what it would refuse to write, and what could not be moved. */
+
+import { heldProblem, indexProblem } from '../rows/postgres-values.ts'
+import type { Snapshot } from '../rows/source.ts'
+import { columnsOf, TABLE_NAMES, type TableName } from '../rows/tables.ts'
 import { UndecodableValue } from '../schema/codecs.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
 import { BrokenText, type Problem } from '../transfer/rows.ts'
-import type { Snapshot } from '../transfer/source.ts'
-import { columnsOf, TABLE_NAMES, type TableName } from '../transfer/tables.ts'
 import type { CheckName, Finding, Findings } from './findings.ts'
 import type { Settings } from './options.ts'
-import { heldProblem, indexProblem } from './postgres-values.ts'
 
 export interface RowChecks {
   /** Whether the rows may have to be moved to PostgreSQL, being elsewhere. */

@@ -2,11 +2,12 @@ import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { MoveProgress, MoveReport } from '../api.ts'
-import { configOf, databaseOf, openTarget, successorOf } from '../config.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import type { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../errors.ts'
 import type { MovePlan, MoveStatus } from '../move/live/plan.ts'
+import { configOf, databaseOf, successorOf } from '../open/config.ts'
+import { openTarget } from '../open/open.ts'
 import { EXIT } from './exit-codes.ts'
 import { Interrupted, interruptible } from './interrupt.ts'
 import { command, secondsOf, waitOf } from './options.ts'
@@ -83,7 +84,7 @@ async function open(url: string, busyTimeoutMs: number): Promise<SqliteDatabase>
       'CONFIG',
       'There is no such SQLite file. Data moves from one to PostgreSQL; the other way there is meshstore copy.',
     )
-  const { openSqlite } = await import('../database/sqlite/open.ts')
+  const { openSqlite } = await import('../open/sqlite.ts')
   return openSqlite(source.path, configOf({ url, migrate: 'check', busyTimeoutMs }))
 }
 
@@ -99,7 +100,7 @@ async function move(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
   if (moved !== undefined) return finished(file, moved.id, to, flags)
   const { checkMove, moveLive } = await import('../move/live/index.ts')
   const { planOf } = await import('../move/live/plan.ts')
-  const { assertEmpty } = await import('../move/vacancy.ts')
+  const { assertEmpty } = await import('../move/preflight.ts')
   const plan = await planOf(file, url, to, busyTimeoutMs)
   if (plan.resumes !== (flags.resume === true)) throw resuming(plan)
   const bars = barsOf()
@@ -216,7 +217,7 @@ function told({ to, tables, followed, attempts, pauseMs, migrated }: MoveReport,
 
 /** A mover that was killed after the switch may not have told the target. */
 async function finished(file: SqliteDatabase, id: string, to: PostgresTarget, flags: MoveFlags): Promise<Outcome> {
-  const { assertArrived } = await import('../move/live/arrival.ts')
+  const { assertArrived } = await import('../move/live/handover.ts')
   const config = configOf({ url: String(flags.to), migrate: 'skip', busyTimeoutMs: waitOf(flags), pool: { max: 1 } })
   const database = await openTarget(to, config)
   try {

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import { databaseOf } from '../config.ts'
 import { StorageError } from '../errors.ts'
+import { databaseOf } from '../open/config.ts'
 
 export interface Common {
   url?: string

@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { BackupManifest, BackupOptions } from '../api.ts'
 import { misuse, type StorageError } from '../errors.ts'
 import type { Statement } from './statement.ts'
 
@@ -100,7 +99,6 @@ export interface Database {
    * began, they never see. Waits for a moment.
    */
   earlierWritersEnded(): Promise<boolean>
-  backup(target: string, options: BackupOptions, now: () => Date): Promise<BackupManifest>
   /** Resolves when no change of databases is under way. Rejects if the data has moved to one that is not known here. */
   settled(): Promise<void>
   /** Finishes what was accepted, forgets these consumers of the log, then closes. Refuses everything from the call on. */

@@ -1,6 +1,5 @@
 /** A SQLite file whose data may move to PostgreSQL while it is open: then everything goes on there. */
 import { AsyncResource } from 'node:async_hooks'
-import type { BackupManifest, BackupOptions } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { InUse } from './in-use.ts'
 import type { ChangeLog, Database, Session, TransactionLimits } from './session.ts'
@@ -196,10 +195,6 @@ export class SwitchingDatabase implements Database {
 
   earlierWritersEnded(): Promise<boolean> {
     return this.read((database) => database.earlierWritersEnded())
-  }
-
-  backup(target: string, options: BackupOptions, now: () => Date): Promise<BackupManifest> {
-    return this.read((database) => database.backup(target, options, now))
   }
 
   async close(consumers: readonly string[] = []): Promise<void> {

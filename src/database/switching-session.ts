@@ -1,14 +1,20 @@
 import type { StorageError } from '../errors.ts'
-import type { Calls, Session, Written } from './session.ts'
+import type { Calls, Database, Session, Written } from './session.ts'
 import type { Statement } from './statement.ts'
-import type { SwitchingDatabase } from './switching-database.ts'
+
+interface Host {
+  readonly current: Database
+  mayRead(): boolean
+  read<T>(work: (database: Database) => Promise<T>): Promise<T>
+  run<T>(work: (database: Database) => Promise<T>): Promise<T>
+}
 
 /** The store outside of any transaction. */
 export class SwitchingSession implements Session {
   readonly inTransaction = false
-  readonly #database: SwitchingDatabase
+  readonly #database: Host
 
-  constructor(database: SwitchingDatabase) {
+  constructor(database: Host) {
     this.#database = database
   }
 

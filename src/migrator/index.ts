@@ -1,7 +1,8 @@
 /** What the command line does with the schema of the database at a URL. */
 import { resolve } from 'node:path'
-import { configOf, databaseOf } from '../config.ts'
 import { StorageError } from '../errors.ts'
+import { configOf, databaseOf } from '../open/config.ts'
+import { openTarget } from '../open/open.ts'
 import type { Status } from './inspection.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
 import type { AdoptionReport, Applied, MigrationOptions } from './steps.ts'
@@ -56,7 +57,7 @@ export async function up(url: string, options: UpOptions = {}): Promise<UpReport
   const applied: Applied[] = []
   const done: { backup?: string; adoption?: AdoptionReport } = {}
   const config = configOf({ url, migrate: 'apply', busyTimeoutMs: options.busyTimeoutMs, pool: { max: 1 } })
-  const database = await config.open({
+  const database = await openTarget(config.target, {
     ...config,
     migration: {
       quarantine: options.quarantine,

@@ -14,8 +14,8 @@ import {
 } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { sync, unusable } from '../backup/copy.ts'
-import { translatedFile } from '../backup/file-errors.ts'
 import { StorageError } from '../errors.ts'
+import { translatedFile } from '../files/file-errors.ts'
 import { BrokenText, type Cell, type Problem, type TableRow } from './adoption-rows.ts'
 
 /** Without `rowid` where rows have none. */

@@ -1,7 +1,8 @@
 /** Copying from one database into another, loaded on demand: no driver is needed to import the library. */
 import { resolve } from 'node:path'
 import type { CopyOptions, CopyReport } from '../api.ts'
-import { checkPath, databaseOf } from '../config.ts'
+import { checkPath } from '../files/path-rules.ts'
+import { databaseOf } from '../open/config.ts'
 import * as rules from '../schema/rules.ts'
 
 const OPTION_RULES: rules.Rules = {

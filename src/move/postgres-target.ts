@@ -2,9 +2,9 @@ import type pg from 'pg'
 import { translated, translatedWrite } from '../database/postgres/errors.ts'
 import { openPool } from '../database/postgres/pool.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
-import { snapshotOf } from '../transfer/postgres-source.ts'
-import { TABLE_NAMES, type TableName } from '../transfer/tables.ts'
-import type { Plain } from './cells.ts'
+import type { Plain } from '../rows/cells.ts'
+import { snapshotOf } from '../rows/postgres-source.ts'
+import { TABLE_NAMES, type TableName } from '../rows/tables.ts'
 import { type Target, type TargetOptions, taken } from './target.ts'
 
 /**

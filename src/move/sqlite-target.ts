@@ -2,9 +2,9 @@ import type Sqlite from 'better-sqlite3'
 import { openConnection, Patience, prepareWriter } from '../database/sqlite/connection.ts'
 import { translated, translatedCommit } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
-import { snapshotOf } from '../transfer/sqlite-source.ts'
-import { columnsOf, TABLE_NAMES, type TableName } from '../transfer/tables.ts'
-import type { Plain } from './cells.ts'
+import type { Plain } from '../rows/cells.ts'
+import { snapshotOf } from '../rows/sqlite-source.ts'
+import { columnsOf, TABLE_NAMES, type TableName } from '../rows/tables.ts'
 import { type Target, type TargetOptions, taken } from './target.ts'
 
 /** `work` in a transaction of a file that has our schema. Throws CONFIG if rows are there, and StorageErrors. */

@@ -1,8 +1,8 @@
 /** What is copied into: an empty database of ours, in one transaction. */
 import { StorageError } from '../errors.ts'
-import type { Snapshot } from '../transfer/source.ts'
-import type { TableName } from '../transfer/tables.ts'
-import type { Plain } from './cells.ts'
+import type { Plain } from '../rows/cells.ts'
+import type { Snapshot } from '../rows/source.ts'
+import type { TableName } from '../rows/tables.ts'
 
 export interface Target {
   /** Sees what the transaction has written. */

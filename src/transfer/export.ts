@@ -1,8 +1,8 @@
+import type { Snapshot } from '../rows/source.ts'
+import type { TableName } from '../rows/tables.ts'
 import { headerLine, rowLine, trailerLine } from './format.ts'
 import type { Output } from './output.ts'
 import { type Problem, readRow } from './rows.ts'
-import type { Snapshot } from './source.ts'
-import type { TableName } from './tables.ts'
 
 export interface ExportOptions {
   readonly tables: readonly TableName[]

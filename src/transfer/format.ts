@@ -1,5 +1,5 @@
 /** The lines of an export: a header, one line for each row, a trailer. Equal contents make equal files: no time is in it. */
-import { columnsOf, type TableName } from './tables.ts'
+import { columnsOf, type TableName } from '../rows/tables.ts'
 
 export const FORMAT = 'meshstore-ndjson'
 export const VERSION = 1

@@ -1,19 +1,20 @@
 /** Export and import of the database at a URL. */
 import { existsSync } from 'node:fs'
-import { configOf, databaseOf } from '../config.ts'
 import type { Database } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
 import { inspect } from '../migrator/index.ts'
+import { configOf, databaseOf } from '../open/config.ts'
+import { openTarget } from '../open/open.ts'
+import type { Snapshot, SourceOptions } from '../rows/source.ts'
 import { type ExportOptions, type ExportReport, exportSnapshot } from './export.ts'
 import type { ImportOptions, ImportReport, Open } from './import.ts'
 import type { Output } from './output.ts'
-import type { Snapshot, SourceOptions } from './source.ts'
 
+export { isTableName, TABLE_NAMES, type TableName } from '../rows/tables.ts'
 export type { ExportReport, InvalidRow } from './export.ts'
 export type { ImportReport } from './import.ts'
 export { fileOutput, type Output, streamOutput } from './output.ts'
 export type { OnConflict, Refusal } from './staging.ts'
-export { isTableName, TABLE_NAMES, type TableName } from './tables.ts'
 
 /** Writes one moment of a database. Throws CONFIG if there is none, BUSY, UNAVAILABLE and the like. */
 export async function exportTo(
@@ -38,11 +39,11 @@ export async function withSnapshot<T>(
 ): Promise<T> {
   const target = databaseOf(url)
   if (target.dialect === 'postgresql') {
-    const { withPostgresSnapshot } = await import('./postgres-source.ts')
+    const { withPostgresSnapshot } = await import('../rows/postgres-source.ts')
     return withPostgresSnapshot(target, options, work)
   }
   refuseMemory(target.path)
-  const { withSqliteSnapshot } = await import('./sqlite-source.ts')
+  const { withSqliteSnapshot } = await import('../rows/sqlite-source.ts')
   return withSqliteSnapshot(target.path, options, work)
 }
 
@@ -78,7 +79,7 @@ function opened(
   options: SourceOptions & { readOnly: boolean; migrate: 'apply' | 'check' },
 ): Promise<Database> {
   const config = configOf({ url, ...options, pool: { max: 1 } })
-  return config.open(config)
+  return openTarget(config.target, config)
 }
 
 /** A database without our tables has no rows of ours. */

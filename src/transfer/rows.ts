@@ -1,8 +1,9 @@
 /** A row between its cells in a database, its line in a file, and the parameters of a statement. */
+
+import { columnsOf, isTableName, keyColumn, type TableName } from '../rows/tables.ts'
 import { UndecodableValue } from '../schema/codecs.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
-import { columnsOf, isTableName, keyColumn, type TableName } from './tables.ts'
 
 /** A text that is no UTF-8: what the driver made of it is something else. */
 export class BrokenText {}

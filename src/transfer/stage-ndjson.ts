@@ -1,10 +1,10 @@
 import { StorageError } from '../errors.ts'
+import { TABLE_NAMES, type TableName } from '../rows/tables.ts'
+import type { Counts } from './counts.ts'
 import { FORMAT, MAX_LINE_BYTES, VERSION } from './format.ts'
 import { type Line, linesOf } from './lines.ts'
 import { checkRow } from './rows.ts'
-import type { Counts } from './stage.ts'
 import type { OnConflict, Staging } from './staging.ts'
-import { TABLE_NAMES, type TableName } from './tables.ts'
 
 /** Reads our own format: each row into the staging area, each line that cannot be kept among its refusals. */
 export async function stageNdjson(

@@ -1,9 +1,9 @@
 import { StorageError } from '../errors.ts'
+import type { Counts } from './counts.ts'
 import { rowLine } from './format.ts'
 import { linesOfElements } from './json-lines.ts'
 import { wholeText } from './lines.ts'
 import { type Graph, graphOf, NoGraph, nodesOf, type Place } from './netjson.ts'
-import type { Counts } from './stage.ts'
 import type { OnConflict, Staging } from './staging.ts'
 
 /** A document is one value, and held in memory. */

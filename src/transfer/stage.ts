@@ -1,27 +1,12 @@
 /** Finds out what a file is, and reads it. */
+import type { Counts } from './counts.ts'
 import { FORMAT } from './format.ts'
 import { peeked } from './lines.ts'
 import { stageNdjson } from './stage-ndjson.ts'
 import { stageNetJson } from './stage-netjson.ts'
 import type { OnConflict, Staging } from './staging.ts'
-import { TABLE_NAMES, type TableName } from './tables.ts'
 
 export type FileFormat = typeof FORMAT | 'netjson'
-
-export interface TableCounts {
-  added: number
-  replaced: number
-  /** Left as they are, because their keys were there. */
-  skipped: number
-  /** Lines whose keys were in the file already: with `skip` the first one counts, with `replace` the last one. */
-  repeated: number
-}
-export type Counts = Readonly<Record<TableName, TableCounts>>
-
-export function noCounts(): Counts {
-  const none = (): TableCounts => ({ added: 0, replaced: 0, skipped: 0, repeated: 0 })
-  return Object.fromEntries(TABLE_NAMES.map((table) => [table, none()])) as Record<TableName, TableCounts>
-}
 
 /** Longer than any header. */
 const BEGINNING_BYTES = 65_536

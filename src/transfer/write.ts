@@ -1,11 +1,12 @@
 import type { Session } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
 import { upsert } from '../repositories/node-statements.ts'
+import { asWrite, STATEMENTS, type TableStatements } from '../rows/statements.ts'
+import { TABLE_NAMES, type TableName } from '../rows/tables.ts'
+import type { Counts, TableCounts } from './counts.ts'
 import { parametersOf } from './rows.ts'
-import type { Counts, FileFormat, TableCounts } from './stage.ts'
+import type { FileFormat } from './stage.ts'
 import type { OnConflict, StagedRow, Staging } from './staging.ts'
-import { asWrite, STATEMENTS, type TableStatements } from './statements.ts'
-import { TABLE_NAMES, type TableName } from './tables.ts'
 
 export interface WriteOptions {
   readonly format: FileFormat

@@ -2,7 +2,7 @@
 import Sqlite from 'better-sqlite3'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Content, contentOf } from '../../src/backup/content-hash.ts'
+import { type Content, contentOf } from '../../src/rows/content-hash.ts'
 import { assertProperty } from '../support/properties.ts'
 
 type Value = string | number | bigint | null | Buffer

@@ -1,7 +1,7 @@
 /** Looks at every error of every repository, transaction and store, whoever opened it. The caller gets what it would get. */
 import { type Meshstore, openStorage, StorageError, type Transaction } from '../../src/index.ts'
+import { SqlPathCacheRepository } from '../../src/path-cache/path-cache-repository.ts'
 import { SqlNodeRepository } from '../../src/repositories/node-repository.ts'
-import { SqlPathCacheRepository } from '../../src/repositories/path-cache-repository.ts'
 import { SqlPolicyRepository } from '../../src/repositories/policy-repository.ts'
 import type { Canary } from './canary.ts'
 

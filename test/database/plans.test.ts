@@ -1,9 +1,9 @@
 /** Each index of the tables is used by the methods that it is for. */
 import { beforeAll, describe, expect, test } from 'vitest'
-import { configOf } from '../../src/config.ts'
-import { openSqlite } from '../../src/database/sqlite/open.ts'
 import type { SqliteDatabase } from '../../src/database/sqlite/sqlite-database.ts'
 import type { Repositories } from '../../src/index.ts'
+import { configOf } from '../../src/open/config.ts'
+import { openSqlite } from '../../src/open/sqlite.ts'
 import { all } from '../support/expectations.ts'
 import { bundle, node, pathKey, policy } from '../support/samples.ts'
 import { type Ran, recordingRepositories } from './support/open.ts'

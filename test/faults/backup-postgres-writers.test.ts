@@ -19,7 +19,7 @@ const planted = { count: 0 }
 const unpinned: Plugin = {
   name: 'unpinned',
   transform(code, id) {
-    if (!id.endsWith('/src/transfer/postgres-source.ts')) return
+    if (!id.endsWith('/src/rows/postgres-source.ts')) return
     const begin = ['`BEGIN ISOLATION LEVEL $', '{way}`'].join('')
     if (code.split(begin).length !== 2) throw new Error('There is no place to plant the mistake in.')
     planted.count++

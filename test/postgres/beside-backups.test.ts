@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { postgresTarget } from '../../src/database/postgres/url.ts'
 import { openStorage } from '../../src/index.ts'
-import { withPostgresSnapshot } from '../../src/transfer/postgres-source.ts'
+import { withPostgresSnapshot } from '../../src/rows/postgres-source.ts'
 import { bundle, node, pathKey } from '../support/samples.ts'
 import { createDatabase } from './support/database.ts'
 import { describePostgres } from './support/suite.ts'

@@ -1,8 +1,8 @@
 /** What a postgres:// URL means, and what is said about one that cannot be used: never a part of it but a parameter's name. */
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import { databaseOf } from '../../src/config.ts'
 import { openStorage } from '../../src/index.ts'
+import { databaseOf } from '../../src/open/config.ts'
 import { expectCode } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 

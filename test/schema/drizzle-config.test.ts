@@ -3,8 +3,8 @@ import { isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Config } from 'drizzle-kit'
 import { describe, expect, it, vi } from 'vitest'
-import { databaseOf } from '../../src/config.ts'
 import { type DrizzleConfig, drizzleConfig } from '../../src/drizzle-config.ts'
+import { databaseOf } from '../../src/open/config.ts'
 import { root } from './tree-copy.ts'
 
 describe('drizzleConfig', () => {

@@ -1,8 +1,8 @@
 /** The file for one alone: what the switch of a move is made in. */
 import type Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
-import { configOf } from '../../src/config.ts'
-import { openSqlite } from '../../src/database/sqlite/open.ts'
+import { configOf } from '../../src/open/config.ts'
+import { openSqlite } from '../../src/open/sqlite.ts'
 import { expectCode } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 

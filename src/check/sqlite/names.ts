@@ -1,8 +1,8 @@
 /** The file's names and what lies beside it. Nothing is opened: see file.ts on what closing a handle does. */
 import { existsSync, lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { PARTIAL } from '../../backup/partial.ts'
 import { prepareFile } from '../../database/sqlite/file.ts'
+import { PARTIAL } from '../../files/partial.ts'
 import type { Findings } from '../findings.ts'
 import type { Limits } from '../options.ts'
 import { quoted } from './shell.ts'

@@ -2,7 +2,7 @@
 import type pg from 'pg'
 import { StorageError } from '../../errors.ts'
 import type { TransactionEvent } from '../../tracing.ts'
-import { jittered, nextPause } from '../pause.ts'
+import { jittered, nextPause } from '../backoff.ts'
 import type { TransactionGuard, TransactionLimits, Written } from '../session.ts'
 import type { BoundStatement, StatementCompiler } from '../statement.ts'
 import { OpenTransaction, withinTime } from '../transaction.ts'

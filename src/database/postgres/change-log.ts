@@ -1,8 +1,7 @@
 import { StorageError } from '../../errors.ts'
 import { encodeTime } from '../../schema/codecs.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
-import type { PostgresDatabase } from './postgres-database.ts'
-import type { Ask } from './session-control.ts'
+import type { Apart, Ask } from './session-control.ts'
 import { isSnapshot, reaching, snapshot, xmin } from './snapshots.ts'
 
 /**
@@ -68,10 +67,16 @@ const placeOf = (position: string): Place => {
 }
 const positionOf = ({ seen, upTo, seq }: Place): string => (upTo === undefined ? seen : `${seen}/${upTo}/${seq}`)
 
-export class PostgresChangeLog implements ChangeLog {
-  readonly #database: PostgresDatabase
+/** The database that holds the log. */
+interface Host {
+  apart<T>(isolation: Apart, work: (ask: Ask) => Promise<T>): Promise<T>
+  earlierWritersEnded(withinMs?: number): Promise<boolean>
+}
 
-  constructor(database: PostgresDatabase) {
+export class PostgresChangeLog implements ChangeLog {
+  readonly #database: Host
+
+  constructor(database: Host) {
     this.#database = database
   }
 

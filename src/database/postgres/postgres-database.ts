@@ -1,7 +1,4 @@
-import { resolve } from 'node:path'
 import type pg from 'pg'
-import type { BackupManifest, BackupOptions } from '../../api.ts'
-import { checkPath } from '../../config.ts'
 import { misuse, StorageError } from '../../errors.ts'
 import { schemaVersionOf } from '../../migrator/postgres-migrator.ts'
 import { commitTracing, type TransactionEvent, traceLong, tracePromise, transactionTracing } from '../../tracing.ts'
@@ -201,15 +198,10 @@ export class PostgresDatabase implements Database {
 
   async settled(): Promise<void> {}
 
-  async backup(file: string, options: BackupOptions, now: () => Date): Promise<BackupManifest> {
-    const refused = this.refusal()
-    if (refused !== undefined) throw refused
-    checkPath(file)
-    // At once: when the rest has been loaded, the working folder may be another one.
-    const path = resolve(file)
-    const { backupPostgres } = await import('../../backup/postgres-backup.ts')
+  /** What a connection beside the pool needs. */
+  get server(): Pick<PostgresOptions, 'mode' | 'busyTimeoutMs'> & { readonly target: PostgresTarget } {
     const { mode, busyTimeoutMs } = this.#options
-    return backupPostgres({ target: this.#target, mode, busyTimeoutMs, now }, path, options)
+    return { target: this.#target, mode, busyTimeoutMs }
   }
 
   close(consumers: readonly string[] = []): Promise<void> {

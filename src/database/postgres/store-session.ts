@@ -1,14 +1,22 @@
 import { misuse, type StorageError } from '../../errors.ts'
 import type { Call, Calls, Session, Written } from '../session.ts'
-import type { Statement } from '../statement.ts'
-import type { PostgresDatabase } from './postgres-database.ts'
+import type { BoundStatement, Statement, StatementCompiler } from '../statement.ts'
+import type { OpenTransaction } from '../transaction.ts'
+
+interface Host {
+  readonly compiler: StatementCompiler
+  read<R>(bound: BoundStatement<R>): Promise<R[]>
+  write<P, R>(call: Call<P, R>): Promise<Written<R>>
+  unit<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T>
+  refusal(): StorageError | undefined
+}
 
 /** The store outside of any transaction. */
 export class StoreSession implements Session {
   readonly inTransaction = false
-  readonly #database: PostgresDatabase
+  readonly #database: Host
 
-  constructor(database: PostgresDatabase) {
+  constructor(database: Host) {
     this.#database = database
   }
 

@@ -1,7 +1,13 @@
 import type Sqlite from 'better-sqlite3'
 import { encodeTime } from '../../schema/codecs.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
-import type { SqliteDatabase } from './sqlite-database.ts'
+import type { SqliteConnection } from './connection.ts'
+
+/** The database that holds the log. */
+interface Host {
+  read<T>(run: (reader: SqliteConnection) => T): Promise<T>
+  write<T>(run: (writer: SqliteConnection) => T): Promise<T>
+}
 
 /** The row of meshstore_state that switches the log on, and names it. */
 export const LOG = 'change_log'
@@ -27,9 +33,9 @@ const BATCH = 1_000
 
 /** With one writer, numbers are given in the order of the commits, and without gaps: what was rolled back takes its own with it. */
 export class SqliteChangeLog implements ChangeLog {
-  readonly #database: SqliteDatabase
+  readonly #database: Host
 
-  constructor(database: SqliteDatabase) {
+  constructor(database: Host) {
     this.#database = database
   }
 

@@ -1,7 +1,7 @@
 import Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
 import { statementTracing, traceSync } from '../../tracing.ts'
-import { jittered, nextPause } from '../pause.ts'
+import { jittered, nextPause } from '../backoff.ts'
 import type { Written } from '../session.ts'
 import type { BoundStatement, Compiled } from '../statement.ts'
 import type { Executor } from '../transaction.ts'

@@ -1,7 +1,4 @@
 import { statSync } from 'node:fs'
-import { resolve } from 'node:path'
-import type { BackupManifest, BackupOptions } from '../../api.ts'
-import { checkPath } from '../../config.ts'
 import { misuse, StorageError } from '../../errors.ts'
 import { schemaVersionOf } from '../../migrator/sqlite-migrator.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
@@ -298,14 +295,6 @@ export class SqliteDatabase implements Database {
   }
 
   async settled(): Promise<void> {}
-
-  async backup(target: string, options: BackupOptions, now: () => Date): Promise<BackupManifest> {
-    checkPath(target)
-    // At once: when the rest has been loaded, the working folder may be another one.
-    const path = resolve(target)
-    const { backupSqlite } = await import('../../backup/sqlite-backup.ts')
-    return backupSqlite(this, path, options, now)
-  }
 
   #checkpointLater(): void {
     if (this.#options.path !== ':memory:' && this.#closing === undefined) this.#checkpoints.later()

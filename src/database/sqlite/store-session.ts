@@ -1,15 +1,23 @@
 import { misuse, type StorageError } from '../../errors.ts'
 import type { Call, Calls, Session, Written } from '../session.ts'
-import type { Statement } from '../statement.ts'
-import { SLICE } from '../transaction.ts'
-import type { SqliteDatabase } from './sqlite-database.ts'
+import type { Statement, StatementCompiler } from '../statement.ts'
+import { type OpenTransaction, SLICE } from '../transaction.ts'
+import type { SqliteConnection } from './connection.ts'
+
+interface Host {
+  readonly compiler: StatementCompiler
+  read<T>(run: (reader: SqliteConnection) => T): Promise<T>
+  write<T>(run: (writer: SqliteConnection) => T): Promise<T>
+  unit<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T>
+  refusal(): StorageError | undefined
+}
 
 /** The store outside of any transaction. */
 export class StoreSession implements Session {
   readonly inTransaction = false
-  readonly #database: SqliteDatabase
+  readonly #database: Host
 
-  constructor(database: SqliteDatabase) {
+  constructor(database: Host) {
     this.#database = database
   }
 

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
 import { type CommitEvent, commitTracing, traceSync } from '../../tracing.ts'
-import { jittered, nextPause } from '../pause.ts'
+import { jittered, nextPause } from '../backoff.ts'
 import { isBusy, translated, translatedCommit } from './errors.ts'
 
 /** A commit holds at most so many writes, and begins no further one after so many milliseconds: the event loop runs on. */

@@ -2,9 +2,9 @@
 import { type PostgresTarget, placeOf } from '../../database/postgres/url.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { inspect } from '../../migrator/index.ts'
-import { snapshotOf } from '../../transfer/sqlite-source.ts'
-import { TABLE_NAMES, type TableName } from '../../transfer/tables.ts'
-import { courseOf } from './courses.ts'
+import { snapshotOf } from '../../rows/sqlite-source.ts'
+import { TABLE_NAMES, type TableName } from '../../rows/tables.ts'
+import { courseOf } from './move-record.ts'
 import type { Progress } from './progress.ts'
 import { MoveTarget } from './target.ts'
 

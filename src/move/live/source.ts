@@ -3,12 +3,12 @@ import { isUtf8 } from 'node:buffer'
 import type Sqlite from 'better-sqlite3'
 import { changesBehind } from '../../database/sqlite/change-log.ts'
 import { StorageError } from '../../errors.ts'
+import { type Plain, plainCells } from '../../rows/cells.ts'
+import { problemsOf } from '../../rows/compatibility.ts'
+import { SLICE_BYTES, SLICE_ROWS, sizeOf } from '../../rows/source.ts'
+import { rowsOf } from '../../rows/sqlite-source.ts'
+import { isTableName, keyColumn, TABLE_NAMES, type TableName } from '../../rows/tables.ts'
 import { shown } from '../../schema/rules.ts'
-import { SLICE_BYTES, SLICE_ROWS, sizeOf } from '../../transfer/source.ts'
-import { rowsOf } from '../../transfer/sqlite-source.ts'
-import { isTableName, keyColumn, TABLE_NAMES, type TableName } from '../../transfer/tables.ts'
-import { type Plain, plainCells } from '../cells.ts'
-import { problemsOf } from '../judge.ts'
 
 /** What a table's rows are to become in the target. */
 export interface TableChange {

@@ -1,11 +1,12 @@
 /** The live move of a store, by itself. */
 import type { MoveOptions, MoveReport } from '../../api.ts'
-import { type Config, openTarget, successorOf } from '../../config.ts'
 import type { Database } from '../../database/session.ts'
 import { SwitchingDatabase } from '../../database/switching-database.ts'
 import { misuse, StorageError } from '../../errors.ts'
+import { type Config, successorOf } from '../../open/config.ts'
+import { openTarget } from '../../open/open.ts'
 import * as rules from '../../schema/rules.ts'
-import { assertArrived } from './arrival.ts'
+import { assertArrived } from './handover.ts'
 
 const RULES: rules.Rules = {
   maxPauseMs: rules.isInteger(1, rules.MAX_TIMER_MS),

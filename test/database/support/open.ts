@@ -1,12 +1,12 @@
-import { configOf } from '../../../src/config.ts'
 import type { Session } from '../../../src/database/session.ts'
-import { openSqlite } from '../../../src/database/sqlite/open.ts'
 import type { SqliteDatabase } from '../../../src/database/sqlite/sqlite-database.ts'
 import type { Statement } from '../../../src/database/statement.ts'
 import type { Repositories } from '../../../src/index.ts'
+import { configOf } from '../../../src/open/config.ts'
+import { openSqlite } from '../../../src/open/sqlite.ts'
+import { SqlPathCacheRepository } from '../../../src/path-cache/path-cache-repository.ts'
+import { PathCacheState } from '../../../src/path-cache/path-cache-state.ts'
 import { SqlNodeRepository } from '../../../src/repositories/node-repository.ts'
-import { SqlPathCacheRepository } from '../../../src/repositories/path-cache-repository.ts'
-import { PathCacheState } from '../../../src/repositories/path-cache-state.ts'
 import { SqlPolicyRepository } from '../../../src/repositories/policy-repository.ts'
 
 export interface OpenDatabase extends AsyncDisposable {

@@ -1,11 +1,11 @@
 /** Who follows a move opens the other database while it is under way: at the switch, writers wait for less. */
 import pg from 'pg'
 import { expect, test } from 'vitest'
-import { configOf, databaseOf } from '../../../src/config.ts'
 import type { PostgresTarget } from '../../../src/database/postgres/url.ts'
-import { openSqlite } from '../../../src/database/sqlite/open.ts'
 import { openStorage } from '../../../src/index.ts'
 import { abortMove } from '../../../src/move/live/index.ts'
+import { configOf, databaseOf } from '../../../src/open/config.ts'
+import { openSqlite } from '../../../src/open/sqlite.ts'
 import { createDatabase } from '../../postgres/support/database.ts'
 import { eventually } from '../../postgres/support/eventually.ts'
 import { describePostgres } from '../../postgres/support/suite.ts'

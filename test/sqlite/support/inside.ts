@@ -1,8 +1,8 @@
 import type Sqlite from 'better-sqlite3'
-import { configOf } from '../../../src/config.ts'
-import { openSqlite } from '../../../src/database/sqlite/open.ts'
 import type { SqliteDatabase } from '../../../src/database/sqlite/sqlite-database.ts'
 import type { NodeRepository, StorageOptions } from '../../../src/index.ts'
+import { configOf } from '../../../src/open/config.ts'
+import { openSqlite } from '../../../src/open/sqlite.ts'
 import { SqlNodeRepository } from '../../../src/repositories/node-repository.ts'
 
 /** A store of nodes of which the connections can be reached: for what nobody else can do to them. */

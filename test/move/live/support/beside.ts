@@ -1,10 +1,10 @@
 /** A mover beside the stores that serve from the file: what `meshstore move` does, in this process. */
 
-import { configOf, successorOf } from '../../../../src/config.ts'
-import { openSqlite } from '../../../../src/database/sqlite/open.ts'
 import type { SqliteDatabase } from '../../../../src/database/sqlite/sqlite-database.ts'
 import type { MoveOptions, MoveReport } from '../../../../src/index.ts'
 import { abortMove, moveLive } from '../../../../src/move/live/index.ts'
+import { configOf, successorOf } from '../../../../src/open/config.ts'
+import { openSqlite } from '../../../../src/open/sqlite.ts'
 
 const BUSY_TIMEOUT_MS = 5_000
 

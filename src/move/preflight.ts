@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs'
-import { configOf, databaseOf } from '../config.ts'
 import { statement } from '../database/statement.ts'
 import { StorageError } from '../errors.ts'
 import { inspect } from '../migrator/index.ts'
-import { TABLE_NAMES, type TableName } from '../transfer/tables.ts'
+import { configOf, databaseOf } from '../open/config.ts'
+import { openTarget } from '../open/open.ts'
+import { TABLE_NAMES, type TableName } from '../rows/tables.ts'
 import { taken } from './target.ts'
 
 const ANY_ROW = {
@@ -36,7 +37,7 @@ export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<v
   if (last !== undefined) throw newer('target', last)
   if (state === 'new') return
   const config = configOf({ url, readOnly: true, migrate: 'skip', busyTimeoutMs, pool: { max: 1 } })
-  const database = await config.open(config)
+  const database = await openTarget(config.target, config)
   try {
     for (const table of TABLE_NAMES)
       if ((await database.session.readOne(ANY_ROW[table], {})) !== undefined) throw taken(table)

@@ -1,16 +1,15 @@
 /** A URL or options, checked; the one place that chooses a dialect. */
 import { fileURLToPath } from 'node:url'
-import type { BackupSchedule, PathCacheOptions, Retention, StorageOptions } from './api.ts'
-import { type PostgresTarget, postgresTarget } from './database/postgres/url.ts'
-import type { Database } from './database/session.ts'
-import { misuse, StorageError, validationError } from './errors.ts'
-import type { MigrationOptions } from './migrator/steps.ts'
-import type { CountRules } from './schema/policy-text.ts'
-import * as rules from './schema/rules.ts'
+import type { BackupSchedule, PathCacheOptions, Retention, StorageOptions } from '../api.ts'
+import { type PostgresTarget, postgresTarget } from '../database/postgres/url.ts'
+import { misuse, StorageError, validationError } from '../errors.ts'
+import { checkPath, pathProblem } from '../files/path-rules.ts'
+import type { MigrationOptions } from '../migrator/steps.ts'
+import type { CountRules } from '../schema/policy-text.ts'
+import * as rules from '../schema/rules.ts'
 
 export interface Config {
-  /** Opens the database that the URL names; loads the dialect's driver. */
-  readonly open: (config: Config) => Promise<Database>
+  readonly target: Target
   readonly migrate: 'apply' | 'check' | 'skip'
   /** How long to wait for another process that migrates: unless said, as long as a large one may take. */
   readonly migrationWaitMs: number
@@ -37,22 +36,7 @@ export interface SqliteTarget {
   readonly path: string
 }
 
-type Target = SqliteTarget | PostgresTarget
-
-/** Whoever is to open it later, with callers waiting, has the driver loaded then. */
-export function foresee({ dialect }: Target): void {
-  if (dialect === 'postgresql') import('./database/postgres/open.ts').catch(() => {})
-}
-
-/** Loads the dialect's driver. */
-export async function openTarget(target: Target, config: Config): Promise<Database> {
-  if (target.dialect === 'postgresql') {
-    const { openPostgres } = await import('./database/postgres/open.ts')
-    return openPostgres(target, config)
-  }
-  const { openSqlite } = await import('./database/sqlite/open.ts')
-  return openSqlite(target.path, config)
-}
+export type Target = SqliteTarget | PostgresTarget
 
 /** Another process may be making a backup of a large file, and building its tables anew. */
 const MIGRATION_WAIT_MS = 600_000
@@ -114,7 +98,7 @@ export function configOf(target: string | StorageOptions): Config {
     throw new StorageError('CONFIG', validationError('The configuration', issues).message, { issues })
   const database = databaseOf(options.url)
   return {
-    open: (config) => openTarget(database, config),
+    target: database,
     migrate: options.migrate ?? 'apply',
     migrationWaitMs: options.busyTimeoutMs ?? MIGRATION_WAIT_MS,
     durability: options.durability ?? 'full',
@@ -194,23 +178,4 @@ function fromFileUrl(url: string): string {
 function sqlite(path: string): SqliteTarget {
   if (path !== ':memory:') checkPath(path)
   return { dialect: 'sqlite', path }
-}
-
-/** Throws CONFIG for a path that SQLite would take for another one. */
-export function checkPath(path: string): void {
-  const problem = pathProblem(path)
-  if (problem !== undefined) throw new StorageError('CONFIG', `The path ${problem}.`)
-}
-
-/** SQLite would cut the path at a NUL, trim blanks, and open a temporary database for an empty one. */
-function pathProblem(path: unknown): string | undefined {
-  if (typeof path !== 'string') return 'must be a string'
-  if (path === '') return 'is empty'
-  if (path.includes('\0')) return 'must not contain NUL'
-  if (path.trim() !== path) return 'must not begin or end with blanks'
-  if (!path.isWellFormed()) return 'must be well-formed Unicode'
-  if (path.includes('?')) return 'must not contain ?; give options beside the URL'
-  // A variable whose quotes became part of it, or a URL that lost its beginning: a new file would be made, and serve.
-  if (/^["']|["']$|:\/\/|\/\/[^/]*@/.test(path)) return 'looks like a URL, or like one in quotes'
-  return undefined
 }

@@ -1,15 +1,15 @@
 /** What is at a path that is to be restored to: looked at, copied, and given back if nothing comes of it. */
 import { existsSync, renameSync, statSync } from 'node:fs'
 import type Sqlite from 'better-sqlite3'
+import { copiesBefore, copyBeforeMigration as copyBefore, nameBefore } from '../backup/before-migration.ts'
+import { SIDECARS } from '../backup/copy.ts'
+import { isSound } from '../backup/integrity.ts'
+import { manifestPath } from '../backup/manifest.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { isBusy } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
 import { StorageError } from '../errors.ts'
-import { copiesBefore, copyBeforeMigration as copyBefore, nameBefore } from './before-migration.ts'
-import { SIDECARS } from './copy.ts'
 import { translatedFile } from './file-errors.ts'
-import { isSound } from './integrity.ts'
-import { manifestPath } from './manifest.ts'
 
 /** Changes with every write, by whatever program. */
 export type Stamp = string

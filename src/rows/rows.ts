@@ -1,11 +1,11 @@
 /** A table's rows out of a snapshot into a target, and whether they have arrived. */
 import type { TableContent } from '../api.ts'
-import { Turns } from '../backup/turns.ts'
 import { StorageError } from '../errors.ts'
-import type { Snapshot } from '../transfer/source.ts'
-import type { TableName } from '../transfer/tables.ts'
+import { Turns } from '../event-loop.ts'
+import type { Target } from '../move/target.ts'
 import { type Plain, PlainHash, plainCells } from './cells.ts'
-import type { Target } from './target.ts'
+import type { Snapshot } from './source.ts'
+import type { TableName } from './tables.ts'
 
 export interface Sent extends Omit<TableContent, 'sha256'> {
   /** `undefined` where nothing was sent, and it was only found out what would be. */

@@ -1,10 +1,10 @@
-import type { Copy } from '../../backup/before-migration.ts'
-import type { Config } from '../../config.ts'
-import { checkSqlite, isUnrecorded, migrateSqlite } from '../../migrator/sqlite-migrator.ts'
-import type { MigrationOptions } from '../../migrator/steps.ts'
-import { Patience } from './connection.ts'
-import { fenceOf } from './fence.ts'
-import { SqliteDatabase } from './sqlite-database.ts'
+import type { Copy } from '../backup/before-migration.ts'
+import { Patience } from '../database/sqlite/connection.ts'
+import { fenceOf } from '../database/sqlite/fence.ts'
+import { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
+import { checkSqlite, isUnrecorded, migrateSqlite } from '../migrator/sqlite-migrator.ts'
+import type { MigrationOptions } from '../migrator/steps.ts'
+import type { Config } from './config.ts'
 
 /** Opens a file, or `:memory:`, and brings its schema up to date; an existing file is backed up first. */
 export function openSqlite(path: string, config: Config): Promise<SqliteDatabase> {
@@ -35,7 +35,7 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
 /** Unless the caller says how, the backup lies beside the file. */
 function withBackup({ now, migration }: Config): MigrationOptions {
   const backup = async (before: string, path: string): Promise<Copy> => {
-    const { copyBeforeMigration } = await import('../../backup/before-migration.ts')
+    const { copyBeforeMigration } = await import('../backup/before-migration.ts')
     return copyBeforeMigration(path, before, { now })
   }
   return { now, backup, ...migration }

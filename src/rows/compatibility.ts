@@ -1,8 +1,9 @@
 /** Which rows can live in a database of a dialect as they are. */
-import { heldProblem, indexProblem } from '../check/postgres-values.ts'
+
 import * as codecs from '../schema/codecs.ts'
 import { BrokenText, type Problem } from '../transfer/rows.ts'
-import { columnsOf, type TableName } from '../transfer/tables.ts'
+import { heldProblem, indexProblem } from './postgres-values.ts'
+import { columnsOf, type TableName } from './tables.ts'
 
 /**
  * What is wrong with a stored row's cells; nothing, nearly always. A row that only breaks a rule at the door, an id of 300

@@ -3,7 +3,7 @@ import { getTableColumns } from 'drizzle-orm'
 import * as postgres from '../schema/postgres.ts'
 import * as rules from '../schema/rules.ts'
 import type { Problem } from '../transfer/rows.ts'
-import { columnsOf, type TableName } from '../transfer/tables.ts'
+import { columnsOf, type TableName } from './tables.ts'
 
 const TABLES = { nodes: postgres.nodes, policies: postgres.policies, path_cache: postgres.pathCache }
 

@@ -1,10 +1,10 @@
 import type { InvalidationFilter } from '../api.ts'
 import type { Call, Session } from '../database/session.ts'
 import { given, type Statement } from '../database/statement.ts'
+import * as cache from './entry-statements.ts'
 import { nodesOn } from './invalidation.ts'
-import * as cache from './path-cache-statements.ts'
-import { deletePaths } from './path-cache-sweeper.ts'
 import { type Mark, mark } from './sweep-statements.ts'
+import { deletePaths } from './sweeper.ts'
 
 /**
  * Drops paths by their ends, by a node on the way, or all of them. Each leaves a mark, which computations that are under way

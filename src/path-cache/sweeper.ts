@@ -3,9 +3,9 @@ import type { SweepReport } from '../api.ts'
 import type { Session } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
 import { type SweepEvent, sweepTracing, tracePromise } from '../tracing.ts'
+import * as cache from './entry-statements.ts'
 import { isInvalidated, LONGEST_COMPUTATION_MS } from './invalidation.ts'
 import type { PathCacheState } from './path-cache-state.ts'
-import * as cache from './path-cache-statements.ts'
 import * as statements from './sweep-statements.ts'
 
 /** Rows that are looked at, or deleted, at once: some milliseconds, after which others have their turn. */

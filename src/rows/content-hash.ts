@@ -2,8 +2,8 @@
 import { createHash, type Hash } from 'node:crypto'
 import type Sqlite from 'better-sqlite3'
 import type { TableContent } from '../api.ts'
+import { Turns } from '../event-loop.ts'
 import { hasTable } from '../migrator/sqlite-file.ts'
-import { Turns } from './turns.ts'
 
 type Kind = 'text' | 'json' | 'time' | 'integer'
 interface Table {

@@ -4,7 +4,7 @@ import { bundleText } from '../schema/bundle-rules.ts'
 import type { PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
-import type { Entry } from './path-cache-statements.ts'
+import type { Entry } from './entry-statements.ts'
 
 export const TTL_RULES: rules.Rules = { ttlSeconds: rules.isTtl }
 export const COMPUTE_RULES: rules.Rules = {

@@ -1,10 +1,10 @@
 /** Who watches cached paths: all of a store's watchers share one subscription to its changes. */
 import { AsyncResource } from 'node:async_hooks'
 import type { Change } from '../api.ts'
+import type { ChangeStream } from '../changes/stream.ts'
 import { StorageError } from '../errors.ts'
 import type { CachedPath, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
-import type { ChangeStream } from './stream.ts'
 
 interface Options {
   readonly subscribe: () => ChangeStream

@@ -13,12 +13,12 @@ import type {
 import type { Session } from '../database/session.ts'
 import { given } from '../database/statement.ts'
 import { misuse, validationError } from '../errors.ts'
+import { iteratePages } from '../repositories/pages.ts'
+import { invalidationOf } from '../repositories/state.ts'
 import type { CachedPath, PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
 import { type CacheEvent, cacheTracing, tracePromise } from '../tracing.ts'
-import { isInvalidated, nodesOn } from './invalidation.ts'
-import { iteratePages } from './pages.ts'
 import {
   COMPUTE_RULES,
   checkedEntry,
@@ -30,14 +30,14 @@ import {
   type NewEntry,
   TTL_RULES,
   WATCH_RULES,
-} from './path-cache-arguments.ts'
+} from './arguments.ts'
+import * as statements from './entry-statements.ts'
+import { isInvalidated, nodesOn } from './invalidation.ts'
+import { PathInvalidator } from './invalidator.ts'
 import type { PathCacheState } from './path-cache-state.ts'
-import * as statements from './path-cache-statements.ts'
-import { parsed } from './path-cache-sweeper.ts'
-import { PathInvalidator } from './path-invalidator.ts'
-import { type Computed, PathResolver, type PathStore } from './path-resolver.ts'
-import { invalidationOf } from './state.ts'
+import { type Computed, PathResolver, type PathStore } from './resolver.ts'
 import { standing } from './sweep-statements.ts'
+import { parsed } from './sweeper.ts'
 
 const DEFAULT_BATCH = 500
 

@@ -1,8 +1,8 @@
-import type { Config } from '../../config.ts'
-import { checkPostgres, migratePostgres } from '../../migrator/postgres-migrator.ts'
-import { openPool, type PoolOptions } from './pool.ts'
-import { PostgresDatabase } from './postgres-database.ts'
-import type { PostgresTarget } from './url.ts'
+import { openPool, type PoolOptions } from '../database/postgres/pool.ts'
+import { PostgresDatabase } from '../database/postgres/postgres-database.ts'
+import type { PostgresTarget } from '../database/postgres/url.ts'
+import { checkPostgres, migratePostgres } from '../migrator/postgres-migrator.ts'
+import type { Config } from './config.ts'
 
 /** A migration may rewrite a large table: that takes as long as it takes. */
 const DAY_MS = 86_400_000

@@ -1,6 +1,6 @@
 /** A row's cells on their way from one database into another. */
-import { CONTENT_TABLES, ContentHash, canonicalList } from '../backup/content-hash.ts'
-import type { TableName } from '../transfer/tables.ts'
+import { CONTENT_TABLES, ContentHash, canonicalList } from './content-hash.ts'
+import type { TableName } from './tables.ts'
 
 const CONTENT = { nodes: 'nodes', policies: 'policies', path_cache: 'pathCache' } as const satisfies Record<
   TableName,

@@ -1,11 +1,11 @@
 import type { ComputeOptions, ComputePaths, ResolvedPaths } from '../api.ts'
 import { StorageError } from '../errors.ts'
+import { withinTime } from '../repositories/time-limit.ts'
 import type { PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import { type CacheEvent, cacheTracing, tracePromise } from '../tracing.ts'
 import { LONGEST_COMPUTATION_MS } from './invalidation.ts'
 import type { Answer, PathCacheState } from './path-cache-state.ts'
-import { withinTime } from './time-limit.ts'
 
 /** What the resolver needs of the cache itself. */
 export interface PathStore {

@@ -1,0 +1,33 @@
+/** A backup of an open database, whatever the dialect. */
+import { resolve } from 'node:path'
+import type { BackupManifest, BackupOptions } from '../api.ts'
+import type { Database } from '../database/session.ts'
+import { SwitchingDatabase } from '../database/switching-database.ts'
+import { misuse } from '../errors.ts'
+import { checkPath } from '../files/path-rules.ts'
+
+export async function createBackup(
+  database: Database,
+  target: string,
+  options: BackupOptions,
+  now: () => Date,
+): Promise<BackupManifest> {
+  const refused = database.session.refusal()
+  if (refused !== undefined) throw refused
+  checkPath(target)
+  // At once: when the rest has been loaded, the working folder may be another one.
+  const path = resolve(target)
+  // The file stays open until the backup is done.
+  if (database instanceof SwitchingDatabase)
+    return database.read((current) => createBackup(current, path, options, now))
+  if (database.dialect === 'sqlite') {
+    const { SqliteDatabase } = await import('../database/sqlite/sqlite-database.ts')
+    const { backupSqlite } = await import('./sqlite-backup.ts')
+    if (database instanceof SqliteDatabase) return backupSqlite(database, path, options, now)
+  } else {
+    const { PostgresDatabase } = await import('../database/postgres/postgres-database.ts')
+    const { backupPostgres } = await import('./postgres-backup.ts')
+    if (database instanceof PostgresDatabase) return backupPostgres({ ...database.server, now }, path, options)
+  }
+  throw misuse('This database cannot be backed up.')
+}

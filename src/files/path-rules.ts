@@ -1,0 +1,21 @@
+/** What a path of a database file must be. */
+import { StorageError } from '../errors.ts'
+
+/** Throws CONFIG for a path that SQLite would take for another one. */
+export function checkPath(path: string): void {
+  const problem = pathProblem(path)
+  if (problem !== undefined) throw new StorageError('CONFIG', `The path ${problem}.`)
+}
+
+/** SQLite would cut the path at a NUL, trim blanks, and open a temporary database for an empty one. */
+export function pathProblem(path: unknown): string | undefined {
+  if (typeof path !== 'string') return 'must be a string'
+  if (path === '') return 'is empty'
+  if (path.includes('\0')) return 'must not contain NUL'
+  if (path.trim() !== path) return 'must not begin or end with blanks'
+  if (!path.isWellFormed()) return 'must be well-formed Unicode'
+  if (path.includes('?')) return 'must not contain ?; give options beside the URL'
+  // A variable whose quotes became part of it, or a URL that lost its beginning: a new file would be made, and serve.
+  if (/^["']|["']$|:\/\/|\/\/[^/]*@/.test(path)) return 'looks like a URL, or like one in quotes'
+  return undefined
+}
