@@ -1,3 +1,15 @@
+/**
+ * Taken when the library is loaded. An application's tests may fake these globals later, and a write that waited for a
+ * faked one would hang.
+ */
+export const { performance, setImmediate, setTimeout } = globalThis
+
+/** Lets timers, sockets and other callers have their turn. */
+export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+export const sleep = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds))
+
 /** So long a slice of work may take before the event loop has its turn. */
 const SLICE_MS = 10
 
@@ -10,7 +22,7 @@ export class Turns {
   }
 
   async next(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
     this.#last = performance.now()
   }
 }

@@ -1,6 +1,8 @@
 /** A SQLite file whose data may move to PostgreSQL while it is open: then everything goes on there. */
+
 import { AsyncResource } from 'node:async_hooks'
 import { StorageError } from '../errors.ts'
+import { nextTurn, performance } from '../event-loop.ts'
 import { InUse } from './in-use.ts'
 import type { ChangeLog, Database, Session, TransactionLimits } from './session.ts'
 import { type Moved, movedError } from './sqlite/fence.ts'
@@ -169,7 +171,7 @@ export class SwitchingDatabase implements Database {
     if (next === undefined) throw movedError(moved)
     // What was written to the file's queue before is refused, and comes to be held.
     await this.file.written()
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
     this.#current = next
     const { file } = this
     this.#left = Promise.all([this.onSwitched(file), this.#reading.idle()])

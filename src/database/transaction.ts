@@ -1,11 +1,10 @@
 import { misuse, StorageError } from '../errors.ts'
+import { nextTurn } from '../event-loop.ts'
 import type { Call, Calls, Session, TransactionGuard, Written } from './session.ts'
 import type { BoundStatement, Statement, StatementCompiler } from './statement.ts'
 
 /** A unit of many statements lets the event loop run after so many of them. */
 export const SLICE = 500
-
-const nextTurnOfTheEventLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 type MaybePromise<T> = T | Promise<T>
 
@@ -100,7 +99,7 @@ export class OpenTransaction implements Session {
       const all = calls instanceof Promise ? await calls : calls
       const results: T[] = []
       for (let from = 0; from < all.length; from += SLICE) {
-        if (from > 0) await nextTurnOfTheEventLoop()
+        if (from > 0) await nextTurn()
         const slice = all.slice(from, from + SLICE)
         const add = (written: Written<R>, call: Call<P, R>): number => results.push(result(written, call))
         await unit.#writeSlice(slice, add)

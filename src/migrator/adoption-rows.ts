@@ -1,6 +1,8 @@
 /** Which rows of a file that another program made can be kept: those that the library would read as they are. */
+
 import { isUtf8 } from 'node:buffer'
 import type Sqlite from 'better-sqlite3'
+import { nextTurn } from '../event-loop.ts'
 import * as codecs from '../schema/codecs.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
@@ -185,6 +187,6 @@ export async function* slicesOf(raw: Sqlite.Database, table: SharedTable): Async
     const last = slice.at(-1)
     if (last === undefined || slice.length < SLICE) return
     from = last.rowid + 1n
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
   }
 }

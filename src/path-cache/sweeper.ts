@@ -2,6 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import type { SweepReport } from '../api.ts'
 import type { Session } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
+import { nextTurn } from '../event-loop.ts'
 import { type SweepEvent, sweepTracing, tracePromise } from '../tracing.ts'
 import * as cache from './entry-statements.ts'
 import { isInvalidated, LONGEST_COMPUTATION_MS } from './invalidation.ts'
@@ -177,7 +178,7 @@ export class PathCacheSweeper {
       const changes = await batch()
       if (changes === 0) return total
       total += changes
-      await othersTurn()
+      await nextTurn()
     }
   }
 
@@ -229,7 +230,7 @@ export async function deletePaths(
     const last = rows.at(-1)
     if (last === undefined || rows.length < BATCH) return deleted
     after = last.cacheKey
-    await othersTurn()
+    await nextTurn()
   }
 }
 
@@ -241,5 +242,3 @@ export function parsed(bundle: unknown): unknown {
     return undefined
   }
 }
-
-const othersTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

@@ -1,4 +1,5 @@
 import { validationError } from '../errors.ts'
+import { nextTurn } from '../event-loop.ts'
 import type { MeshNodePatch, NewMeshNode, NewPolicy, PolicyPatch } from '../schema/index.ts'
 import * as rules from '../schema/rules.ts'
 
@@ -80,7 +81,7 @@ function checkedAll<T>(
 async function inSlices<T>(count: number, slice: (from: number) => T[]): Promise<T[]> {
   const all: T[] = []
   for (let from = 0; from < count; from += SLICE) {
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
     for (const each of slice(from)) all.push(each)
   }
   return all

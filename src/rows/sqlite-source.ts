@@ -3,6 +3,7 @@ import type Sqlite from 'better-sqlite3'
 import { translated } from '../database/sqlite/errors.ts'
 import { IS_VALID } from '../database/sqlite/marks.ts'
 import { StorageError } from '../errors.ts'
+import { nextTurn } from '../event-loop.ts'
 import { type Cell, BrokenText as StoredText } from '../migrator/adoption-rows.ts'
 import { schemaVersionOf } from '../migrator/sqlite-migrator.ts'
 import { configOf } from '../open/config.ts'
@@ -65,7 +66,7 @@ async function* slicesOf(raw: Sqlite.Database, table: TableName, condition: stri
     yield slice
     slice = []
     size = 0
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
   }
   if (slice.length > 0) yield slice
 }

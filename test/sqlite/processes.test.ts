@@ -1,6 +1,6 @@
 /** Several processes on one file. */
 import Sqlite from 'better-sqlite3'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { type MeshNode, openStorage } from '../../src/index.ts'
 import { expectCode } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
@@ -136,6 +136,27 @@ describe('while another process holds the lock', () => {
     for (const write of Object.values(kinds)) await write()
     expect(await store.nodes.count()).toBe(603)
     expect(await store.health()).toMatchObject({ canRead: true, canWrite: true, problems: [] })
+  })
+
+  test('for longer than busyTimeoutMs, a write is refused with BUSY though timers be faked', async () => {
+    using folder = temporaryFolder()
+    const path = folder.file('mesh.db')
+    await using store = await openStorage({ url: path, busyTimeoutMs: 50 })
+    await using peers = new Peers(1)
+    const [other] = peers.all
+    await other?.ask({ do: 'lock', path } satisfies Order)
+    vi.useFakeTimers()
+    try {
+      await expectCode(store.nodes.create(node('a')), 'BUSY')
+      await expectCode(
+        store.transaction((tx) => tx.nodes.create(node('b'))),
+        'BUSY',
+      )
+    } finally {
+      vi.useRealTimers()
+    }
+    await other?.ask({ do: 'unlock' } satisfies Order)
+    await store.nodes.create(node('a'))
   })
 
   test('for longer than busyTimeoutMs, all who wait are refused together, not one after the other', async () => {

@@ -14,9 +14,17 @@ import { outcomes, tally } from './support/settled.ts'
 const COMMIT = tracingChannel('meshstore:commit')
 
 /** The bound in milliseconds ends no batch while time stands still. */
-const timeStandsStill = (): unknown => vi.useFakeTimers({ toFake: ['performance'] })
+function timeStandsStill(): { advance: (milliseconds: number) => void } {
+  let now = performance.now()
+  vi.spyOn(performance, 'now').mockImplementation(() => now)
+  return {
+    advance: (milliseconds) => {
+      now += milliseconds
+    },
+  }
+}
 afterEach(() => {
-  vi.useRealTimers()
+  vi.restoreAllMocks()
 })
 
 describe('a batch', () => {
@@ -109,10 +117,10 @@ describe('a batch', () => {
       refusal: () => undefined,
       onIdle: () => {},
     })
-    timeStandsStill()
+    const time = timeStandsStill()
     using commits = record('commit', 'end')
     // Each takes 4 ms of a batch's 10.
-    const writes = Array.from({ length: 12 }, () => queue.write(() => vi.advanceTimersByTime(4)))
+    const writes = Array.from({ length: 12 }, () => queue.write(() => time.advance(4)))
     await Promise.all(writes)
     expect(commits.events.length).toBeGreaterThan(1)
     expect(commits.events.reduce((sum, { batch }) => sum + batch, 0)).toBe(writes.length)

@@ -1,6 +1,8 @@
 /** Statements and transactions on the connections of a pool, run again as long as others are in their way. */
+
 import type pg from 'pg'
 import { StorageError } from '../../errors.ts'
+import { performance, sleep } from '../../event-loop.ts'
 import type { TransactionEvent } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import type { TransactionGuard, TransactionLimits, Written } from '../session.ts'
@@ -226,5 +228,3 @@ export class Attempts {
     }
   }
 }
-
-const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))

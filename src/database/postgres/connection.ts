@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { performance } from '../../event-loop.ts'
 import { type StatementEvent, statementTracing, traceLong } from '../../tracing.ts'
 import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Compiled, StatementCompiler } from '../statement.ts'

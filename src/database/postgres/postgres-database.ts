@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { misuse, StorageError } from '../../errors.ts'
+import { performance, sleep } from '../../event-loop.ts'
 import { schemaVersionOf } from '../../migrator/postgres-migrator.ts'
 import { commitTracing, type TransactionEvent, traceLong, tracePromise, transactionTracing } from '../../tracing.ts'
 import { InUse } from '../in-use.ts'
@@ -217,5 +218,3 @@ export class PostgresDatabase implements Database {
     return this.#closing
   }
 }
-
-const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { setImmediate } from '../../event-loop.ts'
 import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Bulk } from '../statement.ts'
 import { bindBulk, keyOf, resultsOf } from './bulk.ts'

@@ -1,4 +1,5 @@
 import type Sqlite from 'better-sqlite3'
+import { nextTurn } from '../../event-loop.ts'
 import { encodeTime } from '../../schema/codecs.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
 import type { SqliteConnection } from './connection.ts'
@@ -100,7 +101,7 @@ export class SqliteChangeLog implements ChangeLog {
     // Asked again for each batch: somebody may have come back meanwhile to an earlier position.
     while (await this.#database.read(({ raw }) => oldest(raw) <= unreadFrom(raw))) {
       await this.#database.write(({ raw }) => deleteUpTo(raw, unreadFrom(raw)))
-      await new Promise((resolve) => setImmediate(resolve))
+      await nextTurn()
     }
   }
 }

@@ -1,5 +1,6 @@
 import Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
+import { performance, sleep } from '../../event-loop.ts'
 import { statementTracing, traceSync } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import type { Written } from '../session.ts'
@@ -212,7 +213,7 @@ export class Patience {
       } catch (error) {
         if (!isBusy(error) || performance.now() >= deadline) throw translated(error)
       }
-      await new Promise((resolve) => setTimeout(resolve, jittered(pause)))
+      await sleep(jittered(pause))
     }
   }
 }

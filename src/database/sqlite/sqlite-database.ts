@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs'
 import { misuse, StorageError } from '../../errors.ts'
+import { performance } from '../../event-loop.ts'
 import { schemaVersionOf } from '../../migrator/sqlite-migrator.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
 import { InUse } from '../in-use.ts'

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
+import { performance, setImmediate, setTimeout, sleep } from '../../event-loop.ts'
 import { type CommitEvent, commitTracing, traceSync } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import { isBusy, translated, translatedCommit } from './errors.ts'
@@ -117,7 +118,7 @@ export class WriteQueue {
       } catch (error) {
         if (!isBusy(error) || this.#hasWaited(since)) throw translated(error)
       }
-      await new Promise((resolve) => setTimeout(resolve, jittered(pause)))
+      await sleep(jittered(pause))
     }
   }
 

@@ -1,9 +1,11 @@
 /** The switch: while nobody can write to the file, the rest of its log goes to the target, then the file is fenced. */
+
 import type Sqlite from 'better-sqlite3'
 import { WHOLE } from '../../database/postgres/change-log.ts'
 import { LOG } from '../../database/sqlite/change-log.ts'
 import { type Moved, raiseFence } from '../../database/sqlite/fence.ts'
 import { IS_VALID } from '../../database/sqlite/marks.ts'
+import { performance } from '../../event-loop.ts'
 import { assertDrained } from './change-capture.ts'
 import { type Course, consumerOf, MOVE, type Progress } from './progress.ts'
 import { currentOf, type Followed, followed, type TableChange } from './source.ts'

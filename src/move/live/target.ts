@@ -1,9 +1,11 @@
 /** The PostgreSQL database that a file is moved to. */
+
 import type pg from 'pg'
 import { translated, translatedWrite } from '../../database/postgres/errors.ts'
 import { openPool } from '../../database/postgres/pool.ts'
 import type { PostgresTarget } from '../../database/postgres/url.ts'
 import { StorageError } from '../../errors.ts'
+import { performance, sleep } from '../../event-loop.ts'
 import { type Plain, plainCells } from '../../rows/cells.ts'
 import { columnsAsText, snapshotOf } from '../../rows/postgres-source.ts'
 import type { Snapshot } from '../../rows/source.ts'
@@ -60,7 +62,7 @@ export class MoveTarget {
       if (locked?.[0] === true) return
       if (performance.now() > deadline)
         throw new StorageError('BUSY', 'Another process is moving data to that database.')
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await sleep(100)
     }
   }
 
