@@ -63,4 +63,14 @@ function pathIn(url: string): string {
   }
 }
 
+/** drizzle-kit does not know of triggers: `push` would build our tables anew without them, and stop halfway. */
+function refusePush([, script = '', ...args]: readonly string[]): void {
+  const command = args.find((arg) => !arg.startsWith('-'))
+  if (!script.includes('drizzle-kit') || command !== 'push') return
+  throw new Error(
+    'meshstore: drizzle-kit push would drop the triggers of the tables. Nothing was changed. Run drizzle-kit migrate or meshstore migrate up.',
+  )
+}
+
+refusePush(process.argv)
 export default drizzleConfig()
