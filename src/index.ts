@@ -4,6 +4,7 @@ export type * from './api.ts'
 export { restoreBackup, verifyBackup } from './backup/index.ts'
 export { StorageError, type StorageErrorCode, type ValidationIssue } from './errors.ts'
 export { copyDatabase } from './move/index.ts'
+export { policyDocuments } from './repositories/policy-documents.ts'
 export type {
   CachedPath,
   MeshNode,

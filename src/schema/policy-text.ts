@@ -42,14 +42,15 @@ class TooManyErrors extends Error {
  * levels deep, or expands to too much through aliases. No message holds any of the text.
  */
 export function rulesIn(text: string, path: string, countRules: CountRules = countUsualRules): number {
-  const documents = parse(text, path)
+  const documents = documentsIn(text, path)
   const count = countRules(documents)
   const problem = isInteger(0, MAX_INTEGER)(count)
   if (problem !== undefined) throw misuse(`What countRules returns ${problem}.`)
   return count
 }
 
-function parse(text: string, path: string): unknown[] {
+/** The documents of a YAML text as plain values. Throws VALIDATION as `rulesIn` does. */
+export function documentsIn(text: string, path: string): unknown[] {
   const lines = new LineCounter()
   try {
     const documents = composed(text, lines)

@@ -29,30 +29,79 @@ export async function pathsBetween(source, destination, k) {
   return { ...paths, roundTrip: performance.now() - begun }
 }
 
-/** How long after the server refused it is asked again. */
-const AGAIN_MS = 5_000
+/** How long to wait before connecting again. */
+const AGAIN_MS = 2_000
 
 /**
- * Tells of every change from when `begun` is told. After a lost connection the browser goes on behind the last one by itself; `missed`
- * is told if that cannot be done. `listening` is told whether there is a connection.
+ * Tells of every change from when `begun` is called. After a lost connection it goes on behind the last event; `missed`
+ * is called if that cannot be done. `listening` says whether there is a connection. `fetch` carries the token, which
+ * EventSource cannot.
  */
-export function listen({ changed, begun, missed, listening }) {
-  const events = new EventSource('/changes')
-  events.addEventListener('ready', begun, { once: true })
-  events.addEventListener('ready', () => listening(true))
-  events.addEventListener('change', ({ data }) => changed(JSON.parse(data)))
-  events.addEventListener('missed', missed)
-  events.addEventListener('error', () => {
+export async function listen({ changed, begun, missed, listening }) {
+  let last
+  let isFirst = true
+  const take = {
+    ready: () => {
+      listening(true)
+      if (isFirst) begun()
+      isFirst = false
+    },
+    change: (data) => changed(JSON.parse(data)),
+    missed,
+  }
+  for (;;) {
+    try {
+      for await (const { event, data, id } of events(last)) {
+        last = id
+        take[event]?.(data)
+      }
+    } catch {
+      // Connect again below.
+    }
     listening(false)
-    // Of a server that refuses, the browser asks no more.
-    if (events.readyState === EventSource.CLOSED)
-      setTimeout(() => listen({ changed, begun: missed, missed, listening }), AGAIN_MS)
-  })
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS))
+  }
+}
+
+/** Server-sent events, each with `event`, `id` and `data`. */
+async function* events(last) {
+  const response = await authorized('/changes', last === undefined ? {} : { headers: { 'last-event-id': last } })
+  if (!response.ok) return
+  let text = ''
+  for await (const chunk of chunksOf(response.body.pipeThrough(new TextDecoderStream()))) {
+    const parts = (text + chunk).split('\n\n')
+    text = parts.pop()
+    for (const part of parts) {
+      const fields = Object.fromEntries(part.split('\n').map((line) => line.split(/: (.*)/, 2)))
+      if (fields.event !== undefined) yield fields
+    }
+  }
+}
+
+/** Not every browser iterates over a stream by itself. */
+async function* chunksOf(stream) {
+  const reader = stream.getReader()
+  for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value
 }
 
 async function ask(url, options) {
-  const response = await fetch(url, options)
+  const response = await authorized(url, options)
   const answer = await response.json()
   if (!response.ok) throw new Error(answer.detail)
   return answer
+}
+
+const TOKEN = 'mesh-api-token'
+
+/** Sends the token of this tab; asks for one where the server wants it. */
+async function authorized(url, options = {}) {
+  for (;;) {
+    const token = sessionStorage.getItem(TOKEN)
+    const headers = { ...options.headers, ...(token === null ? {} : { authorization: `Bearer ${token}` }) }
+    const response = await fetch(url, { ...options, headers })
+    if (response.status !== 401) return response
+    const given = window.prompt('This server asks for its token:')
+    if (!given) return response
+    sessionStorage.setItem(TOKEN, given)
+  }
 }

@@ -8,6 +8,7 @@ import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastif
 import type { Meshstore } from 'meshstore'
 import { ChangeFeed } from './change-feed.ts'
 import { changeRoutes } from './http/changes.ts'
+import { type GuardOptions, guard } from './http/guard.ts'
 import { healthRoutes } from './http/health.ts'
 import { mapRoutes } from './http/map.ts'
 import { nodeRoutes } from './http/nodes.ts'
@@ -21,7 +22,7 @@ import { PathService } from './path-service.ts'
 import { Pathfinder } from './pathfinder/pathfinder.ts'
 import type { Topology } from './topology.ts'
 
-export interface AppOptions {
+export interface AppOptions extends GuardOptions {
   readonly store: Meshstore
   readonly topology: Topology
   readonly logger?: FastifyServerOptions['logger']
@@ -31,8 +32,8 @@ export interface AppOptions {
   readonly heartbeatMs?: number
 }
 
-/** A policy's text may be 1 MiB, and is longer as JSON. */
-const MOST_BYTES = 4 * 1_048_576
+/** A node with 1,000 interfaces and protocols. Policies have a limit of their own. */
+const MOST_BYTES = 1_048_576
 
 /** The caller listens, and closes it: `close()` finishes the requests under way, and then closes the store. */
 export async function createApp({
@@ -41,6 +42,7 @@ export async function createApp({
   logger = false,
   drainMs = 0,
   heartbeatMs = 15_000,
+  ...guarding
 }: AppOptions): Promise<FastifyInstance> {
   const app = fastify({
     logger,
@@ -54,6 +56,7 @@ export async function createApp({
 
   // Bodies are JSON. Another site's page could send a plain text without asking first.
   app.removeContentTypeParser('text/plain')
+  guard(app, guarding)
   for (const schema of NAMED) app.addSchema(schema)
   app.setValidatorCompiler(validators())
   app.setErrorHandler(sendProblem)

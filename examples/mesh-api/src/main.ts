@@ -6,28 +6,30 @@ import { storeFirstNodes } from './first-nodes.ts'
 import { readTopologyFile, type Topology, TopologyError } from './topology.ts'
 import { HELP, type Usage, UsageError, usageOf } from './usage.ts'
 
-async function serve({ topology: file, url, successor, ...address }: Usage): Promise<void> {
+async function serve({ topology: file, url, successor, ...serving }: Usage): Promise<void> {
   const topology = readTopologyFile(file)
   const store = await openStorage({ url, successor })
   try {
-    await listen(store, topology, address)
+    await listen(store, topology, serving)
   } catch (error) {
     await store.close()
     throw error
   }
 }
 
-async function listen(store: Meshstore, topology: Topology, address: { port: number; host: string }): Promise<void> {
+type Serving = Pick<Usage, 'port' | 'host' | 'allowedHosts' | 'token'>
+
+async function listen(store: Meshstore, topology: Topology, { port, host, ...guarding }: Serving): Promise<void> {
   const stored = await storeFirstNodes(store, topology)
-  const app = await createApp({ store, topology, logger: { level: 'warn' }, drainMs: 100 })
-  const listening = await app.listen(address)
+  const app = await createApp({ store, topology, logger: { level: 'warn' }, drainMs: 100, ...guarding })
+  const listening = await app.listen({ port, host })
   // The same signal again ends it at once.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end(app))
   const { label, nodeIds, links } = topology
   console.log(`${label}: ${nodeIds.length} nodes, ${links.length} links; ${stored} nodes stored just now`)
   console.log(`Listening on ${listening} (${store.dialect})`)
   // The page will ask for it: it is being drawn already. Nobody waits for it, nor for it to fail.
-  app.inject('/mesh/map').catch(() => {})
+  app.inject({ url: '/mesh/map', headers: { authorization: `Bearer ${guarding.token}` } }).catch(() => {})
 }
 
 /** Most often the port is another server's. */

@@ -1,6 +1,6 @@
 /** What decides about paths, as the storage has it now: which nodes are there and up, and the policies. */
 import type { Repositories } from 'meshstore'
-import { PolicyEngine, type PolicyRules, readRules } from './policies/index.ts'
+import { PolicyEngine, type PolicyRules, rulesOf } from './policies/index.ts'
 
 /** The nodes that are stopped. */
 export async function stoppedNodes({ nodes }: Repositories): Promise<Set<string>> {
@@ -31,7 +31,7 @@ export class StoredPolicies {
       if (known?.updatedAt === updatedAt.getTime()) read.set(policyId, known)
       else {
         const { yamlContent = '' } = (await policies.get(policyId)) ?? {}
-        read.set(policyId, { updatedAt: updatedAt.getTime(), rules: readRules(yamlContent) })
+        read.set(policyId, { updatedAt: updatedAt.getTime(), rules: await rulesOf(yamlContent) })
       }
     }
     const unchanged = read.size === last.read.size && [...read].every(([id, rules]) => last.read.get(id) === rules)

@@ -249,7 +249,8 @@ eachLastingBackend('the mesh API', (backend) => {
       expect(replaced.body).toMatchObject({ rules_count: 0, yaml_content: 'rules: []' })
       expect((await client.ask('DELETE', '/policies/p1')).status).toBe(204)
       for (const method of ['GET', 'DELETE']) await refused(client, 404, method, '/policies/p1')
-      await refused(client, 404, 'PUT', '/policies/p1', { body: { yaml_content: 'rules: []' } })
+      const again = await client.ask('PUT', '/policies/p1', { body: { yaml_content: 'rules: []' } })
+      expect([again.status, again.headers.get('location')]).toEqual([201, '/policies/p1'])
     }))
 
   test('finds paths, keeps them for 30 seconds, and finds them anew when something has changed', () =>

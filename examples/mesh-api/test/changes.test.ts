@@ -28,7 +28,7 @@ function listener({ client }: Serving, hear: (heard: string) => void): Socket {
     heard += text
     hear(heard)
   })
-  socket.write('GET /changes HTTP/1.1\r\nHost: x\r\n\r\n')
+  socket.write('GET /changes HTTP/1.1\r\nHost: localhost\r\n\r\n')
   return socket
 }
 
@@ -129,7 +129,7 @@ eachLastingBackend('changes of the mesh API', (backend) => {
     const slow = connect(Number(new URL(client.base).port), '127.0.0.1')
     slow.on('error', () => {})
     slow.pause()
-    slow.write('GET /changes HTTP/1.1\r\nHost: x\r\n\r\n')
+    slow.write('GET /changes HTTP/1.1\r\nHost: localhost\r\n\r\n')
     await eventually('it listens', async () => (await listeners(served)) === 2)
     // Some MiB of events: the connection's own buffers hold a few.
     const long = Array.from({ length: 500 }, (_, index) => node(`${index}-${'x'.repeat(200)}`))

@@ -1,9 +1,18 @@
 /** What the policies decide, and that they fail closed. */
 import { describe, expect, test, vi } from 'vitest'
-import { PolicyEngine, readRules } from '../src/policies/index.ts'
+import { documentsIn } from '../../../src/schema/policy-text.ts'
+import { PolicyEngine, readRules, rulesOf } from '../src/policies/index.ts'
 
 const NOON = new Date('2026-01-02T12:00:00Z')
-const engineOf = (...texts: string[]): PolicyEngine => new PolicyEngine(texts.map(readRules))
+/** As `rulesOf` reads them, without the wait for the parser to load. */
+const rulesIn = (text: string) => {
+  try {
+    return readRules(documentsIn(text, 'yamlContent'))
+  } catch {
+    return readRules(undefined)
+  }
+}
+const engineOf = (...texts: string[]): PolicyEngine => new PolicyEngine(texts.map(rulesIn))
 const mayUse = (texts: string | string[], subject = 'a', now = NOON) =>
   engineOf(...[texts].flat()).mayUse(subject, { now })
 const rule = (effect: string, action: string, more = ''): string =>
@@ -114,7 +123,7 @@ describe('it fails closed:', () => {
     ['default: MAYBE', 'default'],
     ['rules: [', ''],
   ])('%s', (text, path) => {
-    expect(readRules(text).problems.map((problem) => problem.path)).toContain(path)
+    expect(rulesIn(text).problems.map((problem) => problem.path)).toContain(path)
     expect(mayUse(text).node('b')).toBe(false)
   })
 
@@ -125,10 +134,21 @@ describe('it fails closed:', () => {
   })
 })
 
-test('nothing of a text is printed as a warning', () => {
+test('a text that would hold up a parser without limits is refused at once', async () => {
+  const keys = Array.from({ length: 8_000 }, (_, key) => `k${key}: `).join('\n')
+  const deep = '['.repeat(65_536)
+  const unexpected = ']'.repeat(65_536)
+  const [wide, ...refused] = await Promise.all([keys, deep, unexpected, 'x'.repeat(1_048_577)].map(rulesOf))
+  expect(wide?.problems).toEqual([])
+  for (const { problems, default: verdict } of refused) {
+    expect([problems, verdict]).toEqual([[{ path: '', message: 'is not valid YAML' }], 'DENY'])
+  }
+})
+
+test('nothing of a text is printed as a warning', async () => {
   const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-  readRules('rules: []\nport: {{ index .Secret 0 }}: 1\nother: { { secret: 1 }: 2 }\n')
-  readRules('other: { { secret: 1 }: 2 }\n')
+  await rulesOf('rules: []\nport: {{ index .Secret 0 }}: 1\nother: { { secret: 1 }: 2 }\n')
+  await rulesOf('other: { { secret: 1 }: 2 }\n')
   expect(warned).not.toHaveBeenCalled()
   warned.mockRestore()
 })

@@ -33,6 +33,8 @@ export const changeRoutes =
     app.get(
       '/changes',
       {
+        // A HEAD request would subscribe, and never be answered.
+        exposeHeadRoute: false,
         schema: {
           tags: ['operation'],
           summary: 'What is changed, by whichever process, as it happens',

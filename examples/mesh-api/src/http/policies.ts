@@ -1,7 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { Meshstore, Policy as PolicyRow, PolicySummary as SummaryRow } from 'meshstore'
+import {
+  type Meshstore,
+  type NewPolicy as NewPolicyRow,
+  type PolicyRepository,
+  type Policy as PolicyRow,
+  StorageError,
+  type StorageErrorCode,
+  type PolicySummary as SummaryRow,
+} from 'meshstore'
 import { type Static, Type } from 'typebox'
-import { readRules } from '../policies/index.ts'
+import { rulesOf } from '../policies/index.ts'
 import { changed, etagOf, expectedVersion, ifUnchanged } from './etags.ts'
 import { pageOf, pageQuery } from './pages.ts'
 import { HttpProblem } from './problems.ts'
@@ -20,12 +28,16 @@ const summary = (policy: SummaryRow): Static<typeof PolicySummary> => ({
 })
 const json = (policy: PolicyRow): Static<typeof Policy> => ({ ...summary(policy), yaml_content: policy.yamlContent })
 
+/** A text of 1 MiB, the storage's limit, takes up to twice as much as JSON. */
+const bodyLimit = 2 * 1_048_576 + 4_096
+
 export const policyRoutes =
   (store: Meshstore): FastifyPluginAsyncTypebox =>
   async (app) => {
     app.post(
       '/policies',
       {
+        bodyLimit,
         schema: {
           tags,
           summary: 'Add a policy',
@@ -34,7 +46,7 @@ export const policyRoutes =
         },
       },
       async ({ body: { policy_id: policyId, yaml_content: yamlContent } }, reply) => {
-        refuseProblems(yamlContent)
+        await refuseProblems(yamlContent)
         const policy = await store.policies.create({ policyId, yamlContent })
         reply
           .code(201)
@@ -82,22 +94,28 @@ export const policyRoutes =
     app.put(
       '/policies/:id',
       {
+        bodyLimit,
         schema: {
           tags,
-          summary: "Replace a policy's text",
+          summary: "Replace a policy's text, or add the policy",
           params,
           headers,
           body: ref(PolicyText),
           response: {
             200: versioned('The policy as it is now', ref(Policy)),
-            ...problems(400, 404, 409, 412, 413, 415),
+            201: versioned('Added', ref(Policy)),
+            ...problems(400, 409, 412, 413, 415),
           },
         },
       },
       async ({ params: { id }, headers, body: { yaml_content: yamlContent } }, reply) => {
         const ifUpdatedAt = expectedVersion(headers['if-match'])
-        refuseProblems(yamlContent)
-        const policy = await ifUnchanged(ifUpdatedAt, store.policies.update(id, { yamlContent }, { ifUpdatedAt }))
+        await refuseProblems(yamlContent)
+        const { policy, isNew } =
+          headers['if-match'] === undefined
+            ? await put(store.policies, { policyId: id, yamlContent })
+            : { policy: await replaced(store.policies, id, yamlContent, ifUpdatedAt), isNew: false }
+        if (isNew) reply.code(201).header('location', `/policies/${encodeURIComponent(id)}`)
         reply.header('etag', etagOf(policy))
         return json(policy)
       },
@@ -126,9 +144,37 @@ export const policyRoutes =
     )
   }
 
+/** Adds the policy, or replaces its text, whatever others do meanwhile. */
+async function put(policies: PolicyRepository, policy: NewPolicyRow): Promise<{ policy: PolicyRow; isNew: boolean }> {
+  for (;;) {
+    try {
+      return { policy: await policies.create(policy), isNew: true }
+    } catch (error) {
+      if (!isCode(error, 'ALREADY_EXISTS')) throw error
+    }
+    try {
+      return { policy: await policies.update(policy.policyId, { yamlContent: policy.yamlContent }), isNew: false }
+    } catch (error) {
+      if (!isCode(error, 'NOT_FOUND')) throw error
+    }
+  }
+}
+
+/** `If-Match` asks for a version that exists, `*` for any. */
+async function replaced(policies: PolicyRepository, id: string, yamlContent: string, ifUpdatedAt: Date | undefined) {
+  try {
+    return await ifUnchanged(ifUpdatedAt, policies.update(id, { yamlContent }, { ifUpdatedAt }))
+  } catch (error) {
+    throw isCode(error, 'NOT_FOUND') ? changed() : error
+  }
+}
+
+const isCode = (error: unknown, code: StorageErrorCode): boolean => error instanceof StorageError && error.code === code
+
 /** The storage takes any YAML; rules that the engine could only read as the stricter thing are refused here. */
-function refuseProblems(yamlContent: string): void {
-  const issues = readRules(yamlContent).problems.filter(({ path }) => path !== '')
+async function refuseProblems(yamlContent: string): Promise<void> {
+  const { problems } = await rulesOf(yamlContent)
+  const issues = problems.filter(({ path }) => path !== '')
   if (issues.length === 0) return
   throw new HttpProblem(
     400,

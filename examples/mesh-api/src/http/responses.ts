@@ -7,7 +7,7 @@ const DESCRIPTIONS = {
   404: 'There is none',
   409: 'It is there already, or another write was in the way',
   412: '`If-Match` names another version',
-  413: 'Longer than 4 MiB',
+  413: 'Longer than the storage takes',
   415: 'Another content type than JSON',
   503: 'Try again after `Retry-After`',
 } as const
@@ -21,7 +21,10 @@ export const problems = (...statuses: ProblemStatus[]) => ({
   ...Object.fromEntries(
     [...statuses, 503 as const].map((status) => [status, { description: DESCRIPTIONS[status], content }]),
   ),
-  default: { description: 'Any other problem', content },
+  default: {
+    description: 'Any other problem: 401 without the token, 403 or 421 from the page of another site',
+    content,
+  },
 })
 
 const ETAG = { ETag: { type: 'string', description: 'The version, for `If-Match`' } }

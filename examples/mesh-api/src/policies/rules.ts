@@ -1,5 +1,5 @@
 /** What is written in a policy's text: `rules: [{ id, effect, subject, action, resource, conditions }]` and `default:`. */
-import { parseAllDocuments } from 'yaml'
+import { policyDocuments } from 'meshstore'
 import { type Condition, conditionOf } from './conditions.ts'
 
 export interface Rule {
@@ -25,19 +25,15 @@ export interface Problem {
   readonly message: string
 }
 
-/** Never throws. What cannot be understood is a problem, and until somebody solves it, it is read as the stricter thing. */
-export function readRules(text: string): PolicyRules {
+/** Reads a policy's text within the storage's limits. A text that it would refuse denies everything. */
+export const rulesOf = async (text: string): Promise<PolicyRules> =>
+  readRules(await policyDocuments(text).catch(() => undefined))
+
+/** Never throws. The stricter reading is taken for everything that is malformed; `problems` names it. */
+export function readRules(documents: readonly unknown[] | undefined): PolicyRules {
   const reading = new Reading()
-  try {
-    // A warning would have a part of the text in it, and nobody to read it.
-    for (const document of parseAllDocuments(text, { logLevel: 'error' })) {
-      if (document.errors.length > 0) reading.refuse('', 'is not valid YAML')
-      else reading.document(document.toJS())
-    }
-  } catch {
-    // Too many aliases, say.
-    reading.refuse('', 'cannot be read')
-  }
+  if (documents === undefined) reading.refuse('', 'is not valid YAML')
+  for (const document of documents ?? []) reading.document(document)
   const { rules, defaults, problems } = reading
   const default_ = defaults.includes('DENY') ? 'DENY' : defaults[0]
   return { rules, default: problems.some(({ path }) => path === '') ? 'DENY' : default_, problems }

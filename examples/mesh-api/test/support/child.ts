@@ -16,8 +16,14 @@ export interface Child extends AsyncDisposable {
 }
 
 /** Waits until it listens. */
-export async function start(...args: string[]): Promise<Child> {
-  const child = spawn(process.execPath, [...COMMAND, '--port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+export const start = (...args: string[]): Promise<Child> => startWith({}, ...args)
+
+/** With variables besides those of this process. */
+export async function startWith(environment: NodeJS.ProcessEnv, ...args: string[]): Promise<Child> {
+  const child = spawn(process.execPath, [...COMMAND, '--port', '0', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...environment },
+  })
   let output = ''
   const ended = once(child, 'exit')
   const base = await new Promise<string>((resolve, reject) => {

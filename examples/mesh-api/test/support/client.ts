@@ -21,8 +21,8 @@ export class Client {
     this.description = description
   }
 
-  static async of(base: string): Promise<Client> {
-    const response = await fetch(`${base}/openapi.json`)
+  static async of(base: string, token = ''): Promise<Client> {
+    const response = await fetch(`${base}/openapi.json`, { headers: { authorization: `Bearer ${token}` } })
     // A test of its own proves that it is one.
     return new Client(base, new Description((await response.json()) as OpenApi))
   }

@@ -19,7 +19,7 @@ export async function serving(
   backend: LastingBackend,
   topology: Topology,
   options?: OpenOptions,
-  how: Pick<AppOptions, 'heartbeatMs'> = {},
+  how: Pick<AppOptions, 'heartbeatMs' | 'allowedHosts' | 'token'> = {},
 ): Promise<Serving> {
   const opened = await backend.open(options)
   const { store } = opened
@@ -30,7 +30,7 @@ export async function serving(
     app,
     store,
     opened,
-    client: await Client.of(base),
+    client: await Client.of(base, how.token),
     [Symbol.asyncDispose]: async () => {
       await app.close()
       await opened[Symbol.asyncDispose]()
