@@ -4,6 +4,9 @@ import type { Session } from './database/session.ts'
 import { StorageError } from './errors.ts'
 import { remember, remembered } from './repositories/state.ts'
 
+/** In the note of the last backup, before what it is without. */
+export const WITHOUT = ' without '
+
 interface Asked {
   readonly session: Session
   readonly now: () => Date
@@ -27,7 +30,14 @@ export async function healthOf({ session, now, readOnly, failures }: Asked): Pro
   }
   let lastBackup: Date | undefined
   const read = await probe(async () => {
-    lastBackup = (await remembered(session, 'last_backup'))?.updatedAt
+    const found = await remembered(session, 'last_backup')
+    lastBackup = found?.updatedAt
+    const [, without] = found?.value.split(WITHOUT) ?? []
+    if (without !== undefined)
+      problems.push({
+        code: 'SCHEMA_MISMATCH',
+        message: `The last backup is without the application's own tables: ${without}. Back them up by other means.`,
+      })
   })
   const write = readOnly
     ? { works: false, milliseconds: 0 }

@@ -22,7 +22,7 @@ import { InUse } from './database/in-use.ts'
 import type { Database, Session } from './database/session.ts'
 import { SwitchingDatabase } from './database/switching-database.ts'
 import { StorageError } from './errors.ts'
-import { healthOf } from './health.ts'
+import { healthOf, WITHOUT } from './health.ts'
 import { StoreMove } from './move/live/store-move.ts'
 import type { Config } from './open/config.ts'
 import { SqlPathCacheRepository } from './path-cache/path-cache-repository.ts'
@@ -32,6 +32,7 @@ import { PathWatchers } from './path-cache/watchers.ts'
 import { SqlNodeRepository } from './repositories/node-repository.ts'
 import { SqlPolicyRepository } from './repositories/policy-repository.ts'
 import { remember } from './repositories/state.ts'
+import { otherWords } from './rows/other-data.ts'
 import * as rules from './schema/rules.ts'
 import { type BackupEvent, backupTracing, tracePromise } from './tracing.ts'
 
@@ -187,7 +188,9 @@ export class Store implements Meshstore {
       return made
     })
     if (!readOnly) {
-      const note = { name: 'last_backup', value: manifest.schemaVersion, updatedAt: now() } as const
+      const { schemaVersion, leftBehind = [] } = manifest
+      const value = leftBehind.length > 0 ? `${schemaVersion}${WITHOUT}${otherWords(leftBehind)}` : schemaVersion
+      const note = { name: 'last_backup', value, updatedAt: now() } as const
       // The backup is there and verified, whether or not this can be noted, and nobody waits long for it.
       await atMost(
         NOTED_WITHIN_MS,

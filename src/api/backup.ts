@@ -12,6 +12,14 @@ export interface TableContent {
   readonly sha256: string
 }
 
+/** Data of the application's own: a table, or a column that was added to one of Meshstore's. */
+export interface OtherData {
+  readonly table: string
+  readonly column?: string
+  /** Rows of the table, or with a value in the column. `undefined`: they could not be counted. */
+  readonly rows: number | undefined
+}
+
 /** What is in a backup, as the manifest beside it says too. */
 export interface BackupManifest {
   /** The whole path. */
@@ -24,6 +32,8 @@ export interface BackupManifest {
   /** The last migration that was applied. */
   readonly schemaVersion: string
   readonly tables: { readonly nodes: TableContent; readonly policies: TableContent; readonly pathCache: TableContent }
+  /** Of PostgreSQL: what the backup is without, if there is anything. `health()` tells of it, too. */
+  readonly leftBehind?: readonly OtherData[]
 }
 
 export interface RestoreOptions {
@@ -34,6 +44,8 @@ export interface RestoreOptions {
   readonly replace?: boolean | undefined
   /** Bring the schema up to date afterwards: `true` by default, and on PostgreSQL always. */
   readonly migrate?: boolean | undefined
+  /** On PostgreSQL: restore without the application's own tables and columns. By default they are a reason to refuse. */
+  readonly ignoreOtherTables?: boolean | undefined
   readonly onProgress?: BackupOptions['onProgress']
   readonly signal?: AbortSignal | undefined
 }

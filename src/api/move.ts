@@ -1,5 +1,5 @@
 /** From one database to another: the copy, and the live move. */
-import type { TableContent } from './backup.ts'
+import type { OtherData, TableContent } from './backup.ts'
 
 export interface CopyOptions {
   /** Look at everything, and change nothing. */
@@ -11,6 +11,8 @@ export interface CopyOptions {
    * them. A file that says the same already will do; no other one may be there.
    */
   readonly quarantine?: string | undefined
+  /** Leave the application's own tables and columns behind. By default they are a reason to refuse (SCHEMA_MISMATCH). */
+  readonly ignoreOtherTables?: boolean | undefined
   /** How long to wait for others' locks, in milliseconds: 5,000 by default. */
   readonly busyTimeoutMs?: number | undefined
   /** Rows: each is looked at, copied, and compared. */
@@ -60,6 +62,8 @@ export interface CopyReport {
   }
   /** The file with the rows that were left out, if there were any. */
   readonly quarantine?: string
+  /** The application's own tables and columns, if there are any: they were not copied. */
+  readonly leftBehind?: readonly OtherData[]
   /** The migrations that were applied to the target. */
   readonly migrated: readonly string[]
 }
@@ -70,6 +74,8 @@ export interface MoveOptions {
    * again.
    */
   readonly maxPauseMs?: number | undefined
+  /** Leave the application's own tables and columns behind. By default they are a reason to refuse (SCHEMA_MISMATCH). */
+  readonly ignoreOtherTables?: boolean | undefined
   readonly onProgress?: ((progress: MoveProgress) => void) | undefined
   /** Stops before the switch. What was copied stays: the next move to the same database goes on from there. */
   readonly signal?: AbortSignal | undefined
@@ -91,6 +97,8 @@ export interface MoveReport {
   readonly to: string
   /** What was compared in both, before the switch. */
   readonly tables: { readonly nodes: TableContent; readonly policies: TableContent; readonly pathCache: TableContent }
+  /** The application's own tables and columns, if there are any: they were not moved. */
+  readonly leftBehind?: readonly OtherData[]
   /** Changes that were made meanwhile, and taken along. */
   readonly followed: number
   /** How often the switch was tried. */

@@ -11,7 +11,8 @@ import { StorageError } from '../errors.ts'
 import { CONTENT_TABLES } from '../rows/content-hash.ts'
 
 const FORMAT = 'meshstore-backup'
-const VERSION = 1
+/** 2: it says what the backup is without. */
+const VERSION = 2
 
 export const manifestPath = (file: string): string => `${file}.manifest.json`
 
@@ -20,10 +21,10 @@ export type Described = Omit<BackupManifest, 'file'>
 
 /** As it is written: the last property is a hash over the others. */
 export function manifestText(described: Described): string {
-  const { createdAt, bytes, sha256, schemaVersion, tables } = described
+  const { createdAt, bytes, sha256, schemaVersion, tables, leftBehind } = described
   const body = {
     format: FORMAT,
-    version: VERSION,
+    version: leftBehind === undefined ? 1 : VERSION,
     createdAt: createdAt.toISOString(),
     bytes,
     sha256,
@@ -33,6 +34,7 @@ export function manifestText(described: Described): string {
       policies: contentOf(tables.policies),
       pathCache: contentOf(tables.pathCache),
     },
+    leftBehind: leftBehind?.map(({ table, column, rows }) => ({ table, column, rows })),
   }
   return `${JSON.stringify({ ...body, manifestSha256: hashOf(JSON.stringify(body)) }, null, 2)}\n`
 }
@@ -70,13 +72,13 @@ function textOf(path: string): string {
 
 function parsed(text: string, path: string): Described {
   try {
-    const { format, version, bytes, sha256, schemaVersion, tables, ...rest } = JSON.parse(text)
+    const { format, version, bytes, sha256, schemaVersion, tables, leftBehind, ...rest } = JSON.parse(text)
     if (format !== FORMAT) throw invalid(`${path} is no manifest of a backup`)
     if (version > VERSION) throw invalid(`${path} was written by a newer version of this package; use that one`)
     for (const name of Object.keys(CONTENT_TABLES)) contentOf(tables[name])
     const createdAt = new Date(rest.createdAt)
     if (Number.isNaN(createdAt.getTime())) throw invalid(`${path} is damaged`)
-    return { createdAt, bytes, sha256, schemaVersion, tables }
+    return { createdAt, bytes, sha256, schemaVersion, tables, ...(leftBehind && { leftBehind }) }
   } catch (error) {
     if (error instanceof StorageError) throw error
     throw invalid(`${path} is damaged`, error)

@@ -53,12 +53,16 @@ async function backedUp(
   const createdAt = now()
   const known = migrationsUpTo(snapshot.schemaVersion)
   options.signal?.throwIfAborted()
+  const leftBehind = await snapshot.others()
   let sent: Content | undefined
   const { file, verified } = await newFile(path, options.signal, {
     fill: async (partial) => {
       sent = await fill(partial, snapshot, { known, options, now })
     },
-    verify: (partial) => described(partial, sent, createdAt),
+    verify: async (partial) => {
+      const found = await described(partial, sent, createdAt)
+      return leftBehind.length > 0 ? { ...found, leftBehind } : found
+    },
     beside: (manifest) => ({ path: manifestPath(path), text: manifestText(manifest) }),
   })
   return withFile(file, verified)

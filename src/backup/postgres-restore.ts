@@ -15,7 +15,7 @@ import { verifyBackup } from './verify.ts'
 export async function restoreIntoPostgres(
   file: string,
   url: string,
-  { replace, migrate, onProgress, signal, dryRun }: RestoreOptions & { dryRun?: boolean },
+  { replace, migrate, ignoreOtherTables, onProgress, signal, dryRun }: RestoreOptions & { dryRun?: boolean },
   target: PostgresTarget,
 ): Promise<RestoreReport> {
   if (replace === true)
@@ -25,6 +25,7 @@ export async function restoreIntoPostgres(
   const copying = copyingOf(file, url, {
     signal,
     dryRun,
+    ignoreOtherTables,
     onProgress: ({ step, done, total }) => {
       if (step === 'copying') onProgress?.({ copiedPages: done, totalPages: total })
     },
@@ -36,8 +37,8 @@ export async function restoreIntoPostgres(
     source.exec('BEGIN')
     // Throws SCHEMA_NEWER and the like, before anything is changed.
     standingOf(source)
-    const { migrated } = await copySnapshot(snapshotOf(source), { ...copying, advice: ADVICE })
-    return { ...manifest, restoredTo: shownTarget(target), migrated }
+    const { migrated, leftBehind } = await copySnapshot(snapshotOf(source), { ...copying, advice: ADVICE })
+    return { ...manifest, restoredTo: shownTarget(target), migrated, ...(leftBehind && { leftBehind }) }
   } finally {
     source.close()
   }

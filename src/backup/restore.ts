@@ -28,6 +28,7 @@ import { forgetChanges } from './without-change-log.ts'
 const OPTION_RULES: rules.Rules = {
   replace: rules.isFlag,
   migrate: rules.isFlag,
+  ignoreOtherTables: rules.isFlag,
   onProgress: rules.isFunction,
   signal: rules.isSignal,
 }

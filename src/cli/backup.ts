@@ -12,7 +12,7 @@ import { databaseOf, nameOf } from '../open/config.ts'
 import { openStorage } from '../storage.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
-import { type Common, command, databaseCommand, urlOf, waitOf, withUrl } from './options.ts'
+import { type Common, command, databaseCommand, IGNORE_OTHERS, leftWords, urlOf, waitOf, withUrl } from './options.ts'
 import { count, type Outcome, progressBar, report, rowWords } from './output.ts'
 
 interface InFolder {
@@ -26,7 +26,12 @@ interface Keeping {
   keepWeekly?: number
 }
 type CreateFlags = Common & Keeping & { folder: string; file?: string; ifExists?: boolean }
-type RestoreFlags = Omit<Common, 'wait'> & { replace?: boolean; dryRun?: boolean; migrate: boolean }
+type RestoreFlags = Omit<Common, 'wait'> & {
+  replace?: boolean
+  dryRun?: boolean
+  ignoreOtherTables?: boolean
+  migrate: boolean
+}
 
 const DEFAULT_FOLDER = './backups'
 
@@ -56,6 +61,7 @@ export function addBackup(program: Command): void {
     .description('Verifies a backup, writes it to a SQLite file or into PostgreSQL, and brings the schema up to date.')
     .option('--replace', 'replace the SQLite file that is there; a copy of it is kept beside it')
     .option('--no-migrate', 'leave the schema as it is in the backup')
+    .option(...IGNORE_OTHERS)
     .option('--dry-run', 'verify, look at what is there, say what would be replaced, and change nothing')
     .action((file: string, flags: RestoreFlags) => report(flags, () => restore(file, flags)))
 }
@@ -110,7 +116,11 @@ async function create(flags: CreateFlags): Promise<Outcome> {
   const pruned = keep && (await pruneBackups(flags.folder, keep))
   return {
     json: { ...manifest, ...(pruned && { pruned }) },
-    text: [`Made ${manifest.file}: ${summary(manifest)}. Verified.`, ...(pruned ? prunedText(pruned, false) : [])],
+    text: [
+      `Made ${manifest.file}: ${summary(manifest)}. Verified.`,
+      ...leftWords(manifest.leftBehind),
+      ...(pruned ? prunedText(pruned, false) : []),
+    ],
   }
 }
 
@@ -224,27 +234,28 @@ function prunedText({ kept, deleted, broken, abandoned }: PruneReport, dryRun: b
   ]
 }
 
+const restoring = ({ replace, migrate, ignoreOtherTables }: RestoreFlags) => ({ replace, migrate, ignoreOtherTables })
+
 async function restore(file: string, flags: RestoreFlags): Promise<Outcome> {
   const url = urlOf(flags)
   // First: what is at the target matters only if there is something to put there.
   if (!existsSync(file)) throw new StorageError('CONFIG', `There is no file at ${resolve(file)}.`)
-  if (flags.dryRun) return preview(file, url)
-  const done = await withBar('Restoring', (onProgress) =>
-    restoreBackup(file, url, { replace: flags.replace, migrate: flags.migrate, onProgress }),
-  )
+  if (flags.dryRun) return preview(file, url, flags)
+  const done = await withBar('Restoring', (onProgress) => restoreBackup(file, url, { ...restoring(flags), onProgress }))
   return {
     json: done,
     text: [
       `Restored ${done.restoredTo}: ${summary(done)}, as of ${done.createdAt.toISOString()}.`,
+      ...leftWords(done.leftBehind),
       ...(done.safetyCopy === undefined ? [] : [`What was there before is in ${done.safetyCopy}.`]),
       ...done.migrated.map((tag) => `Applied ${tag}.`),
     ],
   }
 }
 
-async function preview(file: string, url: string): Promise<Outcome> {
+async function preview(file: string, url: string, flags: RestoreFlags): Promise<Outcome> {
   const database = databaseOf(url)
-  if (database.dialect === 'postgresql') return previewOn(database, file, url)
+  if (database.dialect === 'postgresql') return previewOn(database, file, url, flags)
   const { previewRestore } = await import('../backup/restore.ts')
   const { backup, target, replaces } = await previewRestore(file, url)
   const what = replaces ? `would replace ${target}, and need --replace` : `would make ${target}`
@@ -255,14 +266,24 @@ async function preview(file: string, url: string): Promise<Outcome> {
 }
 
 /** Looks at every row of the backup, and whether the database is empty. */
-async function previewOn(target: PostgresTarget, file: string, url: string): Promise<Outcome> {
+async function previewOn(target: PostgresTarget, file: string, url: string, flags: RestoreFlags): Promise<Outcome> {
   const { restoreIntoPostgres } = await import('../backup/postgres-restore.ts')
-  const { restoredTo, migrated: _, ...backup } = await restoreIntoPostgres(resolve(file), url, { dryRun: true }, target)
+  const {
+    restoredTo,
+    migrated: _,
+    ...backup
+  } = await restoreIntoPostgres(
+    resolve(file),
+    url,
+    { ignoreOtherTables: flags.ignoreOtherTables, dryRun: true },
+    target,
+  )
   return {
     json: { dryRun: true, backup, target: restoredTo, replaces: false },
     text: [
       `${backup.file} is sound: ${summary(backup)}, as of ${backup.createdAt.toISOString()}.`,
       `It would be restored into ${restoredTo}, which is empty.`,
+      ...leftWords(backup.leftBehind),
     ],
   }
 }

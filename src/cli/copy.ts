@@ -4,7 +4,7 @@ import { StorageError } from '../errors.ts'
 import { copyDatabase } from '../move/index.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
-import { command, secondsOf, waitOf } from './options.ts'
+import { command, IGNORE_OTHERS, leftWords, secondsOf, waitOf } from './options.ts'
 import { count, counted, type Outcome, printable, progressBar, report, rowWords } from './output.ts'
 
 interface CopyFlags {
@@ -15,6 +15,7 @@ interface CopyFlags {
   dryRun?: boolean
   skipCache?: boolean
   quarantine?: string
+  ignoreOtherTables?: boolean
 }
 
 const HELP = `
@@ -28,7 +29,11 @@ it is there or nothing.
 Rows that cannot live in the target, because another program wrote them past the
 rules, are named on stderr before anything is changed. Then nothing is copied,
 and the exit code is 4; with --quarantine they are written to a file, and the
-others are copied.`
+others are copied.
+
+Tables of the application's own, and columns that were added to Meshstore's, are
+not copied. If they have rows, they are named and nothing is copied; the exit
+code is 4. --ignore-other-tables leaves them behind.`
 
 /** `meshstore copy` */
 export function addCopy(program: Command): void {
@@ -39,6 +44,7 @@ export function addCopy(program: Command): void {
     .option('--dry-run', 'look at everything, and change nothing')
     .option('--skip-cache', 'leave out the cached paths: they are computed anew')
     .option('--quarantine <file>', 'write rows that cannot live in the target to this file, and go on without them')
+    .option(...IGNORE_OTHERS)
     .option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, 5)
     .addHelpText('after', HELP)
     .action((flags: CopyFlags) => {
@@ -76,6 +82,7 @@ async function run(flags: CopyFlags, refused: RefusedRow[]): Promise<Outcome> {
         dryRun,
         skipCache,
         quarantine,
+        ignoreOtherTables: flags.ignoreOtherTables,
         busyTimeoutMs: waitOf(flags),
         // The rows are counted first: only for somebody who is watching.
         onProgress: process.stderr.isTTY ? onProgress : undefined,
@@ -108,6 +115,7 @@ function outcomeOf(done: CopyReport, refusedRows: readonly RefusedRow[], quarant
     json: { ...done, refusedRows },
     text: [
       `${dryRun ? 'Would copy' : 'Copied'} ${words.join(', ')} from ${NAMES[from]} to ${NAMES[to]}.${dryRun ? '' : ' Compared: all of it has arrived.'}`,
+      ...leftWords(done.leftBehind),
       ...migrated.map((tag) => `Applied ${tag} to the target.`),
       ...(done.quarantine === undefined
         ? []

@@ -10,7 +10,7 @@ import { configOf, databaseOf, successorOf } from '../open/config.ts'
 import { openTarget } from '../open/open.ts'
 import { EXIT } from './exit-codes.ts'
 import { Interrupted, interruptible } from './interrupt.ts'
-import { command, secondsOf, waitOf } from './options.ts'
+import { command, IGNORE_OTHERS, leftWords, secondsOf, waitOf } from './options.ts'
 import { count, counted, counter, type Outcome, progressBar, report, rowWords, seconds } from './output.ts'
 
 interface MoveFlags {
@@ -21,6 +21,7 @@ interface MoveFlags {
   wait: number
   maxPause: number
   dryRun?: boolean
+  ignoreOtherTables?: boolean
   resume?: boolean
   abort?: boolean
   status?: boolean
@@ -37,7 +38,11 @@ Applications that have the file open with the option successor go on with
 PostgreSQL by themselves; all others get MOVED, and want the new URL.
 
 It can be killed at any point: --resume goes on, --abort leaves the file as it
-was.`
+was.
+
+Tables of the application's own, and columns that were added to Meshstore's, are
+not moved. If they have rows, they are named and nothing is moved; the exit
+code is 4. --ignore-other-tables leaves them behind.`
 
 /** `meshstore move` */
 export function addMove(program: Command): void {
@@ -50,6 +55,7 @@ export function addMove(program: Command): void {
     .option('--abort', 'give up a move before its switch: the file is as it was, the target is emptied')
     .option('--status', 'say how far a move has come; with --to, also what the target says')
     .option('--max-pause <ms>', 'how long writers may be held up, in milliseconds', millisecondsOf, 250)
+    .option(...IGNORE_OTHERS)
     .option('--yes', 'do not ask')
     .option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, 5)
     .addHelpText('after', HELP)
@@ -104,15 +110,19 @@ async function move(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
   const plan = await planOf(file, url, to, busyTimeoutMs)
   if (plan.resumes !== (flags.resume === true)) throw resuming(plan)
   const bars = barsOf()
-  const options = { maxPauseMs: flags.maxPause, onProgress: bars.show }
+  const options = {
+    maxPauseMs: flags.maxPause,
+    ignoreOtherTables: flags.ignoreOtherTables,
+    onProgress: bars.show,
+  }
   try {
     if (flags.dryRun) {
-      await checkMove({ file, url, busyTimeoutMs, options })
+      const left = await checkMove({ file, url, busyTimeoutMs, options })
       if (!plan.resumes) await assertEmpty(url, busyTimeoutMs)
       bars.stop()
       return {
         json: { dryRun: true, ...plan },
-        text: [...wordsOf(plan), 'Every row can live there. Nothing was changed.'],
+        text: [...wordsOf(plan), 'Every row can live there. Nothing was changed.', ...leftWords(left)],
       }
     }
     if (!(await confirmed(plan, flags))) return DECLINED
@@ -205,11 +215,15 @@ function barsOf(): { show: (progress: MoveProgress) => void; stop: () => void } 
   return { show, stop }
 }
 
-function told({ to, tables, followed, attempts, pauseMs, migrated }: MoveReport, { from }: MovePlan): string[] {
+function told(
+  { to, tables, leftBehind, followed, attempts, pauseMs, migrated }: MoveReport,
+  { from }: MovePlan,
+): string[] {
   const { nodes, policies, pathCache } = tables
   return [
     ...migrated.map((tag) => `Applied ${tag} to the target.`),
     `Moved ${rowWords({ nodes: nodes.rows, policies: policies.rows, paths: pathCache.rows }).join(', ')} to PostgreSQL at ${to}. Compared: all of it is there.`,
+    ...leftWords(leftBehind),
     `Followed ${counted(followed, 'change')} made meanwhile. Writers were held up for ${seconds(pauseMs)}${attempts === 1 ? '' : `, at attempt ${attempts}`}.`,
     `${from} refuses writes now. Give its applications the new URL; those with it as successor have gone on there.`,
   ]

@@ -2,8 +2,11 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
+import type { OtherData } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { databaseOf } from '../open/config.ts'
+import { otherWords } from '../rows/other-data.ts'
+import { printable } from './output.ts'
 
 export interface Common {
   url?: string
@@ -32,6 +35,15 @@ export function urlOf({ url = process.env.DATABASE_URL }: Pick<Common, 'url'>): 
   if (url) return url
   throw new StorageError('CONFIG', 'Which database? Give --url, or set DATABASE_URL.')
 }
+
+/** Of the commands that take data elsewhere. */
+export const IGNORE_OTHERS = [
+  '--ignore-other-tables',
+  'leave the application’s own tables and columns behind, instead of refusing',
+] as const
+
+export const leftWords = (left: readonly OtherData[] = []): string[] =>
+  left.length === 0 ? [] : [`Left behind, being none of Meshstore's: ${printable(otherWords(left))}.`]
 
 /** Asked before a command that makes a SQLite file where there is none: whoever misspelt its path shall see it. */
 export function madeAnew(url: string): string[] {

@@ -5,13 +5,14 @@ import { StorageError } from '../errors.ts'
 import * as transfer from '../transfer/index.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
-import { type Common, databaseCommand, madeAnew, urlOf, waitOf } from './options.ts'
+import { type Common, databaseCommand, IGNORE_OTHERS, leftWords, madeAnew, urlOf, waitOf } from './options.ts'
 import { count, counted, type Outcome, progressBar, report } from './output.ts'
 
 interface ExportFlags extends Common {
   output?: string
   table?: transfer.TableName[]
   skipInvalid?: boolean
+  ignoreOtherTables?: boolean
 }
 
 interface ImportFlags extends Common {
@@ -30,7 +31,11 @@ are spaced in one way.
 
 A row that breaks the rules, because another program wrote it, is named on
 stderr. Then the export is not completed (no file, no last line) and the exit
-code is 4, unless --skip-invalid says that it is complete without such rows.`
+code is 4, unless --skip-invalid says that it is complete without such rows.
+
+Tables of the application's own, and columns that were added to Meshstore's, are
+not exported. If they have rows, they are named and nothing is exported; the exit
+code is 4. --ignore-other-tables leaves them behind.`
 
 const IMPORT_HELP = `
 FILE is an export of meshstore, or one NetJSON NetworkGraph, of which the nodes
@@ -58,6 +63,7 @@ export function addTransfer(program: Command): void {
     .option('-o, --output <file>', 'to this file, which must not exist (default: stdout)')
     .option('--table <name...>', 'these tables alone: nodes, policies, path_cache', tablesOf)
     .option('--skip-invalid', 'leave out rows that break the rules, and complete the export')
+    .option(...IGNORE_OTHERS)
     .addHelpText('after', EXPORT_HELP)
     .action((flags: ExportFlags) => report(flags, () => runExport(flags)))
   databaseCommand(program, 'import <file>')
@@ -95,6 +101,7 @@ async function runExport(flags: ExportFlags): Promise<Outcome> {
       transfer.exportTo(url, to, {
         tables,
         skipInvalid,
+        ignoreOtherTables: flags.ignoreOtherTables,
         busyTimeoutMs: waitOf(flags),
         onProgress: process.stderr.isTTY ? ({ done, total }) => bar.update(done, total) : undefined,
         onInvalid: (row) => {
@@ -133,6 +140,7 @@ function exported(done: transfer.ExportReport, invalid: transfer.InvalidRow[], f
     ? [
         `Exported ${written.join(', ')}.`,
         ...(done.invalid > 0 ? [`Without ${count(done.invalid)} that break the rules.`] : []),
+        ...leftWords(done.leftBehind),
       ]
     : [
         `${count(done.invalid)} rows break the rules: the export is not complete. Correct or delete them, or leave them out with --skip-invalid.`,

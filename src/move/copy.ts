@@ -1,13 +1,14 @@
 /** Everything from one database into an empty other one: looked at first, then written in one transaction, then compared. */
 import { existsSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { CopiedTable, CopyOptions, CopyReport, RefusedRow } from '../api.ts'
+import type { CopiedTable, CopyOptions, CopyReport, OtherData, RefusedRow } from '../api.ts'
 import { StorageError, type ValidationIssue } from '../errors.ts'
 import { up } from '../migrator/index.ts'
 import { migrationsOf } from '../migrator/migrations.ts'
 import { Quarantine } from '../migrator/quarantine.ts'
 import { databaseOf } from '../open/config.ts'
 import { problemsOf } from '../rows/compatibility.ts'
+import { assertNoOthers } from '../rows/other-data.ts'
 import { assertSame, type Sent, sendRows } from '../rows/rows.ts'
 import type { Snapshot } from '../rows/source.ts'
 import { TABLE_NAMES, type TableName } from '../rows/tables.ts'
@@ -62,9 +63,11 @@ export async function copySnapshot(snapshot: Snapshot, copying: Copying): Promis
   const { options, files } = copying
   const quarantine = options.quarantine === undefined ? undefined : new Quarantine(options.quarantine, ...files)
   try {
+    const leftBehind = assertNoOthers(await snapshot.others(), options.ignoreOtherTables)
     const refused = await judge(snapshot, copying, quarantine)
-    if (options.dryRun === true) return await rehearsed(snapshot, copying, { refused, quarantine })
-    return await write(snapshot, copying, { refused, quarantine })
+    const judged = { leftBehind, refused, quarantine }
+    if (options.dryRun === true) return await rehearsed(snapshot, copying, judged)
+    return await write(snapshot, copying, judged)
   } finally {
     quarantine?.discard()
   }
@@ -142,18 +145,20 @@ function refusal(
 }
 
 interface Judged {
+  readonly leftBehind: readonly OtherData[]
   readonly refused: Refused
   readonly quarantine: Quarantine | undefined
 }
 
-async function rehearsed(snapshot: Snapshot, copying: Copying, { refused, quarantine }: Judged): Promise<CopyReport> {
+async function rehearsed(snapshot: Snapshot, copying: Copying, judged: Judged): Promise<CopyReport> {
+  const { refused, quarantine } = judged
   quarantine?.rehearse()
   const tables = new Map<TableName, Sent>()
   for (const table of copying.tables) {
     const rows = (await snapshot.count(table)) - (refused.get(table) ?? 0)
     tables.set(table, { rows, sha256: undefined })
   }
-  return reportOf(copying, { refused, quarantine, tables, migrated: [], schemaVersion: snapshot.schemaVersion })
+  return reportOf(copying, { ...judged, tables, migrated: [], schemaVersion: snapshot.schemaVersion })
 }
 
 async function write(snapshot: Snapshot, copying: Copying, judged: Judged): Promise<CopyReport> {
@@ -230,7 +235,7 @@ interface Done extends Judged {
 }
 
 function reportOf({ dialects, options }: Copying, done: Done): CopyReport {
-  const { tables, refused, quarantine, migrated, schemaVersion } = done
+  const { leftBehind, tables, refused, quarantine, migrated, schemaVersion } = done
   const of = (table: TableName): CopiedTable | undefined => {
     const sent = tables.get(table)
     return sent && { rows: sent.rows, refused: refused.get(table) ?? 0, sha256: sent.sha256 }
@@ -242,6 +247,7 @@ function reportOf({ dialects, options }: Copying, done: Done): CopyReport {
     schemaVersion,
     tables: { nodes: of('nodes'), policies: of('policies'), pathCache: of('path_cache') },
     ...(leftOut && quarantine !== undefined && { quarantine: quarantine.file }),
+    ...(leftBehind.length > 0 && { leftBehind }),
     migrated,
   }
 }

@@ -8,6 +8,7 @@ import * as rules from '../schema/rules.ts'
 const OPTION_RULES: rules.Rules = {
   dryRun: rules.isFlag,
   skipCache: rules.isFlag,
+  ignoreOtherTables: rules.isFlag,
   quarantine: (value) => (typeof value === 'string' && value !== '' ? undefined : 'must be a path'),
   busyTimeoutMs: rules.isInteger(0, rules.MAX_TIMER_MS),
   onProgress: rules.isFunction,
@@ -28,6 +29,7 @@ function absolute(url: string): string {
  * whatever happens, all of it is there or nothing.
  *
  * Rejects with CONFIG if the target has rows; SCHEMA_MISMATCH, SCHEMA_NEWER and the like if the two schemas cannot be the same;
+ * SCHEMA_MISMATCH if the source has other tables with rows, and `ignoreOtherTables` does not leave them behind;
  * CORRUPT, with `issues`, before anything is changed, if there are rows that cannot live in the target and no `quarantine` for
  * them; CONFLICT if what arrived is not what was sent; the signal's reason.
  */

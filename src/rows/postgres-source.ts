@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { OtherData } from '../api.ts'
 import { translated } from '../database/postgres/errors.ts'
 import { IS_VALID } from '../database/postgres/marks.ts'
 import { ONLY_READS, openPool, type PoolMode } from '../database/postgres/pool.ts'
@@ -7,8 +8,9 @@ import type { PostgresTarget } from '../database/postgres/url.ts'
 import { StorageError } from '../errors.ts'
 import type { Cell } from '../migrator/adoption-rows.ts'
 import { checkPostgres, schemaVersionOf } from '../migrator/postgres-migrator.ts'
+import { isKnown, withRows } from './other-data.ts'
 import { SLICE_BYTES, SLICE_ROWS, type Snapshot, type SourceOptions, sizeOf } from './source.ts'
-import { columnsOf, keyColumn, type TableName } from './tables.ts'
+import { columnsOf, isTableName, keyColumn, TABLE_NAMES, type TableName } from './tables.ts'
 
 /**
  * DEFERRABLE waits for a moment of which no later conflict can take anything back: an export of an hour must not fail at
@@ -119,6 +121,7 @@ export const snapshotOf = (client: pg.PoolClient, schemaVersion: string, { asSto
   stored: (table, cells) => ({
     row: Object.fromEntries(columnsOf(table).map(({ name }, index) => [name, cells[index] as Cell])),
   }),
+  others: () => othersIn(client),
 })
 
 /** Cached paths that have been invalidated and not yet been swept are left out. Older schemas have no marks. */
@@ -157,3 +160,54 @@ async function* slicesOf(client: pg.PoolClient, table: TableName, asStored: bool
     yield rows
   }
 }
+
+/**
+ * Every table of the database but those of extensions, and those of another store in a schema of its own. `column`: of our
+ * tables, each one.
+ */
+const OTHERS = `
+  SELECT CASE WHEN ours.oid IS NULL THEN n.nspname END, c.relname, a.attname
+  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_namespace AS ours ON ours.oid = n.oid AND ours.nspname = current_schema()
+    LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+      AND ours.oid IS NOT NULL AND c.relname = ANY($1)
+  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+    AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+    AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
+    AND (ours.oid IS NOT NULL OR NOT EXISTS (
+      SELECT 1 FROM pg_class WHERE relnamespace = n.oid AND relname = 'meshstore_state'))
+  ORDER BY 1 NULLS FIRST, 2, a.attnum`
+
+async function othersIn(client: pg.PoolClient): Promise<OtherData[]> {
+  const found: OtherData[] = []
+  const rows = await ask<[string | null, string, string | null]>(client, OTHERS, [TABLE_NAMES])
+  for (const [schema, table, column] of rows) {
+    if (schema === null && isTableName(table)) {
+      if (column === null || columnsOf(table).some(({ name }) => name === column)) continue
+      found.push({ table, column, rows: await countOf(client, table, `count(${quoted(column)})`) })
+    } else if (!isKnown(table)) {
+      const name = schema === null ? quoted(table) : `${quoted(schema)}.${quoted(table)}`
+      found.push({
+        table: schema === null ? table : `${schema}.${table}`,
+        rows: await countOf(client, name, 'count(*)'),
+      })
+    }
+  }
+  return withRows(found)
+}
+
+/** `undefined`: the role may not read it, or others hold its lock. */
+async function countOf(client: pg.PoolClient, from: string, what: string): Promise<number | undefined> {
+  await ask(client, 'SAVEPOINT others')
+  try {
+    const [row] = await ask<[number]>(client, `SELECT ${what} FROM ${from}`)
+    await ask(client, 'RELEASE others')
+    return row?.[0]
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code === 'UNAVAILABLE') throw error
+    await ask(client, 'ROLLBACK TO others')
+    return undefined
+  }
+}
+
+const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`

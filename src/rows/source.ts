@@ -1,4 +1,5 @@
 /** What an export reads from: one moment of a database, whatever the dialect. */
+import type { OtherData } from '../api.ts'
 import type { TableRow } from '../migrator/adoption-rows.ts'
 import type { TableName } from './tables.ts'
 
@@ -16,6 +17,8 @@ export interface Snapshot {
   slices(table: TableName): AsyncIterable<readonly (readonly unknown[])[]>
   /** Every value of such a row as it is stored, with all of its bits, for those who put it aside. */
   stored(table: TableName, cells: readonly unknown[]): StoredRow
+  /** The application's own tables and columns, as far as they have rows. */
+  others(): Promise<readonly OtherData[]>
 }
 
 export interface SourceOptions {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type Sqlite from 'better-sqlite3'
-import { translated } from '../database/sqlite/errors.ts'
+import type { OtherData } from '../api.ts'
+import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
 import { IS_VALID } from '../database/sqlite/marks.ts'
 import { StorageError } from '../errors.ts'
 import { nextTurn } from '../event-loop.ts'
@@ -9,8 +10,9 @@ import { schemaVersionOf } from '../migrator/sqlite-migrator.ts'
 import { configOf } from '../open/config.ts'
 import { openSqlite } from '../open/sqlite.ts'
 import { BrokenText } from '../transfer/rows.ts'
+import { isKnown, withRows } from './other-data.ts'
 import { SLICE_BYTES, SLICE_ROWS, type Snapshot, type SourceOptions, type StoredRow, sizeOf } from './source.ts'
-import { columnsOf, keyColumn, type TableName } from './tables.ts'
+import { columnsOf, isTableName, keyColumn, type TableName } from './tables.ts'
 
 /** One moment of a file, while others read and write. Throws StorageErrors. */
 export async function withSqliteSnapshot<T>(
@@ -41,6 +43,7 @@ export const snapshotOf = (raw: Sqlite.Database, { asStored = false } = {}): Sna
     ),
   slices: (table) => slicesOf(raw, table, asStored ? 'true' : valid(raw, table)),
   stored: (table, cells) => storedRow(raw, table, cells.at(-1)),
+  others: async () => othersIn(raw),
 })
 
 /** Cached paths that have been invalidated and not yet been swept are left out. Older schemas have no marks. */
@@ -130,3 +133,35 @@ function bytesReader(raw: Sqlite.Database, table: TableName, columns: readonly s
   const select = raw.prepare<[unknown], Buffer[]>(`SELECT ${cells.join(', ')} FROM ${table} WHERE rowid = ?`).raw()
   return (rowid: unknown, column: number): Buffer => select.get(rowid)?.[column] ?? Buffer.alloc(0)
 }
+
+/** A virtual table's own tables are its rows. Generated columns hold nothing of their own. */
+function othersIn(raw: Sqlite.Database): OtherData[] {
+  const found: OtherData[] = []
+  for (const { schema, name, type } of raw.pragma('table_list') as { schema: string; name: string; type: string }[]) {
+    if (schema !== 'main' || (type !== 'table' && type !== 'virtual')) continue
+    const ours = name.toLowerCase()
+    if (isTableName(ours)) {
+      const known = columnsOf(ours).map((column) => column.name)
+      const columns = raw.prepare<[string], string>('SELECT name FROM pragma_table_info(?)').pluck().all(name)
+      for (const column of columns)
+        if (!known.includes(column.toLowerCase()))
+          found.push({ table: ours, column, rows: countOf(raw, ours, `count(${quoted(column)})`) })
+    } else if (!isKnown(name)) found.push({ table: name, rows: countOf(raw, name, 'count(*)') })
+  }
+  return withRows(found)
+}
+
+/** `undefined`: a virtual table whose extension is not loaded. */
+function countOf(raw: Sqlite.Database, table: string, what: string): number | undefined {
+  try {
+    return raw
+      .prepare<[], number>(`SELECT ${what} FROM ${quoted(table)}`)
+      .pluck()
+      .get()
+  } catch (error) {
+    if (isSqliteFailure(error) && error.code === 'SQLITE_ERROR') return undefined
+    throw error
+  }
+}
+
+const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`

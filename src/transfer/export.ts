@@ -1,3 +1,5 @@
+import type { OtherData } from '../api.ts'
+import { assertNoOthers } from '../rows/other-data.ts'
 import type { Snapshot } from '../rows/source.ts'
 import type { TableName } from '../rows/tables.ts'
 import { headerLine, rowLine, trailerLine } from './format.ts'
@@ -8,6 +10,8 @@ export interface ExportOptions {
   readonly tables: readonly TableName[]
   /** The export is complete without the rows that cannot be read. */
   readonly skipInvalid: boolean
+  /** Leave the application's own tables and columns out. */
+  readonly ignoreOtherTables?: boolean | undefined
   readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined
   /** A row that the library could not read, and that is left out. */
   readonly onInvalid: (row: InvalidRow) => void
@@ -24,6 +28,8 @@ export interface ExportReport {
   readonly schema: string
   readonly rows: Readonly<Partial<Record<TableName, number>>>
   readonly invalid: number
+  /** The application's own tables and columns, if there are any: they are not in the output. */
+  readonly leftBehind?: readonly OtherData[]
 }
 
 /** Writes a snapshot in constant memory. Of a row that cannot be read, all others are looked at too. */
@@ -34,6 +40,7 @@ export async function exportSnapshot(
 ): Promise<ExportReport> {
   const { tables, skipInvalid, onInvalid } = options
   const { schemaVersion: schema } = snapshot
+  const leftBehind = assertNoOthers(await snapshot.others(), options.ignoreOtherTables)
   const progress = await progressOver(snapshot, options)
   await output.write(headerLine({ schema, tables }))
   const rows: Partial<Record<TableName, number>> = {}
@@ -62,7 +69,7 @@ export async function exportSnapshot(
     await output.write(trailerLine(rows))
     await output.finish()
   } else await output.discard()
-  return { complete, schema, rows, invalid }
+  return { complete, schema, rows, invalid, ...(leftBehind.length > 0 && { leftBehind }) }
 }
 
 async function progressOver(

@@ -1,11 +1,12 @@
 /** The live move of a file that is open: by the process that serves from it, or by one beside it. */
-import type { MoveOptions, MoveReport } from '../../api.ts'
+import type { MoveOptions, MoveReport, OtherData } from '../../api.ts'
 import { type PostgresTarget, placeOf } from '../../database/postgres/url.ts'
 import { movedError } from '../../database/sqlite/fence.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../../errors.ts'
 import { up } from '../../migrator/index.ts'
 import { migrationsOf } from '../../migrator/migrations.ts'
+import { assertNoOthers } from '../../rows/other-data.ts'
 import { snapshotOf } from '../../rows/sqlite-source.ts'
 import { TABLE_NAMES } from '../../rows/tables.ts'
 import { judge } from '../copy.ts'
@@ -29,7 +30,7 @@ export interface LiveMove {
 
 export async function moveLive(live: LiveMove): Promise<MoveReport> {
   const { file, url, to, busyTimeoutMs, options, onReady } = live
-  await checkMove(live)
+  const leftBehind = await checkMove(live)
   const before = await courseOf(file)
   if (before === undefined) await assertEmpty(url, busyTimeoutMs)
   else assertCourse(before, placeOf(to))
@@ -50,7 +51,14 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
     await mover.finish().catch(() => {})
     const { nodes, policies, path_cache: pathCache } = contents
     const migrated = applied.map(({ tag }) => tag)
-    return { id: course.id, to: course.to, tables: { nodes, policies, pathCache }, ...done, migrated }
+    return {
+      id: course.id,
+      to: course.to,
+      tables: { nodes, policies, pathCache },
+      ...(leftBehind.length > 0 && { leftBehind }),
+      ...done,
+      migrated,
+    }
   } finally {
     await target.close()
   }
@@ -61,21 +69,23 @@ function assertNotMoved(file: SqliteDatabase): void {
   if (moved !== undefined) throw movedError(moved)
 }
 
-/** All rows, before anything is changed. */
+/** All rows, before anything is changed. Returns what will be left behind. */
 export async function checkMove({
   file,
   url,
   busyTimeoutMs,
   options,
-}: Omit<LiveMove, 'to' | 'onReady'>): Promise<void> {
+}: Omit<LiveMove, 'to' | 'onReady'>): Promise<readonly OtherData[]> {
   assertNotMoved(file)
   const version = await file.schemaVersion()
   if (version !== migrationsOf('sqlite').at(-1)?.tag)
     throw new StorageError('SCHEMA_MISMATCH', `The file has another schema (${version}) than this version works with.`)
-  await file.withSnapshot(async ({ raw }) => {
+  return file.withSnapshot(async ({ raw }) => {
     assertLogging(raw)
+    const snapshot = snapshotOf(raw, { asStored: true })
+    const leftBehind = assertNoOthers(await snapshot.others(), options.ignoreOtherTables)
     await judge(
-      snapshotOf(raw, { asStored: true }),
+      snapshot,
       {
         to: url,
         options: {
@@ -92,6 +102,7 @@ export async function checkMove({
       },
       undefined,
     )
+    return leftBehind
   })
 }
 

@@ -10,6 +10,7 @@ import { assertArrived } from './handover.ts'
 
 const RULES: rules.Rules = {
   maxPauseMs: rules.isInteger(1, rules.MAX_TIMER_MS),
+  ignoreOtherTables: rules.isFlag,
   onProgress: rules.isFunction,
   signal: rules.isSignal,
 }

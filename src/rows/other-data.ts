@@ -1,0 +1,39 @@
+/** Data of the application's own in a database: a table, or a column that was added to ours. It is not copied. */
+import type { OtherData } from '../api.ts'
+import { StorageError } from '../errors.ts'
+import { BOOKKEEPING, TABLE_NAMES } from '../schema/names.ts'
+
+/**
+ * Tables that hold none of the application's data: ours, the ledgers of migrations, and the bookkeeping of SQLite and
+ * Litestream. Names are the same in capitals.
+ */
+const KNOWN: ReadonlySet<string> = new Set([...TABLE_NAMES, ...BOOKKEEPING, '__drizzle_migrations', '__app_migrations'])
+export const isKnown = (table: string): boolean =>
+  KNOWN.has(table.toLowerCase()) || /^(sqlite_|meshstore_|_litestream_)/i.test(table)
+
+/** What there is: empty tables and columns are left out. */
+export const withRows = (found: readonly OtherData[]): OtherData[] => found.filter(({ rows }) => rows !== 0)
+
+/** `links (3 rows), nodes.color (1 row)` */
+export const otherWords = (found: readonly OtherData[]): string =>
+  found
+    .map(({ table, column, rows }) => {
+      const many = rows === undefined ? 'rows not counted' : `${rows} ${rows === 1 ? 'row' : 'rows'}`
+      return `${column === undefined ? table : `${table}.${column}`} (${many})`
+    })
+    .join(', ')
+
+/** Throws SCHEMA_MISMATCH for data that would be left behind, unless that is wanted. Returns it. */
+export function assertNoOthers(found: readonly OtherData[], ignore: boolean | undefined): readonly OtherData[] {
+  if (found.length === 0 || ignore === true) return found
+  throw new StorageError(
+    'SCHEMA_MISMATCH',
+    `The database holds data of other tables, which would be left behind: ${otherWords(found)}. Nothing was changed. Copy it by other means, and leave it out here with ignoreOtherTables (--ignore-other-tables).`,
+    {
+      issues: found.map(({ table, column, rows }) => ({
+        path: column === undefined ? table : `${table}.${column}`,
+        message: rows === undefined ? 'would be left behind' : `would be left behind with ${rows} rows`,
+      })),
+    },
+  )
+}
