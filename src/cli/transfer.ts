@@ -34,8 +34,8 @@ stderr. Then the export is not completed (no file, no last line) and the exit
 code is 4, unless --skip-invalid says that it is complete without such rows.
 
 Tables of the application's own, and columns that were added to Meshstore's, are
-not exported. If they have rows, they are named and nothing is exported; the exit
-code is 4. --ignore-other-tables leaves them behind.`
+not exported. If they have rows, they are named and nothing is exported; the
+exit code is 4. --ignore-other-tables leaves them behind.`
 
 const IMPORT_HELP = `
 FILE is an export of meshstore, or one NetJSON NetworkGraph, of which the nodes
