@@ -50,7 +50,7 @@ export interface PoolOptions {
   /** At most so many connections: 10 by default. */
   readonly max?: number | undefined
   /**
-   * `'session'` (the default). `'transaction'` for a proxy that gives each transaction another session, as PgBouncer does
+   * The URL's `pool_mode`, and without one `'session'`. `'transaction'` for a proxy that gives each transaction another session, as PgBouncer does
    * with `pool_mode=transaction`: no named statements, and nothing that outlives a transaction.
    */
   readonly mode?: 'session' | 'transaction' | undefined

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { translated } from '../database/postgres/errors.ts'
-import { openPool } from '../database/postgres/pool.ts'
+import { located, openPool } from '../database/postgres/pool.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import { longestMatch, refusedStatus, type Status, statusFrom } from './inspection.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
@@ -25,7 +25,7 @@ export const inspectPostgres = (target: PostgresTarget, busyTimeoutMs = 5_000): 
       return statusFrom('postgresql', standing, await postgresDrift(pool, standing.applied))
     } catch (error) {
       const unrecorded = await isUnrecorded(pool).catch(() => false)
-      return { ...refusedStatus(nothing, translated(error)), ...(unrecorded && { unrecorded }) }
+      return { ...refusedStatus(nothing, translated(located(error, pool))), ...(unrecorded && { unrecorded }) }
     }
   })
 
@@ -49,7 +49,7 @@ async function withPool<T>(target: PostgresTarget, lockMs: number, use: (pool: p
   const { statementMs } = target
   const pool = openPool(target, {
     max: 2,
-    mode: 'session',
+    mode: target.poolMode,
     readOnly: false,
     durability: 'full',
     statementMs,
@@ -58,7 +58,7 @@ async function withPool<T>(target: PostgresTarget, lockMs: number, use: (pool: p
   try {
     return await use(pool)
   } catch (error) {
-    throw translated(error)
+    throw translated(located(error, pool))
   } finally {
     await pool.end()
   }

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { translated, translatedWrite } from '../database/postgres/errors.ts'
-import { openPool } from '../database/postgres/pool.ts'
+import { located, openPool } from '../database/postgres/pool.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import type { Plain } from '../rows/cells.ts'
 import { snapshotOf } from '../rows/postgres-source.ts'
@@ -15,8 +15,8 @@ const BEGIN = [
   'BEGIN ISOLATION LEVEL READ COMMITTED',
   'SET LOCAL idle_in_transaction_session_timeout = 0',
   'SET LOCAL extra_float_digits = 1',
-  `LOCK TABLE ${TABLE_NAMES.join(', ')} IN SHARE ROW EXCLUSIVE MODE`,
 ]
+const LOCK = `LOCK TABLE ${TABLE_NAMES.join(', ')} IN SHARE ROW EXCLUSIVE MODE`
 
 /** `work` in a transaction of a database that has our schema. Throws CONFIG if rows are there, and StorageErrors. */
 export async function intoPostgres<T>(
@@ -24,20 +24,21 @@ export async function intoPostgres<T>(
   { busyTimeoutMs }: TargetOptions,
   work: (target: Target) => Promise<T>,
 ): Promise<T> {
+  const lockMs = Math.max(1, busyTimeoutMs)
   const pool = openPool(target, {
     max: 1,
-    mode: 'session',
+    mode: target.poolMode,
     readOnly: false,
     durability: 'full',
     statementMs: target.statementMs,
-    lockMs: Math.max(1, busyTimeoutMs),
+    lockMs,
   })
   try {
     const client = await pool.connect().catch((error) => {
-      throw translated(error)
+      throw translated(located(error, pool))
     })
     try {
-      const result = await inTransaction(client, work)
+      const result = await inTransaction(client, `SET LOCAL lock_timeout = ${lockMs}`, work)
       // Else the first queries are planned as if the tables were empty. A role that does not own them may not.
       await client.query(`ANALYZE ${TABLE_NAMES.join(', ')}`).catch(() => {})
       return result
@@ -50,13 +51,17 @@ export async function intoPostgres<T>(
   }
 }
 
-async function inTransaction<T>(client: pg.PoolClient, work: (target: Target) => Promise<T>): Promise<T> {
-  for (const statement of BEGIN) await ask(client, statement)
+async function inTransaction<T>(
+  client: pg.PoolClient,
+  patience: string,
+  work: (target: Target) => Promise<T>,
+): Promise<T> {
+  for (const statement of [...BEGIN, patience, LOCK]) await ask(client, statement)
   for (const table of TABLE_NAMES)
     if ((await ask(client, `SELECT 1 FROM ${table} LIMIT 1`)).length > 0) throw taken(table)
   const result = await work(targetOn(client))
   await client.query('COMMIT').catch((error) => {
-    throw translatedWrite(error)
+    throw translatedWrite(located(error, client))
   })
   return result
 }
@@ -65,7 +70,7 @@ async function ask(client: pg.PoolClient, text: string, values: unknown[] = []):
   try {
     return (await client.query({ text, values })).rows
   } catch (error) {
-    throw translated(error)
+    throw translated(located(error, client))
   }
 }
 

@@ -20,7 +20,8 @@ export interface Config {
   readonly now: () => Date
   readonly busyTimeoutMs: number
   readonly maxPendingWrites: number
-  readonly pool: { readonly max: number; readonly mode: 'session' | 'transaction' }
+  /** `mode`: unless said, the URL's. */
+  readonly pool: { readonly max: number; readonly mode: 'session' | 'transaction' | undefined }
   readonly pathCache: PathCacheOptions
   readonly countRules: CountRules | undefined
   /** Where the data goes, or has gone, from a SQLite file. */
@@ -106,7 +107,7 @@ export function configOf(target: string | StorageOptions): Config {
     now: options.now === undefined ? () => new Date() : checkedClock(options.now),
     busyTimeoutMs: options.busyTimeoutMs ?? 5_000,
     maxPendingWrites: options.maxPendingWrites ?? 100_000,
-    pool: { max: options.pool?.max ?? 10, mode: options.pool?.mode ?? 'session' },
+    pool: { max: options.pool?.max ?? 10, mode: options.pool?.mode },
     pathCache: { ...options.pathCache },
     countRules: options.countRules,
     successor: options.successor === undefined ? undefined : successorOf(options.successor),

@@ -10,7 +10,8 @@ const DAY_MS = 86_400_000
 /** Connects to a server and brings the database's schema up to date. */
 export function openPostgres(target: PostgresTarget, config: Config): Promise<PostgresDatabase> {
   const limits = { statementMs: target.statementMs, lockMs: Math.max(1, config.busyTimeoutMs) }
-  const options = { ...config, ...config.pool, ...limits }
+  const { max, mode = target.poolMode } = config.pool
+  const options = { ...config, max, mode, ...limits }
   const migrate = config.readOnly && config.migrate === 'apply' ? 'check' : config.migrate
   return PostgresDatabase.open(target, options, async (pool) => {
     if (migrate === 'skip' || (await checkPostgres(pool, migrate))) return

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { OtherData } from '../api.ts'
 import { translated } from '../database/postgres/errors.ts'
 import { IS_VALID } from '../database/postgres/marks.ts'
-import { ONLY_READS, openPool, type PoolMode } from '../database/postgres/pool.ts'
+import { located, ONLY_READS, openPool, type PoolMode } from '../database/postgres/pool.ts'
 import { assertEncoding, explained } from '../database/postgres/session-control.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import { StorageError } from '../errors.ts'
@@ -26,7 +26,7 @@ const SETTINGS = ['SET LOCAL idle_in_transaction_session_timeout = 0', 'SET LOCA
 /** One moment of a server's database, while others read and write. Throws StorageErrors. */
 export async function withPostgresSnapshot<T>(
   target: PostgresTarget,
-  { busyTimeoutMs = 5_000, anySchema = false, mode = 'session' }: SourceOptions & { mode?: PoolMode },
+  { busyTimeoutMs = 5_000, anySchema = false, mode = target.poolMode }: SourceOptions & { mode?: PoolMode },
   work: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> {
   // A proxy that swaps sessions may leave the name to others, who write.
@@ -53,7 +53,7 @@ async function checked(pool: pg.Pool, target: PostgresTarget, anySchema: boolean
     await assertEncoding(pool)
     if (!anySchema) await checkPostgres(pool, 'check')
   } catch (error) {
-    throw await explained(error, target)
+    throw await explained(error, target, pool)
   }
 }
 
@@ -68,7 +68,7 @@ async function versionIn(client: pg.PoolClient): Promise<string> {
 
 async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect().catch((error) => {
-    throw translated(error)
+    throw translated(located(error, pool))
   })
   try {
     await begin(client)
@@ -102,7 +102,7 @@ async function ask<R extends unknown[]>(client: pg.PoolClient, text: string, val
   try {
     return (await client.query<R>({ text, values, rowMode: 'array' })).rows
   } catch (error) {
-    throw translated(error)
+    throw translated(located(error, client))
   }
 }
 

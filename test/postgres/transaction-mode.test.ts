@@ -1,8 +1,11 @@
 /** `pool: { mode: 'transaction' }`: behind a proxy that swaps the sessions between transactions. */
+import { writeFileSync } from 'node:fs'
 import pg from 'pg'
 import { beforeAll, expect, test } from 'vitest'
-import { type Meshstore, openStorage } from '../../src/index.ts'
+import { copyDatabase, type Meshstore, openStorage, restoreBackup } from '../../src/index.ts'
+import { runCommand } from '../cli/support/command.ts'
 import { expectCode } from '../support/expectations.ts'
+import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
 import { createDatabase, type TestDatabase } from './support/database.ts'
 import { performAll } from './support/operations.ts'
@@ -99,10 +102,54 @@ describePostgres('behind a proxy that pools transactions', () => {
     await expectCode(reader.nodes.update('n', { started: false }), 'READ_ONLY')
   })
 
+  test('pool_mode in the URL says the same to every command and copy, and to no server', async () => {
+    await using proxy = await proxied('refused')
+    using folder = temporaryFolder()
+    await using other = await createDatabase()
+    await using behind = await SwappingProxy.before(other.url, { sessions: SESSIONS, startupOptions: 'refused' })
+    const [url, target] = [proxy.url, behind.url].map((each) => `${each}?pool_mode=transaction`) as [string, string]
+    await (await openStorage(url)).close()
+    writeFileSync(folder.file('rows.ndjson'), '')
+    const [file, backup] = [folder.file('copied.db'), folder.file('backup.db')]
+    for (const args of [
+      ['migrate', 'up', '--url', url],
+      ['migrate', 'status', '--url', url],
+      ['migrate', 'baseline', '--url', url],
+      ['stats', '--url', url],
+      ['inspect', 'nodes', '--url', url],
+      ['export', '--url', url, '--output', folder.file('exported.ndjson')],
+      ['backup', 'create', '--file', backup, '--url', url],
+      ['copy', '--from', url, '--to', file],
+    ]) {
+      const { code, stderr } = await runCommand(args)
+      expect([args.slice(0, 2), code, stderr.split('\n').filter((line) => /mode|proxy/i.test(line))]).toEqual([
+        args.slice(0, 2),
+        0,
+        [],
+      ])
+    }
+    const checked = await runCommand(['check', '--json', '--url', url])
+    expect(checked.stdout).not.toContain('proxy')
+    expect([0, 3]).toContain(checked.code)
+    expect((await copyDatabase(file, target)).to).toBe('postgresql')
+    const sizes = async (of: string): Promise<unknown> => {
+      await using store = await openStorage(of)
+      return (await store.stats()).rows
+    }
+    expect(await sizes(target)).toEqual(await sizes(url))
+    await using empty = await createDatabase()
+    await restoreBackup(backup, `${empty.url}?pool_mode=transaction`)
+    expect(await sizes(empty.url)).toEqual(await sizes(url))
+    await using source = await openStorage(file)
+    const error = await expectCode(source.moveTo(target), 'CONFIG')
+    expect(error.message).toContain('pool_mode')
+  })
+
   test('without the option it is said which one to give: the proxy refuses settings', async () => {
     await using proxy = await proxied('refused')
     const error = await expectCode(openStorage(proxy.url), 'CONFIG')
     expect(error.message).toMatch(/mode: ['"]transaction/)
+    expect(error.message).toContain('pool_mode=transaction')
     expect(error.retryable).toBe(false)
   })
 

@@ -49,6 +49,12 @@ describe('a postgres:// URL', () => {
     expect(databaseOf('postgres://db.example')).toMatchObject({ port: undefined, user: undefined, database: undefined })
   })
 
+  test('names the pool mode of a proxy', () => {
+    expect(databaseOf('postgres://db.example/mesh')).toMatchObject({ poolMode: 'session' })
+    expect(databaseOf('postgres://db.example/mesh?pool_mode=session')).toMatchObject({ poolMode: 'session' })
+    expect(databaseOf('postgres://db.example/mesh?pool_mode=transaction')).toMatchObject({ poolMode: 'transaction' })
+  })
+
   test('names the files of certificates', () => {
     using folder = temporaryFolder()
     // Any file does: what is in it is the server's and Node's business.
@@ -82,6 +88,7 @@ describe('a postgres:// URL that cannot be used', () => {
     [`postgres://${AT}/the-base?sslrootcert=/the-value/missing.pem`, 'sslrootcert'],
     [`postgres://${AT}/the-base?connect_timeout=the-value`, 'connect_timeout'],
     [`postgres://${AT}/the-base?statement_timeout=-1`, 'statement_timeout'],
+    [`postgres://${AT}/the-base?pool_mode=the-value`, 'pool_mode'],
     [`postgres://${AT}:99999/the-base`, 'URL'],
     [`postgres://${AT}:port/the-base`, 'URL'],
     ['postgres://the-user:hunter2%@the-host/the-base', '%25'],

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { translated } from '../../database/postgres/errors.ts'
+import { located } from '../../database/postgres/pool.ts'
 
 /** Rows as arrays. Each question sees a moment of its own: a look that takes long holds nothing back. */
 export type Ask = <R extends unknown[]>(sql: string, values?: readonly unknown[]) => Promise<R[]>
@@ -11,7 +12,7 @@ export type Ask = <R extends unknown[]>(sql: string, values?: readonly unknown[]
 export function asking(pool: pg.Pool): Ask {
   return async <R extends unknown[]>(sql: string, values: readonly unknown[] = []) => {
     const client = await pool.connect().catch((error) => {
-      throw translated(error)
+      throw translated(located(error, pool))
     })
     try {
       await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
@@ -22,7 +23,7 @@ export function asking(pool: pg.Pool): Ask {
     } catch (error) {
       // Ends the transaction too.
       client.release(true)
-      throw translated(error)
+      throw translated(located(error, client))
     }
   }
 }

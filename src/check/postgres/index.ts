@@ -19,7 +19,7 @@ import * as tables from './tables.ts'
 export async function checkPostgres(target: PostgresTarget, settings: Settings): Promise<CheckReport> {
   const pool = openPool(target, {
     max: 1,
-    mode: 'session',
+    mode: target.poolMode,
     readOnly: false,
     durability: 'full',
     statementMs: target.statementMs,
@@ -28,7 +28,7 @@ export async function checkPostgres(target: PostgresTarget, settings: Settings):
   try {
     return await checkServer({ target, settings, pool })
   } catch (error) {
-    throw await explained(translated(error), target)
+    throw await explained(translated(error), target, pool)
   } finally {
     await pool.end()
   }

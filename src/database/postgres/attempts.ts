@@ -19,7 +19,7 @@ import {
   translated,
   translatedWrite,
 } from './errors.ts'
-import { beginning, type PoolOptions } from './pool.ts'
+import { beginning, located, type PoolOptions } from './pool.ts'
 import { begin, commit, settle } from './session-control.ts'
 import { Slots } from './slots.ts'
 
@@ -155,7 +155,8 @@ export class Attempts {
   async #connect(): Promise<PostgresConnection> {
     try {
       return new PostgresConnection(await this.#pool.connect(), this.#names, this.#options.statementMs)
-    } catch (failure) {
+    } catch (thrown) {
+      const failure = located(thrown, this.#pool)
       // No settings are asked for there, which it could refuse.
       const error = translated(this.#options.mode === 'transaction' ? asLost(failure) : failure)
       if (sqlstateOf(failure) === undefined) this.#refuseWaiting(error)
@@ -205,7 +206,7 @@ export class Attempts {
     const begun = performance.now()
     let failure: { readonly error: unknown } | undefined
     try {
-      await begin(connection, { ...this.#options, readOnly })
+      await begin(connection, { ...this.#options, readOnly, timeoutMs })
       const executor = new PostgresExecutor(connection, this.#compiler)
       const tx = new OpenTransaction({ executor, compiler: this.#compiler, guard: this.#guard }, { readOnly })
       const timeLeft = timeoutMs && Math.max(1, Math.round(timeoutMs - passedMs))

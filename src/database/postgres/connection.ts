@@ -15,6 +15,7 @@ import {
   translated,
 } from './errors.ts'
 import { Guard } from './guard.ts'
+import { located } from './pool.ts'
 
 /** Names of prepared statements: a number, since the server cuts names at 63 bytes. */
 export class StatementNames {
@@ -114,7 +115,8 @@ export class PostgresConnection {
       .query<unknown[]>(name === undefined ? query : { ...query, name })
       .catch((error) => {
         if (isStaleStatement(error)) this.#names?.renew(compiled)
-        throw performance.now() - begun < this.#statementMs ? asLockTimeout(asLost(error)) : asLost(error)
+        const failure = asLost(located(error, this.client))
+        throw performance.now() - begun < this.#statementMs ? asLockTimeout(failure) : failure
       })
     const { decode } = compiled
     return { rows: decode === undefined ? [] : rows.map(decode), changes: rowCount ?? 0 }
@@ -131,7 +133,7 @@ export class PostgresConnection {
 
   async #control(sql: string): Promise<string> {
     const result: pg.QueryResult | pg.QueryResult[] = await this.client.query(sql).catch((error) => {
-      throw asLost(error)
+      throw asLost(located(error, this.client))
     })
     return Array.isArray(result) ? (result.at(-1)?.command ?? '') : result.command
   }

@@ -9,6 +9,11 @@ interface Meaning {
 /** Our own values have been checked at the door: what the schema refuses then was in the row before. */
 const BROKEN_ROW = 'The row breaks the rules of the schema. Another program wrote it; correct or delete it.'
 
+const POOL_MODE = 'Open with pool: { mode: "transaction" }, or add pool_mode=transaction to the URL.'
+
+const timeLimit = (setting: string): string =>
+  `The server's ${setting} ended the transaction; nothing was written. Shorten the transaction, or raise the setting.`
+
 /** A SQLSTATE or its class; the first that fits decides. */
 const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['40001', { code: 'BUSY', message: 'It conflicted with other transactions again and again. Try again.' }],
@@ -25,10 +30,11 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['53', { code: 'UNAVAILABLE', message: 'The server has no room for the connection. Try again.' }],
   ['57014', { code: 'TIMEOUT', message: 'The server gave up on a statement that took too long; nothing was written.' }],
   ['57', { code: 'UNAVAILABLE', message: 'The server is shutting down or starting. Try again.' }],
-  ['08P01', { code: 'CONFIG', message: 'A proxy refused the settings. Open with pool: { mode: "transaction" }.' }],
+  ['08P01', { code: 'CONFIG', message: `A proxy refused the settings. ${POOL_MODE}` }],
   ['08', { code: 'UNAVAILABLE', message: 'The connection to the server was lost.' }],
   ['25006', { code: 'READ_ONLY', message: 'The server, or the session, is read-only.' }],
-  ['25P03', { code: 'TIMEOUT', message: 'The server ended a transaction that stood idle for too long.' }],
+  ['25P03', { code: 'TIMEOUT', message: timeLimit('idle_in_transaction_session_timeout') }],
+  ['25P04', { code: 'TIMEOUT', message: timeLimit('transaction_timeout') }],
   [
     '42501',
     { code: 'CONFIG', message: 'The role may not do this. drizzle/postgresql-grants.sql gives what is needed.' },
@@ -36,7 +42,8 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['42', { code: 'SCHEMA_MISMATCH', message: 'The database does not have the tables that this version works with.' }],
   ['28', { code: 'CONFIG', message: 'The server refused the user or the password.' }],
   ['3D000', { code: 'CONFIG', message: 'There is no such database on the server.' }],
-  ['26000', { code: 'CONFIG', message: 'A proxy swapped the connection. Open with pool: { mode: "transaction" }.' }],
+  ['3F000', { code: 'CONFIG', message: 'No schema of the search_path exists. Create it, or set another search_path.' }],
+  ['26000', { code: 'CONFIG', message: `A proxy swapped the connection. ${POOL_MODE}` }],
   ['XX', { code: 'CORRUPT', message: 'The server reports that its data is damaged.' }],
 ]
 
@@ -91,7 +98,9 @@ export function isConnectionLost(error: unknown): boolean {
   // Our own refusals, of a row that breaks the rules for example, say nothing of the connection.
   if (error instanceof StorageError && error.cause === undefined) return false
   const sqlstate = sqlstateOf(error)
-  return sqlstate === undefined || sqlstate.startsWith('57P') || sqlstate.startsWith('08') || sqlstate === '25P03'
+  return (
+    sqlstate === undefined || sqlstate.startsWith('57P') || sqlstate.startsWith('08') || /^25P0[34]$/.test(sqlstate)
+  )
 }
 
 /** Whether nothing of a transaction in which this happened can be committed. */
@@ -105,8 +114,21 @@ export function translated(error: unknown): unknown {
   if (error instanceof TypeError || error instanceof RangeError) return error
   if (sqlstate === undefined) return connectionError(error)
   const [, { code, message }] = MEANINGS.find(([prefix]) => sqlstate.startsWith(prefix)) ?? UNKNOWN
-  return new StorageError(code, `${message} (${sqlstate})`, { cause: cleaned(error) })
+  const detail = code === 'UNAVAILABLE' ? [sqlstate, placeOf(error)].filter(Boolean).join('; ') : sqlstate
+  return new StorageError(code, `${message} (${detail})`, { cause: cleaned(error) })
 }
+
+const places = new WeakMap<Error, string>()
+
+/** `place`: an address and a port as they were tried, never a part of a URL. Returns the error. */
+export function placed(error: unknown, place: string | undefined): unknown {
+  if (error instanceof Error && place !== undefined) places.set(error, place)
+  return error
+}
+
+/** Where the server is that an error of the driver's, or what it was translated to, is about. */
+export const placeOf = (error: unknown): string | undefined =>
+  error instanceof Error ? (places.get(error) ?? placeOf(error.cause)) : undefined
 
 const UNKNOWN: (typeof MEANINGS)[number] = ['', { code: 'UNAVAILABLE', message: 'PostgreSQL refused.' }]
 
@@ -115,8 +137,9 @@ export function translatedWrite(error: unknown): unknown {
   if (error instanceof StorageError || !(error instanceof Error)) return error
   const sqlstate = sqlstateOf(error)
   if (sqlstate !== undefined && !MAY_BE_COMMITTED.test(sqlstate)) return translated(error)
-  const message =
-    'The connection was lost before the answer: the write may or may not be there. Read before writing again.'
+  const place = placeOf(error)
+  const to = place === undefined ? '' : ` to ${place}`
+  const message = `The connection${to} was lost before the answer: the write may or may not be there. Read before writing again.`
   return new StorageError('OUTCOME_UNKNOWN', message, { cause: cleaned(error) })
 }
 
@@ -127,10 +150,15 @@ function connectionError(error: Error): StorageError {
     return new StorageError('CONFIG', message, { cause: cleaned(error) })
   }
   const suffix = code === undefined ? '' : ` (${code})`
-  return new StorageError('UNAVAILABLE', `The server cannot be reached, or did not answer in time.${suffix}`, {
-    cause: cleaned(error),
-  })
+  const place = placeOf(error)
+  const message =
+    place === undefined && code !== undefined && UNRESOLVED.has(code)
+      ? 'The name of the host in the URL has no address.'
+      : `The server${place === undefined ? '' : ` at ${place}`} cannot be reached, or did not answer in time.`
+  return new StorageError('UNAVAILABLE', message + suffix, { cause: cleaned(error) })
 }
+
+const UNRESOLVED: ReadonlySet<string> = new Set(['ENOTFOUND', 'EAI_AGAIN'])
 
 /** The server's messages and details hold values, whole rows even; codes and names of constraints do not. */
 function cleaned(error: Error): Error {
@@ -138,6 +166,7 @@ function cleaned(error: Error): Error {
   const constraint = 'constraint' in error && typeof error.constraint === 'string' ? error.constraint : undefined
   const severity = 'severity' in error ? { severity: error.severity } : {}
   const cause = Object.assign(new Error(code ?? error.name), { code, constraint, ...severity })
+  placed(cause, placeOf(error))
   const frames = error.stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? []
   cause.stack = [`Error: ${cause.message}`, ...frames].join('\n')
   return cause

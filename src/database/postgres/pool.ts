@@ -1,4 +1,6 @@
+import { isIP, Socket } from 'node:net'
 import pg from 'pg'
+import { placed, sqlstateOf } from './errors.ts'
 import type { PostgresTarget } from './url.ts'
 
 export type PoolMode = 'session' | 'transaction'
@@ -16,8 +18,14 @@ export interface PoolOptions {
 
 /** The server gives up first, and then says so: after the driver's own limit nobody knows what became of the statement. */
 const DRIVER_WAITS_LONGER_MS = 1_000
-/** A transaction whose process is gone without a word must not hold its locks for ever. */
+/**
+ * A transaction whose process is gone without a word must not hold its locks for ever. It stands idle while its caller does
+ * something else, for at most its time limit.
+ */
 const IDLE_IN_TRANSACTION_MS = 60_000
+const LONGEST_SETTING_MS = 2_147_483_647
+/** All bits of a time, whatever the role's settings say. */
+const FULL_TIMES = 'extra_float_digits=1'
 
 /**
  * Ends the name of a session of ours that only reads, for as long as that takes: a backup, an export. Of others' transactions nobody
@@ -34,6 +42,7 @@ const sessionSettings = ({ readOnly, durability, statementMs, lockMs }: PoolOpti
   `statement_timeout=${statementMs}`,
   `lock_timeout=${lockMs}`,
   `idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_MS}`,
+  FULL_TIMES,
   ...(readOnly ? ['default_transaction_read_only=on'] : []),
   ...(durability === 'normal' ? ['synchronous_commit=off'] : []),
 ]
@@ -48,6 +57,7 @@ export function openPool(target: PostgresTarget, options: PoolOptions): pg.Pool 
     database,
     ssl,
     max: options.max,
+    stream: () => noting(new Socket(), (place) => places.set(pool, place)),
     application_name: applicationName,
     connectionTimeoutMillis: target.connectMs,
     query_timeout: options.statementMs + DRIVER_WAITS_LONGER_MS,
@@ -66,8 +76,30 @@ export function openPool(target: PostgresTarget, options: PoolOptions): pg.Pool 
   })
   // Without a listener, the end of an idle connection ends the process.
   pool.on('error', () => {})
-  pool.on('connect', (client) => client.on('error', () => {}))
+  pool.on('connect', (client) => {
+    const place = places.get(pool)
+    if (place !== undefined) places.set(client, place)
+    // Without a statement that it could answer.
+    client.on('error', (error) => {
+      if (sqlstateOf(error) !== undefined) ends.set(client, error)
+    })
+  })
   return pool
+}
+
+const places = new WeakMap<object, string>()
+const ends = new WeakMap<object, Error>()
+
+/** Notes what is tried. What a URL names may be a password that stands in the wrong place; an address has been looked up. */
+function noting(socket: Socket, note: (place: string) => void): Socket {
+  return socket.on('connectionAttempt', (address: string, port: number) => {
+    if (isIP(address) !== 0) note(`${isIP(address) === 6 ? `[${address}]` : address}:${port}`)
+  })
+}
+
+/** What the driver threw, with where the server is; or what the server said when it ended the connection. */
+export function located(error: unknown, on: pg.Pool | pg.PoolClient): unknown {
+  return placed(sqlstateOf(error) === undefined ? (ends.get(on) ?? error) : error, places.get(on))
 }
 
 /** Text of the types that our statements return. Not the driver's own table: an application may change that one. */
@@ -81,15 +113,16 @@ const PARSERS: Readonly<Record<number, (text: string) => unknown>> = {
 const asText = (text: string): string => text
 
 /** How a transaction begins. */
-export function beginning(options: PoolOptions & { lockTimeoutMs: number | undefined }): string {
-  const { mode, durability, readOnly, statementMs, lockMs, lockTimeoutMs } = options
+export function beginning(
+  options: PoolOptions & { lockTimeoutMs: number | undefined; timeoutMs?: number | undefined },
+): string {
+  const { mode, durability, readOnly, statementMs, lockMs, lockTimeoutMs, timeoutMs = 0 } = options
+  const idleMs = Math.min(timeoutMs + IDLE_IN_TRANSACTION_MS, LONGEST_SETTING_MS)
   return [
     `BEGIN ISOLATION LEVEL SERIALIZABLE${readOnly ? ' READ ONLY' : ''}`,
-    ...(mode === 'transaction'
-      ? [
-          `SET LOCAL statement_timeout=${statementMs}`,
-          `SET LOCAL idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_MS}`,
-        ]
+    ...(mode === 'transaction' ? [`SET LOCAL statement_timeout=${statementMs}`, `SET LOCAL ${FULL_TIMES}`] : []),
+    ...(mode === 'transaction' || timeoutMs > IDLE_IN_TRANSACTION_MS / 2
+      ? [`SET LOCAL idle_in_transaction_session_timeout=${idleMs}`]
       : []),
     ...(mode === 'transaction' || lockTimeoutMs !== undefined
       ? [`SET LOCAL lock_timeout=${lockTimeoutMs ?? lockMs}`]

@@ -20,7 +20,7 @@ import { postgresDialect } from './dialect.ts'
 import { translated } from './errors.ts'
 import { KeyOrder, rowOf } from './key-order.ts'
 import { OUR_TABLES } from './our-tables.ts'
-import { ONLY_READS, openPool } from './pool.ts'
+import { located, ONLY_READS, openPool } from './pool.ts'
 import { type Apart, type Ask, apart, assertEncoding, explained } from './session-control.ts'
 import { StoreSession } from './store-session.ts'
 import type { PostgresTarget } from './url.ts'
@@ -81,7 +81,7 @@ export class PostgresDatabase implements Database {
       return new PostgresDatabase(pool, target, options)
     } catch (error) {
       await pool.end()
-      throw await explained(error, target)
+      throw await explained(error, target, pool)
     }
   }
 
@@ -157,7 +157,7 @@ export class PostgresDatabase implements Database {
     return this.#inUse.while(() =>
       this.#attempts.inSlot(() =>
         schemaVersionOf(this.#pool).catch((error) => {
-          throw translated(error)
+          throw translated(located(error, this.#pool))
         }),
       ),
     )
@@ -172,7 +172,7 @@ export class PostgresDatabase implements Database {
         const { rows } = await this.#pool.query<[T]>({ text: sql, values: [...values], rowMode: 'array' })
         return rows.map(([value]) => value)
       } catch (error) {
-        throw translated(error)
+        throw translated(located(error, this.#pool))
       }
     }
     return this.#inUse.while(() => this.#attempts.inSlot(ask))

@@ -5,13 +5,16 @@ import { StorageError } from '../../errors.ts'
 import type { PostgresConnection } from './connection.ts'
 import { isConnectionLost, translated, translatedWrite } from './errors.ts'
 import { SET_GUARD } from './guard.ts'
-import { beginning, type PoolOptions } from './pool.ts'
+import { beginning, located, type PoolOptions } from './pool.ts'
 import type { PostgresTarget } from './url.ts'
 
 /** In an explicit transaction: a deadlock would wait for a whole second before anybody noticed. */
 const LOCK_TIMEOUT_MS = 50
 
-export async function begin(connection: PostgresConnection, options: PoolOptions): Promise<void> {
+export async function begin(
+  connection: PostgresConnection,
+  options: PoolOptions & { timeoutMs: number | undefined },
+): Promise<void> {
   try {
     await connection.control(`${beginning({ ...options, lockTimeoutMs: LOCK_TIMEOUT_MS })}; ${SET_GUARD}`)
   } catch (error) {
@@ -67,7 +70,7 @@ export async function apart<T>(pool: pg.Pool, isolation: Apart, work: (ask: Ask)
   try {
     client = await pool.connect()
   } catch (error) {
-    throw translated(error)
+    throw translated(located(error, pool))
   }
   const ask: Ask = async <R extends unknown[]>(text: string, values: readonly unknown[] = []) =>
     (await client.query<R>({ text, values: [...values], rowMode: 'array' })).rows
@@ -81,9 +84,10 @@ export async function apart<T>(pool: pg.Pool, isolation: Apart, work: (ask: Ask)
     await client.query(end)
     client.release()
     return result
-  } catch (error) {
+  } catch (failure) {
     // With the connection the transaction is gone.
     client.release(true)
+    const error = located(failure, client)
     throw ending ? translatedWrite(error) : translated(error)
   }
 }
@@ -95,8 +99,8 @@ export async function assertEncoding(pool: pg.Pool): Promise<void> {
 }
 
 /** Why a database could not be opened: the driver has no code for a server that does not speak TLS. */
-export async function explained(error: unknown, target: PostgresTarget): Promise<unknown> {
-  const failure = translated(error)
+export async function explained(error: unknown, target: PostgresTarget, pool: pg.Pool): Promise<unknown> {
+  const failure = translated(located(error, pool))
   const mayBePlain = failure instanceof StorageError && failure.code === 'UNAVAILABLE' && target.ssl !== false
   if (!mayBePlain || (await answerToTls(target)) !== 'N') return failure
   const message =

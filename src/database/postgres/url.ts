@@ -18,6 +18,8 @@ export interface PostgresTarget {
   readonly connectMs: number
   /** How long the server works on a statement before it gives up: 29,000. The driver waits for a second more. */
   readonly statementMs: number
+  /** `'transaction'`: a proxy gives each transaction another session. */
+  readonly poolMode: 'session' | 'transaction'
 }
 
 const config = (message: string, cause?: unknown): StorageError => new StorageError('CONFIG', message, { cause })
@@ -30,6 +32,7 @@ const PARAMETERS: ReadonlySet<string> = new Set([
   'application_name',
   'connect_timeout',
   'statement_timeout',
+  'pool_mode',
   'host',
 ])
 
@@ -37,6 +40,10 @@ const PARAMETERS: ReadonlySet<string> = new Set([
 export function postgresTarget(url: string): PostgresTarget {
   const parsed = parse(url)
   const parameters = parsed.searchParams
+  // A password with a / or ? ends what is in front of the host: parts of it would be taken for something else.
+  if ([parsed.pathname, parsed.hash, ...parameters.keys()].some((part) => part.includes('@')) || parsed.hash !== '') {
+    throw config('The postgres:// URL cannot be read. Percent-encode / ? # and @ in user, password and database.')
+  }
   for (const name of parameters.keys()) {
     if (!PARAMETERS.has(name)) {
       throw config(`The parameter ${name} of the URL is unknown. Known are ${[...PARAMETERS].join(', ')}.`)
@@ -56,7 +63,14 @@ export function postgresTarget(url: string): PostgresTarget {
     applicationName: parameters.get('application_name') ?? 'meshstore',
     connectMs: 1000 * numberOf(parameters, 'connect_timeout', { least: 1, most: 3_600, usual: 5 }),
     statementMs: numberOf(parameters, 'statement_timeout', { least: 1, most: 86_400_000, usual: 29_000 }),
+    poolMode: poolModeOf(parameters.get('pool_mode')),
   }
+}
+
+function poolModeOf(said: string | null): PostgresTarget['poolMode'] {
+  if (said === null) return 'session'
+  if (said === 'session' || said === 'transaction') return said
+  throw config('The parameter pool_mode of the URL must be session or transaction.')
 }
 
 function parse(url: string): URL {

@@ -2,7 +2,7 @@
 
 import type pg from 'pg'
 import { translated, translatedWrite } from '../../database/postgres/errors.ts'
-import { openPool } from '../../database/postgres/pool.ts'
+import { located, openPool } from '../../database/postgres/pool.ts'
 import type { PostgresTarget } from '../../database/postgres/url.ts'
 import { StorageError } from '../../errors.ts'
 import { performance, sleep } from '../../event-loop.ts'
@@ -34,6 +34,9 @@ export class MoveTarget {
 
   /** `alone`: throws BUSY if another process moves something there. */
   static async open(target: PostgresTarget, busyTimeoutMs: number, { alone = true } = {}): Promise<MoveTarget> {
+    if (target.poolMode === 'transaction') {
+      throw new StorageError('CONFIG', 'A move locks a session. Name the server itself, without pool_mode=transaction.')
+    }
     const pool = openPool(target, {
       max: 1,
       mode: 'session',
@@ -43,7 +46,7 @@ export class MoveTarget {
       lockMs: Math.max(1, busyTimeoutMs),
     })
     const client = await pool.connect().catch((error) => {
-      throw translated(error)
+      throw translated(located(error, pool))
     })
     const opened = new MoveTarget(pool, client)
     try {
@@ -70,7 +73,8 @@ export class MoveTarget {
   readonly #ask: Ask = async <R extends unknown[]>(text: string, values: readonly unknown[] = []) => {
     try {
       return (await this.#client.query<R>({ text, values: [...values], rowMode: 'array' })).rows
-    } catch (error) {
+    } catch (failure) {
+      const error = located(failure, this.#client)
       throw text === 'COMMIT' ? translatedWrite(error) : translated(error)
     }
   }

@@ -36,15 +36,7 @@ export class SwappingProxy implements AsyncDisposable {
 
   static async before(url: string, options: SwappingProxyOptions): Promise<SwappingProxy> {
     const proxy = new SwappingProxy(url, options)
-    for (let count = 0; count < options.sessions; count++) {
-      const client = new pg.Client(url)
-      client.on('error', () => {})
-      await client.connect()
-      // The driver has logged in; from now on its connection is ours.
-      const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
-      stream.removeAllListeners('data')
-      proxy.#free.push({ client, socket: stream })
-    }
+    for (let count = 0; count < options.sessions; count++) proxy.#free.push(await logIn(url))
     await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
     return proxy
   }
@@ -59,8 +51,11 @@ export class SwappingProxy implements AsyncDisposable {
   #serve(client: Socket): void {
     this.#clients.add(client)
     client.on('error', () => {})
-    client.on('close', () => this.#clients.delete(client))
     let session: Promise<Session> | undefined
+    client.on('close', () => {
+      this.#clients.delete(client)
+      session?.then((left) => this.#replace(left)).catch(() => {})
+    })
     client.once('data', (startup) => {
       if (this.#options.startupOptions === 'refused' && startup.includes('\0options\0')) {
         client.end(refusal('08P01', 'unsupported startup parameter: options'))
@@ -97,12 +92,32 @@ export class SwappingProxy implements AsyncDisposable {
     return session
   }
 
+  /** A session that its client left in a transaction: it is ended, as PgBouncer does. */
+  async #replace({ socket }: Session): Promise<void> {
+    socket.destroy()
+    const session = await logIn(this.#url.href)
+    if (!this.#server.listening) return void session.socket.destroy()
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#free.push(session)
+    else next(session)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve))
     for (const client of this.#clients) client.destroy()
     for (const { socket } of this.#free) socket.destroy()
     await closed
   }
+}
+
+async function logIn(url: string): Promise<Session> {
+  const client = new pg.Client(url)
+  client.on('error', () => {})
+  await client.connect()
+  // The driver has logged in; from now on its connection is ours.
+  const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
+  stream.removeAllListeners('data')
+  return { client, socket: stream }
 }
 
 /** Cuts what a server sends into its messages. */
