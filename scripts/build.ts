@@ -8,6 +8,7 @@ import { bundle } from './build/bundle.ts'
 import { writeDeclarations } from './build/declarations.ts'
 import { filesIn } from './build/files.ts'
 import { writeLicences } from './build/licences.ts'
+import { writeFolders } from './build/migrations.ts'
 import { verify } from './build/verify.ts'
 
 const dist = resolve(import.meta.dirname, '../dist')
@@ -16,6 +17,7 @@ await rm(dist, { recursive: true, force: true })
 
 const bundles = await bundle(dist)
 await writeDeclarations(dist)
+await writeFolders(resolve(dist, '..'), join(dist, 'drizzle-kit-1'))
 const packages = await writeLicences(join(dist, 'THIRD_PARTY_LICENSES.txt'), [...bundles.main, ...bundles.schema])
 await verify(dist, bundles)
 

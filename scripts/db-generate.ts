@@ -1,11 +1,9 @@
 /**
- * Writes both dialects' migrations under one number and name, the whole schema into drizzle/*.sql, and the migrations
- * once more into src/migrator/shipped.ts, from where the library applies them.
+ * Writes both dialects' migrations under one number and name, and the whole schema into drizzle/*.sql.
  *
  * All or nothing: it works on a copy of migrations/.
  */
 import { type StdioOptions, spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,8 +17,8 @@ const HELP = `npm run db:generate [-- OPTIONS]
 
 Writes the migrations of both dialects after a change of src/schema, and what is made of them.
 
-  --name add_region      their name, in lower-case words; without it only drizzle/*.sql and
-                         src/migrator/shipped.ts are written again
+  --name add_region      their name, in lower-case words; without it only drizzle/*.sql is
+                         written again
   --custom               empty ones, for SQL written by hand
   --breaking 'no k now'  marked with the reason: code of before must not open the database
                          afterwards
@@ -38,7 +36,6 @@ interface Options {
 
 const BREAKPOINT = '--> statement-breakpoint'
 const root = join(import.meta.dirname, '..')
-const SHIPPED = 'src/migrator/shipped.ts'
 const schemas = { sqlite: drizzleConfig('sqlite:').schema, postgresql: drizzleConfig('postgres:').schema }
 type Dialect = keyof typeof schemas
 const dialects: readonly Dialect[] = ['sqlite', 'postgresql']
@@ -61,11 +58,10 @@ async function main(): Promise<void> {
 
     cpSync(scratch, join(root, 'migrations'), { recursive: true })
     for (const [dialect, sql] of exports) writeFileSync(join(root, `drizzle/${dialect}.sql`), sql)
-    writeFileSync(join(root, SHIPPED), shippedModule(scratch))
     console.log(
       tag ? `Wrote migrations/{${dialects}}/${tag}.sql.` : 'The schema has not changed: no migration is needed.',
     )
-    console.log(`Wrote drizzle/{${dialects}}.sql and ${SHIPPED}.`)
+    console.log(`Wrote drizzle/{${dialects}}.sql.`)
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }
@@ -114,7 +110,7 @@ async function addMigrations(folder: string, options: Options): Promise<string |
     if (results[i] === 'unchanged') await generateEmpty(dialect, folder, name, custom)
     dateBehind(dialect, folder)
     if (dialect === 'sqlite') keepTriggers(folder)
-    if (breaking !== undefined) markBreaking(dialect, folder, breaking)
+    addNotes(dialect, folder, breaking)
   }
   checkTwins(folder)
   return tags(folder, 'sqlite').at(-1)
@@ -188,44 +184,31 @@ class Scratch {
   }
 }
 
-/** SQL, so that the mark is in the database whoever applies the file. Older code finds a name there that it does not know. */
-function markBreaking(dialect: Dialect, folder: string, reason: string): void {
-  const tag = tags(folder, dialect).at(-1)
+/**
+ * SQL, so that the notes are in the database whichever program applies the file. Older code finds a name there that it does
+ * not know: without one it would take the ledger's row for that of another program's migration.
+ */
+function addNotes(dialect: Dialect, folder: string, breaking: string | undefined): void {
+  const added = readJournal(folder, dialect).entries.at(-1)
+  if (added === undefined) return
+  const { tag, when } = added
   const file = join(folder, dialect, `${tag}.sql`)
-  const mark = `INSERT INTO meshstore_state (name, value, updated_at) VALUES ('breaking:${tag}', '${reason.replaceAll("'", "''")}', 0)`
-  writeFileSync(file, `${readFileSync(file, 'utf8').trimEnd()}\n${BREAKPOINT}\n${mark};\n`)
+  const note = (name: string, value: string): string =>
+    `${BREAKPOINT}\nINSERT INTO meshstore_state (name, value, updated_at) VALUES ('${name}', '${value}', 0);\n`
+  const mark = breaking === undefined ? '' : note(`breaking:${tag}`, breaking.replaceAll("'", "''"))
+  writeFileSync(file, `${readFileSync(file, 'utf8').trimEnd()}\n${note(`migration:${when}`, tag)}${mark}`)
 }
 
-/** The migrations as a module, with the texts as they are in the files. */
-function shippedModule(folder: string): string {
-  const shipped = Object.fromEntries(
-    dialects.map((dialect) => [
-      dialect,
-      readJournal(folder, dialect).entries.map(({ tag, when }) => {
-        const sql = readFileSync(join(folder, dialect, `${tag}.sql`), 'utf8')
-        return { tag, when, hash: createHash('sha256').update(sql).digest('hex'), sql }
-      }),
-    ]),
-  )
-  return `/** Made from migrations/ by \`npm run db:generate\`. Not to be edited. */
-export interface Shipped {
-  readonly tag: string
-  readonly when: number
-  /** sha256 of the file, as drizzle-kit computes it: to load what computes it takes longer than to open a store. */
-  readonly hash: string
-  readonly sql: string
-}
-
-export const SHIPPED: Readonly<Record<'sqlite' | 'postgresql', readonly Shipped[]>> = ${JSON.stringify(shipped, null, 2)}
-`
-}
-
-/** drizzle-kit migrate skips what is dated before the last one applied: clocks go back, and branches get merged. */
+/**
+ * drizzle-kit migrate skips what is dated before the last one applied: clocks go back, and branches get merged. Whole
+ * seconds: drizzle-kit 1.0 drops the rest, and 0.31 would then apply the last one again.
+ */
 function dateBehind(dialect: Dialect, folder: string): void {
   const journal = readJournal(folder, dialect)
-  const [previous, added] = journal.entries.slice(-2)
-  if (!previous || !added || added.when > previous.when) return
-  added.when = previous.when + 1
+  const [added, previous] = journal.entries.toReversed()
+  if (added === undefined) return
+  const second = (time: number): number => Math.floor(time / 1_000) * 1_000
+  added.when = Math.max(second(added.when), second(previous?.when ?? 0) + 1_000)
   writeFileSync(journalPath(folder, dialect), JSON.stringify(journal, null, 2))
 }
 

@@ -9,6 +9,7 @@ import {
   type Plugin,
   rolldown,
 } from 'rolldown'
+import { embeddedMigrations } from './migrations.ts'
 
 /** The entries of the package, apart from the command: `require()` and types find each of them too. */
 export const ENTRIES = ['index', 'schema', 'drizzle-config'] as const
@@ -89,7 +90,7 @@ export async function bundle(dist: string): Promise<Bundles> {
       ...common,
       input: { index: 'src/index.ts', cli: 'src/cli/main.ts' },
       external: [NODE, ...DRIVERS],
-      plugins: [withoutTranslations],
+      plugins: [withoutTranslations, embeddedMigrations],
       resolve: { alias: { yaml: YAML } },
     },
     { ...output, dir: dist, chunkFileNames: 'chunks/[name].js', codeSplitting: { groups: [together('src/index.ts')] } },

@@ -1,26 +1,30 @@
 /** The migrations that drizzle-kit wrote. They are part of the code: an application bundled into one file has them too. */
-import { SHIPPED } from './shipped.ts'
+import { type Dialect, shipped } from './shipped.ts'
 
-export type Dialect = keyof typeof SHIPPED
+export type { Dialect }
 
 export interface Migration {
   /** Like `0000_create_tables`. */
   readonly tag: string
   /** As a person finds it in the package: `migrations/sqlite/0000_create_tables.sql`. */
   readonly file: string
-  /** The journal's time, in milliseconds: what the ledger knows a migration by. */
+  /** The journal's time, in milliseconds. drizzle-kit 1.0 writes it into the ledger without the milliseconds. */
   readonly when: number
-  /** sha256 of the file, as drizzle-kit computes it. */
+  /** sha256 of the file, as drizzle-kit computes it: what the ledger knows a migration by. */
   readonly hash: string
   readonly statements: readonly string[]
 }
+
+/** What drizzle-kit 1.0 knows a migration by: its folder, like `20261124093331_create_tables`. */
+export const folderOf = ({ tag, when }: Pick<Migration, 'tag' | 'when'>): string =>
+  `${new Date(when).toISOString().replaceAll(/\D/g, '').slice(0, 14)}_${tag.replace(/^\d+_/, '')}`
 
 const loaded = new Map<Dialect, readonly Migration[]>()
 
 export function migrationsOf(dialect: Dialect): readonly Migration[] {
   let found = loaded.get(dialect)
   if (found === undefined) {
-    found = SHIPPED[dialect].map(({ tag, when, hash, sql }) => ({
+    found = shipped(dialect).map(({ tag, when, hash, sql }) => ({
       tag,
       file: `migrations/${dialect}/${tag}.sql`,
       when,

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type Meshstore, openStorage, StorageError } from '../../src/index.ts'
 import { up } from '../../src/migrator/index.ts'
-import { SHIPPED } from '../../src/migrator/shipped.ts'
+import { migrationsOf } from '../../src/migrator/migrations.ts'
 import { all } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { assertProperty } from '../support/properties.ts'
@@ -126,8 +126,8 @@ const isAmbiguous = ({ cells }: Stored): boolean =>
   [cells[1], cells[2]].some((cell) => isWhole(cell ?? '') && /[:%]/.test(textOf(cell) ?? ''))
 
 /** What a read of cached paths looks into besides. */
-const OUR_TABLES = SHIPPED.sqlite
-  .flatMap(({ sql }) => sql.split('--> statement-breakpoint'))
+const OUR_TABLES = migrationsOf('sqlite')
+  .flatMap(({ statements }) => statements)
   .filter((statement) => /^\s*CREATE TABLE `path_cache_/.test(statement))
   .join('')
 

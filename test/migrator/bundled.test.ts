@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { embeddedMigrations } from '../../scripts/build/migrations.ts'
 import { root, run } from '../schema/tree-copy.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { HERE, statusOf } from './support/commands.ts'
@@ -26,6 +27,7 @@ beforeAll(async () => {
     input: fileURLToPath(new URL('programs/app.ts', import.meta.url)),
     platform: 'node',
     external: DRIVERS,
+    plugins: [embeddedMigrations],
     onLog: () => {},
   })
   for (const [format, file] of Object.entries(formats))

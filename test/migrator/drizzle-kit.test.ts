@@ -83,18 +83,13 @@ eachDialect('drizzle-kit and the library', (dialect, make) => {
     })
   })
 
-  test('older code names what is newer where we applied it, and dates it where drizzle-kit did', async () => {
+  test('older code names what is newer, whichever of the two applied it', async () => {
     await using scratch = await make()
     await by['drizzle-kit'](at(2), scratch.url)
     await by.ours(at(3), scratch.url)
     const { newer, state } = await statusOf(at(0), scratch.url)
     expect(state).toBe('current')
-    const hashes = ledgerOf(at(3), dialect).map(({ hash }) => hash.slice(0, 12))
-    expect(newer).toEqual([
-      expect.stringContaining(`${hashes.at(-3)}`),
-      expect.stringContaining(`${hashes.at(-2)}`),
-      tagsOf(at(3)).at(-1),
-    ])
+    expect(newer).toEqual(tagsOf(at(3)).slice(-3))
   })
 })
 

@@ -122,15 +122,12 @@ eachDialect('migrations that must not be applied', (dialect, make) => {
     expect(await statusOf(breaking, scratch.url)).toMatchObject({ code: 0, state: 'current', drift: [] })
   })
 
-  test('what drizzle-kit applied and the code does not know is refused without a name', async () => {
+  test('what drizzle-kit applied and the code does not know is refused by its name', async () => {
     await using scratch = await make()
     await drizzleKitMigrate(early, scratch.url)
     const { problem } = await statusOf(branch, scratch.url)
-    const row = (await scratch.ledger()).at(-1)
-    expect(problem).toMatchObject({
-      code: 'MIGRATION_MISSING',
-      message: expect.stringContaining(`${row?.hash.slice(0, 12)}`),
-    })
+    const last = tagsOf(early).at(-1)
+    expect(problem).toMatchObject({ code: 'MIGRATION_MISSING', message: expect.stringContaining(`${last}`) })
   })
 
   test('a newer database that breaks nothing is opened, read and written by older code', async () => {

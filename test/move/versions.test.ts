@@ -1,12 +1,12 @@
 /** Copies and backups by a later version, which has migrations that the database has not. */
 import { afterAll, describe, expect, test } from 'vitest'
 import { copyDatabase, verifyBackup } from '../../src/index.ts'
-import { SHIPPED } from '../../src/migrator/shipped.ts'
 import { from as bundledFrom, laterVersion, migrationsOf } from '../faults/migration-tree.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { Script } from '../sqlite/support/script.ts'
 import { expectCode } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
+import { TAGS } from '../support/tags.ts'
 import type { Order } from './programs/copier.ts'
 import { until } from './support/copier.ts'
 import { counts, filled, kinds, ownHash, postgres, sqlite } from './support/places.ts'
@@ -16,8 +16,7 @@ const later = await laterVersion()
 afterAll(() => later[Symbol.dispose]())
 const copier = await Script.bundle(new URL('programs/copier.ts', import.meta.url), bundledFrom(later))
 const backer = await Script.bundle(new URL('../backup/programs/backer.ts', import.meta.url), bundledFrom(later))
-const ours = SHIPPED.sqlite.map(({ tag }) => tag)
-const added = migrationsOf(later, 'sqlite').filter(({ tag }) => !ours.includes(tag))
+const added = migrationsOf(later, 'sqlite').filter(({ tag }) => !TAGS.includes(tag))
 
 /** What the later version says of an order. */
 async function said(order: Order): Promise<string> {
@@ -55,7 +54,7 @@ describePostgres('a backup of PostgreSQL before a migration', () => {
     program.send(folder.file('old'))
     await until(program, '@done')
     expect(await verifyBackup(folder.file('old'))).toMatchObject({
-      schemaVersion: ours.at(-1),
+      schemaVersion: TAGS.at(-1),
       tables: { nodes: { rows: 3 } },
     })
     await using again = await postgres.open()

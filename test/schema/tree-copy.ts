@@ -1,13 +1,12 @@
 import { spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
+import { type Dialect, type Shipped, shipped } from '../../src/migrator/shipped.ts'
 import { QUICK } from '../support/quick.ts'
 
 export const root = join(import.meta.dirname, '../..')
 export const dialects = ['sqlite', 'postgresql'] as const
-export type Dialect = (typeof dialects)[number]
+export type { Dialect, Shipped }
 export const urls = { sqlite: 'sqlite:./mesh.db', postgresql: 'postgres://localhost/mesh' }
 
 export interface Outcome {
@@ -31,9 +30,6 @@ export function run(cwd: string, script: string, args: string[], env: NodeJS.Pro
   child.on('close', (code) => resolve({ ...outcome, code }))
   return promise
 }
-
-/** What `npm run db:generate` makes of migrations/, and the library applies. */
-export const SHIPPED = 'src/migrator/shipped.ts'
 
 const FILES = ['src', 'scripts', 'migrations', 'drizzle', 'drizzle.config.ts', 'package.json', 'tsconfig.json']
 
@@ -70,7 +66,7 @@ export class TreeCopy {
         .map((entry) => join(entry.parentPath, entry.name)),
     )
     const paths = files.map((file) => file.slice(this.root.length + 1))
-    return Object.fromEntries([...paths, SHIPPED].sort().map((path) => [path, this.read(path)]))
+    return Object.fromEntries(paths.sort().map((path) => [path, this.read(path)]))
   }
 
   drizzleKit(dialect: Dialect, ...args: string[]): Promise<Outcome> {
@@ -86,33 +82,14 @@ export class TreeCopy {
   }
 }
 
-export interface Shipped {
-  readonly tag: string
-  readonly when: number
-  readonly hash: string
-  readonly sql: string
-}
-
 /** The migrations of a tree, in the order of its journals. */
-export function migrationsOf(copy: TreeCopy): Record<Dialect, Shipped[]> {
-  const of = (dialect: Dialect): Shipped[] =>
-    JSON.parse(copy.read(`migrations/${dialect}/meta/_journal.json`)).entries.map(({ tag, when }: Shipped) => {
-      const sql = copy.read(`migrations/${dialect}/${tag}.sql`)
-      return { tag, when, hash: createHash('sha256').update(sql).digest('hex'), sql }
-    })
+export function migrationsOf(copy: TreeCopy): Record<Dialect, readonly Shipped[]> {
+  const of = (dialect: Dialect): readonly Shipped[] => shipped(dialect, join(copy.root, 'migrations'))
   return { sqlite: of('sqlite'), postgresql: of('postgresql') }
 }
 
-/** Whether shipped.ts has the migrations as they are, behind the first equals sign between blanks. */
-export function isShipped(copy: TreeCopy): boolean {
-  const [, ...text] = copy.read(SHIPPED).split(' = ')
-  return isDeepStrictEqual(JSON.parse(text.join(' = ')), migrationsOf(copy))
-}
-
-/** What the schema differs from: of each dialect, the migrations or drizzle/*.sql; and shipped.ts. Writes into the copy. */
+/** What the schema differs from: of each dialect, the migrations or drizzle/*.sql. drizzle-kit writes into the copy. */
 export async function differences(copy: TreeCopy): Promise<string[]> {
-  // First: drizzle-kit writes what is missing into the copy's migrations.
-  const unshipped = !isShipped(copy) && SHIPPED
   const found = await Promise.all(
     dialects.map(async (dialect) => {
       const schema = await copy.drizzleKit(dialect, 'export', '--sql')
@@ -123,5 +100,5 @@ export async function differences(copy: TreeCopy): Promise<string[]> {
       ]
     }),
   )
-  return [...found.flat(), unshipped].filter((name) => name !== false)
+  return found.flat().filter((name) => name !== false)
 }

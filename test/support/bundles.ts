@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type RolldownPluginOption, rolldown } from 'rolldown'
 import { inject } from 'vitest'
+import { embeddedMigrations } from '../../scripts/build/migrations.ts'
 import { QUICK } from './quick.ts'
 
 const fromRoot = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url))
@@ -20,13 +21,13 @@ export async function bundled({ input, plugin }: Bundled): Promise<string> {
   const folder = mkdtempSync(join(QUICK, 'meshstore-bundle-'))
   // For those without root's rights, too.
   chmodSync(folder, 0o755)
-  // What stays outside of the bundle, and the migrations, are found from where it lies.
-  for (const name of ['node_modules', 'migrations']) symlinkSync(fromRoot(name), join(folder, name))
+  // What stays outside of the bundle is found from where it lies.
+  symlinkSync(fromRoot('node_modules'), join(folder, 'node_modules'))
   const bundle = await rolldown({
     input,
     platform: 'node',
     external: ['better-sqlite3', 'pg'],
-    plugins: plugin === undefined ? [] : [plugin],
+    plugins: [plugin, embeddedMigrations],
     onLog: () => {},
   })
   await bundle.write({ dir: folder, format: 'esm', entryFileNames: '[name].mjs', chunkFileNames: '[name].mjs' })

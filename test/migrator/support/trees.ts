@@ -1,9 +1,9 @@
 /** Copies of the tree with migrations more, made as a developer makes them, and copies of those with some of them. */
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { sharedTree } from '../../schema/shared-tree.ts'
-import { type Dialect, dialects, migrationsOf, SHIPPED, type Shipped, TreeCopy } from '../../schema/tree-copy.ts'
+import { type Dialect, dialects, migrationsOf, type Shipped, TreeCopy } from '../../schema/tree-copy.ts'
 
 export interface Step {
   readonly name: string
@@ -68,7 +68,6 @@ function addEmpty(copy: TreeCopy, name: string, breaking: string | undefined): v
     copy.write(snapshotOf(dialect, last.idx + 1), JSON.stringify(next, null, 2))
     copy.write(fileOf(dialect, tag), `SELECT 1;\n${breaking === undefined ? '' : markOf(tag, breaking)}`)
   }
-  ship(copy)
 }
 
 const markOf = (tag: string, reason: string): string =>
@@ -92,7 +91,7 @@ export const fileOf = (dialect: Dialect, tag: string): string => `migrations/${d
 
 /** What the ledger must hold once all is applied. */
 export const ledgerOf = (copy: TreeCopy, dialect: Dialect): { hash: string; when: number }[] =>
-  migrationsOf(copy)[dialect].map(({ when, sql }) => ({ hash: createHash('sha256').update(sql).digest('hex'), when }))
+  migrationsOf(copy)[dialect].map(({ when, hash }) => ({ hash, when }))
 
 /** Another branch: a copy in which the step was never made. */
 export function without(copy: TreeCopy, ...steps: readonly Step[]): TreeCopy {
@@ -104,7 +103,6 @@ export function without(copy: TreeCopy, ...steps: readonly Step[]): TreeCopy {
     branch.write(journalOf(dialect), JSON.stringify(journal, null, 2))
     for (const tag of gone) rmSync(join(branch.root, fileOf(dialect, tag)))
   }
-  ship(branch)
   return branch
 }
 
@@ -115,12 +113,5 @@ export function withSql(copy: TreeCopy, step: Step, edit: (sql: string, dialect:
     const file = fileOf(dialect, tagOf(copy, step))
     edited.write(file, edit(edited.read(file), dialect))
   }
-  ship(edited)
   return edited
-}
-
-/** As `npm run db:generate` does it, in a moment. A test compares the two. */
-export function ship(copy: TreeCopy): void {
-  const [declaration] = copy.read(SHIPPED).split(' = {')
-  copy.write(SHIPPED, `${declaration} = ${JSON.stringify(migrationsOf(copy), null, 2)}\n`)
 }

@@ -1,0 +1,42 @@
+/** What is made of migrations/: the module that bundles apply them from, and the folders that drizzle-kit 1.0 reads. */
+import { cp, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Plugin } from 'rolldown'
+import { folderOf } from '../../src/migrator/migrations.ts'
+import { type Dialect, shipped } from '../../src/migrator/shipped.ts'
+import { readJson, writeJson } from './files.ts'
+import { type Snapshot, translated } from './snapshots.ts'
+
+const DIALECTS: readonly Dialect[] = ['sqlite', 'postgresql']
+
+/** In place of src/migrator/shipped.ts: the same function, with the migrations of that tree in it. */
+export const embeddedMigrations: Plugin = {
+  name: 'embedded-migrations',
+  load: (id) =>
+    /[\\/]src[\\/]migrator[\\/]shipped\.ts$/.test(id) ? moduleOf(join(id, '../../../migrations')) : undefined,
+}
+
+export function moduleOf(folder: string): string {
+  const all = Object.fromEntries(DIALECTS.map((dialect) => [dialect, shipped(dialect, folder)]))
+  return `const SHIPPED = ${JSON.stringify(all)}\nexport const shipped = (dialect) => SHIPPED[dialect]\n`
+}
+
+/**
+ * A folder for each migration, with the SQL to the letter. One snapshot is enough for `check` and `generate`: that of the
+ * last migration.
+ */
+export async function writeFolders(project: string, to: string): Promise<void> {
+  for (const dialect of DIALECTS) {
+    const from = join(project, 'migrations', dialect)
+    const migrations = shipped(dialect, join(project, 'migrations'))
+    for (const migration of migrations) {
+      const folder = join(to, dialect, folderOf(migration))
+      await mkdir(folder, { recursive: true })
+      await cp(join(from, `${migration.tag}.sql`), join(folder, 'migration.sql'))
+      if (migration !== migrations.at(-1)) continue
+      const number = migration.tag.replace(/_.*/, '')
+      const snapshot = await readJson<Snapshot>(join(from, 'meta', `${number}_snapshot.json`))
+      await writeJson(join(folder, 'snapshot.json'), translated(snapshot))
+    }
+  }
+}
