@@ -4,7 +4,7 @@ import type { Dialect, TreeCopy } from '../schema/tree-copy.ts'
 import { TAGS } from '../support/tags.ts'
 import { drizzleKitMigrate, HERE, migrate, migrateApart, migrated, opened, statusOf } from './support/commands.ts'
 import { eachDialect, rowsFor, type Scratch } from './support/databases.ts'
-import { ADD_NOTE, BREAK, fileOf, grown, LIMIT_K, tagOf, without, withSql } from './support/trees.ts'
+import { ADD_NOTE, BREAK, fileOf, grown, LIMIT_K, tagOf, tagsOf, without, withSql } from './support/trees.ts'
 
 /** 0000, add_note, limit_k, break. */
 let breaking: TreeCopy
