@@ -12,6 +12,7 @@ import type {
   PolicyRepository,
   Repositories,
   StorageStats,
+  SweepReport,
   Transaction,
   TransactionOptions,
 } from './api.ts'
@@ -23,12 +24,13 @@ import type { Database, Session } from './database/session.ts'
 import { SwitchingDatabase } from './database/switching-database.ts'
 import { StorageError } from './errors.ts'
 import { healthOf, WITHOUT } from './health.ts'
+import { Maintenance } from './maintenance.ts'
 import { StoreMove } from './move/live/store-move.ts'
 import type { Config } from './open/config.ts'
-import { SqlPathCacheRepository } from './path-cache/path-cache-repository.ts'
-import { PathCacheState } from './path-cache/path-cache-state.ts'
+import { type CachedPathsOptions, TransactionCachedPaths } from './path-cache/cached-paths.ts'
+import { PathCacheState } from './path-cache/state.ts'
+import { StorePathCache } from './path-cache/store-path-cache.ts'
 import { PathCacheSweeper } from './path-cache/sweeper.ts'
-import { PathWatchers } from './path-cache/watchers.ts'
 import { SqlNodeRepository } from './repositories/node-repository.ts'
 import { SqlPolicyRepository } from './repositories/policy-repository.ts'
 import { remember } from './repositories/state.ts'
@@ -41,6 +43,7 @@ const TRANSACTION_RULES: rules.Rules = {
   timeoutMs: rules.isInteger(1, rules.MAX_TIMER_MS),
   attempts: rules.isInteger(1, 1_000),
 }
+const DEFAULT_SWEEP_SECONDS = 10
 const DEFAULT_LIMITS = { readOnly: false, timeoutMs: 3_000, attempts: Number.POSITIVE_INFINITY }
 
 /** Where others hold the lock for longer, a backup is noted after its caller was told of it. */
@@ -52,62 +55,66 @@ export class Store implements Meshstore {
   readonly pathCache: PathCacheRepository
   readonly #database: Database
   readonly #config: Config
-  readonly #pathCache: PathCacheState
+  readonly #cachedPaths: CachedPathsOptions
   readonly #schedule: BackupScheduler | undefined
-  readonly #sweeper: PathCacheSweeper | undefined
+  readonly #maintenance: Maintenance<'sweep' | 'prune'> | undefined
   readonly #backingUp = new InUse()
   readonly #subscriptions: Subscriptions
   readonly #moving: StoreMove
+  #closing = new AbortController()
 
   constructor(database: Database, config: Config) {
     this.#database = database
     this.#config = config
-    this.#pathCache = new PathCacheState(config.pathCache)
     this.#subscriptions = new Subscriptions(database, config)
     this.#moving = new StoreMove(database, config)
-    const { nodes, policies, pathCache } = this.#repositories(database.session)
+    this.#schedule = config.backups && this.#scheduled(config.backups)
+    const { session } = database
+    const { nodes, policies } = this.#repositories(session)
     this.nodes = nodes
     this.policies = policies
-    this.pathCache = pathCache
-    this.#schedule = config.backups && this.#scheduled(config.backups)
-    this.#sweeper = config.readOnly ? undefined : this.#sweeping()
-    if (database instanceof SwitchingDatabase) database.onSwitched = (from) => this.#switched(from)
-    if (!config.readOnly) this.#pathCache.watch = this.#watching()
-  }
-
-  /** What runs by itself. */
-  start(): void {
-    this.#sweeper?.start()
-  }
-
-  /** Where computations under way began is not known in the other database. */
-  async #switched(from: Database): Promise<void> {
-    this.#pathCache.flights.spoilAll()
-    await this.#subscriptions.left(from.changeLog)
-  }
-
-  #watching(): PathCacheRepository['watch'] {
-    const watchers = new PathWatchers({
-      subscribe: () => this.#subscriptions.begin(),
-      read: (key) => this.pathCache.getEntry(key),
+    const { now } = config
+    const state = new PathCacheState(config.pathCache)
+    const closing = (): AbortSignal => this.#closing.signal
+    const earlierWritersEnded = (): Promise<boolean> => database.earlierWritersEnded()
+    const sweeper = new PathCacheSweeper({ session, state, now, closing, earlierWritersEnded })
+    const jobs = {
+      sweep: { name: 'sweep of the path cache', run: () => sweeper.sweep('timer') },
+      prune: { name: 'pruning of the change log', run: () => this.#pruneChanges() },
+    }
+    const everySeconds = config.pathCache.sweepSeconds ?? DEFAULT_SWEEP_SECONDS
+    this.#maintenance = config.readOnly ? undefined : new Maintenance(jobs, everySeconds)
+    this.#cachedPaths = { now, state, onPending: () => this.#maintenance?.soon('sweep') }
+    this.pathCache = new StorePathCache(session, {
+      ...this.#cachedPaths,
+      closing,
+      sweep: config.readOnly ? undefined : () => this.#sweep(sweeper),
+      subscribe: config.readOnly ? undefined : () => this.#subscriptions.begin({}, { mayResume: false }),
     })
-    return (key, options) => watchers.watch(key, options ?? {})
+    if (database instanceof SwitchingDatabase) {
+      database.onSwitch(async (from) => {
+        // The position that a computation under way began at means nothing in the other database.
+        state.flights.spoilAll()
+        await this.#subscriptions.left(from.changeLog)
+      })
+    }
+  }
+
+  /** Starts the background jobs. */
+  start(): void {
+    this.#maintenance?.start()
+  }
+
+  /** A sweep by hand does everything that is due. */
+  async #sweep(sweeper: PathCacheSweeper): Promise<SweepReport> {
+    const report = await sweeper.sweep('call')
+    await this.#pruneChanges()
+    return report
   }
 
   #scheduled(backups: NonNullable<Config['backups']>): BackupScheduler {
     const make = (target: string, signal: AbortSignal) => this.#backup(target, { signal }, 'schedule')
     return new BackupScheduler({ ...backups, now: this.#config.now, make })
-  }
-
-  #sweeping(): PathCacheSweeper {
-    const state = this.#pathCache
-    const { session } = this.#database
-    const earlierWritersEnded = () => this.#database.earlierWritersEnded()
-    const pruneChanges = () => this.#pruneChanges()
-    const sweeper = new PathCacheSweeper({ session, state, now: this.#config.now, earlierWritersEnded, pruneChanges })
-    state.onMarks = () => sweeper.wake()
-    state.sweep = () => sweeper.sweep()
-    return sweeper
   }
 
   async #pruneChanges(): Promise<void> {
@@ -125,12 +132,11 @@ export class Store implements Meshstore {
     return this.#database.dialect
   }
 
-  #repositories(session: Session): Repositories {
+  #repositories(session: Session): Pick<Repositories, 'nodes' | 'policies'> {
     const { now, countRules } = this.#config
     return {
       nodes: new SqlNodeRepository(session, now),
       policies: new SqlPolicyRepository(session, { now, countRules }),
-      pathCache: new SqlPathCacheRepository(session, { now, pathCache: this.#pathCache }),
     }
   }
 
@@ -148,6 +154,7 @@ export class Store implements Meshstore {
   #transaction(session: Session): Transaction {
     return {
       ...this.#repositories(session),
+      pathCache: new TransactionCachedPaths(session, this.#cachedPaths),
       transaction: async (work) => {
         rules.checkValue('work', rules.isFunction, work)
         return session.transaction((nested) => work(this.#transaction(nested)))
@@ -172,7 +179,7 @@ export class Store implements Meshstore {
 
   health(): Promise<Health> {
     const { now, readOnly } = this.#config
-    const failures = { 'scheduled backup': this.#schedule?.failure, 'sweep of the path cache': this.#sweeper?.failure }
+    const failures = { 'scheduled backup': this.#schedule?.failure, ...this.#maintenance?.failures() }
     return healthOf({ session: this.#database.session, now, readOnly, failures })
   }
 
@@ -201,7 +208,7 @@ export class Store implements Meshstore {
   }
 
   moveTo(url: string, options: MoveOptions = {}): Promise<MoveReport> {
-    return this.#moving.run(url, options, this.#pathCache.closing)
+    return this.#moving.run(url, options, this.#closing.signal)
   }
 
   changes(options: ChangesOptions = {}): Changes {
@@ -211,17 +218,18 @@ export class Store implements Meshstore {
   async close(): Promise<void> {
     // Inside a transaction it is refused, and nothing of the store has ended.
     if (this.#database.session.refusal()?.code === 'MISUSE') return this.#database.close()
-    const consumers = this.#subscriptions.stop(new StorageError('CLOSED', 'The store is closed.'))
+    const closed = new StorageError('CLOSED', 'The store is closed.')
+    const consumers = this.#subscriptions.stop(closed)
     this.#schedule?.stop()
-    this.#sweeper?.stop()
-    this.#pathCache.stop()
+    this.#maintenance?.stop()
+    this.#closing.abort(closed)
     try {
       // Nothing new begins from here on, and closing waits for a backup that is being made.
       await Promise.all([this.#database.close(consumers), this.#backingUp.idle(), this.#moving.idle()])
     } catch (error) {
+      this.#closing = new AbortController()
       this.#schedule?.start()
-      this.#sweeper?.start()
-      this.#pathCache.start()
+      this.#maintenance?.start()
       throw error
     }
   }

@@ -79,11 +79,12 @@ export interface PathCacheStats {
 }
 
 /**
- * Bundles of paths, each with a time to live. An expired one is never returned, from the millisecond it expires.
+ * The path cache in a transaction. What computes, sweeps or watches is the store's alone: see `PathCacheRepository`.
  *
- * A bundle is plain JSON: up to 1 MiB, 100 levels deep.
+ * Each bundle of paths has a time to live. An expired one is never returned, from the millisecond it expires. A bundle is plain
+ * JSON: up to 1 MiB, 100 levels deep.
  */
-export interface PathCacheRepository {
+export interface TransactionPathCache {
   /** `undefined` if there is none, or it has expired or been invalidated. `B` is what the application stored: it is not checked. */
   get<B extends PathBundle = PathBundle>(key: PathKey): Promise<B | undefined>
   /** The same with its times. */
@@ -92,21 +93,6 @@ export interface PathCacheRepository {
   set<B extends PathBundle>(key: PathKey, bundle: B, options?: CacheEntryOptions): Promise<CachedPath>
   /** All of them or none, in order. */
   setMany(entries: readonly { key: PathKey; bundle: PathBundle; ttlSeconds?: number | undefined }[]): Promise<void>
-  /**
-   * The cached bundle, or the one that `compute` finds, which is then cached. However many ask for a key at once, it is
-   * computed once in this process. An error of `compute` reaches every caller and is not cached. A bundle that cannot be
-   * stored, because the disk is full or the store read-only, is returned all the same. Those who ask at once get the same
-   * object: do not change it.
-   *
-   * Not inside a transaction (MISUSE): it would hold the only writer while paths are computed.
-   */
-  getOrCompute<B extends PathBundle>(key: PathKey, compute: ComputePaths<B>, options?: ComputeOptions): Promise<B>
-  /** The same with where it came from, and when it expires. */
-  resolve<B extends PathBundle>(
-    key: PathKey,
-    compute: ComputePaths<B>,
-    options?: ComputeOptions,
-  ): Promise<ResolvedPaths<B>>
   /** Whether there was one that had not expired. */
   delete(key: PathKey): Promise<boolean>
   /** One page of what has not expired, in the order of the cache keys. */
@@ -128,16 +114,36 @@ export interface PathCacheRepository {
   deleteExpired(options?: { now?: Date | undefined; batchSize?: number | undefined }): Promise<number>
   /** Drops everything, at once: the rows are deleted by the next sweep. Returns how many there were, expired ones included. */
   clear(): Promise<number>
+  stats(): Promise<PathCacheStats>
+}
+
+/**
+ * The path cache of a store. In a transaction, the methods that it adds are compile errors, and MISUSE in JavaScript: they would
+ * hold the writer, or see one moment only.
+ */
+export interface PathCacheRepository extends TransactionPathCache {
+  /**
+   * The cached bundle, or the one that `compute` finds, which is then cached. However many ask for a key at once, it is
+   * computed once in this process. An error of `compute` reaches every caller and is not cached. A bundle that cannot be
+   * stored, because the disk is full or the store read-only, is returned all the same. Those who ask at once get the same
+   * object: do not change it.
+   */
+  getOrCompute<B extends PathBundle>(key: PathKey, compute: ComputePaths<B>, options?: ComputeOptions): Promise<B>
+  /** The same with where it came from, and when it expires. */
+  resolve<B extends PathBundle>(
+    key: PathKey,
+    compute: ComputePaths<B>,
+    options?: ComputeOptions,
+  ): Promise<ResolvedPaths<B>>
   /**
    * Deletes what nobody gets any more: what has expired or been invalidated, and what is too much. It happens by itself,
-   * every `sweepSeconds`, in small batches. Not inside a transaction (MISUSE).
+   * every `sweepSeconds`, in small batches.
    */
   sweep(): Promise<SweepReport>
-  stats(): Promise<PathCacheStats>
   /**
    * The cached bundle as it is now, and again whenever it is stored, deleted or invalidated, by whichever process; `undefined` where
-   * there is none. What has expired is not announced: `expiresAt` says when. Who is slow gets the latest. Not inside a transaction
-   * (MISUSE). Rejects with the signal's reason.
+   * there is none. What has expired is not announced: `expiresAt` says when. A slow watcher gets the latest. Rejects with
+   * the signal's reason.
    */
   watch(key: PathKey, options?: { signal?: AbortSignal | undefined }): AsyncIterableIterator<CachedPath | undefined>
 }

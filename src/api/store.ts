@@ -2,13 +2,14 @@
 import type { BackupManifest, BackupOptions } from './backup.ts'
 import type { Changes, ChangesOptions } from './changes.ts'
 import type { MoveOptions, MoveReport } from './move.ts'
-import type { PathCacheRepository } from './path-cache.ts'
+import type { PathCacheRepository, TransactionPathCache } from './path-cache.ts'
 import type { NodeRepository, PolicyRepository } from './repositories.ts'
 
+/** What a store and a transaction have in common. */
 export interface Repositories {
   readonly nodes: NodeRepository
   readonly policies: PolicyRepository
-  readonly pathCache: PathCacheRepository
+  readonly pathCache: TransactionPathCache
 }
 
 /** What a transaction's callback works with. It ends with the callback; later use is MISUSE. */
@@ -50,12 +51,13 @@ export interface Health {
   readonly writeMs: number
   /** When `backup()` last finished on this database. */
   readonly lastBackup: Date | undefined
-  /** What went wrong, by code; also in the last of the scheduled backups. */
+  /** What went wrong, by code; also in the last scheduled backup, sweep of the path cache, and pruning of the change log. */
   readonly problems: readonly { readonly code: string; readonly message: string }[]
 }
 
 /** An open store. */
 export interface Meshstore extends Repositories, AsyncDisposable {
+  readonly pathCache: PathCacheRepository
   /** Where the data is now: `moveTo()` and `successor` change it. */
   readonly dialect: 'sqlite' | 'postgresql'
   /**

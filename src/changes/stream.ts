@@ -29,11 +29,17 @@ const missed = (): StorageError =>
     'Changes were missed: they are not kept any more, or the database is another one. Subscribe anew, then read everything.',
   )
 
+interface Reading {
+  /** The caller may come back with a token after the store was closed: its place is kept. `true` unless said. */
+  readonly mayResume?: boolean
+  /** Whether the caller reads from the stream, as far as is known. */
+  readonly onReading?: (reads: boolean) => void
+}
+
 export class ChangeStream implements Changes {
-  /** Whether somebody may come back with a token when the store has been closed. Until then its place is kept. */
-  mayResume = true
   readonly #database: Database
   readonly #keepMs: number
+  readonly #mayResume: boolean
   readonly #onReading: (reads: boolean) => void
   readonly #signal: AbortSignal | undefined
   readonly #consumer = crypto.randomUUID()
@@ -56,10 +62,10 @@ export class ChangeStream implements Changes {
   /** `next()` may be called before the last one has answered. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  /** `onReading`: whether somebody reads from it, as far as is known. */
-  constructor(database: Database, options: ChangesOptions = {}, onReading: (reads: boolean) => void = () => {}) {
+  constructor(database: Database, options: ChangesOptions, { mayResume = true, onReading = () => {} }: Reading = {}) {
     rules.checkOptions('The options', RULES, options)
     this.#database = database
+    this.#mayResume = mayResume
     this.#onReading = onReading
     this.#log = database.changeLog
     this.#keepMs = Math.round((options.keepSeconds ?? DEFAULT_KEEP_SECONDS) * 1_000)
@@ -231,7 +237,7 @@ export class ChangeStream implements Changes {
   /** The store is being closed: whoever waits for a change is told so. Returns who is to be forgotten in the log, if anybody. */
   stop(reason: StorageError): string | undefined {
     const started = this.#stopFor(reason)
-    return started === undefined || this.mayResume ? undefined : this.#consumer
+    return started === undefined || this.#mayResume ? undefined : this.#consumer
   }
 
   /** What has begun it, if it has. */

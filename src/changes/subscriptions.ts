@@ -15,13 +15,14 @@ export class Subscriptions {
     this.#readOnly = readOnly
   }
 
-  begin(options: ChangesOptions = {}): ChangeStream {
+  begin(options: ChangesOptions = {}, { mayResume = true } = {}): ChangeStream {
     if (this.#readOnly)
       throw new StorageError('READ_ONLY', 'The store was opened read-only: a subscriber is noted in the database.')
-    const stream = new ChangeStream(this.#database, options, (reads) => {
+    const onReading = (reads: boolean): void => {
       if (reads) this.#streams.add(stream)
       else this.#streams.delete(stream)
-    })
+    }
+    const stream = new ChangeStream(this.#database, options, { mayResume, onReading })
     return stream
   }
 

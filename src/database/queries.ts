@@ -87,28 +87,30 @@ export interface Functions {
   contains(column: Column, value: Argument<string>): SQL
   /** The larger of two numbers. */
   greatest(a: SQL, b: SQL): SQL
-  readonly marks: MarkFunctions
+  readonly invalidations: InvalidationFunctions
 }
 
 /**
- * What marks have to say of cached paths. A mark is newer than a path whose writer did not see it. "Concerned" are the
- * paths that it fits by source and destination; `through` is left to who knows the nodes on them.
+ * Which invalidations (rows of path_cache_marks) concern which cached paths. An invalidation is newer than a path whose writer
+ * did not see it; path_cache_stamps says what the writer saw. A path is "concerned" if the invalidation fits it by source and
+ * destination; `through` needs the nodes on the path, and is compared outside the database. An invalidation is pending until a
+ * sweep has deleted the paths that it concerns.
  */
-export interface MarkFunctions {
-  isAnyUnswept(): SQL<unknown>
+export interface InvalidationFunctions {
+  isAnyPending(): SQL<unknown>
   /** Of the row of path_cache_marks. */
-  isUnswept(): SQL
-  /** Of the row of path_cache_marks: the snapshot shows it. */
+  isPending(): SQL
+  /** Of the row of path_cache_marks: it was committed up to the position. */
   isUpTo(position: Argument<string>): SQL
-  /** Of the row of path_cache: `through` of the newer marks that concern it, as a JSON list of at most `most`, or NULL. */
+  /** Of the row of path_cache: `through` of the newer pending invalidations that concern it, as a JSON list of at most `most`, or NULL. */
   concerning(most: number): SQL<string | null>
-  /** Of the row of path_cache: there is a newer mark that concerns it. */
+  /** Of the row of path_cache: a newer pending invalidation concerns it. */
   isConcerned(): SQL
-  /** Of the row of path_cache: there is a newer mark that invalidates everything. */
+  /** Of the row of path_cache: a newer pending invalidation drops everything. */
   isCleared(): SQL
-  /** What a snapshot shows of the marks. Of a query that aggregates them. */
+  /** The position in the invalidations now. In a query that aggregates path_cache_marks. */
   position(): SQL<string>
-  /** No mark was committed since that invalidates paths from, to and by way of these nodes. */
+  /** No invalidation behind the position concerns paths from, to and by way of these nodes. */
   isNoneSince(paths: {
     position: Argument<string>
     source: Argument<string>

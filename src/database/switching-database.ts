@@ -31,8 +31,8 @@ export class SwitchingDatabase implements Database {
   readonly session: Session = new SwitchingSession(this)
   readonly file: SqliteDatabase
   readonly #options: Options
-  /** Whoever still reads from the old database is waited for before it is closed. */
-  onSwitched: (from: Database) => Promise<void> = async () => {}
+  /** Waited for before the file is closed. */
+  readonly #leaving: ((from: Database) => Promise<void>)[] = []
   #current: Database
   /** Where a move of this process's own leads. */
   #leadsTo: Database | undefined
@@ -63,6 +63,11 @@ export class SwitchingDatabase implements Database {
 
   get changeLog(): ChangeLog {
     return this.#current.changeLog
+  }
+
+  /** Calls the listener when the data has moved. The file is closed when all listeners have left it. */
+  onSwitch(listener: (from: Database) => Promise<void>): void {
+    this.#leaving.push(listener)
   }
 
   /** The database that a move of this process's own leads to; it is open. */
@@ -174,7 +179,7 @@ export class SwitchingDatabase implements Database {
     await nextTurn()
     this.#current = next
     const { file } = this
-    this.#left = Promise.all([this.onSwitched(file), this.#reading.idle()])
+    this.#left = Promise.all([...this.#leaving.map((leave) => leave(file)), this.#reading.idle()])
       .then(() => file.close())
       .catch(() => {})
     const held = this.#held.splice(0).sort((a, b) => a.order - b.order)

@@ -1,4 +1,4 @@
-/** What the path cache asks of a database. */
+/** The statements on cached paths. */
 import type { CachedPathFilter } from '../api.ts'
 import {
   and,
@@ -19,29 +19,31 @@ import {
 import { pick, statement, statementFor } from '../database/statement.ts'
 import type { JsonText } from '../schema/codecs.ts'
 import type { CachedPath, PathBundle } from '../schema/index.ts'
-import { MOST_MARKS } from './invalidation.ts'
+import { MAX_PENDING_PER_PATH } from './invalidation.ts'
 
 const COLUMNS = ['cacheKey', 'source', 'destination', 'k', 'bundle', 'createdAt', 'expiresAt'] as const
 export const FILTER_FIELDS = ['source', 'destination'] as const
 export const CONDITIONS = [...FILTER_FIELDS, 'after'] as const
 
-export const byKey = statement<{ cacheKey: string; now: Date }>()('pathCache.get', (db, { pathCache }, p, { marks }) =>
-  db
-    .select({
-      cacheKey: pathCache.cacheKey,
-      bundle: pathCache.bundle,
-      expiresAt: pathCache.expiresAt,
-      marks: marks.concerning(MOST_MARKS),
-    })
-    .from(pathCache)
-    .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
+export const byKey = statement<{ cacheKey: string; now: Date }>()(
+  'pathCache.get',
+  (db, { pathCache }, p, { invalidations }) =>
+    db
+      .select({
+        cacheKey: pathCache.cacheKey,
+        bundle: pathCache.bundle,
+        expiresAt: pathCache.expiresAt,
+        invalidations: invalidations.concerning(MAX_PENDING_PER_PATH),
+      })
+      .from(pathCache)
+      .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
 )
 
 export const entryByKey = statement<{ cacheKey: string; now: Date }>()(
   'pathCache.getEntry',
-  (db, { pathCache }, p, { marks }) =>
+  (db, { pathCache }, p, { invalidations }) =>
     db
-      .select({ ...pick(pathCache, COLUMNS), marks: marks.concerning(MOST_MARKS) })
+      .select({ ...pick(pathCache, COLUMNS), invalidations: invalidations.concerning(MAX_PENDING_PER_PATH) })
       .from(pathCache)
       .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
 )
@@ -65,26 +67,26 @@ export const upsert = statement<Entry>()(
   'inserts one row',
 )
 
-/** What was computed since the position, unless it has been invalidated meanwhile: by whichever process. */
-export const upsertUnlessMarked = statement<Entry & { position: string; nodes: readonly string[] }>()(
+/** Stores a computed bundle, unless any process has invalidated it behind the position. */
+export const upsertUnlessInvalidated = statement<Entry & { position: string; nodes: readonly string[] }>()(
   'pathCache.store',
-  (db, tables, p, { marks }) =>
+  (db, tables, p, { invalidations }) =>
     db
       .insert(tables.pathCache)
-      .select(rowIf(tables.pathCache, pick(p, COLUMNS), marks.isNoneSince(p)))
+      .select(rowIf(tables.pathCache, pick(p, COLUMNS), invalidations.isNoneSince(p)))
       .onConflictDoUpdate(replacing(tables)),
 )
 
 export const remove = statement<{ cacheKey: string; now: Date }>()(
   'pathCache.delete',
-  (db, { pathCache }, p, { marks }) =>
+  (db, { pathCache }, p, { invalidations }) =>
     db
       .delete(pathCache)
       .where(eq(pathCache.cacheKey, p.cacheKey))
       .returning({
         live: isAbove(pathCache.expiresAt, p.now),
         bundle: undecoded(pathCache.bundle),
-        marks: marks.concerning(MOST_MARKS),
+        invalidations: invalidations.concerning(MAX_PENDING_PER_PATH),
       }),
 )
 
@@ -92,9 +94,9 @@ type Filter = CachedPathFilter & { now: Date }
 export const list = statementFor((fields: readonly (typeof CONDITIONS)[number][]) =>
   statement<Filter & { after?: string | undefined; limit: number }>()(
     `pathCache.list:${fields.join()}`,
-    (db, { pathCache }, p, { marks }) =>
+    (db, { pathCache }, p, { invalidations }) =>
       db
-        .select({ ...pick(pathCache, COLUMNS), marks: marks.concerning(MOST_MARKS) })
+        .select({ ...pick(pathCache, COLUMNS), invalidations: invalidations.concerning(MAX_PENDING_PER_PATH) })
         .from(pathCache)
         .where(
           and(
@@ -110,9 +112,9 @@ export const list = statementFor((fields: readonly (typeof CONDITIONS)[number][]
 )
 
 export const countMatching = statementFor((fields: readonly (typeof FILTER_FIELDS)[number][]) =>
-  statement<Filter>()(`pathCache.count:${fields.join()}`, (db, { pathCache }, p, { marks }) =>
+  statement<Filter>()(`pathCache.count:${fields.join()}`, (db, { pathCache }, p, { invalidations }) =>
     db
-      .select({ count: count(), isAnyUnswept: marks.isAnyUnswept() })
+      .select({ count: count(), isAnyPending: invalidations.isAnyPending() })
       .from(pathCache)
       .where(
         and(
@@ -154,7 +156,7 @@ export const firstExpired = statement<{ now: Date }>()('pathCache.firstExpired',
   db.select({ cacheKey: pathCache.cacheKey }).from(pathCache).where(lte(pathCache.expiresAt, p.now)).limit(1),
 )
 
-/** Of those beyond the `maxEntries` that live longest. */
+/** One entry beyond the `maxEntries` that live longest. */
 export const firstAbove = statement<{ maxEntries: number }>()('pathCache.firstAbove', (db, { pathCache }, p) =>
   db
     .select({ cacheKey: pathCache.cacheKey })
@@ -179,9 +181,11 @@ export const removeAbove = statement<{ maxEntries: number; batchSize: number }>(
   },
 )
 
-/** Those that `clear()` leaves to the sweep are gone already. */
-export const countUncleared = statement<object>()('pathCache.countUncleared', (db, { pathCache }, _, { marks }) =>
-  db.select({ count: count() }).from(pathCache).where(not(marks.isCleared())),
+/** Without the entries that a `clear()` has left to the sweep. */
+export const countUncleared = statement<object>()(
+  'pathCache.countUncleared',
+  (db, { pathCache }, _, { invalidations }) =>
+    db.select({ count: count() }).from(pathCache).where(not(invalidations.isCleared())),
 )
 
 export const countAll = statement<object>()('pathCache.countAll', (db, { pathCache }) =>

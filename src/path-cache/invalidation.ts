@@ -1,10 +1,10 @@
-/** Which cached paths a mark invalidates: the part of it that needs the nodes on the paths. */
+/** Which cached paths an invalidation concerns: the part of it that needs the nodes on the paths. */
 import type { PathBundle } from '../schema/index.ts'
 
-/** A path that more marks concern than this counts as invalidated: it was to be swept long ago. */
-export const MOST_MARKS = 500
+/** A path that more pending invalidations concern than this counts as invalidated: a sweep is long overdue. */
+export const MAX_PENDING_PER_PATH = 500
 
-/** Computations that take longer are not stored: the marks that they would have to heed may be gone. In milliseconds. */
+/** In milliseconds. A longer computation is not stored: the invalidations that it would have to heed may be purged. */
 export const LONGEST_COMPUTATION_MS = 600_000
 
 interface Paths {
@@ -13,16 +13,16 @@ interface Paths {
   readonly bundle: unknown
 }
 
-/** `marks`: `through` of each mark that concerns the paths, as JSON, or `null` if there is none. */
-export function isInvalidated(marks: string | null, paths: Paths): boolean {
-  if (marks === null) return false
-  const through = JSON.parse(marks) as readonly (string | null)[]
-  if (through.length >= MOST_MARKS || through.includes(null)) return true
+/** `invalidations`: `through` of each one that concerns the paths by their ends, as JSON; `null` if there is none. */
+export function isInvalidated(invalidations: string | null, paths: Paths): boolean {
+  if (invalidations === null) return false
+  const through = JSON.parse(invalidations) as readonly (string | null)[]
+  if (through.length >= MAX_PENDING_PER_PATH || through.includes(null)) return true
   const nodes = nodesOn(paths)
   return nodes === undefined || through.some((node) => node !== null && nodes.has(node))
 }
 
-/** The nodes that the paths lead from, to and by way of. `undefined` for a bundle of somebody's that says it in another way. */
+/** The nodes that the paths lead from, to and by way of. `undefined` for a bundle of another form. */
 export function nodesOn({ source, destination, bundle }: Paths): ReadonlySet<string> | undefined {
   const nodes = new Set([source, destination])
   const { primary, alternatives = [] } = (bundle ?? {}) as Partial<PathBundle>
@@ -34,4 +34,13 @@ export function nodesOn({ source, destination, bundle }: Paths): ReadonlySet<str
     }
   }
   return nodes
+}
+
+/** `undefined` for a text that is no JSON: another program wrote it. */
+export function parsed(bundle: unknown): unknown {
+  try {
+    return JSON.parse(String(bundle))
+  } catch {
+    return undefined
+  }
 }

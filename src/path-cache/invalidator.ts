@@ -3,12 +3,12 @@ import type { Call, Session } from '../database/session.ts'
 import { given, type Statement } from '../database/statement.ts'
 import * as cache from './entry-statements.ts'
 import { nodesOn } from './invalidation.ts'
-import { type Mark, mark } from './sweep-statements.ts'
+import { add, type Invalidation } from './invalidation-statements.ts'
 import { deletePaths } from './sweeper.ts'
 
 /**
- * Drops paths by their ends, by a node on the way, or all of them. Each leaves a mark, which computations that are under way
- * heed before they store what they found, in whichever process.
+ * Drops paths by their ends, by a node on the way, or all of them. Each call records an invalidation. A computation under way,
+ * in any process, looks for newer invalidations before it stores its result.
  */
 export class PathInvalidator {
   readonly #session: Session
@@ -23,18 +23,18 @@ export class PathInvalidator {
     return through === undefined ? this.#byEnds(filter) : this.#byNode({ ...filter, through })
   }
 
-  /** The index finds them: they go with the mark. */
+  /** An index finds the rows: they are deleted together with the record. */
   async #byEnds(filter: InvalidationFilter): Promise<number> {
     const remove = cache.removeMatching(given(filter, cache.FILTER_FIELDS))
-    const calls = [asCall(mark, markOf(filter, { swept: true })), asCall(remove, { ...filter })]
+    const calls = [asCall(add, recordOf(filter, { swept: true })), asCall(remove, { ...filter })]
     const [, deleted = 0] = await this.#session.writeEach(calls, ({ changes }) => changes)
     return deleted
   }
 
-  /** From the mark on nobody gets them; then they are looked for, in batches. */
+  /** Once the invalidation is recorded, no read returns the paths; then they are looked for and deleted, in batches. */
   async #byNode(filter: InvalidationFilter & { through: string }): Promise<number> {
     const { source, destination, through } = filter
-    await this.#session.write(mark, markOf(filter, { swept: false }))
+    await this.#session.write(add, recordOf(filter, { swept: false }))
     return deletePaths(this.#session, (paths) => {
       if (source !== undefined && paths.source !== source) return false
       if (destination !== undefined && paths.destination !== destination) return false
@@ -42,9 +42,9 @@ export class PathInvalidator {
     })
   }
 
-  /** From the mark on nobody gets any; the sweep deletes them. How many rows there were that no other `clear()` had left. */
+  /** Once the invalidation is recorded, no read returns any path; the sweep deletes them. Returns the number of rows, without those of an earlier `clear()`. */
   async clear(): Promise<number> {
-    const calls = [asCall(cache.countUncleared, {}), asCall(mark, markOf({}, { swept: false }))]
+    const calls = [asCall(cache.countUncleared, {}), asCall(add, recordOf({}, { swept: false }))]
     const [count = 0] = await this.#session.writeEach(calls, ({ rows: [row] }) => row?.count ?? 0)
     return count
   }
@@ -53,12 +53,12 @@ export class PathInvalidator {
 interface MaybeCounted {
   readonly count?: number
 }
-/** Of statements with parameters of their own, to run as one. */
+/** Erases the statement's types, so that statements with different parameters can run as one unit. */
 const asCall = <P, R extends MaybeCounted>(statement: Statement<P, R>, parameters: P): Call<unknown, MaybeCounted> =>
-  // Which parameters belong to which statement is checked here, for the last time.
+  // Here the compiler checks for the last time that the parameters belong to the statement.
   ({ statement, parameters }) as unknown as Call<unknown, MaybeCounted>
 
-function markOf({ source, destination, through }: InvalidationFilter, { swept }: { swept: boolean }): Mark {
+function recordOf({ source, destination, through }: InvalidationFilter, { swept }: { swept: boolean }): Invalidation {
   // By the machine's clock, as the triggers tell the time.
   const ends = { source: source ?? null, destination: destination ?? null, through: through ?? null }
   return { ...ends, markedAt: new Date(), swept }

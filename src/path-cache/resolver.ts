@@ -1,29 +1,14 @@
 import type { ComputeOptions, ComputePaths, ResolvedPaths } from '../api.ts'
 import { StorageError } from '../errors.ts'
-import { withinTime } from '../repositories/time-limit.ts'
 import type { PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import { type CacheEvent, cacheTracing, tracePromise } from '../tracing.ts'
+import type { Computed, Found, PathEntries } from './entries.ts'
 import { LONGEST_COMPUTATION_MS } from './invalidation.ts'
-import type { Answer, PathCacheState } from './path-cache-state.ts'
+import type { Answer, PathCacheState } from './state.ts'
+import { withinTime } from './time-limit.ts'
 
-/** What the resolver needs of the cache itself. */
-export interface PathStore {
-  /** What has not expired by then. */
-  readonly read: (key: PathKey, by: Date) => Promise<{ bundle: PathBundle; expiresAt: Date } | undefined>
-  /** What the marks have come to: what is computed from now on heeds those. */
-  readonly position: () => Promise<string>
-  /** Until when it is stored; `undefined` if it has been invalidated since the position, and so is not. */
-  readonly store: (computed: Computed, options: ComputeOptions) => Promise<Date | undefined>
-}
-
-export interface Computed {
-  readonly key: PathKey
-  readonly bundle: PathBundle
-  readonly position: string
-}
-
-/** One question: the key, how its paths are found, and what the caller wants. */
+/** A caller's request: the key, the function that finds its paths, and the caller's options. */
 interface Question {
   readonly key: PathKey
   readonly name: string
@@ -31,23 +16,32 @@ interface Question {
   readonly options: ComputeOptions
 }
 
-/** The computation that all who ask wait for. */
+/** The computation that all callers for a key share. */
 interface InFlight {
   readonly signal: AbortSignal
-  /** Somebody has deleted what it is to be stored as. */
+  /** The key was deleted, or the data has moved, since it began: its result is not stored. */
   readonly isSpoiled: () => boolean
 }
 
-/** Answers from the cache, or by a computation that all who ask share. */
+interface Options {
+  readonly now: () => Date
+  readonly state: PathCacheState
+  /** Aborts when the store is closed. */
+  readonly closing: () => AbortSignal
+}
+
+/** Answers from the cache, or by a computation that concurrent callers share (single-flight). */
 export class PathResolver {
-  readonly #paths: PathStore
+  readonly #entries: PathEntries
   readonly #now: () => Date
   readonly #state: PathCacheState
+  readonly #closing: () => AbortSignal
 
-  constructor(paths: PathStore, options: { now: () => Date; state: PathCacheState }) {
-    this.#paths = paths
-    this.#now = options.now
-    this.#state = options.state
+  constructor(entries: PathEntries, { now, state, closing }: Options) {
+    this.#entries = entries
+    this.#now = now
+    this.#state = state
+    this.#closing = closing
   }
 
   async resolve<B extends PathBundle>(
@@ -61,14 +55,14 @@ export class PathResolver {
     return resolved as ResolvedPaths<B>
   }
 
-  /** Where an old one will do nobody has to wait, not even for a computation that is under way. */
+  /** With `staleSeconds` the caller gets an old bundle at once, even while a computation is under way (stale-while-revalidate). */
   async #fromCache(question: Question, event: CacheEvent): Promise<ResolvedPaths<PathBundle> | undefined> {
     const { key, options } = question
     const { staleSeconds = 0, signal } = options
     if (staleSeconds === 0) return undefined
     signal?.throwIfAborted()
     const now = this.#now()
-    this.#state.longestStaleSeconds = Math.max(this.#state.longestStaleSeconds, staleSeconds)
+    this.#state.keepExpired(staleSeconds)
     const found = await this.#readIfSound(key, new Date(now.getTime() - Math.round(staleSeconds * 1_000)))
     if (found === undefined) return undefined
     const { bundle, expiresAt } = found
@@ -82,18 +76,20 @@ export class PathResolver {
     return { bundle, origin, expiresAt }
   }
 
-  /** Nobody waits for it; if it fails, the next who gets the old one tries again. */
+  /** No caller waits for it. If it fails, the next caller that gets the old bundle tries again. */
   #refresh(question: Question): void {
-    const { flights, closing } = this.#state
+    const { flights } = this.#state
     if (flights.has(question.name)) return
     const run = (event: CacheEvent): Promise<Answer> =>
-      flights.run(question.name, closing, (signal, isSpoiled) => this.#answer(question, event, { signal, isSpoiled }))
+      flights.run(question.name, this.#closing(), (signal, isSpoiled) =>
+        this.#answer(question, event, { signal, isSpoiled }),
+      )
     const refreshed: CacheEvent = { origin: 'refreshed' }
     const running = cacheTracing.hasSubscribers ? tracePromise(cacheTracing, refreshed, run) : run(refreshed)
     running.catch(() => {})
   }
 
-  /** All who ask at once share one look at the cache, and one computation if it finds nothing. */
+  /** Concurrent callers share one look at the cache, and one computation if it finds nothing. */
   async #together(question: Question, event: CacheEvent): Promise<ResolvedPaths<PathBundle>> {
     const { counters, flights } = this.#state
     const { name, options } = question
@@ -108,7 +104,7 @@ export class PathResolver {
     let cached = false
     try {
       let answer = await ask()
-      // It had begun before we asked, and so may not know of a change that we know of. What is under way now began later.
+      // The computation had begun before this call, so it may have missed a change that the caller knows of. Compute again.
       if (joining && answer.overtaken) answer = await ask()
       cached = answer.cached
       return { bundle: answer.bundle, origin: cached ? 'hit' : 'computed', expiresAt: answer.expiresAt }
@@ -128,8 +124,8 @@ export class PathResolver {
     const found = await this.#readIfSound(key, this.#now())
     if (found !== undefined) return { ...found, cached: true, overtaken: false }
     // Before the computation looks at the topology.
-    const position = await this.#paths.position()
-    // Nobody waits any more.
+    const position = await this.#entries.position()
+    // All callers may have gone meanwhile.
     signal.throwIfAborted()
     this.#state.counters.computations++
     const since = clocks()
@@ -137,22 +133,22 @@ export class PathResolver {
     signal.throwIfAborted()
     const isTooOld = flight.isSpoiled() || longest(since) > LONGEST_COMPUTATION_MS
     const expiresAt = await this.#store({ key, bundle, position }, isTooOld, options, event)
-    // What is not stored is good for this moment alone.
+    // A bundle that is not stored is valid at this moment only.
     const overtaken = event.notStored === 'INVALIDATED'
     return { bundle, expiresAt: expiresAt ?? this.#now(), cached: false, overtaken }
   }
 
-  /** A row that another program broke is computed anew, and so replaced. */
-  async #readIfSound(key: PathKey, by: Date): ReturnType<PathStore['read']> {
+  /** Ignores a row that another program broke: it is computed anew, and so replaced. */
+  async #readIfSound(key: PathKey, by: Date): Promise<Found | undefined> {
     try {
-      return await this.#paths.read(key, by)
+      return await this.#entries.read(key, by)
     } catch (error) {
       if (error instanceof StorageError && error.code === 'CORRUPT') return undefined
       throw error
     }
   }
 
-  /** Whoever asked for paths gets them, whether or not they can be kept; unless the bundle itself is at fault. */
+  /** The callers get their paths even if these cannot be stored, unless the bundle itself is at fault. */
   async #store(
     computed: Computed,
     isTooOld: boolean,
@@ -160,7 +156,7 @@ export class PathResolver {
     event: CacheEvent,
   ): Promise<Date | undefined> {
     try {
-      const storedUntil = isTooOld ? undefined : await this.#paths.store(computed, options)
+      const storedUntil = isTooOld ? undefined : await this.#entries.store(computed, this.#timeToLive(options))
       if (storedUntil === undefined) event.notStored = 'INVALIDATED'
       return storedUntil
     } catch (error) {
@@ -169,9 +165,13 @@ export class PathResolver {
       return undefined
     }
   }
+
+  #timeToLive({ ttlSeconds = this.#state.ttlSeconds, jitter = 0 }: ComputeOptions): { ttlSeconds: number } {
+    return { ttlSeconds: ttlSeconds * (1 - jitter * Math.random()) }
+  }
 }
 
-/** One stands still while the machine sleeps, by the other one marks are kept. */
+/** The first one stops while the machine sleeps; the second one decides how long invalidations are kept. */
 const clocks = (): readonly number[] => [performance.now(), Date.now()]
 const longest = (since: readonly number[]): number =>
   Math.max(...clocks().map((now, clock) => now - (since[clock] ?? now)))

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { misuse } from '../errors.ts'
 
-/** A computation, and those that it waits for at this moment. */
+/** A computation, and the computations that it waits for at this moment. */
 interface Computation {
   readonly waits: Set<{ readonly for: Computation }>
 }
@@ -16,19 +16,19 @@ interface Flight<T> extends Computation {
 type Compute<T> = (signal: AbortSignal, isSpoiled: () => boolean) => Promise<T>
 
 /**
- * One computation for each key, however many ask for it. Each waits as long as its own signal lets it; when the last one
- * has gone, the computation's signal aborts, and the next to ask begins a new one.
+ * At most one computation runs for each key. Each caller waits until its own signal aborts. When the last caller has gone, the
+ * computation's signal aborts, and the next call begins a new computation.
  */
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>()
-  /** The computation that asks. */
+  /** The computation that the current call is made from. */
   readonly #inside = new AsyncLocalStorage<Computation>()
 
   has(key: string): boolean {
     return this.#flights.has(key)
   }
 
-  /** What is being computed for the key is for those who wait, and for nobody after them. */
+  /** The computation's current callers get its result; it is not stored. */
   spoil(key: string): void {
     const flight = this.#flights.get(key)
     if (flight !== undefined) flight.spoiled = true
@@ -47,7 +47,7 @@ export class SingleFlight<T> {
     }
     const flight = found ?? this.#begin(key, compute)
     flight.waiting++
-    const answer = signal === undefined ? flight.result : this.#patiently(key, flight, signal)
+    const answer = signal === undefined ? flight.result : this.#abortable(key, flight, signal)
     if (asking !== undefined) note(asking, flight, answer)
     return answer
   }
@@ -59,14 +59,14 @@ export class SingleFlight<T> {
     }
     const waits: Computation['waits'] = new Set()
     const result = this.#inside.run({ waits }, () => compute(controller.signal, () => flight.spoiled)).finally(land)
-    // Whoever still waits gets the error; when all have gone, nobody does.
+    // The callers that still wait get the error. When all have gone, there is nobody to handle it.
     result.catch(() => {})
     const flight: Flight<T> = { result, controller, spoiled: false, waiting: 0, waits }
     this.#flights.set(key, flight)
     return flight
   }
 
-  #patiently(key: string, flight: Flight<T>, signal: AbortSignal): Promise<T> {
+  #abortable(key: string, flight: Flight<T>, signal: AbortSignal): Promise<T> {
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         reject(signal.reason)
@@ -81,7 +81,7 @@ export class SingleFlight<T> {
   }
 }
 
-/** By itself, or by way of others: each of two computations may have asked for what the other is to find. */
+/** Directly, or through others: each of two computations may have asked for the other's key. */
 function waitsFor(computation: Computation, asking: Computation): boolean {
   if (computation.waits === asking.waits) return true
   for (const wait of computation.waits) if (waitsFor(wait.for, asking)) return true

@@ -1,4 +1,4 @@
-/** Who watches cached paths: all of a store's watchers share one subscription to its changes. */
+/** Watchers of cached paths: all of a store's watchers share one subscription to its changes. */
 import { AsyncResource } from 'node:async_hooks'
 import type { Change } from '../api.ts'
 import type { ChangeStream } from '../changes/stream.ts'
@@ -6,22 +6,23 @@ import { StorageError } from '../errors.ts'
 import type { CachedPath, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 
-interface Options {
+export interface WatcherOptions {
+  /** Begins a subscription that is not resumed after the store was closed. */
   readonly subscribe: () => ChangeStream
   readonly read: (key: PathKey) => Promise<CachedPath | undefined>
 }
 
-/** Whoever watched wants no more. */
+/** The caller has ended the iteration. */
 const ENDED = Symbol('ended')
 
 export class PathWatchers {
-  readonly #options: Options
+  readonly #options: WatcherOptions
   readonly #watchers = new Set<Watcher>()
-  /** Whoever watches may be in a transaction, of which the subscription is no part. */
+  /** `watch()` may be called in a transaction. The subscription is no part of it. */
   readonly #outside = AsyncResource.bind((run: () => void) => run())
   #stream: ChangeStream | undefined
 
-  constructor(options: Options) {
+  constructor(options: WatcherOptions) {
     this.#options = options
   }
 
@@ -34,7 +35,7 @@ export class PathWatchers {
     return {
       next: () => values.next(),
       return: () => {
-        // A generator ends where it yields: one that waits would wait for the next news.
+        // A generator ends only where it yields: a waiting one would first wait for the next news.
         watcher.fail(ENDED)
         return values.return(undefined)
       },
@@ -51,7 +52,7 @@ export class PathWatchers {
     this.#watchers.add(watcher)
     try {
       const look = () => watcher.orFailure(this.#options.read(watcher.key))
-      // In a transaction of the store's, where subscribing would wait for its end, this is refused.
+      // Inside a transaction of the store this read is refused. Subscribing would wait for the transaction's end.
       await look()
       await watcher.orFailure(this.#subscribed())
       let last = await look()
@@ -59,7 +60,7 @@ export class PathWatchers {
       for (;;) {
         const news = await watcher.news()
         const entry = await look()
-        // It came and went, or was gone already, or an invalidation by way of a node concerned other paths.
+        // Not news: it came and went, was gone already, or an invalidation by a node concerned other paths.
         const isNews = entry === undefined ? last !== undefined : news === 'stored'
         if (!isNews) continue
         last = entry
@@ -74,7 +75,7 @@ export class PathWatchers {
     }
   }
 
-  /** What is committed from now on is announced. */
+  /** Changes that are committed after this are announced. */
   #subscribed(): Promise<unknown> {
     const ready = Promise.withResolvers<unknown>()
     this.#outside(() => ready.resolve(this.#subscription().ready()))
@@ -84,7 +85,6 @@ export class PathWatchers {
   #subscription(isAnother = false): ChangeStream {
     if (this.#stream === undefined) {
       this.#stream = this.#options.subscribe()
-      this.#stream.mayResume = false
       this.#announce(this.#stream, isAnother)
     }
     return this.#stream
@@ -98,10 +98,10 @@ export class PathWatchers {
     } catch (error) {
       if (this.#stream !== stream) return
       this.#stream = undefined
-      // Who watches wants what is there, however it came about.
+      // A watcher wants the current entry, not every change: it looks again.
       const isMissed = error instanceof StorageError && error.code === 'CHANGES_MISSED'
       if (isMissed && this.#watchers.size > 0) this.#subscription(true)
-      // The next who watches subscribes anew.
+      // The next watcher subscribes anew.
       else for (const watcher of this.#watchers) watcher.fail(error)
       await stream.end()
     }
@@ -116,12 +116,12 @@ export class PathWatchers {
 
 type News = 'stored' | 'gone'
 
-/** One who watches a key, and what he has not looked at yet. */
+/** A watcher of one key, and the news that it has not looked at yet. */
 class Watcher {
   readonly key: PathKey
   readonly #name: string
   #failure: { readonly error: unknown } | undefined
-  /** Those who wait. No promise of a failure, which would hold what each of them got for as long as somebody watches. */
+  /** The reads that wait. A shared promise of the failure would keep their results in memory while the watcher lives. */
   readonly #waiting = new Set<(error: unknown) => void>()
   #news: News | undefined
   #wake: () => void = () => {}

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { OtherData } from '../api.ts'
 import { translated } from '../database/postgres/errors.ts'
-import { IS_VALID } from '../database/postgres/marks.ts'
+import { IS_VALID } from '../database/postgres/invalidations.ts'
 import { located, ONLY_READS, openPool, type PoolMode } from '../database/postgres/pool.ts'
 import { assertEncoding, explained } from '../database/postgres/session-control.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'

@@ -1,6 +1,7 @@
 /** Looks at every error of every repository, transaction and store, whoever opened it. The caller gets what it would get. */
 import { type Meshstore, openStorage, StorageError, type Transaction } from '../../src/index.ts'
-import { SqlPathCacheRepository } from '../../src/path-cache/path-cache-repository.ts'
+import { CachedPaths, TransactionCachedPaths } from '../../src/path-cache/cached-paths.ts'
+import { StorePathCache } from '../../src/path-cache/store-path-cache.ts'
 import { SqlNodeRepository } from '../../src/repositories/node-repository.ts'
 import { SqlPolicyRepository } from '../../src/repositories/policy-repository.ts'
 import type { Canary } from './canary.ts'
@@ -15,7 +16,9 @@ export async function lookAtCalls(canary: Canary): Promise<void> {
   for (const [name, { prototype }] of [
     ['nodes', SqlNodeRepository],
     ['policies', SqlPolicyRepository],
-    ['pathCache', SqlPathCacheRepository],
+    ['pathCache', CachedPaths],
+    ['pathCache', StorePathCache],
+    ['pathCache', TransactionCachedPaths],
   ] as const)
     for (const method of methodsOf(prototype)) replace(canary, prototype, `${name}.${method}`)
 

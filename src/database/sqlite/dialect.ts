@@ -4,14 +4,14 @@ import { BaseSQLiteDatabase, SQLiteSyncDialect } from 'drizzle-orm/sqlite-core'
 import * as tables from '../../schema/sqlite.ts'
 import type { Functions, Queries } from '../queries.ts'
 import type { BuiltQuery, Dialect } from '../statement.ts'
+import { invalidations } from './invalidations.ts'
 import { jsonArray } from './json.ts'
-import { marks } from './marks.ts'
 
 const functions: Functions = {
   isOneOf: (column, list) => sql`${column} IN (SELECT value FROM json_each(${new Param(list, jsonArray)}))`,
   contains: (column, value) => sql`EXISTS (SELECT 1 FROM json_each(${column}) WHERE value = ${value})`,
   greatest: (a, b) => sql`max(${a}, ${b})`,
-  marks,
+  invalidations,
 }
 
 /** Drizzle's session is where it hands a finished query to a driver. This one hands it back. */

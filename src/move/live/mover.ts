@@ -5,7 +5,7 @@ import { movedError } from '../../database/sqlite/fence.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../../errors.ts'
 import { performance, Turns } from '../../event-loop.ts'
-import { standing } from '../../path-cache/sweep-statements.ts'
+import { invalidationState } from '../../path-cache/invalidation-statements.ts'
 import { sweepInvalidated } from '../../path-cache/sweeper.ts'
 import { PlainHash } from '../../rows/cells.ts'
 import { SLICE_ROWS, type Snapshot } from '../../rows/source.ts'
@@ -192,9 +192,9 @@ export class Mover {
   /** What is left of invalidated paths has to be carried over while writers wait. */
   async #sweep(): Promise<void> {
     const { session } = this.#moving.file
-    const marks = await session.readOne(standing, {})
-    if (!marks?.isAnyUnswept) return
-    await sweepInvalidated(session, { position: marks.position, earlierWritersEnded: async () => true })
+    const state = await session.readOne(invalidationState, {})
+    if (!state?.isAnyPending) return
+    await sweepInvalidated(session, { position: state.position, earlierWritersEnded: async () => true })
   }
 
   /** How long writers were held up; `undefined`: it has to be tried again. */

@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest'
 import type { PathBundle, PathKey } from '../../../src/index.ts'
 import { expectCode, expectRefused } from '../../support/expectations.ts'
 import { bundle, numbered, pathKey } from '../../support/samples.ts'
-import type { Setting } from '../../support/settings.ts'
+import { type Setting, untyped } from '../../support/settings.ts'
 import { held, unexpected } from './held.ts'
 
 const A_B = pathKey('a', 'b')
@@ -15,7 +15,7 @@ export function computing({ run, inTransaction }: Setting): void {
       run(async ({ pathCache, transaction }) => {
         await pathCache.set(A_B, FOUND)
         await expectCode(pathCache.getOrCompute(A_B, unexpected), 'MISUSE')
-        await transaction((tx) => expectCode(tx.pathCache.getOrCompute(A_B, unexpected), 'MISUSE'))
+        await transaction((tx) => expectCode(untyped(tx).pathCache.getOrCompute(A_B, unexpected), 'MISUSE'))
         expect(await pathCache.get(A_B)).toEqual(FOUND)
       }))
     return

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { NodeRepository, PathBundle, PolicyRepository } from '../../../src/index.ts'
+import type { NodeRepository, PathBundle, PolicyRepository, Repositories } from '../../../src/index.ts'
 import { all, expectRefused } from '../../support/expectations.ts'
 import { node, numbered, pathKey, policy, TWO_RULES } from '../../support/samples.ts'
 import type { Setting, Stage } from '../../support/settings.ts'
@@ -26,12 +26,12 @@ const BUNDLES = [
 const ALL = ['a:b:3', 'a:c:3', 'a:d:3', 'via:x:3', 'x:via:3', 'x:y:3']
 const WITHOUT_VIA = ['a:b:3', 'x:y:3']
 
-async function fill({ pathCache }: Pick<Stage, 'pathCache'>): Promise<void> {
+async function fill({ pathCache }: Pick<Repositories, 'pathCache'>): Promise<void> {
   await pathCache.setMany(BUNDLES.map((each) => ({ key: pathKey(each.source, each.destination), bundle: each })))
 }
 
 /** By whichever way somebody asks. */
-async function expectThere({ pathCache }: Pick<Stage, 'pathCache'>, keys: readonly string[]): Promise<void> {
+async function expectThere({ pathCache }: Pick<Repositories, 'pathCache'>, keys: readonly string[]): Promise<void> {
   expect((await pathCache.list()).map(({ cacheKey }) => cacheKey)).toEqual(keys)
   expect((await pathCache.list({ limit: 1 })).map(({ cacheKey }) => cacheKey)).toEqual(keys.slice(0, 1))
   expect((await all(pathCache.iterate())).map(({ cacheKey }) => cacheKey)).toEqual(keys)

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { expectCode } from '../../support/expectations.ts'
 import { bundle, manyNodes, node, pathKey, policy } from '../../support/samples.ts'
-import type { Setting } from '../../support/settings.ts'
+import { type Setting, untyped } from '../../support/settings.ts'
 
 export function committing({ run }: Setting): void {
   test('resolves with what the callback resolves with, and all of it is there', () =>
@@ -90,7 +90,7 @@ export function committing({ run }: Setting): void {
         await expectCode(tx.nodes.create(node('')), 'VALIDATION')
         await expectCode(tx.policies.create(policy('p', 'a: [')), 'VALIDATION')
         await expectCode(
-          tx.pathCache.getOrCompute(pathKey('a', 'b'), () => bundle('a', 'b')),
+          untyped(tx).pathCache.getOrCompute(pathKey('a', 'b'), () => bundle('a', 'b')),
           'MISUSE',
         )
         await tx.nodes.create(node('c'))

@@ -2,9 +2,10 @@ import { expect, test } from 'vitest'
 import type { Backend } from '../../support/backends.ts'
 import { expectCode } from '../../support/expectations.ts'
 import { gate } from '../../support/gate.ts'
-import { node } from '../../support/samples.ts'
+import { bundle, node, pathKey } from '../../support/samples.ts'
 import { calls } from '../calls.ts'
 
+const A_B = pathKey('a', 'b')
 const READ_ONLY = { readOnly: true }
 
 export function misuse(backend: Backend): void {
@@ -116,6 +117,22 @@ export function misuse(backend: Backend): void {
     await held
     await other
     expect(await store.nodes.count()).toBe(2)
+  })
+
+  test('its path cache neither computes, sweeps nor watches', async () => {
+    await using opened = await backend.open()
+    await opened.store.transaction(async (tx) => {
+      const { pathCache } = tx
+      const compute = () => bundle('a', 'b')
+      // @ts-expect-error not in a transaction
+      await expectCode(pathCache.getOrCompute(A_B, compute), 'MISUSE')
+      // @ts-expect-error not in a transaction
+      await expectCode(pathCache.resolve(A_B, compute), 'MISUSE')
+      // @ts-expect-error not in a transaction
+      await expectCode(pathCache.sweep(), 'MISUSE')
+      // @ts-expect-error not in a transaction
+      expect(() => pathCache.watch(A_B)).toThrow(expect.objectContaining({ code: 'MISUSE' }))
+    })
   })
 
   test('two stores do not get in each other’s way: transactions of them nest', async () => {

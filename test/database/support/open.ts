@@ -4,8 +4,8 @@ import type { Statement } from '../../../src/database/statement.ts'
 import type { Repositories } from '../../../src/index.ts'
 import { configOf } from '../../../src/open/config.ts'
 import { openSqlite } from '../../../src/open/sqlite.ts'
-import { SqlPathCacheRepository } from '../../../src/path-cache/path-cache-repository.ts'
-import { PathCacheState } from '../../../src/path-cache/path-cache-state.ts'
+import { CachedPaths } from '../../../src/path-cache/cached-paths.ts'
+import { PathCacheState } from '../../../src/path-cache/state.ts'
 import { SqlNodeRepository } from '../../../src/repositories/node-repository.ts'
 import { SqlPolicyRepository } from '../../../src/repositories/policy-repository.ts'
 
@@ -42,6 +42,6 @@ export function recordingRepositories(session: Session, ran: Ran[]): Repositorie
   return {
     nodes: new SqlNodeRepository(recording, now),
     policies: new SqlPolicyRepository(recording, { now, countRules: undefined }),
-    pathCache: new SqlPathCacheRepository(recording, { now, pathCache: new PathCacheState({}) }),
+    pathCache: new CachedPaths(recording, { now, state: new PathCacheState({}), onPending: () => {} }),
   }
 }

@@ -1,11 +1,11 @@
-/** What cached paths have heeded of the marks, on SQLite: with one writer, ids are given in the order of the commits. */
+/** Invalidations of cached paths on SQLite: with one writer, their ids follow the order of the commits. */
 import { Param, sql } from 'drizzle-orm'
-import type { MarkFunctions } from '../queries.ts'
+import type { InvalidationFunctions } from '../queries.ts'
 import { jsonArray } from './json.ts'
 
-const UNSWEPT = sql.raw('SELECT 1 FROM path_cache_marks WHERE swept = 0')
+const PENDING = sql.raw('SELECT 1 FROM path_cache_marks WHERE swept = 0')
 
-/** Of the row of path_cache that a query looks at: the newer marks that concern it by source and destination. */
+/** For the query's row of path_cache: the newer pending invalidations that concern it by source and destination. */
 const CONCERNING_SQL = `path_cache_marks AS m
   WHERE m.swept = 0
   AND m.id > coalesce((SELECT mark FROM path_cache_stamps AS s WHERE s.cache_key = path_cache.cache_key), 0)
@@ -14,20 +14,20 @@ const CONCERNING_SQL = `path_cache_marks AS m
 const CONCERNING = sql.raw(CONCERNING_SQL)
 
 /**
- * In SQL: the row of path_cache is not invalidated. For copies, which take no marks with them; rather one row less: a node
- * on the way is looked for in the bundle's text, and a text with escapes counts as having it.
+ * In SQL: the row of path_cache is not invalidated. For copies, which take no invalidations with them. It may leave out a valid
+ * row: a node on the way is looked for in the bundle's text, and a text with escapes counts as having it.
  */
 export const IS_VALID = `NOT EXISTS (SELECT 1 FROM ${CONCERNING_SQL}
   AND (m.through IS NULL OR m.through IN (path_cache.source, path_cache.destination)
     OR instr(path_cache.bundle_json, m.through) OR instr(path_cache.bundle_json, char(92))))`
 
-export const marks: MarkFunctions = {
-  isAnyUnswept: () => sql`EXISTS (${UNSWEPT})`,
-  isUnswept: () => sql`swept = 0`,
+export const invalidations: InvalidationFunctions = {
+  isAnyPending: () => sql`EXISTS (${PENDING})`,
+  isPending: () => sql`swept = 0`,
   isUpTo: (position) => sql`id <= CAST(${position} AS INTEGER)`,
-  // Mostly there are none at all, which is known at once.
+  // Nearly always none is pending, and that is known at once.
   concerning: (most) =>
-    sql`CASE WHEN EXISTS (${UNSWEPT}) THEN
+    sql`CASE WHEN EXISTS (${PENDING}) THEN
       nullif((SELECT json_group_array(through) FROM (SELECT m.through FROM ${CONCERNING} LIMIT ${sql.raw(String(most))})), '[]')
     END`,
   isConcerned: () => sql`EXISTS (SELECT 1 FROM ${CONCERNING})`,

@@ -1,22 +1,22 @@
 /**
- * What cached paths have heeded of the marks, on PostgreSQL: ids are not given in the order of the commits, so that a
- * writer's snapshot says which marks it saw. Of its own transaction's it saw those that came before.
+ * Invalidations of cached paths on PostgreSQL: their ids do not follow the order of the commits, so that a writer's snapshot
+ * says which of them it saw. In its own transaction, the writer saw those with lower ids.
  */
 import { Param, sql } from 'drizzle-orm'
-import type { MarkFunctions } from '../queries.ts'
+import type { InvalidationFunctions } from '../queries.ts'
 import { textArray } from './arrays.ts'
 
-/** A position from before the data moved here says nothing: `null`. */
+/** A position from before the data moved here cannot be compared: `null`. */
 const snapshot = {
   mapToDriverValue: (position: unknown): unknown => (/^\d+:\d+:/.test(String(position)) ? position : null),
 }
 
-const UNSWEPT = sql.raw('SELECT 1 FROM path_cache_marks WHERE NOT swept')
+const PENDING = sql.raw('SELECT 1 FROM path_cache_marks WHERE NOT swept')
 
 /**
- * Of the row of path_cache that a query looks at: the newer marks that concern it by source and destination. Where a transaction
- * stays open, of which nobody knows that it only reads, there are more and more unswept ones, nearly all of them older than the
- * stamp: those are told by their ids alone, by the index where it has them.
+ * For the query's row of path_cache: the newer pending invalidations that concern it by source and destination. While a
+ * transaction stays open that may yet write, more and more invalidations stay pending, nearly all of them older than the seen
+ * position: the index on `transaction` excludes those.
  */
 const CONCERNING_SQL = `(SELECT 1) AS one
   LEFT JOIN path_cache_stamps AS s ON s.cache_key = path_cache.cache_key
@@ -30,20 +30,20 @@ const CONCERNING_SQL = `(SELECT 1) AS one
 const CONCERNING = sql.raw(CONCERNING_SQL)
 
 /**
- * In SQL: the row of path_cache is not invalidated. For copies, which take no marks with them; rather one row less: a node
- * on the way is looked for in the bundle's text, and a text with escapes counts as having it.
+ * In SQL: the row of path_cache is not invalidated. For copies, which take no invalidations with them. It may leave out a valid
+ * row: a node on the way is looked for in the bundle's text, and a text with escapes counts as having it.
  */
 export const IS_VALID = `NOT EXISTS (SELECT 1 FROM ${CONCERNING_SQL}
   AND (m.through IS NULL OR m.through IN (path_cache.source, path_cache.destination)
     OR strpos(path_cache.bundle_json, m.through) > 0 OR strpos(path_cache.bundle_json, chr(92)) > 0))`
 
-export const marks: MarkFunctions = {
-  isAnyUnswept: () => sql`EXISTS (${UNSWEPT})`,
-  isUnswept: () => sql`NOT swept`,
+export const invalidations: InvalidationFunctions = {
+  isAnyPending: () => sql`EXISTS (${PENDING})`,
+  isPending: () => sql`NOT swept`,
   isUpTo: (position) => sql`pg_visible_in_snapshot(transaction, ${new Param(position, snapshot)}::pg_snapshot)`,
-  // Mostly there are none at all, which is known at once.
+  // Nearly always none is pending, and that is known at once.
   concerning: (most) =>
-    sql`CASE WHEN EXISTS (${UNSWEPT}) THEN (
+    sql`CASE WHEN EXISTS (${PENDING}) THEN (
       SELECT json_agg(found.through)::text FROM (SELECT m.through FROM ${CONCERNING} LIMIT ${sql.raw(String(most))}) AS found
     ) END`,
   isConcerned: () => sql`EXISTS (SELECT 1 FROM ${CONCERNING})`,

@@ -1,0 +1,127 @@
+/** The rows of the path cache as one session sees them: without what has expired or been invalidated. */
+import type { CachedPathFilter, CacheEntryOptions, Page } from '../api.ts'
+import type { Session } from '../database/session.ts'
+import { given } from '../database/statement.ts'
+import type { CachedPath, PathBundle, PathKey } from '../schema/index.ts'
+import { cacheKey } from '../schema/path-bundle.ts'
+import * as rules from '../schema/rules.ts'
+import { entryOf, type NewEntry } from './arguments.ts'
+import * as statements from './entry-statements.ts'
+import { isInvalidated, nodesOn, parsed } from './invalidation.ts'
+import { invalidationState } from './invalidation-statements.ts'
+import type { PathCacheState } from './state.ts'
+
+/** The result of a read by key. */
+export interface Found {
+  readonly bundle: PathBundle
+  readonly expiresAt: Date
+  /** See `isInvalidated`. */
+  readonly invalidations: string | null
+}
+
+/** A computed bundle, and the position in the invalidations before its computation began. */
+export interface Computed {
+  readonly key: PathKey
+  readonly bundle: PathBundle
+  readonly position: string
+}
+
+interface Options {
+  readonly now: () => Date
+  readonly state: PathCacheState
+  /** Called when a read has met pending invalidations, which make every read slower. */
+  readonly onPending: () => void
+}
+
+export class PathEntries {
+  readonly #session: Session
+  readonly #options: Options
+
+  constructor(session: Session, options: Options) {
+    this.#session = session
+    this.#options = options
+  }
+
+  /** What has not expired by then. Pass the row to `valid()`. */
+  row(key: PathKey, by: Date): Promise<Found | undefined> {
+    return this.#session.readOne(statements.byKey, { cacheKey: cacheKey(key), now: by })
+  }
+
+  /** The row, unless it has been invalidated. */
+  valid(found: Found | undefined, { source, destination }: PathKey): Found | undefined {
+    // Nearly always: the hot path makes no object.
+    if (found === undefined || found.invalidations === null) return found
+    this.#options.onPending()
+    return isInvalidated(found.invalidations, { source, destination, bundle: found.bundle }) ? undefined : found
+  }
+
+  async read(key: PathKey, by: Date): Promise<Found | undefined> {
+    return this.valid(await this.row(key, by), key)
+  }
+
+  async entry(key: PathKey): Promise<CachedPath | undefined> {
+    const parameters = { cacheKey: cacheKey(key), now: this.#options.now() }
+    const found = await this.#session.readOne(statements.entryByKey, parameters)
+    return found && this.#validEntry(found)
+  }
+
+  #validEntry({ invalidations, ...entry }: CachedPath & { invalidations: string | null }): CachedPath | undefined {
+    if (invalidations === null) return entry
+    this.#options.onPending()
+    return isInvalidated(invalidations, entry) ? undefined : entry
+  }
+
+  /** One page of valid entries: where some of the rows are invalidated, it is filled up with later ones. */
+  async page(options: CachedPathFilter & Page): Promise<CachedPath[]> {
+    const { limit = rules.DEFAULT_PAGE, ...filter } = options
+    const now = this.#options.now()
+    const page: CachedPath[] = []
+    for (let { after } = filter; ; ) {
+      const from = { ...filter, after }
+      const list = statements.list(given(from, statements.CONDITIONS))
+      const rows = await this.#session.read(list, { ...from, now, limit })
+      for (const row of rows) {
+        const entry = this.#validEntry(row)
+        if (entry !== undefined && page.push(entry) === limit) return page
+      }
+      if (rows.length < limit) return page
+      after = rows.at(-1)?.cacheKey
+    }
+  }
+
+  /** `undefined` while invalidations are pending: then the entries have to be looked at one by one. */
+  async count(filter: CachedPathFilter): Promise<number | undefined> {
+    const statement = statements.countMatching(given(filter, statements.FILTER_FIELDS))
+    const counted = await this.#session.readOne(statement, { ...filter, now: this.#options.now() })
+    return counted?.isAnyPending ? undefined : (counted?.count ?? 0)
+  }
+
+  /** Throws VALIDATION, with `path` before what is wrong. */
+  checked(entry: NewEntry, path = ''): statements.Entry {
+    const { now, state } = this.#options
+    return entryOf(entry, { now: now(), ttlSeconds: state.ttlSeconds }, path)
+  }
+
+  /** The position in the invalidations: `store()` heeds those behind it. */
+  async position(): Promise<string> {
+    return (await this.#session.readOne(invalidationState, {}))?.position ?? ''
+  }
+
+  /** When the stored bundle expires; `undefined` if it was invalidated behind the position, and so is not stored. */
+  async store({ key, bundle, position }: Computed, options: CacheEntryOptions): Promise<Date | undefined> {
+    const entry = this.checked({ key, bundle, ttlSeconds: options.ttlSeconds })
+    const nodes = [...(nodesOn({ ...key, bundle }) ?? [])]
+    const { changes } = await this.#session.write(statements.upsertUnlessInvalidated, { ...entry, position, nodes })
+    return changes === 0 ? undefined : entry.expiresAt
+  }
+
+  /** Whether there was a valid entry. */
+  async delete(key: PathKey): Promise<boolean> {
+    const parameters = { cacheKey: cacheKey(key), now: this.#options.now() }
+    const { rows } = await this.#session.write(statements.remove, parameters)
+    return rows.some(
+      ({ live, invalidations, bundle }) =>
+        Boolean(live) && !isInvalidated(invalidations, { ...key, bundle: parsed(bundle) }),
+    )
+  }
+}
