@@ -1,45 +1,24 @@
-/** What a check found, collected in constant memory: of one kind so many are listed, the rest counted. */
+/** The findings of a check, in constant memory: the first of each kind are listed, the rest counted. */
 import { StorageError } from '../errors.ts'
 
-/** `error`: data is lost or in danger, or cannot be used. `warning`: somebody should do something. `info`: worth knowing. */
+/** `error`: data is lost or in danger, or cannot be used. `warning`: an operator should act. `info`: worth knowing. */
 export type Severity = 'error' | 'warning' | 'info'
 const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info']
 
 /** What is looked at. Stable: scripts may depend on these names. */
 export type CheckName =
-  | 'clock'
-  | 'collation'
-  | 'constraints'
-  | 'dead-rows'
-  | 'disk-space'
-  | 'encoding'
-  | 'expired-paths'
   | 'file-rights'
   | 'file-system'
-  | 'foreign-keys'
-  | 'indexes'
   | 'integrity'
-  | 'journal-mode'
   | 'last-backup'
-  | 'links'
-  | 'long-transactions'
   | 'migrations'
   | 'move'
-  | 'notes'
   | 'open'
   | 'others'
-  | 'pages'
-  | 'postgresql'
-  | 'recovery'
   | 'rights'
   | 'rows'
   | 'schema'
   | 'settings'
-  | 'sidecars'
-  | 'tls'
-  | 'transaction-ids'
-  | 'unfinished-files'
-  | 'version'
   | 'wal-size'
 
 export interface Finding {
@@ -50,10 +29,10 @@ export interface Finding {
   /** What to do about it. */
   readonly advice: string
   readonly table?: string
-  /** Of the row; shortened if it is longer than an id may be. */
+  /** The row's key; shortened if it is longer than an id may be. */
   readonly key?: string
   readonly column?: string
-  /** Of what it tells: rows, pages, names, or findings that are not listed. */
+  /** The number of rows, migrations, names, or findings that are not listed. */
   readonly count?: number
 }
 
@@ -66,14 +45,14 @@ export interface CheckReport {
   readonly dialect: 'sqlite' | 'postgresql'
   /** The worst first. */
   readonly findings: readonly Finding[]
-  /** How many of each severity, those that are not listed included. */
+  /** The number of findings of each severity, with those that are not listed. */
   readonly counts: Readonly<Record<Severity, number>>
-  /** What was looked at and found neither an error nor a warning. */
+  /** The checks without an error or a warning. */
   readonly passed: readonly CheckName[]
   readonly notChecked: readonly NotChecked[]
 }
 
-/** Of one check and severity. */
+/** The findings of one check and severity that are listed. */
 const LISTED = 100
 
 interface Kind {
@@ -88,7 +67,7 @@ export class Findings {
   readonly #made = new Set<CheckName>()
   readonly #notChecked = new Map<CheckName, string>()
 
-  /** `isAway`: whether nobody answers any more, as opposed to an answer that nobody expected. */
+  /** `isAway`: the database does not answer any more, so that nothing else can be looked at. */
   constructor(isAway = ({ code }: StorageError): boolean => code === 'UNAVAILABLE') {
     this.#isAway = isAway
   }
@@ -106,8 +85,8 @@ export class Findings {
   }
 
   /**
-   * Looks at something. What cannot be looked at is noted, and the next thing looked at; throws BUSY and UNAVAILABLE, since
-   * then nothing else can be looked at either.
+   * Runs one look. A look that fails is noted as not checked, and the check goes on. Throws BUSY and UNAVAILABLE: then nothing
+   * else can be looked at either.
    */
   async look<T>(checks: CheckName | readonly CheckName[], work: () => T | Promise<T>): Promise<T | undefined> {
     const names = typeof checks === 'string' ? [checks] : checks

@@ -6,7 +6,7 @@ import type { CheckReport } from './findings.ts'
 import { type CheckOptions, settingsOf } from './options.ts'
 
 export type { CheckName, CheckReport, Finding, NotChecked, Severity } from './findings.ts'
-export type { CheckOptions, Limits } from './options.ts'
+export type { CheckOptions } from './options.ts'
 
 /**
  * Looks at all that can be looked at, and changes nothing. A database that is in use may be checked.

@@ -6,46 +6,24 @@ export interface CheckOptions {
   readonly now?: (() => Date) | undefined
   /** Rows that have been looked at. */
   readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined
-  readonly limits?: Partial<Limits> | undefined
+  /** A write-ahead log of this size is worth a warning: 64 MiB by default. */
+  readonly walBytes?: number | undefined
 }
 
-/** From where on something is worth a word. */
-export interface Limits {
-  readonly walBytes: number
-  readonly expiredPaths: number
-  /** Unused bytes of a file, if they are more than half of it. */
-  readonly unusedBytes: number
-  readonly backupAgeDays: number
-  readonly deadRows: number
-  readonly longTransactionSeconds: number
-  /** Of two thousand million. */
-  readonly transactionIds: number
-}
-
-export const LIMITS: Limits = {
-  walBytes: 67_108_864,
-  expiredPaths: 10_000,
-  unusedBytes: 1_048_576,
-  backupAgeDays: 7,
-  deadRows: 10_000,
-  longTransactionSeconds: 600,
-  transactionIds: 1_000_000_000,
-}
-
-/** The options with what was not given. */
+/** The options with their defaults. */
 export interface Settings {
   readonly quick: boolean
   readonly busyTimeoutMs: number
   readonly now: () => Date
   readonly onProgress: CheckOptions['onProgress']
-  readonly limits: Limits
+  readonly walBytes: number
 }
 
 export const settingsOf = (options: CheckOptions): Settings => ({
   quick: options.quick ?? false,
-  // Seconds of a command line may be any fraction.
+  // The command line takes fractions of seconds.
   busyTimeoutMs: Math.ceil(options.busyTimeoutMs ?? 5_000),
   now: options.now ?? (() => new Date()),
   onProgress: options.onProgress,
-  limits: { ...LIMITS, ...options.limits },
+  walBytes: options.walBytes ?? 67_108_864,
 })

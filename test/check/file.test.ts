@@ -1,21 +1,11 @@
 /** What is found around a SQLite file, without a look into it. */
-import {
-  chmodSync,
-  existsSync,
-  linkSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-  truncateSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, existsSync, linkSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { Findings } from '../../src/check/findings.ts'
 import { type CheckReport, check } from '../../src/check/index.ts'
-import { checkDisk, remoteFileSystem } from '../../src/check/sqlite/disk.ts'
+import { checkFileSystem, remoteFileSystem } from '../../src/check/sqlite/file-system.ts'
 import { openStorage } from '../../src/index.ts'
 import { Program } from '../sqlite/support/program.ts'
 import { expectCode } from '../support/expectations.ts'
@@ -38,29 +28,16 @@ describe('a sound file', () => {
     expect(report.findings).toEqual([])
     expect(report.notChecked).toEqual([])
     expect(report.passed).toEqual([
-      'clock',
-      'disk-space',
-      'encoding',
-      'expired-paths',
       'file-rights',
       'file-system',
-      'foreign-keys',
       'integrity',
-      'journal-mode',
       'last-backup',
-      'links',
       'migrations',
       'move',
-      'notes',
       'open',
       'others',
-      'pages',
-      'postgresql',
       'rows',
       'schema',
-      'sidecars',
-      'unfinished-files',
-      'version',
       'wal-size',
     ])
   })
@@ -70,9 +47,7 @@ describe('a sound file', () => {
     sound.execute("UPDATE nodes SET interfaces = 'broken'")
     const { findings, notChecked } = await check(sound.path, { quick: true })
     expect(findings).toEqual([])
-    expect(notChecked.map(({ check: name }) => name).sort()).toEqual(
-      ['clock', 'expired-paths', 'foreign-keys', 'integrity', 'postgresql', 'rows'].sort(),
-    )
+    expect(notChecked.map(({ check: name }) => name).sort()).toEqual(['integrity', 'rows'])
   })
 })
 
@@ -136,21 +111,13 @@ describe('rights', () => {
 })
 
 describe('names', () => {
-  test('a symbolic link is worth knowing', async () => {
-    using sound = await soundFile()
-    const link = sound.folder.link('link.db', sound.path)
-    const report = await check(link)
-    expect(wrong(report)).toEqual([])
-    expect(only(report, 'info', 'links').message).toContain(sound.path)
-  })
-
   test('a file with two names is an error, and is not opened', async () => {
     using sound = await soundFile()
     const [before, second] = [readFileSync(sound.path), sound.folder.file('second.db')]
     linkSync(sound.path, second)
     const report = await check(second)
-    expect(kinds(report)).toEqual(['error links'])
-    expect(only(report, 'error', 'links')).toMatchObject({ count: 2 })
+    expect(kinds(report)).toEqual(['error open'])
+    expect(only(report, 'error', 'open')).toMatchObject({ count: 2 })
     expect(reasonFor(report, 'integrity')).toBe('SQLite must not open it.')
     expect(existsSync(`${second}-wal`)).toBe(false)
     expect(readFileSync(sound.path).equals(before)).toBe(true)
@@ -172,8 +139,8 @@ describe('what lies beside it', () => {
     writeFileSync(`${sound.path}-wal`, 'writes')
     rmSync(sound.path)
     const report = await check(sound.path)
-    expect(kinds(report)).toEqual(['error sidecars'])
-    expect(only(report, 'error', 'sidecars').advice).toContain('Bring the database back')
+    expect(kinds(report)).toEqual(['error open'])
+    expect(only(report, 'error', 'open').advice).toContain('Bring the database back')
   })
 
   test('a write that was interrupted and must be undone first', async () => {
@@ -190,7 +157,7 @@ describe('what lies beside it', () => {
     writer.close()
     chmodSync(copy.file('mesh.db'), 0o600)
     const report = await check(copy.file('mesh.db'))
-    expect(only(report, 'error', 'sidecars').advice).toContain('Do not delete what lies beside it')
+    expect(only(report, 'error', 'open').advice).toContain('Do not delete what lies beside it')
     expect(existsSync(copy.file('mesh.db-journal'))).toBe(true)
 
     await (await openStorage(copy.file('mesh.db'))).close()
@@ -202,38 +169,17 @@ describe('what lies beside it', () => {
     await using store = await openStorage(sound.path)
     await store.nodes.create(node('in the log'))
     expect(wrong(await check(sound.path))).toEqual([])
-    const report = await check(sound.path, { limits: { walBytes: 4_096 } })
+    const report = await check(sound.path, { walBytes: 4_096 })
     expect(only(report, 'warning', 'wal-size').advice).toContain('stands still')
-  })
-
-  test('what interrupted backups left', async () => {
-    using sound = await soundFile()
-    const [young, old] = ['a.db.partial-0123456789ab', 'it’s.db.partial-ba9876543210'].map((name) =>
-      sound.folder.write(name, 'half'),
-    )
-    utimesSync(old ?? '', 1, 1)
-    const report = await check(sound.path)
-    expect(only(report, 'info', 'unfinished-files').message).toContain(young)
-    expect(only(report, 'warning', 'unfinished-files').advice).toBe(`Delete it: rm '${old}'`)
-    expect(existsSync(old ?? '')).toBe(true)
   })
 })
 
 describe('the disk', () => {
-  test('has less room than the database takes', async () => {
-    using sound = await soundFile()
-    // Nothing is written where nothing is: the file has a hole.
-    truncateSync(sound.path, 2 ** 42)
-    const findings = new Findings()
-    checkDisk(sound.path, findings)
-    expect(only(findings.report('sqlite'), 'warning', 'disk-space').advice).toContain('Make room')
-  })
-
   test('is one of another machine', async () => {
     using sound = await soundFile()
     const findings = new Findings()
     // A network's file system cannot be had here: this is what the system says of one.
-    checkDisk(sound.path, findings, { ...statfsSync(sound.folder.path), type: 0x6969 })
+    checkFileSystem(sound.path, findings, { ...statfsSync(sound.folder.path), type: 0x6969 })
     const report = findings.report('sqlite')
     if (process.platform === 'linux') expect(only(report, 'warning', 'file-system').message).toContain('NFS')
     else expect(reasonFor(report, 'file-system')).toBeDefined()

@@ -58,67 +58,15 @@ describe.each(lastingBackends.map((backend) => [backend.name, backend] as const)
     expect(rows.at(-1)).toMatchObject({ message: 'There are 30 more like these.', count: 30 })
     expect(report.counts.warning - report.findings.filter(({ severity }) => severity === 'warning').length).toBe(29)
   })
-
-  test('of the future, and expired ones, are worth knowing', async () => {
-    await using opened = await backend.open()
-    const { store, other, url } = opened
-    await store.nodes.create(node('late'))
-    await other.corrupt('nodes', 'late', { updated_at: Date.now() / 1000 + 3 * 86_400 })
-    for (const source of ['a', 'b', 'c'])
-      await store.pathCache.set(pathKey(source, 'z'), bundle(source, 'z'), { ttlSeconds: 0.001 })
-    const later = () => new Date(Date.now() + 10_000)
-    const report = await check(url, { now: later, limits: { expiredPaths: 3 } })
-    expect(only(report, 'info', 'clock')).toMatchObject({ table: 'nodes', key: 'late', count: 1 })
-    expect(only(report, 'info', 'expired-paths').advice).toContain('deleteExpired()')
-    expect(kinds(await check(url, { now: later }))).not.toContain('info expired-paths')
-  })
 })
 
-describe('rows that PostgreSQL could not hold', () => {
+describe('rows of a file that another program wrote', () => {
   const text = (value: string): string => `'${value}'`
   const ROW = { interfaces: text('[]'), protocols: text('[]'), routes: '0' }
   const insert = ({ execute }: SoundFile, id: string, row: Partial<typeof ROW>): void => {
     const { interfaces, protocols, routes } = { ...ROW, ...row }
     execute(`INSERT INTO nodes VALUES (${id}, ${interfaces}, ${protocols}, 0, ${routes}, 1.5, 2.5)`)
   }
-
-  test.each<[string, string, Partial<typeof ROW>, string, string]>([
-    ['a NUL in an id', "'a' || char(0)", {}, 'node_id', 'must not contain NUL'],
-    [
-      'an escaped NUL in a list',
-      "'a'",
-      { interfaces: text('["\\u0000"]') },
-      'interfaces',
-      'an item that must not contain',
-    ],
-    [
-      'half a surrogate pair',
-      "'a'",
-      { protocols: text('["\\ud83d"]') },
-      'protocols',
-      'an item that must be well-formed',
-    ],
-    ['33 bits', "'a'", { routes: '2147483648' }, 'routes_discovered', 'must be an integer from -2147483648'],
-    ['an id longer than an index takes', 'hex(zeroblob(1400))', {}, 'node_id', 'too long for an index (2800 bytes)'],
-  ])('%s', async (_, id, row, column, message) => {
-    using sound = await soundFile()
-    insert(sound, id, row)
-    const report = await check(sound.path)
-    expect(kinds(report)).toEqual(['warning postgresql'])
-    expect(only(report, 'warning', 'postgresql')).toMatchObject({
-      table: 'nodes',
-      column,
-      message: expect.stringContaining(message),
-      advice: expect.stringContaining('PostgreSQL'),
-    })
-  })
-
-  test('two ids that fit alone and not together', async () => {
-    using sound = await soundFile()
-    sound.execute(`INSERT INTO path_cache SELECT 'k', hex(zeroblob(700)), hex(zeroblob(700)), 3,
-      '{"source":"a","destination":"b","primary":[]}', 1.5, 4e9`)
-    expect(only(await check(sound.path), 'warning', 'postgresql').message).toContain('together with destination')
-  })
 
   test.each<[string, string, Partial<typeof ROW>, string, string]>([
     ['what is no UTF-8', "CAST(x'61ff' AS TEXT)", {}, 'node_id', 'is no UTF-8'],

@@ -3,7 +3,7 @@ import type Sqlite from 'better-sqlite3'
 import { openConnection } from '../../database/sqlite/connection.ts'
 import { isSqliteFailure, translated } from '../../database/sqlite/errors.ts'
 import { StorageError } from '../../errors.ts'
-import { type Finding, type Findings, RESTORE } from '../findings.ts'
+import { type Findings, RESTORE } from '../findings.ts'
 import type { Settings } from '../options.ts'
 
 /** A handle that cannot write, once something could be read with it; `undefined` if nothing can be. Throws BUSY. */
@@ -11,7 +11,7 @@ export function openToLook(real: string, { busyTimeoutMs }: Settings, findings: 
   let raw: Sqlite.Database | undefined
   try {
     raw = openConnection(real, { readOnly: true })
-    // In a command line nothing else waits: SQLite may wait by itself.
+    // On the command line nothing else waits: SQLite may block.
     raw.pragma(`busy_timeout = ${busyTimeoutMs}`)
     raw.prepare('SELECT count(*) FROM sqlite_schema').get()
     return raw
@@ -21,29 +21,31 @@ export function openToLook(real: string, { busyTimeoutMs }: Settings, findings: 
     if (!(failure instanceof StorageError)) throw failure
     const why = whyNot(failure)
     if (why === undefined) throw failure
-    findings.add({ severity: 'error', message: failure.message, ...why })
+    findings.add({ severity: 'error', check: 'open', message: failure.message, ...why })
     return undefined
   }
 }
 
-type Why = Pick<Finding, 'check' | 'advice'> & { readonly message?: string }
+interface Why {
+  readonly advice: string
+  readonly message?: string
+}
 
-/** `undefined`: it says nothing of the file. */
+/** `undefined` for an error that has nothing to do with the file. */
 function whyNot({ code, cause }: StorageError): Why | undefined {
-  if (code === 'CORRUPT') return { check: 'open', advice: RESTORE }
+  if (code === 'CORRUPT') return { advice: RESTORE }
   if (isSqliteFailure(cause) && cause.code === 'SQLITE_READONLY_ROLLBACK') return INTERRUPTED
-  // All that SQLite refuses has a cause; the driver is refused because of its version.
-  if (code === 'CONFIG' && cause === undefined) return { check: 'version', advice: 'Install a newer better-sqlite3.' }
-  if (code === 'CONFIG' || code === 'READ_ONLY') return { check: 'open', advice: RIGHTS }
+  // An error of SQLite's has a cause. Without one, the driver's version was refused.
+  if (code === 'CONFIG' && cause === undefined) return { advice: 'Install a newer better-sqlite3.' }
+  if (code === 'CONFIG' || code === 'READ_ONLY') return { advice: RIGHTS }
   return undefined
 }
 
 const RIGHTS =
   'Run this as the user that the application runs as, which must be able to create files in the folder: SQLite keeps its log there.'
 
-/** Whoever may not write cannot undo what is half done. */
+/** A handle that may not write cannot undo half of a write. */
 const INTERRUPTED: Why = {
-  check: 'sidecars',
   message:
     'A write was interrupted: what it left beside the file is needed before anybody can read it, and a check changes nothing.',
   advice:

@@ -1,14 +1,14 @@
 /** Who may read and write the file. */
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Findings } from '../findings.ts'
-import { sidecarsOf, statIfThere } from './names.ts'
-import { quoted } from './shell.ts'
+import { quoted, statIfThere } from './file.ts'
 
 export function checkRights(real: string, findings: Findings): void {
   if (process.platform === 'win32') findings.skip('Windows has no such modes.', 'file-rights')
   else {
-    checkModes([real, ...sidecarsOf(real)], findings)
+    const sidecars = ['-wal', '-shm', '-journal'].map((end) => real + end)
+    checkModes([real, ...sidecars.filter((path) => existsSync(path))], findings)
     checkFolder(dirname(real), findings)
   }
   const advice = 'Run this, and the application, as the user that owns the file, or give it to that user with chown.'
@@ -28,7 +28,7 @@ export function checkRights(real: string, findings: Findings): void {
 }
 
 const modeOf = (file: string): number => (statIfThere(file)?.mode ?? 0) & 0o777
-/** What the group and everybody else may do. */
+/** The rights of the group and of everybody else. */
 const OTHERS = 0o077
 
 /** SQLite gives its log the mode that the file has. */
@@ -48,7 +48,7 @@ function checkModes(files: readonly string[], findings: Findings): void {
   })
 }
 
-/** Where everybody may write, anybody can put another file in the place of this one. The sticky bit prevents that. */
+/** In a folder that everybody may write, anybody can replace the file. The sticky bit prevents that. */
 function checkFolder(folder: string, findings: Findings): void {
   const mode = statIfThere(folder)?.mode ?? 0
   if ((mode & 0o002) === 0 || (mode & 0o1000) !== 0) return

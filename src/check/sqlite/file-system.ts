@@ -2,7 +2,6 @@
 import { type StatsFs, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Findings } from '../findings.ts'
-import { statIfThere } from './names.ts'
 
 /** Linux's numbers of file systems that are not, or may not be, this machine's own (statfs(2), linux/magic.h). */
 const REMOTE: ReadonlyMap<number, string> = new Map([
@@ -24,9 +23,8 @@ const REMOTE: ReadonlyMap<number, string> = new Map([
 /** The name of a file system on which SQLite's write-ahead log may not work. */
 export const remoteFileSystem = (type: number): string | undefined => REMOTE.get(type >>> 0)
 
-export function checkDisk(real: string, findings: Findings, stats: StatsFs = statfsSync(dirname(real))): void {
-  const { type, bavail, bsize } = stats
-  const remote = remoteFileSystem(type)
+export function checkFileSystem(real: string, findings: Findings, stats: StatsFs = statfsSync(dirname(real))): void {
+  const remote = remoteFileSystem(stats.type)
   if (process.platform !== 'linux') findings.skip('It cannot be told on this platform.', 'file-system')
   else if (remote !== undefined)
     findings.add({
@@ -35,15 +33,4 @@ export function checkDisk(real: string, findings: Findings, stats: StatsFs = sta
       message: `The file is on ${remote}. SQLite's write-ahead log needs memory that all who use it share: a network file system has none.`,
       advice: 'Move the database to a disk of this machine’s own, or use PostgreSQL.',
     })
-  const free = bavail * bsize
-  const size = [real, `${real}-wal`].reduce((sum, file) => sum + (statIfThere(file)?.size ?? 0), 0)
-  if (free >= size) return
-  findings.add({
-    severity: 'warning',
-    check: 'disk-space',
-    message: `The disk has ${mib(free)} MiB left, less than the database has (${mib(size)} MiB).`,
-    advice: 'Make room: a backup beside it, VACUUM, and some migrations write as much as the database has.',
-  })
 }
-
-const mib = (bytes: number): number => Math.floor(bytes / 1_048_576)

@@ -1,12 +1,11 @@
-/** How the schema stands, from what the migrator says of it. */
+/** The ledger of the migrations, and drift: findings from what the migrator says of the schema. */
 
 import type { Status } from '../migrator/inspection.ts'
 import { SHARED_TABLES } from '../migrator/sqlite-file.ts'
 import type { Findings } from './findings.ts'
 
-/** What the migrator found; its own part of the checks. */
-export function checkStanding(status: Status, findings: Findings): void {
-  const { state, pending, newer, problem, adopted, adoption, drift } = status
+export function checkMigrations(status: Status, findings: Findings): void {
+  const { state, pending, problem, adoption, drift } = status
   if (state === 'new')
     findings.add({
       severity: 'warning',
@@ -29,22 +28,6 @@ export function checkStanding(status: Status, findings: Findings): void {
       message: 'Another program made the file, and it has not been adopted.',
       advice:
         'Run meshstore migrate baseline --dry-run to see what would become of its rows, then meshstore migrate up.',
-    })
-  const leftOut = (adopted?.tables ?? []).reduce((sum, { refused }) => sum + refused, 0)
-  if (leftOut > 0)
-    findings.add({
-      severity: 'info',
-      check: 'migrations',
-      message: `When the file of another program was adopted, rows were left out: ${leftOut}.`,
-      advice: 'Nothing, if they are not needed; else correct them in the file that was given as --quarantine.',
-      count: leftOut,
-    })
-  if (newer.length > 0)
-    findings.add({
-      severity: 'info',
-      check: 'migrations',
-      message: `A newer version of this package has changed the schema: ${newer.join(', ')}. This one can work with it.`,
-      advice: 'Nothing, if an older release runs on purpose; else update the package.',
     })
   if (problem !== undefined)
     findings.add({

@@ -1,0 +1,33 @@
+import type { Finding, Findings } from './findings.ts'
+
+/** The time of the last backup, in seconds, and whether there is anything to back up. The same SQL on every dialect. */
+export const LAST_BACKUP = `SELECT (SELECT updated_at FROM meshstore_state WHERE name = 'last_backup'),
+  CASE WHEN EXISTS (SELECT 1 FROM nodes) OR EXISTS (SELECT 1 FROM policies) THEN 1 ELSE 0 END`
+
+export type LastBackup = [seconds: unknown, hasRows: number]
+
+interface Asked {
+  readonly now: Date
+  /** How to have backups made. */
+  readonly advice: string
+  /** How bad it is if no backup is noted. */
+  readonly never: Finding['severity']
+}
+
+const MAX_AGE_DAYS = 7
+const DAY_SECONDS = 86_400
+
+export function checkLastBackup([seconds, hasRows]: LastBackup, findings: Findings, asked: Asked): void {
+  const { now, advice, never } = asked
+  // Another program may have written anything.
+  if (typeof seconds !== 'number') {
+    if (hasRows === 0) return
+    const message = 'No backup has ever been noted in the database.'
+    findings.add({ severity: never, check: 'last-backup', message, advice })
+    return
+  }
+  const days = (now.getTime() / 1_000 - seconds) / DAY_SECONDS
+  if (days <= MAX_AGE_DAYS) return
+  const message = `The last backup was made ${Math.floor(days)} days ago, at ${new Date(seconds * 1_000).toISOString()}.`
+  findings.add({ severity: 'warning', check: 'last-backup', message, advice })
+}
