@@ -1,10 +1,11 @@
 import './node-version.ts'
 
 export type * from './api.ts'
-export { restoreBackup, verifyBackup } from './backup/index.ts'
+export { verifyBackup } from './backup/index.ts'
 export { StorageError, type StorageErrorCode, type ValidationIssue } from './errors.ts'
 export { copyDatabase } from './move/index.ts'
 export { policyDocuments } from './repositories/policy-documents.ts'
+export { restoreBackup } from './restore/index.ts'
 export type {
   CachedPath,
   MeshNode,

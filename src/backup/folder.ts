@@ -4,11 +4,10 @@ import { join, resolve } from 'node:path'
 import type { BackupManifest, Retention } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { translatedFile } from '../files/file-errors.ts'
-import { PARTIAL } from '../files/partial.ts'
-import { RETENTION_RULES } from '../open/config.ts'
 import * as rules from '../schema/rules.ts'
 import { isManifestOf, manifestPath, readManifest, withFile } from './manifest.ts'
-import { retained } from './retention.ts'
+import { PARTIAL } from './partial.ts'
+import { RETENTION_RULES, retained } from './retention.ts'
 import { verifyBackup } from './verify.ts'
 
 const MANIFEST = manifestPath('')

@@ -16,8 +16,8 @@ import type { Snapshot } from '../rows/source.ts'
 import { TABLE_NAMES, type TableName } from '../rows/tables.ts'
 import * as rules from '../schema/rules.ts'
 import { shownKey } from '../transfer/rows.ts'
-import { newFile } from './copy.ts'
 import { manifestPath, manifestText, withFile } from './manifest.ts'
+import { newFile } from './new-file.ts'
 import { BACKUP_RULES, described } from './sqlite-backup.ts'
 
 interface Server {

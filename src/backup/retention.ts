@@ -1,5 +1,9 @@
 /** Which backups are kept, and why. Times in UTC. */
 import type { Retention } from '../api.ts'
+import * as rules from '../schema/rules.ts'
+
+const AMOUNT = rules.isInteger(0, rules.MAX_INTEGER)
+export const RETENTION_RULES: rules.Rules = { last: AMOUNT, hourly: AMOUNT, daily: AMOUNT, weekly: AMOUNT }
 
 interface Dated {
   readonly createdAt: Date

@@ -83,7 +83,7 @@ export class BackupScheduler {
   /** `false` if another process is at it, or was a moment ago. */
   async #madeAlone(): Promise<boolean> {
     const { folder, name } = this.#options
-    const [{ claim }, { createFolder }] = await Promise.all([import('../files/lease.ts'), import('./copy.ts')])
+    const [{ claim }, { createFolder }] = await Promise.all([import('../files/lease.ts'), import('./new-file.ts')])
     this.#stopping.signal.throwIfAborted()
     createFolder(folder)
     const release = claim(join(folder, `${stemOf(name)}.sqlite`))

@@ -7,9 +7,9 @@ import { StorageError } from '../errors.ts'
 import { schemaVersionOf } from '../migrator/sqlite-migrator.ts'
 import { type Content, contentOf } from '../rows/content-hash.ts'
 import * as rules from '../schema/rules.ts'
-import { copyOf } from './copy.ts'
 import { isSound } from './integrity.ts'
 import { type Described, fileHash, manifestPath, manifestText, withFile } from './manifest.ts'
+import { copyOf } from './new-file.ts'
 import { forgetChanges } from './without-change-log.ts'
 
 export const BACKUP_RULES: rules.Rules = { onProgress: rules.isFunction, signal: rules.isSignal }

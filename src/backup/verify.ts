@@ -4,9 +4,9 @@ import type { BackupManifest } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { translatedFile } from '../files/file-errors.ts'
 import { checkPath } from '../files/path-rules.ts'
-import { SIDECARS } from './copy.ts'
 import { isSound } from './integrity.ts'
 import { fileHash, readManifest, withFile } from './manifest.ts'
+import { SIDECARS } from './new-file.ts'
 import { readAll } from './sqlite-backup.ts'
 
 /**

@@ -3,12 +3,13 @@ import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { BackupManifest, Meshstore, Retention, StorageOptions } from '../api.ts'
 import { listBackups, type PruneReport, pruneBackups } from '../backup/folder.ts'
-import { restoreBackup, verifyBackup } from '../backup/index.ts'
+import { verifyBackup } from '../backup/index.ts'
 import { backupName } from '../backup/schedule.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import { StorageError } from '../errors.ts'
-import { inspect } from '../migrator/index.ts'
 import { databaseOf, nameOf } from '../open/config.ts'
+import { inspect } from '../open/migrate.ts'
+import { restoreBackup } from '../restore/index.ts'
 import { openStorage } from '../storage.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
@@ -256,7 +257,7 @@ async function restore(file: string, flags: RestoreFlags): Promise<Outcome> {
 async function preview(file: string, url: string, flags: RestoreFlags): Promise<Outcome> {
   const database = databaseOf(url)
   if (database.dialect === 'postgresql') return previewOn(database, file, url, flags)
-  const { previewRestore } = await import('../backup/restore.ts')
+  const { previewRestore } = await import('../restore/restore.ts')
   const { backup, target, replaces } = await previewRestore(file, url)
   const what = replaces ? `would replace ${target}, and need --replace` : `would make ${target}`
   return {
@@ -267,7 +268,7 @@ async function preview(file: string, url: string, flags: RestoreFlags): Promise<
 
 /** Looks at every row of the backup, and whether the database is empty. */
 async function previewOn(target: PostgresTarget, file: string, url: string, flags: RestoreFlags): Promise<Outcome> {
-  const { restoreIntoPostgres } = await import('../backup/postgres-restore.ts')
+  const { restoreIntoPostgres } = await import('../restore/postgres-restore.ts')
   const {
     restoredTo,
     migrated: _,

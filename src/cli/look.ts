@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Meshstore } from '../api.ts'
 import { StorageError } from '../errors.ts'
-import { inspect as inspectSchema } from '../migrator/index.ts'
+import { inspect as inspectSchema } from '../open/migrate.ts'
 import type { CachedPath, MeshNode, PolicySummary } from '../schema/index.ts'
 import { openStorage } from '../storage.ts'
 import { type Common, databaseCommand, limitOf, urlOf, waitOf } from './options.ts'

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import * as migrator from '../migrator/index.ts'
+import * as migrator from '../open/migrate.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { type Common, databaseCommand, madeAnew, urlOf, waitOf } from './options.ts'
 import { count, counted, type Outcome, progressBar, report, seconds } from './output.ts'

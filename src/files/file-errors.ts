@@ -33,3 +33,10 @@ export function translatedFile(error: unknown): unknown {
   const [code, message] = MEANINGS[error.code] ?? FAILED
   return new StorageError(code, `${message} (${error.code})`, { cause: error })
 }
+
+/** CONFIG with this message, unless the disk is at fault. */
+export function unusable(message: string, error: unknown): unknown {
+  const failure = translatedFile(error)
+  const ofDisk = failure instanceof StorageError && ['STORAGE_FULL', 'UNAVAILABLE'].includes(failure.code)
+  return ofDisk ? failure : new StorageError('CONFIG', message, { cause: error })
+}

@@ -13,9 +13,9 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { sync, unusable } from '../backup/copy.ts'
 import { StorageError } from '../errors.ts'
-import { translatedFile } from '../files/file-errors.ts'
+import { translatedFile, unusable } from '../files/file-errors.ts'
+import { sync } from '../files/sync.ts'
 import { BrokenText, type Cell, type Problem, type TableRow } from './adoption-rows.ts'
 
 /** Without `rowid` where rows have none. */

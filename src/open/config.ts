@@ -1,6 +1,7 @@
 /** A URL or options, checked; the one place that chooses a dialect. */
 import { fileURLToPath } from 'node:url'
 import type { BackupSchedule, PathCacheOptions, Retention, StorageOptions } from '../api.ts'
+import { RETENTION_RULES } from '../backup/retention.ts'
 import { type PostgresTarget, postgresTarget } from '../database/postgres/url.ts'
 import { misuse, StorageError, validationError } from '../errors.ts'
 import { checkPath, pathProblem } from '../files/path-rules.ts'
@@ -69,8 +70,6 @@ const RULES: rules.Rules = {
   backups: (value) => nested(BACKUP_RULES, value) ?? missing(value as Partial<BackupSchedule>),
 }
 
-const AMOUNT = rules.isInteger(0, rules.MAX_INTEGER)
-export const RETENTION_RULES: rules.Rules = { last: AMOUNT, hourly: AMOUNT, daily: AMOUNT, weekly: AMOUNT }
 const BACKUP_RULES: rules.Rules = {
   folder: pathProblem,
   everySeconds: rules.isInteger(1, Math.floor(rules.MAX_TIMER_MS / 1_000)),

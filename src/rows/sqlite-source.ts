@@ -1,35 +1,16 @@
 import { isUtf8 } from 'node:buffer'
 import type Sqlite from 'better-sqlite3'
 import type { OtherData } from '../api.ts'
-import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
+import { isSqliteFailure } from '../database/sqlite/errors.ts'
 import { IS_VALID } from '../database/sqlite/invalidations.ts'
 import { StorageError } from '../errors.ts'
 import { nextTurn } from '../event-loop.ts'
 import { type Cell, BrokenText as StoredText } from '../migrator/adoption-rows.ts'
 import { schemaVersionOf } from '../migrator/sqlite-migrator.ts'
-import { configOf } from '../open/config.ts'
-import { openSqlite } from '../open/sqlite.ts'
 import { BrokenText } from '../transfer/rows.ts'
 import { isKnown, withRows } from './other-data.ts'
-import { SLICE_BYTES, SLICE_ROWS, type Snapshot, type SourceOptions, type StoredRow, sizeOf } from './source.ts'
+import { SLICE_BYTES, SLICE_ROWS, type Snapshot, type StoredRow, sizeOf } from './source.ts'
 import { columnsOf, isTableName, keyColumn, type TableName } from './tables.ts'
-
-/** One moment of a file, while others read and write. Throws StorageErrors. */
-export async function withSqliteSnapshot<T>(
-  path: string,
-  { busyTimeoutMs, anySchema = false }: SourceOptions,
-  work: (snapshot: Snapshot) => Promise<T>,
-): Promise<T> {
-  const config = configOf({ url: path, readOnly: true, migrate: anySchema ? 'skip' : 'check', busyTimeoutMs })
-  const database = await openSqlite(path, config)
-  try {
-    return await database.withSnapshot(({ raw }) => work(snapshotOf(raw)))
-  } catch (error) {
-    throw translated(error)
-  } finally {
-    await database.close()
-  }
-}
 
 /** Of a connection that has a transaction open. `asStored`: with cached paths that have been invalidated. */
 export const snapshotOf = (raw: Sqlite.Database, { asStored = false } = {}): Snapshot => ({

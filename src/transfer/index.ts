@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs'
 import type { Database } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
-import { inspect } from '../migrator/index.ts'
 import { configOf, databaseOf } from '../open/config.ts'
+import { inspect } from '../open/migrate.ts'
 import { openTarget } from '../open/open.ts'
 import type { Snapshot, SourceOptions } from '../rows/source.ts'
 import { type ExportOptions, type ExportReport, exportSnapshot } from './export.ts'
@@ -43,7 +43,7 @@ export async function withSnapshot<T>(
     return withPostgresSnapshot(target, options, work)
   }
   refuseMemory(target.path)
-  const { withSqliteSnapshot } = await import('../rows/sqlite-source.ts')
+  const { withSqliteSnapshot } = await import('../open/sqlite-snapshot.ts')
   return withSqliteSnapshot(target.path, options, work)
 }
 

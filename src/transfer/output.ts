@@ -3,10 +3,9 @@ import { existsSync } from 'node:fs'
 import { type FileHandle, link, mkdir, open, rm } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Writable } from 'node:stream'
-import { unusable } from '../backup/copy.ts'
+import { finished, partialOf, sweepPartials } from '../backup/partial.ts'
 import { StorageError } from '../errors.ts'
-import { translatedFile } from '../files/file-errors.ts'
-import { finished, partialOf, sweepPartials } from '../files/partial.ts'
+import { translatedFile, unusable } from '../files/file-errors.ts'
 
 export interface Output {
   /** Resolves when there is room for more. */

@@ -1,7 +1,7 @@
 /** Rows that cannot be kept: they stop the adoption, each named with its column, or go to a file from which they come back. */
 import { describe, expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { inspect, up } from '../../src/migrator/index.ts'
+import { inspect, up } from '../../src/open/migrate.ts'
 import { expectCode } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { Bytes, type Row, Str } from './support/cells.ts'

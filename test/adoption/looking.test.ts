@@ -1,7 +1,7 @@
 /** Who only looks changes nothing: the file's bytes stay, and nothing lies beside it afterwards. */
 import { describe, expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { inspect } from '../../src/migrator/index.ts'
+import { inspect } from '../../src/open/migrate.ts'
 import { runCommand } from '../cli/support/command.ts'
 import { expectCode } from '../support/expectations.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'

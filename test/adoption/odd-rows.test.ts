@@ -1,7 +1,7 @@
 /** Rows that look odd and can be kept: they are there afterwards, to the last bit, and can be read. */
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { up } from '../../src/migrator/index.ts'
+import { up } from '../../src/open/migrate.ts'
 import { all } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { Bytes, type Row } from './support/cells.ts'

@@ -1,7 +1,7 @@
 /** What else is in the file: tables, views and indexes of others stay, and work. */
 import { describe, expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { inspect, up } from '../../src/migrator/index.ts'
+import { inspect, up } from '../../src/open/migrate.ts'
 import { expectCode } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { TAGS } from '../support/tags.ts'

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { baseline, inspect, up } from '../../src/migrator/index.ts'
+import { baseline, inspect, up } from '../../src/open/migrate.ts'
 import { runCommand } from '../cli/support/command.ts'
 import { expectCode } from '../support/expectations.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'

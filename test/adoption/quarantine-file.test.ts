@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { baseline, up } from '../../src/migrator/index.ts'
+import { baseline, up } from '../../src/open/migrate.ts'
 import { expectCode } from '../support/expectations.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
 import { TAGS } from '../support/tags.ts'

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { up } from '../../src/migrator/index.ts'
+import { up } from '../../src/open/migrate.ts'
 import { all } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { TWO_RULES } from '../support/samples.ts'

@@ -1,7 +1,7 @@
 /** Tables that are not the client's are refused, with their reasons; nothing is changed, and nothing is left behind. */
 import { describe, expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { baseline, inspect, up } from '../../src/migrator/index.ts'
+import { baseline, inspect, up } from '../../src/open/migrate.ts'
 import { expectCode } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { bareDriver, client, makeFile } from './support/client.ts'

@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'nod
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { check } from '../../src/check/index.ts'
-import { baseline } from '../../src/migrator/index.ts'
+import { baseline } from '../../src/open/migrate.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { foreignFile } from '../support/other-program.ts'
 import { kinds, only, reasonFor, type SoundFile, soundFile, wrong } from './support/sound.ts'

@@ -1,7 +1,7 @@
 /** Plants a mistake: a backup that is written under its own name. */
 import type { Plugin } from 'rolldown'
 
-const COPY = '/src/backup/copy.ts'
+const COPY = '/src/backup/new-file.ts'
 const CHANGES: readonly (readonly [sound: string, mistaken: string])[] = [
   ['  const partial = partialOf(file)\n', '  const partial = file\n'],
   ['      publish(partial, file)\n', ''],

@@ -1,7 +1,6 @@
 import { statSync } from 'node:fs'
 import { misuse, StorageError } from '../../errors.ts'
 import { performance } from '../../event-loop.ts'
-import { schemaVersionOf } from '../../migrator/sqlite-migrator.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
 import { InUse } from '../in-use.ts'
 import { type Database, type Session, TransactionGuard, type TransactionLimits } from '../session.ts'
@@ -33,6 +32,8 @@ export interface SchemaSteps {
   /** Before the file is given a log: what is refused here leaves it as it was. */
   readonly adopt: (raw: SqliteConnection['raw']) => Promise<void>
   readonly migrate: (raw: SqliteConnection['raw']) => Promise<void>
+  /** The last migration that was applied. */
+  readonly version: (raw: SqliteConnection['raw']) => string
 }
 
 const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
@@ -46,6 +47,7 @@ export class SqliteDatabase implements Database {
   readonly session: Session
   readonly changeLog = new SqliteChangeLog(this)
   readonly #options: SqliteOptions
+  readonly #schema: SchemaSteps
   readonly #patience: Patience
   readonly compiler = new StatementCompiler(sqliteDialect)
   readonly #guard = new TransactionGuard()
@@ -65,9 +67,14 @@ export class SqliteDatabase implements Database {
   #locked: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
-  private constructor(options: SqliteOptions, connections: { writer: SqliteConnection; reader: SqliteConnection }) {
+  private constructor(
+    options: SqliteOptions,
+    schema: SchemaSteps,
+    connections: { writer: SqliteConnection; reader: SqliteConnection },
+  ) {
     this.path = options.path
     this.#options = options
+    this.#schema = schema
     this.#patience = new Patience(options.busyTimeoutMs)
     this.#writer = connections.writer
     this.#reader = connections.reader
@@ -100,7 +107,7 @@ export class SqliteDatabase implements Database {
       if (!options.readOnly || memory) await prepareWriter(writer.raw, options.durability, patience)
       await schema.migrate(writer.raw)
       if (!memory && !options.readOnly) reader = await connect(true)
-      return new SqliteDatabase({ ...options, path }, { writer, reader })
+      return new SqliteDatabase({ ...options, path }, schema, { writer, reader })
     } catch (error) {
       writer.close()
       throw translated(error)
@@ -287,7 +294,7 @@ export class SqliteDatabase implements Database {
   }
 
   async schemaVersion(): Promise<string> {
-    return this.read(({ raw }) => schemaVersionOf(raw))
+    return this.read(({ raw }) => this.#schema.version(raw))
   }
 
   /** Who writes sees all that was committed before: there is one writer. */

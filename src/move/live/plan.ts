@@ -1,7 +1,7 @@
 /** What a move would do, and how far one has come. */
 import { type PostgresTarget, placeOf } from '../../database/postgres/url.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
-import { inspect } from '../../migrator/index.ts'
+import { inspect } from '../../open/migrate.ts'
 import { snapshotOf } from '../../rows/sqlite-source.ts'
 import { TABLE_NAMES, type TableName } from '../../rows/tables.ts'
 import { courseOf } from './move-record.ts'

@@ -7,7 +7,7 @@ export const planted = { count: 0 }
 export const copyOver: Plugin = {
   name: 'copy-over',
   transform(code, id) {
-    if (!id.endsWith('/src/backup/restore.ts')) return
+    if (!id.endsWith('/src/restore/restore.ts')) return
     const whole = '  await stepwise(source, path, {'
     if (code.split(whole).length !== 2) throw new Error('There is no place to plant the mistake in.')
     planted.count++

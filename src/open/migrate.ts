@@ -1,15 +1,15 @@
 /** What the command line does with the schema of the database at a URL. */
 import { resolve } from 'node:path'
 import { StorageError } from '../errors.ts'
-import { configOf, databaseOf } from '../open/config.ts'
-import { openTarget } from '../open/open.ts'
-import type { Status } from './inspection.ts'
-import { type Migration, migrationsOf } from './migrations.ts'
-import type { AdoptionReport, Applied, MigrationOptions } from './steps.ts'
+import type { Status } from '../migrator/inspection.ts'
+import { type Migration, migrationsOf } from '../migrator/migrations.ts'
+import type { AdoptionReport, Applied, MigrationOptions } from '../migrator/steps.ts'
+import { configOf, databaseOf } from './config.ts'
+import { openTarget } from './open.ts'
 
-export type { Difference } from './drift.ts'
-export type { State, Status } from './inspection.ts'
-export type { AdoptionReport, Applied, RowProblem, TableReport } from './steps.ts'
+export type { Difference } from '../migrator/drift.ts'
+export type { State, Status } from '../migrator/inspection.ts'
+export type { AdoptionReport, Applied, RowProblem, TableReport } from '../migrator/steps.ts'
 
 const DEFAULT_WAIT_MS = 5_000
 
@@ -17,9 +17,9 @@ const DEFAULT_WAIT_MS = 5_000
 export async function inspect(url: string, busyTimeoutMs = DEFAULT_WAIT_MS): Promise<Status> {
   const target = databaseOf(url)
   if (target.dialect === 'postgresql')
-    return (await import('./postgres-inspection.ts')).inspectPostgres(target, busyTimeoutMs)
+    return (await import('../migrator/postgres-inspection.ts')).inspectPostgres(target, busyTimeoutMs)
   refuseMemory(target.path)
-  return (await import('./sqlite-inspection.ts')).inspectSqlite(target.path, busyTimeoutMs)
+  return (await import('../migrator/sqlite-inspection.ts')).inspectSqlite(target.path, busyTimeoutMs)
 }
 
 function refuseMemory(path: string): void {
@@ -115,11 +115,11 @@ export async function baseline(url: string, options: UpOptions = {}): Promise<Ba
   }
   const recorded =
     target.dialect === 'postgresql'
-      ? await (await import('./postgres-inspection.ts')).baselinePostgres(
+      ? await (await import('../migrator/postgres-inspection.ts')).baselinePostgres(
           target,
           options.busyTimeoutMs ?? DEFAULT_WAIT_MS,
         )
-      : await (await import('./sqlite-inspection.ts')).baselineSqlite(
+      : await (await import('../migrator/sqlite-inspection.ts')).baselineSqlite(
           target.path,
           options.busyTimeoutMs ?? DEFAULT_WAIT_MS,
         )

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { isManifestOf, manifestPath } from '../backup/manifest.ts'
+import { isManifestOf, manifestPath } from './manifest.ts'
 
 /** What a name of an unfinished file ends with. */
 export const PARTIAL = /\.partial-[0-9a-f]{12}(-wal|-shm|-journal)?$/

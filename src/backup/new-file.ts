@@ -1,12 +1,13 @@
 /** Writes a SQLite database into one new file, which gets its name only when it has been looked at. */
-import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import type { BackupOptions } from '../api.ts'
 import { StorageError } from '../errors.ts'
-import { translatedFile } from '../files/file-errors.ts'
-import { discard, finished, partialOf, sweepPartials } from '../files/partial.ts'
+import { translatedFile, unusable } from '../files/file-errors.ts'
 import { checkPath } from '../files/path-rules.ts'
+import { sync } from '../files/sync.ts'
+import { discard, finished, partialOf, sweepPartials } from './partial.ts'
 
 export const SIDECARS = ['-wal', '-shm', '-journal'] as const
 /** 4 KiB each; the event loop runs between two steps. */
@@ -126,13 +127,6 @@ function refuseTaken(file: string): void {
     throw new StorageError('CONFIG', `There is a file at ${file} already, and nothing is ever replaced.`)
 }
 
-/** CONFIG with this message, unless the disk is at fault. */
-export function unusable(message: string, error: unknown): unknown {
-  const failure = translatedFile(error)
-  const ofDisk = failure instanceof StorageError && ['STORAGE_FULL', 'UNAVAILABLE'].includes(failure.code)
-  return ofDisk ? failure : new StorageError('CONFIG', message, { cause: error })
-}
-
 /** Gives the finished file its name, unless somebody else has taken it meanwhile. */
 function publish(partial: string, file: string): void {
   try {
@@ -158,15 +152,5 @@ function publishText({ path, text }: { path: string; text: string }): void {
   } finally {
     discard(partial)
     finished(partial)
-  }
-}
-
-/** Only for files that no SQLite handle of this process is on. */
-export function sync(path: string): void {
-  const handle = openSync(path, 'r')
-  try {
-    fsyncSync(handle)
-  } finally {
-    closeSync(handle)
   }
 }

@@ -2,28 +2,21 @@ import { existsSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type Sqlite from 'better-sqlite3'
 import type { BackupManifest, RestoreOptions, RestoreReport } from '../api.ts'
+import { isSound } from '../backup/integrity.ts'
+import { copyOf, stepwise } from '../backup/new-file.ts'
+import { sweepPartials } from '../backup/partial.ts'
+import { readAll } from '../backup/sqlite-backup.ts'
+import { verifyBackup } from '../backup/verify.ts'
+import { forgetChanges } from '../backup/without-change-log.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
 import { translatedFile } from '../files/file-errors.ts'
-import { sweepPartials } from '../files/partial.ts'
 import { checkPath } from '../files/path-rules.ts'
-import {
-  type Aside,
-  assertNotInUse,
-  assertUntouched,
-  finishMoving,
-  occupancyOf,
-  setAside,
-} from '../files/safety-copy.ts'
 import { standingOf } from '../migrator/sqlite-migrator.ts'
 import { configOf, databaseOf } from '../open/config.ts'
 import { openTarget } from '../open/open.ts'
 import * as rules from '../schema/rules.ts'
-import { copyOf, stepwise } from './copy.ts'
-import { isSound } from './integrity.ts'
-import { readAll } from './sqlite-backup.ts'
-import { verifyBackup } from './verify.ts'
-import { forgetChanges } from './without-change-log.ts'
+import { type Aside, assertNotInUse, assertUntouched, finishMoving, occupancyOf, setAside } from './safety-copy.ts'
 
 const OPTION_RULES: rules.Rules = {
   replace: rules.isFlag,

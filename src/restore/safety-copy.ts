@@ -2,14 +2,14 @@
 import { existsSync, renameSync, statSync } from 'node:fs'
 import type Sqlite from 'better-sqlite3'
 import { copiesBefore, copyBeforeMigration as copyBefore, nameBefore } from '../backup/before-migration.ts'
-import { SIDECARS } from '../backup/copy.ts'
 import { isSound } from '../backup/integrity.ts'
 import { manifestPath } from '../backup/manifest.ts'
+import { SIDECARS } from '../backup/new-file.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { isBusy } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
 import { StorageError } from '../errors.ts'
-import { translatedFile } from './file-errors.ts'
+import { translatedFile } from '../files/file-errors.ts'
 
 /** Changes with every write, by whatever program. */
 export type Stamp = string

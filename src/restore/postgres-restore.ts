@@ -1,4 +1,5 @@
 import type { RestoreOptions, RestoreReport } from '../api.ts'
+import { verifyBackup } from '../backup/verify.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
@@ -6,7 +7,6 @@ import { standingOf } from '../migrator/sqlite-migrator.ts'
 import { copyingOf, copySnapshot } from '../move/copy.ts'
 import { assertEmpty } from '../move/preflight.ts'
 import { snapshotOf } from '../rows/sqlite-source.ts'
-import { verifyBackup } from './verify.ts'
 
 /**
  * Copies a verified backup into an empty database of a server, in one transaction, and compares it before that is committed.

@@ -1,0 +1,22 @@
+import { translated } from '../database/sqlite/errors.ts'
+import type { Snapshot, SourceOptions } from '../rows/source.ts'
+import { snapshotOf } from '../rows/sqlite-source.ts'
+import { configOf } from './config.ts'
+import { openSqlite } from './sqlite.ts'
+
+/** One moment of a file, while others read and write. Throws StorageErrors. */
+export async function withSqliteSnapshot<T>(
+  path: string,
+  { busyTimeoutMs, anySchema = false }: SourceOptions,
+  work: (snapshot: Snapshot) => Promise<T>,
+): Promise<T> {
+  const config = configOf({ url: path, readOnly: true, migrate: anySchema ? 'skip' : 'check', busyTimeoutMs })
+  const database = await openSqlite(path, config)
+  try {
+    return await database.withSnapshot(({ raw }) => work(snapshotOf(raw)))
+  } catch (error) {
+    throw translated(error)
+  } finally {
+    await database.close()
+  }
+}
