@@ -75,6 +75,6 @@ CREATE TABLE "meshstore_state" (
 CREATE INDEX "idx_changes_transaction" ON "meshstore_changes" USING btree ("transaction");
 CREATE INDEX "idx_marks_unswept" ON "path_cache_marks" USING btree ("id") WHERE NOT swept;
 CREATE INDEX "idx_marks_transaction" ON "path_cache_marks" USING btree ("transaction");
-CREATE INDEX "idx_nodes_started" ON "nodes" USING btree ("started");
+CREATE INDEX "idx_nodes_started" ON "nodes" USING btree ("started","node_id");
 CREATE INDEX "idx_cache_expires" ON "path_cache" USING btree ("expires_at");
 CREATE INDEX "idx_cache_source_dest" ON "path_cache" USING btree ("source","destination");

@@ -37,7 +37,7 @@ CREATE TABLE `nodes` (
 	CONSTRAINT "nodes_updated_time" CHECK(typeof("nodes"."updated_at") = 'real' AND abs("nodes"."updated_at") <= 253402300799)
 );
 
-CREATE INDEX `idx_nodes_started` ON `nodes` (`started`);
+CREATE INDEX `idx_nodes_started` ON `nodes` (`started`,`node_id`);
 CREATE TABLE `path_cache` (
 	`cache_key` text PRIMARY KEY NOT NULL,
 	`source` text NOT NULL,

@@ -13,6 +13,7 @@ import {
   eq as drizzleEq,
   gt as drizzleGt,
   gte as drizzleGte,
+  lt as drizzleLt,
   lte as drizzleLte,
   type GetColumnData,
   getTableColumns,
@@ -85,6 +86,8 @@ export interface Functions {
   isOneOf(column: Column, list: Argument<readonly string[]>): SQL
   /** The column's list holds the value. */
   contains(column: Column, value: Argument<string>): SQL
+  /** The condition, where the rows shall come by another column's index. */
+  unindexed(condition: SQL): SQL
   /** The larger of two numbers. */
   greatest(a: SQL, b: SQL): SQL
   readonly invalidations: InvalidationFunctions
@@ -129,6 +132,8 @@ export const gt = <C extends Column>(column: C, value: Value<C>): SQL =>
   drizzleGt(column as Column, encoded(column, value))
 export const gte = <C extends Column>(column: C, value: Value<C>): SQL =>
   drizzleGte(column as Column, encoded(column, value))
+export const lt = <C extends Column>(column: C, value: Value<C>): SQL =>
+  drizzleLt(column as Column, encoded(column, value))
 export const lte = <C extends Column>(column: C, value: Value<C>): SQL =>
   drizzleLte(column as Column, encoded(column, value))
 /** The column's value is among those that a query selects. */

@@ -3,7 +3,7 @@ import type { CachedPathFilter, CacheEntryOptions, Page } from '../api.ts'
 import type { Session } from '../database/session.ts'
 import { given } from '../database/statement.ts'
 import type { CachedPath, PathBundle, PathKey } from '../schema/index.ts'
-import { cacheKey } from '../schema/path-bundle.ts'
+import { cacheKey, keysOf } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
 import { entryOf, type NewEntry } from './arguments.ts'
 import * as statements from './entry-statements.ts'
@@ -76,8 +76,9 @@ export class PathEntries {
     const { limit = rules.DEFAULT_PAGE, ...filter } = options
     const now = this.#options.now()
     const page: CachedPath[] = []
-    for (let { after } = filter; ; ) {
-      const from = { ...filter, after }
+    const keys = filter.source === undefined ? undefined : keysOf(filter.source, filter.destination)
+    for (let after = later(filter.after, keys?.after); ; ) {
+      const from = { ...filter, after, before: keys?.before }
       const list = statements.list(given(from, statements.CONDITIONS))
       const rows = await this.#session.read(list, { ...from, now, limit })
       for (const row of rows) {
@@ -125,3 +126,7 @@ export class PathEntries {
     )
   }
 }
+
+/** The later of two keys, in the order of the database. */
+const later = (a = '', b = ''): string | undefined =>
+  (Buffer.compare(Buffer.from(a), Buffer.from(b)) > 0 ? a : b) || undefined

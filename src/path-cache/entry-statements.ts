@@ -10,6 +10,7 @@ import {
   gt,
   isAbove,
   isIn,
+  lt,
   lte,
   not,
   rowIf,
@@ -23,7 +24,7 @@ import { MAX_PENDING_PER_PATH } from './invalidation.ts'
 
 const COLUMNS = ['cacheKey', 'source', 'destination', 'k', 'bundle', 'createdAt', 'expiresAt'] as const
 export const FILTER_FIELDS = ['source', 'destination'] as const
-export const CONDITIONS = [...FILTER_FIELDS, 'after'] as const
+export const CONDITIONS = [...FILTER_FIELDS, 'after', 'before'] as const
 
 export const byKey = statement<{ cacheKey: string; now: Date }>()(
   'pathCache.get',
@@ -91,19 +92,21 @@ export const remove = statement<{ cacheKey: string; now: Date }>()(
 )
 
 type Filter = CachedPathFilter & { now: Date }
+/** In the order of the keys, without a sort: an index of another column would need one. */
 export const list = statementFor((fields: readonly (typeof CONDITIONS)[number][]) =>
-  statement<Filter & { after?: string | undefined; limit: number }>()(
+  statement<Filter & { after?: string | undefined; before?: string | undefined; limit: number }>()(
     `pathCache.list:${fields.join()}`,
-    (db, { pathCache }, p, { invalidations }) =>
+    (db, { pathCache }, p, { invalidations, unindexed }) =>
       db
         .select({ ...pick(pathCache, COLUMNS), invalidations: invalidations.concerning(MAX_PENDING_PER_PATH) })
         .from(pathCache)
         .where(
           and(
-            fields.includes('source') ? eq(pathCache.source, p.source) : undefined,
-            fields.includes('destination') ? eq(pathCache.destination, p.destination) : undefined,
+            fields.includes('source') ? unindexed(eq(pathCache.source, p.source)) : undefined,
+            fields.includes('destination') ? unindexed(eq(pathCache.destination, p.destination)) : undefined,
             fields.includes('after') ? gt(pathCache.cacheKey, p.after) : undefined,
-            gt(pathCache.expiresAt, p.now),
+            fields.includes('before') ? lt(pathCache.cacheKey, p.before) : undefined,
+            unindexed(gt(pathCache.expiresAt, p.now)),
           ),
         )
         .orderBy(ascending(pathCache.cacheKey))

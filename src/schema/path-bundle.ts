@@ -42,3 +42,9 @@ const escaped = (id: string): string =>
  * and unescaped `1::2` → `3:4::5` and `1::2:3` → `4::5` would share a key.
  */
 export const cacheKey = (key: PathKey): string => `${escaped(key.source)}:${escaped(key.destination)}:${key.k}`
+
+/** Between which two keys those of a source, or of a source and a destination, are. `;` follows `:`. */
+export function keysOf(source: string, destination?: string): { readonly after: string; readonly before: string } {
+  const prefix = destination === undefined ? escaped(source) : `${escaped(source)}:${escaped(destination)}`
+  return { after: `${prefix}:`, before: `${prefix};` }
+}

@@ -66,7 +66,7 @@ export const nodes = pgTable(
     updatedAt: time('updated_at').notNull(),
   },
   (table) => [
-    index('idx_nodes_started').on(table.started),
+    index('idx_nodes_started').on(table.started, table.nodeId),
     check('nodes_interfaces_json', isStringList(table.interfaces)),
     check('nodes_protocols_json', isStringList(table.protocols)),
     check('nodes_created_time', isTime(table.createdAt)),

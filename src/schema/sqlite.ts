@@ -64,7 +64,7 @@ export const nodes = sqliteTable(
     updatedAt: time('updated_at').notNull(),
   },
   (table) => [
-    index('idx_nodes_started').on(table.started),
+    index('idx_nodes_started').on(table.started, table.nodeId),
     check('nodes_interfaces_json', isJsonArray(table.interfaces)),
     check('nodes_protocols_json', isJsonArray(table.protocols)),
     check('nodes_started_flag', sql`${table.started} IN (0, 1)`),

@@ -161,7 +161,9 @@ describe('drift of a SQLite file', () => {
     await using scratch = await filled()
     await scratch.query(rowsFor('sqlite'))
     rewrite('policies', '`policy_id` text', '"policy_id"   text')(scratch)
-    await scratch.query('DROP INDEX idx_nodes_started; CREATE INDEX "idx_nodes_started" ON "nodes" ("started")')
+    await scratch.query(
+      'DROP INDEX idx_nodes_started; CREATE INDEX "idx_nodes_started" ON "nodes" ("started", "node_id")',
+    )
     await scratch.query('ANALYZE')
     expect(await statusOf(HERE, scratch.url)).toMatchObject({ code: 0, drift: [], others: [] })
   })

@@ -10,6 +10,8 @@ import { invalidations } from './invalidations.ts'
 const functions: Functions = {
   isOneOf: (column, list) => sql`${column} = ANY(${new Param(list, textArray)}::text[])`,
   contains: (column, value) => sql`${column} @> to_jsonb(${value}::text)`,
+  // The session's `enable_sort` says it.
+  unindexed: (condition) => condition,
   greatest: (a, b) => sql`greatest(${a}, ${b})`,
   invalidations,
 }

@@ -10,6 +10,8 @@ import { jsonArray } from './json.ts'
 const functions: Functions = {
   isOneOf: (column, list) => sql`${column} IN (SELECT value FROM json_each(${new Param(list, jsonArray)}))`,
   contains: (column, value) => sql`EXISTS (SELECT 1 FROM json_each(${column}) WHERE value = ${value})`,
+  // https://sqlite.org/optoverview.html#disqualifying_where_clause_terms_using_unary_
+  unindexed: (condition) => sql`+(${condition})`,
   greatest: (a, b) => sql`max(${a}, ${b})`,
   invalidations,
 }

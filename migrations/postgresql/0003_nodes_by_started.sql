@@ -1,0 +1,2 @@
+DROP INDEX IF EXISTS "idx_nodes_started";--> statement-breakpoint
+CREATE INDEX "idx_nodes_started" ON "nodes" USING btree ("started","node_id");
