@@ -7,15 +7,15 @@ import { StorageError } from '../errors.ts'
 import { checkPath } from '../files/path-rules.ts'
 import { type Migration, migrationsOf } from '../migrator/migrations.ts'
 import { migrateSqlite } from '../migrator/sqlite-migrator.ts'
-import { targetOn } from '../move/sqlite-target.ts'
+import { shownKey } from '../rows/cells.ts'
 import { problemsOf } from '../rows/compatibility.ts'
-import type { Content } from '../rows/content-hash.ts'
+import { type Content, eachTable } from '../rows/content-hash.ts'
 import { withPostgresSnapshot } from '../rows/postgres-source.ts'
-import { sendRows } from '../rows/rows.ts'
-import type { Snapshot } from '../rows/source.ts'
-import { TABLE_NAMES, type TableName } from '../rows/tables.ts'
+import { sendRows } from '../rows/send.ts'
+import { progressOver, type Snapshot } from '../rows/source.ts'
+import { targetOn } from '../rows/sqlite-target.ts'
 import * as rules from '../schema/rules.ts'
-import { shownKey } from '../transfer/rows.ts'
+import { ALL_TABLES, type Table } from '../schema/tables.ts'
 import { manifestPath, manifestText, withFile } from './manifest.ts'
 import { newFile } from './new-file.ts'
 import { BACKUP_RULES, described } from './sqlite-backup.ts'
@@ -91,15 +91,15 @@ async function fill(partial: string, snapshot: Snapshot, { known, options, now }
     raw.pragma('synchronous = OFF')
     await migrateSqlite(raw, new Patience(0), { now }, known)
     raw.exec('BEGIN')
-    const progress = await progressOver(snapshot, options)
+    const { onProgress } = options
+    const report = onProgress && ((done: number, total: number) => onProgress({ copiedPages: done, totalPages: total }))
+    const progress = await progressOver(snapshot, ALL_TABLES, report)
     const target = targetOn(raw)
-    const send = (table: TableName) =>
-      sendRows(snapshot, target, table, { isLeftOut: refusing(table), progress, signal: options.signal })
-    const nodes = await send('nodes')
-    const policies = await send('policies')
-    const pathCache = await send('path_cache')
+    const sent = await eachTable((table) =>
+      sendRows(snapshot, target, table, { isLeftOut: refusing(table), progress, signal: options.signal }),
+    )
     raw.exec('COMMIT')
-    return { nodes, policies, pathCache }
+    return sent
   } finally {
     raw.close()
   }
@@ -107,23 +107,12 @@ async function fill(partial: string, snapshot: Snapshot, { known, options, now }
 
 /** None is ever left out. Throws CORRUPT. */
 const refusing =
-  (table: TableName) =>
+  (table: Table) =>
   (cells: readonly unknown[]): boolean => {
     const [problem] = problemsOf(table, cells, 'sqlite')
     if (problem === undefined) return false
     throw new StorageError(
       'CORRUPT',
-      `${table} ${shownKey(cells[0])}: ${problem.column} ${problem.message}. Another program wrote it; correct or delete the row, then make the backup.`,
+      `${table.name} ${shownKey(cells[0])}: ${problem.column} ${problem.message}. Another program wrote it; correct or delete the row, then make the backup.`,
     )
   }
-
-async function progressOver(snapshot: Snapshot, { onProgress }: BackupOptions): Promise<(rows: number) => void> {
-  if (onProgress === undefined) return () => {}
-  let total = 0
-  for (const table of TABLE_NAMES) total += await snapshot.count(table)
-  let done = 0
-  return (rows) => {
-    done += rows
-    onProgress({ copiedPages: done, totalPages: total })
-  }
-}

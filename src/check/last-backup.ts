@@ -1,8 +1,12 @@
+import { ALL_TABLES, TABLES } from '../schema/tables.ts'
 import type { Finding, Findings } from './findings.ts'
+
+/** Cached paths can be computed anew. */
+const KEPT = ALL_TABLES.filter((table) => table !== TABLES.pathCache)
 
 /** The time of the last backup, in seconds, and whether there is anything to back up. The same SQL on every dialect. */
 export const LAST_BACKUP = `SELECT (SELECT updated_at FROM meshstore_state WHERE name = 'last_backup'),
-  CASE WHEN EXISTS (SELECT 1 FROM nodes) OR EXISTS (SELECT 1 FROM policies) THEN 1 ELSE 0 END`
+  CASE WHEN ${KEPT.map(({ name }) => `EXISTS (SELECT 1 FROM ${name})`).join(' OR ')} THEN 1 ELSE 0 END`
 
 export type LastBackup = [seconds: unknown, hasRows: number]
 

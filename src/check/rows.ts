@@ -1,17 +1,17 @@
 /** Looks at every row: values that the library could not read, or would refuse to write. */
-
-import type { Snapshot } from '../rows/source.ts'
-import { columnsOf, TABLE_NAMES, type TableName } from '../rows/tables.ts'
-import { UndecodableValue } from '../schema/codecs.ts'
+import type { Problem } from '../rows/cells.ts'
+import { judged } from '../rows/compatibility.ts'
+import { progressOver, type Snapshot } from '../rows/source.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
-import { BrokenText, type Problem } from '../transfer/rows.ts'
+import { ALL_TABLES, TABLES, type Table, type TableName } from '../schema/tables.ts'
 import type { Finding, Findings } from './findings.ts'
 import type { Settings } from './options.ts'
 
 export async function checkRows(snapshot: Snapshot, findings: Findings, { onProgress }: Settings): Promise<void> {
-  const progress = await progressOver(snapshot, onProgress)
-  for (const table of TABLE_NAMES) {
+  const report = onProgress && ((done: number, total: number) => onProgress({ done, total: Math.max(done, total) }))
+  const progress = await progressOver(snapshot, ALL_TABLES, report)
+  for (const table of ALL_TABLES) {
     for await (const slice of snapshot.slices(table)) {
       for (const cells of slice) checkRow(table, cells, findings)
       progress(slice.length)
@@ -19,42 +19,27 @@ export async function checkRows(snapshot: Snapshot, findings: Findings, { onProg
   }
 }
 
-async function progressOver(snapshot: Snapshot, onProgress: Settings['onProgress']): Promise<(rows: number) => void> {
-  if (onProgress === undefined) return () => {}
-  let total = 0
-  for (const table of TABLE_NAMES) total += await snapshot.count(table)
-  let done = 0
-  return (rows) => {
-    done += rows
-    onProgress({ done, total: Math.max(done, total) })
-  }
-}
-
 const CACHED = 'Delete the row: a cached path is computed anew.'
 const UNWRITABLE = 'It can be read, but would be refused if it were saved again, or imported. Correct it.'
 
-function checkRow(table: TableName, cells: readonly unknown[], findings: Findings): void {
+function checkRow(table: Table<TableName>, cells: readonly unknown[], findings: Findings): void {
+  const isCached = table === TABLES.pathCache
   const add = (severity: Finding['severity'], problem: Problem, advice: string): void =>
-    findings.add({ severity, check: 'rows', advice, ...described(table, cells[0], problem) })
-  let unwritable: Problem | undefined
-  const values = columnsOf(table).map(({ name: column, kind }, index) => {
-    try {
-      if (cells[index] instanceof BrokenText) throw new UndecodableValue('is no UTF-8')
-      const value = kind.fromCell(cells[index])
-      unwritable ??= problemOf(column, kind.rule(value))
-      return value
-    } catch (error) {
-      if (!(error instanceof UndecodableValue)) throw error
-      add('error', { column, message: error.message }, table === 'path_cache' ? CACHED : 'Correct or delete the row.')
-      return undefined
-    }
-  })
-  if (table === 'path_cache' && !isItsKey(values)) {
+    findings.add({ severity, check: 'rows', advice, ...described(table.name, cells[0], problem) })
+  const { values, flaws } = judged(table, cells)
+  for (const flaw of flaws) add('error', flaw, isCached ? CACHED : 'Correct or delete the row.')
+  if (isCached && !isItsKey(values)) {
     const problem = { column: 'cache_key', message: 'is not made of source, destination and k' }
     add('warning', problem, `No read by key finds it. ${CACHED}`)
   }
   // The first one only: the row has to be corrected by hand anyway.
-  if (unwritable !== undefined) add('warning', unwritable, UNWRITABLE)
+  for (const [index, { name, fileRule }] of table.columns.entries()) {
+    const value = values[index]
+    const unwritable = value == null ? undefined : problemOf(name, fileRule(value))
+    if (unwritable === undefined) continue
+    add('warning', unwritable, UNWRITABLE)
+    break
+  }
 }
 
 function described(

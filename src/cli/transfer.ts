@@ -82,8 +82,9 @@ export function addTransfer(program: Command): void {
 function tablesOf(given: string, before: readonly transfer.TableName[] = []): transfer.TableName[] {
   // As `inspect` calls them.
   const name = given === 'paths' ? 'path_cache' : given
-  if (!transfer.isTableName(name)) throw new InvalidArgumentError(`Known are ${transfer.TABLE_NAMES.join(', ')}.`)
-  return [...before, name]
+  const known = transfer.TABLE_NAMES.find((each) => each === name)
+  if (known === undefined) throw new InvalidArgumentError(`Known are ${transfer.TABLE_NAMES.join(', ')}.`)
+  return [...before, known]
 }
 
 async function runExport(flags: ExportFlags): Promise<Outcome> {

@@ -1,4 +1,6 @@
 /** What a path of a database file must be. */
+import { existsSync, realpathSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { StorageError } from '../errors.ts'
 
 /** Throws CONFIG for a path that SQLite would take for another one. */
@@ -6,6 +8,9 @@ export function checkPath(path: string): void {
   const problem = pathProblem(path)
   if (problem !== undefined) throw new StorageError('CONFIG', `The path ${problem}.`)
 }
+
+/** Without links: SQLite puts its log beside the file, not beside a link to it. */
+export const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path))
 
 /** SQLite would cut the path at a NUL, trim blanks, and open a temporary database for an empty one. */
 export function pathProblem(path: unknown): string | undefined {

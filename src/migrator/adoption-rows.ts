@@ -3,26 +3,12 @@
 import { isUtf8 } from 'node:buffer'
 import type Sqlite from 'better-sqlite3'
 import { nextTurn } from '../event-loop.ts'
+import { BrokenText, type Cell, type Problem, type StoredRow } from '../rows/cells.ts'
 import * as codecs from '../schema/codecs.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
 
-/** As the driver hands it out, integers as BigInt; a text that is no UTF-8 is a `BrokenText`. */
-export type Cell = null | bigint | number | string | Buffer | BrokenText
-export type Row = Readonly<Record<string, Cell>>
-
-export class BrokenText {
-  readonly bytes: Buffer
-
-  constructor(bytes: Buffer) {
-    this.bytes = bytes
-  }
-}
-
-export interface Problem {
-  readonly column: string
-  readonly message: string
-}
+export type Row = StoredRow['row']
 
 export type Verdict =
   | { readonly fate: 'kept'; readonly normalised: boolean }
@@ -158,10 +144,7 @@ function decodes(decode: (value: unknown) => unknown): Judge {
 
 const isTime: Judge = decodes(codecs.decodeTime)
 
-export interface TableRow {
-  readonly rowid: bigint
-  readonly row: Row
-}
+export type TableRow = Required<StoredRow>
 
 /** Rows between two turns of the event loop. */
 const SLICE = 500

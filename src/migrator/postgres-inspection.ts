@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { translated } from '../database/postgres/errors.ts'
-import { located, openPool } from '../database/postgres/pool.ts'
+import { located } from '../database/postgres/pool.ts'
+import { openSingle } from '../database/postgres/single.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import { longestMatch, refusedStatus, type Status, statusFrom } from './inspection.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
@@ -46,15 +47,7 @@ export const baselinePostgres = (target: PostgresTarget, busyTimeoutMs: number):
 
 /** Two connections: the lock is held on one while the other compares. */
 async function withPool<T>(target: PostgresTarget, lockMs: number, use: (pool: pg.Pool) => Promise<T>): Promise<T> {
-  const { statementMs } = target
-  const pool = openPool(target, {
-    max: 2,
-    mode: target.poolMode,
-    readOnly: false,
-    durability: 'full',
-    statementMs,
-    lockMs: Math.max(1, lockMs),
-  })
+  const pool = openSingle(target, { busyTimeoutMs: lockMs, max: 2 })
   try {
     return await use(pool)
   } catch (error) {

@@ -7,7 +7,6 @@ import {
   linkSync,
   openSync,
   readFileSync,
-  realpathSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -15,11 +14,9 @@ import {
 import { dirname, resolve } from 'node:path'
 import { StorageError } from '../errors.ts'
 import { translatedFile, unusable } from '../files/file-errors.ts'
+import { realPath } from '../files/path-rules.ts'
 import { sync } from '../files/sync.ts'
-import { BrokenText, type Cell, type Problem, type TableRow } from './adoption-rows.ts'
-
-/** Without `rowid` where rows have none. */
-type Row = Pick<TableRow, 'row'> & Partial<TableRow>
+import { BrokenText, type Cell, type Problem, type StoredRow } from '../rows/cells.ts'
 
 export class Quarantine {
   readonly file: string
@@ -38,7 +35,7 @@ export class Quarantine {
     this.#partial = `${this.file}.partial-${randomBytes(6).toString('hex')}`
   }
 
-  add(table: string, { rowid, row }: Row, problems: readonly Problem[]): void {
+  add(table: string, { rowid, row }: StoredRow, problems: readonly Problem[]): void {
     const values = Object.fromEntries(Object.entries(row).map(([column, cell]) => [column, written(cell)]))
     const line = JSON.stringify({ table, rowid: rowid === undefined ? undefined : written(rowid), problems, values })
     try {
@@ -113,8 +110,6 @@ export class Quarantine {
     }
   }
 }
-
-const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path))
 
 /** So that each value can be put back as it was: an object where JSON has nothing that is the same. */
 function written(cell: Cell): unknown {

@@ -4,10 +4,11 @@
  */
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../errors.ts'
+import type { Problem } from '../rows/cells.ts'
 import { encodeTime } from '../schema/codecs.ts'
 import * as rules from '../schema/rules.ts'
 import { explicitIndexes, type Index, indexesOf, recognised } from './adoption-layout.ts'
-import { type Problem, type SharedTable, slicesOf, type TableRow, type Verdict } from './adoption-rows.ts'
+import { type SharedTable, slicesOf, type TableRow, type Verdict } from './adoption-rows.ts'
 import { Quarantine } from './quarantine.ts'
 import {
   type Adopted,

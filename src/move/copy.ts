@@ -1,22 +1,21 @@
 /** Everything from one database into an empty other one: looked at first, then written in one transaction, then compared. */
-import { existsSync, realpathSync } from 'node:fs'
-import { resolve } from 'node:path'
-import type { CopiedTable, CopyOptions, CopyReport, OtherData, RefusedRow } from '../api.ts'
+import type { CopiedTable, CopyOptions, CopyProgress, CopyReport, OtherData, RefusedRow } from '../api.ts'
 import { StorageError, type ValidationIssue } from '../errors.ts'
+import { realPath } from '../files/path-rules.ts'
 import { migrationsOf } from '../migrator/migrations.ts'
 import { Quarantine } from '../migrator/quarantine.ts'
 import { databaseOf } from '../open/config.ts'
 import { up } from '../open/migrate.ts'
+import { shownKey } from '../rows/cells.ts'
 import { problemsOf } from '../rows/compatibility.ts'
 import { assertNoOthers } from '../rows/other-data.ts'
-import { assertSame, type Sent, sendRows } from '../rows/rows.ts'
-import type { Snapshot } from '../rows/source.ts'
-import { TABLE_NAMES, type TableName } from '../rows/tables.ts'
+import { assertSame, type Sent, sendRows } from '../rows/send.ts'
+import { progressOver, type Snapshot } from '../rows/source.ts'
+import type { Target } from '../rows/target.ts'
 import { MAX_ID_CHARACTERS, shown } from '../schema/rules.ts'
+import { ALL_TABLES, TABLES, type Table, type TableName } from '../schema/tables.ts'
 import { withSnapshot } from '../transfer/index.ts'
-import { shownKey } from '../transfer/rows.ts'
 import { assertEmpty, newer } from './preflight.ts'
-import type { Target } from './target.ts'
 
 type Dialect = CopyReport['from']
 
@@ -26,14 +25,14 @@ export interface Copying {
   readonly dialects: { readonly from: Dialect; readonly to: Dialect }
   /** Database files that must not be written to as if they were others. */
   readonly files: readonly string[]
-  readonly tables: readonly TableName[]
+  readonly tables: readonly Table<TableName>[]
   readonly busyTimeoutMs: number
   /** What is to be done about rows that cannot live there, which then stop a dry run too. */
   readonly advice?: string
 }
 
 /** How many rows of a table cannot live in the target. */
-type Refused = ReadonlyMap<TableName, number>
+type Refused = ReadonlyMap<Table, number>
 
 export async function copy(from: string, to: string, options: CopyOptions): Promise<CopyReport> {
   const copying = copyingOf(from, to, options)
@@ -53,7 +52,7 @@ export function copyingOf(from: string, to: string, options: CopyOptions): Copyi
     options,
     dialects: { from: source.dialect, to: target.dialect },
     files: [source, target].flatMap((each) => (each.dialect === 'sqlite' ? [each.path] : [])),
-    tables: TABLE_NAMES.filter((table) => table !== 'path_cache' || options.skipCache !== true),
+    tables: ALL_TABLES.filter((table) => table !== TABLES.pathCache || options.skipCache !== true),
     busyTimeoutMs: options.busyTimeoutMs ?? 5_000,
   }
 }
@@ -82,8 +81,6 @@ function refuseSame(from: string, to: string): void {
   if (same) throw new StorageError('CONFIG', 'Source and target are the same database.')
 }
 
-const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path))
-
 /** A snapshot's is not older, or it could not have been taken. */
 function assertCurrent(dialect: Dialect, schemaVersion: string): void {
   if (schemaVersion !== migrationsOf(dialect).at(-1)?.tag) throw newer('source', schemaVersion)
@@ -99,8 +96,8 @@ export async function judge(
   quarantine: Quarantine | undefined,
 ): Promise<Refused> {
   const { onRefused, signal } = options
-  const progress = await progressOver(snapshot, tables, 'checking', options)
-  const refused = new Map<TableName, number>()
+  const progress = await progressOver(snapshot, tables, step('checking', options))
+  const refused = new Map<Table, number>()
   const issues: ValidationIssue[] = []
   for (const table of tables) {
     for await (const slice of snapshot.slices(table)) {
@@ -110,10 +107,11 @@ export async function judge(
         const [problem] = problems
         if (problem === undefined) continue
         refused.set(table, (refused.get(table) ?? 0) + 1)
-        const row: RefusedRow = { table, key: shortened(shownKey(cells[0])), ...problem }
-        if (issues.length < LISTED) issues.push({ path: `${table} ${row.key} ${row.column}`, message: problem.message })
+        const row: RefusedRow = { table: table.name, key: shortened(shownKey(cells[0])), ...problem }
+        if (issues.length < LISTED)
+          issues.push({ path: `${row.table} ${row.key} ${row.column}`, message: problem.message })
         onRefused?.(row)
-        quarantine?.add(table, snapshot.stored(table, cells), problems)
+        quarantine?.add(table.name, snapshot.stored(table, cells), problems)
       }
       progress(slice.length)
     }
@@ -153,7 +151,7 @@ interface Judged {
 async function rehearsed(snapshot: Snapshot, copying: Copying, judged: Judged): Promise<CopyReport> {
   const { refused, quarantine } = judged
   quarantine?.rehearse()
-  const tables = new Map<TableName, Sent>()
+  const tables = new Map<Table, Sent>()
   for (const table of copying.tables) {
     const rows = (await snapshot.count(table)) - (refused.get(table) ?? 0)
     tables.set(table, { rows, sha256: undefined })
@@ -170,7 +168,7 @@ async function write(snapshot: Snapshot, copying: Copying, judged: Judged): Prom
     await assertSame(
       target,
       sent,
-      await progressOver(target.snapshot, copying.tables, 'comparing', options),
+      await progressOver(target.snapshot, copying.tables, step('comparing', options)),
       options.signal,
     )
     // On disk before the commit: however it ends, a row is in the source, or here and there.
@@ -188,10 +186,10 @@ async function into<T>(
 ): Promise<T> {
   const target = databaseOf(url)
   if (target.dialect === 'postgresql') {
-    const { intoPostgres } = await import('./postgres-target.ts')
+    const { intoPostgres } = await import('../rows/postgres-target.ts')
     return intoPostgres(target, options, work)
   }
-  const { intoSqlite } = await import('./sqlite-target.ts')
+  const { intoSqlite } = await import('../rows/sqlite-target.ts')
   return intoSqlite(target.path, options, work)
 }
 
@@ -199,9 +197,9 @@ async function send(
   snapshot: Snapshot,
   { dialects, tables, options }: Copying,
   { target, refused }: { target: Target; refused: Refused },
-): Promise<Map<TableName, Sent>> {
-  const progress = await progressOver(snapshot, tables, 'copying', options)
-  const sent = new Map<TableName, Sent>()
+): Promise<Map<Table, Sent>> {
+  const progress = await progressOver(snapshot, tables, step('copying', options))
+  const sent = new Map<Table, Sent>()
   for (const table of tables) {
     // They have been looked at: again only where some are to be left out.
     const isLeftOut = refused.has(table)
@@ -212,31 +210,18 @@ async function send(
   return sent
 }
 
-async function progressOver(
-  snapshot: Snapshot,
-  tables: readonly TableName[],
-  step: 'checking' | 'copying' | 'comparing',
-  { onProgress }: CopyOptions,
-): Promise<(rows: number) => void> {
-  if (onProgress === undefined) return () => {}
-  let total = 0
-  for (const table of tables) total += await snapshot.count(table)
-  let done = 0
-  return (rows) => {
-    done += rows
-    onProgress({ step, done, total })
-  }
-}
+const step = (step: CopyProgress['step'], { onProgress }: CopyOptions) =>
+  onProgress && ((done: number, total: number): void => onProgress({ step, done, total }))
 
 interface Done extends Judged {
-  readonly tables: ReadonlyMap<TableName, Sent>
+  readonly tables: ReadonlyMap<Table, Sent>
   readonly migrated: readonly string[]
   readonly schemaVersion: string
 }
 
 function reportOf({ dialects, options }: Copying, done: Done): CopyReport {
   const { leftBehind, tables, refused, quarantine, migrated, schemaVersion } = done
-  const of = (table: TableName): CopiedTable | undefined => {
+  const of = (table: Table): CopiedTable | undefined => {
     const sent = tables.get(table)
     return sent && { rows: sent.rows, refused: refused.get(table) ?? 0, sha256: sent.sha256 }
   }
@@ -245,7 +230,7 @@ function reportOf({ dialects, options }: Copying, done: Done): CopyReport {
     ...dialects,
     dryRun: options.dryRun === true,
     schemaVersion,
-    tables: { nodes: of('nodes'), policies: of('policies'), pathCache: of('path_cache') },
+    tables: { nodes: of(TABLES.nodes), policies: of(TABLES.policies), pathCache: of(TABLES.pathCache) },
     ...(leftOut && quarantine !== undefined && { quarantine: quarantine.file }),
     ...(leftBehind.length > 0 && { leftBehind }),
     migrated,

@@ -1,21 +1,11 @@
 import { existsSync } from 'node:fs'
-import { statement } from '../database/statement.ts'
 import { StorageError } from '../errors.ts'
 import { configOf, databaseOf } from '../open/config.ts'
 import { inspect } from '../open/migrate.ts'
 import { openTarget } from '../open/open.ts'
-import { TABLE_NAMES, type TableName } from '../rows/tables.ts'
-import { taken } from './target.ts'
-
-const ANY_ROW = {
-  nodes: statement()('move.nodes', (db, { nodes }) => db.select({ key: nodes.nodeId }).from(nodes).limit(1)),
-  policies: statement()('move.policies', (db, { policies }) =>
-    db.select({ key: policies.policyId }).from(policies).limit(1),
-  ),
-  path_cache: statement()('move.path_cache', (db, { pathCache }) =>
-    db.select({ key: pathCache.cacheKey }).from(pathCache).limit(1),
-  ),
-} as const satisfies Record<TableName, unknown>
+import { statementsOf } from '../rows/statements.ts'
+import { taken } from '../rows/target.ts'
+import { ALL_TABLES } from '../schema/tables.ts'
 
 /**
  * That a database can be copied into, before anything is changed: it is new, or has our tables and no rows. Throws CONFIG,
@@ -39,8 +29,8 @@ export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<v
   const config = configOf({ url, readOnly: true, migrate: 'skip', busyTimeoutMs, pool: { max: 1 } })
   const database = await openTarget(config.target, config)
   try {
-    for (const table of TABLE_NAMES)
-      if ((await database.session.readOne(ANY_ROW[table], {})) !== undefined) throw taken(table)
+    for (const table of ALL_TABLES)
+      if ((await database.session.readOne(statementsOf(table).any, {})) !== undefined) throw taken(table.name)
   } finally {
     await database.close()
   }

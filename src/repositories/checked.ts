@@ -20,7 +20,7 @@ const PATCH_RULES: rules.Rules = {
 const NODE_RULES: rules.Rules = { nodeId: rules.isId, ...PATCH_RULES, ...TIMES }
 const NODE_REQUIRED = ['nodeId', 'interfaces', 'protocols']
 
-const POLICY_PATCH_RULES: rules.Rules = { yamlContent: rules.isYamlText }
+const POLICY_PATCH_RULES: rules.Rules = { yamlContent: rules.isLongText }
 const POLICY_RULES: rules.Rules = { policyId: rules.isId, ...POLICY_PATCH_RULES, rulesCount: isInteger, ...TIMES }
 const POLICY_REQUIRED = ['policyId', 'yamlContent']
 

@@ -1,4 +1,4 @@
-import { checkValue, isYamlText } from '../schema/rules.ts'
+import { checkValue, isLongText } from '../schema/rules.ts'
 
 /**
  * Reads the YAML of a policy as the storage does, with the same limits: 1 MiB, 100 levels, bounded aliases. Use it where
@@ -8,7 +8,7 @@ import { checkValue, isYamlText } from '../schema/rules.ts'
  * @throws {StorageError} `VALIDATION`, with line and column in `issues`; no message quotes the text
  */
 export async function policyDocuments(yamlContent: string): Promise<unknown[]> {
-  checkValue('yamlContent', isYamlText, yamlContent)
+  checkValue('yamlContent', isLongText, yamlContent)
   const { documentsIn } = await import('../schema/policy-text.ts')
   return documentsIn(yamlContent, 'yamlContent')
 }

@@ -1,5 +1,3 @@
-import { existsSync, realpathSync } from 'node:fs'
-import { resolve } from 'node:path'
 import type Sqlite from 'better-sqlite3'
 import type { BackupManifest, RestoreOptions, RestoreReport } from '../api.ts'
 import { isSound } from '../backup/integrity.ts'
@@ -11,7 +9,7 @@ import { forgetChanges } from '../backup/without-change-log.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
 import { translatedFile } from '../files/file-errors.ts'
-import { checkPath } from '../files/path-rules.ts'
+import { checkPath, realPath } from '../files/path-rules.ts'
 import { standingOf } from '../migrator/sqlite-migrator.ts'
 import { configOf, databaseOf } from '../open/config.ts'
 import { openTarget } from '../open/open.ts'
@@ -92,9 +90,6 @@ function assertKnownSchema(file: string): void {
     raw.close()
   }
 }
-
-/** SQLite puts the log beside the file, not beside a link to it. */
-const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path))
 
 async function restored(file: string, path: string, options: RestoreOptions): Promise<RestoreReport> {
   assertTwo(file, path)

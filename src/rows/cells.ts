@@ -1,50 +1,51 @@
-/** A row's cells on their way from one database into another. */
-import { CONTENT_TABLES, ContentHash, canonicalList } from './content-hash.ts'
-import type { TableName } from './tables.ts'
+/** Rows as their database has them, and as they go into another one. */
+import { kindOf } from '../schema/kinds.ts'
+import type { Table } from '../schema/tables.ts'
 
-const CONTENT = { nodes: 'nodes', policies: 'policies', path_cache: 'pathCache' } as const satisfies Record<
-  TableName,
-  keyof typeof CONTENT_TABLES
->
+/** A text that is no UTF-8: what the driver makes of it is something else. */
+export class BrokenText {
+  readonly bytes: Buffer
 
-const KINDS = {
-  nodes: CONTENT_TABLES.nodes.columns.map(([, kind]) => kind),
-  policies: CONTENT_TABLES.policies.columns.map(([, kind]) => kind),
-  path_cache: CONTENT_TABLES.pathCache.columns.map(([, kind]) => kind),
+  constructor(bytes: Buffer) {
+    this.bytes = bytes
+  }
+}
+
+/** A value with all of its bits: integers as BigInt. */
+export type Cell = null | bigint | number | string | Buffer | BrokenText
+
+export interface StoredRow {
+  /** Where rows have one. */
+  readonly rowid?: bigint
+  readonly row: Readonly<Record<string, Cell>>
+}
+
+export interface Problem {
+  /** `''` where it is the row as a whole. */
+  readonly column: string
+  readonly message: string
 }
 
 /** A cell that every dialect has the same of: lists as this library writes them, flags as integers, all else as it is. */
-export type Plain = string | number
+export type Plain = string | number | null
 
 /** Of a row that has been judged. */
-export const plainCells = (table: TableName, cells: readonly unknown[]): Plain[] =>
-  KINDS[table].map((kind, index) => {
+export const plainCells = ({ columns }: Table, cells: readonly unknown[]): Plain[] =>
+  columns.map((column, index) => {
     const cell = cells[index]
-    if (typeof cell === 'string') return kind === 'json' ? canonicalList(cell) : cell
-    return typeof cell === 'boolean' ? Number(cell) : (cell as number)
+    if (typeof cell === 'string') return kindOf(column).hash === 'list' ? canonicalList(cell) : cell
+    return typeof cell === 'boolean' ? Number(cell) : (cell as number | null)
   })
 
-/** Of a table's rows, the same in every database that holds them. */
-export class PlainHash {
-  readonly #kinds: readonly string[]
-  readonly #content: ContentHash
-
-  constructor(table: TableName) {
-    this.#kinds = KINDS[table]
-    this.#content = new ContentHash(CONTENT_TABLES[CONTENT[table]])
-  }
-
-  add(row: readonly Plain[]): void {
-    this.#content.add(row.map((cell, index) => this.#hashed(cell, this.#kinds[index])))
-  }
-
-  #hashed(cell: Plain, kind: string | undefined): unknown {
-    if (kind === 'integer') return typeof cell === 'number' && Number.isSafeInteger(cell) ? BigInt(cell) : cell
-    // SQLite keeps no sign of zero.
-    return kind === 'time' && cell === 0 ? 0 : cell
-  }
-
-  end() {
-    return this.#content.end()
+/** As this library writes a list: Python writes `["a", "b"]`, PostgreSQL's jsonb spaces anew. */
+export function canonicalList(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text))
+  } catch {
+    return text
   }
 }
+
+/** A key in words. */
+export const shownKey = (cell: unknown): string =>
+  typeof cell === 'string' ? JSON.stringify(cell) : '(a key that is no text)'

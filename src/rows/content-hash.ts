@@ -4,72 +4,35 @@ import type Sqlite from 'better-sqlite3'
 import type { TableContent } from '../api.ts'
 import { Turns } from '../event-loop.ts'
 import { hasTable } from '../migrator/sqlite-file.ts'
+import { type Kind, kindOf } from '../schema/kinds.ts'
+import { ALL_TABLES, type TABLES, type Table, type TableName } from '../schema/tables.ts'
+import { canonicalList, type Plain } from './cells.ts'
 
-type Kind = 'text' | 'json' | 'time' | 'integer'
-interface Table {
-  readonly name: string
-  /** The first is the key. */
-  readonly columns: readonly (readonly [name: string, kind: Kind])[]
-}
-
-export const CONTENT_TABLES = {
-  nodes: {
-    name: 'nodes',
-    columns: [
-      ['node_id', 'text'],
-      ['interfaces', 'json'],
-      ['protocols', 'json'],
-      ['started', 'integer'],
-      ['routes_discovered', 'integer'],
-      ['created_at', 'time'],
-      ['updated_at', 'time'],
-    ],
-  },
-  policies: {
-    name: 'policies',
-    columns: [
-      ['policy_id', 'text'],
-      ['yaml_content', 'text'],
-      ['rules_count', 'integer'],
-      ['created_at', 'time'],
-      ['updated_at', 'time'],
-    ],
-  },
-  pathCache: {
-    name: 'path_cache',
-    columns: [
-      ['cache_key', 'text'],
-      ['source', 'text'],
-      ['destination', 'text'],
-      ['k', 'integer'],
-      ['bundle_json', 'text'],
-      ['created_at', 'time'],
-      ['expires_at', 'time'],
-    ],
-  },
-} as const satisfies Record<string, Table>
-
-export type Content = { readonly [T in keyof typeof CONTENT_TABLES]: TableContent }
+export type Content = Readonly<Record<keyof typeof TABLES, TableContent>>
 
 export async function contentOf(raw: Sqlite.Database): Promise<Content> {
-  const nodes = await tableContent(raw, CONTENT_TABLES.nodes)
-  const policies = await tableContent(raw, CONTENT_TABLES.policies)
-  const pathCache = await tableContent(raw, CONTENT_TABLES.pathCache)
-  return { nodes, policies, pathCache }
+  return eachTable((table) => tableContent(raw, table))
+}
+
+/** One after the other. */
+export async function eachTable<T>(
+  of: (table: Table<TableName>) => Promise<T>,
+): Promise<Record<keyof typeof TABLES, T>> {
+  const found: [string, T][] = []
+  for (const table of ALL_TABLES) found.push([table.twin, await of(table)])
+  return Object.fromEntries(found) as Record<keyof typeof TABLES, T>
 }
 
 /** Rows in the order of their keys' bytes. */
 async function tableContent(raw: Sqlite.Database, table: Table): Promise<TableContent> {
-  const { name, columns } = table
-  // Other programs' tables need not have all the columns.
-  const there = raw.prepare<[string], string>('SELECT lower(name) FROM pragma_table_info(?)').pluck().all(name)
-  const names = columns.map(([column]) => (there.includes(column) ? column : `NULL AS ${column}`))
   const content = new ContentHash(table)
-  // A file that another program made, and that has not been adopted, need not have all three.
-  if (!hasTable(raw, name)) return content.end()
+  // A file that another program made, and that has not been adopted, need not have all tables, nor all of their columns.
+  if (!hasTable(raw, table.name)) return content.end()
+  const there = raw.prepare<[string], string>('SELECT lower(name) FROM pragma_table_info(?)').pluck().all(table.name)
+  const names = table.columns.map(({ name }) => (there.includes(name) ? name : `NULL AS ${name}`))
   // Other programs' tables allow NULLs there: they come first. Their integers may be larger than a number can hold.
   const rowsInOrder = raw
-    .prepare<[], unknown[]>(`SELECT ${names.join(', ')} FROM ${name} ORDER BY 1`)
+    .prepare<[], unknown[]>(`SELECT ${names.join(', ')} FROM ${table.name} ORDER BY ${table.key.name}`)
     .raw()
     .safeIntegers()
   const turns = new Turns()
@@ -87,14 +50,19 @@ const MOST_BYTES = 3
 
 /** Of a table, whose rows come in the order of their keys. Every value is length-prefixed, so that no two contents run together. */
 export class ContentHash {
-  readonly #kinds: readonly Kind[]
+  readonly #kinds: readonly Kind['hash'][]
   readonly #hash: Hash = createHash('sha256')
   readonly #piece = Buffer.allocUnsafe(PIECE)
   #used = 0
   #rows = 0
 
   constructor({ columns }: Table) {
-    this.#kinds = columns.map(([, kind]) => kind)
+    this.#kinds = columns.map((column) => kindOf(column).hash)
+  }
+
+  /** Rows that are the same on every dialect. SQLite keeps no sign of zero. */
+  addPlain(row: readonly Plain[]): void {
+    this.add(row.map((cell) => (Number.isSafeInteger(cell) ? BigInt(cell as number) : cell)))
   }
 
   /** A row's cells as the driver gives them out, integers as BigInt. */
@@ -108,15 +76,15 @@ export class ContentHash {
     return { rows: this.#rows, sha256: this.#hash.digest('hex') }
   }
 
-  #add(value: unknown, kind: Kind): void {
+  #add(value: unknown, kind: Kind['hash']): void {
     if (kind === 'time' && (typeof value === 'number' || isSafe(value))) {
       const at = this.#prefixed(8)
       this.#piece.writeDoubleBE(Number(value), at)
     } else if (kind === 'integer' && isSafe(value)) {
       const at = this.#prefixed(8)
       this.#piece.writeBigInt64BE(value, at)
-    } else if ((kind === 'text' || kind === 'json') && typeof value === 'string') {
-      this.#addText(kind === 'json' ? canonicalList(value) : value)
+    } else if ((kind === 'text' || kind === 'list') && typeof value === 'string') {
+      this.#addText(kind === 'list' ? canonicalList(value) : value)
     } else this.#addOther(value)
   }
 
@@ -162,12 +130,3 @@ export class ContentHash {
 }
 
 const isSafe = (value: unknown): value is bigint => typeof value === 'bigint' && Number.isSafeInteger(Number(value))
-
-/** As this library writes a list: Python writes `["a", "b"]`, PostgreSQL's jsonb spaces anew. */
-export function canonicalList(text: string): string {
-  try {
-    return JSON.stringify(JSON.parse(text))
-  } catch {
-    return text
-  }
-}

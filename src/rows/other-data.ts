@@ -1,13 +1,13 @@
 /** Data of the application's own in a database: a table, or a column that was added to ours. It is not copied. */
 import type { OtherData } from '../api.ts'
 import { StorageError } from '../errors.ts'
-import { BOOKKEEPING, TABLE_NAMES } from '../schema/names.ts'
+import { OUR_TABLES } from '../schema/tables.ts'
 
 /**
  * Tables that hold none of the application's data: ours, the ledgers of migrations, and the bookkeeping of SQLite and
  * Litestream. Names are the same in capitals.
  */
-const KNOWN: ReadonlySet<string> = new Set([...TABLE_NAMES, ...BOOKKEEPING, '__drizzle_migrations', '__app_migrations'])
+const KNOWN = new Set([...OUR_TABLES, '__drizzle_migrations', '__app_migrations'])
 export const isKnown = (table: string): boolean =>
   KNOWN.has(table.toLowerCase()) || /^(sqlite_|meshstore_|_litestream_)/i.test(table)
 

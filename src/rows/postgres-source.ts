@@ -2,15 +2,17 @@ import type pg from 'pg'
 import type { OtherData } from '../api.ts'
 import { translated } from '../database/postgres/errors.ts'
 import { IS_VALID } from '../database/postgres/invalidations.ts'
-import { located, ONLY_READS, openPool, type PoolMode } from '../database/postgres/pool.ts'
+import { ONLY_READS, type PoolMode } from '../database/postgres/pool.ts'
 import { assertEncoding, explained } from '../database/postgres/session-control.ts'
+import { type Ask, onSingle, openSingle } from '../database/postgres/single.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import { StorageError } from '../errors.ts'
-import type { Cell } from '../migrator/adoption-rows.ts'
 import { checkPostgres, schemaVersionOf } from '../migrator/postgres-migrator.ts'
+import { kindOf } from '../schema/kinds.ts'
+import { TABLE_NAMES, type Table, tableNamed } from '../schema/tables.ts'
+import type { Cell } from './cells.ts'
 import { isKnown, withRows } from './other-data.ts'
-import { SLICE_BYTES, SLICE_ROWS, type Snapshot, type SourceOptions, sizeOf } from './source.ts'
-import { columnsOf, isTableName, keyColumn, TABLE_NAMES, type TableName } from './tables.ts'
+import { nextLimit, SLICE_ROWS, type Snapshot, type SourceOptions } from './source.ts'
 
 /**
  * DEFERRABLE waits for a moment of which no later conflict can take anything back: an export of an hour must not fail at
@@ -32,17 +34,14 @@ export async function withPostgresSnapshot<T>(
   // A proxy that swaps sessions may leave the name to others, who write.
   const name = mode === 'session' ? `${target.applicationName}${ONLY_READS}` : target.applicationName
   const reader = { ...target, applicationName: name }
-  const pool = openPool(reader, {
-    max: 1,
-    mode,
-    readOnly: true,
-    durability: 'full',
-    statementMs: target.statementMs,
-    lockMs: Math.max(1, busyTimeoutMs),
-  })
+  const pool = openSingle(reader, { busyTimeoutMs, mode, readOnly: true })
   try {
     await checked(pool, target, anySchema)
-    return await inTransaction(pool, async (client) => work(snapshotOf(client, await versionIn(client))))
+    // Nothing is written: with the connection the transaction is gone.
+    return await onSingle(pool, async (ask, client) => {
+      await begin(ask)
+      return work(snapshotOf(ask, await versionIn(client)))
+    })
   } finally {
     await pool.end()
   }
@@ -66,95 +65,69 @@ async function versionIn(client: pg.PoolClient): Promise<string> {
   }
 }
 
-async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect().catch((error) => {
-    throw translated(located(error, pool))
-  })
-  try {
-    await begin(client)
-    return await work(client)
-  } finally {
-    // Nothing was written: with the connection the transaction is gone.
-    client.release(true)
-  }
-}
-
-async function begin(client: pg.PoolClient): Promise<void> {
+async function begin(ask: Ask): Promise<void> {
   for (const way of WAYS) {
-    await ask(client, `BEGIN ISOLATION LEVEL ${way}`)
-    for (const setting of SETTINGS) await ask(client, setting)
+    await ask(`BEGIN ISOLATION LEVEL ${way}`)
+    for (const setting of SETTINGS) await ask(setting)
     if (way === WAYS[1]) return
-    await ask(client, `SET LOCAL statement_timeout = ${LONGEST_WAIT_MS}`)
+    await ask(`SET LOCAL statement_timeout = ${LONGEST_WAIT_MS}`)
     try {
       // BEGIN does not choose the moment; the first query does.
-      await ask(client, 'SELECT 1')
-      await ask(client, 'SET LOCAL statement_timeout TO DEFAULT')
+      await ask('SELECT 1')
+      await ask('SET LOCAL statement_timeout TO DEFAULT')
       return
     } catch (error) {
       if (!(error instanceof StorageError) || error.code !== 'TIMEOUT') throw error
-      await ask(client, 'ROLLBACK')
+      await ask('ROLLBACK')
     }
   }
 }
 
-/** The errors of whoever writes the output are none of the server's, and stay as they are. */
-async function ask<R extends unknown[]>(client: pg.PoolClient, text: string, values: unknown[] = []): Promise<R[]> {
-  try {
-    return (await client.query<R>({ text, values, rowMode: 'array' })).rows
-  } catch (error) {
-    throw translated(located(error, client))
-  }
-}
-
-/** Of a client that has a transaction open. `asStored`: with cached paths that have been invalidated. */
-export const snapshotOf = (client: pg.PoolClient, schemaVersion: string, { asStored = false } = {}): Snapshot => ({
+/** Of a connection that has a transaction open. `asStored`: with cached paths that have been invalidated. */
+export const snapshotOf = (ask: Ask, schemaVersion: string, { asStored = false } = {}): Snapshot => ({
   schemaVersion,
   count: async (table) => {
     const [row] = await ask<[number]>(
-      client,
-      `SELECT count(*) FROM ${table} WHERE ${asStored ? 'true' : await valid(client, table)}`,
+      `SELECT count(*) FROM ${table.name} WHERE ${asStored ? 'true' : await valid(ask, table)}`,
     )
     return row?.[0] ?? 0
   },
-  slices: (table) => slicesOf(client, table, asStored),
+  slices: (table) => slicesOf(ask, table, asStored),
   // No value there is anything but what it is here.
   stored: (table, cells) => ({
-    row: Object.fromEntries(columnsOf(table).map(({ name }, index) => [name, cells[index] as Cell])),
+    row: Object.fromEntries(table.columns.map(({ name }, index) => [name, cells[index] as Cell])),
   }),
-  others: () => othersIn(client),
+  others: () => othersIn(ask),
 })
 
 /** Cached paths that have been invalidated and not yet been swept are left out. Older schemas have no marks. */
-async function valid(client: pg.PoolClient, table: TableName): Promise<string> {
-  if (table !== 'path_cache') return 'true'
-  const [row] = await ask<[boolean]>(client, "SELECT to_regclass('path_cache_stamps') IS NOT NULL")
+async function valid(ask: Ask, table: Table): Promise<string> {
+  if (table.name !== 'path_cache') return 'true'
+  const [row] = await ask<[boolean]>("SELECT to_regclass('path_cache_stamps') IS NOT NULL")
   return row?.[0] === true ? IS_VALID : 'true'
 }
 
 /** A list's own text, as on SQLite: the driver would parse it. */
-export const columnsAsText = (table: TableName): string =>
-  columnsOf(table)
-    .map(({ name }) => (name === 'interfaces' || name === 'protocols' ? `${name}::text` : name))
-    .join(', ')
+export const columnsAsText = ({ columns }: Table): string =>
+  columns.map((column) => (kindOf(column).postgres === 'jsonb' ? `${column.name}::text` : column.name)).join(', ')
 
 /**
  * Pages by key. How many rows the next one has follows from the size of those of the last. It is asked for while the last is
  * worked on: two are held at a time.
  */
-async function* slicesOf(client: pg.PoolClient, table: TableName, asStored: boolean): AsyncGenerator<unknown[][]> {
-  const select = `SELECT ${columnsAsText(table)} FROM ${table} WHERE ${asStored ? 'true' : await valid(client, table)}`
-  const key = keyColumn(table)
+async function* slicesOf(ask: Ask, table: Table, asStored: boolean): AsyncGenerator<unknown[][]> {
+  const select = `SELECT ${columnsAsText(table)} FROM ${table.name} WHERE ${asStored ? 'true' : await valid(ask, table)}`
+  const key = table.key.name
   let limit = SLICE_ROWS / 4
-  let asked = ask(client, `${select} ORDER BY ${key} LIMIT $1`, [limit])
+  let asked = ask(`${select} ORDER BY ${key} LIMIT $1`, [limit])
   for (;;) {
     const rows = await asked
     if (rows.length < limit) {
       if (rows.length > 0) yield rows
       return
     }
-    const size = rows.reduce((sum, row) => sum + sizeOf(row), 0)
-    limit = Math.min(SLICE_ROWS, Math.max(1, Math.floor((SLICE_BYTES * rows.length) / Math.max(1, size))))
-    asked = ask(client, `${select} AND ${key} > $2 ORDER BY ${key} LIMIT $1`, [limit, rows.at(-1)?.[0]])
+    limit = nextLimit(rows, SLICE_ROWS)
+    asked = ask(`${select} AND ${key} > $2 ORDER BY ${key} LIMIT $1`, [limit, rows.at(-1)?.[0]])
     // Whoever asks next is told, if anybody does.
     asked.catch(() => {})
     yield rows
@@ -178,18 +151,19 @@ const OTHERS = `
       SELECT 1 FROM pg_class WHERE relnamespace = n.oid AND relname = 'meshstore_state'))
   ORDER BY 1 NULLS FIRST, 2, a.attnum`
 
-async function othersIn(client: pg.PoolClient): Promise<OtherData[]> {
+async function othersIn(ask: Ask): Promise<OtherData[]> {
   const found: OtherData[] = []
-  const rows = await ask<[string | null, string, string | null]>(client, OTHERS, [TABLE_NAMES])
+  const rows = await ask<[string | null, string, string | null]>(OTHERS, [TABLE_NAMES])
   for (const [schema, table, column] of rows) {
-    if (schema === null && isTableName(table)) {
-      if (column === null || columnsOf(table).some(({ name }) => name === column)) continue
-      found.push({ table, column, rows: await countOf(client, table, `count(${quoted(column)})`) })
+    const ours = schema === null ? tableNamed(table) : undefined
+    if (ours !== undefined) {
+      if (column === null || ours.columns.some(({ name }) => name === column)) continue
+      found.push({ table, column, rows: await countOf(ask, table, `count(${quoted(column)})`) })
     } else if (!isKnown(table)) {
       const name = schema === null ? quoted(table) : `${quoted(schema)}.${quoted(table)}`
       found.push({
         table: schema === null ? table : `${schema}.${table}`,
-        rows: await countOf(client, name, 'count(*)'),
+        rows: await countOf(ask, name, 'count(*)'),
       })
     }
   }
@@ -197,15 +171,15 @@ async function othersIn(client: pg.PoolClient): Promise<OtherData[]> {
 }
 
 /** `undefined`: the role may not read it, or others hold its lock. */
-async function countOf(client: pg.PoolClient, from: string, what: string): Promise<number | undefined> {
-  await ask(client, 'SAVEPOINT others')
+async function countOf(ask: Ask, from: string, what: string): Promise<number | undefined> {
+  await ask('SAVEPOINT others')
   try {
-    const [row] = await ask<[number]>(client, `SELECT ${what} FROM ${from}`)
-    await ask(client, 'RELEASE others')
+    const [row] = await ask<[number]>(`SELECT ${what} FROM ${from}`)
+    await ask('RELEASE others')
     return row?.[0]
   } catch (error) {
     if (!(error instanceof StorageError) || error.code === 'UNAVAILABLE') throw error
-    await ask(client, 'ROLLBACK TO others')
+    await ask('ROLLBACK TO others')
     return undefined
   }
 }

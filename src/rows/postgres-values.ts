@@ -1,66 +1,59 @@
 /** What of a SQLite file PostgreSQL could not hold: its texts have no NUL, its integers 32 bits, its index entries a limit. */
-import { getTableColumns } from 'drizzle-orm'
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
+import { type Kind, kindOf } from '../schema/kinds.ts'
 import * as postgres from '../schema/postgres.ts'
 import * as rules from '../schema/rules.ts'
-import type { Problem } from '../transfer/rows.ts'
-import { columnsOf, type TableName } from './tables.ts'
-
-const TABLES = { nodes: postgres.nodes, policies: postgres.policies, path_cache: postgres.pathCache }
+import { type Column, TABLES, type Table } from '../schema/tables.ts'
+import type { Problem } from './cells.ts'
 
 type Holds = (value: unknown) => string | undefined
-
-const textProblem: Holds = (value) => rules.isStorableText(value)
 
 /** jsonb takes neither `\u0000` nor half of a surrogate pair. */
 const listProblem: Holds = (value) => {
   for (const item of value as readonly unknown[]) {
-    const problem = textProblem(item)
+    const problem = rules.isStorableText(item)
     if (problem !== undefined) return `has an item that ${problem}`
   }
   return undefined
 }
 
 /** By the type that the column has there. A time that can be read can be held. */
-const HOLDS: readonly (readonly [type: RegExp, holds: Holds])[] = [
-  [/^text/, textProblem],
-  [/^jsonb$/, listProblem],
-  [/^integer$/, rules.isInteger(rules.MIN_INTEGER, rules.MAX_INTEGER)],
-]
-
-const holders = new Map(
-  Object.entries(TABLES).map(([table, columns]) => {
-    const named = Object.values(getTableColumns(columns)).map((column): [string, Holds | undefined] => {
-      const type = column.getSQLType()
-      return [column.name, HOLDS.find(([pattern]) => pattern.test(type))?.[1]]
-    })
-    return [table, new Map(named)]
-  }),
-)
+const HOLDS: Partial<Record<Kind['postgres'], Holds>> = {
+  text: rules.isStorableText,
+  jsonb: listProblem,
+  integer: rules.isInteger(rules.MIN_INTEGER, rules.MAX_INTEGER),
+}
 
 /** A value of a column, which the library could read. */
-export const heldProblem = (table: TableName, column: string, value: unknown): string | undefined =>
-  holders.get(table)?.get(column)?.(value)
+export const heldProblem = (column: Column, value: unknown): string | undefined =>
+  HOLDS[kindOf(column).postgres]?.(value)
 
-const INDEXES: Readonly<Record<TableName, readonly (readonly string[])[]>> = {
-  nodes: [['node_id']],
-  policies: [['policy_id']],
-  path_cache: [['cache_key'], ['source', 'destination']],
-}
+const TWINS: Readonly<Record<string, PgTable>> = postgres
+/** The texts in each index of a table: only they could be too long. */
+const INDEXES = new Map(
+  Object.values(TABLES).map((table): [string, readonly (readonly string[])[]] => {
+    const texts = table.columns.filter((column) => kindOf(column).postgres === 'text').map(({ name }) => name)
+    const twin = TWINS[table.twin]
+    const indexes = (twin === undefined ? [] : getTableConfig(twin).indexes).map(({ config }) =>
+      config.columns.flatMap((column) => ('name' in column && column.name !== undefined ? [column.name] : [])),
+    )
+    return [table.name, [[table.key.name], ...indexes.map((names) => names.filter((name) => texts.includes(name)))]]
+  }),
+)
 /** A third of a page less its headers. What can be compressed may be longer, and fit. */
 const INDEX_BYTES = 2_680
 
 /** Ids that may be too long for an index. */
-export function indexProblem(table: TableName, values: readonly unknown[]): Problem | undefined {
-  const names = columnsOf(table).map(({ name }) => name)
-  for (const columns of INDEXES[table]) {
+export function indexProblem({ name, columns }: Table, values: readonly unknown[]): Problem | undefined {
+  for (const indexed of INDEXES.get(name) ?? []) {
     let bytes = 0
-    for (const column of columns) {
-      const value = values[names.indexOf(column)]
-      if (typeof value === 'string') bytes += Buffer.byteLength(value)
+    for (const [index, column] of columns.entries()) {
+      const value = values[index]
+      if (indexed.includes(column.name) && typeof value === 'string') bytes += Buffer.byteLength(value)
     }
     if (bytes <= INDEX_BYTES) continue
-    const together = columns.length > 1 ? `together with ${columns.slice(1).join(', ')} ` : ''
-    return { column: columns[0] ?? '', message: `may ${together}be too long for an index (${bytes} bytes)` }
+    const together = indexed.length > 1 ? `together with ${indexed.slice(1).join(', ')} ` : ''
+    return { column: indexed[0] ?? '', message: `may ${together}be too long for an index (${bytes} bytes)` }
   }
   return undefined
 }

@@ -5,12 +5,11 @@ import { isSqliteFailure } from '../database/sqlite/errors.ts'
 import { IS_VALID } from '../database/sqlite/invalidations.ts'
 import { StorageError } from '../errors.ts'
 import { nextTurn } from '../event-loop.ts'
-import { type Cell, BrokenText as StoredText } from '../migrator/adoption-rows.ts'
 import { schemaVersionOf } from '../migrator/sqlite-migrator.ts'
-import { BrokenText } from '../transfer/rows.ts'
+import { type Table, tableNamed } from '../schema/tables.ts'
+import { BrokenText, type Cell, type StoredRow } from './cells.ts'
 import { isKnown, withRows } from './other-data.ts'
-import { SLICE_BYTES, SLICE_ROWS, type Snapshot, type StoredRow, sizeOf } from './source.ts'
-import { columnsOf, isTableName, keyColumn, type TableName } from './tables.ts'
+import { SLICE_BYTES, SLICE_ROWS, type Snapshot, sizeOf } from './source.ts'
 
 /** Of a connection that has a transaction open. `asStored`: with cached paths that have been invalidated. */
 export const snapshotOf = (raw: Sqlite.Database, { asStored = false } = {}): Snapshot => ({
@@ -18,7 +17,7 @@ export const snapshotOf = (raw: Sqlite.Database, { asStored = false } = {}): Sna
   count: async (table) =>
     Number(
       raw
-        .prepare(`SELECT count(*) FROM ${table} WHERE ${asStored ? 'true' : valid(raw, table)}`)
+        .prepare(`SELECT count(*) FROM ${table.name} WHERE ${asStored ? 'true' : valid(raw, table)}`)
         .pluck()
         .get(),
     ),
@@ -28,18 +27,18 @@ export const snapshotOf = (raw: Sqlite.Database, { asStored = false } = {}): Sna
 })
 
 /** Cached paths that have been invalidated and not yet been swept are left out. Older schemas have no marks. */
-function valid(raw: Sqlite.Database, table: TableName): string {
-  if (table !== 'path_cache') return 'true'
+function valid(raw: Sqlite.Database, table: Table): string {
+  if (table.name !== 'path_cache') return 'true'
   const hasMarks = raw.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'path_cache_stamps'").get() !== undefined
   return hasMarks ? IS_VALID : 'true'
 }
 
+const selectFrom = ({ name, columns }: Table): string =>
+  `SELECT ${columns.map((column) => column.name).join(', ')}, rowid FROM ${name}`
+
 /** One statement steps through the table: the connection is nobody else's, and the snapshot is pinned anyway. */
-async function* slicesOf(raw: Sqlite.Database, table: TableName, condition: string): AsyncGenerator<unknown[][]> {
-  const columns = columnsOf(table).map(({ name }) => name)
-  const select = raw.prepare<[], unknown[]>(
-    `SELECT ${columns.join(', ')}, rowid FROM ${table} WHERE ${condition} ORDER BY ${keyColumn(table)}`,
-  )
+async function* slicesOf(raw: Sqlite.Database, table: Table, condition: string): AsyncGenerator<unknown[][]> {
+  const select = raw.prepare<[], unknown[]>(`${selectFrom(table)} WHERE ${condition} ORDER BY ${table.key.name}`)
   const markBroken = brokenMarker(raw, table)
   let slice: unknown[][] = []
   let size = 0
@@ -58,36 +57,33 @@ async function* slicesOf(raw: Sqlite.Database, table: TableName, condition: stri
 /** At most so many rows behind a key, or with one of these keys; in the order of the keys. */
 export function rowsOf(
   raw: Sqlite.Database,
-  table: TableName,
+  table: Table,
   which: { readonly after: string | undefined; readonly limit: number } | { readonly keys: readonly string[] },
 ): unknown[][] {
-  const key = keyColumn(table)
-  const columns = columnsOf(table).map(({ name }) => name)
+  const key = table.key.name
   const [condition, ...values] =
     'keys' in which
       ? [`${key} IN (SELECT value FROM json_each(?)) ORDER BY ${key}`, JSON.stringify(which.keys)]
       : which.after === undefined
         ? [`true ORDER BY ${key} LIMIT ?`, which.limit]
         : [`${key} > ? ORDER BY ${key} LIMIT ?`, which.after, which.limit]
-  const select = raw.prepare<unknown[], unknown[]>(
-    `SELECT ${columns.join(', ')}, rowid FROM ${table} WHERE ${condition}`,
-  )
-  return select
+  return raw
+    .prepare<unknown[], unknown[]>(`${selectFrom(table)} WHERE ${condition}`)
     .raw()
     .all(...values)
     .map(brokenMarker(raw, table))
 }
 
 /** Puts a mark in place of what is no UTF-8. */
-function brokenMarker(raw: Sqlite.Database, table: TableName): (row: unknown[]) => unknown[] {
-  const bytesOf = bytesReader(
-    raw,
-    table,
-    columnsOf(table).map(({ name }) => name),
-  )
+function brokenMarker(raw: Sqlite.Database, table: Table): (row: unknown[]) => unknown[] {
+  const cells = table.columns.map(({ name }) => `CAST(${name} AS BLOB)`)
+  const select = raw.prepare<[unknown], Buffer[]>(`SELECT ${cells.join(', ')} FROM ${table.name} WHERE rowid = ?`).raw()
   return (row) => {
-    for (const [index, cell] of row.entries())
-      if (mayBeBroken(cell) && !isUtf8(bytesOf(row.at(-1), index))) row[index] = new BrokenText()
+    for (const [index, cell] of row.entries()) {
+      if (!mayBeBroken(cell)) continue
+      const bytes = select.get(row.at(-1))?.[index]
+      if (bytes !== undefined && !isUtf8(bytes)) row[index] = new BrokenText(bytes)
+    }
     return row
   }
 }
@@ -96,23 +92,17 @@ function brokenMarker(raw: Sqlite.Database, table: TableName): (row: unknown[]) 
 const mayBeBroken = (cell: unknown): cell is string => typeof cell === 'string' && cell.includes('\ufffd')
 
 /** Integers of 64 bits, and a text that is no UTF-8 as its bytes. */
-function storedRow(raw: Sqlite.Database, table: TableName, rowid: unknown): StoredRow {
-  const columns = columnsOf(table).map(({ name }) => name)
+function storedRow(raw: Sqlite.Database, table: Table, rowid: unknown): StoredRow {
+  const columns = table.columns.map(({ name }) => name)
   const cells = columns.map((name) => `${name}, CASE typeof(${name}) WHEN 'text' THEN CAST(${name} AS BLOB) END`)
-  const select = raw.prepare<[unknown], Cell[]>(`SELECT rowid, ${cells.join(', ')} FROM ${table} WHERE rowid = ?`)
+  const select = raw.prepare<[unknown], Cell[]>(`SELECT rowid, ${cells.join(', ')} FROM ${table.name} WHERE rowid = ?`)
   const [id, ...found] = select.raw().safeIntegers().get(rowid) ?? []
-  if (typeof id !== 'bigint') throw new StorageError('CORRUPT', `A row of ${table} is not found by its number.`)
+  if (typeof id !== 'bigint') throw new StorageError('CORRUPT', `A row of ${table.name} is not found by its number.`)
   const entries = columns.map((name, index): [string, Cell] => {
     const [cell = null, bytes] = [found[2 * index], found[2 * index + 1]]
-    return [name, Buffer.isBuffer(bytes) && !isUtf8(bytes) ? new StoredText(bytes) : cell]
+    return [name, Buffer.isBuffer(bytes) && !isUtf8(bytes) ? new BrokenText(bytes) : cell]
   })
   return { rowid: id, row: Object.fromEntries(entries) }
-}
-
-function bytesReader(raw: Sqlite.Database, table: TableName, columns: readonly string[]) {
-  const cells = columns.map((name) => `CAST(${name} AS BLOB)`)
-  const select = raw.prepare<[unknown], Buffer[]>(`SELECT ${cells.join(', ')} FROM ${table} WHERE rowid = ?`).raw()
-  return (rowid: unknown, column: number): Buffer => select.get(rowid)?.[column] ?? Buffer.alloc(0)
 }
 
 /** A virtual table's own tables are its rows. Generated columns hold nothing of their own. */
@@ -120,13 +110,12 @@ function othersIn(raw: Sqlite.Database): OtherData[] {
   const found: OtherData[] = []
   for (const { schema, name, type } of raw.pragma('table_list') as { schema: string; name: string; type: string }[]) {
     if (schema !== 'main' || (type !== 'table' && type !== 'virtual')) continue
-    const ours = name.toLowerCase()
-    if (isTableName(ours)) {
-      const known = columnsOf(ours).map((column) => column.name)
+    const ours = tableNamed(name.toLowerCase())
+    if (ours !== undefined) {
       const columns = raw.prepare<[string], string>('SELECT name FROM pragma_table_info(?)').pluck().all(name)
       for (const column of columns)
-        if (!known.includes(column.toLowerCase()))
-          found.push({ table: ours, column, rows: countOf(raw, ours, `count(${quoted(column)})`) })
+        if (!ours.columns.some((known) => known.name === column.toLowerCase()))
+          found.push({ table: ours.name, column, rows: countOf(raw, name, `count(${quoted(column)})`) })
     } else if (!isKnown(name)) found.push({ table: name, rows: countOf(raw, name, 'count(*)') })
   }
   return withRows(found)

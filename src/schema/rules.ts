@@ -79,6 +79,8 @@ export const isOneOf =
 
 export const isLimit = isInteger(1, MAX_PAGE)
 export const isK = isInteger(1, MAX_K)
+export const isPositive: SimpleRule = (value) =>
+  typeof value === 'number' && value < 1 ? 'must be at least 1' : undefined
 export const isTtl: SimpleRule = (value) =>
   typeof value === 'number' && value > 0 && value <= MAX_TTL_SECONDS
     ? undefined
@@ -101,8 +103,8 @@ function issuesOfItems(ids: readonly unknown[]): ValidationIssue[] {
   return issues
 }
 
-/** A policy's text; whether it is YAML is found when its rules are counted. */
-export const isYamlText: SimpleRule = (value) =>
+/** A policy's text, of which the count of its rules finds whether it is YAML; or a bundle's. */
+export const isLongText: SimpleRule = (value) =>
   typeof value === 'string' && Buffer.byteLength(value) > MAX_TEXT_BYTES
     ? `must not be larger than ${MAX_TEXT_BYTES} bytes`
     : isStorableText(value)

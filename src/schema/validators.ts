@@ -29,7 +29,7 @@ const integer = z
   .check(kept(rules.isInteger(rules.MIN_INTEGER, rules.MAX_INTEGER)))
 const time = z.date({ error: 'must be a valid Date' })
 /** Whether it is YAML is found when its rules are counted. */
-const yamlText = z.string({ error: 'must be a string' }).check(kept(rules.isYamlText))
+const yamlText = z.string({ error: 'must be a string' }).check(kept(rules.isLongText))
 const bundle = z.custom<PathBundle>().check((context) => {
   for (const { path, message } of bundleProblems(context.value)) {
     context.issues.push({ code: 'custom', message, input: context.value, path: path === '' ? [] : [path] })

@@ -1,5 +1,5 @@
 /** What becomes of a file's rows. */
-import { TABLE_NAMES, type TableName } from '../rows/tables.ts'
+import { TABLE_NAMES, type TableName } from '../schema/tables.ts'
 
 export interface TableCounts {
   added: number

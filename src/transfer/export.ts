@@ -1,10 +1,11 @@
 import type { OtherData } from '../api.ts'
+import type { Problem } from '../rows/cells.ts'
+import { readRow } from '../rows/compatibility.ts'
 import { assertNoOthers } from '../rows/other-data.ts'
-import type { Snapshot } from '../rows/source.ts'
-import type { TableName } from '../rows/tables.ts'
+import { progressOver, type Snapshot } from '../rows/source.ts'
+import { ALL_TABLES, type TableName } from '../schema/tables.ts'
 import { headerLine, rowLine, trailerLine } from './format.ts'
 import type { Output } from './output.ts'
-import { type Problem, readRow } from './rows.ts'
 
 export interface ExportOptions {
   readonly tables: readonly TableName[]
@@ -38,11 +39,12 @@ export async function exportSnapshot(
   output: Output,
   options: ExportOptions,
 ): Promise<ExportReport> {
-  const { tables, skipInvalid, onInvalid } = options
+  const { skipInvalid, onInvalid, onProgress } = options
+  const tables = ALL_TABLES.filter(({ name }) => options.tables.includes(name))
   const { schemaVersion: schema } = snapshot
   const leftBehind = assertNoOthers(await snapshot.others(), options.ignoreOtherTables)
-  const progress = await progressOver(snapshot, options)
-  await output.write(headerLine({ schema, tables }))
+  const progress = await progressOver(snapshot, tables, onProgress && ((done, total) => onProgress({ done, total })))
+  await output.write(headerLine({ schema, tables: options.tables }))
   const rows: Partial<Record<TableName, number>> = {}
   let invalid = 0
   for (const table of tables) {
@@ -56,13 +58,13 @@ export async function exportSnapshot(
           written++
         } else {
           invalid++
-          onInvalid({ table, key: read.key, ...read.problem })
+          onInvalid({ table: table.name, key: read.key, ...read.problem })
         }
       }
       await output.write(text)
       progress(slice.length)
     }
-    rows[table] = written
+    rows[table.name] = written
   }
   const complete = invalid === 0 || skipInvalid
   if (complete) {
@@ -70,18 +72,4 @@ export async function exportSnapshot(
     await output.finish()
   } else await output.discard()
   return { complete, schema, rows, invalid, ...(leftBehind.length > 0 && { leftBehind }) }
-}
-
-async function progressOver(
-  snapshot: Snapshot,
-  { tables, onProgress }: ExportOptions,
-): Promise<(rows: number) => void> {
-  if (onProgress === undefined) return () => {}
-  let total = 0
-  for (const table of tables) total += await snapshot.count(table)
-  let done = 0
-  return (rows) => {
-    done += rows
-    onProgress({ done, total })
-  }
 }

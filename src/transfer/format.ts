@@ -1,5 +1,5 @@
 /** The lines of an export: a header, one line for each row, a trailer. Equal contents make equal files: no time is in it. */
-import { columnsOf, type TableName } from '../rows/tables.ts'
+import type { Table, TableName } from '../schema/tables.ts'
 
 export const FORMAT = 'meshstore-ndjson'
 export const VERSION = 1
@@ -27,9 +27,9 @@ export const headerLine = (of: Pick<Header, 'schema' | 'tables'>): string =>
 export const trailerLine = (rows: Trailer['rows']): string => `${JSON.stringify({ end: FORMAT, rows })}\n`
 
 /** A row of which each value is what its column's kind has in a file. */
-export function rowLine(table: TableName, values: readonly unknown[]): string {
-  const members = columnsOf(table).map(({ name }, index) => `${JSON.stringify(name)}:${json(values[index])}`)
-  return `{"table":${JSON.stringify(table)},${members.join()}}\n`
+export function rowLine({ name, columns }: Table, values: readonly unknown[]): string {
+  const members = columns.map((column, index) => `${JSON.stringify(column.name)}:${json(values[index])}`)
+  return `{"table":${JSON.stringify(name)},${members.join()}}\n`
 }
 
 /** The shortest text that reads back as the same 8 bytes; JSON.stringify() forgets the sign of zero. */

@@ -10,7 +10,7 @@ import { type ExportOptions, type ExportReport, exportSnapshot } from './export.
 import type { ImportOptions, ImportReport, Open } from './import.ts'
 import type { Output } from './output.ts'
 
-export { isTableName, TABLE_NAMES, type TableName } from '../rows/tables.ts'
+export { TABLE_NAMES, type TableName } from '../schema/tables.ts'
 export type { ExportReport, InvalidRow } from './export.ts'
 export type { ImportReport } from './import.ts'
 export { fileOutput, type Output, streamOutput } from './output.ts'

@@ -1,5 +1,5 @@
 import { StorageError } from '../errors.ts'
-import { TABLE_NAMES, type TableName } from '../rows/tables.ts'
+import { TABLE_NAMES, type TableName } from '../schema/tables.ts'
 import type { Counts } from './counts.ts'
 import { FORMAT, MAX_LINE_BYTES, VERSION } from './format.ts'
 import { type Line, linesOf } from './lines.ts'

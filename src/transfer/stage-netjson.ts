@@ -1,4 +1,5 @@
 import { StorageError } from '../errors.ts'
+import { TABLES } from '../schema/tables.ts'
 import type { Counts } from './counts.ts'
 import { rowLine } from './format.ts'
 import { linesOfElements } from './json-lines.ts'
@@ -31,7 +32,7 @@ export async function stageNetJson(
   const seconds = options.now.getTime() / 1_000
   for (const { nodeId, interfaces, protocols, started } of nodesOf([graph.topology])) {
     const line = lineOf(graph.places.get(nodeId) ?? { list: 'nodes', index: 0 })
-    const row = rowLine('nodes', [nodeId, interfaces, protocols, started, 0, seconds, seconds])
+    const row = rowLine(TABLES.nodes, [nodeId, interfaces, protocols, started, 0, seconds, seconds])
     staging.add('nodes', { line, key: nodeId, text: row }, options.onConflict)
   }
 }

@@ -4,7 +4,7 @@
  * duplicates are found wherever they are.
  */
 import Sqlite from 'better-sqlite3'
-import { TABLE_NAMES, type TableName } from '../rows/tables.ts'
+import { TABLE_NAMES, type TableName } from '../schema/tables.ts'
 
 /** A line, or an element of a document, that is not imported. */
 export interface Refusal {

@@ -1,8 +1,8 @@
 import type { Session } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
 import { upsert } from '../repositories/node-statements.ts'
-import { asWrite, STATEMENTS, type TableStatements } from '../rows/statements.ts'
-import { TABLE_NAMES, type TableName } from '../rows/tables.ts'
+import { asWrite, statementsOf, type TableStatements } from '../rows/statements.ts'
+import { ALL_TABLES, type Table, type TableName } from '../schema/tables.ts'
 import type { Counts, TableCounts } from './counts.ts'
 import { parametersOf } from './rows.ts'
 import type { FileFormat } from './stage.ts'
@@ -32,8 +32,9 @@ export async function writeStaged(
   options: WriteOptions,
 ): Promise<boolean> {
   let sound = true
-  for (const table of TABLE_NAMES) {
-    const { existing } = STATEMENTS[table]
+  for (const described of ALL_TABLES) {
+    const table = described.name
+    const { existing } = statementsOf(described)
     for (const batch of staging.batches(table)) {
       const keys = batch.map(({ key }) => key)
       const found = new Set((await session?.read(existing, { keys }))?.map(({ key }) => key))
@@ -42,7 +43,7 @@ export async function writeStaged(
         for (const { line, key } of batch) if (found.has(key)) refuse(staging, table, line, key)
         sound = options.skipRefused
       }
-      if (session !== undefined && options.write && sound) await writeRows(session, table, rows, options)
+      if (session !== undefined && options.write && sound) await writeRows(session, described, rows, options)
       options.onRows(batch.length)
     }
   }
@@ -61,15 +62,15 @@ const refuse = (staging: Staging, table: TableName, line: number, key: string): 
 
 async function writeRows(
   session: Session,
-  table: TableName,
+  table: Table,
   rows: readonly StagedRow[],
   options: WriteOptions,
 ): Promise<void> {
-  const statement = statementFor(STATEMENTS[table], options)
+  const statement = statementFor(statementsOf(table), options)
   const calls = rows.map(({ text }) => ({ statement, parameters: parametersOf(table, JSON.parse(text)) }))
   await session.writeEach(calls, ({ changes }) => {
     if (changes > 0) return
-    throw new StorageError('CONFLICT', `A trigger in the database kept a row of ${table} from being imported.`)
+    throw new StorageError('CONFLICT', `A trigger in the database kept a row of ${table.name} from being imported.`)
   })
 }
 

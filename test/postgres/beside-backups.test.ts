@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { postgresTarget } from '../../src/database/postgres/url.ts'
 import { openStorage } from '../../src/index.ts'
 import { withPostgresSnapshot } from '../../src/rows/postgres-source.ts'
+import { TABLES } from '../../src/schema/tables.ts'
 import { bundle, node, pathKey } from '../support/samples.ts'
 import { createDatabase } from './support/database.ts'
 import { describePostgres } from './support/suite.ts'
@@ -14,7 +15,7 @@ describePostgres('while a backup reads', () => {
     await store.nodes.create(node('a'))
     await store.pathCache.set(pathKey('a', 'b'), bundle('a', 'b'))
     await withPostgresSnapshot(postgresTarget(database.url), {}, async (snapshot) => {
-      expect(await snapshot.count('nodes')).toBe(1)
+      expect(await snapshot.count(TABLES.nodes)).toBe(1)
       const changes = store.changes()
       await changes.ready()
       await store.nodes.recordRoutes('a')
@@ -23,7 +24,7 @@ describePostgres('while a backup reads', () => {
       await store.nodes.update('a', { started: true })
       await store.pathCache.sweep()
       expect(await database.query('SELECT 1 FROM path_cache_marks WHERE NOT swept')).toEqual([])
-      expect(await snapshot.count('nodes')).toBe(1)
+      expect(await snapshot.count(TABLES.nodes)).toBe(1)
     })
   })
 })

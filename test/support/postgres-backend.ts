@@ -2,8 +2,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import { inject } from 'vitest'
-import { OUR_TABLES } from '../../src/database/postgres/our-tables.ts'
 import { openStorage } from '../../src/index.ts'
+import { OUR_TABLES } from '../../src/schema/tables.ts'
 import { ALL_KEYS, KEYS, type OtherProgram, PATIENCE, type Row, type Table } from './other-program.ts'
 
 /** Databases of this test file that are free again: emptying one takes a fraction of making one. */

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { isConnectionLost, translated } from '../../database/postgres/errors.ts'
-import { located, openPool } from '../../database/postgres/pool.ts'
-import { explained } from '../../database/postgres/session-control.ts'
+import { apart, explained } from '../../database/postgres/session-control.ts'
+import { type Ask, openSingle } from '../../database/postgres/single.ts'
 import type { PostgresTarget } from '../../database/postgres/url.ts'
 import type { Status } from '../../migrator/inspection.ts'
 import { inspectPostgres } from '../../migrator/postgres-inspection.ts'
@@ -11,18 +11,11 @@ import { checkLastBackup, LAST_BACKUP, type LastBackup } from '../last-backup.ts
 import type { Settings } from '../options.ts'
 import { checkRows } from '../rows.ts'
 import { checkDrift, checkMigrations } from '../schema.ts'
-import { type Ask, checkMove, checkRole, checkSettings } from './server.ts'
+import { checkMove, checkRole, checkSettings } from './server.ts'
 
 /** Throws UNAVAILABLE and the like, and CONFIG for what cannot be connected to. */
 export async function checkPostgres(target: PostgresTarget, settings: Settings): Promise<CheckReport> {
-  const pool = openPool(target, {
-    max: 1,
-    mode: target.poolMode,
-    readOnly: false,
-    durability: 'full',
-    statementMs: target.statementMs,
-    lockMs: Math.max(1, settings.busyTimeoutMs),
-  })
+  const pool = openSingle(target, settings)
   try {
     return await checkServer(target, settings, asking(pool))
   } catch (error) {
@@ -36,24 +29,10 @@ export async function checkPostgres(target: PostgresTarget, settings: Settings):
  * Each question sees a moment of its own: a look that takes long holds nothing back. REPEATABLE READ: a server in recovery
  * refuses what the pool's sessions begin by themselves.
  */
-function asking(pool: pg.Pool): Ask {
-  return async <R extends unknown[]>(sql: string, values: readonly unknown[] = []) => {
-    const client = await pool.connect().catch((error) => {
-      throw translated(located(error, pool))
-    })
-    try {
-      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-      const { rows } = await client.query<R>({ text: sql, values: [...values], rowMode: 'array' })
-      await client.query('COMMIT')
-      client.release()
-      return rows
-    } catch (error) {
-      // Ends the transaction too.
-      client.release(true)
-      throw translated(located(error, client))
-    }
-  }
-}
+const asking =
+  (pool: pg.Pool): Ask =>
+  (sql, values) =>
+    apart(pool, 'REPEATABLE READ READ ONLY', (ask) => ask(sql, values))
 
 async function checkServer(target: PostgresTarget, settings: Settings, ask: Ask): Promise<CheckReport> {
   const findings = new Findings((error) => error.code === 'UNAVAILABLE' && isConnectionLost(error))

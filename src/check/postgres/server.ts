@@ -1,10 +1,8 @@
 /** The server's settings, and what the role may do. */
-import { OUR_TABLES } from '../../database/postgres/our-tables.ts'
+import type { Ask } from '../../database/postgres/single.ts'
 import { MOVE, type Progress } from '../../move/live/progress.ts'
+import { OUR_TABLES } from '../../schema/tables.ts'
 import type { Finding, Findings } from '../findings.ts'
-
-/** Asks in a transaction of its own. Rows come as arrays. */
-export type Ask = <R extends unknown[]>(sql: string, values?: readonly unknown[]) => Promise<R[]>
 
 interface Rule {
   readonly severity: Finding['severity']

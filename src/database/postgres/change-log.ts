@@ -1,7 +1,8 @@
 import { StorageError } from '../../errors.ts'
 import { encodeTime } from '../../schema/codecs.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
-import type { Apart, Ask } from './session-control.ts'
+import type { Apart } from './session-control.ts'
+import type { Ask } from './single.ts'
 import { isSnapshot, reaching, snapshot, xmin } from './snapshots.ts'
 
 /**

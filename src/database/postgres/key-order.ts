@@ -1,7 +1,8 @@
+import { ALL_TABLES } from '../../schema/tables.ts'
 import type { Call } from '../session.ts'
 
 /** What the repositories call a row's key. */
-const KEY_PARAMETERS = ['nodeId', 'policyId', 'cacheKey'] as const
+const KEY_PARAMETERS = ALL_TABLES.map(({ key }) => key.property)
 
 /** The row that a call writes, if it names one. */
 export function rowOf<P, R>({ parameters }: Call<P, R>): string | undefined {

@@ -6,6 +6,7 @@ import type { PostgresConnection } from './connection.ts'
 import { isConnectionLost, translated, translatedWrite } from './errors.ts'
 import { SET_GUARD } from './guard.ts'
 import { beginning, located, type PoolOptions } from './pool.ts'
+import { type Ask, askOn, connected } from './single.ts'
 import type { PostgresTarget } from './url.ts'
 
 /** In an explicit transaction: a deadlock would wait for a whole second before anybody noticed. */
@@ -61,34 +62,21 @@ export async function settle(
 }
 
 export type Apart = 'READ COMMITTED' | 'REPEATABLE READ READ ONLY'
-/** Runs a statement; the rows' cells, in order. */
-export type Ask = <R extends unknown[]>(text: string, values?: readonly unknown[]) => Promise<R[]>
 
 /** A transaction of another isolation than the session's. Throws StorageErrors. */
 export async function apart<T>(pool: pg.Pool, isolation: Apart, work: (ask: Ask) => Promise<T>): Promise<T> {
-  let client: pg.PoolClient
+  const client = await connected(pool)
+  const ask = askOn(client)
   try {
-    client = await pool.connect()
-  } catch (error) {
-    throw translated(located(error, pool))
-  }
-  const ask: Ask = async <R extends unknown[]>(text: string, values: readonly unknown[] = []) =>
-    (await client.query<R>({ text, values: [...values], rowMode: 'array' })).rows
-  // Of one that only reads, nobody needs to know how it ended.
-  const end = isolation === 'READ COMMITTED' ? 'COMMIT' : 'ROLLBACK'
-  let ending = false
-  try {
-    await client.query(`BEGIN ISOLATION LEVEL ${isolation}`)
+    await ask(`BEGIN ISOLATION LEVEL ${isolation}`)
     const result = await work(ask)
-    ending = end === 'COMMIT'
-    await client.query(end)
+    await ask(isolation === 'READ COMMITTED' ? 'COMMIT' : 'ROLLBACK')
     client.release()
     return result
-  } catch (failure) {
+  } catch (error) {
     // With the connection the transaction is gone.
     client.release(true)
-    const error = located(failure, client)
-    throw ending ? translatedWrite(error) : translated(error)
+    throw error
   }
 }
 

@@ -1,5 +1,5 @@
 /** Snapshots as texts: `xmin:xmax:ids in progress` (https://www.postgresql.org/docs/current/functions-info.html). */
-import type { Ask } from './session-control.ts'
+import type { Ask } from './single.ts'
 
 /** SQLite's positions are none. */
 export const isSnapshot = (text: string): boolean => /^\d+:\d+:[\d,]*$/.test(text)

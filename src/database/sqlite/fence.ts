@@ -2,14 +2,14 @@
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
 import { encodeTime } from '../../schema/codecs.ts'
+import { TABLE_NAMES } from '../../schema/tables.ts'
 
 /** The row of meshstore_state that says so. */
 const MOVED = 'moved'
-const TABLES = ['nodes', 'policies', 'path_cache'] as const
 const EVENTS = ['INSERT', 'UPDATE', 'DELETE'] as const
 
 /** In SQL, of a row of sqlite_schema: one of the fence's triggers. */
-export const IS_FENCE = `type = 'trigger' AND name IN (${TABLES.flatMap((table) =>
+export const IS_FENCE = `type = 'trigger' AND name IN (${TABLE_NAMES.flatMap((table) =>
   EVENTS.map((event) => `'${nameOf(table, event)}'`),
 ).join()})`
 
@@ -59,7 +59,7 @@ export function raiseFence(raw: Sqlite.Database, { id, to }: Moved, at: Date): v
     "'",
     "''",
   )
-  for (const table of TABLES) {
+  for (const table of TABLE_NAMES) {
     for (const event of EVENTS) {
       raw.exec(`CREATE TRIGGER ${nameOf(table, event)} BEFORE ${event} ON ${table}
         BEGIN SELECT RAISE(ABORT, '${message}'); END`)

@@ -2,7 +2,7 @@
 import type Sqlite from 'better-sqlite3'
 import { LOG, newest } from '../../database/sqlite/change-log.ts'
 import { StorageError } from '../../errors.ts'
-import { TABLE_NAMES } from '../../rows/tables.ts'
+import { TABLE_NAMES } from '../../schema/tables.ts'
 import { type Course, MOVE, type Progress } from './progress.ts'
 import { logLost } from './source.ts'
 

@@ -2,14 +2,16 @@
 
 import type Sqlite from 'better-sqlite3'
 import { WHOLE } from '../../database/postgres/change-log.ts'
+import type { Ask } from '../../database/postgres/single.ts'
 import { LOG } from '../../database/sqlite/change-log.ts'
 import { type Moved, raiseFence } from '../../database/sqlite/fence.ts'
 import { IS_VALID } from '../../database/sqlite/invalidations.ts'
 import { performance } from '../../event-loop.ts'
+import { TABLES } from '../../schema/tables.ts'
 import { assertDrained } from './change-capture.ts'
 import { type Course, consumerOf, MOVE, type Progress } from './progress.ts'
 import { currentOf, type Followed, followed, type TableChange } from './source.ts'
-import { type Ask, apply, assertApplied, type MoveTarget, remember } from './target.ts'
+import { apply, assertApplied, type MoveTarget, remember } from './target.ts'
 
 /** More than that is not drained within a pause: it is followed before. */
 const MOST_CHANGES = 2_000
@@ -99,7 +101,7 @@ function asideOf(raw: Sqlite.Database, course: Course): Aside {
   return {
     invalidation: text('path_cache_invalidation'),
     marks,
-    stamped: currentOf(raw, 'path_cache', stamped),
+    stamped: currentOf(raw, TABLES.pathCache, stamped),
     consumers,
   }
 }

@@ -8,7 +8,7 @@ import { migrationsOf } from '../../migrator/migrations.ts'
 import { up } from '../../open/migrate.ts'
 import { assertNoOthers } from '../../rows/other-data.ts'
 import { snapshotOf } from '../../rows/sqlite-source.ts'
-import { TABLE_NAMES } from '../../rows/tables.ts'
+import { ALL_TABLES, TABLE_NAMES } from '../../schema/tables.ts'
 import { judge } from '../copy.ts'
 import { assertEmpty } from '../preflight.ts'
 import { assertLogging } from './change-capture.ts'
@@ -49,12 +49,11 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
     const { contents, ...done } = await mover.run()
     // The switch has been made: if this fails, whoever opens the target with the file at hand makes up for it.
     await mover.finish().catch(() => {})
-    const { nodes, policies, path_cache: pathCache } = contents
     const migrated = applied.map(({ tag }) => tag)
     return {
       id: course.id,
       to: course.to,
-      tables: { nodes, policies, pathCache },
+      tables: contents,
       ...(leftBehind.length > 0 && { leftBehind }),
       ...done,
       migrated,
@@ -96,7 +95,7 @@ export async function checkMove({
         },
         dialects: { from: 'sqlite', to: 'postgresql' },
         files: [],
-        tables: TABLE_NAMES,
+        tables: ALL_TABLES,
         busyTimeoutMs,
         advice: 'Correct or delete them.',
       },

@@ -1,19 +1,20 @@
 /** The live move: copy, follow, verify, switch. Each step can be killed at any point, and gone on with. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { MoveOptions, MoveProgress, TableContent } from '../../api.ts'
+import type { MoveOptions, MoveProgress } from '../../api.ts'
 import { movedError } from '../../database/sqlite/fence.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../../errors.ts'
-import { performance, Turns } from '../../event-loop.ts'
+import { performance } from '../../event-loop.ts'
 import { invalidationState } from '../../path-cache/invalidation-statements.ts'
 import { sweepInvalidated } from '../../path-cache/sweeper.ts'
-import { PlainHash } from '../../rows/cells.ts'
-import { SLICE_ROWS, type Snapshot } from '../../rows/source.ts'
+import { type Content, eachTable } from '../../rows/content-hash.ts'
+import { contentIn } from '../../rows/send.ts'
+import { countAll, SLICE_ROWS, type Snapshot } from '../../rows/source.ts'
 import { snapshotOf } from '../../rows/sqlite-source.ts'
-import { TABLE_NAMES, type TableName } from '../../rows/tables.ts'
+import { ALL_TABLES } from '../../schema/tables.ts'
 import { Postponed, switchOver } from './cutover.ts'
 import { type Course, consumerOf, type Progress } from './progress.ts'
-import { chunkBehind, type Followed, followed, logLost, movable, type TableChange } from './source.ts'
+import { assertMovable, chunkBehind, type Followed, followed, logLost, type TableChange } from './source.ts'
 import { apply, assertApplied, type MoveTarget } from './target.ts'
 
 /** Entries of the log that are followed at once. */
@@ -35,10 +36,8 @@ export interface Moving {
   readonly options: MoveOptions
 }
 
-export type Contents = Readonly<Record<TableName, TableContent>>
-
 export interface Done {
-  readonly contents: Contents
+  readonly contents: Content
   /** Changes that were taken along. */
   readonly followed: number
   readonly attempts: number
@@ -73,12 +72,12 @@ export class Mover {
   /** Rows as they are now: what changes later is in the log, whose position was taken before. */
   async #copy(): Promise<void> {
     const { file } = this.#moving
-    const total = await file.withSnapshot(({ raw }) => countOf(snapshotOf(raw, { asStored: true })))
+    const total = await file.withSnapshot(({ raw }) => countAll(snapshotOf(raw, { asStored: true }), ALL_TABLES))
     let copied = 0
     let followAt = performance.now() + FOLLOW_EVERY_MS
-    const from = TABLE_NAMES.indexOf(this.#progress.table)
-    for (const table of TABLE_NAMES.slice(from)) {
-      let after = table === this.#progress.table ? (this.#progress.key ?? undefined) : undefined
+    const from = ALL_TABLES.findIndex(({ name }) => name === this.#progress.table)
+    for (const table of ALL_TABLES.slice(from)) {
+      let after = table.name === this.#progress.table ? (this.#progress.key ?? undefined) : undefined
       for (let limit = SLICE_ROWS / 4, more = true; more; ) {
         this.#report('copying', copied, total)
         const chunk = await file.read(({ raw }) => chunkBehind(raw, table, after, limit))
@@ -86,7 +85,9 @@ export class Mover {
         limit = chunk.limit
         more = chunk.more
         copied += chunk.rows.length
-        await this.#write({ ...this.#progress, table, key: after ?? null }, [{ table, rows: chunk.rows, deleted: [] }])
+        await this.#write({ ...this.#progress, table: table.name, key: after ?? null }, [
+          { table, rows: chunk.rows, deleted: [] },
+        ])
         if (performance.now() < followAt) continue
         await this.#followOnce()
         followAt = performance.now() + FOLLOW_EVERY_MS
@@ -141,7 +142,7 @@ export class Mover {
   }
 
   /** All rows of both, as of one moment of the file: counts prove nothing. */
-  async #verify(): Promise<Contents> {
+  async #verify(): Promise<Content> {
     const { file, target } = this.#moving
     return file.withSnapshot(async ({ raw }) => {
       for (let count = BATCH; count === BATCH; ) {
@@ -150,32 +151,26 @@ export class Mover {
         count = rest.count
       }
       const here = snapshotOf(raw, { asStored: true })
-      const total = 2 * (await countOf(here))
+      const total = 2 * (await countAll(here, ALL_TABLES))
       return target.snapshot((there) => this.#compare(here, there, total))
     })
   }
 
-  async #compare(here: Snapshot, there: Snapshot, total: number): Promise<Contents> {
+  async #compare(here: Snapshot, there: Snapshot, total: number): Promise<Content> {
     let done = 0
-    const contentOf = async (snapshot: Snapshot, table: TableName): Promise<TableContent> => {
-      const content = new PlainHash(table)
-      const turns = new Turns()
-      for await (const slice of snapshot.slices(table)) {
-        for (const row of movable(table, slice)) content.add(row)
-        done += slice.length
-        this.#report('verifying', done, total)
-        if (turns.due()) await turns.next()
-      }
-      return content.end()
+    const look = ({ length }: { readonly length: number }): void => {
+      done += length
+      this.#report('verifying', done, total)
     }
-    const contents: Partial<Record<TableName, TableContent>> = {}
-    for (const table of TABLE_NAMES) {
-      const sent = await contentOf(here, table)
-      const arrived = await contentOf(there, table)
-      if (sent.rows !== arrived.rows || sent.sha256 !== arrived.sha256) throw differs(table)
-      contents[table] = sent
-    }
-    return contents as Contents
+    return eachTable(async (table) => {
+      const sent = await contentIn(here, table, (slice) => {
+        assertMovable(table, slice)
+        look(slice)
+      })
+      const arrived = await contentIn(there, table, look)
+      if (sent.rows !== arrived.rows || sent.sha256 !== arrived.sha256) throw differs(table.name)
+      return sent
+    })
   }
 
   async #switch(): Promise<Pick<Done, 'attempts' | 'pauseMs'>> {
@@ -226,14 +221,8 @@ export class Mover {
   }
 }
 
-const differs = (table: TableName): StorageError =>
+const differs = (table: string): StorageError =>
   new StorageError(
     'CONFLICT',
     `What is in ${table} of the target is not what is in the file: something else writes there, a trigger that logs changes is missing, or a disk or the memory is at fault. Nothing was switched.`,
   )
-
-async function countOf(snapshot: Snapshot): Promise<number> {
-  let total = 0
-  for (const table of TABLE_NAMES) total += await snapshot.count(table)
-  return total
-}

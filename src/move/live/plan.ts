@@ -3,7 +3,7 @@ import { type PostgresTarget, placeOf } from '../../database/postgres/url.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { inspect } from '../../open/migrate.ts'
 import { snapshotOf } from '../../rows/sqlite-source.ts'
-import { TABLE_NAMES, type TableName } from '../../rows/tables.ts'
+import { ALL_TABLES, type TableName } from '../../schema/tables.ts'
 import { courseOf } from './move-record.ts'
 import type { Progress } from './progress.ts'
 import { MoveTarget } from './target.ts'
@@ -30,7 +30,7 @@ export async function planOf(
   const rows = await file.withSnapshot(async ({ raw }) => {
     const snapshot = snapshotOf(raw, { asStored: true })
     const counts = new Map<TableName, number>()
-    for (const table of TABLE_NAMES) counts.set(table, await snapshot.count(table))
+    for (const table of ALL_TABLES) counts.set(table.name, await snapshot.count(table))
     return Object.fromEntries(counts) as Record<TableName, number>
   })
   const { bytes } = await file.size()

@@ -1,6 +1,6 @@
 /** What a move remembers, so that it can be killed at any point and gone on with. */
 import type { LogPosition } from '../../database/session.ts'
-import type { TableName } from '../../rows/tables.ts'
+import type { TableName } from '../../schema/tables.ts'
 
 /** In meshstore_state, the row of both databases. */
 export const MOVE = 'move' as const

@@ -5,14 +5,14 @@ import { changesBehind } from '../../database/sqlite/change-log.ts'
 import { StorageError } from '../../errors.ts'
 import { type Plain, plainCells } from '../../rows/cells.ts'
 import { problemsOf } from '../../rows/compatibility.ts'
-import { SLICE_BYTES, SLICE_ROWS, sizeOf } from '../../rows/source.ts'
+import { nextLimit, SLICE_ROWS } from '../../rows/source.ts'
 import { rowsOf } from '../../rows/sqlite-source.ts'
-import { isTableName, keyColumn, TABLE_NAMES, type TableName } from '../../rows/tables.ts'
 import { shown } from '../../schema/rules.ts'
+import { ALL_TABLES, type Table, tableNamed } from '../../schema/tables.ts'
 
 /** What a table's rows are to become in the target. */
 export interface TableChange {
-  readonly table: TableName
+  readonly table: Table
   readonly rows: readonly (readonly Plain[])[]
   readonly deleted: readonly string[]
 }
@@ -29,10 +29,11 @@ export function followed(raw: Sqlite.Database, from: string, limit: number): Fol
   const { changes: entries, position } = changesBehind(raw, from, limit)
   const [first] = entries
   if (first !== undefined && Number(first.position) !== Number(from) + 1) throw logLost()
-  const keys = new Map<TableName, Set<string>>(TABLE_NAMES.map((table) => [table, new Set()]))
-  for (const { table, key, operation } of entries) {
+  const keys = new Map<Table, Set<string>>(ALL_TABLES.map((table) => [table, new Set()]))
+  for (const { table: name, key, operation } of entries) {
+    const table = tableNamed(name)
     // Which paths have been invalidated is taken along by the switch.
-    if (operation === 'invalidate' || !isTableName(table)) continue
+    if (operation === 'invalidate' || table === undefined) continue
     if (typeof key === 'string') keys.get(table)?.add(key)
     else assertSoundKeys(raw, table)
   }
@@ -51,7 +52,7 @@ export const logLost = (): StorageError =>
     'The log of what was written meanwhile has not been kept for long enough. Nothing was switched: go on with the move, and it copies anew.',
   )
 
-export function currentOf(raw: Sqlite.Database, table: TableName, keys: readonly string[]): TableChange {
+export function currentOf(raw: Sqlite.Database, table: Table, keys: readonly string[]): TableChange {
   // What is no UTF-8 reads as this letter, which others may have by right.
   if (keys.some((key) => key.includes('\ufffd'))) assertSoundKeys(raw, table)
   const rows = keys.length === 0 ? [] : movable(table, rowsOf(raw, table, { keys }))
@@ -60,9 +61,9 @@ export function currentOf(raw: Sqlite.Database, table: TableName, keys: readonly
 }
 
 /** The log tells of a key by which its row is not found: whether one like that is there still. Looks at all; hardly ever. */
-function assertSoundKeys(raw: Sqlite.Database, table: TableName): void {
-  const key = keyColumn(table)
-  const keys = raw.prepare<[], [string, Buffer]>(`SELECT typeof(${key}), CAST(${key} AS BLOB) FROM ${table}`).raw()
+function assertSoundKeys(raw: Sqlite.Database, table: Table): void {
+  const key = table.key.name
+  const keys = raw.prepare<[], [string, Buffer]>(`SELECT typeof(${key}), CAST(${key} AS BLOB) FROM ${table.name}`).raw()
   for (const [type, bytes] of keys.iterate()) {
     if (type !== 'text') throw unmovable(table, 'has a key that is no text')
     if (!isUtf8(bytes)) throw unmovable(table, 'has a key that is no UTF-8')
@@ -77,27 +78,29 @@ export interface Chunk {
   readonly limit: number
 }
 
-export function chunkBehind(raw: Sqlite.Database, table: TableName, after: string | undefined, limit: number): Chunk {
+export function chunkBehind(raw: Sqlite.Database, table: Table, after: string | undefined, limit: number): Chunk {
   const cells = rowsOf(raw, table, { after, limit })
-  const size = cells.reduce((sum, row) => sum + sizeOf(row), 0)
-  const next = Math.max(1, Math.floor((SLICE_BYTES * cells.length) / Math.max(1, size)))
   const rows = movable(table, cells)
   const last = rows.at(-1)?.[0]
   const more = cells.length === limit
-  return { rows, last: last === undefined ? undefined : String(last), more, limit: Math.min(5 * SLICE_ROWS, next) }
+  return { rows, last: last === undefined ? undefined : String(last), more, limit: nextLimit(cells, 5 * SLICE_ROWS) }
 }
 
 /** Throws CORRUPT for a row that cannot live there: another program has written it meanwhile. */
-export function movable(table: TableName, cells: readonly (readonly unknown[])[]): Plain[][] {
-  return cells.map((row) => {
+export function assertMovable(table: Table, cells: readonly (readonly unknown[])[]): void {
+  for (const row of cells) {
     const [problem] = problemsOf(table, row, 'postgresql')
-    if (problem === undefined) return plainCells(table, row)
-    throw unmovable(table, `${shown(String(row[0]))}: ${problem.column} ${problem.message}`)
-  })
+    if (problem !== undefined) throw unmovable(table, `${shown(String(row[0]))}: ${problem.column} ${problem.message}`)
+  }
 }
 
-const unmovable = (table: TableName, what: string): StorageError =>
+function movable(table: Table, cells: readonly (readonly unknown[])[]): Plain[][] {
+  assertMovable(table, cells)
+  return cells.map((row) => plainCells(table, row))
+}
+
+const unmovable = (table: Table, what: string): StorageError =>
   new StorageError(
     'CORRUPT',
-    `A row cannot live in PostgreSQL: ${table} ${what}. Nothing was switched: correct or delete it, and go on with the move.`,
+    `A row cannot live in PostgreSQL: ${table.name} ${what}. Nothing was switched: correct or delete it, and go on with the move.`,
   )

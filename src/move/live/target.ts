@@ -1,35 +1,34 @@
 /** The PostgreSQL database that a file is moved to. */
 
 import type pg from 'pg'
-import { translated, translatedWrite } from '../../database/postgres/errors.ts'
-import { located, openPool } from '../../database/postgres/pool.ts'
+import { type Ask, askOn, connected, openSingle } from '../../database/postgres/single.ts'
 import type { PostgresTarget } from '../../database/postgres/url.ts'
 import { StorageError } from '../../errors.ts'
 import { performance, sleep } from '../../event-loop.ts'
 import { type Plain, plainCells } from '../../rows/cells.ts'
 import { columnsAsText, snapshotOf } from '../../rows/postgres-source.ts'
+import { analyze, assertNoRows, insert } from '../../rows/postgres-target.ts'
 import type { Snapshot } from '../../rows/source.ts'
-import { columnsOf, keyColumn, TABLE_NAMES, type TableName } from '../../rows/tables.ts'
-import { asParameter, TYPES } from '../postgres-target.ts'
-import { taken } from '../target.ts'
+import { OUR_TABLES } from '../../schema/tables.ts'
 import { MOVE, type Progress } from './progress.ts'
 import type { TableChange } from './source.ts'
 
 /** Of the session, for as long as the move runs. Any two numbers, the same for every mover. */
 const LOCK = 'SELECT pg_try_advisory_lock(1298495336, 1836021349)'
 const BEGIN = ['BEGIN ISOLATION LEVEL READ COMMITTED', 'SET LOCAL extra_float_digits = 1']
-const OURS = [...TABLE_NAMES, 'path_cache_marks', 'path_cache_stamps', 'meshstore_changes', 'meshstore_consumers']
-
-export type Ask = <R extends unknown[]>(text: string, values?: readonly unknown[]) => Promise<R[]>
+/** What a move fills, beside some rows of `meshstore_state`. */
+const FILLED = OUR_TABLES.filter((name) => name !== 'meshstore_state')
 
 export class MoveTarget {
   readonly #pool: pg.Pool
   readonly #client: pg.PoolClient
+  readonly #ask: Ask
   #closed = false
 
   private constructor(pool: pg.Pool, client: pg.PoolClient) {
     this.#pool = pool
     this.#client = client
+    this.#ask = askOn(client)
   }
 
   /** `alone`: throws BUSY if another process moves something there. */
@@ -37,17 +36,8 @@ export class MoveTarget {
     if (target.poolMode === 'transaction') {
       throw new StorageError('CONFIG', 'A move locks a session. Name the server itself, without pool_mode=transaction.')
     }
-    const pool = openPool(target, {
-      max: 1,
-      mode: 'session',
-      readOnly: false,
-      durability: 'full',
-      statementMs: target.statementMs,
-      lockMs: Math.max(1, busyTimeoutMs),
-    })
-    const client = await pool.connect().catch((error) => {
-      throw translated(located(error, pool))
-    })
+    const pool = openSingle(target, { busyTimeoutMs })
+    const client = await connected(pool)
     const opened = new MoveTarget(pool, client)
     try {
       if (alone) await opened.#lock(performance.now() + busyTimeoutMs)
@@ -69,16 +59,6 @@ export class MoveTarget {
     }
   }
 
-  /** Throws StorageErrors; what others throw in between stays as it is. */
-  readonly #ask: Ask = async <R extends unknown[]>(text: string, values: readonly unknown[] = []) => {
-    try {
-      return (await this.#client.query<R>({ text, values: [...values], rowMode: 'array' })).rows
-    } catch (failure) {
-      const error = located(failure, this.#client)
-      throw text === 'COMMIT' ? translatedWrite(error) : translated(error)
-    }
-  }
-
   async progress(): Promise<Progress | undefined> {
     const [row] = await this.#ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1', [MOVE])
     return row && (JSON.parse(row[0]) as Progress)
@@ -88,10 +68,8 @@ export class MoveTarget {
   async begin(progress: Progress): Promise<void> {
     await this.transaction(async (ask) => {
       const [row] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1 FOR UPDATE', [MOVE])
-      if (row === undefined) {
-        for (const table of TABLE_NAMES)
-          if ((await ask(`SELECT 1 FROM ${table} LIMIT 1`)).length > 0) throw taken(table)
-      } else await empty(ask)
+      if (row === undefined) await assertNoRows(ask)
+      else await empty(ask)
       await remember(ask, MOVE, JSON.stringify(progress))
       // What is copied invalidates nothing; the switch takes along what has been invalidated.
       await remember(ask, 'path_cache_invalidation', 'manual')
@@ -126,15 +104,14 @@ export class MoveTarget {
       await this.#ask('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
       await this.#ask('SET LOCAL extra_float_digits = 1')
       await this.#ask('SET LOCAL idle_in_transaction_session_timeout = 0')
-      return await work(snapshotOf(this.#client, '', { asStored: true }))
+      return await work(snapshotOf(this.#ask, '', { asStored: true }))
     } finally {
       await this.#ask('ROLLBACK').catch(() => {})
     }
   }
 
-  /** Else the first queries are planned as if the tables were empty. A role that does not own them may not. */
   async analyze(): Promise<void> {
-    await this.#ask(`ANALYZE ${TABLE_NAMES.join(', ')}`).catch(() => {})
+    await analyze(this.#ask)
   }
 
   /** With the connection, what has not been committed is gone. */
@@ -147,7 +124,7 @@ export class MoveTarget {
 
 /** All that a move has put there. */
 export async function empty(ask: Ask): Promise<void> {
-  for (const table of OURS) await ask(`DELETE FROM ${table}`)
+  for (const table of FILLED) await ask(`DELETE FROM ${table}`)
   await ask("DELETE FROM meshstore_state WHERE name IN ('change_log', 'path_cache_invalidation', 'move')")
 }
 
@@ -161,34 +138,22 @@ export const remember = (ask: Ask, name: string, value: string): Promise<unknown
 /** Makes the rows what they are in the source. */
 export async function apply(ask: Ask, changes: readonly TableChange[]): Promise<void> {
   for (const { table, rows, deleted } of changes) {
-    if (deleted.length > 0) await ask(`DELETE FROM ${table} WHERE ${keyColumn(table)} = ANY($1::text[])`, [deleted])
-    if (rows.length > 0) await upsert(ask, table, rows)
+    if (deleted.length > 0) await ask(`DELETE FROM ${table.name} WHERE ${table.key.name} = ANY($1::text[])`, [deleted])
+    if (rows.length > 0) await insert(ask, table, rows, { replace: true })
   }
-}
-
-async function upsert(ask: Ask, table: TableName, rows: readonly (readonly Plain[])[]): Promise<void> {
-  const types = TYPES[table]
-  const [key, ...others] = columnsOf(table).map(({ name }) => name)
-  const lists = types.map((type, index) => `$${index + 1}::${type}[]`)
-  const values = types.map((_, index) => rows.map((row) => asParameter(row[index])))
-  const replaced = others.map((name) => `${name} = excluded.${name}`)
-  await ask(
-    `INSERT INTO ${table} SELECT * FROM unnest(${lists.join(', ')}) ON CONFLICT (${key}) DO UPDATE SET ${replaced.join(', ')}`,
-    values,
-  )
 }
 
 /** Reads what has been applied. Throws CONFLICT if it is not what was sent. */
 export async function assertApplied(ask: Ask, changes: readonly TableChange[]): Promise<void> {
   for (const { table, rows, deleted } of changes) {
     const keys = [...rows.map(([key]) => key), ...deleted]
-    const select = `SELECT ${columnsAsText(table)} FROM ${table} WHERE ${keyColumn(table)} = ANY($1::text[])`
+    const select = `SELECT ${columnsAsText(table)} FROM ${table.name} WHERE ${table.key.name} = ANY($1::text[])`
     const found = (await ask(select, [keys])).map((cells) => comparable(plainCells(table, cells)))
     const sent = rows.map(comparable)
     if (JSON.stringify(found.sort()) === JSON.stringify(sent.sort())) continue
     throw new StorageError(
       'CONFLICT',
-      `What arrived in ${table} of the target is not what was sent: a trigger there changes rows, or somebody else writes to it. Nothing was switched.`,
+      `What arrived in ${table.name} of the target is not what was sent: a trigger there changes rows, or somebody else writes to it. Nothing was switched.`,
     )
   }
 }

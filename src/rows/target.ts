@@ -1,14 +1,14 @@
 /** What is copied into: an empty database of ours, in one transaction. */
 import { StorageError } from '../errors.ts'
-import type { Plain } from '../rows/cells.ts'
-import type { Snapshot } from '../rows/source.ts'
-import type { TableName } from '../rows/tables.ts'
+import type { Table } from '../schema/tables.ts'
+import type { Plain } from './cells.ts'
+import type { Snapshot } from './source.ts'
 
 export interface Target {
   /** Sees what the transaction has written. */
   readonly snapshot: Snapshot
   /** Rows of a table, at most a slice of them. May resolve before they are there: `written` waits for all. */
-  write(table: TableName, rows: readonly (readonly Plain[])[]): Promise<void>
+  write(table: Table, rows: readonly (readonly Plain[])[]): Promise<void>
   written(): Promise<void>
 }
 
@@ -18,7 +18,7 @@ export interface TargetOptions {
 }
 
 /** Nothing is ever replaced. */
-export const taken = (table: TableName): StorageError =>
+export const taken = (table: string): StorageError =>
   new StorageError(
     'CONFIG',
     `There are rows in ${table} of the target already, and nothing is ever replaced. Name an empty database.`,

@@ -2,10 +2,11 @@
 import type { TableContent } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { Turns } from '../event-loop.ts'
-import type { Target } from '../move/target.ts'
-import { type Plain, PlainHash, plainCells } from './cells.ts'
+import type { Table } from '../schema/tables.ts'
+import { plainCells } from './cells.ts'
+import { ContentHash } from './content-hash.ts'
 import type { Snapshot } from './source.ts'
-import type { TableName } from './tables.ts'
+import type { Target } from './target.ts'
 
 export interface Sent extends Omit<TableContent, 'sha256'> {
   /** `undefined` where nothing was sent, and it was only found out what would be. */
@@ -22,20 +23,15 @@ interface Sending {
 export async function sendRows(
   snapshot: Snapshot,
   target: Target,
-  table: TableName,
+  table: Table,
   { isLeftOut, progress, signal }: Sending,
 ): Promise<TableContent> {
-  const content = new PlainHash(table)
+  const content = new ContentHash(table)
   const turns = new Turns()
   for await (const slice of snapshot.slices(table)) {
     signal?.throwIfAborted()
-    const rows: Plain[][] = []
-    for (const cells of slice) {
-      if (isLeftOut(cells)) continue
-      const row = plainCells(table, cells)
-      content.add(row)
-      rows.push(row)
-    }
+    const rows = slice.filter((cells) => !isLeftOut(cells)).map((cells) => plainCells(table, cells))
+    for (const row of rows) content.addPlain(row)
     await target.write(table, rows)
     progress(slice.length)
     if (turns.due()) await turns.next()
@@ -44,25 +40,38 @@ export async function sendRows(
   return content.end()
 }
 
+/** The content of a table, the same in every database that holds it. `look` sees each slice first. */
+export async function contentIn(
+  snapshot: Snapshot,
+  table: Table,
+  look: (slice: readonly (readonly unknown[])[]) => void,
+): Promise<TableContent> {
+  const content = new ContentHash(table)
+  const turns = new Turns()
+  for await (const slice of snapshot.slices(table)) {
+    look(slice)
+    for (const cells of slice) content.addPlain(plainCells(table, cells))
+    if (turns.due()) await turns.next()
+  }
+  return content.end()
+}
+
 /** Reads what has been written, all of it. Throws CONFLICT if it is not what was sent. */
 export async function assertSame(
   { snapshot }: Target,
-  sent: ReadonlyMap<TableName, Sent>,
+  sent: ReadonlyMap<Table, Sent>,
   progress: (rows: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   for (const [table, { rows, sha256 }] of sent) {
-    const content = new PlainHash(table)
-    for await (const slice of snapshot.slices(table)) {
+    const found = await contentIn(snapshot, table, (slice) => {
       signal?.throwIfAborted()
-      for (const cells of slice) content.add(plainCells(table, cells))
       progress(slice.length)
-    }
-    const found = content.end()
+    })
     if (found.rows === rows && found.sha256 === sha256) continue
     throw new StorageError(
       'CONFLICT',
-      `What arrived in ${table} of the target is not what was sent: a trigger there changes rows, or a disk or the memory is at fault. Nothing was copied.`,
+      `What arrived in ${table.name} of the target is not what was sent: a trigger there changes rows, or a disk or the memory is at fault. Nothing was copied.`,
     )
   }
 }

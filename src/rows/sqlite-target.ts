@@ -2,9 +2,9 @@ import type Sqlite from 'better-sqlite3'
 import { openConnection, Patience, prepareWriter } from '../database/sqlite/connection.ts'
 import { translated, translatedCommit } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
-import type { Plain } from '../rows/cells.ts'
-import { snapshotOf } from '../rows/sqlite-source.ts'
-import { columnsOf, TABLE_NAMES, type TableName } from '../rows/tables.ts'
+import { ALL_TABLES, type Table } from '../schema/tables.ts'
+import type { Plain } from './cells.ts'
+import { snapshotOf } from './sqlite-source.ts'
 import { type Target, type TargetOptions, taken } from './target.ts'
 
 /** `work` in a transaction of a file that has our schema. Throws CONFIG if rows are there, and StorageErrors. */
@@ -19,8 +19,8 @@ export async function intoSqlite<T>(
   try {
     await prepareWriter(raw, 'full', patience)
     await patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
-    for (const table of TABLE_NAMES)
-      if (raw.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get() !== undefined) throw taken(table)
+    for (const { name } of ALL_TABLES)
+      if (raw.prepare(`SELECT 1 FROM ${name} LIMIT 1`).get() !== undefined) throw taken(name)
     const result = await work(targetOn(raw))
     commit(raw)
     // What readers are in the way of now goes into the file later.
@@ -44,13 +44,13 @@ function commit(raw: Sqlite.Database): void {
 
 /** Of a connection that has a transaction open. */
 export function targetOn(raw: Sqlite.Database): Target {
-  const inserts = new Map<TableName, Sqlite.Statement<Plain[]>>()
-  const insertInto = (table: TableName): Sqlite.Statement<Plain[]> => {
+  const inserts = new Map<Table, Sqlite.Statement<Plain[]>>()
+  const insertInto = (table: Table): Sqlite.Statement<Plain[]> => {
     const known = inserts.get(table)
     if (known !== undefined) return known
-    const names = columnsOf(table).map(({ name }) => name)
+    const names = table.columns.map(({ name }) => name)
     const made = raw.prepare<Plain[]>(
-      `INSERT INTO ${table} (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')})`,
+      `INSERT INTO ${table.name} (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')})`,
     )
     inserts.set(table, made)
     return made

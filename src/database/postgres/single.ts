@@ -1,0 +1,59 @@
+/** One connection beside the store's own: for a copy, a move, an export or a check. Throws StorageErrors. */
+import type pg from 'pg'
+import { translated, translatedWrite } from './errors.ts'
+import { located, openPool, type PoolMode } from './pool.ts'
+import type { PostgresTarget } from './url.ts'
+
+/** Rows as arrays. */
+export type Ask = <R extends unknown[]>(text: string, values?: readonly unknown[]) => Promise<R[]>
+
+export interface SingleOptions {
+  readonly busyTimeoutMs: number
+  readonly mode?: PoolMode
+  readonly readOnly?: boolean
+  /** More than one, where what runs needs it. */
+  readonly max?: number
+}
+
+export const openSingle = (
+  target: PostgresTarget,
+  { busyTimeoutMs, mode = target.poolMode, readOnly = false, max = 1 }: SingleOptions,
+): pg.Pool =>
+  openPool(target, {
+    max,
+    mode,
+    readOnly,
+    durability: 'full',
+    statementMs: target.statementMs,
+    lockMs: Math.max(1, busyTimeoutMs),
+  })
+
+export async function connected(pool: pg.Pool): Promise<pg.PoolClient> {
+  try {
+    return await pool.connect()
+  } catch (error) {
+    throw translated(located(error, pool))
+  }
+}
+
+/** What others throw in between stays as it is. */
+export const askOn =
+  (client: pg.PoolClient): Ask =>
+  async <R extends unknown[]>(text: string, values: readonly unknown[] = []) => {
+    try {
+      return (await client.query<R>({ text, values: [...values], rowMode: 'array' })).rows
+    } catch (failure) {
+      const error = located(failure, client)
+      throw text === 'COMMIT' ? translatedWrite(error) : translated(error)
+    }
+  }
+
+/** With the connection a transaction that is still open is gone. */
+export async function onSingle<T>(pool: pg.Pool, work: (ask: Ask, client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await connected(pool)
+  try {
+    return await work(askOn(client), client)
+  } finally {
+    client.release(true)
+  }
+}

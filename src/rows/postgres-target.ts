@@ -1,0 +1,120 @@
+import { type Ask, onSingle, openSingle } from '../database/postgres/single.ts'
+import type { PostgresTarget } from '../database/postgres/url.ts'
+import { kindOf } from '../schema/kinds.ts'
+import { ALL_TABLES, TABLE_NAMES, type Table } from '../schema/tables.ts'
+import type { Plain } from './cells.ts'
+import { snapshotOf } from './postgres-source.ts'
+import { type Target, type TargetOptions, taken } from './target.ts'
+
+/**
+ * Under the locks nobody else can write, and what the transaction reads is what will be committed. All bits of a time,
+ * whatever the role's settings say; the source may be slow.
+ */
+const BEGIN = [
+  'BEGIN ISOLATION LEVEL READ COMMITTED',
+  'SET LOCAL idle_in_transaction_session_timeout = 0',
+  'SET LOCAL extra_float_digits = 1',
+]
+const LOCK = `LOCK TABLE ${TABLE_NAMES.join(', ')} IN SHARE ROW EXCLUSIVE MODE`
+
+/** `work` in a transaction of a database that has our schema. Throws CONFIG if rows are there, and StorageErrors. */
+export async function intoPostgres<T>(
+  target: PostgresTarget,
+  options: TargetOptions,
+  work: (target: Target) => Promise<T>,
+): Promise<T> {
+  const pool = openSingle(target, options)
+  try {
+    return await onSingle(pool, async (ask) => {
+      const patience = `SET LOCAL lock_timeout = ${Math.max(1, options.busyTimeoutMs)}`
+      for (const statement of [...BEGIN, patience, LOCK]) await ask(statement)
+      await assertNoRows(ask)
+      const result = await work(targetOn(ask))
+      await ask('COMMIT')
+      await analyze(ask)
+      return result
+    })
+  } finally {
+    await pool.end()
+  }
+}
+
+export async function assertNoRows(ask: Ask): Promise<void> {
+  for (const { name } of ALL_TABLES) if ((await ask(`SELECT 1 FROM ${name} LIMIT 1`)).length > 0) throw taken(name)
+}
+
+/** Else the first queries are planned as if the tables were empty. A role that does not own them may not. */
+export const analyze = (ask: Ask): Promise<unknown> => ask(`ANALYZE ${TABLE_NAMES.join(', ')}`).catch(() => {})
+
+/** Rows of a table in one statement: a list for each column. `replace`: what is there becomes what is given. */
+export async function insert(
+  ask: Ask,
+  { name, key, columns }: Table,
+  rows: readonly (readonly Plain[])[],
+  { replace = false } = {},
+): Promise<void> {
+  const names = columns.map((column) => column.name)
+  // The lists of a row are texts on their way.
+  const lists = columns.map((column, index) => `$${index + 1}::${kindOf(column).postgres}[]`)
+  const others = names.filter((each) => each !== key.name).map((each) => `${each} = excluded.${each}`)
+  const conflict = replace ? ` ON CONFLICT (${key.name}) DO UPDATE SET ${others.join(', ')}` : ''
+  await ask(
+    `INSERT INTO ${name} (${names.join(', ')}) SELECT * FROM unnest(${lists.join(', ')})${conflict}`,
+    columns.map((_, index) => rows.map((row) => asParameter(row[index]))),
+  )
+}
+
+/** The driver would write -0 as 0. */
+const asParameter = (cell: Plain | undefined): unknown => (Object.is(cell, -0) ? '-0' : cell)
+
+/** A statement with fewer rows costs more for each; one with more takes memory. */
+const ROWS = 2_000
+const BYTES = 1_048_576
+
+/** Many rows as one statement, and one statement under way while the next is put together. */
+class Writer {
+  readonly #ask: Ask
+  #table: Table | undefined
+  #rows: (readonly Plain[])[] = []
+  #bytes = 0
+  #underWay: Promise<unknown> = Promise.resolve()
+
+  constructor(ask: Ask) {
+    this.#ask = ask
+  }
+
+  async write(table: Table, rows: readonly (readonly Plain[])[]): Promise<void> {
+    if (table !== this.#table) await this.#send()
+    this.#table = table
+    for (const row of rows) {
+      this.#rows.push(row)
+      for (const cell of row) this.#bytes += typeof cell === 'string' ? cell.length : 8
+      if (this.#rows.length >= ROWS || this.#bytes >= BYTES) await this.#send()
+    }
+  }
+
+  async written(): Promise<void> {
+    await this.#send()
+    await this.#underWay
+  }
+
+  async #send(): Promise<void> {
+    const [table, rows] = [this.#table, this.#rows]
+    if (table === undefined || rows.length === 0) return
+    this.#rows = []
+    this.#bytes = 0
+    await this.#underWay
+    this.#underWay = insert(this.#ask, table, rows)
+    // Whoever waits next is told.
+    this.#underWay.catch(() => {})
+  }
+}
+
+function targetOn(ask: Ask): Target {
+  const writer = new Writer(ask)
+  return {
+    snapshot: snapshotOf(ask, ''),
+    write: (table, rows) => writer.write(table, rows),
+    written: () => writer.written(),
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * The tables with data, each described once. Backups, exports, copies, moves, the checks, the change log, the fence, the rules at
+ * the door and the zod schemas are derived from it. It loads neither dialect's tables: it only knows their types.
+ */
+import type { Column as DrizzleColumn, Table as DrizzleTable } from 'drizzle-orm'
+import { bundleProblems } from './bundle-rules.ts'
+import { type KindName, kindOf } from './kinds.ts'
+import type * as postgres from './postgres.ts'
+import * as rules from './rules.ts'
+import type * as sqlite from './sqlite.ts'
+
+export interface Column {
+  readonly name: string
+  /** What the twins and the repositories call it. */
+  readonly property: string
+  readonly kind: KindName
+  readonly nullable: boolean
+  /** What a caller's value must be, and what a value in a file must be. */
+  readonly rule: rules.Rule
+  readonly fileRule: rules.Rule
+  /** The table's CHECK, as far as it asks for more than the kind does: another program can switch it off. */
+  readonly check: rules.SimpleRule | undefined
+}
+
+export interface Table<Name extends string = string> {
+  readonly name: Name
+  /** Its name in `sqlite.ts` and `postgres.ts`. */
+  readonly twin: string
+  readonly key: Column
+  /** In the order in which they are exported, copied and hashed. */
+  readonly columns: readonly Column[]
+  readonly invalidates: Invalidates | undefined
+}
+
+/** Which changes of a row invalidate cached paths. */
+export interface Invalidates {
+  /** Changes of these columns, and that a row is deleted. */
+  readonly columns: readonly Column[]
+  /** The column with the node whose paths are invalidated. Without one all are, also when a row is inserted. */
+  readonly through: Column | undefined
+}
+
+/** A table as it is written down: by property, apart from the rules it could be read from JSON. */
+interface Description<Name extends string = string> {
+  readonly name: Name
+  readonly key: string
+  readonly columns: Readonly<Record<string, Described>>
+  readonly invalidates?: { readonly columns: readonly string[]; readonly through?: string }
+}
+
+interface Described {
+  readonly name: string
+  readonly kind: KindName
+  readonly nullable?: boolean
+  readonly rule?: rules.Rule
+  readonly check?: rules.SimpleRule
+}
+
+export function tableOf<Name extends string>(twin: string, description: Description<Name>): Table<Name> {
+  const columns = Object.entries(description.columns).map(([property, described]): Column => {
+    const kind = kindOf(described)
+    const rule = described.rule ?? kind.rule
+    const { nullable = false, check } = described
+    return { ...described, property, nullable, rule, fileRule: kind.inFile?.(rule) ?? rule, check }
+  })
+  const column = (property: string): Column => {
+    const found = columns.find((each) => each.property === property)
+    if (found === undefined) throw new TypeError(`${description.name} has no column ${property}.`)
+    return found
+  }
+  const { name, key, invalidates } = description
+  return {
+    name,
+    twin,
+    key: column(key),
+    columns,
+    invalidates: invalidates && {
+      columns: invalidates.columns.map(column),
+      through: invalidates.through === undefined ? undefined : column(invalidates.through),
+    },
+  }
+}
+
+/** Compared by the compiler with the twins: their names, and that each column has a kind that goes with its type. */
+type KindFor<Data> = Data extends string
+  ? 'text'
+  : Data extends number
+    ? 'integer'
+    : Data extends boolean
+      ? 'boolean'
+      : Data extends Date
+        ? 'time'
+        : Data extends readonly string[]
+          ? 'list'
+          : 'json'
+type DescribedBy<C> = C extends DrizzleColumn
+  ? Described & {
+      readonly name: C['_']['name']
+      readonly kind: KindFor<C['_']['data']>
+    } & (C['_']['notNull'] extends true ? { readonly nullable?: false } : { readonly nullable: true })
+  : never
+type DescriptionBy<T extends DrizzleTable> = {
+  readonly name: T['_']['name']
+  readonly key: keyof T['_']['columns'] & string
+  readonly columns: { readonly [P in keyof T['_']['columns']]: DescribedBy<T['_']['columns'][P]> }
+  readonly invalidates?: {
+    readonly columns: readonly (keyof T['_']['columns'] & string)[]
+    readonly through?: keyof T['_']['columns'] & string
+  }
+}
+type Twin = keyof typeof sqlite & keyof typeof postgres
+
+const twins = <T extends Twin>(
+  twin: T,
+  description: DescriptionBy<(typeof sqlite)[T]> & DescriptionBy<(typeof postgres)[T]>,
+): Table<(typeof sqlite)[T]['_']['name']> => tableOf(twin, description)
+
+export const TABLES = {
+  nodes: twins('nodes', {
+    name: 'nodes',
+    key: 'nodeId',
+    columns: {
+      nodeId: { name: 'node_id', kind: 'text', rule: rules.isId },
+      interfaces: { name: 'interfaces', kind: 'list' },
+      protocols: { name: 'protocols', kind: 'list' },
+      started: { name: 'started', kind: 'boolean' },
+      routesDiscovered: { name: 'routes_discovered', kind: 'integer' },
+      createdAt: { name: 'created_at', kind: 'time' },
+      updatedAt: { name: 'updated_at', kind: 'time' },
+    },
+    invalidates: { columns: ['nodeId', 'interfaces', 'protocols', 'started'], through: 'nodeId' },
+  }),
+  policies: twins('policies', {
+    name: 'policies',
+    key: 'policyId',
+    columns: {
+      policyId: { name: 'policy_id', kind: 'text', rule: rules.isId },
+      yamlContent: { name: 'yaml_content', kind: 'text', rule: rules.isLongText },
+      rulesCount: { name: 'rules_count', kind: 'integer' },
+      createdAt: { name: 'created_at', kind: 'time' },
+      updatedAt: { name: 'updated_at', kind: 'time' },
+    },
+    invalidates: { columns: ['policyId', 'yamlContent'] },
+  }),
+  pathCache: twins('pathCache', {
+    name: 'path_cache',
+    key: 'cacheKey',
+    columns: {
+      // Longer than an id, since it is made of two.
+      cacheKey: { name: 'cache_key', kind: 'text' },
+      source: { name: 'source', kind: 'text', rule: rules.isId },
+      destination: { name: 'destination', kind: 'text', rule: rules.isId },
+      k: { name: 'k', kind: 'integer', rule: rules.isK, check: rules.isPositive },
+      bundle: { name: 'bundle_json', kind: 'json', rule: (value) => some(bundleProblems(value)) },
+      createdAt: { name: 'created_at', kind: 'time' },
+      expiresAt: { name: 'expires_at', kind: 'time' },
+    },
+  }),
+}
+
+const some = <T>(issues: readonly T[]): readonly T[] | undefined => (issues.length > 0 ? issues : undefined)
+
+export type TableName = (typeof TABLES)[keyof typeof TABLES]['name']
+/** In the order in which they are exported and copied. */
+export const ALL_TABLES: readonly Table<TableName>[] = Object.values(TABLES)
+export const TABLE_NAMES = ALL_TABLES.map(({ name }) => name)
+
+export const tableNamed = (name: unknown): Table<TableName> | undefined =>
+  ALL_TABLES.find((table) => table.name === name)
+
+/** What the library keeps for itself, and makes anew in another database. */
+export const BOOKKEEPING = [
+  'meshstore_state',
+  'path_cache_marks',
+  'path_cache_stamps',
+  'meshstore_changes',
+  'meshstore_consumers',
+] as const satisfies readonly (typeof sqlite)[Twin]['_']['name'][]
+
+/** All tables that the migrations make. */
+export const OUR_TABLES: readonly string[] = [...TABLE_NAMES, ...BOOKKEEPING]
