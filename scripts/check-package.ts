@@ -11,7 +11,7 @@ import { checkDeploy } from './check-package/deploy.ts'
 import { installApplication, installTool } from './check-package/install.ts'
 import { npm, printSummary } from './check-package/run.ts'
 import { checkTypes } from './check-package/types.ts'
-import { checkCommand, checkRefusal, checkUse } from './check-package/use.ts'
+import { checkCommand, checkRefusal, checkUse, checkWithoutZod } from './check-package/use.ts'
 
 const project = resolve(import.meta.dirname, '..')
 const work = await realpath(await mkdtemp(join(tmpdir(), 'meshstore-package-')))
@@ -26,6 +26,7 @@ try {
   const consumer = join(import.meta.dirname, 'consumer')
   for (const file of await readdir(consumer)) await cp(join(consumer, file), join(app, file))
 
+  await checkWithoutZod(app)
   await checkCommand(app, version)
   await checkDeploy(work, tarball)
   const node = async (nodeVersion: string): Promise<string> =>

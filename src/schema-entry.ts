@@ -1,11 +1,3 @@
-/** `meshstore/schema`: the tables and the validators, for those who write their own queries or check their own input. */
+/** `meshstore/schema`: the tables, for those who write their own queries. */
 export * as postgres from './schema/postgres.ts'
 export * as sqlite from './schema/sqlite.ts'
-export {
-  meshNodePatchSchema,
-  newMeshNodeSchema,
-  newPolicySchema,
-  pathBundleSchema,
-  pathKeySchema,
-  policyPatchSchema,
-} from './schema/validators.ts'

@@ -12,7 +12,7 @@ import {
 import { embeddedMigrations } from './migrations.ts'
 
 /** The entries of the package, apart from the command: `require()` and types find each of them too. */
-export const ENTRIES = ['index', 'schema', 'drizzle-config'] as const
+export const ENTRIES = ['index', 'schema', 'zod', 'drizzle-config'] as const
 
 const NODE = /^node:/
 /** Each is loaded when its dialect is opened. */
@@ -80,7 +80,7 @@ function importedBy(root: string, context: ChunkingContext): Set<string> {
 export interface Bundles {
   /** The library and the command: everything inside but the drivers. */
   readonly main: readonly OutputChunk[]
-  /** Tables, validators and configuration, for use with the application's own drizzle-orm and drizzle-kit. */
+  /** Tables, zod schemas and configuration, for use with the application's own drizzle-orm and drizzle-kit. */
   readonly schema: readonly OutputChunk[]
 }
 
@@ -100,6 +100,7 @@ export async function bundle(dist: string): Promise<Bundles> {
       ...common,
       input: {
         schema: 'src/schema-entry.ts',
+        zod: 'src/zod-entry.ts',
         'schema-sqlite': 'src/schema/sqlite.ts',
         'schema-postgres': 'src/schema/postgres.ts',
         'drizzle-config': 'src/drizzle-config.ts',

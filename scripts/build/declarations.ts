@@ -14,6 +14,7 @@ import { filesIn, writeJson } from './files.ts'
 const ENTRIES = [
   { file: 'index', packages: [] },
   { file: 'schema-entry', packages: SHARED },
+  { file: 'zod-entry', packages: ['zod'] },
   { file: 'drizzle-config', packages: [] },
 ] as const
 /** The module whose types are written out. */

@@ -12,7 +12,7 @@ import { filesIn } from './files.ts'
 
 const BUILTINS: ReadonlySet<string> = new Set(builtinModules)
 /** Loaded when they are needed, not with the main entry: each costs milliseconds and megabytes. */
-const LAZY = [...DRIVERS, 'zod', 'drizzle-zod', 'yaml', 'commander']
+const LAZY = [...DRIVERS, 'zod', 'yaml', 'commander']
 
 interface Script {
   readonly imports: readonly string[]

@@ -10,6 +10,17 @@ export const checkCommand = (app: string, version: string): Promise<void> =>
     equal(await npm(app, ['exec', '--no', '--', 'meshstore', '--version']), `${version}\n`)
   })
 
+/** zod is the application's to install, for the one entry that needs it. Installs it. */
+export async function checkWithoutZod(app: string): Promise<void> {
+  const load = (entry: string) => command(process.execPath, ['--eval', `require('${entry}')`], { cwd: app })
+  await check('without zod everything but meshstore/zod can be loaded', async () => {
+    for (const entry of ['meshstore', 'meshstore/schema', 'meshstore/drizzle-config'])
+      deepEqual(await load(entry), { code: 0, stdout: '', stderr: '' })
+    match((await load('meshstore/zod')).stderr, /zod/)
+  })
+  await npm(app, ['install', 'zod@4'])
+}
+
 /** Uses the installed package in every way that a program can. */
 export async function checkUse(app: string, node: string, version: string): Promise<void> {
   const name = await nameOf(node)

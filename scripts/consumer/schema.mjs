@@ -1,4 +1,4 @@
-/** Queries and checks of an application's own, on the tables and the validators of `meshstore/schema`. */
+/** Queries and checks of an application's own, on the tables of `meshstore/schema` and the schemas of `meshstore/zod`. */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -10,7 +10,8 @@ import { eq } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
 import { openStorage } from 'meshstore'
 import config, { drizzleConfig } from 'meshstore/drizzle-config'
-import { newMeshNodeSchema, postgres, sqlite } from 'meshstore/schema'
+import { postgres, sqlite } from 'meshstore/schema'
+import { newMeshNodeSchema } from 'meshstore/zod'
 
 const folder = await mkdtemp(join(tmpdir(), 'meshstore-consumer-'))
 try {
@@ -50,4 +51,4 @@ for (const inside of ['meshstore/dist/index.js', 'meshstore/migrations/sqlite/me
 }
 // The driver is found, even if no server is.
 await assert.rejects(openStorage('postgres://127.0.0.1:1/mesh'), { code: 'UNAVAILABLE' })
-console.log(`meshstore/schema and meshstore/drizzle-config work on Node ${process.versions.node}`)
+console.log(`meshstore/schema, meshstore/zod and meshstore/drizzle-config work on Node ${process.versions.node}`)

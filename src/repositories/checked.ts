@@ -2,37 +2,33 @@ import { validationError } from '../errors.ts'
 import { nextTurn } from '../event-loop.ts'
 import type { MeshNodePatch, NewMeshNode, NewPolicy, PolicyPatch } from '../schema/index.ts'
 import * as rules from '../schema/rules.ts'
+import { type Column, TABLES, type Table } from '../schema/tables.ts'
 
 /**
  * Checks at the door. What a caller gives is copied when the method is called, before anything is waited for: writes take
  * effect in the order in which they were called, and as they were when they were called.
  */
 
-const isInteger = rules.isInteger(rules.MIN_INTEGER, rules.MAX_INTEGER)
-const TIMES: rules.Rules = { createdAt: rules.isTime, updatedAt: rules.isTime }
-
-const PATCH_RULES: rules.Rules = {
-  interfaces: rules.isIdList,
-  protocols: rules.isIdList,
-  started: rules.isFlag,
-  routesDiscovered: isInteger,
-}
-const NODE_RULES: rules.Rules = { nodeId: rules.isId, ...PATCH_RULES, ...TIMES }
-const NODE_REQUIRED = ['nodeId', 'interfaces', 'protocols']
-
-const POLICY_PATCH_RULES: rules.Rules = { yamlContent: rules.isLongText }
-const POLICY_RULES: rules.Rules = { policyId: rules.isId, ...POLICY_PATCH_RULES, rulesCount: isInteger, ...TIMES }
-const POLICY_REQUIRED = ['policyId', 'yamlContent']
-
 interface Kind {
   readonly what: string
   readonly rules: rules.Rules
   readonly required: readonly string[]
 }
-const NODE: Kind = { what: 'The node', rules: NODE_RULES, required: NODE_REQUIRED }
-const NODE_PATCH: Kind = { what: 'The patch', rules: PATCH_RULES, required: [] }
-const POLICY: Kind = { what: 'The policy', rules: POLICY_RULES, required: POLICY_REQUIRED }
-const POLICY_PATCH: Kind = { what: 'The patch', rules: POLICY_PATCH_RULES, required: [] }
+const kindOf = (what: string, columns: readonly Column[], required: readonly Column[]): Kind => ({
+  what,
+  rules: Object.fromEntries(columns.map(({ property, rule }) => [property, rule])),
+  required: required.map(({ property }) => property),
+})
+const newOf = (what: string, { columns }: Table): Kind =>
+  kindOf(
+    what,
+    columns,
+    columns.filter(({ filledIn }) => filledIn === undefined),
+  )
+const NODE = newOf('The node', TABLES.nodes)
+const NODE_PATCH = kindOf('The patch', TABLES.nodes.patch, [])
+const POLICY = newOf('The policy', TABLES.policies)
+const POLICY_PATCH = kindOf('The patch', TABLES.policies.patch, [])
 
 const fromSnapshot = ({ what, rules: kept, required }: Kind, snapshot: rules.Snapshot, path = '') =>
   rules.checkedSnapshot(what, kept, snapshot, { required, path })

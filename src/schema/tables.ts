@@ -15,6 +15,8 @@ export interface Column {
   readonly property: string
   readonly kind: KindName
   readonly nullable: boolean
+  /** What fills it in where a caller leaves it out. What the store fills in no update sets. */
+  readonly filledIn: 'by default' | 'by store' | undefined
   /** What a caller's value must be, and what a value in a file must be. */
   readonly rule: rules.Rule
   readonly fileRule: rules.Rule
@@ -29,6 +31,8 @@ export interface Table<Name extends string = string> {
   readonly key: Column
   /** In the order in which they are exported, copied and hashed. */
   readonly columns: readonly Column[]
+  /** Those that an update may set. */
+  readonly patch: readonly Column[]
   readonly invalidates: Invalidates | undefined
 }
 
@@ -52,6 +56,7 @@ interface Described {
   readonly name: string
   readonly kind: KindName
   readonly nullable?: boolean
+  readonly filledIn?: Column['filledIn']
   readonly rule?: rules.Rule
   readonly check?: rules.SimpleRule
 }
@@ -60,8 +65,8 @@ export function tableOf<Name extends string>(twin: string, description: Descript
   const columns = Object.entries(description.columns).map(([property, described]): Column => {
     const kind = kindOf(described)
     const rule = described.rule ?? kind.rule
-    const { nullable = false, check } = described
-    return { ...described, property, nullable, rule, fileRule: kind.inFile?.(rule) ?? rule, check }
+    const { nullable = false, filledIn, check } = described
+    return { ...described, property, nullable, filledIn, rule, fileRule: kind.inFile?.(rule) ?? rule, check }
   })
   const column = (property: string): Column => {
     const found = columns.find((each) => each.property === property)
@@ -74,6 +79,7 @@ export function tableOf<Name extends string>(twin: string, description: Descript
     twin,
     key: column(key),
     columns,
+    patch: columns.filter(({ property, filledIn }) => property !== key && filledIn !== 'by store'),
     invalidates: invalidates && {
       columns: invalidates.columns.map(column),
       through: invalidates.through === undefined ? undefined : column(invalidates.through),
@@ -123,10 +129,10 @@ export const TABLES = {
       nodeId: { name: 'node_id', kind: 'text', rule: rules.isId },
       interfaces: { name: 'interfaces', kind: 'list' },
       protocols: { name: 'protocols', kind: 'list' },
-      started: { name: 'started', kind: 'boolean' },
-      routesDiscovered: { name: 'routes_discovered', kind: 'integer' },
-      createdAt: { name: 'created_at', kind: 'time' },
-      updatedAt: { name: 'updated_at', kind: 'time' },
+      started: { name: 'started', kind: 'boolean', filledIn: 'by default' },
+      routesDiscovered: { name: 'routes_discovered', kind: 'integer', filledIn: 'by default' },
+      createdAt: { name: 'created_at', kind: 'time', filledIn: 'by store' },
+      updatedAt: { name: 'updated_at', kind: 'time', filledIn: 'by store' },
     },
     invalidates: { columns: ['nodeId', 'interfaces', 'protocols', 'started'], through: 'nodeId' },
   }),
@@ -136,9 +142,9 @@ export const TABLES = {
     columns: {
       policyId: { name: 'policy_id', kind: 'text', rule: rules.isId },
       yamlContent: { name: 'yaml_content', kind: 'text', rule: rules.isLongText },
-      rulesCount: { name: 'rules_count', kind: 'integer' },
-      createdAt: { name: 'created_at', kind: 'time' },
-      updatedAt: { name: 'updated_at', kind: 'time' },
+      rulesCount: { name: 'rules_count', kind: 'integer', filledIn: 'by store' },
+      createdAt: { name: 'created_at', kind: 'time', filledIn: 'by store' },
+      updatedAt: { name: 'updated_at', kind: 'time', filledIn: 'by store' },
     },
     invalidates: { columns: ['policyId', 'yamlContent'] },
   }),
@@ -152,8 +158,8 @@ export const TABLES = {
       destination: { name: 'destination', kind: 'text', rule: rules.isId },
       k: { name: 'k', kind: 'integer', rule: rules.isK, check: rules.isPositive },
       bundle: { name: 'bundle_json', kind: 'json', rule: (value) => some(bundleProblems(value)) },
-      createdAt: { name: 'created_at', kind: 'time' },
-      expiresAt: { name: 'expires_at', kind: 'time' },
+      createdAt: { name: 'created_at', kind: 'time', filledIn: 'by store' },
+      expiresAt: { name: 'expires_at', kind: 'time', filledIn: 'by store' },
     },
   }),
 }

@@ -1,97 +1,78 @@
 /**
- * The rules at the door as zod schemas, for applications: made from the tables, of which the SQLite twin speaks for both.
- * Every column's schema is passed explicitly: of a custom column alone drizzle-zod makes `z.any()`.
+ * The rules at the door as zod schemas, for applications: made from the same descriptions of the tables.
  *
  * The repositories check by the rules themselves: zod would take 25 ms and 13 MB at the first write, and would have to be
  * loaded while the caller's later writes overtake it. A property test proves that both give the same verdict.
  */
-import { createInsertSchema, createUpdateSchema } from 'drizzle-zod'
 import { z } from 'zod'
-import { bundleProblems } from './bundle-rules.ts'
-import type { PathBundle } from './path-bundle.ts'
-import * as rules from './rules.ts'
-import { nodes, pathCache, policies } from './sqlite.ts'
+import type { MeshNodePatch, NewMeshNode, NewPolicy, PolicyPatch } from './index.ts'
+import type { PathBundle, PathKey } from './path-bundle.ts'
+import type * as rules from './rules.ts'
+import { type Column, TABLES, type Table } from './tables.ts'
 
 const kept =
-  <T>(rule: rules.SimpleRule): z.core.CheckFn<T> =>
+  (rule: rules.Rule): z.core.CheckFn<unknown> =>
   ({ value, issues }) => {
-    const message = rule(value)
-    if (message !== undefined) issues.push({ code: 'custom', message, input: value })
+    const found = rule(value) ?? []
+    for (const { path, message } of typeof found === 'string' ? [{ path: '', message: found }] : found)
+      issues.push({ code: 'custom', message, input: value, path: path === '' ? [] : [path] })
   }
 
-const id = z.string({ error: 'must be a string' }).check(kept(rules.isId))
-const idList = z
-  .array(id, { error: 'must be a list of strings' })
-  .max(rules.MAX_LIST_ITEMS, { error: `must not have more than ${rules.MAX_LIST_ITEMS} items` })
-const flag = z.boolean({ error: 'must be true or false' })
-const integer = z
-  .number({ error: `must be an integer from ${rules.MIN_INTEGER} to ${rules.MAX_INTEGER}` })
-  .check(kept(rules.isInteger(rules.MIN_INTEGER, rules.MAX_INTEGER)))
-const time = z.date({ error: 'must be a valid Date' })
-/** Whether it is YAML is found when its rules are counted. */
-const yamlText = z.string({ error: 'must be a string' }).check(kept(rules.isLongText))
-const bundle = z.custom<PathBundle>().check((context) => {
-  for (const { path, message } of bundleProblems(context.value)) {
-    context.issues.push({ code: 'custom', message, input: context.value, path: path === '' ? [] : [path] })
-  }
-})
+const TYPES: Readonly<Record<Column['kind'], (error: string) => z.ZodType>> = {
+  text: (error) => z.string({ error }),
+  integer: (error) => z.number({ error }),
+  boolean: (error) => z.boolean({ error }),
+  time: (error) => z.date({ error }),
+  list: (error) => z.array(z.string({ error: 'must be a string' }), { error }),
+  json: () => z.custom(),
+}
+
+/** What is of another type altogether, no rule can say more of. */
+function schemaOf({ kind, rule }: Column): z.ZodType {
+  const problem = rule(undefined)
+  return TYPES[kind](typeof problem === 'string' ? problem : 'must be given').check(kept(rule))
+}
+
+/** Of a row as a caller gives it. */
+type Given<Row> = z.ZodObject<
+  {
+    [P in keyof Row]-?: undefined extends Row[P]
+      ? z.ZodOptional<z.ZodType<Exclude<Row[P], undefined>, Exclude<Row[P], undefined>>>
+      : z.ZodType<Row[P], Row[P]>
+  },
+  z.core.$strict
+>
+
+/** `isOptional`: of the columns that may be left out. */
+function given<Row>({ columns }: Pick<Table, 'columns'>, isOptional: (column: Column) => boolean): Given<Row> {
+  const shape = columns.map((column): [string, z.ZodType] => {
+    const schema = schemaOf(column)
+    return [column.property, isOptional(column) ? schema.optional() : schema]
+  })
+  // The descriptions were compared with the row types where they were written.
+  return z.strictObject(Object.fromEntries(shape)) as unknown as Given<Row>
+}
+
+const created = <Row>(table: Table): Given<Row> => given(table, ({ filledIn }) => filledIn !== undefined)
+const patched = <Row>({ patch }: Table): Given<Row> => given({ columns: patch }, () => true)
 
 /** What `nodes.create` and `nodes.save` take. */
-export const newMeshNodeSchema = createInsertSchema(nodes, {
-  nodeId: id,
-  interfaces: idList,
-  protocols: idList,
-  started: flag.optional(),
-  routesDiscovered: integer.optional(),
-  createdAt: time.optional(),
-  updatedAt: time.optional(),
-}).strict()
-
+export const newMeshNodeSchema = created<NewMeshNode>(TABLES.nodes)
 /** What `nodes.update` takes. */
-export const meshNodePatchSchema = createUpdateSchema(nodes, {
-  nodeId: id.optional(),
-  interfaces: idList.optional(),
-  protocols: idList.optional(),
-  started: flag.optional(),
-  routesDiscovered: integer.optional(),
-  createdAt: time.optional(),
-  updatedAt: time.optional(),
-})
-  .omit({ nodeId: true, createdAt: true, updatedAt: true })
-  .strict()
-
-/** What `policies.create` and `policies.save` take. */
-export const newPolicySchema = createInsertSchema(policies, {
-  policyId: id,
-  yamlContent: yamlText,
-  rulesCount: integer.optional(),
-  createdAt: time.optional(),
-  updatedAt: time.optional(),
-}).strict()
-
+export const meshNodePatchSchema = patched<MeshNodePatch>(TABLES.nodes)
+/** What `policies.create` and `policies.save` take. Whether the text is YAML is found when its rules are counted. */
+export const newPolicySchema = created<NewPolicy>(TABLES.policies)
 /** What `policies.update` takes. */
-export const policyPatchSchema = createUpdateSchema(policies, {
-  policyId: id.optional(),
-  yamlContent: yamlText.optional(),
-  rulesCount: integer.optional(),
-  createdAt: time.optional(),
-  updatedAt: time.optional(),
-})
-  .pick({ yamlContent: true })
-  .strict()
+export const policyPatchSchema = patched<PolicyPatch>(TABLES.policies)
 
-const cachedPathSchema = createInsertSchema(pathCache, {
-  cacheKey: id,
-  source: id,
-  destination: id,
-  k: z.number({ error: `must be an integer from 1 to ${rules.MAX_K}` }).check(kept(rules.isK)),
-  bundle,
-  createdAt: time,
-  expiresAt: time,
-})
-
+const KEY = ['source', 'destination', 'k']
 /** What a bundle is cached under. */
-export const pathKeySchema = cachedPathSchema.pick({ source: true, destination: true, k: true }).strict()
-
+export const pathKeySchema = given<PathKey>(
+  { columns: TABLES.pathCache.columns.filter(({ property }) => KEY.includes(property)) },
+  () => false,
+)
 /** What `pathCache.set` takes as a bundle. */
-export const pathBundleSchema = cachedPathSchema.shape.bundle
+export const pathBundleSchema: z.ZodType<PathBundle, PathBundle> = given<{ bundle: PathBundle }>(
+  { columns: TABLES.pathCache.columns.filter(({ kind }) => kind === 'json') },
+  () => false,
+).shape.bundle

@@ -1,7 +1,5 @@
 /** The exported zod schemas: made from the tables, complete, and of one mind with the repositories. */
-import { getTableColumns, type Table } from 'drizzle-orm'
-import { customType, sqliteTable, text } from 'drizzle-orm/sqlite-core'
-import { createInsertSchema } from 'drizzle-zod'
+import { getTableColumns } from 'drizzle-orm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -15,9 +13,6 @@ import { bundle, node, pathKey, policy } from '../support/samples.ts'
 const schemas = Object.entries(validators).flatMap(([name, exported]): [string, z.ZodType][] =>
   exported instanceof z.ZodType ? [[name, exported]] : [],
 )
-
-/** What drizzle-zod makes of a table; its own types of custom columns are too deep for the compiler. */
-const made = createInsertSchema as unknown as (table: Table, refine?: Record<string, z.ZodType>) => z.ZodType
 
 /** The paths of all that takes anything. */
 function holes(schema: z.core.$ZodType, path: string): string[] {
@@ -47,16 +42,9 @@ describe('the exported schemas', () => {
     expect(holes(schema, name)).toEqual([])
   })
 
-  test('drizzle-zod by itself would leave custom columns open, and that would be found', () => {
-    const custom = customType<{ data: string; driverData: string }>({ dataType: () => 'text' })
-    const table = sqliteTable('example', {
-      plain: text('plain').notNull(),
-      own: custom('own').notNull(),
-      other: custom('other'),
-    })
-    expect(holes(made(table), 'row')).toEqual(['row.own', 'row.other'])
-    expect(holes(made(table, { own: z.string(), other: z.array(z.any()) }), 'row')).toEqual(['row.other[]'])
-    expect(holes(z.object({ a: z.custom().optional() }), 'it')).toEqual(['it.a'])
+  test('a schema that takes anything would be found', () => {
+    const open = z.object({ plain: z.string(), own: z.any(), other: z.array(z.unknown()), a: z.custom().optional() })
+    expect(holes(open, 'row')).toEqual(['row.own', 'row.other[]', 'row.a'])
   })
 
   test.each([
