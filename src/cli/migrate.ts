@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { FOREIGN } from '../migrator/ledger.ts'
 import * as migrator from '../open/migrate.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { type Common, databaseCommand, madeAnew, urlOf, waitOf } from './options.ts'
@@ -95,7 +96,7 @@ function exitCodeFor({ state, problem, drift }: migrator.Status): number {
 }
 
 function statusText(found: migrator.Status): string[] {
-  const { state, applied, pending, newer, problem, drift, others, adoption } = found
+  const { state, applied, pending, newer, foreign, problem, drift, others, adoption } = found
   const headline = {
     new: 'Nothing has been applied yet.',
     current: 'Every migration is applied.',
@@ -108,6 +109,7 @@ function statusText(found: migrator.Status): string[] {
     ...listed('Applied', applied),
     ...listed('Pending', pending),
     ...listed('Applied by a newer version, which this one can work with', newer),
+    ...listed(`${FOREIGN} These are not ours`, foreign),
     ...(adoption === undefined ? [] : adoptionText(adoption, 'future')),
     ...adoptedText(found),
     ...driftText(found),

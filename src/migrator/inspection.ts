@@ -18,6 +18,8 @@ export interface Status {
   readonly pending: readonly string[]
   /** Applied by a newer version of this package, which this one can work with. */
   readonly newer: readonly string[]
+  /** Another program's migrations in our ledger: an application's belong into one of their own, `__app_migrations`. */
+  readonly foreign: readonly string[]
   readonly problem?: { readonly code: StorageErrorCode; readonly message: string }
   /** The tables are there, and no record of how they came there. */
   readonly unrecorded?: boolean
@@ -34,7 +36,7 @@ export interface Status {
 /** The status of a database of ours. */
 export function statusFrom(
   dialect: Status['dialect'],
-  { applied, pending, newer }: Standing,
+  { applied, pending, newer, foreign }: Standing,
   found: Drift | undefined,
 ): Status {
   // What a newer version made is not known here.
@@ -46,6 +48,7 @@ export function statusFrom(
     applied: applied.map(({ tag }) => tag),
     pending: pending.map(({ tag }) => tag),
     newer,
+    foreign,
     drift: drift?.differences,
     others: drift?.others ?? [],
   }

@@ -1,8 +1,8 @@
 /**
  * What the ledger says about a database: which migrations are applied, which are pending, and which must not be.
  *
- * The ledger is drizzle-kit's, `__drizzle_migrations`, so that either may apply what the other has not. It has no names:
- * those that we apply are noted in `meshstore_state`, beside the marks of breaking ones, which are part of their SQL.
+ * The ledger is drizzle-kit's, `__drizzle_migrations`, so that either may apply what the other has not. Names are noted in
+ * `meshstore_state`, beside the marks of breaking ones: by us, and since 0003 by the migrations' own SQL.
  */
 import { StorageError } from '../errors.ts'
 import type { Migration } from './migrations.ts'
@@ -20,7 +20,7 @@ export const IS_NOTE = `name LIKE '${NAME_PREFIX}%' OR name LIKE '${BREAKING_PRE
 
 export interface LedgerRow {
   readonly hash: string
-  /** The journal's time of the migration. */
+  /** The journal's time of the migration, without its milliseconds if drizzle-kit 1.0 wrote it. */
   readonly when: number
 }
 
@@ -33,8 +33,8 @@ export interface Ledger {
 }
 
 /** Throws SCHEMA_MISMATCH for a ledger that speaks of tables which are not there. */
-export function assertTablesThere({ rows, hasState }: Ledger): void {
-  if (rows.length === 0 || hasState) return
+export function assertTablesThere({ applied }: Standing, { hasState }: Ledger): void {
+  if (applied.length === 0 || hasState) return
   throw new StorageError(
     'SCHEMA_MISMATCH',
     'The migrations are recorded as applied, and the tables are not there: dropped, or in a schema that is not looked in (on PostgreSQL a database has one ledger, for one schema). Restore a backup, or use another database.',
@@ -57,7 +57,29 @@ export interface Standing {
   readonly pending: readonly Migration[]
   /** Applied by a newer version of this package, which said of none of them that it breaks older code. */
   readonly newer: readonly string[]
+  /** An application's own migrations in the same ledger. They say nothing about ours. */
+  readonly foreign: readonly string[]
 }
+
+/** What a row of the ledger stands for. */
+type Told = { readonly migration: Migration } | { readonly name: string } | undefined
+
+/**
+ * A migration is known by its hash: drizzle-kit 1.0 drops the milliseconds of the time. One with another hash that has its
+ * name or its time was edited. One that is not known is ours if the database has its name; else another program's.
+ */
+function told(known: readonly Migration[], { hash, when }: LedgerRow, notes: Ledger['notes']): Told {
+  const name = notes.get(`${NAME_PREFIX}${when}`)
+  const migration =
+    known.find((each) => each.hash === hash) ??
+    known.find((each) => each.tag === name || when === each.when || when === Math.floor(each.when / 1_000) * 1_000)
+  if (migration !== undefined) return { migration }
+  return name === undefined ? undefined : { name }
+}
+
+/** Whether a migration of ours is recorded. */
+export const hasOurs = (known: readonly Migration[], { rows, notes }: Ledger): boolean =>
+  rows.some((row) => told(known, row, notes) !== undefined)
 
 /**
  * Throws MIGRATION_EDITED, MIGRATION_MISSING, MIGRATION_OUT_OF_ORDER or SCHEMA_NEWER, naming the file and what to do.
@@ -65,48 +87,64 @@ export interface Standing {
  * A database that is newer than the code is none of these, so that a release can be rolled back.
  */
 export function standing(known: readonly Migration[], { rows, notes }: Ledger): Standing {
-  const byTime = new Map(known.map((migration) => [migration.when, migration]))
   const newest = known.at(-1)?.when ?? 0
+  const applied = new Set<Migration>()
+  const newer = new Map<number, string>()
+  const foreign: string[] = []
   for (const row of rows) {
-    const migration = byTime.get(row.when)
-    if (migration !== undefined && migration.hash !== row.hash) throw edited(migration)
-    if (migration === undefined && !(row.when > newest)) throw missing(nameOf(row, notes))
+    const found = told(known, row, notes)
+    if (found === undefined) foreign.push(dated(row))
+    else if ('name' in found) {
+      if (row.when < newest) throw missing(found.name)
+      newer.set(row.when, found.name)
+    } else {
+      if (found.migration.hash !== row.hash) throw edited(found.migration)
+      applied.add(found.migration)
+    }
   }
-  const newer = rows.filter(({ when }) => !byTime.has(when)).sort((a, b) => a.when - b.when)
   refuseBreaking(known, notes)
 
-  const times = new Set(rows.map(({ when }) => when))
-  const last = Math.max(0, ...times)
-  const pending = known.filter(({ when }) => !times.has(when))
+  const last = Math.max(0, ...newer.keys(), ...[...applied].map(({ when }) => when))
+  const pending = known.filter((migration) => !applied.has(migration))
   const late = pending.find(({ when }) => when < last)
   if (late !== undefined) throw outOfOrder(late)
   return {
-    applied: known.filter(({ when }) => times.has(when)),
+    applied: known.filter((migration) => applied.has(migration)),
     pending,
-    newer: [...new Set(newer.map((row) => nameOf(row, notes)))],
+    newer: [...newer].sort(([a], [b]) => a - b).map(([, name]) => name),
+    foreign,
   }
 }
 
 /** For those who may not apply them. Every one is named. */
-export const pendingError = (pending: readonly Migration[]): StorageError =>
+export const pendingError = ({ pending, foreign }: Standing): StorageError =>
   new StorageError(
     'SCHEMA_MISMATCH',
-    `Migrations are pending: ${pending.map(({ tag }) => tag).join(', ')}. Run meshstore migrate up, or open with migrate: 'apply'.`,
+    `Migrations are pending: ${pending.map(({ tag }) => tag).join(', ')}. Run meshstore migrate up, or open with migrate: 'apply'.${
+      foreign.length === 0 ? '' : ` drizzle-kit migrate may skip them. ${FOREIGN}`
+    }`,
   )
+
+/** What to do about migrations of others in our ledger. */
+export const FOREIGN =
+  "The ledger __drizzle_migrations has another program's migrations. Give the application's a ledger of their own: migrations: { table: '__app_migrations' } in its drizzle.config.ts."
 
 /** The name of the last migration that was applied, also of one that this version does not know; or `none`. */
 export function lastApplied(known: readonly Migration[], { rows, notes }: Ledger): string {
-  const last = rows.toSorted((a, b) => a.when - b.when).at(-1)
-  if (last === undefined) return 'none'
-  return known.find(({ when }) => when === last.when)?.tag ?? nameOf(last, notes)
+  let last = { when: Number.NEGATIVE_INFINITY, tag: 'none' }
+  for (const row of rows) {
+    const found = told(known, row, notes)
+    if (found === undefined) continue
+    const { when, tag } = 'migration' in found ? found.migration : { when: row.when, tag: found.name }
+    if (when > last.when) last = { when, tag }
+  }
+  return last.tag
 }
 
-function nameOf({ when, hash }: LedgerRow, notes: ReadonlyMap<string, string>): string {
-  const name = notes.get(`${NAME_PREFIX}${when}`)
-  if (name !== undefined) return name
+function dated({ when, hash }: LedgerRow): string {
   const time = new Date(when)
-  const dated = Number.isNaN(time.getTime()) ? '' : ` of ${time.toISOString()}`
-  return `one${dated} with the hash ${hash.slice(0, 12)}`
+  const at = Number.isNaN(time.getTime()) ? '' : ` of ${time.toISOString()}`
+  return `one${at} with the hash ${hash.slice(0, 12)}`
 }
 
 function edited({ file }: Migration): StorageError {

@@ -17,6 +17,7 @@ export const inspectPostgres = (target: PostgresTarget, busyTimeoutMs = 5_000): 
       applied: [],
       pending: [],
       newer: [],
+      foreign: [],
       drift: undefined,
       others: [],
     } as const

@@ -5,6 +5,7 @@ import { encodeTime } from '../schema/codecs.ts'
 import {
   assertNoMove,
   assertTablesThere,
+  hasOurs,
   IS_NOTE,
   type Ledger,
   lastApplied,
@@ -13,7 +14,7 @@ import {
   type Standing,
   standing,
 } from './ledger.ts'
-import { type Migration, migrationsOf } from './migrations.ts'
+import { folderOf, type Migration, migrationsOf } from './migrations.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
 /** As drizzle-kit makes it. */
@@ -23,6 +24,9 @@ CREATE TABLE IF NOT EXISTS drizzle.__drizzle_migrations (
   hash text NOT NULL,
   created_at bigint
 )`
+/** Whether drizzle-kit 1.0 has been here: it applies again what has no name. */
+const HAS_NAMES =
+  "SELECT FROM pg_attribute WHERE attrelid = 'drizzle.__drizzle_migrations'::regclass AND attname = 'name'"
 /** Any two numbers, the same for every process that migrates. */
 const LOCK = 'SELECT pg_advisory_xact_lock(1298495336, 1937010546)'
 
@@ -37,13 +41,13 @@ export async function checkPostgres(
   known: readonly Migration[] = migrationsOf('postgresql'),
 ): Promise<boolean> {
   const ledger = await ledgerOf(pool)
-  const { pending } = standing(known, ledger)
-  if (pending.length === 0) {
-    assertTablesThere(ledger)
+  const found = standing(known, ledger)
+  if (found.pending.length === 0) {
+    assertTablesThere(found, ledger)
     return true
   }
   if (mode === 'apply') return false
-  throw pendingError(pending)
+  throw pendingError(found)
 }
 
 /**
@@ -64,7 +68,7 @@ export async function migratePostgres(
       const [next] = standing(known, ledger).pending
       if (next === undefined) return
       assertNoMove(ledger)
-      if (ledger.rows.length === 0) await refuseUnrecorded(client)
+      if (!hasOurs(known, ledger)) await refuseUnrecorded(client)
       const begun = performance.now()
       await apply(client, next, timeOf(options))
       options.onApplied?.({ tag: next.tag, milliseconds: performance.now() - begun })
@@ -100,9 +104,12 @@ async function apply(client: pg.PoolClient, migration: Migration, time: Date): P
 }
 
 /** Notes in ledger and `meshstore_state` that a migration is applied. */
-export async function record(client: pg.PoolClient, { tag, hash, when }: Migration, time: Date): Promise<void> {
+export async function record(client: pg.PoolClient, migration: Migration, time: Date): Promise<void> {
+  const { tag, hash, when } = migration
   await client.query(CREATE_LEDGER)
   await client.query('INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ($1, $2)', [hash, when])
+  if ((await client.query(HAS_NAMES)).rowCount === 1)
+    await client.query('UPDATE drizzle.__drizzle_migrations SET name = $1 WHERE hash = $2', [folderOf(migration), hash])
   await client.query(
     `INSERT INTO meshstore_state (name, value, updated_at) VALUES ($1, $2, $3)
      ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
@@ -167,7 +174,7 @@ export async function ledgerOf(on: Queryable): Promise<Ledger> {
 
 /** Tables of ours, and no word in the ledger of how they came there. */
 export const isUnrecorded = async (on: Queryable): Promise<boolean> =>
-  (await ledgerOf(on)).rows.length === 0 && (await tablesIn(on, OUR_TABLES)).length > 0
+  !hasOurs(migrationsOf('postgresql'), await ledgerOf(on)) && (await tablesIn(on, OUR_TABLES)).length > 0
 
 /** Those of the names that are tables where unqualified names are looked for. */
 async function tablesIn(on: Queryable, names: readonly string[]): Promise<string[]> {

@@ -44,7 +44,15 @@ async function look(file: string, patience: Patience): Promise<Status> {
 }
 
 async function statusOf(raw: Sqlite.Database): Promise<Status> {
-  const nothing = { dialect: 'sqlite', applied: [], pending: [], newer: [], drift: undefined, others: [] } as const
+  const nothing = {
+    dialect: 'sqlite',
+    applied: [],
+    pending: [],
+    newer: [],
+    foreign: [],
+    drift: undefined,
+    others: [],
+  } as const
   try {
     if (isUnrecorded(raw)) {
       const adoption = await previewAdoption(raw)

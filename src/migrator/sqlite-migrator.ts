@@ -6,6 +6,7 @@ import { encodeTime } from '../schema/codecs.ts'
 import {
   assertNoMove,
   assertTablesThere,
+  hasOurs,
   IS_NOTE,
   type Ledger,
   lastApplied,
@@ -14,7 +15,7 @@ import {
   type Standing,
   standing,
 } from './ledger.ts'
-import { type Migration, migrationsOf } from './migrations.ts'
+import { folderOf, type Migration, migrationsOf } from './migrations.ts'
 import { assertNoMoreOrphans, orphansIn } from './orphans.ts'
 import { keepingOthers } from './others.ts'
 import { hasTable, isEmpty, originOf } from './sqlite-file.ts'
@@ -26,6 +27,9 @@ const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS __drizzle_migrations (
   hash text NOT NULL,
   created_at numeric
 )`
+
+/** Whether drizzle-kit 1.0 has been here: it applies again what has no name. */
+const HAS_NAMES = "SELECT 1 FROM pragma_table_info('__drizzle_migrations') WHERE name = 'name'"
 
 /**
  * Throws if something is pending that must not be applied, or, if all may be applied, what `standing()` throws, and
@@ -41,14 +45,14 @@ export async function checkSqlite(
   raw.exec('BEGIN')
   try {
     const ledger = ledgerOf(raw)
-    const { pending } = standing(known, ledger)
-    if (pending.length === 0) return assertTablesThere(ledger)
-    const foreign = isUnrecorded(raw)
+    const found = standing(known, ledger)
+    if (found.pending.length === 0) return assertTablesThere(found, ledger)
+    const unrecorded = isUnrecorded(raw)
     if (mode === 'apply') {
-      if (foreign) await (await adoption()).assertAdoptable(raw, options)
+      if (unrecorded) await (await adoption()).assertAdoptable(raw, options)
       return
     }
-    throw foreign ? notAdopted() : pendingError(pending)
+    throw unrecorded ? notAdopted() : pendingError(found)
   } finally {
     raw.exec('ROLLBACK')
   }
@@ -171,9 +175,12 @@ function apply(raw: Sqlite.Database, migration: Migration, time: Date): void {
 }
 
 /** Notes in ledger and `meshstore_state` that a migration is applied. */
-export function record(raw: Sqlite.Database, { tag, hash, when }: Migration, time: Date): void {
+export function record(raw: Sqlite.Database, migration: Migration, time: Date): void {
+  const { tag, hash, when } = migration
   raw.exec(CREATE_LEDGER)
   raw.prepare('INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)').run(hash, when)
+  if (raw.prepare(HAS_NAMES).get() !== undefined)
+    raw.prepare('UPDATE __drizzle_migrations SET name = ? WHERE hash = ?').run(folderOf(migration), hash)
   raw
     .prepare('INSERT OR REPLACE INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
     .run(`${NAME_PREFIX}${when}`, tag, encodeTime(time))
@@ -205,4 +212,4 @@ export function ledgerOf(raw: Sqlite.Database): Ledger {
 
 /** Tables of ours, and no word in the ledger of how they came there. */
 export const isUnrecorded = (raw: Sqlite.Database): boolean =>
-  ledgerOf(raw).rows.length === 0 && originOf(raw) !== undefined
+  !hasOurs(migrationsOf('sqlite'), ledgerOf(raw)) && originOf(raw) !== undefined

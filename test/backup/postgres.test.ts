@@ -163,7 +163,8 @@ describePostgres('a backup of PostgreSQL', () => {
     using folder = temporaryFolder()
     await using source = await served()
     await source.other.execute(
-      `INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ('x', 4102444800000)`,
+      `INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ('x', 4102444800000);
+       INSERT INTO meshstore_state (name, value, updated_at) VALUES ('migration:4102444800000', '9999_new', 0)`,
     )
     await using newer = await openStorage(source.url)
     expect((await newer.backup(folder.file('newer'))).schemaVersion).toMatch(/^0/)

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { StorageError } from '../../src/index.ts'
-import { type Ledger, lastApplied, standing } from '../../src/migrator/ledger.ts'
+import { hasOurs, type Ledger, lastApplied, standing } from '../../src/migrator/ledger.ts'
 import type { Migration } from '../../src/migrator/migrations.ts'
 import { assertProperty } from '../support/properties.ts'
 
@@ -12,18 +12,24 @@ const migration = (when: number, hash = `hash-${when}`): Migration => {
 }
 const KNOWN = [10, 20, 30].map((when) => migration(when))
 
-const ledger = (whens: readonly number[], notes: Record<string, string> = {}): Ledger => ({
+/** `migration:<when>` for each: the name that the migration left in the database. */
+const named = (...whens: readonly number[]): Record<string, string> =>
+  Object.fromEntries(whens.map((when) => [`migration:${when}`, migration(when).tag]))
+
+const ledger = (whens: readonly number[], notes: Record<string, string> = named(...whens)): Ledger => ({
   rows: whens.map((when) => ({ when, hash: `hash-${when}` })),
   notes: new Map(Object.entries(notes)),
   hasState: true,
 })
 
-type Result = { code: string; message: string } | { applied: number[]; pending: number[]; newer: readonly string[] }
+type Result =
+  | { code: string; message: string }
+  | { applied: number[]; pending: number[]; newer: readonly string[]; foreign: readonly string[] }
 
 function result(known: readonly Migration[], of: Ledger): Result {
   try {
-    const { applied, pending, newer } = standing(known, of)
-    return { applied: applied.map(({ when }) => when), pending: pending.map(({ when }) => when), newer }
+    const { applied, pending, newer, foreign } = standing(known, of)
+    return { applied: applied.map(({ when }) => when), pending: pending.map(({ when }) => when), newer, foreign }
   } catch (error) {
     if (!(error instanceof StorageError)) throw error
     return { code: error.code, message: error.message }
@@ -43,7 +49,7 @@ describe('standing()', () => {
     ['an older one that is not known', [10, 15, 20], { code: 'MIGRATION_MISSING' }],
     ['one older than all', [5, 10, 20, 30], { code: 'MIGRATION_MISSING' }],
     ['a younger one, while a known one is pending', [10, 20, 40], { code: 'MIGRATION_OUT_OF_ORDER' }],
-    ['a row without a time', [10, Number.NaN], { code: 'MIGRATION_MISSING' }],
+    ['a younger one, twice', [10, 20, 30, 40, 40], { pending: [], newer: ['0040_at_40'] }],
   ])('of %s', (_, whens, expected) => {
     expect(result(KNOWN, ledger(whens))).toMatchObject(expected)
   })
@@ -59,18 +65,48 @@ describe('standing()', () => {
   })
 
   test('of a database with rows, for code without migrations', () => {
-    expect(result([], ledger([10]))).toMatchObject({ applied: [], pending: [], newer: [expect.any(String)] })
-    expect(result([], ledger([]))).toEqual({ applied: [], pending: [], newer: [] })
+    expect(result([], ledger([10]))).toMatchObject({ applied: [], pending: [], newer: ['0010_at_10'] })
+    expect(result([], ledger([]))).toEqual({ applied: [], pending: [], newer: [], foreign: [] })
   })
 
-  test('names what it does not know by its note, else by time and hash; each once, in order', () => {
-    const notes = { 'migration:40': '0004_region' }
+  test('names what it does not know, each once, in order', () => {
+    const notes = { 'migration:40': '0004_region', 'migration:50': '0005_zone' }
     expect(result(KNOWN, ledger([10, 20, 30, 50, 40, 40], notes))).toMatchObject({
-      newer: ['0004_region', 'one of 1970-01-01T00:00:00.050Z with the hash hash-50'],
+      newer: ['0004_region', '0005_zone'],
     })
     expect(result(KNOWN, ledger([10, 15], { 'migration:15': '0001_lost' }))).toMatchObject({
       message: expect.stringContaining('0001_lost'),
     })
+  })
+
+  test.each<[string, number[], object]>([
+    ['first, and ours not yet', [5, 15, 99], { applied: [], pending: [10, 20, 30] }],
+    ['between ours and after them', [10, 15, 20, 30, 99], { applied: [10, 20, 30], pending: [] }],
+    ['younger than what is pending', [10, 99], { applied: [10], pending: [20, 30] }],
+    ['without a time', [10, Number.NaN], { applied: [10], pending: [20, 30] }],
+  ])("takes no notice of another program's migrations: %s", (_, whens, expected) => {
+    const ours = whens.filter((when) => KNOWN.some((each) => each.when === when))
+    expect(result(KNOWN, ledger(whens, named(...ours)))).toMatchObject({
+      ...expected,
+      newer: [],
+      foreign: whens.filter((when) => !ours.includes(when)).map((when) => expect.stringContaining(`hash-${when}`)),
+    })
+    expect(lastApplied(KNOWN, ledger(whens, named(...ours)))).toBe(
+      KNOWN.findLast(({ when }) => ours.includes(when))?.tag ?? 'none',
+    )
+    expect(hasOurs(KNOWN, ledger(whens, named(...ours)))).toBe(ours.length > 0)
+  })
+
+  test('knows a migration by its hash, where drizzle-kit 1.0 dropped the milliseconds, and one that was edited since', () => {
+    const known = [migration(10_123), migration(20_456)]
+    const rows = known.map(({ hash, when }) => ({ hash, when: Math.floor(when / 1_000) * 1_000 }))
+    const of = { rows, notes: new Map<string, string>(), hasState: true }
+    expect(result(known, of)).toEqual({ applied: [10_123, 20_456], pending: [], newer: [], foreign: [] })
+    expect(lastApplied(known, of)).toBe(known[1]?.tag)
+    for (const when of [20_000, 20_456])
+      expect(result(known, { ...of, rows: [...rows.slice(0, 1), { hash: 'another', when }] })).toMatchObject({
+        code: 'MIGRATION_EDITED',
+      })
   })
 
   test('marks: of a known one nothing, of another a refusal, also without a row', () => {
@@ -88,7 +124,6 @@ describe('standing()', () => {
     expect(lastApplied(KNOWN, ledger([]))).toBe('none')
     expect(lastApplied(KNOWN, ledger([20, 10]))).toBe('0020_at_20')
     expect(lastApplied(KNOWN, ledger([10, 40, 30], { 'migration:40': '0004_region' }))).toBe('0004_region')
-    expect(lastApplied(KNOWN, ledger([10, 40]))).toMatch(/^one of .* hash-40$/)
   })
 })
 
@@ -143,7 +178,8 @@ describe('for whatever was applied by whomever', () => {
           newer: applied
             .filter((when) => when > newest)
             .sort((a, b) => a - b)
-            .map((when) => expect.stringContaining(`hash-${when}`)),
+            .map((when) => migration(when).tag),
+          foreign: [],
         })
       }),
       { runs: 2_000 },

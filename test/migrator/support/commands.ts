@@ -69,6 +69,7 @@ export interface StatusJson {
   readonly applied: readonly string[]
   readonly pending: readonly string[]
   readonly newer: readonly string[]
+  readonly foreign: readonly string[]
   readonly problem?: { readonly code: string; readonly message: string }
   readonly drift?: readonly { readonly table: string; readonly kind: string; readonly what: string }[]
   readonly others: readonly string[]

@@ -137,7 +137,8 @@ describePostgres('a move is refused', () => {
     await using newer = await createDatabase()
     await (await openStorage(newer.url)).close()
     await newer.query(
-      `INSERT INTO drizzle.__drizzle_migrations (hash, created_at) SELECT 'new', max(created_at) + 1 FROM drizzle.__drizzle_migrations`,
+      `INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ('new', 4102444800000);
+       INSERT INTO meshstore_state (name, value, updated_at) VALUES ('migration:4102444800000', '9999_new', 0)`,
     )
     await expectCode(moved.store.moveTo(newer.url), 'SCHEMA_NEWER')
     expectAsBefore(moved.path)
