@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { readJson } from './build/files.ts'
 import { checkContents } from './check-package/contents.ts'
 import { checkDeploy } from './check-package/deploy.ts'
+import { checkDrizzleKit } from './check-package/drizzle-kit.ts'
 import { installApplication, installTool } from './check-package/install.ts'
 import { npm, printSummary } from './check-package/run.ts'
 import { checkTypes } from './check-package/types.ts'
@@ -29,6 +30,7 @@ try {
   await checkWithoutZod(app)
   await checkCommand(app, version)
   await checkDeploy(work, tarball)
+  await checkDrizzleKit(work, tarball)
   const node = async (nodeVersion: string): Promise<string> =>
     join(await installTool(work, 'node', nodeVersion), 'bin', 'node')
   // The newest and the oldest that will do; the one before it, on which the driver crashes, and older ones.

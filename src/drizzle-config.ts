@@ -4,7 +4,8 @@
  *
  *     export { default } from 'meshstore/drizzle-config'
  */
-import { relative } from 'node:path'
+import { closeSync, openSync, readFileSync, realpathSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** What drizzle-kit's `defineConfig` takes. */
@@ -29,7 +30,7 @@ function folders(dialect: string, schema: string): { schema: string; out: string
   return {
     schema: pathOf(built ? `./schema-${schema}.js` : `./schema/${schema}.ts`),
     // drizzle-kit's generate and check put ./ before it: an absolute path is not found.
-    out: relative('', pathOf(`../migrations/${dialect}`)),
+    out: relative('', pathOf(built && isKit1() ? `./drizzle-kit-1/${dialect}` : `../migrations/${dialect}`)),
   }
 }
 
@@ -63,14 +64,73 @@ function pathIn(url: string): string {
   }
 }
 
-/** drizzle-kit does not know of triggers: `push` would build our tables anew without them, and stop halfway. */
-function refusePush([, script = '', ...args]: readonly string[]): void {
-  const command = args.find((arg) => !arg.startsWith('-'))
-  if (!script.includes('drizzle-kit') || command !== 'push') return
-  throw new Error(
-    'meshstore: drizzle-kit push would drop the triggers of the tables. Nothing was changed. Run drizzle-kit migrate or meshstore migrate up.',
-  )
+interface Manifest {
+  readonly name?: string
+  readonly version?: string
 }
 
-refusePush(process.argv)
-export default drizzleConfig()
+/** What drizzle-kit 1.0 reads has another form than what 0.31 reads. */
+const isKit1 = (): boolean => Number.parseInt((kitThatRuns() ?? kitInstalled())?.version ?? '0', 10) >= 1
+
+/** The drizzle-kit whose program this process is. */
+function kitThatRuns(): Manifest | undefined {
+  const [, script = ''] = process.argv
+  try {
+    return kitIn(dirname(realpathSync(script)))
+  } catch {
+    return undefined
+  }
+}
+
+/** The drizzle-kit that the working folder finds, where another program calls it. */
+function kitInstalled(folder = process.cwd()): Manifest | undefined {
+  const found = kitIn(join(folder, 'node_modules', 'drizzle-kit'))
+  return found ?? (dirname(folder) === folder ? undefined : kitInstalled(dirname(folder)))
+}
+
+function kitIn(folder: string): Manifest | undefined {
+  try {
+    const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest
+    return manifest.name === 'drizzle-kit' ? manifest : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const INSTEAD = 'Run drizzle-kit migrate or meshstore migrate up.'
+const OWN = "Use a drizzle.config.ts of the application's own for it, with `migrations: { table: '__app_migrations' }`."
+
+/** The commands that would change what is not theirs, and why. */
+const REFUSED: Readonly<Record<string, string>> = {
+  push: `would drop the triggers of the tables. Nothing was changed. ${INSTEAD}`,
+  pull: `would write into the package. ${OWN}`,
+  introspect: `would write into the package. ${OWN}`,
+  drop: `would delete a migration of the package. ${OWN}`,
+  up: `would write the migrations of the package anew. The package has them for drizzle-kit 1.0 too. ${INSTEAD}`,
+  // An option of generate.
+  '--custom': `would write into the package. ${OWN}`,
+}
+
+/** drizzle-kit prints the message and exits with 1. */
+function refuse(args: readonly string[]): void {
+  const command = args.map((arg) => arg.replace(/=true$/, '')).find((arg) => Object.hasOwn(REFUSED, arg))
+  if (command !== undefined) throw new Error(`meshstore: drizzle-kit ${command} ${REFUSED[command]}`)
+}
+
+/** As the library creates it, for its owner alone. drizzle-kit would let everybody read it. */
+function createPrivately(path: string): void {
+  if (path === ':memory:') return
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch {
+    // It is there, or cannot be: drizzle-kit opens it next, and says so.
+  }
+}
+
+const config = drizzleConfig()
+if (kitThatRuns() !== undefined) {
+  const args = process.argv.slice(2)
+  refuse(args)
+  if (args.includes('migrate') && config.dialect === 'sqlite') createPrivately(config.dbCredentials.url)
+}
+export default config

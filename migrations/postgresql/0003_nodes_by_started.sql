@@ -1,2 +1,4 @@
 DROP INDEX IF EXISTS "idx_nodes_started";--> statement-breakpoint
 CREATE INDEX "idx_nodes_started" ON "nodes" USING btree ("started","node_id");
+--> statement-breakpoint
+INSERT INTO meshstore_state (name, value, updated_at) VALUES ('migration:1795880043000', '0003_nodes_by_started', 0);

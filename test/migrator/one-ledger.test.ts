@@ -43,7 +43,7 @@ async function expectUsable(scratch: Scratch, make: () => Promise<Scratch>): Pro
   expect((await migrate(HERE, scratch.url, 'status')).stdout).toMatch(/__app_migrations/)
   await scratch.query('DROP INDEX idx_nodes_started')
   expect((await statusOf(HERE, scratch.url)).drift).toEqual([expect.objectContaining({ table: 'nodes' })])
-  await scratch.query('CREATE INDEX idx_nodes_started ON nodes (started)')
+  await scratch.query('CREATE INDEX idx_nodes_started ON nodes (started, node_id)')
 
   await using target = await make()
   await copyDatabase(scratch.url, target.url, { ignoreOtherTables: true })
