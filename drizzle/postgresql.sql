@@ -78,3 +78,153 @@ CREATE INDEX "idx_marks_transaction" ON "path_cache_marks" USING btree ("transac
 CREATE INDEX "idx_nodes_started" ON "nodes" USING btree ("started","node_id");
 CREATE INDEX "idx_cache_expires" ON "path_cache" USING btree ("expires_at");
 CREATE INDEX "idx_cache_source_dest" ON "path_cache" USING btree ("source","destination");
+
+-- The functions name their schema: who writes may have another one in its search path.
+DO $do$
+BEGIN
+	EXECUTE format($create$
+		CREATE FUNCTION %1$I.meshstore_stamp_paths() RETURNS trigger LANGUAGE plpgsql AS $body$
+		BEGIN
+			IF EXISTS (SELECT 1 FROM %1$I.path_cache_marks WHERE NOT swept) THEN
+				INSERT INTO %1$I.path_cache_stamps (cache_key, mark)
+					SELECT cache_key, (
+						SELECT coalesce(max(id), 0) FROM %1$I.path_cache_marks WHERE transaction = pg_current_xact_id()
+					)
+					FROM written ORDER BY cache_key
+				ON CONFLICT (cache_key) DO UPDATE
+					SET mark = excluded.mark, transaction = excluded.transaction, snapshot = excluded.snapshot;
+			END IF;
+			RETURN NULL;
+		END
+		$body$
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE FUNCTION %1$I.meshstore_mark_node() RETURNS trigger LANGUAGE plpgsql AS $body$
+		BEGIN
+			IF NOT EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN
+				INSERT INTO %1$I.path_cache_marks (through, marked_at) VALUES (OLD.node_id, extract(epoch FROM clock_timestamp()));
+				IF TG_OP = 'UPDATE' AND NEW.node_id <> OLD.node_id THEN
+					INSERT INTO %1$I.path_cache_marks (through, marked_at) VALUES (NEW.node_id, extract(epoch FROM clock_timestamp()));
+				END IF;
+			END IF;
+			RETURN NULL;
+		END
+		$body$
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE FUNCTION %1$I.meshstore_mark_all() RETURNS trigger LANGUAGE plpgsql AS $body$
+		BEGIN
+			IF NOT EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN
+				INSERT INTO %1$I.path_cache_marks (marked_at) VALUES (extract(epoch FROM clock_timestamp()));
+			END IF;
+			RETURN NULL;
+		END
+		$body$
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER path_cache_stamp_insert AFTER INSERT ON %1$I.path_cache
+		REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_stamp_paths()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER path_cache_stamp_update AFTER UPDATE ON %1$I.path_cache
+		REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_stamp_paths()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER nodes_mark_update AFTER UPDATE OF node_id, interfaces, protocols, started ON %1$I.nodes
+		FOR EACH ROW WHEN (OLD.node_id IS DISTINCT FROM NEW.node_id OR OLD.interfaces IS DISTINCT FROM NEW.interfaces OR OLD.protocols IS DISTINCT FROM NEW.protocols OR OLD.started IS DISTINCT FROM NEW.started)
+		EXECUTE FUNCTION %1$I.meshstore_mark_node()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER nodes_mark_delete AFTER DELETE ON %1$I.nodes
+		FOR EACH ROW EXECUTE FUNCTION %1$I.meshstore_mark_node()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER policies_mark_insert AFTER INSERT ON %1$I.policies
+		FOR EACH ROW EXECUTE FUNCTION %1$I.meshstore_mark_all()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER policies_mark_update AFTER UPDATE OF policy_id, yaml_content ON %1$I.policies
+		FOR EACH ROW WHEN (OLD.policy_id IS DISTINCT FROM NEW.policy_id OR OLD.yaml_content IS DISTINCT FROM NEW.yaml_content)
+		EXECUTE FUNCTION %1$I.meshstore_mark_all()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER policies_mark_delete AFTER DELETE ON %1$I.policies
+		FOR EACH ROW EXECUTE FUNCTION %1$I.meshstore_mark_all()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER nodes_mark_truncate AFTER TRUNCATE ON %1$I.nodes
+		FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_mark_all()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER policies_mark_truncate AFTER TRUNCATE ON %1$I.policies
+		FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_mark_all()
+	$create$, current_schema());
+END
+$do$;
+-- Each write is noted in its own transaction while somebody has asked for it; by statement, so that a thousand rows cost one
+-- call. The functions name their schema: who writes may have another one in its search path.
+DO $do$
+DECLARE
+	tables CONSTANT text[] := ARRAY['nodes', 'policies', 'path_cache'];
+	keys CONSTANT text[] := ARRAY['node_id', 'policy_id', 'cache_key'];
+BEGIN
+	FOR i IN 1..3 LOOP
+		EXECUTE format($create$
+			CREATE FUNCTION %1$I.%4$I() RETURNS trigger LANGUAGE plpgsql AS $body$
+			BEGIN
+				IF NOT EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'change_log') THEN
+					RETURN NULL;
+				END IF;
+				IF TG_OP = 'INSERT' THEN
+					INSERT INTO %1$I.meshstore_changes (table_name, key, operation)
+						SELECT %2$L, %3$I, 'insert' FROM written ORDER BY 2;
+				ELSIF TG_OP = 'UPDATE' THEN
+					INSERT INTO %1$I.meshstore_changes (table_name, key, operation)
+						SELECT %2$L, coalesce(w.%3$I, r.%3$I), CASE
+							WHEN w.%3$I IS NULL THEN 'delete' WHEN r.%3$I IS NULL THEN 'insert' ELSE 'update' END
+						FROM replaced AS r FULL JOIN written AS w ON w.%3$I = r.%3$I
+						ORDER BY w.%3$I IS NOT NULL, 2;
+				ELSIF TG_OP = 'DELETE' THEN
+					INSERT INTO %1$I.meshstore_changes (table_name, key, operation)
+						SELECT %2$L, %3$I, 'delete' FROM replaced ORDER BY 2;
+				ELSE
+					INSERT INTO %1$I.meshstore_changes (table_name, operation) VALUES (%2$L, 'truncate');
+				END IF;
+				RETURN NULL;
+			END
+			$body$
+		$create$, current_schema(), tables[i], keys[i], 'meshstore_log_' || tables[i]);
+		EXECUTE format($create$
+			CREATE TRIGGER %2$I AFTER INSERT ON %1$I.%3$I
+			REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION %1$I.%4$I()
+		$create$, current_schema(), tables[i] || '_log_insert', tables[i], 'meshstore_log_' || tables[i]);
+		EXECUTE format($create$
+			CREATE TRIGGER %2$I AFTER UPDATE ON %1$I.%3$I
+			REFERENCING OLD TABLE AS replaced NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION %1$I.%4$I()
+		$create$, current_schema(), tables[i] || '_log_update', tables[i], 'meshstore_log_' || tables[i]);
+		EXECUTE format($create$
+			CREATE TRIGGER %2$I AFTER DELETE ON %1$I.%3$I
+			REFERENCING OLD TABLE AS replaced FOR EACH STATEMENT EXECUTE FUNCTION %1$I.%4$I()
+		$create$, current_schema(), tables[i] || '_log_delete', tables[i], 'meshstore_log_' || tables[i]);
+		EXECUTE format($create$
+			CREATE TRIGGER %2$I AFTER TRUNCATE ON %1$I.%3$I
+			FOR EACH STATEMENT EXECUTE FUNCTION %1$I.%4$I()
+		$create$, current_schema(), tables[i] || '_log_truncate', tables[i], 'meshstore_log_' || tables[i]);
+	END LOOP;
+	EXECUTE format($create$
+		CREATE FUNCTION %1$I.meshstore_log_mark() RETURNS trigger LANGUAGE plpgsql AS $body$
+		BEGIN
+			IF EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'change_log') THEN
+				INSERT INTO %1$I.meshstore_changes (table_name, key, operation) VALUES ('path_cache',
+					json_build_object('source', NEW.source, 'destination', NEW.destination, 'through', NEW.through), 'invalidate');
+			END IF;
+			RETURN NULL;
+		END
+		$body$
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER path_cache_marks_log AFTER INSERT ON %1$I.path_cache_marks
+		FOR EACH ROW EXECUTE FUNCTION %1$I.meshstore_log_mark()
+	$create$, current_schema());
+END
+$do$;

@@ -74,3 +74,118 @@ CREATE TABLE `meshstore_state` (
 	`value` text NOT NULL,
 	`updated_at` real NOT NULL
 );
+
+CREATE TRIGGER path_cache_stamp_insert AFTER INSERT ON path_cache
+WHEN EXISTS (SELECT 1 FROM path_cache_marks WHERE swept = 0)
+BEGIN
+	DELETE FROM path_cache_stamps WHERE cache_key = NEW.cache_key;
+	INSERT INTO path_cache_stamps (cache_key, mark) VALUES (NEW.cache_key, (SELECT max(id) FROM path_cache_marks));
+END;
+CREATE TRIGGER path_cache_stamp_update AFTER UPDATE ON path_cache
+WHEN EXISTS (SELECT 1 FROM path_cache_marks WHERE swept = 0)
+BEGIN
+	DELETE FROM path_cache_stamps WHERE cache_key = NEW.cache_key;
+	INSERT INTO path_cache_stamps (cache_key, mark) VALUES (NEW.cache_key, (SELECT max(id) FROM path_cache_marks));
+END;
+CREATE TRIGGER nodes_mark_update AFTER UPDATE OF node_id, interfaces, protocols, started ON nodes
+WHEN (OLD.node_id IS NOT NEW.node_id OR OLD.interfaces IS NOT NEW.interfaces OR OLD.protocols IS NOT NEW.protocols OR OLD.started IS NOT NEW.started)
+	AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
+BEGIN
+	INSERT INTO path_cache_marks (through, marked_at)
+		SELECT OLD.node_id, CAST(strftime('%s', 'now') AS REAL) UNION SELECT NEW.node_id, CAST(strftime('%s', 'now') AS REAL);
+END;
+CREATE TRIGGER nodes_mark_delete AFTER DELETE ON nodes
+WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
+BEGIN
+	INSERT INTO path_cache_marks (through, marked_at) VALUES (OLD.node_id, CAST(strftime('%s', 'now') AS REAL));
+END;
+CREATE TRIGGER nodes_mark_replace BEFORE INSERT ON nodes
+WHEN EXISTS (SELECT 1 FROM nodes WHERE node_id = NEW.node_id
+	AND (interfaces IS NOT NEW.interfaces OR protocols IS NOT NEW.protocols OR started IS NOT NEW.started))
+	AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
+BEGIN
+	INSERT INTO path_cache_marks (through, marked_at, swept) VALUES (NEW.node_id, CAST(strftime('%s', 'now') AS REAL), 1);
+END;
+CREATE TRIGGER nodes_mark_insert AFTER INSERT ON nodes
+WHEN EXISTS (SELECT 1 FROM path_cache_marks
+	WHERE id = (SELECT max(id) FROM path_cache_marks) AND through = NEW.node_id AND swept = 1)
+BEGIN
+	INSERT INTO path_cache_marks (through, marked_at) VALUES (NEW.node_id, CAST(strftime('%s', 'now') AS REAL));
+END;
+CREATE TRIGGER policies_mark_insert AFTER INSERT ON policies
+WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
+BEGIN
+	INSERT INTO path_cache_marks (marked_at) VALUES (CAST(strftime('%s', 'now') AS REAL));
+END;
+CREATE TRIGGER policies_mark_update AFTER UPDATE OF policy_id, yaml_content ON policies
+WHEN (OLD.policy_id IS NOT NEW.policy_id OR OLD.yaml_content IS NOT NEW.yaml_content)
+	AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
+BEGIN
+	INSERT INTO path_cache_marks (marked_at) VALUES (CAST(strftime('%s', 'now') AS REAL));
+END;
+CREATE TRIGGER policies_mark_delete AFTER DELETE ON policies
+WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
+BEGIN
+	INSERT INTO path_cache_marks (marked_at) VALUES (CAST(strftime('%s', 'now') AS REAL));
+END;
+CREATE TRIGGER nodes_log_insert AFTER INSERT ON nodes
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id, 'insert');
+END;
+CREATE TRIGGER nodes_log_update AFTER UPDATE ON nodes
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) SELECT 'nodes', OLD.node_id, 'delete' WHERE OLD.node_id IS NOT NEW.node_id;
+	INSERT INTO meshstore_changes (table_name, key, operation)
+		VALUES ('nodes', NEW.node_id, CASE WHEN OLD.node_id IS NOT NEW.node_id THEN 'insert' ELSE 'update' END);
+END;
+CREATE TRIGGER nodes_log_delete AFTER DELETE ON nodes
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', OLD.node_id, 'delete');
+END;
+CREATE TRIGGER policies_log_insert AFTER INSERT ON policies
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('policies', NEW.policy_id, 'insert');
+END;
+CREATE TRIGGER policies_log_update AFTER UPDATE ON policies
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) SELECT 'policies', OLD.policy_id, 'delete' WHERE OLD.policy_id IS NOT NEW.policy_id;
+	INSERT INTO meshstore_changes (table_name, key, operation)
+		VALUES ('policies', NEW.policy_id, CASE WHEN OLD.policy_id IS NOT NEW.policy_id THEN 'insert' ELSE 'update' END);
+END;
+CREATE TRIGGER policies_log_delete AFTER DELETE ON policies
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('policies', OLD.policy_id, 'delete');
+END;
+CREATE TRIGGER path_cache_log_insert AFTER INSERT ON path_cache
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache', NEW.cache_key, 'insert');
+END;
+CREATE TRIGGER path_cache_log_update AFTER UPDATE ON path_cache
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) SELECT 'path_cache', OLD.cache_key, 'delete' WHERE OLD.cache_key IS NOT NEW.cache_key;
+	INSERT INTO meshstore_changes (table_name, key, operation)
+		VALUES ('path_cache', NEW.cache_key, CASE WHEN OLD.cache_key IS NOT NEW.cache_key THEN 'insert' ELSE 'update' END);
+END;
+CREATE TRIGGER path_cache_log_delete AFTER DELETE ON path_cache
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache', OLD.cache_key, 'delete');
+END;
+CREATE TRIGGER path_cache_marks_log AFTER INSERT ON path_cache_marks
+WHEN (NEW.swept = 0 OR NEW.through IS NULL) AND EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache',
+		json_object('source', NEW.source, 'destination', NEW.destination, 'through', NEW.through), 'invalidate');
+END;
+CREATE TRIGGER meshstore_changes_bound AFTER INSERT ON meshstore_changes
+BEGIN
+	DELETE FROM meshstore_changes WHERE seq <= NEW.seq - 1000000;
+END;

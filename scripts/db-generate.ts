@@ -54,7 +54,9 @@ async function main(): Promise<void> {
     cpSync(join(root, 'migrations'), scratch, { recursive: true })
     checkTwins(scratch)
     const tag = await addMigrations(scratch, options)
-    const exports = await Promise.all(dialects.map(async (dialect) => [dialect, await exportSchema(dialect)] as const))
+    const exports = await Promise.all(
+      dialects.map(async (dialect) => [dialect, await wholeSchema(dialect, scratch)] as const),
+    )
 
     cpSync(scratch, join(root, 'migrations'), { recursive: true })
     for (const [dialect, sql] of exports) writeFileSync(join(root, `drizzle/${dialect}.sql`), sql)
@@ -222,6 +224,27 @@ async function exportSchema(dialect: Dialect): Promise<string> {
     throw new Refusal(`drizzle-kit exported no ${dialect} schema. Its message is above. Nothing was changed.`)
   return `${sql.replaceAll('\r\n', '\n').trimEnd()}\n`
 }
+
+/** Tables and indexes by drizzle-kit, then the triggers and functions that the migrations leave: drizzle-kit knows none. */
+async function wholeSchema(dialect: Dialect, folder: string): Promise<string> {
+  const migrations = tags(folder, dialect).map((tag) => readFileSync(join(folder, dialect, `${tag}.sql`), 'utf8'))
+  const triggers = dialect === 'sqlite' ? sqliteTriggers(migrations) : postgresTriggers(migrations)
+  return `${[await exportSchema(dialect), ...triggers].join('\n')}\n`
+}
+
+function sqliteTriggers(migrations: readonly string[]): string[] {
+  using scratch = new Scratch()
+  for (const sql of migrations) scratch.apply(sql)
+  return scratch.triggers().map(({ sql }) => `${sql};`)
+}
+
+/** In order: a later migration may replace what an earlier one made. */
+const BY_HAND = /^\s*(--.*\s+)*(DO|(CREATE|DROP)( OR REPLACE)? (FUNCTION|TRIGGER))\b/i
+const postgresTriggers = (migrations: readonly string[]): string[] =>
+  migrations
+    .flatMap((sql) => sql.split(BREAKPOINT))
+    .filter((statement) => BY_HAND.test(statement))
+    .map((statement) => statement.trim())
 
 const terminals = {
   quiet: ['ignore', 'pipe', 'ignore'],

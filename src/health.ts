@@ -1,6 +1,6 @@
 /** What works, and what does not. */
 import type { Health } from './api.ts'
-import type { Session } from './database/session.ts'
+import type { Database } from './database/session.ts'
 import { StorageError } from './errors.ts'
 import { remember, remembered } from './repositories/state.ts'
 
@@ -8,7 +8,7 @@ import { remember, remembered } from './repositories/state.ts'
 export const WITHOUT = ' without '
 
 interface Asked {
-  readonly session: Session
+  readonly database: Database
   readonly now: () => Date
   readonly readOnly: boolean
   /** Why what runs in the background has failed, by its name, if it has. */
@@ -16,7 +16,8 @@ interface Asked {
 }
 
 /** Never rejects. */
-export async function healthOf({ session, now, readOnly, failures }: Asked): Promise<Health> {
+export async function healthOf({ database, now, readOnly, failures }: Asked): Promise<Health> {
+  const { session } = database
   const problems: { code: string; message: string }[] = []
   const probe = async (action: () => Promise<unknown>): Promise<{ works: boolean; milliseconds: number }> => {
     const begun = performance.now()
@@ -39,6 +40,8 @@ export async function healthOf({ session, now, readOnly, failures }: Asked): Pro
         message: `The last backup is without the application's own tables: ${without}. Back them up by other means.`,
       })
   })
+  const schema = read.works ? await database.schemaProblem().catch((error: unknown) => error) : undefined
+  if (schema !== undefined) problems.push(problemOf(schema))
   const write = readOnly
     ? { works: false, milliseconds: 0 }
     : await probe(() => remember(session, { name: 'last_health_check', value: '', updatedAt: now() }))

@@ -180,7 +180,7 @@ export class Store implements Meshstore {
   health(): Promise<Health> {
     const { now, readOnly } = this.#config
     const failures = { 'scheduled backup': this.#schedule?.failure, ...this.#maintenance?.failures() }
-    return healthOf({ session: this.#database.session, now, readOnly, failures })
+    return healthOf({ database: this.#database, now, readOnly, failures })
   }
 
   async backup(target: string, options: BackupOptions = {}): Promise<BackupManifest> {

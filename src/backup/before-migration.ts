@@ -87,7 +87,7 @@ async function copyTo(
 
 /** The lock is held: what is unfinished is nobody's any more, and so is a manifest that is alone. */
 function sweep(path: string): void {
-  const names = namesBeside(`${path}.before-`).filter((name) => /\.before-(adoption|restore|\d{4}_)/.test(name))
+  const names = namesBeside(`${path}.before-`).filter((name) => /\.before-(adoption|repair|restore|\d{4}_)/.test(name))
   for (const name of names) {
     const file = join(dirname(path), name)
     const of = file.slice(0, -manifestPath('').length)

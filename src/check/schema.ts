@@ -26,8 +26,7 @@ export function checkMigrations(status: Status, findings: Findings): void {
       severity: 'warning',
       check: 'migrations',
       message: 'Another program made the file, and it has not been adopted.',
-      advice:
-        'Run meshstore migrate baseline --dry-run to see what would become of its rows, then meshstore migrate up.',
+      advice: 'Run meshstore migrate adopt --dry-run to see what would become of its rows, then meshstore migrate up.',
     })
   if (problem !== undefined)
     findings.add({
@@ -41,7 +40,7 @@ export function checkMigrations(status: Status, findings: Findings): void {
       severity: 'error',
       check: 'rows',
       message: `${table}: ${column} of ${key === undefined ? `row ${rowid}` : JSON.stringify(key)} ${message}.`,
-      advice: 'Correct or delete the row, or leave it out with meshstore migrate baseline --quarantine FILE.',
+      advice: 'Correct or delete the row, or leave it out with meshstore migrate adopt --quarantine FILE.',
       table,
       ...(key !== undefined && { key }),
       column,
@@ -63,7 +62,7 @@ export function checkDrift({ drift, others }: Status, findings: Findings): void 
       severity: 'error',
       check: 'schema',
       message: `${table}: ${what} ${how[kind]}.`,
-      advice: 'Put the table right with a migration of your own, or by hand after a backup; or restore a backup.',
+      advice: ADVICE[kind],
       table,
     })
   }
@@ -80,6 +79,12 @@ export function checkDrift({ drift, others }: Status, findings: Findings): void 
       table,
     })
   }
+}
+
+const ADVICE = {
+  missing: 'Run meshstore migrate repair --dry-run, which says what it would make again, then without --dry-run.',
+  unexpected: 'Put the table right by hand after a backup, or restore a backup.',
+  order: 'Put the table right by hand after a backup, or restore a backup.',
 }
 
 const OURS: readonly string[] = [...SHARED_TABLES, 'meshstore_state']

@@ -56,7 +56,7 @@ async function unready(url: string, busyTimeoutMs: number): Promise<StorageError
 }
 
 const ADOPT =
-  'Another program made the file, and it has not been adopted. meshstore migrate baseline --dry-run says what would become of its rows, meshstore migrate up adopts it.'
+  'Another program made the file, and it has not been adopted. meshstore migrate adopt --dry-run says what would become of its rows, meshstore migrate up adopts it.'
 
 async function stats(flags: Common): Promise<Outcome> {
   const { dialect, found, validPaths } = await looking(flags, async (store) => ({

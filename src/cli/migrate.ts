@@ -10,9 +10,12 @@ interface UpFlags extends Common {
   backup?: string | boolean
 }
 
-interface BaselineFlags extends UpFlags {
-  quarantine?: string
+interface RepairFlags extends UpFlags {
   dryRun?: boolean
+}
+
+interface AdoptFlags extends RepairFlags {
+  quarantine?: string
 }
 
 /** Another process may be making a copy of a large file, and building its tables anew. */
@@ -41,15 +44,21 @@ export function addMigrate(program: Command): void {
   databaseCommand(migrate, 'plan')
     .description('Prints the SQL that `up` would run. Changes nothing.')
     .action((flags: Common) => report(flags, () => plan(flags)))
-  databaseCommand(migrate, 'baseline', PATIENT)
-    .description(
-      'Takes over a database that has the tables and no record of migrations: adopts one that another program made.',
-    )
+  databaseCommand(migrate, 'adopt', PATIENT)
+    .description('Takes over a database that has the tables and no record of migrations, whichever program made it.')
     .option('--quarantine <file>', 'write rows that cannot be kept to this file, and go on without them')
     .option('--dry-run', 'say what would become of the rows, and change nothing')
     .option('--backup <file>', 'copy the SQLite file to here first (default: beside it)')
     .option('--no-backup', 'do not copy the SQLite file first')
-    .action((flags: BaselineFlags) => report(flags, () => baseline(flags)))
+    .action((flags: AdoptFlags) => report(flags, () => adopt(flags)))
+  databaseCommand(migrate, 'repair', PATIENT)
+    .description(
+      'Makes triggers, indexes, keys and CHECKs again that the tables have lost. Cached paths are invalidated.',
+    )
+    .option('--dry-run', 'say what would be made again, and change nothing')
+    .option('--backup <file>', 'copy the SQLite file to here first, if a table is built anew (default: beside it)')
+    .option('--no-backup', 'do not copy the SQLite file first')
+    .action((flags: RepairFlags) => report(flags, () => repair(flags)))
 }
 
 async function up(flags: UpFlags, applied: migrator.Applied[]): Promise<Outcome> {
@@ -134,11 +143,14 @@ function driftText({ drift, applied, newer }: migrator.Status): string[] {
     ]
   }
   if (drift.length === 0) return []
-  const lines = drift.map(
-    ({ table, kind, what }) => `${table}: ${kind === 'order' ? 'columns in the order' : kind} ${what}`,
-  )
-  return listed('The tables are not as their migrations made them. Put them right, or restore a backup', lines)
+  return listed('The tables are not as their migrations made them. Run meshstore migrate repair', linesOf(drift))
 }
+
+const linesOf = (differences: readonly migrator.Difference[]): string[] =>
+  differences.map(({ table, kind, what }) => `${table}: ${kind === 'order' ? 'columns in the order' : kind} ${what}`)
+
+const namesOf = (differences: readonly migrator.Difference[]): string[] =>
+  differences.map(({ table, what }) => `${table}: ${what}`)
 
 const listed = (title: string, items: readonly string[]): string[] =>
   items.length === 0 ? [] : [`${title}:`, ...items.map((item) => `  ${item}`)]
@@ -168,21 +180,36 @@ async function plan(flags: Common): Promise<Outcome> {
   }
 }
 
-async function baseline(flags: BaselineFlags): Promise<Outcome> {
+async function adopt(flags: AdoptFlags): Promise<Outcome> {
   if (flags.dryRun) return preview(flags)
   const done = await withProgress(flags, (options) =>
-    migrator.baseline(urlOf(flags), { ...options, quarantine: flags.quarantine }),
+    migrator.adopt(urlOf(flags), { ...options, quarantine: flags.quarantine }),
   )
   if (done.applied.length > 0) return { json: done, text: upText(done) }
   const text = [
     ...done.recorded.map((tag) => `Recorded ${tag}: the tables are as it makes them.`),
+    ...listed('Made again', namesOf(done.repaired)),
     ...(done.recorded.length > 0 ? [] : ['The database has its record of migrations: there is nothing to take over.']),
     ...listed('Pending, for meshstore migrate up', done.pending),
   ]
   return { json: done, text, exitCode: done.pending.length > 0 ? EXIT.pending : EXIT.done }
 }
 
-async function preview(flags: BaselineFlags): Promise<Outcome> {
+async function repair(flags: RepairFlags): Promise<Outcome> {
+  const { dryRun = false } = flags
+  const done = await withProgress(flags, (options) => migrator.repair(urlOf(flags), { ...options, dryRun }))
+  const { repaired, remaining, backup } = done
+  const text = [
+    ...(backup === undefined ? [] : [`Copied the file as it was to ${backup}.`]),
+    ...listed(dryRun ? 'Would be made again' : 'Made again', namesOf(repaired)),
+    ...listed('To be put right by hand', linesOf(remaining)),
+    ...(repaired.length + remaining.length === 0 ? ['The tables are as their migrations made them.'] : []),
+  ]
+  const waiting = dryRun && repaired.length > 0 ? EXIT.pending : EXIT.done
+  return { json: done, text, exitCode: remaining.length > 0 ? EXIT.person : waiting }
+}
+
+async function preview(flags: AdoptFlags): Promise<Outcome> {
   const found = await migrator.inspect(urlOf(flags), waitOf(flags))
   const { adoption } = found
   if (adoption === undefined || flags.quarantine === undefined) return status(flags)

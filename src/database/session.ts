@@ -94,6 +94,8 @@ export interface Database {
   size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }>
   /** The last migration that was applied. */
   schemaVersion(): Promise<string>
+  /** SCHEMA_MISMATCH, naming what our tables have lost since, if anything. Rejects if the database cannot be asked. */
+  schemaProblem(): Promise<StorageError | undefined>
   /**
    * Whether all transactions have ended that began before this was asked and may yet write: what they have not seen when they
    * began, they never see. Waits for a moment.

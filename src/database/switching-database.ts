@@ -200,6 +200,10 @@ export class SwitchingDatabase implements Database {
     return this.read((database) => database.schemaVersion())
   }
 
+  schemaProblem(): Promise<StorageError | undefined> {
+    return this.read((database) => database.schemaProblem())
+  }
+
   earlierWritersEnded(): Promise<boolean> {
     return this.read((database) => database.earlierWritersEnded())
   }

@@ -4,13 +4,14 @@ import { StorageError } from '../errors.ts'
 import * as rules from '../schema/rules.ts'
 import { SHARED, type SharedTable } from './adoption-rows.ts'
 import { hasTable, originOf } from './sqlite-file.ts'
+import { formerName, type Index, indexesOn } from './sqlite-rebuild.ts'
 
 /** The client's tables that are there. Throws SCHEMA_MISMATCH if one is not as its DDL says. */
 export function recognised(raw: Sqlite.Database): readonly SharedTable[] {
   if (originOf(raw) === 'library') {
     throw new StorageError(
       'SCHEMA_MISMATCH',
-      'The file has the tables of this package, and no record of the migrations that made them. Run meshstore migrate baseline, which compares them and records that.',
+      'The file has the tables of this package, and no record of the migrations that made them. Run meshstore migrate adopt, which compares them and records that.',
     )
   }
   const tables = SHARED.filter(({ name }) => hasTable(raw, name))
@@ -37,7 +38,7 @@ interface ColumnInfo {
 function obstaclesOf(raw: Sqlite.Database, { name, columns }: SharedTable): string[] {
   const { type, sql } = tableNamed(raw, name)
   if (type !== 'table') return [`${name} is a ${type}`]
-  if (hasTable(raw, `meshstore_adopted_${name}`)) return [`there is a table meshstore_adopted_${name}`]
+  if (hasTable(raw, formerName(name))) return [`there is a table ${formerName(name)}`]
   const found = raw.pragma(`table_xinfo(${name})`) as ColumnInfo[]
   const expected = Object.keys(columns)
   const names = found.map((column) => column.name)
@@ -79,23 +80,8 @@ const tableNamed = (raw: Sqlite.Database, name: string): { type: string; sql: st
 
 const withoutComments = (sql: string): string => sql.replaceAll(/--[^\n]*|\/\*.*?\*\//gs, ' ')
 
-export interface Index {
-  readonly name: string
-  readonly sql: string
-}
-
 const OUR_INDEXES = ['idx_nodes_started', 'idx_cache_expires', 'idx_cache_source_dest']
 
 /** Somebody else's, which are made again afterwards. */
 export const indexesOf = (raw: Sqlite.Database, tables: readonly SharedTable[]): Index[] =>
-  explicitIndexes(raw, tables).filter(({ name }) => !OUR_INDEXES.includes(name))
-
-/** All that a statement made, ours and others'. */
-export const explicitIndexes = (raw: Sqlite.Database, tables: readonly SharedTable[]): Index[] =>
-  tables.flatMap(({ name }) =>
-    raw
-      .prepare<[string], Index>(
-        "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL AND lower(tbl_name) = ?",
-      )
-      .all(name),
-  )
+  tables.flatMap((table) => indexesOn(raw, table.name)).filter(({ name }) => !OUR_INDEXES.includes(name))

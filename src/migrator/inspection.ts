@@ -1,6 +1,6 @@
 /** What can be said of a database without changing it. */
 import { StorageError, type StorageErrorCode } from '../errors.ts'
-import type { Difference, Drift } from './drift.ts'
+import { type Difference, type Drift, isAddition } from './drift.ts'
 import { type Ledger, NAME_PREFIX, refuseBreaking, type Standing } from './ledger.ts'
 import type { Migration } from './migrations.ts'
 import type { Adopted, AdoptionReport } from './steps.ts'
@@ -31,6 +31,14 @@ export interface Status {
   readonly adopted?: Adopted
   /** What would become of the rows of a file that another program made. */
   readonly adoption?: AdoptionReport
+}
+
+/** What became of a database of ours without a ledger. */
+export interface Takeover {
+  /** Tags of migrations that were recorded without being run: the tables were as they make them. */
+  readonly recorded: readonly string[]
+  /** Triggers and indexes that were made again. */
+  readonly repaired: readonly Difference[]
 }
 
 /** The status of a database of ours. */
@@ -68,7 +76,10 @@ const STATES: ReadonlySet<string> = new Set([
   'MIGRATION_OUT_OF_ORDER',
 ])
 
-/** The longest beginning of the migrations that makes what is there. Throws SCHEMA_MISMATCH if none does. */
+/**
+ * The longest beginning of the migrations that makes the tables that are there; their triggers and indexes can be made again.
+ * Throws SCHEMA_MISMATCH if none does.
+ */
 export async function longestMatch(
   known: readonly Migration[],
   notes: Ledger['notes'],
@@ -80,9 +91,9 @@ export async function longestMatch(
   const noted = known.filter(({ when }) => notes.has(`${NAME_PREFIX}${when}`)).length
   for (let count = noted || known.length; count > 0; count--) {
     const beginning = known.slice(0, count)
-    const drift = await driftFrom(beginning)
-    if (drift?.differences.length === 0) return beginning
-    nearest ??= drift?.differences[0]
+    const differences = (await driftFrom(beginning))?.differences.filter((each) => !isAddition(each))
+    if (differences?.length === 0) return beginning
+    nearest ??= differences?.[0]
   }
   const example = nearest === undefined ? '' : ` (${nearest.table}: ${nearest.kind} ${nearest.what})`
   throw new StorageError(

@@ -1,42 +1,51 @@
-/** What others have put on, or over, our tables: it must outlive a table that is built anew. */
-import Sqlite from 'better-sqlite3'
+/** What other programs have put on, or over, our tables, and a table that is built anew would lose. */
+import type Sqlite from 'better-sqlite3'
+import { StorageError } from '../errors.ts'
 import type { Migration } from './migrations.ts'
+import { withFresh } from './sqlite-drift.ts'
 
 interface SchemaObject {
   readonly type: 'index' | 'trigger' | 'view'
   readonly name: string
+  readonly table: string
   readonly sql: string
 }
 
 /**
- * Runs a migration without the views and triggers of others, which would stop a table from being renamed, and makes them and
- * their indexes again afterwards, where they are gone. Inside a transaction. `applied`: what has made our own.
+ * Runs a migration. Where it builds a table anew, indexes of others on it are made again; views and triggers that name it
+ * are refused with SCHEMA_MISMATCH. Inside a transaction. `applied`: what has made our own.
  */
-export function keepingOthers(raw: Sqlite.Database, applied: readonly Migration[], run: () => void): void {
-  const ours = namesMadeBy(applied)
-  const others = objectsIn(raw).filter(({ name }) => !ours.has(name))
-  for (const { type, name } of others) if (type !== 'index') raw.exec(`DROP ${type} IF EXISTS ${quoted(name)}`)
+export function besideOthers(
+  raw: Sqlite.Database,
+  applied: readonly Migration[],
+  next: Migration,
+  run: () => void,
+): void {
+  const rebuilt = next.statements.flatMap((sql) => /^\s*DROP TABLE [`"]?(\w+)/i.exec(sql)?.[1] ?? [])
+  if (rebuilt.length === 0) {
+    run()
+    return
+  }
+  const ours = withFresh(applied, (fresh) => new Set(objectsIn(fresh).map(({ name }) => name)))
+  const names = new RegExp(`\\b(${rebuilt.join('|')})\\b`, 'i')
+  const others = objectsIn(raw).filter(({ name, sql }) => !ours.has(name) && names.test(sql))
+  const inTheWay = others.filter(({ type }) => type !== 'index')
+  if (inTheWay.length > 0) throw refused(rebuilt, inTheWay)
   run()
-  const there = new Set(objectsIn(raw).map(({ name }) => name))
-  for (const { name, sql } of others) if (!there.has(name)) raw.exec(sql)
+  for (const { table, sql } of others) if (rebuilt.includes(table)) raw.exec(sql)
 }
 
-function namesMadeBy(migrations: readonly Migration[]): ReadonlySet<string> {
-  const fresh = new Sqlite(':memory:')
-  try {
-    for (const { statements } of migrations) for (const statement of statements) fresh.exec(statement)
-    return new Set(objectsIn(fresh).map(({ name }) => name))
-  } finally {
-    fresh.close()
-  }
-}
+const refused = (tables: readonly string[], objects: readonly SchemaObject[]): StorageError =>
+  new StorageError(
+    'SCHEMA_MISMATCH',
+    `It builds ${tables.join(', ')} anew, and views or triggers of other programs name it: ${objects.map(({ type, name }) => `${type} ${name}`).join(', ')}. Drop them, migrate, and create them again.`,
+  )
 
 /** In the order in which they were made. */
 const objectsIn = (raw: Sqlite.Database): SchemaObject[] =>
   raw
     .prepare<[], SchemaObject>(
-      "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL ORDER BY rowid",
+      `SELECT type, name, lower(tbl_name) AS "table", sql FROM sqlite_schema
+       WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL ORDER BY rowid`,
     )
     .all()
-
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`

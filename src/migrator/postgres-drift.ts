@@ -1,30 +1,43 @@
 import type pg from 'pg'
-import { type Catalog, type Drift, driftOf, type TableParts } from './drift.ts'
+import { sqlstateOf } from '../database/postgres/errors.ts'
+import { type Addition, type Catalog, type Drift, driftOf, type TableParts } from './drift.ts'
 import type { Migration } from './migrations.ts'
 
 /**
- * Compares the tables with what the applied migrations make in the same server: temporary tables, in a transaction that is
- * rolled back. `undefined` where the role, or the server, allows no temporary tables.
+ * Compares the tables with what the applied migrations make in the same server: temporary tables, which are rolled back.
+ * Inside a transaction. `undefined` where the role, or the server, allows no temporary tables.
  */
-export async function postgresDrift(pool: pg.Pool, applied: readonly Migration[]): Promise<Drift | undefined> {
-  const client = await pool.connect()
+export async function postgresDrift(client: pg.ClientBase, applied: readonly Migration[]): Promise<Drift | undefined> {
+  const schema = await schemaOf(client)
+  await client.query('SAVEPOINT compare')
   try {
-    const schema = await schemaOf(client)
-    try {
-      // On a replica this is refused.
-      await client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE')
-      await client.query('SET LOCAL search_path = pg_temp')
-      for (const { statements } of applied) for (const statement of statements) await client.query(statement)
-    } catch (error) {
-      if (REFUSED.has((error as pg.DatabaseError).code ?? '')) return undefined
-      throw error
-    }
+    await client.query('SET LOCAL search_path = pg_temp')
+    for (const { statements } of applied) for (const statement of statements) await client.query(statement)
     const temporary = await client.query<{ schema: string }>(
       'SELECT nspname::text AS schema FROM pg_namespace WHERE oid = pg_my_temp_schema()',
     )
+    // Definitions then name every table with its schema.
     await client.query('SET LOCAL search_path = pg_catalog')
-    const expected = await catalogOf(client, temporary.rows[0]?.schema ?? '')
-    return driftOf(expected, await catalogOf(client, schema))
+    const { rows } = await client.query<{ quoted: string }>('SELECT quote_ident($1) AS quoted', [schema])
+    const as = rows[0]?.quoted ?? schema
+    return driftOf(await catalogOf(client, temporary.rows[0]?.schema ?? '', as), await catalogOf(client, schema, as))
+  } catch (error) {
+    if (REFUSED.has(sqlstateOf(error) ?? '')) return undefined
+    throw error
+  } finally {
+    await client.query('ROLLBACK TO SAVEPOINT compare')
+  }
+}
+
+/** A moment of its own. On a replica, which refuses it, `undefined`. */
+export async function driftNow(pool: pg.Pool, applied: readonly Migration[]): Promise<Drift | undefined> {
+  const client = await pool.connect()
+  try {
+    await client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE')
+    return await postgresDrift(client, applied)
+  } catch (error) {
+    if (REFUSED.has(sqlstateOf(error) ?? '')) return undefined
+    throw error
   } finally {
     // Ends the transaction too, whatever happened.
     client.release(true)
@@ -32,7 +45,7 @@ export async function postgresDrift(pool: pg.Pool, applied: readonly Migration[]
 }
 
 /** Where our tables are found without a schema's name: not always in the first of the search path. */
-async function schemaOf(client: pg.PoolClient): Promise<string> {
+async function schemaOf(client: pg.ClientBase): Promise<string> {
   const { rows } = await client.query<{ schema: string | null }>(
     `SELECT coalesce(
        (SELECT nspname FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, position)
@@ -48,8 +61,8 @@ async function schemaOf(client: pg.PoolClient): Promise<string> {
 /** insufficient_privilege, read_only_sql_transaction, and the answers of servers without temporary tables. */
 const REFUSED: ReadonlySet<string> = new Set(['42501', '25006', '0A000'])
 
-/** With the search path on the catalog alone, definitions name every table with its schema, which is then taken away. */
-async function catalogOf(client: pg.PoolClient, schema: string): Promise<Catalog> {
+/** `as`: the schema, as the definitions are to name it. */
+async function catalogOf(client: pg.ClientBase, schema: string, as: string): Promise<Catalog> {
   const query = async <R extends pg.QueryResultRow>(sql: string): Promise<R[]> =>
     (await client.query<R>(sql, [schema])).rows
   const tables = await query<{ name: string }>(
@@ -73,14 +86,32 @@ async function catalogOf(client: pg.PoolClient, schema: string): Promise<Catalog
      FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
      WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND contype <> 'n'`,
   )
-  const additions = await query<{ table: string; name: string; definition: string }>(
-    `SELECT tables.relname::text AS table, indexes.relname::text AS name, pg_get_indexdef(indexrelid) AS definition
+  const indexes = await query<{ table: string; name: string; sql: string }>(
+    `SELECT tables.relname::text AS table, indexes.relname::text AS name, pg_get_indexdef(indexrelid) AS sql
      FROM pg_index JOIN pg_class tables ON tables.oid = indrelid JOIN pg_class indexes ON indexes.oid = indexrelid
-     WHERE tables.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND NOT indisprimary
-     UNION ALL
-     SELECT relname::text, tgname::text, 'trigger ' || tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+     WHERE tables.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND NOT indisprimary`,
+  )
+  // A trigger that is disabled, or runs another function, is another trigger.
+  const triggers = await query<{ table: string; name: string; sql: string; function: string; enabled: string }>(
+    `SELECT relname::text AS table, tgname::text AS name, pg_get_triggerdef(pg_trigger.oid) AS sql,
+       pg_get_functiondef(tgfoid) AS function, tgenabled::text AS enabled
+     FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
      WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND NOT tgisinternal`,
   )
+  // The catalog calls a session's own temporary schema pg_temp; functions name it as it is.
+  const renamed = (sql: string): string => sql.replaceAll('pg_temp.', `${as}.`).replaceAll(`${schema}.`, `${as}.`)
+  const additions = [
+    ...indexes.map((row) => {
+      const sql = renamed(row.sql)
+      const what = sql.replaceAll(`${as}.`, '')
+      return { ...row, kind: 'index', what, definition: sql, sql: [sql] } as const
+    }),
+    ...triggers.map((row) => {
+      const sql = [row.function, row.sql].map(renamed)
+      const definition = [...sql, row.enabled].join(';')
+      return { ...row, kind: 'trigger', what: `trigger ${row.name}`, definition, sql } as const
+    }),
+  ]
   const of = <R extends { table: string }>(rows: readonly R[], name: string): R[] =>
     rows.filter(({ table }) => table === name)
   return {
@@ -88,18 +119,12 @@ async function catalogOf(client: pg.PoolClient, schema: string): Promise<Catalog
       tables.map(({ name }): [string, TableParts] => {
         const own = of(columns, name)
         const parts = [...own, ...of(constraints, name)].map(({ definition }) => definition)
-        const added = of(additions, name).map((row): [string, string] => [
-          row.name,
-          unqualified(row.definition, schema),
+        const added = of(additions, name).map(({ name: key, kind, what, definition, sql }): [string, Addition] => [
+          key,
+          { kind, what, definition, sql },
         ])
         return [name, { columns: own.map((column) => column.name), parts: new Set(parts), additions: new Map(added) }]
       }),
     ),
   }
 }
-
-const unqualified = (definition: string, schema: string): string =>
-  definition
-    .replaceAll('pg_temp.', '')
-    .replaceAll(`${schema}.`, '')
-    .replaceAll(`"${schema.replaceAll('"', '""')}".`, '')

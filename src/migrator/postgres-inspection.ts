@@ -1,12 +1,16 @@
 import type pg from 'pg'
 import { translated } from '../database/postgres/errors.ts'
 import { located } from '../database/postgres/pool.ts'
-import { openSingle } from '../database/postgres/single.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
-import { longestMatch, refusedStatus, type Status, statusFrom } from './inspection.ts'
+import type { Drift } from './drift.ts'
+import { longestMatch, refusedStatus, type Status, statusFrom, type Takeover } from './inspection.ts'
+import type { Standing } from './ledger.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
-import { postgresDrift } from './postgres-drift.ts'
+import { driftNow, postgresDrift } from './postgres-drift.ts'
 import { isUnrecorded, ledgerOf, locked, record, refuseUnrecorded, standingOf } from './postgres-migrator.ts'
+import { missingInPostgres } from './postgres-missing.ts'
+import { withPool } from './postgres-pool.ts'
+import { repairIn } from './postgres-repair.ts'
 import { timeOf } from './steps.ts'
 
 /** Changes nothing. */
@@ -24,36 +28,34 @@ export const inspectPostgres = (target: PostgresTarget, busyTimeoutMs = 5_000): 
     try {
       const standing = await standingOf(pool)
       if (standing.applied.length === 0) await refuseUnrecorded(pool)
-      return statusFrom('postgresql', standing, await postgresDrift(pool, standing.applied))
+      return statusFrom('postgresql', standing, await driftIn(pool, standing))
     } catch (error) {
       const unrecorded = await isUnrecorded(pool).catch(() => false)
       return { ...refusedStatus(nothing, translated(located(error, pool))), ...(unrecorded && { unrecorded }) }
     }
   })
 
+/** Without temporary tables, triggers and constraints alone are compared; that nothing else differs is not said. */
+async function driftIn(pool: pg.Pool, { applied, pending, newer }: Standing): Promise<Drift | undefined> {
+  const drift = await driftNow(pool, applied)
+  if (drift !== undefined || applied.length === 0 || pending.length > 0 || newer.length > 0) return drift
+  const missing = await missingInPostgres(pool, applied)
+  return missing.length === 0 ? undefined : { differences: missing, lost: [], others: [] }
+}
+
 /**
- * Records in the ledger that the tables are as the migrations make them: a database of ours that lost its ledger. Returns
- * the tags, none if there was a ledger.
+ * Records in the ledger which migrations made the tables, and makes the triggers and indexes that are missing: a database
+ * that lost its ledger, or was made by drizzle/postgresql.sql or drizzle-kit push. Returns no tags if there was a ledger.
  */
-export const baselinePostgres = (target: PostgresTarget, busyTimeoutMs: number): Promise<string[]> =>
+export const adoptPostgres = (target: PostgresTarget, busyTimeoutMs: number): Promise<Takeover> =>
   withPool(target, busyTimeoutMs, (pool) =>
     locked(pool, async (client) => {
-      if (!(await isUnrecorded(client))) return []
-      const drift = (migrations: readonly Migration[]) => postgresDrift(pool, migrations)
+      if (!(await isUnrecorded(client))) return { recorded: [], repaired: [] }
+      const drift = (migrations: readonly Migration[]) => postgresDrift(client, migrations)
       const made = await longestMatch(migrationsOf('postgresql'), (await ledgerOf(client)).notes, drift)
-      for (const migration of made) await record(client, migration, timeOf({}))
-      return made.map(({ tag }) => tag)
+      const now = timeOf({})
+      for (const migration of made) await record(client, migration, now)
+      const { repaired } = await repairIn(client, made, now)
+      return { recorded: made.map(({ tag }) => tag), repaired }
     }),
   )
-
-/** Two connections: the lock is held on one while the other compares. */
-async function withPool<T>(target: PostgresTarget, lockMs: number, use: (pool: pg.Pool) => Promise<T>): Promise<T> {
-  const pool = openSingle(target, { busyTimeoutMs: lockMs, max: 2 })
-  try {
-    return await use(pool)
-  } catch (error) {
-    throw translated(located(error, pool))
-  } finally {
-    await pool.end()
-  }
-}

@@ -15,6 +15,8 @@ import {
   standing,
 } from './ledger.ts'
 import { folderOf, type Migration, migrationsOf } from './migrations.ts'
+import { missingError } from './missing.ts'
+import { missingInPostgres } from './postgres-missing.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
 /** As drizzle-kit makes it. */
@@ -44,11 +46,27 @@ export async function checkPostgres(
   const found = standing(known, ledger)
   if (found.pending.length === 0) {
     assertTablesThere(found, ledger)
+    const problem = await missingFrom(pool, known, found.newer)
+    if (problem !== undefined) throw problem
     return true
   }
   if (mode === 'apply') return false
   throw pendingError(found)
 }
+
+/** What has happened to the tables of a database that is open. Throws what `standing()` throws. */
+export async function problemOf(on: Queryable): Promise<StorageError | undefined> {
+  const found = await standingOf(on)
+  return found.pending.length > 0 ? pendingError(found) : missingFrom(on, migrationsOf('postgresql'), found.newer)
+}
+
+/** How a newer version's triggers should be is not known here. */
+const missingFrom = async (
+  on: Queryable,
+  applied: readonly Migration[],
+  newer: Standing['newer'],
+): Promise<StorageError | undefined> =>
+  newer.length > 0 ? undefined : missingError(await missingInPostgres(on, applied))
 
 /**
  * Brings the schema up to date, each migration in a transaction of its own. One process at a time: the lock is taken first,
@@ -74,6 +92,8 @@ export async function migratePostgres(
       options.onApplied?.({ tag: next.tag, milliseconds: performance.now() - begun })
     })
   }
+  const problem = await missingFrom(pool, known, [])
+  if (problem !== undefined) throw problem
 }
 
 /** Runs `work` in a transaction while no other process migrates. */
@@ -118,12 +138,17 @@ export async function record(client: pg.PoolClient, migration: Migration, time: 
 }
 
 function failed({ file }: Migration, error: unknown): unknown {
-  if (!(error instanceof StorageError)) return error
-  const reason =
-    sqlstateOf(error) === '42501'
-      ? 'the role may not change the schema. Migrate as its owner; drizzle/postgresql-grants.sql then gives this role what it needs.'
-      : error.message
-  const message = `${file} failed, and nothing of it happened: ${reason}`
+  const reason = asOwner(error)
+  if (!(reason instanceof StorageError)) return error
+  const message = `${file} failed, and nothing of it happened: ${reason.message}`
+  return new StorageError(reason.code, message, { cause: reason.cause ?? reason })
+}
+
+/** Says who may change the schema, where the role may not. */
+export function asOwner(error: unknown): unknown {
+  if (!(error instanceof StorageError) || sqlstateOf(error) !== '42501') return error
+  const message =
+    'the role may not change the schema. Run it as the owner; drizzle/postgresql-grants.sql then gives this role what it needs.'
   return new StorageError(error.code, message, { cause: error.cause ?? error })
 }
 
@@ -133,7 +158,7 @@ export async function refuseUnrecorded(on: Queryable): Promise<void> {
   if (found.length === 0) return
   throw new StorageError(
     'SCHEMA_MISMATCH',
-    `The database has tables that no migration made (${found.join(', ')}). If they are this package's, restored without the schema drizzle for example, run meshstore migrate baseline, which compares them and records that; if not, use another database or schema.`,
+    `The database has tables that no migration made (${found.join(', ')}). If they are this package's, restored without the schema drizzle for example, run meshstore migrate adopt, which compares them and records that; if not, use another database or schema.`,
   )
 }
 

@@ -7,9 +7,10 @@ import { StorageError } from '../errors.ts'
 import type { Problem } from '../rows/cells.ts'
 import { encodeTime } from '../schema/codecs.ts'
 import * as rules from '../schema/rules.ts'
-import { explicitIndexes, type Index, indexesOf, recognised } from './adoption-layout.ts'
+import { indexesOf, recognised } from './adoption-layout.ts'
 import { type SharedTable, slicesOf, type TableRow, type Verdict } from './adoption-rows.ts'
 import { Quarantine } from './quarantine.ts'
+import { type Rebuilding, rebuild } from './sqlite-rebuild.ts'
 import {
   type Adopted,
   type AdoptionReport,
@@ -71,7 +72,8 @@ export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promis
     if (quarantine === undefined && refusedIn(judged) > 0) throw refusedRows(judged)
     await options.backup?.('adoption', raw.name)
     const indexes = indexesOf(raw, tables)
-    rebuild(raw, { tables, indexes, create: options.create, judged })
+    rebuild(raw, tables.map(rebuilding), options.create)
+    for (const { sql } of indexes) raw.exec(sql)
     note(raw, judged, timeOf(options))
     options.verify()
     // Before the COMMIT: what is left out must be somewhere.
@@ -166,51 +168,18 @@ function refusedRows(judged: Judged): StorageError {
   const shown = issues.slice(0, PROBLEMS_IN_MESSAGE).map(({ path, message }) => `${path} ${message}`)
   return new StorageError(
     'SCHEMA_MISMATCH',
-    `Another program made the file, and ${refusedIn(judged)} of its rows cannot be kept: ${shown.join('; ')}${issues.length > shown.length ? '; …' : ''}. Nothing was changed. Correct them, or run meshstore migrate baseline --quarantine FILE, which writes them out and goes on.`,
+    `Another program made the file, and ${refusedIn(judged)} of its rows cannot be kept: ${shown.join('; ')}${issues.length > shown.length ? '; …' : ''}. Nothing was changed. Correct them, or run meshstore migrate adopt --quarantine FILE, which writes them out and goes on.`,
     { issues },
   )
 }
 
-interface Plan {
-  readonly tables: readonly SharedTable[]
-  readonly indexes: readonly Index[]
-  readonly create: () => void
-  readonly judged: Judged
-}
-
-function rebuild(raw: Sqlite.Database, { tables, indexes, create, judged }: Plan): void {
-  for (const { name } of explicitIndexes(raw, tables)) raw.exec(`DROP INDEX ${quoted(name)}`)
-  // Other tables' foreign keys, and views, go on speaking of `nodes`: they are not rewritten with the new name.
-  raw.pragma('legacy_alter_table = ON')
-  for (const { name } of tables) raw.exec(`ALTER TABLE ${name} RENAME TO meshstore_adopted_${name}`)
-  raw.pragma('legacy_alter_table = OFF')
-  create()
-  for (const table of tables) {
-    const { kept = 0 } = judged.tables.find((report) => report.table === table.name) ?? {}
-    if (copy(raw, table) !== kept) throw new StorageError('CORRUPT', `Not every row of ${table.name} could be copied.`)
-    raw.exec(`DROP TABLE meshstore_adopted_${table.name}`)
-  }
-  for (const { sql } of indexes) raw.exec(sql)
-}
-
-/** Returns how many rows are there afterwards, with the rowids and the values that they had. */
-function copy(raw: Sqlite.Database, { name, columns, defaults }: SharedTable): number {
-  const names = Object.keys(columns)
-  const values = names.map((column) => (defaults.includes(column) ? `coalesce(old.${column}, 0)` : `old.${column}`))
-  const from = `FROM meshstore_adopted_${name} AS old`
-  raw
-    .prepare(
-      `INSERT INTO main.${name} (rowid, ${names.join(', ')}) SELECT old.rowid, ${values.join(', ')} ${from}
-       WHERE old.rowid NOT IN (SELECT row FROM temp.meshstore_left_out WHERE name = ?)`,
-    )
-    .run(name)
-  const equal = names.map((column, index) => `new.${column} IS ${values[index]}`)
-  return Number(
-    raw
-      .prepare(`SELECT count(*) ${from} JOIN main.${name} AS new ON new.rowid = old.rowid WHERE ${equal.join(' AND ')}`)
-      .pluck()
-      .get(),
-  )
-}
-
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
+const rebuilding = ({ name, columns, defaults }: SharedTable): Rebuilding => ({
+  name,
+  values: Object.fromEntries(
+    Object.keys(columns).map((column) => [
+      column,
+      defaults.includes(column) ? `coalesce(old.${column}, 0)` : `old.${column}`,
+    ]),
+  ),
+  isKept: `old.rowid NOT IN (SELECT row FROM temp.meshstore_left_out WHERE name = '${name}')`,
+})

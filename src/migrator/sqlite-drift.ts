@@ -1,14 +1,18 @@
 import Sqlite from 'better-sqlite3'
 import { IS_FENCE } from '../database/sqlite/fence.ts'
-import { type Catalog, type Drift, driftOf, type TableParts } from './drift.ts'
+import { type Addition, type Catalog, type Drift, driftOf, type TableParts } from './drift.ts'
 import type { Migration } from './migrations.ts'
 
 /** Compares the tables with what the applied migrations make in a new database. */
-export function sqliteDrift(raw: Sqlite.Database, applied: readonly Migration[]): Drift {
+export const sqliteDrift = (raw: Sqlite.Database, applied: readonly Migration[]): Drift =>
+  withFresh(applied, (fresh) => driftOf(catalogOf(fresh), catalogOf(raw)))
+
+/** A new database as the migrations make it. */
+export function withFresh<T>(applied: readonly Migration[], use: (fresh: Sqlite.Database) => T): T {
   const fresh = new Sqlite(':memory:')
   try {
     for (const { statements } of applied) for (const statement of statements) fresh.exec(statement)
-    return driftOf(catalogOf(fresh), catalogOf(raw))
+    return use(fresh)
   } finally {
     fresh.close()
   }
@@ -32,11 +36,12 @@ function catalogOf(raw: Sqlite.Database): Catalog {
   const tables = rows
     .filter(({ type }) => type === 'table')
     .map(({ name, sql }): [string, TableParts] => {
-      const own = rows.filter(({ type, tbl_name }) => tbl_name === name && (type === 'index' || type === 'trigger'))
-      const additions = own.map((row): [string, string] => [
-        row.name,
-        row.type === 'index' ? normalised(row.sql) : `trigger ${row.name}`,
-      ])
+      const additions = rows.flatMap((row): [string, Addition][] => {
+        if (row.tbl_name !== name || (row.type !== 'index' && row.type !== 'trigger')) return []
+        const definition = normalised(row.sql)
+        const what = row.type === 'index' ? definition : `trigger ${row.name}`
+        return [[row.name, { kind: row.type, what, definition, sql: [row.sql] }]]
+      })
       return [name, { columns: columnsOf(raw, name), parts: new Set(partsOf(sql)), additions: new Map(additions) }]
     })
   return { tables: new Map(tables) }
@@ -46,7 +51,7 @@ const columnsOf = (raw: Sqlite.Database, table: string): string[] =>
   raw.prepare<[string], string>('SELECT name FROM pragma_table_xinfo(?) ORDER BY cid').pluck().all(table)
 
 /** Quotes and blanks that mean nothing: SQLite keeps the text as it was typed. */
-const normalised = (sql: string): string =>
+export const normalised = (sql: string): string =>
   sql
     .replaceAll(/[`"[\]]/g, '')
     .replaceAll(/\s+/g, ' ')

@@ -3,12 +3,13 @@ import { openConnection, Patience } from '../database/sqlite/connection.ts'
 import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
 import { StorageError } from '../errors.ts'
-import { longestMatch, refusedStatus, type Status, statusFrom } from './inspection.ts'
+import { longestMatch, refusedStatus, type Status, statusFrom, type Takeover } from './inspection.ts'
 import { migrationsOf } from './migrations.ts'
 import { adoptionOf, previewAdoption } from './sqlite-adoption.ts'
 import { sqliteDrift } from './sqlite-drift.ts'
 import { originOf } from './sqlite-file.ts'
 import { isUnrecorded, ledgerOf, locked, record, standingOf } from './sqlite-migrator.ts'
+import { repairIn } from './sqlite-repair.ts'
 import { timeOf } from './steps.ts'
 
 /** Throws CONFIG if there is no such file. Changes nothing. */
@@ -59,7 +60,7 @@ async function statusOf(raw: Sqlite.Database): Promise<Status> {
       const refused = adoption.tables.reduce((sum, table) => sum + table.refused, 0)
       const status = { ...nothing, pending: migrationsOf('sqlite').map(({ tag }) => tag), adoption }
       if (refused === 0) return { ...status, state: 'adoptable' }
-      const message = `${refused} rows of another program's cannot be kept. Correct them, or run meshstore migrate baseline --quarantine FILE.`
+      const message = `${refused} rows of another program's cannot be kept. Correct them, or run meshstore migrate adopt --quarantine FILE.`
       return { ...status, state: 'refused', problem: { code: 'SCHEMA_MISMATCH', message } }
     }
     const standing = standingOf(raw)
@@ -72,11 +73,12 @@ async function statusOf(raw: Sqlite.Database): Promise<Status> {
 }
 
 /**
- * Records in the ledger that the tables are as the migrations make them: a database of ours that lost its ledger. Returns
- * the tags, none if there was a ledger.
+ * Records in the ledger which migrations made the tables, and makes the triggers and indexes that are missing: a database
+ * that lost its ledger, or was made by drizzle/sqlite.sql or drizzle-kit push. Returns no tags if there was a ledger.
  */
-export async function baselineSqlite(path: string, busyTimeoutMs: number): Promise<string[]> {
+export async function adoptSqlite(path: string, busyTimeoutMs: number): Promise<Takeover> {
   const recorded: string[] = []
+  let repaired: Takeover['repaired'] = []
   const patience = new Patience(busyTimeoutMs)
   const file = prepareFile(path, { create: false })
   const raw = await patience.retry(() => openConnection(file, { readOnly: false }))
@@ -86,12 +88,14 @@ export async function baselineSqlite(path: string, busyTimeoutMs: number): Promi
       const made = await longestMatch(migrationsOf('sqlite'), ledgerOf(raw).notes, (migrations) =>
         sqliteDrift(raw, migrations),
       )
+      const now = timeOf({})
       for (const migration of made) {
-        record(raw, migration, timeOf({}))
+        record(raw, migration, now)
         recorded.push(migration.tag)
       }
+      repaired = repairIn(raw, made, now).repaired
     })
-    return recorded
+    return { recorded, repaired }
   } finally {
     raw.close()
   }

@@ -16,9 +16,11 @@ import {
   standing,
 } from './ledger.ts'
 import { folderOf, type Migration, migrationsOf } from './migrations.ts'
+import { missingError } from './missing.ts'
 import { assertNoMoreOrphans, orphansIn } from './orphans.ts'
-import { keepingOthers } from './others.ts'
+import { besideOthers } from './others.ts'
 import { hasTable, isEmpty, originOf } from './sqlite-file.ts'
+import { missingInSqlite } from './sqlite-missing.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
 /** As drizzle-kit makes it. `SERIAL` means nothing to SQLite: `id` is always NULL. */
@@ -46,7 +48,10 @@ export async function checkSqlite(
   try {
     const ledger = ledgerOf(raw)
     const found = standing(known, ledger)
-    if (found.pending.length === 0) return assertTablesThere(found, ledger)
+    if (found.pending.length === 0) {
+      assertTablesThere(found, ledger)
+      return assertNoProblem(raw, known)
+    }
     const unrecorded = isUnrecorded(raw)
     if (mode === 'apply') {
       if (unrecorded) await (await adoption()).assertAdoptable(raw, options)
@@ -56,6 +61,19 @@ export async function checkSqlite(
   } finally {
     raw.exec('ROLLBACK')
   }
+}
+
+/** What has happened to the tables of a file that is open. Throws what `standing()` throws. */
+export function problemOf(raw: Sqlite.Database, known = migrationsOf('sqlite')): StorageError | undefined {
+  const found = standingOf(raw, known)
+  if (found.pending.length > 0) return pendingError(found)
+  // How a newer version's triggers should be is not known here.
+  return found.newer.length > 0 ? undefined : missingError(missingInSqlite(raw, known))
+}
+
+function assertNoProblem(raw: Sqlite.Database, known: readonly Migration[]): void {
+  const problem = problemOf(raw, known)
+  if (problem !== undefined) throw problem
 }
 
 /** Rarely needed, and much of what would have to be loaded. */
@@ -84,7 +102,9 @@ export async function migrateSqlite(
   let backup = options.backup
   // As long as the file has no log, another process that commits is in the way of those who read, too.
   const look = (): Promise<Standing> => patience.retry(() => standingOf(raw, known))
-  const seen = (await look()).applied.length
+  const before = await look()
+  const seen = before.applied.length
+  if (before.pending.length === 0) return
   while ((await look()).pending.length > 0) {
     let copy: Copy | undefined
     const work = async (): Promise<void> => {
@@ -107,10 +127,12 @@ export async function migrateSqlite(
       throw error
     })
   }
+  assertNoProblem(raw, known)
 }
 
 type Copy = NonNullable<Awaited<ReturnType<NonNullable<MigrationOptions['backup']>>>>
-const UNCERTAIN: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
+/** After these nobody knows whether the COMMIT happened. */
+export const UNCERTAIN: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
 
 interface Step {
   readonly next: Migration
@@ -121,7 +143,7 @@ interface Step {
 async function step(raw: Sqlite.Database, { next, applied }: Step, options: MigrationOptions): Promise<void> {
   const orphans = orphansIn(raw)
   const at = timeOf(options)
-  const create = (): void => naming(next, () => keepingOthers(raw, applied, () => apply(raw, next, at)))
+  const create = (): void => naming(next, () => besideOthers(raw, applied, next, () => apply(raw, next, at)))
   const verify = (): void => naming(next, () => assertNoMoreOrphans(raw, orphans))
   if (isUnrecorded(raw)) {
     const report = await (await adoption()).adopt(raw, { ...options, create, verify })

@@ -1,14 +1,17 @@
 /** What the command line does with the schema of the database at a URL. */
 import { resolve } from 'node:path'
+import type { Copy } from '../backup/before-migration.ts'
 import { StorageError } from '../errors.ts'
-import type { Status } from '../migrator/inspection.ts'
+import type { Status, Takeover } from '../migrator/inspection.ts'
 import { type Migration, migrationsOf } from '../migrator/migrations.ts'
+import type { RepairReport } from '../migrator/repair.ts'
 import type { AdoptionReport, Applied, MigrationOptions } from '../migrator/steps.ts'
 import { configOf, databaseOf } from './config.ts'
 import { openTarget } from './open.ts'
 
 export type { Difference } from '../migrator/drift.ts'
 export type { State, Status } from '../migrator/inspection.ts'
+export type { RepairReport } from '../migrator/repair.ts'
 export type { AdoptionReport, Applied, RowProblem, TableReport } from '../migrator/steps.ts'
 
 const DEFAULT_WAIT_MS = 5_000
@@ -69,10 +72,8 @@ export async function up(url: string, options: UpOptions = {}): Promise<UpReport
         done.adoption = report
       },
       backup: async (before, path) => {
-        if (options.backup === false) return undefined
-        const { copyBeforeMigration } = await import('../backup/before-migration.ts')
-        const copy = await copyBeforeMigration(path, before, { target: options.backup, onProgress: options.onBackup })
-        done.backup = copy.file
+        const copy = await copyFirst(options, before, path)
+        if (copy !== undefined) done.backup = copy.file
         return copy
       },
     },
@@ -86,42 +87,68 @@ export async function up(url: string, options: UpOptions = {}): Promise<UpReport
   }
 }
 
-export interface BaselineReport extends UpReport {
-  /** Migrations that were recorded without being run: the tables were as they make them. */
-  readonly recorded: readonly string[]
+export interface AdoptReport extends UpReport, Takeover {
   /** Left alone: the database had its ledger. */
   readonly pending: readonly string[]
 }
 
 /**
- * Takes over a database that has the tables and no ledger: adopts one that another program made, records one of ours that
- * lost its ledger. One that has a ledger is left as it is. Throws CONFIG where there is nothing to take over.
+ * Takes over a database that has the tables and no ledger: builds those of another program anew, records which migrations
+ * made ours. One that has a ledger is left as it is. Throws CONFIG where there is nothing to take over.
  */
-export async function baseline(url: string, options: UpOptions = {}): Promise<BaselineReport> {
+export async function adopt(url: string, options: UpOptions = {}): Promise<AdoptReport> {
   const target = databaseOf(url)
+  const { busyTimeoutMs = DEFAULT_WAIT_MS } = options
+  const nothing = { recorded: [], repaired: [], applied: [], pending: [] }
   const status = await inspect(url, options.busyTimeoutMs)
   if (status.state === 'new')
     throw new StorageError(
       'CONFIG',
       'The database has no tables of ours: there is nothing to take over. Run meshstore migrate up.',
     )
-  if (status.adoption !== undefined) return { recorded: [], pending: [], ...(await up(url, options)) }
+  if (status.adoption !== undefined) return { ...nothing, ...(await up(url, options)) }
   const { problem } = status
   if (problem !== undefined && status.unrecorded !== true) throw new StorageError(problem.code, problem.message)
   if (status.unrecorded !== true) {
     // An adoption that was killed after its first step is finished.
-    if (status.adopted !== undefined) return { recorded: [], pending: [], ...(await up(url, options)) }
-    return { recorded: [], applied: [], pending: status.pending }
+    if (status.adopted !== undefined) return { ...nothing, ...(await up(url, options)) }
+    return { ...nothing, pending: status.pending }
   }
-  const recorded =
+  const taken =
     target.dialect === 'postgresql'
-      ? await (await import('../migrator/postgres-inspection.ts')).baselinePostgres(
-          target,
-          options.busyTimeoutMs ?? DEFAULT_WAIT_MS,
-        )
-      : await (await import('../migrator/sqlite-inspection.ts')).baselineSqlite(
-          target.path,
-          options.busyTimeoutMs ?? DEFAULT_WAIT_MS,
-        )
-  return { recorded, applied: [], pending: [] }
+      ? await (await import('../migrator/postgres-inspection.ts')).adoptPostgres(target, busyTimeoutMs)
+      : await (await import('../migrator/sqlite-inspection.ts')).adoptSqlite(target.path, busyTimeoutMs)
+  return { ...nothing, ...taken }
+}
+
+export interface RepairOptions extends Pick<UpOptions, 'busyTimeoutMs' | 'backup' | 'onBackup'> {
+  /** Finds out what would be made again, and changes nothing. */
+  readonly dryRun?: boolean | undefined
+}
+
+/**
+ * Makes the triggers, indexes, keys and CHECKs again that the tables have lost. Cached paths are invalidated then, and
+ * subscribers get CHANGES_MISSED, since writes were not followed meanwhile.
+ *
+ * Throws SCHEMA_MISMATCH, and changes nothing, where a table is gone or rows break what is to be made again.
+ */
+export async function repair(url: string, options: RepairOptions = {}): Promise<RepairReport> {
+  const target = databaseOf(url)
+  const { busyTimeoutMs = DEFAULT_WAIT_MS, dryRun = false } = options
+  const how = { busyTimeoutMs, dryRun, now: new Date() }
+  if (target.dialect === 'postgresql')
+    return (await import('../migrator/postgres-repair.ts')).repairPostgres(target, how)
+  refuseMemory(target.path)
+  const { repairSqlite } = await import('../migrator/sqlite-repair.ts')
+  return repairSqlite(target.path, how, (before, path) => copyFirst(options, before, path))
+}
+
+async function copyFirst(
+  { backup, onBackup }: Pick<UpOptions, 'backup' | 'onBackup'>,
+  before: string,
+  path: string,
+): Promise<Copy | undefined> {
+  if (backup === false) return undefined
+  const { copyBeforeMigration } = await import('../backup/before-migration.ts')
+  return copyBeforeMigration(path, before, { target: backup, onProgress: onBackup })
 }

@@ -1,7 +1,7 @@
 import { openPool, type PoolOptions } from '../database/postgres/pool.ts'
 import { PostgresDatabase } from '../database/postgres/postgres-database.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
-import { checkPostgres, migratePostgres } from '../migrator/postgres-migrator.ts'
+import { checkPostgres, migratePostgres, problemOf, schemaVersionOf } from '../migrator/postgres-migrator.ts'
 import type { Config } from './config.ts'
 
 /** A migration may rewrite a large table: that takes as long as it takes. */
@@ -13,9 +13,13 @@ export function openPostgres(target: PostgresTarget, config: Config): Promise<Po
   const { max, mode = target.poolMode } = config.pool
   const options = { ...config, max, mode, ...limits }
   const migrate = config.readOnly && config.migrate === 'apply' ? 'check' : config.migrate
-  return PostgresDatabase.open(target, options, async (pool) => {
-    if (migrate === 'skip' || (await checkPostgres(pool, migrate))) return
-    await withPatience(target, options, config)
+  return PostgresDatabase.open(target, options, {
+    prepare: async (pool) => {
+      if (migrate === 'skip' || (await checkPostgres(pool, migrate))) return
+      await withPatience(target, options, config)
+    },
+    version: schemaVersionOf,
+    problem: problemOf,
   })
 }
 

@@ -2,7 +2,7 @@ import type { Copy } from '../backup/before-migration.ts'
 import { Patience } from '../database/sqlite/connection.ts'
 import { fenceOf } from '../database/sqlite/fence.ts'
 import { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
-import { checkSqlite, isUnrecorded, migrateSqlite, schemaVersionOf } from '../migrator/sqlite-migrator.ts'
+import { checkSqlite, isUnrecorded, migrateSqlite, problemOf, schemaVersionOf } from '../migrator/sqlite-migrator.ts'
 import type { MigrationOptions } from '../migrator/steps.ts'
 import type { Config } from './config.ts'
 
@@ -29,6 +29,7 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
         if (migrate === 'apply') await migrateSqlite(raw, new Patience(config.migrationWaitMs), withBackup(config))
       },
       version: schemaVersionOf,
+      problem: (raw) => problemOf(raw),
     },
   )
 }

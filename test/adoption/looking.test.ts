@@ -60,7 +60,7 @@ describe.each(['DELETE', 'WAL'])('a file with journal mode %s', (journal) => {
   test.each([
     ['status', [], 3],
     ['plan', [], 0],
-    ['baseline', ['--dry-run'], 3],
+    ['adopt', ['--dry-run'], 3],
   ])('the command %s %j changes nothing', async (command, options, good) => {
     using folder = temporaryFolder()
     const path = await fileOf(folder, [...GOOD, DROPPED], journal)
@@ -83,10 +83,10 @@ test('--dry-run with --quarantine says what would go there, makes no file, and f
   const path = await fileOf(folder, [...GOOD, BROKEN], 'DELETE')
   const options = ['--dry-run', '--quarantine', folder.file('rows.ndjson')]
   const { stdout, code } = await changingNothing(folder.path, () =>
-    runCommand(['migrate', 'baseline', ...options, '--url', path]),
+    runCommand(['migrate', 'adopt', ...options, '--url', path]),
   )
   expect(stdout).toContain('nodes row 3 ("broken"): started is neither 0 nor 1')
-  expect(stdout).not.toContain('baseline --quarantine FILE')
+  expect(stdout).not.toContain('adopt --quarantine FILE')
   expect(code).not.toBe(4)
 })
 
@@ -96,7 +96,7 @@ test('the preview says the same as the adoption', async () => {
   const args = ['--url', path, '--json']
   const preview = JSON.parse((await runCommand(['migrate', 'status', ...args])).stdout)
   const quarantine = ['--quarantine', folder.file('rows.ndjson')]
-  const done = await runCommand(['migrate', 'baseline', ...args, ...quarantine])
+  const done = await runCommand(['migrate', 'adopt', ...args, ...quarantine])
   expect(done).toMatchObject({ code: 0, stderr: '' })
   expect(JSON.parse(done.stdout).adoption).toEqual(preview.adoption)
 })

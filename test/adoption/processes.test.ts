@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { baseline, inspect, up } from '../../src/open/migrate.ts'
+import { adopt, inspect, up } from '../../src/open/migrate.ts'
 import { runCommand } from '../cli/support/command.ts'
 import { expectCode } from '../support/expectations.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
@@ -120,5 +120,5 @@ test('a file that another has adopted meanwhile is left to it', async () => {
   using folder = temporaryFolder()
   const path = await fileOf(folder, 'DELETE')
   await up(path, { backup: false })
-  await changingNothing(folder.path, () => baseline(path, { quarantine: folder.file('rows.ndjson') }))
+  await changingNothing(folder.path, () => adopt(path, { quarantine: folder.file('rows.ndjson') }))
 })

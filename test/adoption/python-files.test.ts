@@ -3,7 +3,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { baseline, inspect, up } from '../../src/open/migrate.ts'
+import { adopt, inspect, up } from '../../src/open/migrate.ts'
 import { all, expectCode, IDS_BY_BYTES } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
@@ -87,9 +87,10 @@ describe.each(cases)('a file that $by.name made, with started $started', ({ by, 
       await (await openStorage({ url: path, migrate: 'check' })).close()
       await (await openStorage({ url: path, readOnly: true })).close()
       expect(await up(path)).toEqual({ applied: [] })
-      expect(await baseline(path, { quarantine: folder.file('rows.ndjson') })).toEqual({
+      expect(await adopt(path, { quarantine: folder.file('rows.ndjson') })).toEqual({
         applied: [],
         recorded: [],
+        repaired: [],
         pending: [],
       })
     })
@@ -180,7 +181,7 @@ test.each(['UTF-16le', 'UTF-16be'])(
     const path = await makeFile(folder.file('mesh.db'), [nodeRow()], { sql: `PRAGMA encoding = '${encoding}';${DDL}` })
     await changingNothing(folder.path, async () => {
       expect((await expectCode(openStorage(path), 'SCHEMA_MISMATCH')).message).toContain(encoding)
-      await expectCode(baseline(path, { quarantine: folder.file('rows.ndjson') }), 'SCHEMA_MISMATCH')
+      await expectCode(adopt(path, { quarantine: folder.file('rows.ndjson') }), 'SCHEMA_MISMATCH')
     })
   },
 )

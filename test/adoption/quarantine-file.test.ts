@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { baseline, up } from '../../src/open/migrate.ts'
+import { adopt, up } from '../../src/open/migrate.ts'
 import { expectCode } from '../support/expectations.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
 import { TAGS } from '../support/tags.ts'
@@ -18,7 +18,7 @@ test('is for its owner alone, and the report names it', async () => {
   using folder = temporaryFolder()
   const path = await theirs(folder)
   const file = folder.file('rows.ndjson')
-  const report = await baseline(path, { quarantine: file })
+  const report = await adopt(path, { quarantine: file })
   expect(report).toMatchObject({ quarantine: file, recorded: [] })
   expect(report.applied).toHaveLength(TAGS.length)
   expect(statSync(file).mode & 0o777).toBe(0o600)
@@ -98,7 +98,7 @@ test('without it, rows that cannot be kept stop every open, each time in the sam
   await changingNothing(folder.path, async () => {
     const messages = []
     for (let turn = 0; turn < 3; turn++) messages.push((await expectCode(openStorage(path), 'SCHEMA_MISMATCH')).message)
-    for (const migrate of [baseline, up]) messages.push((await expectCode(migrate(path), 'SCHEMA_MISMATCH')).message)
+    for (const migrate of [adopt, up]) messages.push((await expectCode(migrate(path), 'SCHEMA_MISMATCH')).message)
     expect(new Set(messages).size).toBe(1)
   })
 })

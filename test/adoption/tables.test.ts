@@ -1,7 +1,7 @@
 /** Tables that are not the client's are refused, with their reasons; nothing is changed, and nothing is left behind. */
 import { describe, expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { baseline, inspect, up } from '../../src/open/migrate.ts'
+import { adopt, inspect, up } from '../../src/open/migrate.ts'
 import { expectCode } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { bareDriver, client, makeFile } from './support/client.ts'
@@ -102,12 +102,12 @@ describe.each(REFUSED)('tables with %s', (_, sql, says) => {
   })
 })
 
-test('baseline refuses them too, and does not say that nothing is to be done', async () => {
+test('adopt refuses them too, and does not say that nothing is to be done', async () => {
   using folder = temporaryFolder()
   const sql = `${DDL} ALTER TABLE nodes ADD COLUMN region TEXT`
   const path = await makeFile(folder.file('mesh.db'), [], { sql })
   await changingNothing(folder.path, async () => {
-    const { message } = await expectCode(baseline(path), 'SCHEMA_MISMATCH')
+    const { message } = await expectCode(adopt(path), 'SCHEMA_MISMATCH')
     expect(message).toContain('region')
   })
 })

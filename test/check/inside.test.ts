@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'nod
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { check } from '../../src/check/index.ts'
-import { baseline } from '../../src/open/migrate.ts'
+import { adopt } from '../../src/open/migrate.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { foreignFile } from '../support/other-program.ts'
 import { kinds, only, reasonFor, type SoundFile, soundFile, wrong } from './support/sound.ts'
@@ -117,12 +117,12 @@ describe('the schema', () => {
   test('of another program, which can be adopted or not', async () => {
     using folder = temporaryFolder()
     const path = foreignFile(folder.file('mesh.db'), THEIR_TABLES)
-    expect(only(await check(path), 'warning', 'migrations').advice).toContain('meshstore migrate baseline --dry-run')
+    expect(only(await check(path), 'warning', 'migrations').advice).toContain('meshstore migrate adopt --dry-run')
     new Sqlite(path).exec("INSERT INTO nodes VALUES ('bad', 'no list', '[]', 1, 0, 1.5, 2.5)").close()
     const report = await check(path)
     expect(only(report, 'error', 'migrations').message).toMatch(/^SCHEMA_MISMATCH: /)
     expect(only(report, 'error', 'rows')).toMatchObject({ table: 'nodes', key: 'bad', column: 'interfaces' })
-    await baseline(path, { quarantine: folder.file('quarantine'), backup: false })
+    await adopt(path, { quarantine: folder.file('quarantine'), backup: false })
   })
 })
 

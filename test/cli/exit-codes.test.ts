@@ -53,7 +53,7 @@ describe('SQLite', () => {
     const [step] = documentOf(await migrate(['plan', ...url], 0)).steps as { statements: string[] }[]
     expect(step?.statements.join()).toContain('CREATE TABLE `nodes`')
     expect(await asText(['plan', ...url], 0)).toMatch(/^-- .*0000_create_tables\.sql\nCREATE TABLE `nodes`/)
-    expect(documentOf(await migrate(['baseline', ...url], 2))).toMatchObject({ error: { code: 'CONFIG' } })
+    expect(documentOf(await migrate(['adopt', ...url], 2))).toMatchObject({ error: { code: 'CONFIG' } })
     const { applied } = documentOf(await migrate(['up', ...url], 0))
     expect(applied).toEqual(TAGS.map((tag) => ({ tag, milliseconds: expect.any(Number) })))
     expect(documentOf(await migrate(['status', ...url], 0))).toMatchObject({ state: 'current', drift: [], pending: [] })
@@ -61,9 +61,10 @@ describe('SQLite', () => {
       new RegExp(`^\\w[^\\n]*\\.\\nApplied:\\n  ${TAGS.join('\\n  ')}\\n`),
     )
     expect(await asText(['plan', ...url], 0)).toBe('-- Nothing is pending.\n')
-    expect(documentOf(await migrate(['baseline', ...url], 0))).toEqual({
+    expect(documentOf(await migrate(['adopt', ...url], 0))).toEqual({
       applied: [],
       recorded: [],
+      repaired: [],
       pending: [],
     })
   })
@@ -85,7 +86,7 @@ describe('SQLite', () => {
     const broken = ['--url', await makeFile(folder.file('broken.db'), [nodeRow({ started: 'maybe' })])]
     expect(documentOf(await migrate(['status', ...broken], 4))).toMatchObject({ state: 'refused' })
     expect(documentOf(await migrate(['up', ...broken], 4))).toMatchObject({ error: { code: 'SCHEMA_MISMATCH' } })
-    await migrate(['baseline', ...broken], 4)
+    await migrate(['adopt', ...broken], 4)
     expect(await asText(['status', ...broken], 4)).toContain('nodes row 1 ("gw-1"): started is neither 0 nor 1')
 
     const path = folder.file('mesh.db')
@@ -107,7 +108,7 @@ describe('SQLite', () => {
     await using application = bareDriver.open(path)
     await application.execute(`PRAGMA journal_mode = ${journal}; BEGIN IMMEDIATE; UPDATE nodes SET started = 0`)
     const options = { timeoutMs: 10_000 }
-    for (const command of ['up', 'baseline']) {
+    for (const command of ['up', 'adopt']) {
       const ran = await migrate([command, '--wait', '0', '--url', path], 5, options)
       expect(documentOf(ran)).toMatchObject({ error: { code: 'BUSY', retryable: true } })
     }
@@ -116,7 +117,7 @@ describe('SQLite', () => {
     await migrate(['plan', '--wait', '0', '--url', path], 0, options)
   })
 
-  test.each(['up', 'baseline', 'status', 'plan'])('%s waits for a lock as long as --wait says', async (command) => {
+  test.each(['up', 'adopt', 'status', 'plan'])('%s waits for a lock as long as --wait says', async (command) => {
     using folder = temporaryFolder()
     const path = await makeFile(folder.file('mesh.db'), [nodeRow()])
     await using application = bareDriver.open(path)
@@ -133,7 +134,7 @@ describePostgres('PostgreSQL', () => {
     const url = ['--url', database.url]
     expect(documentOf(await migrate(['status', ...url], 3))).toMatchObject({ dialect: 'postgresql', state: 'new' })
     expect(await asText(['plan', ...url], 0)).toContain('CREATE TABLE "nodes"')
-    expect(documentOf(await migrate(['baseline', ...url], 2))).toMatchObject({ error: { code: 'CONFIG' } })
+    expect(documentOf(await migrate(['adopt', ...url], 2))).toMatchObject({ error: { code: 'CONFIG' } })
     expect(documentOf(await migrate(['up', ...url], 0)).applied).toHaveLength(TAGS.length)
     expect(await asText(['up', ...url], 0)).toBe('Nothing was pending.\n')
     expect(documentOf(await migrate(['status', ...url], 0))).toMatchObject({ state: 'current', drift: [] })
@@ -141,7 +142,7 @@ describePostgres('PostgreSQL', () => {
     await database.query('DROP SCHEMA drizzle CASCADE')
     await migrate(['status', ...url], 4)
     await migrate(['up', ...url], 4)
-    expect(documentOf(await migrate(['baseline', ...url], 0)).recorded).toEqual(TAGS)
+    expect(documentOf(await migrate(['adopt', ...url], 0)).recorded).toEqual(TAGS)
     await migrate(['status', ...url], 0)
   })
 
@@ -168,15 +169,15 @@ describePostgres('PostgreSQL', () => {
   test('2: a database that is not there, and a password that is wrong', async () => {
     const url = new URL(inject('postgresUrl'))
     url.pathname = '/nowhere'
-    for (const command of ['up', 'status', 'plan', 'baseline']) await migrate([command, '--url', url.href], 2)
+    for (const command of ['up', 'status', 'plan', 'adopt']) await migrate([command, '--url', url.href], 2)
     url.password = 'another'
-    for (const command of ['up', 'status', 'plan', 'baseline']) await migrate([command, '--url', url.href], 2)
+    for (const command of ['up', 'status', 'plan', 'adopt']) await migrate([command, '--url', url.href], 2)
   })
 
   test('4: tables of others, and drift', async () => {
     await using database = await createDatabase()
     await database.query('CREATE TABLE policies (something_else integer)')
-    for (const command of ['up', 'status', 'plan', 'baseline']) await migrate([command, '--url', database.url], 4)
+    for (const command of ['up', 'status', 'plan', 'adopt']) await migrate([command, '--url', database.url], 4)
     await database.query('DROP TABLE policies')
     await migrate(['up', '--url', database.url], 0)
     await database.query('ALTER TABLE nodes ADD COLUMN region text')
@@ -185,7 +186,7 @@ describePostgres('PostgreSQL', () => {
 
   test('5: a server that is away', async () => {
     const url = `postgres://mesh:pw@127.0.0.1:${await freePort()}/mesh`
-    for (const command of ['up', 'status', 'plan', 'baseline']) {
+    for (const command of ['up', 'status', 'plan', 'adopt']) {
       const ran = await migrate([command, '--url', url], 5)
       expect(documentOf(ran)).toMatchObject({ error: { code: 'UNAVAILABLE' } })
     }

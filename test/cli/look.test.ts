@@ -80,7 +80,7 @@ test('of a file that is not ready it is said what to do', async () => {
       stderr: expect.stringContaining('has no tables yet. Run meshstore migrate'),
     })
     const foreign = await runCommand([command, '--url', another])
-    expect(foreign).toMatchObject({ code: 4, stderr: expect.stringContaining('meshstore migrate baseline --dry-run') })
+    expect(foreign).toMatchObject({ code: 4, stderr: expect.stringContaining('meshstore migrate adopt --dry-run') })
   }
 })
 

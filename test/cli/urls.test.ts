@@ -7,9 +7,9 @@ import { changingNothing } from '../adoption/support/unchanged.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
 import { documentOf, ONE_LINE, runCommand } from './support/command.ts'
 
-const COMMANDS = ['up', 'status', 'plan', 'baseline']
+const COMMANDS = ['up', 'status', 'plan', 'adopt', 'repair']
 /** They create nothing. */
-const LOOKING = ['status', 'plan', 'baseline']
+const LOOKING = ['status', 'plan', 'adopt']
 
 describe.each(COMMANDS)('migrate %s', (command) => {
   test('without a URL is refused, and says what to give', async () => {

@@ -6,7 +6,7 @@ import { temporaryFolder } from '../support/folders.ts'
 import { documentOf, ONE_LINE, runCommand } from './support/command.ts'
 import { runInside } from './support/inside.ts'
 
-const COMMANDS = ['up', 'status', 'plan', 'baseline']
+const COMMANDS = ['up', 'status', 'plan', 'adopt', 'repair']
 
 /** Every command that the help names, at whatever depth. */
 async function levelsBelow(level: readonly string[]): Promise<(readonly string[])[]> {
@@ -54,7 +54,8 @@ test('the help of a command names its options, and looks at no database', async 
     expect(code).toBe(0)
     for (const option of ['--url', '--wait', '--json']) expect(stdout).toContain(option)
   }
-  expect((await runCommand(['migrate', 'baseline', '--help'])).stdout).toMatch(/--quarantine[\s\S]*--dry-run/)
+  expect((await runCommand(['migrate', 'adopt', '--help'])).stdout).toMatch(/--quarantine[\s\S]*--dry-run/)
+  expect((await runCommand(['migrate', 'repair', '--help'])).stdout).toMatch(/--dry-run/)
 })
 
 test('help is asked for in words, too', async () => {

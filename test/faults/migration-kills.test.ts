@@ -48,16 +48,16 @@ const onSqlite = upgrade('migrate up on SQLite', async () => sqlitePlace(ours))
 const onPostgres = upgrade('migrate up on PostgreSQL', postgresPlace)
 
 const QUARANTINE = 'left-out.ndjson'
-const baseline = (place: Place): string[] => [
-  ...['migrate', 'baseline', '--url', place.url],
+const adopt = (place: Place): string[] => [
+  ...['migrate', 'adopt', '--url', place.url],
   ...['--quarantine', place.file(QUARANTINE)],
 ]
 const adoption: Kind = {
   name: 'an adoption',
   make: async () => sqlitePlace(theirs, [QUARANTINE]),
-  args: baseline,
+  args: adopt,
   // If it was killed when it had adopted the file, and not yet applied what came then, that is for the second one.
-  finish: (place) => [baseline(place), up(place)],
+  finish: (place) => [adopt(place), up(place)],
   wrong: async (place) => misplaced(place.url.slice('sqlite:'.length), place.file(QUARANTINE)),
 }
 

@@ -48,7 +48,9 @@ const CHANGES: readonly (readonly [string, (scratch: Scratch) => unknown, ...Exp
   [
     'a column of another name',
     sql('ALTER TABLE policies RENAME COLUMN yaml_content TO yaml'),
+    ['policies', 'missing', /^trigger policies_mark_update$/],
     ['policies', 'missing', /^yaml_content text NOT NULL$/],
+    ['policies', 'unexpected', /^another trigger policies_mark_update$/],
     ['policies', 'unexpected', /^yaml text NOT NULL$/],
   ],
   [

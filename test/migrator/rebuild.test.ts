@@ -118,23 +118,32 @@ describe('a table that is built anew', () => {
     })
   })
 
-  test('keeps views and triggers of others that speak of it', async () => {
+  test.each([
+    ['a view', 'started', 'CREATE VIEW started AS SELECT node_id FROM nodes WHERE started'],
+    ['a trigger on it', 'logging', 'CREATE TRIGGER logging AFTER INSERT ON nodes BEGIN SELECT 1; END'],
+    [
+      'a trigger that names it',
+      'logging',
+      'CREATE TRIGGER logging AFTER INSERT ON links BEGIN SELECT 1 FROM nodes; END',
+    ],
+  ])('is refused with %s of others, which is named, and nothing is changed', async (_, name, sql) => {
     await using scratch = sqliteScratch()
     await filled(scratch)
-    await scratch.query(`CREATE VIEW started AS SELECT node_id FROM nodes WHERE started;
-      CREATE TABLE log (node TEXT);
-      CREATE TRIGGER logging AFTER INSERT ON links BEGIN INSERT INTO log SELECT node_id FROM nodes; END;`)
-    expect(await migrate(tree, scratch.url, 'up')).toMatchObject({ code: 0, stderr: '' })
-    expect(await scratch.query('SELECT count(*) AS n FROM started')).toEqual([{ n: 2 }])
-    await scratch.query("INSERT INTO links VALUES (4, 'gw-2')")
-    expect(await scratch.query('SELECT count(*) AS n FROM log')).toEqual([{ n: 2 }])
+    await scratch.query(sql)
+    const before = await scratch.snapshot()
+    const { code, stderr } = await migrate(tree, scratch.url, 'up', '--no-backup')
+    expect({ code, stderr }).toEqual({ code: 4, stderr: expect.stringMatching(`${name}.*Drop them, migrate`) })
+    expect(await scratch.snapshot()).toBe(before)
+    await scratch.query(`DROP ${sql.split(' ')[1]} ${name}`)
+    await migrated(tree, scratch.url, 'up', '--no-backup')
   })
 
-  test('keeps indexes and triggers of others on it', async () => {
+  test('keeps indexes of others on it, and what does not name it', async () => {
     await using scratch = sqliteScratch()
     await filled(scratch)
-    await scratch.query(`CREATE INDEX theirs ON nodes (updated_at); CREATE TABLE log (node TEXT);
-      CREATE TRIGGER logging AFTER INSERT ON nodes BEGIN INSERT INTO log VALUES (new.node_id); END;`)
+    await scratch.query(`CREATE INDEX theirs ON nodes (updated_at);
+      CREATE VIEW texts AS SELECT yaml_content FROM policies;
+      CREATE TRIGGER logging AFTER INSERT ON links BEGIN DELETE FROM owners; END;`)
     const { others } = await statusOf(HERE, scratch.url)
     await migrated(tree, scratch.url, 'up')
     expect((await statusOf(tree, scratch.url)).others).toEqual(others)

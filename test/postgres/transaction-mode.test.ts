@@ -114,7 +114,7 @@ describePostgres('behind a proxy that pools transactions', () => {
     for (const args of [
       ['migrate', 'up', '--url', url],
       ['migrate', 'status', '--url', url],
-      ['migrate', 'baseline', '--url', url],
+      ['migrate', 'adopt', '--url', url],
       ['stats', '--url', url],
       ['inspect', 'nodes', '--url', url],
       ['export', '--url', url, '--output', folder.file('exported.ndjson')],

@@ -104,6 +104,7 @@ describe('db:generate', () => {
     expect(catalog(migrated).path_cache).toContainEqual(expect.stringContaining('>= 2'))
     // It loses its triggers by that, and they are made again.
     expect(triggers(migrated)).toEqual(triggers(databaseOf(...migrationsIn(root))))
+    expect(triggers(databaseOf(copy.read('drizzle/sqlite.sql')))).toEqual(triggers(migrated))
   })
 
   it('keeps the numbers equal when one dialect changed', async () => {

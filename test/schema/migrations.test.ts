@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { moduleOf } from '../../scripts/build/migrations.ts'
 import { shipped } from '../../src/migrator/shipped.ts'
-import { catalog, databaseOf, migrationsIn } from './catalog.ts'
+import { catalog, databaseOf, migrationsIn, triggers } from './catalog.ts'
 import released from './released.json' with { type: 'json' }
 import { type Dialect, dialects, differences, root, run, TreeCopy } from './tree-copy.ts'
 
@@ -109,6 +109,7 @@ the tag and \`sha256sum migrations/${dialect}/<tag>.sql\`, for both dialects.`,
       expect.arrayContaining(['nodes', 'policies', 'path_cache', 'idx_nodes_started']),
     )
     expect(catalog(databaseOf(...migrations))).toEqual(expected)
+    expect(triggers(databaseOf(...migrations))).toEqual(triggers(databaseOf(exported)))
   })
 
   it.each([

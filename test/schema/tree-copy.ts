@@ -96,7 +96,8 @@ export async function differences(copy: TreeCopy): Promise<string[]> {
       const migrations = await copy.drizzleKit(dialect, 'generate')
       return [
         !migrations.stdout.includes('No schema changes') && `migrations/${dialect}`,
-        schema.stdout.trimEnd() !== copy.read(`drizzle/${dialect}.sql`).trimEnd() && `drizzle/${dialect}.sql`,
+        // Triggers and functions follow, of which drizzle-kit knows nothing.
+        !copy.read(`drizzle/${dialect}.sql`).startsWith(schema.stdout.trimEnd()) && `drizzle/${dialect}.sql`,
       ]
     }),
   )

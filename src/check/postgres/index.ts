@@ -56,7 +56,9 @@ async function checkServer(target: PostgresTarget, settings: Settings, ask: Ask)
   if (quick) findings.skip(QUICK, 'rows')
   else
     await findings.look('rows', () =>
-      withPostgresSnapshot(target, { busyTimeoutMs }, (snapshot) => checkRows(snapshot, findings, settings)),
+      withPostgresSnapshot(target, { busyTimeoutMs, anySchema: true }, (snapshot) =>
+        checkRows(snapshot, findings, settings),
+      ),
     )
   return findings.report('postgresql')
 }

@@ -58,7 +58,9 @@ async function checkInside(real: string, raw: Sqlite.Database, settings: Setting
   if (quick) findings.skip(QUICK, 'rows')
   else
     await look('rows', () =>
-      withSqliteSnapshot(real, { busyTimeoutMs }, (snapshot) => checkRows(snapshot, findings, settings)),
+      withSqliteSnapshot(real, { busyTimeoutMs, anySchema: true }, (snapshot) =>
+        checkRows(snapshot, findings, settings),
+      ),
     )
 }
 

@@ -1,7 +1,6 @@
 import type pg from 'pg'
 import { misuse, StorageError } from '../../errors.ts'
 import { performance, sleep } from '../../event-loop.ts'
-import { schemaVersionOf } from '../../migrator/postgres-migrator.ts'
 import { OUR_TABLES } from '../../schema/tables.ts'
 import { commitTracing, type TransactionEvent, traceLong, tracePromise, transactionTracing } from '../../tracing.ts'
 import { InUse } from '../in-use.ts'
@@ -31,6 +30,15 @@ export interface PostgresOptions extends AttemptOptions {
   readonly maxPendingWrites: number
 }
 
+export interface SchemaSteps {
+  /** Before anything else sees the pool. */
+  readonly prepare: (pool: pg.Pool) => Promise<void>
+  /** The last migration that was applied. */
+  readonly version: (pool: pg.Pool) => Promise<string>
+  /** What our tables have lost, if anything. */
+  readonly problem: (pool: pg.Pool) => Promise<StorageError | undefined>
+}
+
 const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
 const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
 
@@ -53,6 +61,7 @@ export class PostgresDatabase implements Database {
   readonly #options: PostgresOptions
   readonly #pool: pg.Pool
   readonly #target: PostgresTarget
+  readonly #schema: SchemaSteps
   readonly #guard = new TransactionGuard()
   readonly #inUse = new InUse()
   readonly #attempts: Attempts
@@ -61,25 +70,22 @@ export class PostgresDatabase implements Database {
   readonly #gatherer = new WriteGatherer((bound, batch) => this.#single(bound, 'write', batch))
   #closing: Promise<void> | undefined
 
-  private constructor(pool: pg.Pool, target: PostgresTarget, options: PostgresOptions) {
+  private constructor(pool: pg.Pool, target: PostgresTarget, options: PostgresOptions, schema: SchemaSteps) {
     this.#pool = pool
     this.#target = target
+    this.#schema = schema
     this.#options = options
     this.#attempts = new Attempts(pool, { compiler: this.compiler, guard: this.#guard }, options)
     this.session = new StoreSession(this)
   }
 
-  /** Opens. `prepare` sees the pool before anything else does. Throws StorageErrors. */
-  static async open(
-    target: PostgresTarget,
-    options: PostgresOptions,
-    prepare: (pool: pg.Pool) => Promise<void>,
-  ): Promise<PostgresDatabase> {
+  /** Opens. Throws StorageErrors. */
+  static async open(target: PostgresTarget, options: PostgresOptions, schema: SchemaSteps): Promise<PostgresDatabase> {
     const pool = openPool(target, options)
     try {
       await assertEncoding(pool)
-      await prepare(pool)
-      return new PostgresDatabase(pool, target, options)
+      await schema.prepare(pool)
+      return new PostgresDatabase(pool, target, options, schema)
     } catch (error) {
       await pool.end()
       throw await explained(error, target, pool)
@@ -152,12 +158,20 @@ export class PostgresDatabase implements Database {
     return { bytes: Number(bytes[0] ?? 0), walBytes: 0, queuedWrites: this.#pendingWrites }
   }
 
-  async schemaVersion(): Promise<string> {
+  schemaVersion(): Promise<string> {
+    return this.#ask(this.#schema.version)
+  }
+
+  schemaProblem(): Promise<StorageError | undefined> {
+    return this.#ask(this.#schema.problem)
+  }
+
+  async #ask<T>(question: (pool: pg.Pool) => Promise<T>): Promise<T> {
     const refused = this.refusal()
     if (refused !== undefined) throw refused
     return this.#inUse.while(() =>
       this.#attempts.inSlot(() =>
-        schemaVersionOf(this.#pool).catch((error) => {
+        question(this.#pool).catch((error) => {
           throw translated(located(error, this.#pool))
         }),
       ),
@@ -165,18 +179,11 @@ export class PostgresDatabase implements Database {
   }
 
   /** A question of the library's own: the first column of each row. */
-  async query<T>(sql: string, values: readonly unknown[]): Promise<T[]> {
-    const refused = this.refusal()
-    if (refused !== undefined) throw refused
-    const ask = async (): Promise<T[]> => {
-      try {
-        const { rows } = await this.#pool.query<[T]>({ text: sql, values: [...values], rowMode: 'array' })
-        return rows.map(([value]) => value)
-      } catch (error) {
-        throw translated(located(error, this.#pool))
-      }
-    }
-    return this.#inUse.while(() => this.#attempts.inSlot(ask))
+  query<T>(sql: string, values: readonly unknown[]): Promise<T[]> {
+    return this.#ask(async (pool) => {
+      const { rows } = await pool.query<[T]>({ text: sql, values: [...values], rowMode: 'array' })
+      return rows.map(([value]) => value)
+    })
   }
 
   /** A transaction of the library's own that keeps no serializable one from committing, nor is kept from it. */

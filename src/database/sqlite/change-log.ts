@@ -154,7 +154,8 @@ export function forget(raw: Sqlite.Database, consumers: readonly string[]): void
 }
 
 /** What it holds is deleted in batches, by who prunes. */
-const switchOff = (raw: Sqlite.Database): unknown => raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(LOG)
+export const switchOff = (raw: Sqlite.Database): unknown =>
+  raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(LOG)
 
 const deleteUpTo = (raw: Sqlite.Database, seq: number): unknown =>
   raw

@@ -34,6 +34,8 @@ export interface SchemaSteps {
   readonly migrate: (raw: SqliteConnection['raw']) => Promise<void>
   /** The last migration that was applied. */
   readonly version: (raw: SqliteConnection['raw']) => string
+  /** What our tables have lost, if anything. */
+  readonly problem: (raw: SqliteConnection['raw']) => StorageError | undefined
 }
 
 const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
@@ -295,6 +297,10 @@ export class SqliteDatabase implements Database {
 
   async schemaVersion(): Promise<string> {
     return this.read(({ raw }) => this.#schema.version(raw))
+  }
+
+  async schemaProblem(): Promise<StorageError | undefined> {
+    return this.read(({ raw }) => this.#schema.problem(raw))
   }
 
   /** Who writes sees all that was committed before: there is one writer. */

@@ -1,4 +1,4 @@
-/** `meshstore migrate baseline` records what is there, when the record was lost, and nothing that is not there. */
+/** `meshstore migrate adopt` records what is there, when the record was lost, and makes triggers and indexes that are not. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Dialect, TreeCopy } from '../schema/tree-copy.ts'
 import { drizzleKitMigrate, HERE, migrate, migrated, opened, statusOf, type Tree } from './support/commands.ts'
@@ -54,13 +54,13 @@ async function lost(scratch: Scratch, by: Tree, how: Record<Dialect, string> | u
 
 const rowsOf = (scratch: Scratch): Promise<object[]> => scratch.query('SELECT * FROM nodes ORDER BY node_id')
 
-eachDialect('baseline of a database that lost its record', (dialect, make) => {
+eachDialect('adopt, of a database that lost its record', (dialect, make) => {
   describe.each(Object.entries(lose))('%s', (_, how) => {
     test('is not opened, says what to do, and is left as it is', async () => {
       await using scratch = await make()
       await lost(scratch, full, how)
       const before = await scratch.snapshot()
-      const refusal = { code: 'SCHEMA_MISMATCH', message: expect.stringContaining('meshstore migrate baseline') }
+      const refusal = { code: 'SCHEMA_MISMATCH', message: expect.stringContaining('meshstore migrate adopt') }
       expect(await opened(full, scratch.url, 'apply')).toMatchObject([refusal])
       expect(await opened(full, scratch.url, 'check')).toMatchObject([{ code: 'SCHEMA_MISMATCH' }])
       expect(await statusOf(full, scratch.url)).toMatchObject({ code: 4, state: 'refused', problem: refusal })
@@ -72,7 +72,7 @@ eachDialect('baseline of a database that lost its record', (dialect, make) => {
       await using scratch = await make()
       await lost(scratch, full, how)
       const [rows, catalog] = [await rowsOf(scratch), await ourCatalog(scratch)]
-      const { stdout } = await migrated(full, scratch.url, 'baseline')
+      const { stdout } = await migrated(full, scratch.url, 'adopt')
       expect(stdout).toBe(
         tagsOf(full)
           .map((tag) => `Recorded ${tag}: the tables are as it makes them.\n`)
@@ -83,8 +83,8 @@ eachDialect('baseline of a database that lost its record', (dialect, make) => {
       expect(await statusOf(full, scratch.url)).toMatchObject({ code: 0, state: 'current', drift: [] })
       expect(await opened(full, scratch.url, 'check')).toEqual([{ nodes: ['check', 'gw-1', 'gw-2'] }])
 
-      const again = await migrated(full, scratch.url, 'baseline', '--json')
-      expect(JSON.parse(again.stdout)).toEqual({ recorded: [], applied: [], pending: [] })
+      const again = await migrated(full, scratch.url, 'adopt', '--json')
+      expect(JSON.parse(again.stdout)).toEqual({ recorded: [], repaired: [], applied: [], pending: [] })
       expect(await scratch.ledger()).toEqual(ledgerOf(full, dialect))
       // drizzle-kit goes on from there, too: it has nothing to apply.
       await drizzleKitMigrate(full, scratch.url)
@@ -97,8 +97,8 @@ eachDialect('baseline of a database that lost its record', (dialect, make) => {
   test('records a beginning of the migrations; the others are then pending, and are applied', async () => {
     await using scratch = await make()
     await lost(scratch, early, dropped)
-    const { stdout } = await migrated(full, scratch.url, 'baseline', '--json')
-    expect(JSON.parse(stdout)).toEqual({ recorded: tagsOf(early), applied: [], pending: [] })
+    const { stdout } = await migrated(full, scratch.url, 'adopt', '--json')
+    expect(JSON.parse(stdout)).toEqual({ recorded: tagsOf(early), repaired: [], applied: [], pending: [] })
     expect(await scratch.ledger()).toEqual(ledgerOf(early, dialect))
     expect(await statusOf(full, scratch.url)).toMatchObject({ state: 'pending', pending: tagsOf(full).slice(-2) })
     await migrated(full, scratch.url, 'up')
@@ -109,7 +109,7 @@ eachDialect('baseline of a database that lost its record', (dialect, make) => {
   test('does not record one that changes rows and was not applied', async () => {
     await using scratch = await make()
     await lost(scratch, full, dropped)
-    await migrated(filling, scratch.url, 'baseline')
+    await migrated(filling, scratch.url, 'adopt')
     expect(await scratch.ledger()).toEqual(ledgerOf(full, dialect))
   })
 
@@ -117,7 +117,7 @@ eachDialect('baseline of a database that lost its record', (dialect, make) => {
     await using scratch = await make()
     await lost(scratch, filling, dropped)
     const rows = await rowsOf(scratch)
-    await migrated(filling, scratch.url, 'baseline')
+    await migrated(filling, scratch.url, 'adopt')
     expect(await scratch.ledger()).toEqual(ledgerOf(filling, dialect))
     expect(await statusOf(filling, scratch.url)).toMatchObject({ code: 0, state: 'current' })
     expect(await rowsOf(scratch)).toEqual(rows)
@@ -125,24 +125,32 @@ eachDialect('baseline of a database that lost its record', (dialect, make) => {
 
   test.each([
     ['a column more', 'ALTER TABLE policies ADD COLUMN region text', /policies: unexpected region text/],
-    ['an index less', 'DROP INDEX idx_cache_expires', /path_cache: missing CREATE INDEX/],
     ['a table less', 'DROP TABLE policies', /policies: missing the table/],
   ])('is refused with %s, and nothing is changed', async (_, change, says) => {
     await using scratch = await make()
     await lost(scratch, full, dropped)
     await scratch.query(change)
     const before = await scratch.snapshot()
-    const { code, stdout, stderr } = await migrate(full, scratch.url, 'baseline')
+    const { code, stdout, stderr } = await migrate(full, scratch.url, 'adopt')
     expect({ code, stdout, stderr }).toEqual({ code: 4, stdout: '', stderr: expect.stringMatching(says) })
     expect(stderr).toContain('Nothing was recorded')
     expect(await scratch.snapshot()).toBe(before)
+  })
+
+  test('makes an index again that is missing', async () => {
+    await using scratch = await make()
+    await lost(scratch, full, dropped)
+    await scratch.query('DROP INDEX idx_cache_expires')
+    const { stdout } = await migrated(full, scratch.url, 'adopt', '--json')
+    expect(JSON.parse(stdout)).toMatchObject({ recorded: tagsOf(full), repaired: [{ part: 'index' }] })
+    expect(await statusOf(full, scratch.url)).toMatchObject({ code: 0, state: 'current', drift: [] })
   })
 
   test('is refused of tables that newer code made and this one does not know', async () => {
     await using scratch = await make()
     await lost(scratch, full, dropped)
     const before = await scratch.snapshot()
-    expect(await migrate(HERE, scratch.url, 'baseline')).toMatchObject({ code: 4, stdout: '' })
+    expect(await migrate(HERE, scratch.url, 'adopt')).toMatchObject({ code: 4, stdout: '' })
     expect(await scratch.snapshot()).toBe(before)
   })
 
@@ -153,7 +161,7 @@ eachDialect('baseline of a database that lost its record', (dialect, make) => {
       "INSERT INTO meshstore_state (name, value, updated_at) VALUES ('breaking:0009_split', 'nodes are elsewhere', 0)",
     )
     const before = await scratch.snapshot()
-    const { code, stderr } = await migrate(full, scratch.url, 'baseline')
+    const { code, stderr } = await migrate(full, scratch.url, 'adopt')
     expect({ code, stderr }).toMatchObject({ code: 4, stderr: expect.stringContaining('0009_split') })
     expect(await scratch.snapshot()).toBe(before)
   })
@@ -162,7 +170,7 @@ eachDialect('baseline of a database that lost its record', (dialect, make) => {
     await using scratch = await make()
     await migrated(early, scratch.url, 'up')
     const before = await scratch.snapshot()
-    expect(await migrate(full, scratch.url, 'baseline')).toMatchObject({ code: 3, stderr: '' })
+    expect(await migrate(full, scratch.url, 'adopt')).toMatchObject({ code: 3, stderr: '' })
     expect(await scratch.snapshot()).toBe(before)
   })
 
@@ -170,19 +178,19 @@ eachDialect('baseline of a database that lost its record', (dialect, make) => {
     await using scratch = await make()
     await lost(scratch, full, dropped)
     const before = await scratch.snapshot()
-    expect(await migrate(full, scratch.url, 'baseline', '--dry-run')).toMatchObject({ code: 4 })
+    expect(await migrate(full, scratch.url, 'adopt', '--dry-run')).toMatchObject({ code: 4 })
     expect(await scratch.snapshot()).toBe(before)
   })
 
   test('of a new database is refused as usage, and nothing is made', async () => {
     await using scratch = await make()
     if (dialect === 'sqlite') {
-      expect(await migrate(full, scratch.url, 'baseline')).toMatchObject({ code: 2, stdout: '' })
+      expect(await migrate(full, scratch.url, 'adopt')).toMatchObject({ code: 2, stdout: '' })
       expect(await migrate(full, scratch.url, 'status')).toMatchObject({ code: 2 })
     }
     await scratch.query('CREATE TABLE theirs (a integer)')
     const before = await scratch.snapshot()
-    const { code, stderr } = await migrate(full, scratch.url, 'baseline')
+    const { code, stderr } = await migrate(full, scratch.url, 'adopt')
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/^CONFIG: .*migrate up/) })
     expect(await scratch.snapshot()).toBe(before)
   })
@@ -192,7 +200,7 @@ eachDialect('baseline of a database that lost its record', (dialect, make) => {
     await migrated(full, scratch.url, 'up')
     using edited = withSql(full, ADD_NOTE, (sql) => `${sql}-- more\n`)
     const before = await scratch.snapshot()
-    await migrate(edited, scratch.url, 'baseline')
+    await migrate(edited, scratch.url, 'adopt')
     expect(await scratch.snapshot()).toBe(before)
     expect(await opened(edited, scratch.url, 'apply')).toMatchObject([
       { code: 'MIGRATION_EDITED', message: expect.stringContaining(fileOf(dialect, tagOf(full, ADD_NOTE))) },

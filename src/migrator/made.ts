@@ -1,0 +1,74 @@
+/** What migrations make, read from their text: every open needs it, and a database to make it in would take too long. */
+import type { Migration } from './migrations.ts'
+
+export interface Made {
+  /** `PRIMARY KEY` and `CONSTRAINT` with the name of each CHECK, by table. */
+  readonly tables: ReadonlyMap<string, ReadonlySet<string>>
+  /** Of SQLite, whose triggers are statements of their own. */
+  readonly triggers: ReadonlyMap<string, Trigger>
+}
+
+interface Trigger {
+  readonly table: string
+  /** As SQLite keeps it: as it was written. */
+  readonly sql: string
+}
+
+/** Statements of drizzle-kit, and triggers written by hand. */
+const STATEMENT = /^(?:\s*--.*\n)*\s*(CREATE|DROP|ALTER) (TABLE|TRIGGER) [`"]?(\w+)[`"]?/
+const RENAMED = /^ RENAME TO [`"]?(\w+)/
+const ALTERED = /^ (ADD|DROP) CONSTRAINT [`"]?(\w+)[`"]?( CHECK)?/
+const CHECK = /CONSTRAINT [`"]?(\w+)[`"]? CHECK/g
+
+const known = new WeakMap<readonly Migration[], Made>()
+
+export function madeBy(migrations: readonly Migration[]): Made {
+  let made = known.get(migrations)
+  if (made === undefined) {
+    made = read(migrations)
+    known.set(migrations, made)
+  }
+  return made
+}
+
+function read(migrations: readonly Migration[]): Made {
+  const tables = new Map<string, Set<string>>()
+  const triggers = new Map<string, Trigger>()
+  for (const statement of migrations.flatMap(({ statements }) => statements)) {
+    const [begin, verb, kind, name = ''] = STATEMENT.exec(statement) ?? []
+    if (begin === undefined) continue
+    const rest = statement.slice(begin.length)
+    if (kind === 'TRIGGER') {
+      triggers.delete(name)
+      if (verb === 'CREATE') triggers.set(name, triggerIn(statement))
+    } else if (verb === 'ALTER') alter(tables, name, rest)
+    else {
+      tables.delete(name)
+      if (verb === 'CREATE') tables.set(name, new Set(constraintsIn(rest)))
+    }
+  }
+  return { tables, triggers }
+}
+
+function* constraintsIn(columns: string): Generator<string> {
+  if (columns.includes('PRIMARY KEY')) yield 'PRIMARY KEY'
+  for (const [, name] of columns.matchAll(CHECK)) yield `CONSTRAINT ${name}`
+}
+
+function alter(tables: Map<string, Set<string>>, name: string, rest: string): void {
+  const constraints = tables.get(name) ?? new Set()
+  const [, to] = RENAMED.exec(rest) ?? []
+  if (to !== undefined) {
+    tables.delete(name)
+    tables.set(to, constraints)
+  }
+  const [, how, constraint, isCheck] = ALTERED.exec(rest) ?? []
+  constraints.delete(`CONSTRAINT ${constraint}`)
+  if (how === 'ADD' && isCheck !== undefined) constraints.add(`CONSTRAINT ${constraint}`)
+}
+
+function triggerIn(statement: string): Trigger {
+  const sql = statement.slice(statement.indexOf('CREATE TRIGGER')).trim().replace(/;$/, '')
+  const [, table = ''] = / ON (\w+)/.exec(sql) ?? []
+  return { table, sql }
+}

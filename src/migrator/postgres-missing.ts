@@ -1,0 +1,38 @@
+import { TABLE_NAMES } from '../schema/tables.ts'
+import type { Difference } from './drift.ts'
+import { madeBy } from './made.ts'
+import type { Migration } from './migrations.ts'
+import { expectedOf, missingTrigger } from './missing.ts'
+import type { Queryable } from './postgres-migrator.ts'
+
+const triggers = (table: string, purpose: string, ...events: readonly string[]): Difference[] =>
+  events.map((event) => missingTrigger(table, `${table}_${purpose}_${event}`))
+
+/** A test compares these with what the migrations make: their names are computed there. */
+const TRIGGERS = [
+  ...TABLE_NAMES.flatMap((table) => triggers(table, 'log', 'insert', 'update', 'delete', 'truncate')),
+  ...triggers('nodes', 'mark', 'update', 'delete', 'truncate'),
+  ...triggers('policies', 'mark', 'insert', 'update', 'delete', 'truncate'),
+  ...triggers('path_cache', 'stamp', 'insert', 'update'),
+  missingTrigger('path_cache_marks', 'path_cache_marks_log'),
+]
+
+/** `O` and `A`: the trigger fires for the sessions of applications. */
+const FOUND = `WITH ours AS MATERIALIZED (
+    SELECT name AS table, to_regclass(name)::oid AS oid FROM unnest($1::text[]) AS name
+  )
+  SELECT ours.table, 'the table' AS what FROM ours WHERE oid IS NOT NULL
+  UNION ALL
+  SELECT ours.table, CASE contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'CONSTRAINT ' || conname END
+    FROM ours JOIN pg_constraint ON conrelid = ours.oid WHERE contype IN ('p', 'c')
+  UNION ALL
+  SELECT ours.table, 'trigger ' || tgname FROM ours JOIN pg_trigger ON tgrelid = ours.oid
+    WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')`
+
+/** Asks the catalog once, and needs no rights: every open asks. `applied` made the tables. */
+export async function missingInPostgres(on: Queryable, applied: readonly Migration[]): Promise<Difference[]> {
+  const made = madeBy(applied)
+  const { rows } = await on.query<{ table: string; what: string }>(FOUND, [[...made.tables.keys()]])
+  const found = new Set(rows.map(({ table, what }) => `${table} ${what}`))
+  return [...expectedOf(made), ...TRIGGERS].filter(({ table, what }) => !found.has(`${table} ${what}`))
+}

@@ -1,0 +1,76 @@
+/** Makes again what a PostgreSQL database has lost of our tables: triggers and their functions, indexes, keys and CHECKs. */
+import type pg from 'pg'
+import { translated } from '../database/postgres/errors.ts'
+import type { PostgresTarget } from '../database/postgres/url.ts'
+import { StorageError } from '../errors.ts'
+import { encodeTime } from '../schema/codecs.ts'
+import type { Drift } from './drift.ts'
+import { assertNoMove } from './ledger.ts'
+import type { Migration } from './migrations.ts'
+import { postgresDrift } from './postgres-drift.ts'
+import { asOwner, isUnrecorded, ledgerOf, locked, standingOf } from './postgres-migrator.ts'
+import { withPool } from './postgres-pool.ts'
+import {
+  assertRepairable,
+  assertTablesLeft,
+  mayHaveMissedWrites,
+  type RepairOptions,
+  type RepairReport,
+  repairFailed,
+  reportFrom,
+} from './repair.ts'
+
+/** One transaction. Throws SCHEMA_MISMATCH for what cannot be repaired; then nothing was changed. */
+export const repairPostgres = (target: PostgresTarget, options: RepairOptions): Promise<RepairReport> =>
+  withPool(target, options.busyTimeoutMs, (pool) =>
+    locked(pool, async (client) => {
+      const standing = await standingOf(client)
+      assertRepairable(standing, await isUnrecorded(client))
+      assertNoMove(await ledgerOf(client))
+      if (options.dryRun) await client.query('SAVEPOINT dry_run')
+      const report = await repairIn(client, standing.applied, options.now)
+      if (options.dryRun) await client.query('ROLLBACK TO SAVEPOINT dry_run')
+      return report
+    }),
+  )
+
+/** Inside a transaction. `applied` made the tables. Transactions that write our tables end before, or begin afterwards. */
+export async function repairIn(client: pg.PoolClient, applied: readonly Migration[], now: Date): Promise<RepairReport> {
+  const before = await driftOn(client, applied)
+  assertTablesLeft(before)
+  try {
+    for (const statement of remedies(before)) await client.query(statement)
+    const report = reportFrom(before, await driftOn(client, applied))
+    if (mayHaveMissedWrites(report)) await forgetWhatFollowedWrites(client, now)
+    return report
+  } catch (error) {
+    throw repairFailed(asOwner(translated(error)))
+  }
+}
+
+async function driftOn(client: pg.PoolClient, applied: readonly Migration[]): Promise<Drift> {
+  const drift = await postgresDrift(client, applied)
+  if (drift !== undefined) return drift
+  throw new StorageError('CONFIG', 'The role may not make temporary tables to compare with. Repair as the owner.')
+}
+
+function remedies({ differences, lost }: Drift): string[] {
+  const constraints = differences.filter(({ part, kind }) => part === 'constraint' && kind === 'missing')
+  return [
+    ...constraints.flatMap(({ table, what }) => [
+      `ALTER TABLE ${table} DROP CONSTRAINT IF EXISTS ${what.split(' ')[1]}`,
+      `ALTER TABLE ${table} ADD ${what}`,
+    ]),
+    ...lost.flatMap(({ kind, name, table, sql }) => [
+      kind === 'index' ? `DROP INDEX IF EXISTS ${name}` : `DROP TRIGGER IF EXISTS ${name} ON ${table}`,
+      ...sql,
+    ]),
+  ]
+}
+
+/** No path that is cached is served any more, and subscribers get CHANGES_MISSED. */
+async function forgetWhatFollowedWrites(client: pg.PoolClient, now: Date): Promise<void> {
+  await client.query("DELETE FROM meshstore_state WHERE name = 'change_log'")
+  await client.query('DELETE FROM meshstore_consumers')
+  await client.query('INSERT INTO path_cache_marks (marked_at) VALUES ($1)', [encodeTime(now)])
+}
