@@ -51,7 +51,10 @@ export interface Health {
   readonly writeMs: number
   /** When `backup()` last finished on this database. */
   readonly lastBackup: Date | undefined
-  /** What went wrong, by code; also in the last scheduled backup, sweep of the path cache, and pruning of the change log. */
+  /**
+   * What went wrong, by code; also in the last scheduled backup, sweep of the path cache, and pruning of the change log.
+   * SCHEMA_MISMATCH names triggers and constraints that our tables have lost: run `meshstore migrate repair`.
+   */
   readonly problems: readonly { readonly code: string; readonly message: string }[]
 }
 
