@@ -25,8 +25,10 @@ export const expectedOf = ({ tables }: Made): Difference[] =>
  */
 export function missingError(parts: readonly Difference[]): StorageError | undefined {
   if (parts.length === 0) return undefined
-  const byTable = Object.entries(Object.groupBy(parts, ({ table }) => table))
-  const named = byTable.map(([table, found = []]) => `${table} (${found.map(({ what }) => what).join(', ')})`)
+  const named = Object.entries(Object.groupBy(parts, ({ table }) => table)).map(([table, found = []]) => {
+    const gone = found.filter(({ part }) => part === 'table')
+    return `${table} (${(gone.length > 0 ? gone : found).map(({ what }) => what).join(', ')})`
+  })
   return new StorageError(
     'SCHEMA_MISMATCH',
     `The tables are not as the migrations made them. Missing: ${named.join('; ')}. Meanwhile changed nodes may have kept their cached paths, and changes may not have been reported. Run meshstore migrate repair.`,

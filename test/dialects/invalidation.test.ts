@@ -204,8 +204,11 @@ eachLastingBackend('paths that are computed while', (backend) => {
     const problems = async () => (await store.health()).problems.map(({ message }) => message)
     await store.pathCache.set(A_B, FOUND)
     await other.execute('ALTER TABLE path_cache RENAME TO elsewhere')
-    while ((await problems()).length === 0) await later()
-    expect(await problems()).toEqual([expect.stringMatching(/^The sweep of the path cache failed: /)])
+    while ((await problems()).length < 2) await later()
+    expect(await problems()).toEqual([
+      expect.stringMatching(/Missing: path_cache \(the table\)\./),
+      expect.stringMatching(/^The sweep of the path cache failed: /),
+    ])
     await other.execute('ALTER TABLE elsewhere RENAME TO path_cache')
     while ((await problems()).length > 0) await later()
   })
