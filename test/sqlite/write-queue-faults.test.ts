@@ -31,6 +31,7 @@ function plainTable(folder: TemporaryFolder, journal = 'WAL'): Plain {
         busyTimeoutMs: 1_000,
         maxPendingWrites: 10_000,
         refusal: () => undefined,
+        unacknowledged: () => undefined,
         onIdle: () => {},
       }),
     insert: (id) => () => insert.run(id).changes,

@@ -115,6 +115,7 @@ describe('a batch', () => {
       busyTimeoutMs: 1_000,
       maxPendingWrites: 1_000,
       refusal: () => undefined,
+      unacknowledged: () => undefined,
       onIdle: () => {},
     })
     const time = timeStandsStill()

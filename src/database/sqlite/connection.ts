@@ -18,6 +18,9 @@ const DRIVER_WAIT_MS = 5
 /** Older ones can corrupt a WAL that several processes write (https://sqlite.org/wal.html#walresetbug). */
 const OLDEST_SQLITE = [3, 51, 3] as const
 
+/** RAISE(FAIL), or OR FAIL in a trigger's statement (https://sqlite.org/lang_conflict.html). */
+const FAILING_TRIGGER = "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%FAIL%' LIMIT 1"
+
 interface SavepointStatements {
   readonly begin: Sqlite.Statement
   readonly release: Sqlite.Statement
@@ -29,6 +32,10 @@ export class SqliteConnection implements Executor {
   readonly raw: Sqlite.Database
   readonly #prepared = new Map<unknown, Sqlite.Statement<unknown[]>>()
   #savepoint: SavepointStatements | undefined
+  #schemaVersion: Sqlite.Statement<[], number> | undefined
+  #schemaSeen: number | undefined
+  /** A trigger of others may fail without undoing what was written before. */
+  #mayFailHalfway = false
 
   constructor(raw: Sqlite.Database) {
     this.raw = raw
@@ -53,11 +60,24 @@ export class SqliteConnection implements Executor {
     }
   }
 
+  /** Whether it is another one than at the last call. To be asked once the lock is had: then it stays as it is. */
+  isSchemaChanged(): boolean {
+    this.#schemaVersion ??= this.raw.prepare<[], number>('PRAGMA schema_version').pluck()
+    const version = this.#schemaVersion.get()
+    if (version === this.#schemaSeen) return false
+    this.#schemaSeen = version
+    this.#mayFailHalfway = this.raw.prepare(FAILING_TRIGGER).get() !== undefined
+    return true
+  }
+
   /** Inside a transaction alone. What throws has changed nothing. */
   write<R>({ compiled, values }: BoundStatement<R>): Written<R> {
     return this.#traced(compiled, () => {
       const driver = this.#prepare(compiled)
-      if (compiled.decode === undefined) return { rows: [], changes: driver.run(values).changes }
+      if (compiled.decode === undefined) {
+        const run = (): Written<R> => ({ rows: [], changes: driver.run(values).changes })
+        return this.#mayFailHalfway ? this.savepoint(run) : run()
+      }
       // What was written is undone if a row that comes back breaks the rules.
       return this.savepoint(() => {
         const rows = decodeAll(compiled, driver.all(values))

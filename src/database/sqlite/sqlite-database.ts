@@ -13,6 +13,7 @@ import { sqliteDialect } from './dialect.ts'
 import { isBusy, translated, translatedCommit } from './errors.ts'
 import { courseOn, fenceOf, type Moved, movedError } from './fence.ts'
 import { prepareFile } from './file.ts'
+import { OpenFile } from './open-file.ts'
 import { Readers } from './readers.ts'
 import { StoreSession } from './store-session.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -58,10 +59,15 @@ export class SqliteDatabase implements Database {
   readonly #reader: SqliteConnection
   readonly #queue: WriteQueue
   readonly #fence: () => Moved | undefined
+  #moved: Moved | undefined
   readonly #fenceToReaders: () => Moved | undefined
   readonly #course: () => boolean
   /** Errors that say that nothing was begun, since the data has moved; and where to. */
   readonly #refusals = new WeakMap<object, Moved>()
+  /** What is not in a file, or not written, cannot be lost with it. */
+  readonly #file: OpenFile | undefined
+  /** Why nothing is written any more. */
+  #lost: StorageError | undefined
   readonly #readers: Readers
   readonly #checkpoints: Checkpoints
   /** Snapshots and backups. */
@@ -83,6 +89,7 @@ export class SqliteDatabase implements Database {
     this.#queue = new WriteQueue(connections.writer.raw, {
       ...options,
       refusal: () => this.#refusalInside(),
+      unacknowledged: () => this.#file?.unacknowledged(),
       onIdle: () => this.#checkpointLater(),
     })
     this.#readers = new Readers(options.path, this.#patience)
@@ -91,6 +98,20 @@ export class SqliteDatabase implements Database {
     this.#fenceToReaders = fenceOf(connections.reader.raw)
     this.#course = courseOn(connections.reader.raw)
     this.session = new StoreSession(this)
+    if (connections.writer !== connections.reader) {
+      this.#file = new OpenFile(connections.writer.raw, { ...options, onLost: (error) => this.#lose(error) })
+    }
+  }
+
+  /**
+   * The writer is closed at once, while the reader is open: SQLite would move what is in the lost log into the database when
+   * the last connection that may write is closed, and overwrite what others have written since.
+   */
+  #lose(error: StorageError): void {
+    this.#lost = error
+    this.#queue.fail(error)
+    this.#checkpoints.stop()
+    this.#writer.close()
   }
 
   /** Opens, and creates unless read-only. Throws StorageErrors. */
@@ -128,7 +149,7 @@ export class SqliteDatabase implements Database {
   }
 
   refusalToWrite(): StorageError | undefined {
-    return this.refusal() ?? (this.#options.readOnly ? readOnlyError() : undefined)
+    return this.refusal() ?? this.#lost ?? (this.#options.readOnly ? readOnlyError() : undefined)
   }
 
   /** Runs on the reading connection, which sees committed rows alone. */
@@ -183,7 +204,7 @@ export class SqliteDatabase implements Database {
       try {
         const result = await withinTime(tx, work, timeoutMs)
         if (tx.doom !== undefined) throw tx.doom
-        commit(raw)
+        this.#commit(raw)
         return result
       } finally {
         if (raw.inTransaction) rollBack(raw)
@@ -193,9 +214,17 @@ export class SqliteDatabase implements Database {
     }
   }
 
+  #commit(raw: SqliteConnection['raw']): void {
+    commit(raw)
+    const unacknowledged = this.#file?.unacknowledged()
+    if (unacknowledged !== undefined) throw unacknowledged
+  }
+
   /** Once the lock is had, the file cannot move any more: why nothing may be written to it. */
   #refusalInside(): StorageError | undefined {
-    const moved = this.#fence()
+    // The fence is made of triggers: where the schema is the one of before, so is the answer.
+    if (this.#writer.isSchemaChanged()) this.#moved = this.#fence()
+    const moved = this.#moved
     if (moved === undefined) return undefined
     const refusal = movedError(moved)
     this.#refusals.set(refusal, moved)
@@ -229,18 +258,22 @@ export class SqliteDatabase implements Database {
     const { raw } = this.#writer
     const asked = performance.now()
     const release = await this.#lockWriter()
+    if (this.#lost !== undefined) {
+      release()
+      throw this.#lost
+    }
     const durability = raw.pragma('synchronous', { simple: true })
     try {
       raw.pragma('synchronous = FULL')
       await this.#queue.begin(asked)
       const result = await work(raw)
-      commit(raw)
+      this.#commit(raw)
       return result
     } catch (error) {
       throw translated(error)
     } finally {
       if (raw.inTransaction) rollBack(raw)
-      raw.pragma(`synchronous = ${durability}`)
+      if (raw.open) raw.pragma(`synchronous = ${durability}`)
       release()
     }
   }
@@ -255,7 +288,8 @@ export class SqliteDatabase implements Database {
 
   /** A read transaction, which sees one moment, on a connection that is nobody else's. `close()` waits for it. */
   withSnapshot<T>(work: (reader: SqliteConnection) => Promise<T>): Promise<T> {
-    const refused = this.refusal()
+    // A new connection would open another file.
+    const refused = this.refusal() ?? this.#lost
     if (refused !== undefined) return Promise.reject(refused)
     return this.#inUse.while(async () => {
       const { reader, giveBack } = await this.#borrowReader()
@@ -311,7 +345,7 @@ export class SqliteDatabase implements Database {
   async settled(): Promise<void> {}
 
   #checkpointLater(): void {
-    if (this.#options.path !== ':memory:' && this.#closing === undefined) this.#checkpoints.later()
+    if (this.#file !== undefined && this.#closing === undefined && this.#lost === undefined) this.#checkpoints.later()
   }
 
   close(consumers: readonly string[] = []): Promise<void> {
@@ -338,10 +372,12 @@ export class SqliteDatabase implements Database {
     this.#checkpoints.stop()
     await this.#queue.idle()
     await this.#inUse.idle()
-    if (consumers.length > 0) this.#forget(consumers)
+    this.#file?.look()
+    this.#file?.stop()
+    if (consumers.length > 0 && this.#lost === undefined) this.#forget(consumers)
     this.#readers.close()
     if (this.#reader !== this.#writer) this.#reader.close()
-    if (!this.#options.readOnly && this.path !== ':memory:') this.#checkpoints.now('TRUNCATE')
+    if (this.#file !== undefined && this.#lost === undefined) this.#checkpoints.now('TRUNCATE')
     this.#writer.close()
   }
 }

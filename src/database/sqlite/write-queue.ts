@@ -43,6 +43,8 @@ export interface WriteQueueOptions {
   readonly maxPendingWrites: number
   /** Asked when the lock is had: why nothing may be written any more. */
   readonly refusal: () => StorageError | undefined
+  /** Asked after COMMIT: why nothing of it may be acknowledged. */
+  readonly unacknowledged: () => StorageError | undefined
   /** Called whenever nothing waits any more. */
   readonly onIdle: () => void
 }
@@ -69,6 +71,7 @@ export class WriteQueue {
   #busySince: number | undefined
   #writingSince: number | undefined
   #idle: (() => void)[] = []
+  #failure: StorageError | undefined
 
   constructor(raw: Sqlite.Database, options: WriteQueueOptions) {
     this.#raw = raw
@@ -79,6 +82,11 @@ export class WriteQueue {
       commit: raw.prepare('COMMIT'),
       rollback: raw.prepare('ROLLBACK'),
     }
+  }
+
+  /** The writer is not to be used any more, for this reason. */
+  fail(failure: StorageError): void {
+    this.#failure = failure
   }
 
   /** How many wait. */
@@ -111,6 +119,7 @@ export class WriteQueue {
    */
   async begin(since: number): Promise<void> {
     for (let pause = 1; ; pause = nextPause(pause)) {
+      if (this.#failure !== undefined) throw this.#failure
       try {
         this.#statements.begin.run()
         this.#busySince = undefined
@@ -195,6 +204,10 @@ export class WriteQueue {
 
   #commitBatch(): void {
     const batch = this.#batch()
+    if (this.#failure !== undefined) {
+      this.#refuse(batch, this.#failure)
+      return
+    }
     try {
       this.#statements.begin.run()
     } catch (error) {
@@ -238,12 +251,14 @@ export class WriteQueue {
       this.#nextTurn()
       return { committed: 0, error }
     }
+    const error = this.#options.unacknowledged()
     for (const { write, failed, value } of outcomes) {
       if (failed) write.reject(value)
+      else if (error !== undefined) write.reject(error)
       else write.resolve(value as never)
     }
     this.#nextTurn()
-    return { committed: outcomes.length }
+    return error === undefined ? { committed: outcomes.length } : { committed: 0, error }
   }
 
   /** What each write that was run came to. SQLite may have rolled back all of it by itself at the last one. */

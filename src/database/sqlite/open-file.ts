@@ -1,0 +1,135 @@
+/** Notices that the files at the path are not the ones that are open: what is written to those, nobody finds again. */
+import { closeSync, openSync, type Stats, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type Sqlite from 'better-sqlite3'
+import { StorageError } from '../../errors.ts'
+import { performance, setTimeout } from '../../event-loop.ts'
+import { sync } from '../../files/sync.ts'
+import { type Durability, openConnection } from './connection.ts'
+
+/** How old an answer may be, in milliseconds. `full` promises that an acknowledged write can be found: it looks each time. */
+const LOG_EVERY_MS = { full: 0, normal: 1 } as const
+const DATABASE_EVERY_MS = 100
+
+/**
+ * The database file and its write-ahead log, as the writer has them open.
+ *
+ * The log is deleted under an open store when its locks are lost: a second SQLite in the process, or a copy of the file,
+ * drops them with any descriptor that it closes (https://sqlite.org/howtocorrupt.html, 2.2). The next program to close the
+ * database then takes itself for the last one.
+ */
+export class OpenFile {
+  readonly #raw: Sqlite.Database
+  readonly #path: string
+  readonly #log: Watched
+  readonly #database: Watched
+  readonly #onLost: (error: StorageError) => void
+  #timer: NodeJS.Timeout | undefined
+  #isLost = false
+
+  constructor(
+    raw: Sqlite.Database,
+    options: { path: string; durability: Durability; onLost: (error: StorageError) => void },
+  ) {
+    this.#raw = raw
+    this.#path = options.path
+    this.#onLost = options.onLost
+    this.#log = new Watched(`${options.path}-wal`, LOG_EVERY_MS[options.durability])
+    this.#database = new Watched(options.path, DATABASE_EVERY_MS)
+  }
+
+  /** After a COMMIT: why it must not be acknowledged, if it must not. */
+  unacknowledged(): StorageError | undefined {
+    const now = performance.now()
+    if (!this.#log.isReplaced(now) && !this.#database.isReplaced(now)) {
+      this.#lookAgain()
+      return undefined
+    }
+    return new StorageError('OUTCOME_UNKNOWN', `${this.#lose()} Whether this write is among it, read there.`)
+  }
+
+  /** What was acknowledged since the file was last looked at is looked after. */
+  #lookAgain(): void {
+    if (this.#timer !== undefined) return
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.look()
+    }, DATABASE_EVERY_MS)
+    this.#timer.unref()
+  }
+
+  /** Where a transaction is open, its COMMIT looks. */
+  look(): void {
+    if (this.#isLost || !this.#raw.open || this.#raw.inTransaction) return
+    if (this.#log.isReplaced() || this.#database.isReplaced()) this.#lose()
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #lose(): string {
+    this.#isLost = true
+    const message = `The files of ${this.#path} were deleted or replaced while this store had them open. ${this.#save()}`
+    this.#onLost(
+      new StorageError('READ_ONLY', `${message} Nothing more is written: close the store and open the right file.`),
+    )
+    return message
+  }
+
+  /** The whole database as the writer sees it, verified, beside the file. */
+  #save(): string {
+    try {
+      const saved = emptyFileBeside(this.#path)
+      this.#raw.prepare('VACUUM INTO ?').run(saved)
+      const copy = openConnection(saved, { readOnly: true })
+      const found = copy.pragma('integrity_check', { simple: true })
+      copy.close()
+      sync(saved)
+      sync(dirname(saved))
+      return found === 'ok'
+        ? `All that was committed in it was saved as ${saved}.`
+        : `What was committed in it was saved as ${saved}, which is damaged: others wrote at the same time.`
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? ` (${error.code})` : ''
+      return `What was committed in it could not be saved${code}: read it from this store before you close it.`
+    }
+  }
+}
+
+/** A file that was there when this was made. */
+class Watched {
+  readonly #path: string
+  readonly #everyMs: number
+  #first: Stats | undefined
+  #lookedAt = Number.NEGATIVE_INFINITY
+
+  constructor(path: string, everyMs: number) {
+    this.#path = path
+    this.#everyMs = everyMs
+    this.#first = statSync(path, { throwIfNoEntry: false })
+  }
+
+  /** By an answer that is not too old; without `now` by a new one. */
+  isReplaced(now = Number.POSITIVE_INFINITY): boolean {
+    if (now - this.#lookedAt < this.#everyMs) return false
+    if (now !== Number.POSITIVE_INFINITY) this.#lookedAt = now
+    // stat() opens no handle: closing one would drop SQLite's locks.
+    const found = statSync(this.#path, { throwIfNoEntry: false })
+    this.#first ??= found
+    return found?.ino !== this.#first?.ino || found?.dev !== this.#first?.dev
+  }
+}
+
+/** Its rights are the database's own: SQLite would give those of the umask. */
+function emptyFileBeside(path: string): string {
+  for (let number = 1; ; number++) {
+    const name = `${path}.saved-${number}`
+    try {
+      closeSync(openSync(name, 'wx', 0o600))
+      return name
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    }
+  }
+}

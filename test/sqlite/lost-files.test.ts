@@ -1,0 +1,128 @@
+/** A database that is deleted, renamed or replaced under an open store: nothing that was acknowledged is lost. */
+import { execFile } from 'node:child_process'
+import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import Sqlite from 'better-sqlite3'
+import { expect, test } from 'vitest'
+import { openStorage } from '../../src/index.ts'
+import { eventually } from '../postgres/support/eventually.ts'
+import { expectCode } from '../support/expectations.ts'
+import { temporaryFolder } from '../support/folders.ts'
+import { manyNodes, node } from '../support/samples.ts'
+
+/** The ids in a file, which is sound. */
+function idsIn(path: string): string[] {
+  const raw = new Sqlite(path, { fileMustExist: true })
+  expect(raw.pragma('integrity_check', { simple: true })).toBe('ok')
+  const ids = raw.prepare<[], string>('SELECT node_id FROM nodes ORDER BY node_id').pluck().all()
+  raw.close()
+  return ids
+}
+
+/** How the files may go away. */
+const LOSSES: Readonly<Record<string, (path: string) => void>> = {
+  'the log is deleted': (path) => rmSync(`${path}-wal`),
+  'all is deleted': (path) => {
+    for (const end of ['', '-wal', '-shm']) rmSync(path + end)
+  },
+  'the log is replaced': (path) => {
+    renameSync(`${path}-wal`, `${path}-kept`)
+    copyFileSync(`${path}-kept`, `${path}-wal`)
+  },
+}
+
+/** How the database alone may: it is looked at every 100 ms. */
+const LATER: Readonly<Record<string, (path: string) => void>> = {
+  'the database is deleted': (path) => rmSync(path),
+  'the database is renamed': (path) => renameSync(path, `${path}-old`),
+  'the database is replaced': (path) => {
+    copyFileSync(path, `${path}-other`)
+    renameSync(`${path}-other`, path)
+  },
+}
+
+const WRITES = {
+  create: (store, id) => store.nodes.create(node(id)),
+  'createMany of a few': (store, id) => store.nodes.createMany([node(id), node(`${id}-2`)]),
+  'createMany of many': (store, id) => store.nodes.createMany([node(id), ...manyNodes(600, id)]),
+  transaction: (store, id) => store.transaction((tx) => tx.nodes.create(node(id))),
+} satisfies Record<string, (store: Awaited<ReturnType<typeof openStorage>>, id: string) => Promise<unknown>>
+
+const cases = Object.entries(LOSSES).flatMap(([loss, lose]) =>
+  Object.entries(WRITES).map(([kind, write]) => [loss, kind, lose, write] as const),
+)
+
+test.each(cases)('%s: %s is not acknowledged, nor is anything after it', async (_, __, lose, write) => {
+  using folder = temporaryFolder()
+  const path = folder.file('mesh.db')
+  await using store = await openStorage(path)
+  await store.nodes.createMany(manyNodes(10))
+  lose(path)
+  const { message } = await expectCode(write(store, 'lost'), 'OUTCOME_UNKNOWN')
+  const saved = `${path}.saved-1`
+  expect(message).toContain(saved)
+  expect(statSync(saved).mode & 0o777).toBe(0o600)
+  expect(idsIn(saved)).toEqual(expect.arrayContaining(manyNodes(10).map(({ nodeId }) => nodeId)))
+  for (const later of Object.values(WRITES))
+    expect((await expectCode(later(store, 'later'), 'READ_ONLY')).message).toContain(saved)
+  await expectCode(store.backup(folder.file('backups')), 'READ_ONLY')
+  expect(await store.health()).toMatchObject({ canWrite: false, problems: [{ code: 'READ_ONLY' }] })
+  expect(readdirSync(folder.path).filter((name) => name.includes('.saved-'))).toEqual(['mesh.db.saved-1'])
+})
+
+test.each(Object.entries(LATER))('%s: it is noticed without a write', async (_, lose) => {
+  using folder = temporaryFolder()
+  const path = folder.file('mesh.db')
+  const store = await openStorage(path)
+  await store.nodes.createMany(manyNodes(10))
+  lose(path)
+  const before = existsSync(path) ? readFileSync(path) : undefined
+  await eventually('it is saved', () => existsSync(`${path}.saved-1`))
+  await expectCode(store.nodes.create(node('later')), 'READ_ONLY')
+  expect(idsIn(`${path}.saved-1`)).toHaveLength(10)
+  await store.close()
+  // What is there now is not ours: nothing goes into it.
+  expect(existsSync(path) ? readFileSync(path) : undefined).toEqual(before)
+})
+
+test('closing looks once more', async () => {
+  using folder = temporaryFolder()
+  const path = folder.file('mesh.db')
+  const store = await openStorage(path)
+  await store.nodes.createMany(manyNodes(10))
+  rmSync(path)
+  await store.close()
+  expect(idsIn(`${path}.saved-1`)).toHaveLength(10)
+})
+
+test('a second SQLite in the process: all that was acknowledged is there after SIGKILL', async () => {
+  using folder = temporaryFolder()
+  const path = folder.file('mesh.db')
+  const program = `${import.meta.dirname}/programs/second-sqlite.ts`
+  const said = await new Promise<string>((resolve) => {
+    execFile(process.execPath, ['--no-warnings', program, path], (_, stdout, stderr) => resolve(stdout || stderr))
+  })
+  const { acknowledged, codes, canWrite, problems } = JSON.parse(said)
+  expect(codes.length).toBeGreaterThan(0)
+  expect({ canWrite, problems }).toMatchObject({ canWrite: false, problems: [{ code: 'READ_ONLY' }] })
+  const found = new Set([...idsIn(path), ...idsIn(`${path}.saved-1`)])
+  expect(acknowledged.filter((id: string) => !found.has(id))).toEqual([])
+})
+
+test('what others may do with the file raises no alarm', async () => {
+  using folder = temporaryFolder()
+  const path = folder.file('mesh.db')
+  await using store = await openStorage(path)
+  await using beside = await openStorage({ url: path, durability: 'normal' })
+  const other = new Sqlite(path)
+  for (const mode of ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE']) {
+    await store.nodes.createMany(manyNodes(50, mode))
+    other.pragma(`wal_checkpoint(${mode})`)
+    await beside.nodes.create(node(`beside-${mode}`))
+  }
+  other.exec('VACUUM')
+  other.close()
+  await store.nodes.create(node('last'))
+  expect((await store.health()).problems).toEqual([])
+  expect((await beside.health()).problems).toEqual([])
+  expect(readdirSync(folder.path).filter((name) => name.includes('.saved-'))).toEqual([])
+})
