@@ -27,10 +27,12 @@ export function drizzleConfig(url = process.env.DATABASE_URL || 'sqlite:./mesh.d
 
 function folders(dialect: string, schema: string): { schema: string; out: string } {
   const built = import.meta.url.endsWith('.js')
+  const kit1 = built && isKit1()
+  const file = kit1 ? `./drizzle-kit-1/schema-${schema}.cjs` : `./schema-${schema}.js`
   return {
-    schema: pathOf(built ? `./schema-${schema}.js` : `./schema/${schema}.ts`),
+    schema: pathOf(built ? file : `./schema/${schema}.ts`),
     // drizzle-kit's generate and check put ./ before it: an absolute path is not found.
-    out: relative('', pathOf(built && isKit1() ? `./drizzle-kit-1/${dialect}` : `../migrations/${dialect}`)),
+    out: relative('', pathOf(kit1 ? `./drizzle-kit-1/${dialect}` : `../migrations/${dialect}`)),
   }
 }
 

@@ -20,6 +20,9 @@ export const DRIVERS = ['better-sqlite3', 'pg']
 /** An application's `eq(nodes.nodeId, …)` must be of the same drizzle-orm as the tables; the same for zod. */
 export const SHARED = ['drizzle-orm', 'zod']
 
+/** drizzle-kit 1.0 knows tables of its own drizzle-orm alone, which is not the one that this package depends on. */
+const FROM_KIT = "require = require('node:module').createRequire(require('node:fs').realpathSync(process.argv[1]))"
+
 const CHECK = /[\\/]src[\\/]node-version\.ts$/
 
 const common: InputOptions = {
@@ -109,6 +112,17 @@ export async function bundle(dist: string): Promise<Bundles> {
     },
     { ...output, dir: dist, chunkFileNames: 'chunks/schema/[name].js' },
   )
+  for (const name of ['sqlite', 'postgres'])
+    schema.push(
+      ...(await write(
+        {
+          ...common,
+          input: { [`drizzle-kit-1/schema-${name}`]: `src/schema/${name}.ts` },
+          external: SHARED.map((shared) => new RegExp(`^${shared}(/|$)`)),
+        },
+        { ...output, dir: dist, format: 'cjs', entryFileNames: '[name].cjs', banner: FROM_KIT },
+      )),
+    )
   for (const { fileName, exports } of [...main, ...schema]) {
     const entry = ENTRIES.find((name) => fileName === `${name}.js`)
     if (entry !== undefined) await writeDoor(dist, entry, exports)

@@ -78,6 +78,10 @@ function refuseUnknown(snapshot: Snapshot): void {
 
 const text = (value: unknown): string | null => (value === undefined ? null : String(value))
 
+/** drizzle-kit 1.0 names the columns without their table. */
+const checksOf = (table: string, checks: Table['checkConstraints']): { name: string; value: string }[] =>
+  Object.values(checks).map(({ name, value }) => ({ name, value: value.replaceAll(`"${table}".`, '') }))
+
 function sqliteEntities({ name: table, columns, indexes, checkConstraints }: Table): Entity[] {
   const keys = Object.values(columns).filter(({ primaryKey }) => primaryKey)
   return [
@@ -108,7 +112,7 @@ function sqliteEntities({ name: table, columns, indexes, checkConstraints }: Tab
       columns: [name],
       nameExplicit: false,
     })),
-    ...Object.values(checkConstraints).map((check) => ({ entityType: 'checks', table, ...check })),
+    ...checksOf(table, checkConstraints).map((check) => ({ entityType: 'checks', table, ...check })),
   ]
 }
 
@@ -161,7 +165,7 @@ function postgresEntities({ name: table, columns, indexes, checkConstraints }: T
       columns: [name],
       nameExplicit: false,
     })),
-    ...Object.values(checkConstraints).map((check) => ({ entityType: 'checks', schema, table, ...check })),
+    ...checksOf(table, checkConstraints).map((check) => ({ entityType: 'checks', schema, table, ...check })),
   ]
 }
 
