@@ -3,7 +3,8 @@ CREATE TABLE "meshstore_changes" (
 	"table_name" text NOT NULL,
 	"key" text COLLATE "C",
 	"operation" text NOT NULL,
-	"transaction" "xid8" DEFAULT pg_current_xact_id() NOT NULL
+	"transaction" "xid8" DEFAULT pg_current_xact_id() NOT NULL,
+	"nonce" bigint DEFAULT floor(random() * 9007199254740992)::bigint NOT NULL
 );
 
 CREATE TABLE "meshstore_consumers" (

@@ -1,8 +1,9 @@
 CREATE TABLE `meshstore_changes` (
-	`seq` integer PRIMARY KEY AUTOINCREMENT NOT NULL,
+	`seq` integer PRIMARY KEY NOT NULL,
 	`table_name` text NOT NULL,
 	`key` text,
-	`operation` text NOT NULL
+	`operation` text NOT NULL,
+	`nonce` integer DEFAULT (random() & 9007199254740991) NOT NULL
 );
 
 CREATE TABLE `meshstore_consumers` (

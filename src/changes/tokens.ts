@@ -8,7 +8,7 @@ export const tokenOf = ({ log, position }: LogPosition): string => `${log}~${pos
 
 /** Throws VALIDATION. */
 export function positionOf(token: string): LogPosition {
-  const [, log, position] = /^([0-9a-f-]{36})~([0-9:,/]+)$/.exec(token) ?? []
+  const [, log, position] = /^([0-9a-f-]{36})~([0-9a-f:,/-]+)$/.exec(token) ?? []
   if (log !== undefined && position !== undefined) return { log, position }
   throw new StorageError('VALIDATION', 'The token was refused: it is none of a change.', {
     issues: [{ path: 'after', message: 'must be a token of a change' }],

@@ -161,6 +161,8 @@ export const changes = pgTable(
     key: key('key'),
     operation: text('operation').notNull(),
     transaction: transactionId('transaction').notNull().default(sql`pg_current_xact_id()`),
+    /** Random: tells the change from another one that has its ids on another server. 53 bits, as a JavaScript number holds. */
+    nonce: bigint('nonce', { mode: 'number' }).notNull().default(sql`floor(random() * 9007199254740992)::bigint`),
   },
   (table) => [index('idx_changes_transaction').on(table.transaction)],
 )

@@ -159,12 +159,14 @@ export const stamps = sqliteTable('path_cache_stamps', {
  * migrations write it, so that every program counts.
  */
 export const changes = sqliteTable('meshstore_changes', {
-  /** AUTOINCREMENT: no number is given twice, though all rows be deleted. */
-  seq: rowid('seq').primaryKey({ autoIncrement: true }).notNull(),
+  /** Ascends while the log is on: the newest change is not deleted. */
+  seq: rowid('seq').primaryKey().notNull(),
   tableName: text('table_name').notNull(),
   /** Of the row; of an invalidation, which paths it concerns, as JSON. */
   key: text('key'),
   operation: text('operation').notNull(),
+  /** Random: tells the change from another one that has its number in a copy of the file. 53 bits, as a JavaScript number holds. */
+  nonce: integer('nonce').notNull().default(sql`(random() & 9007199254740991)`),
 })
 
 /** Who reads the log, how far it has come, and when it was last heard of: for so long the rest is kept. */

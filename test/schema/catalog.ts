@@ -18,12 +18,12 @@ export function databaseOf(...scripts: string[]): Database.Database {
 /**
  * What a SQLite database consists of, by name. The parts of a table are sorted, and quotes alike: a migration that adds
  * a column or builds a table anew writes them in another order and style than a fresh schema. Without the triggers, of which
- * Drizzle knows nothing.
+ * Drizzle knows nothing, and without SQLite's own tables.
  */
 export function catalog(db: Database.Database): Record<string, string[]> {
   const rows = db
     .prepare<[], { name: string; sql: string }>(
-      `SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND type <> 'trigger' ORDER BY name`,
+      `SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND type <> 'trigger' AND name NOT LIKE 'sqlite_%' ORDER BY name`,
     )
     .all()
   return Object.fromEntries(rows.map(({ name, sql }) => [name, parts(sql)]))

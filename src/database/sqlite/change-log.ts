@@ -18,21 +18,25 @@ interface Row {
   readonly table_name: string
   readonly key: string | null
   readonly operation: string
+  readonly nonce: number
 }
 
-const READ = 'SELECT seq, table_name, key, operation FROM meshstore_changes WHERE seq > ? ORDER BY seq LIMIT ?'
+const READ = 'SELECT seq, table_name, key, operation, nonce FROM meshstore_changes WHERE seq >= ? ORDER BY seq LIMIT ?'
 const REGISTER = `INSERT INTO meshstore_consumers (name, position, kept_until) VALUES (?, ?, ?)
   ON CONFLICT (name) DO UPDATE SET position = excluded.position, kept_until = excluded.kept_until`
 const AT = 'SELECT position FROM meshstore_consumers WHERE name = ?'
 const RENEW = 'UPDATE meshstore_consumers SET position = ?, kept_until = ? WHERE name = ?'
-/** The last number that was given, whether or not its row is still there. */
-const NEWEST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'meshstore_changes'"
+/** While the log is on, its row is not deleted, so that no number is given twice. */
+const NEWEST = 'SELECT seq, nonce FROM meshstore_changes ORDER BY seq DESC LIMIT 1'
 const OLDEST = 'SELECT min(seq) FROM meshstore_changes'
 const LEAST = 'SELECT min(CAST(position AS INTEGER)) FROM meshstore_consumers'
 /** Deleted at once: some milliseconds. */
 const BATCH = 1_000
 
-/** With one writer, numbers are given in the order of the commits, and without gaps: what was rolled back takes its own with it. */
+/**
+ * With one writer, numbers are given in the order of the commits, and without gaps: a rollback takes its own with it. A position is
+ * the number and the nonce of the last change that was read. A copy of the file that lost the change has another nonce there.
+ */
 export class SqliteChangeLog implements ChangeLog {
   readonly #database: Host
 
@@ -52,7 +56,7 @@ export class SqliteChangeLog implements ChangeLog {
     return this.#database.write((writer) =>
       writer.savepoint(() => {
         const log = nameOf(writer.raw) ?? switchOn(writer.raw)
-        const position = String(newest(writer.raw))
+        const position = newest(writer.raw)
         writer.raw.prepare(REGISTER).run(consumer, position, encodeTime(keptUntil))
         return { log, position }
       }),
@@ -62,7 +66,7 @@ export class SqliteChangeLog implements ChangeLog {
   resume(consumer: string, keptUntil: Date, { log, position }: LogPosition): Promise<boolean> {
     return this.#database.write((writer) =>
       writer.savepoint(() => {
-        if (nameOf(writer.raw) !== log || !isHeld(writer.raw, Number(position))) return false
+        if (nameOf(writer.raw) !== log || !isHeld(writer.raw, position)) return false
         writer.raw.prepare(REGISTER).run(consumer, position, encodeTime(keptUntil))
         return true
       }),
@@ -71,7 +75,7 @@ export class SqliteChangeLog implements ChangeLog {
 
   renew(consumer: string, keptUntil: Date, { log, position }: LogPosition): Promise<boolean> {
     return this.#database.write(({ raw }) => {
-      if (nameOf(raw) !== log || !isHeld(raw, Number(position))) return false
+      if (nameOf(raw) !== log || !isHeld(raw, position)) return false
       return raw.prepare(RENEW).run(position, encodeTime(keptUntil), consumer).changes > 0
     })
   }
@@ -80,12 +84,16 @@ export class SqliteChangeLog implements ChangeLog {
     await this.#database.write((writer) => writer.savepoint(() => forget(writer.raw, [consumer])))
   }
 
+  /** Each page that is read says it. */
+  async anchor(at: LogPosition): Promise<LogPosition> {
+    return at
+  }
+
   read({ log, position }: LogPosition, limit: number): Promise<LogPage | undefined> {
     return this.#database.read(({ raw }) => {
-      const last = newest(raw)
       const page = changesBehind(raw, position, limit)
       // Asked after the rows were read: no name comes back, so that the log was on until then.
-      return nameOf(raw) === log && isWhole(page, { behind: Number(position), last }) ? page : undefined
+      return nameOf(raw) === log ? page : undefined
     })
   }
 
@@ -99,42 +107,48 @@ export class SqliteChangeLog implements ChangeLog {
       }),
     )
     // Asked again for each batch: somebody may have come back meanwhile to an earlier position.
-    while (await this.#database.read(({ raw }) => oldest(raw) <= unreadFrom(raw))) {
-      await this.#database.write(({ raw }) => deleteUpTo(raw, unreadFrom(raw)))
+    while (await this.#database.read(({ raw }) => oldest(raw) < unreadFrom(raw))) {
+      await this.#database.write(({ raw }) => deleteBefore(raw, unreadFrom(raw)))
       await nextTurn()
     }
   }
 }
 
-export function changesBehind(raw: Sqlite.Database, position: string, limit: number): LogPage {
-  const rows = raw.prepare<[number, number], Row>(READ).all(Number(position), limit)
-  const changes = rows.map(({ seq, table_name, key, operation }): LoggedChange => {
-    return { table: table_name, key, operation, position: String(seq) }
+/** `undefined` if the change at the position is not there, or one behind it is missing. */
+export function changesBehind(raw: Sqlite.Database, position: string, limit: number): LogPage | undefined {
+  const from = seqOf(position)
+  const rows = raw.prepare<[number, number], Row>(READ).all(from, limit + 1)
+  if (from > 0) {
+    const [at] = rows.splice(0, 1)
+    if (at === undefined || positionOf(at) !== position) return undefined
+  }
+  const changes = rows.slice(0, limit).map((row): LoggedChange => {
+    const { table_name, key, operation } = row
+    return { table: table_name, key, operation, position: positionOf(row) }
   })
-  return { changes, position: changes.at(-1)?.position ?? position }
+  const last = changes.at(-1)?.position ?? position
+  return seqOf(last) === from + changes.length ? { changes, position: last } : undefined
 }
+
+const positionOf = ({ seq, nonce }: Pick<Row, 'seq' | 'nonce'>): string => `${seq}/${nonce}`
+export const seqOf = (position: string): number => Number.parseInt(position, 10)
 
 /** `undefined`: it is switched off. */
 const nameOf = (raw: Sqlite.Database): string | undefined =>
   raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(LOG)
 
-export const newest = (raw: Sqlite.Database): number => raw.prepare<[], number>(NEWEST).pluck().get() ?? 0
+export const newest = (raw: Sqlite.Database): string =>
+  positionOf(raw.prepare<[], Row>(NEWEST).get() ?? { seq: 0, nonce: 0 })
 const oldest = (raw: Sqlite.Database): number =>
   raw.prepare<[], number | null>(OLDEST).pluck().get() ?? Number.POSITIVE_INFINITY
 
-/** Behind this number somebody may still want to read. */
-const unreadFrom = (raw: Sqlite.Database): number => raw.prepare<[], number | null>(LEAST).pluck().get() ?? newest(raw)
-
-/** No number is missing: neither was anything deleted that is behind the position, nor is the file an earlier one. */
-function isWhole({ changes, position }: LogPage, { behind, last }: { behind: number; last: number }): boolean {
-  return changes.length === 0 ? behind === last : Number(position) === behind + changes.length
+/** From this number on somebody may still read, or go on behind it. */
+function unreadFrom(raw: Sqlite.Database): number {
+  const least = raw.prepare<[], number | null>(LEAST).pluck().get() ?? null
+  return least === null ? Number.POSITIVE_INFINITY : Math.min(least, seqOf(newest(raw)))
 }
 
-/** All that came after a position is there. */
-function isHeld(raw: Sqlite.Database, position: number): boolean {
-  const last = newest(raw)
-  return position === last || (position < last && oldest(raw) <= position + 1)
-}
+const isHeld = (raw: Sqlite.Database, position: string): boolean => changesBehind(raw, position, 1) !== undefined
 
 const hasConsumers = (raw: Sqlite.Database): boolean =>
   raw.prepare('SELECT 1 FROM meshstore_consumers LIMIT 1').get() !== undefined
@@ -157,9 +171,9 @@ export function forget(raw: Sqlite.Database, consumers: readonly string[]): void
 export const switchOff = (raw: Sqlite.Database): unknown =>
   raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(LOG)
 
-const deleteUpTo = (raw: Sqlite.Database, seq: number): unknown =>
+const deleteBefore = (raw: Sqlite.Database, seq: number): unknown =>
   raw
     .prepare(
-      'DELETE FROM meshstore_changes WHERE seq IN (SELECT seq FROM meshstore_changes WHERE seq <= ? ORDER BY seq LIMIT ?)',
+      'DELETE FROM meshstore_changes WHERE seq IN (SELECT seq FROM meshstore_changes WHERE seq < ? ORDER BY seq LIMIT ?)',
     )
     .run(seq, BATCH)

@@ -31,7 +31,7 @@ export function assertDrained(raw: Sqlite.Database, course: Course, { log, posit
     throw new StorageError('CONFLICT', 'The move was given up meanwhile. Nothing was switched.')
   // Switched off, be it for a moment, it has not heard of everything, and its numbers do not tell.
   if (text(LOG) !== log) throw logLost()
-  if (newest(raw) !== Number(position))
+  if (newest(raw) !== position)
     throw new StorageError('CONFLICT', 'The file was written to after its log was drained. Nothing was switched.')
   assertLogging(raw)
 }

@@ -1,5 +1,6 @@
 /** What a move would do, and how far one has come. */
 import { type PostgresTarget, placeOf } from '../../database/postgres/url.ts'
+import { seqOf } from '../../database/sqlite/change-log.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { inspect } from '../../open/migrate.ts'
 import { snapshotOf } from '../../rows/sqlite-source.ts'
@@ -84,6 +85,6 @@ const lagBehind = (file: SqliteDatabase, { position }: Progress): Promise<number
       raw
         .prepare<[number], number>('SELECT count(*) FROM meshstore_changes WHERE seq > ?')
         .pluck()
-        .get(Number(position)),
+        .get(seqOf(position)),
     ),
   )

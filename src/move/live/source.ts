@@ -26,9 +26,9 @@ export interface Followed {
 
 /** What the log says has changed behind a position, as it is now: of a row that was changed ten times, the last. */
 export function followed(raw: Sqlite.Database, from: string, limit: number): Followed {
-  const { changes: entries, position } = changesBehind(raw, from, limit)
-  const [first] = entries
-  if (first !== undefined && Number(first.position) !== Number(from) + 1) throw logLost()
+  const page = changesBehind(raw, from, limit)
+  if (page === undefined) throw logLost()
+  const { changes: entries, position } = page
   const keys = new Map<Table, Set<string>>(ALL_TABLES.map((table) => [table, new Set()]))
   for (const { table: name, key, operation } of entries) {
     const table = tableNamed(name)
