@@ -21,7 +21,7 @@ const ABILENE = join(import.meta.dirname, '../examples/abilene.json')
 const REAL = join(import.meta.dirname, '../../shared/data/topologies')
 
 const MAIN_OF_COMMAND = join(import.meta.dirname, '../src/cli/main.ts')
-const README = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8')
+const BACKUP_PAGE = readFileSync(join(import.meta.dirname, '../docs/operations/backup.md'), 'utf8')
 
 const demo = (...args: string[]) => spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' })
 
@@ -75,9 +75,9 @@ describe('npm run demo', () => {
     expect(await store.nodes.count()).toBe(5_000)
   })
 
-  test('its last backup is restored by the two commands in the README', () => {
+  test('its last backup is restored by the commands in the documents', () => {
     const [, commands = ''] =
-      /```sh\n(npx meshstore backup create [^\n]*\nnpx meshstore restore [^\n]*\n)```/.exec(README) ?? []
+      /```sh\n(npx meshstore backup create [^\n]*\nnpx meshstore restore [^\n]*\n)```/.exec(BACKUP_PAGE) ?? []
     expect(commands.split('\n')).toHaveLength(3)
     const bin = temporaryFolder()
     // As npx would run the package that is installed.

@@ -1,7 +1,7 @@
 /** The main job: nodes, policies and paths of topologies in a store. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { Meshstore, NewMeshNode, PathKey } from '../../src/index.ts'
+import { type Meshstore, type NewMeshNode, type PathKey, policyDocuments } from '../../src/index.ts'
 import type { MeshBundle } from '../mesh-api/src/pathfinder/bundle.ts'
 import { Pathfinder } from '../mesh-api/src/pathfinder/pathfinder.ts'
 import { StoredPolicies } from '../mesh-api/src/states.ts'
@@ -80,7 +80,7 @@ async function cachePaths(
   const byPaths: number[] = Array.from({ length: K + 1 }, () => 0)
   const limitEach = Math.ceil(limit / topologies.length)
   progress.begin('finding and caching paths', limitEach * topologies.length)
-  const policies = await new StoredPolicies().asOfNow(store)
+  const policies = await new StoredPolicies(policyDocuments).asOfNow(store)
   const now = new Date()
   let filtered = 0
   for (const topology of topologies) {

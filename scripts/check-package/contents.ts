@@ -7,7 +7,8 @@ import { formatMessage } from 'publint/utils'
 import { check } from './run.ts'
 
 /** Everything else, sources, tests and their data, stays at home. */
-const PUBLISHED = /^((dist|migrations|drizzle)\/.*|docs\/[\w-]+\.md|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
+const PUBLISHED =
+  /^((dist|migrations|drizzle)\/.*|docs\/([\w-]+\/)*[\w-]+\.(md|svg)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
 const NEEDED = [
   'CHANGELOG.md',
   'LICENSE',

@@ -13,7 +13,7 @@ import { restoreBackup } from '../restore/index.ts'
 import { openStorage } from '../storage.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
-import { type Common, command, databaseCommand, IGNORE_OTHERS, leftWords, urlOf, waitOf, withUrl } from './options.ts'
+import { type Common, command, databaseCommand, IGNORE_OTHERS, leftWords, urlOf, waitOf } from './options.ts'
 import { count, type Outcome, progressBar, report, rowWords } from './output.ts'
 
 interface InFolder {
@@ -27,7 +27,10 @@ interface Keeping {
   keepWeekly?: number
 }
 type CreateFlags = Common & Keeping & { folder: string; file?: string; ifExists?: boolean }
-type RestoreFlags = Omit<Common, 'wait'> & {
+interface RestoreFlags {
+  from: string
+  to?: string
+  json?: boolean
   replace?: boolean
   dryRun?: boolean
   ignoreOtherTables?: boolean
@@ -58,13 +61,15 @@ export function addBackup(program: Command): void {
     .description('Deletes backups that need not be kept. The newest that can be verified always stays.')
     .option('--dry-run', 'say what would be deleted, and delete nothing')
     .action((flags: InFolder & Keeping & { dryRun?: boolean }) => report(flags, () => prune(flags)))
-  withUrl(command(program, 'restore <backup>'))
+  command(program, 'restore')
     .description('Verifies a backup, writes it to a SQLite file or into PostgreSQL, and brings the schema up to date.')
+    .requiredOption('--from <backup>', 'the file of the backup')
+    .option('--to <url>', 'where to restore it: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
     .option('--replace', 'replace the SQLite file that is there; a copy of it is kept beside it')
     .option('--no-migrate', 'leave the schema as it is in the backup')
     .option(...IGNORE_OTHERS)
     .option('--dry-run', 'verify, look at what is there, say what would be replaced, and change nothing')
-    .action((file: string, flags: RestoreFlags) => report(flags, () => restore(file, flags)))
+    .action((flags: RestoreFlags) => report(flags, () => restore(flags)))
 }
 
 const inFolder = (of: Command): Command => of.option('--folder <folder>', 'where the backups are', DEFAULT_FOLDER)
@@ -237,8 +242,9 @@ function prunedText({ kept, deleted, broken, abandoned }: PruneReport, dryRun: b
 
 const restoring = ({ replace, migrate, ignoreOtherTables }: RestoreFlags) => ({ replace, migrate, ignoreOtherTables })
 
-async function restore(file: string, flags: RestoreFlags): Promise<Outcome> {
-  const url = urlOf(flags)
+async function restore(flags: RestoreFlags): Promise<Outcome> {
+  const { from: file, to: url = process.env.DATABASE_URL } = flags
+  if (!url) throw new StorageError('CONFIG', 'Into which database? Give --to, or set DATABASE_URL.')
   // First: what is at the target matters only if there is something to put there.
   if (!existsSync(file)) throw new StorageError('CONFIG', `There is no file at ${resolve(file)}.`)
   if (flags.dryRun) return preview(file, url, flags)

@@ -21,7 +21,7 @@ test('a restore writes a new database; over one only with --replace, after --dry
   using folder = temporaryFolder()
   const { file } = await backupOf(folder, 'new')
   const path = folder.file('data', 'mesh.db')
-  const restore = (...args: string[]): Promise<Ran> => runCommand(['restore', file, '--url', path, ...args])
+  const restore = (...args: string[]): Promise<Ran> => runCommand(['restore', '--from', file, '--to', path, ...args])
   expect(await restore('--dry-run')).toMatchObject({
     ...done,
     stdout: expect.stringContaining(`It would make ${path}.`),
@@ -57,18 +57,20 @@ test('a restore exits with 5 while the database is in use, and with 4 for a back
   const raw = new Sqlite(path)
   raw.prepare('SELECT count(*) FROM nodes').get()
   for (const how of ['--replace', '--dry-run']) {
-    const busy = await runCommand(['restore', file, '--url', path, how, '--json'])
+    const busy = await runCommand(['restore', '--from', file, '--to', path, how, '--json'])
     expect(busy.code).toBe(5)
     expect(parsed(busy)).toMatchObject({ error: { code: 'BUSY', retryable: true } })
   }
   raw.close()
-  const invalid = await runCommand(['restore', await damagedIn(folder), '--url', path, '--replace'])
+  const invalid = await runCommand(['restore', '--from', await damagedIn(folder), '--to', path, '--replace'])
   expect(invalid).toMatchObject({ code: 4, stdout: '', stderr: expect.stringMatching(/^BACKUP_INVALID: /) })
-  expect(await runCommand(['restore', file, '--url', 'postgres://u:p@127.0.0.1:1/m'])).toMatchObject({ code: 5 })
+  expect(await runCommand(['restore', '--from', file, '--to', 'postgres://u:p@127.0.0.1:1/m'])).toMatchObject({
+    code: 5,
+  })
   const missing = folder.file('none')
   const words = { code: 2, stderr: `CONFIG: There is no file at ${missing}.\n` }
   for (const how of [[], ['--replace'], ['--dry-run']])
-    expect(await runCommand(['restore', missing, '--url', path, ...how])).toMatchObject(words)
+    expect(await runCommand(['restore', '--from', missing, '--to', path, ...how])).toMatchObject(words)
   expect(namesIn(folder.file('data'))).toEqual(['mesh.db'])
 })
 
@@ -85,7 +87,7 @@ test('a restore and a backup that are interrupted leave no half of a file', asyn
     program.interrupt()
     await program.ended
     if (existsSync(target)) expect(await runCommand(['backup', 'verify', target])).toMatchObject(done)
-    await using restoring = new Program(process.execPath, [MAIN, 'restore', file, '--url', path, '--replace'])
+    await using restoring = new Program(process.execPath, [MAIN, 'restore', '--from', file, '--to', path, '--replace'])
     await wait(milliseconds)
     restoring.interrupt()
     await restoring.ended
@@ -96,9 +98,9 @@ test('a restore and a backup that are interrupted leave no half of a file', asyn
 test('a restore shows how far it is in a terminal alone', async () => {
   using folder = temporaryFolder()
   const { file } = await backupOf(folder, 'new', 6_000)
-  const command = `'${process.execPath}' '${MAIN}' restore '${file}' --url '${folder.file('a.db')}'`
+  const command = `'${process.execPath}' '${MAIN}' restore --from '${file}' --to '${folder.file('a.db')}'`
   const shown = await runProgram('script', ['-qec', command, '/dev/null'])
   expect(shown.code).toBe(0)
   expect(shown.stdout).toMatch(/Restoring .*%/)
-  expect(await runCommand(['restore', file, '--url', folder.file('b.db')])).toMatchObject(done)
+  expect(await runCommand(['restore', '--from', file, '--to', folder.file('b.db')])).toMatchObject(done)
 })

@@ -249,7 +249,7 @@ describePostgres('the commands, on PostgreSQL', () => {
     expect(file).toMatch(/\/backups\/meshstore_test_\w+-\d{8}T\d{9}Z\.sqlite$/)
     expect(await runCommand(['backup', 'verify', String(file)])).toMatchObject({ code: 0, stderr: '' })
     await using target = await postgres.open()
-    const restore = (...args: string[]) => runCommand(['restore', String(file), '--url', target.url, ...args])
+    const restore = (...args: string[]) => runCommand(['restore', '--from', String(file), '--to', target.url, ...args])
     expect(await restore('--dry-run')).toMatchObject({
       code: 0,
       stdout: expect.stringContaining('It would be restored into'),

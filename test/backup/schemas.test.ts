@@ -28,7 +28,7 @@ test('an older backup is restored, and brought up to date by the newer version',
   using folder = temporaryFolder()
   const { file } = await backupOf(folder, 'old')
   const path = folder.file('data', 'mesh.db')
-  expect(await byLaterVersion('restore', file, '--url', path)).toMatchObject({
+  expect(await byLaterVersion('restore', '--from', file, '--to', path)).toMatchObject({
     schemaVersion: LATEST,
     migrated: MIGRATED,
   })
@@ -45,7 +45,7 @@ test('with --no-migrate it is left as it was in the backup', async () => {
   using folder = temporaryFolder()
   const { file } = await backupOf(folder, 'old')
   const path = folder.file('mesh.db')
-  expect(await byLaterVersion('restore', file, '--url', path, '--no-migrate')).toMatchObject({ migrated: [] })
+  expect(await byLaterVersion('restore', '--from', file, '--to', path, '--no-migrate')).toMatchObject({ migrated: [] })
   expect(contentOf(path)).toBe(contentOf(file))
   await using store = await openStorage({ url: path, migrate: 'check' })
   expect((await store.stats()).schemaVersion).toBe(LATEST)

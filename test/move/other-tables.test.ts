@@ -169,9 +169,17 @@ describePostgres('on PostgreSQL', () => {
     await using store = await openStorage(source.url)
     const { file } = await store.backup(folder.file('mesh.backup'))
     expect((await expectCode(restoreBackup(file, target.url), 'SCHEMA_MISMATCH')).message).toContain(NAMED)
-    const refused = await runCommand(['restore', file, '--url', target.url, '--dry-run'])
+    const refused = await runCommand(['restore', '--from', file, '--to', target.url, '--dry-run'])
     expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining(NAMED) })
-    const restored = await runCommand(['restore', file, '--url', target.url, '--ignore-other-tables', '--json'])
+    const restored = await runCommand([
+      'restore',
+      '--from',
+      file,
+      '--to',
+      target.url,
+      '--ignore-other-tables',
+      '--json',
+    ])
     expect(documentOf(restored)).toMatchObject({ leftBehind: LEFT })
   })
 

@@ -1,5 +1,5 @@
 /** Paths between two nodes: from the storage's cache, or found as nodes and policies are now, and cached for 30 seconds. */
-import type { Meshstore, PathKey, ResolvedPaths } from 'meshstore'
+import { type Meshstore, type PathKey, policyDocuments, type ResolvedPaths } from 'meshstore'
 import type { MeshBundle } from './pathfinder/bundle.ts'
 import type { Pathfinder } from './pathfinder/pathfinder.ts'
 import { missingNodes, StoredPolicies, stoppedNodes } from './states.ts'
@@ -19,7 +19,7 @@ export class UnknownNode extends Error {
 export class PathService {
   readonly #store: Meshstore
   readonly #pathfinder: Pathfinder
-  readonly #policies = new StoredPolicies()
+  readonly #policies = new StoredPolicies(policyDocuments)
   /** Nodes of the topology that were not there when a path would have crossed them; each time they are looked for again. */
   #missing: readonly string[] = []
 

@@ -1,6 +1,6 @@
 /** What decides about paths, as the storage has it now: which nodes are there and up, and the policies. */
 import type { Repositories } from 'meshstore'
-import { PolicyEngine, type PolicyRules, rulesOf } from './policies/index.ts'
+import { type ParsePolicy, PolicyEngine, type PolicyRules, rulesOf } from './policies/index.ts'
 
 /** The nodes that are stopped. */
 export async function stoppedNodes({ nodes }: Repositories): Promise<Set<string>> {
@@ -20,7 +20,12 @@ type Read = ReadonlyMap<string, { readonly updatedAt: number; readonly rules: Po
 
 /** The stored policies' rules. A text is read once for each of its versions. */
 export class StoredPolicies {
+  readonly #parse: ParsePolicy
   #last: { readonly read: Read; readonly engine: PolicyEngine } = { read: new Map(), engine: new PolicyEngine([]) }
+
+  constructor(parse: ParsePolicy) {
+    this.#parse = parse
+  }
 
   async asOfNow({ policies }: Repositories): Promise<PolicyEngine> {
     // Others may ask meanwhile, of another moment.
@@ -31,7 +36,7 @@ export class StoredPolicies {
       if (known?.updatedAt === updatedAt.getTime()) read.set(policyId, known)
       else {
         const { yamlContent = '' } = (await policies.get(policyId)) ?? {}
-        read.set(policyId, { updatedAt: updatedAt.getTime(), rules: await rulesOf(yamlContent) })
+        read.set(policyId, { updatedAt: updatedAt.getTime(), rules: await rulesOf(yamlContent, this.#parse) })
       }
     }
     const unchanged = read.size === last.read.size && [...read].every(([id, rules]) => last.read.get(id) === rules)

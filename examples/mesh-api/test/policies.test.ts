@@ -1,4 +1,5 @@
 /** What the policies decide, and that they fail closed. */
+import { policyDocuments } from 'meshstore'
 import { describe, expect, test, vi } from 'vitest'
 import { documentsIn } from '../../../src/schema/policy-text.ts'
 import { PolicyEngine, readRules, rulesOf } from '../src/policies/index.ts'
@@ -138,7 +139,9 @@ test('a text that would hold up a parser without limits is refused at once', asy
   const keys = Array.from({ length: 8_000 }, (_, key) => `k${key}: `).join('\n')
   const deep = '['.repeat(65_536)
   const unexpected = ']'.repeat(65_536)
-  const [wide, ...refused] = await Promise.all([keys, deep, unexpected, 'x'.repeat(1_048_577)].map(rulesOf))
+  const [wide, ...refused] = await Promise.all(
+    [keys, deep, unexpected, 'x'.repeat(1_048_577)].map((text) => rulesOf(text, policyDocuments)),
+  )
   expect(wide?.problems).toEqual([])
   for (const { problems, default: verdict } of refused) {
     expect([problems, verdict]).toEqual([[{ path: '', message: 'is not valid YAML' }], 'DENY'])
@@ -147,8 +150,8 @@ test('a text that would hold up a parser without limits is refused at once', asy
 
 test('nothing of a text is printed as a warning', async () => {
   const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-  await rulesOf('rules: []\nport: {{ index .Secret 0 }}: 1\nother: { { secret: 1 }: 2 }\n')
-  await rulesOf('other: { { secret: 1 }: 2 }\n')
+  await rulesOf('rules: []\nport: {{ index .Secret 0 }}: 1\nother: { { secret: 1 }: 2 }\n', policyDocuments)
+  await rulesOf('other: { { secret: 1 }: 2 }\n', policyDocuments)
   expect(warned).not.toHaveBeenCalled()
   warned.mockRestore()
 })

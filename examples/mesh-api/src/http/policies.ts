@@ -4,6 +4,7 @@ import {
   type NewPolicy as NewPolicyRow,
   type PolicyRepository,
   type Policy as PolicyRow,
+  policyDocuments,
   StorageError,
   type StorageErrorCode,
   type PolicySummary as SummaryRow,
@@ -173,7 +174,7 @@ const isCode = (error: unknown, code: StorageErrorCode): boolean => error instan
 
 /** The storage takes any YAML; rules that the engine could only read as the stricter thing are refused here. */
 async function refuseProblems(yamlContent: string): Promise<void> {
-  const { problems } = await rulesOf(yamlContent)
+  const { problems } = await rulesOf(yamlContent, policyDocuments)
   const issues = problems.filter(({ path }) => path !== '')
   if (issues.length === 0) return
   throw new HttpProblem(

@@ -1,2 +1,2 @@
 export { PolicyEngine } from './engine.ts'
-export { type PolicyRules, type Problem, readRules, rulesOf } from './rules.ts'
+export { type ParsePolicy, type PolicyRules, type Problem, readRules, rulesOf } from './rules.ts'

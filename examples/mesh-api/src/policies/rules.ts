@@ -1,5 +1,4 @@
 /** What is written in a policy's text: `rules: [{ id, effect, subject, action, resource, conditions }]` and `default:`. */
-import { policyDocuments } from 'meshstore'
 import { type Condition, conditionOf } from './conditions.ts'
 
 export interface Rule {
@@ -25,9 +24,12 @@ export interface Problem {
   readonly message: string
 }
 
-/** Reads a policy's text within the storage's limits. A text that it would refuse denies everything. */
-export const rulesOf = async (text: string): Promise<PolicyRules> =>
-  readRules(await policyDocuments(text).catch(() => undefined))
+/** Parses YAML within the storage's limits: `policyDocuments` of the library. */
+export type ParsePolicy = (text: string) => Promise<readonly unknown[]>
+
+/** A text that `parse` refuses denies everything. */
+export const rulesOf = async (text: string, parse: ParsePolicy): Promise<PolicyRules> =>
+  readRules(await parse(text).catch(() => undefined))
 
 /** Never throws. The stricter reading is taken for everything that is malformed; `problems` names it. */
 export function readRules(documents: readonly unknown[] | undefined): PolicyRules {

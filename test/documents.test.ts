@@ -1,0 +1,88 @@
+/** The documents' snippets, as they stand: extracted, compiled and run; and their links. */
+import { execFile } from 'node:child_process'
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { QUICK } from './support/quick.ts'
+
+const run = promisify(execFile)
+const root = join(import.meta.dirname, '..')
+const PAGES = ['README.md', ...globSync('docs/**/*.md', { cwd: root })].toSorted()
+const pages = PAGES.map((name) => ({ name, text: readFileSync(join(root, name), 'utf8') }))
+const snippets = pages.flatMap(({ name, text }) =>
+  [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ''], index) => ({ what: `${name} ${index}`, code })),
+)
+
+let folder = ''
+beforeAll(async () => {
+  folder = await mkdtemp(join(QUICK, 'meshstore-readme-'))
+  await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
+  await writeFile(
+    join(folder, 'tsconfig.json'),
+    JSON.stringify({
+      extends: join(root, 'tsconfig.json'),
+      compilerOptions: { typeRoots: [join(root, 'node_modules/@types')], noUnusedLocals: false },
+      include: ['*.ts'],
+      exclude: [],
+    }),
+  )
+  for (const [index, { code }] of snippets.entries()) {
+    await writeFile(join(folder, `snippet-${index}.ts`), code.replace("'meshstore'", `'${join(root, 'src/index.ts')}'`))
+  }
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+describe('the documents', () => {
+  test('has snippets, each of which imports the library', () => {
+    expect(snippets.length).toBeGreaterThanOrEqual(12)
+    for (const { code } of snippets) expect(code).toContain("from 'meshstore'")
+  })
+
+  test('compiles', async () => {
+    await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder]).catch(({ stdout }) => {
+      throw new Error(stdout)
+    })
+  })
+
+  test.each(snippets.map(({ what }, index) => [what, index] as const))('run: %s', async (_, index) => {
+    const { stderr } = await run(process.execPath, [`snippet-${index}.ts`], { cwd: folder })
+    expect(stderr).toBe('')
+  })
+
+  test('link to what is there', () => {
+    const dead = pages.flatMap(({ name, text }) =>
+      [...text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)]
+        .map(([, link = '']) => ({ name, link }))
+        .filter(({ link }) => !isThere(name, link)),
+    )
+    expect(dead).toEqual([])
+  })
+
+  test('leave the README short enough to be read', () => {
+    expect(pages.find(({ name }) => name === 'README.md')?.text.split('\n').length).toBeLessThanOrEqual(151)
+  })
+
+  test('notices a snippet that fails', async () => {
+    await writeFile(join(folder, 'broken.ts'), 'const wrong: number = "text"\nthrow new Error(String(wrong))\n')
+    await expect(run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder])).rejects.toThrow()
+    await expect(run(process.execPath, ['broken.ts'], { cwd: folder })).rejects.toThrow()
+    await rm(join(folder, 'broken.ts'))
+  })
+})
+
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} -]/gu, '')
+    .replaceAll(' ', '-')
+
+function isThere(page: string, link: string): boolean {
+  const [path = '', anchor] = link.split('#')
+  const file = join(root, path === '' ? page : join(dirname(page), path))
+  if (!existsSync(file)) return false
+  if (anchor === undefined) return true
+  const headings = readFileSync(file, 'utf8').matchAll(/^#+ (.+)$/gm)
+  return [...headings].some(([, heading = '']) => anchorOf(heading) === anchor)
+}
