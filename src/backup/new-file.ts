@@ -3,10 +3,10 @@ import { closeSync, existsSync, linkSync, mkdirSync, openSync, rmSync, writeFile
 import { dirname, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import type { BackupOptions } from '../api.ts'
+import { sync } from '../database/sqlite/sync.ts'
 import { StorageError } from '../errors.ts'
 import { translatedFile, unusable } from '../files/file-errors.ts'
 import { checkPath } from '../files/path-rules.ts'
-import { sync } from '../files/sync.ts'
 import { discard, finished, partialOf, sweepPartials } from './partial.ts'
 
 export const SIDECARS = ['-wal', '-shm', '-journal'] as const

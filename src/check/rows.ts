@@ -1,7 +1,8 @@
 /** Looks at every row: values that the library could not read, or would refuse to write. */
-import type { Problem } from '../rows/cells.ts'
+
 import { judged } from '../rows/compatibility.ts'
 import { progressOver, type Snapshot } from '../rows/source.ts'
+import type { Problem } from '../schema/cells.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
 import { ALL_TABLES, TABLES, type Table, type TableName } from '../schema/tables.ts'

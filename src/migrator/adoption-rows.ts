@@ -3,7 +3,7 @@
 import { isUtf8 } from 'node:buffer'
 import type Sqlite from 'better-sqlite3'
 import { nextTurn } from '../event-loop.ts'
-import { BrokenText, type Cell, type Problem, type StoredRow } from '../rows/cells.ts'
+import { BrokenText, type Cell, type Problem, type StoredRow } from '../schema/cells.ts'
 import * as codecs from '../schema/codecs.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'

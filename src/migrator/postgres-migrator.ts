@@ -16,7 +16,7 @@ import {
 } from './ledger.ts'
 import { folderOf, type Migration, migrationsOf } from './migrations.ts'
 import { missingError } from './missing.ts'
-import { missingInPostgres } from './postgres-missing.ts'
+import { missingInPostgres, type Queryable } from './postgres-missing.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
 /** As drizzle-kit makes it. */
@@ -165,8 +165,6 @@ export async function refuseUnrecorded(on: Queryable): Promise<void> {
 /** The last migration that was applied, or `none`. */
 export const schemaVersionOf = async (on: Queryable): Promise<string> =>
   lastApplied(migrationsOf('postgresql'), await ledgerOf(on))
-
-export type Queryable = Pick<pg.PoolClient, 'query'> | Pick<pg.Pool, 'query'>
 
 /** Throws what `standing()` throws. */
 export const standingOf = async (on: Queryable, known = migrationsOf('postgresql')): Promise<Standing> =>

@@ -1,9 +1,11 @@
+import type pg from 'pg'
 import { TABLE_NAMES } from '../schema/tables.ts'
 import type { Difference } from './drift.ts'
 import { madeBy } from './made.ts'
 import type { Migration } from './migrations.ts'
 import { expectedOf, missingTrigger } from './missing.ts'
-import type { Queryable } from './postgres-migrator.ts'
+
+export type Queryable = Pick<pg.PoolClient, 'query'> | Pick<pg.Pool, 'query'>
 
 const triggers = (table: string, purpose: string, ...events: readonly string[]): Difference[] =>
   events.map((event) => missingTrigger(table, `${table}_${purpose}_${event}`))

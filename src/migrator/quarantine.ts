@@ -12,11 +12,11 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { sync } from '../database/sqlite/sync.ts'
 import { StorageError } from '../errors.ts'
 import { translatedFile, unusable } from '../files/file-errors.ts'
 import { realPath } from '../files/path-rules.ts'
-import { sync } from '../files/sync.ts'
-import { BrokenText, type Cell, type Problem, type StoredRow } from '../rows/cells.ts'
+import { BrokenText, type Cell, type Problem, type StoredRow } from '../schema/cells.ts'
 
 export class Quarantine {
   readonly file: string

@@ -4,7 +4,7 @@
  */
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../errors.ts'
-import type { Problem } from '../rows/cells.ts'
+import type { Problem } from '../schema/cells.ts'
 import { encodeTime } from '../schema/codecs.ts'
 import * as rules from '../schema/rules.ts'
 import { indexesOf, recognised } from './adoption-layout.ts'

@@ -1,8 +1,9 @@
 /** The judge of stored rows: what cannot be read of one, and what a database of another dialect could not hold. */
+
+import { BrokenText, type Problem, shownKey } from '../schema/cells.ts'
 import { UndecodableValue } from '../schema/codecs.ts'
 import { kindOf } from '../schema/kinds.ts'
 import type { Table } from '../schema/tables.ts'
-import { BrokenText, type Problem, shownKey } from './cells.ts'
 import { heldProblem, indexProblem } from './postgres-values.ts'
 
 export interface Flaw extends Problem {

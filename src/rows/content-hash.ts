@@ -4,9 +4,9 @@ import type Sqlite from 'better-sqlite3'
 import type { TableContent } from '../api.ts'
 import { Turns } from '../event-loop.ts'
 import { hasTable } from '../migrator/sqlite-file.ts'
+import { canonicalList, type Plain } from '../schema/cells.ts'
 import { type Kind, kindOf } from '../schema/kinds.ts'
 import { ALL_TABLES, type TABLES, type Table, type TableName } from '../schema/tables.ts'
-import { canonicalList, type Plain } from './cells.ts'
 
 export type Content = Readonly<Record<keyof typeof TABLES, TableContent>>
 

@@ -1,8 +1,8 @@
 import { type Ask, onSingle, openSingle } from '../database/postgres/single.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
+import type { Plain } from '../schema/cells.ts'
 import { kindOf } from '../schema/kinds.ts'
 import { ALL_TABLES, TABLE_NAMES, type Table } from '../schema/tables.ts'
-import type { Plain } from './cells.ts'
 import { snapshotOf } from './postgres-source.ts'
 import { type Target, type TargetOptions, taken } from './target.ts'
 

@@ -1,10 +1,10 @@
 /** What of a SQLite file PostgreSQL could not hold: its texts have no NUL, its integers 32 bits, its index entries a limit. */
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
+import type { Problem } from '../schema/cells.ts'
 import { type Kind, kindOf } from '../schema/kinds.ts'
 import * as postgres from '../schema/postgres.ts'
 import * as rules from '../schema/rules.ts'
 import { type Column, TABLES, type Table } from '../schema/tables.ts'
-import type { Problem } from './cells.ts'
 
 type Holds = (value: unknown) => string | undefined
 

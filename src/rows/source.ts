@@ -1,7 +1,7 @@
 /** What rows are read from: one moment of a database, whatever the dialect. */
 import type { OtherData } from '../api.ts'
+import type { StoredRow } from '../schema/cells.ts'
 import type { Table } from '../schema/tables.ts'
-import type { StoredRow } from './cells.ts'
 
 export interface Snapshot {
   /** The last migration. */

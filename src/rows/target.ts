@@ -1,7 +1,7 @@
 /** What is copied into: an empty database of ours, in one transaction. */
 import { StorageError } from '../errors.ts'
+import type { Plain } from '../schema/cells.ts'
 import type { Table } from '../schema/tables.ts'
-import type { Plain } from './cells.ts'
 import type { Snapshot } from './source.ts'
 
 export interface Target {

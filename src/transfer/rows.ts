@@ -1,5 +1,5 @@
 /** A row between its line in a file and the parameters of a statement. */
-import type { Problem } from '../rows/cells.ts'
+import type { Problem } from '../schema/cells.ts'
 import { kindOf } from '../schema/kinds.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'

@@ -4,8 +4,8 @@ import { dirname } from 'node:path'
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
 import { performance, setTimeout } from '../../event-loop.ts'
-import { sync } from '../../files/sync.ts'
 import { type Durability, openConnection } from './connection.ts'
+import { sync } from './sync.ts'
 
 /** How old an answer may be, in milliseconds. `full` promises that an acknowledged write can be found: it looks each time. */
 const LOG_EVERY_MS = { full: 0, normal: 1 } as const

@@ -1,6 +1,6 @@
 /** Rows as their database has them, and as they go into another one. */
-import { kindOf } from '../schema/kinds.ts'
-import type { Table } from '../schema/tables.ts'
+import { kindOf } from './kinds.ts'
+import type { Table } from './tables.ts'
 
 /** A text that is no UTF-8: what the driver makes of it is something else. */
 export class BrokenText {
