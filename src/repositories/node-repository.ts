@@ -45,7 +45,14 @@ export class SqlNodeRepository implements NodeRepository {
 
   async create(node: NewMeshNode): Promise<MeshNode> {
     const row = newRow(checkedNode(node), this.#now())
-    return created(row, await this.#session.write(statements.insert, row))
+    const written = await this.#session.write(statements.insert, row)
+    if (written.changes === 0) await this.#note(row)
+    return created(row, written)
+  }
+
+  /** A transaction depends on a row that was in its way. PostgreSQL notes what is read, and ON CONFLICT reads nothing. */
+  async #note({ nodeId }: MeshNode): Promise<void> {
+    if (this.#session.inTransaction) await this.#session.readOne(statements.keyById, { nodeId })
   }
 
   async createMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]> {
@@ -54,7 +61,15 @@ export class SqlNodeRepository implements NodeRepository {
       statement: statements.insert,
       parameters: newRow(node, now),
     }))
-    return this.#session.writeEach(calls, (written, { parameters }) => created(parameters, written))
+    let existing: MeshNode | undefined
+    const writing = this.#session.writeEach(calls, (written, { parameters }) => {
+      if (written.changes === 0) existing = parameters
+      return created(parameters, written)
+    })
+    return writing.catch(async (error) => {
+      if (existing !== undefined) await this.#note(existing)
+      throw error
+    })
   }
 
   get(nodeId: string): Promise<MeshNode | undefined> {

