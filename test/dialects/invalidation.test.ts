@@ -212,6 +212,24 @@ eachLastingBackend('paths that are computed while', (backend) => {
     await other.execute('ALTER TABLE elsewhere RENAME TO path_cache')
     while ((await problems()).length > 0) await later()
   })
+
+  test('when the change log cannot be pruned, health() names that alone: the sweep goes on', async () => {
+    await using opened = await backend.open({ pathCache: { sweepSeconds: 0.1 } })
+    const { store, other } = opened
+    // Beside them, health() says that a table is gone.
+    const problems = async () =>
+      (await store.health()).problems.map(({ message }) => message).filter((message) => message.includes(' failed: '))
+    const changes = store.changes()
+    await changes.ready()
+    await other.execute('ALTER TABLE meshstore_consumers RENAME TO elsewhere')
+    await store.pathCache.set(A_B, FOUND, { ttlSeconds: 0.001 })
+    while ((await problems()).length === 0) await later()
+    expect(await problems()).toEqual([expect.stringMatching(/^The pruning of the change log failed: /)])
+    while ((await store.pathCache.stats()).entries > 0) await later()
+    await other.execute('ALTER TABLE elsewhere RENAME TO meshstore_consumers')
+    while ((await problems()).length > 0) await later()
+    await changes.return?.()
+  })
 })
 
 const later = (): Promise<void> => new Promise((done) => setTimeout(done, 20))
