@@ -30,7 +30,12 @@ GRANT USAGE ON SCHEMA public, drizzle TO meshstore_app;
 GRANT SELECT ON TABLE drizzle.__drizzle_migrations TO meshstore_app;
 
 GRANT SELECT, INSERT, UPDATE, DELETE
-  ON TABLE public.nodes, public.policies, public.path_cache, public.meshstore_state,
-    public.path_cache_marks, public.path_cache_stamps,
-    public.meshstore_changes, public.meshstore_consumers
+  ON TABLE public.nodes,
+    public.policies,
+    public.path_cache,
+    public.meshstore_state,
+    public.path_cache_marks,
+    public.path_cache_stamps,
+    public.meshstore_changes,
+    public.meshstore_consumers
   TO meshstore_app;

@@ -12,6 +12,9 @@ import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import Sqlite from 'better-sqlite3'
 import { drizzleConfig } from '../src/drizzle-config.ts'
+import { ALL_TABLES, OUR_TABLES, type Table } from '../src/schema/tables.ts'
+import { logTriggers } from '../src/schema/triggers.ts'
+import { postgresTriggersOf, sqliteTriggersOf } from './triggers.ts'
 
 const HELP = `npm run db:generate [-- OPTIONS]
 
@@ -60,6 +63,7 @@ async function main(): Promise<void> {
 
     cpSync(scratch, join(root, 'migrations'), { recursive: true })
     for (const [dialect, sql] of exports) writeFileSync(join(root, `drizzle/${dialect}.sql`), sql)
+    writeGrants()
     console.log(
       tag ? `Wrote migrations/{${dialects}}/${tag}.sql.` : 'The schema has not changed: no migration is needed.',
     )
@@ -94,11 +98,12 @@ function readOptions(): Options {
 /** Adds one to each dialect, under the same tag, and returns it; undefined when there was nothing to add. */
 async function addMigrations(folder: string, options: Options): Promise<string | undefined> {
   const { name, custom, breaking } = options
+  const unlogged = tablesWithoutTriggers(folder)
   const results = await Promise.all(dialects.map((dialect) => generate(dialect, folder, name ?? 'unnamed')))
   // If the schema cannot be loaded, this says so.
   if (results.includes('unfinished')) await Promise.all(dialects.map(exportSchema))
   const changed = dialects.filter((_, i) => results[i] !== 'unchanged')
-  if (changed.length === 0 && !custom) {
+  if (changed.length === 0 && !custom && unlogged.length === 0) {
     if (breaking === undefined) return undefined
     throw new Refusal('The schema has not changed: there is nothing to mark. Use --custom for a migration of its own.')
   }
@@ -112,6 +117,7 @@ async function addMigrations(folder: string, options: Options): Promise<string |
     if (results[i] === 'unchanged') await generateEmpty(dialect, folder, name, custom)
     dateBehind(dialect, folder)
     if (dialect === 'sqlite') keepTriggers(folder)
+    for (const table of unlogged) append(dialect, folder, ...triggersOf(dialect, table))
     addNotes(dialect, folder, breaking)
   }
   checkTwins(folder)
@@ -156,6 +162,34 @@ function keepTriggers(folder: string): void {
   const drops = triggers.map(({ name }) => `DROP TRIGGER ${name};`)
   const parts = [...drops, sql, ...triggers.map((trigger) => `${trigger.sql};`)]
   writeFileSync(added, `${parts.join(`\n${BREAKPOINT}\n`)}\n`)
+}
+
+/** Those that no migration gives the triggers of the change log. */
+function tablesWithoutTriggers(folder: string): Table[] {
+  using scratch = new Scratch()
+  for (const tag of tags(folder, 'sqlite')) scratch.apply(readFileSync(join(folder, 'sqlite', `${tag}.sql`), 'utf8'))
+  const made = scratch.triggers().map(({ name }) => name)
+  return ALL_TABLES.filter((table) => !logTriggers(table).some((name) => made.includes(name)))
+}
+
+const triggersOf = (dialect: Dialect, table: Table): readonly string[] =>
+  dialect === 'sqlite' ? sqliteTriggersOf(table) : [postgresTriggersOf(table)]
+
+/** Adds statements to the newest migration. */
+function append(dialect: Dialect, folder: string, ...statements: readonly string[]): void {
+  const file = join(folder, dialect, `${tags(folder, dialect).at(-1)}.sql`)
+  const parts = [readFileSync(file, 'utf8').trimEnd(), ...statements.map((sql) => `${sql};`)]
+  writeFileSync(file, `${parts.join(`\n${BREAKPOINT}\n`)}\n`)
+}
+
+/** The role of an application may read and write the rows of every table. */
+function writeGrants(): void {
+  const file = join(root, 'drizzle/postgresql-grants.sql')
+  const tables = OUR_TABLES.map((name) => `public.${name}`).join(',\n    ')
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replace(/(?<=\n {2}ON TABLE )[^;]*(?=\n {2}TO meshstore_app;)/, tables),
+  )
 }
 
 class Scratch {

@@ -1,4 +1,5 @@
 /** Backups, and how they are restored. */
+import type { TableKey } from '../schema/tables.ts'
 
 export interface BackupOptions {
   /** Pages of a SQLite file; of PostgreSQL, rows. */
@@ -31,7 +32,7 @@ export interface BackupManifest {
   readonly sha256: string
   /** The last migration that was applied. */
   readonly schemaVersion: string
-  readonly tables: { readonly nodes: TableContent; readonly policies: TableContent; readonly pathCache: TableContent }
+  readonly tables: Readonly<Record<TableKey, TableContent>>
   /** Of PostgreSQL: what the backup is without, if there is anything. `health()` tells of it, too. */
   readonly leftBehind?: readonly OtherData[]
 }

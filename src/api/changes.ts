@@ -1,9 +1,10 @@
 /** What has changed. */
+import type { TableName } from '../schema/tables.ts'
 import type { InvalidationFilter } from './path-cache.ts'
 
 /** Something that was committed. It says what has changed, not into what: read it. */
 export interface Change {
-  readonly table: 'nodes' | 'policies' | 'path_cache'
+  readonly table: TableName
   /**
    * Of a row: `'insert'`, also where it replaces one as a whole; `'update'`; `'delete'`. Of the path cache: `'invalidate'`, from
    * when on nobody gets those paths, while their rows are deleted later. `'truncate'`: all rows of a table on PostgreSQL.

@@ -1,4 +1,5 @@
 /** From one database to another: the copy, and the live move. */
+import type { TableKey, TableName } from '../schema/tables.ts'
 import type { OtherData, TableContent } from './backup.ts'
 
 export interface CopyOptions {
@@ -30,7 +31,7 @@ export interface CopyProgress {
 
 /** A row that cannot live in the target as it is. */
 export interface RefusedRow {
-  readonly table: 'nodes' | 'policies' | 'path_cache'
+  readonly table: TableName
   /** As JSON, or words if it is no text. */
   readonly key: string
   /** The first that is wrong. */
@@ -55,11 +56,7 @@ export interface CopyReport {
   /** The last migration, of both. */
   readonly schemaVersion: string
   /** A table that was left out is `undefined`. */
-  readonly tables: {
-    readonly nodes: CopiedTable | undefined
-    readonly policies: CopiedTable | undefined
-    readonly pathCache: CopiedTable | undefined
-  }
+  readonly tables: Readonly<Record<TableKey, CopiedTable | undefined>>
   /** The file with the rows that were left out, if there were any. */
   readonly quarantine?: string
   /** The application's own tables and columns, if there are any: they were not copied. */
@@ -96,7 +93,7 @@ export interface MoveReport {
   /** Host, port and database. */
   readonly to: string
   /** What was compared in both, before the switch. */
-  readonly tables: { readonly nodes: TableContent; readonly policies: TableContent; readonly pathCache: TableContent }
+  readonly tables: Readonly<Record<TableKey, TableContent>>
   /** The application's own tables and columns, if there are any: they were not moved. */
   readonly leftBehind?: readonly OtherData[]
   /** Changes that were made meanwhile, and taken along. */

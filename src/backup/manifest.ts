@@ -8,13 +8,11 @@ import { resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { BackupManifest, TableContent } from '../api.ts'
 import { StorageError } from '../errors.ts'
-import { TABLES } from '../schema/tables.ts'
+import { ofEachTable } from '../schema/tables.ts'
 
 const FORMAT = 'meshstore-backup'
 /** 2: it says what the backup is without. */
 const VERSION = 2
-
-const CONTENT = Object.keys(TABLES) as (keyof typeof TABLES)[]
 
 export const manifestPath = (file: string): string => `${file}.manifest.json`
 
@@ -31,7 +29,7 @@ export function manifestText(described: Described): string {
     bytes,
     sha256,
     schemaVersion,
-    tables: Object.fromEntries(CONTENT.map((name) => [name, contentOf(tables[name])])),
+    tables: ofEachTable(({ twin }) => contentOf(tables[twin])),
     leftBehind: leftBehind?.map(({ table, column, rows }) => ({ table, column, rows })),
   }
   return `${JSON.stringify({ ...body, manifestSha256: hashOf(JSON.stringify(body)) }, null, 2)}\n`
@@ -73,7 +71,7 @@ function parsed(text: string, path: string): Described {
     const { format, version, bytes, sha256, schemaVersion, tables, leftBehind, ...rest } = JSON.parse(text)
     if (format !== FORMAT) throw invalid(`${path} is no manifest of a backup`)
     if (version > VERSION) throw invalid(`${path} was written by a newer version of this package; use that one`)
-    for (const name of CONTENT) contentOf(tables[name])
+    ofEachTable(({ twin }) => contentOf(tables[twin]))
     const createdAt = new Date(rest.createdAt)
     if (Number.isNaN(createdAt.getTime())) throw invalid(`${path} is damaged`)
     return { createdAt, bytes, sha256, schemaVersion, tables, ...(leftBehind && { leftBehind }) }

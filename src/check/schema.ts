@@ -1,7 +1,7 @@
 /** The ledger of the migrations, and drift: findings from what the migrator says of the schema. */
 
 import type { Status } from '../migrator/inspection.ts'
-import { SHARED_TABLES } from '../migrator/sqlite-file.ts'
+import { TABLE_NAMES } from '../schema/tables.ts'
 import type { Findings } from './findings.ts'
 
 export function checkMigrations(status: Status, findings: Findings): void {
@@ -87,4 +87,4 @@ const ADVICE = {
   order: 'Put the table right by hand after a backup, or restore a backup.',
 }
 
-const OURS: readonly string[] = [...SHARED_TABLES, 'meshstore_state']
+const OURS: readonly string[] = [...TABLE_NAMES, 'meshstore_state']

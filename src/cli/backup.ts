@@ -170,9 +170,7 @@ async function withBar<T>(
 }
 
 function summary({ bytes, schemaVersion, tables }: BackupManifest): string {
-  const { nodes, policies, pathCache } = tables
-  const rows = rowWords({ nodes: nodes.rows, policies: policies.rows, paths: pathCache.rows }).join(', ')
-  return `${rows}; ${count(bytes)} bytes; schema ${schemaVersion}`
+  return `${rowWords(tables)}; ${count(bytes)} bytes; schema ${schemaVersion}`
 }
 
 /** Most often nobody has made a backup yet, or not from this folder. */

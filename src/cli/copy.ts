@@ -103,18 +103,15 @@ const NAMES = { sqlite: 'SQLite', postgresql: 'PostgreSQL' }
 
 function outcomeOf(done: CopyReport, refusedRows: readonly RefusedRow[], quarantine: string | undefined): Outcome {
   const { dryRun, from, to, tables, migrated } = done
-  const { nodes, policies, pathCache } = tables
-  const words = rowWords({
-    ...(nodes && { nodes: nodes.rows }),
-    ...(policies && { policies: policies.rows }),
-    ...(pathCache && { paths: pathCache.rows }),
-  })
-  const refused = [nodes, policies, pathCache].reduce((sum, table) => sum + (table?.refused ?? 0), 0)
+  const copied = Object.entries(tables).flatMap(([name, table]) =>
+    table === undefined ? [] : [[name, table] as const],
+  )
+  const refused = copied.reduce((sum, [, table]) => sum + table.refused, 0)
   const stopped = refused > 0 && quarantine === undefined
   return {
     json: { ...done, refusedRows },
     text: [
-      `${dryRun ? 'Would copy' : 'Copied'} ${words.join(', ')} from ${NAMES[from]} to ${NAMES[to]}.${dryRun ? '' : ' Compared: all of it has arrived.'}`,
+      `${dryRun ? 'Would copy' : 'Copied'} ${rowWords(Object.fromEntries(copied))} from ${NAMES[from]} to ${NAMES[to]}.${dryRun ? '' : ' Compared: all of it has arrived.'}`,
       ...leftWords(done.leftBehind),
       ...migrated.map((tag) => `Applied ${tag} to the target.`),
       ...(done.quarantine === undefined

@@ -8,6 +8,7 @@ import { StorageError } from '../errors.ts'
 import type { MovePlan, MoveStatus } from '../move/live/plan.ts'
 import { configOf, databaseOf, successorOf } from '../open/config.ts'
 import { openTarget } from '../open/open.ts'
+import { ofEachTable } from '../schema/tables.ts'
 import { EXIT } from './exit-codes.ts'
 import { Interrupted, interruptible } from './interrupt.ts'
 import { command, IGNORE_OTHERS, leftWords, secondsOf, waitOf } from './options.ts'
@@ -160,9 +161,8 @@ const resuming = ({ resumes, from, to }: MovePlan): StorageError =>
     : new StorageError('CONFIG', `No move of ${from} to ${to} was stopped: there is nothing to resume.`)
 
 function wordsOf({ from, to, rows, bytes, migrations, resumes }: MovePlan): string[] {
-  const { nodes, policies, path_cache: paths } = rows
   return [
-    `From  ${from}: ${rowWords({ nodes, policies, paths }).join(', ')}; ${count(Math.ceil(bytes / 1_048_576))} MiB.`,
+    `From  ${from}: ${rowWords(ofEachTable(({ name }) => ({ rows: rows[name] })))}; ${count(Math.ceil(bytes / 1_048_576))} MiB.`,
     `To    PostgreSQL at ${to}.`,
     ...(resumes ? ['      A move to there was stopped, and goes on.'] : []),
     ...(migrations.length > 0 ? [`      To be applied there: ${migrations.join(', ')}.`] : []),
@@ -219,10 +219,9 @@ function told(
   { to, tables, leftBehind, followed, attempts, pauseMs, migrated }: MoveReport,
   { from }: MovePlan,
 ): string[] {
-  const { nodes, policies, pathCache } = tables
   return [
     ...migrated.map((tag) => `Applied ${tag} to the target.`),
-    `Moved ${rowWords({ nodes: nodes.rows, policies: policies.rows, paths: pathCache.rows }).join(', ')} to PostgreSQL at ${to}. Compared: all of it is there.`,
+    `Moved ${rowWords(tables)} to PostgreSQL at ${to}. Compared: all of it is there.`,
     ...leftWords(leftBehind),
     `Followed ${counted(followed, 'change')} made meanwhile. Writers were held up for ${seconds(pauseMs)}${attempts === 1 ? '' : `, at attempt ${attempts}`}.`,
     `${from} refuses writes now. Give its applications the new URL; those with it as successor have gone on there.`,

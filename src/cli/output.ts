@@ -1,6 +1,7 @@
 /** What a command prints: its result on stdout, as text or as one JSON document; errors and progress on stderr. */
 import { SingleBar } from 'cli-progress'
 import { StorageError } from '../errors.ts'
+import type { TableKey } from '../schema/tables.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { beforeSignal, Interrupted } from './interrupt.ts'
 
@@ -132,12 +133,17 @@ export const count = (value: number): string => value.toLocaleString('en-US')
 /** `1 line`, `2 lines`. */
 export const counted = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`
-/** `5,000 nodes`, `1 policy`, `20 cached paths`: of the tables that are given. */
-export const rowWords = (rows: { nodes?: number; policies?: number; paths?: number }): string[] => [
-  ...(rows.nodes === undefined ? [] : [counted(rows.nodes, 'node')]),
-  ...(rows.policies === undefined ? [] : [counted(rows.policies, 'policy', 'policies')]),
-  ...(rows.paths === undefined ? [] : [counted(rows.paths, 'cached path')]),
-]
+/** `5,000 nodes, 1 policy, 20 cached paths`: of the tables that are given. */
+export const rowWords = (tables: Readonly<Partial<Record<TableKey, { readonly rows: number }>>>): string =>
+  Object.entries(tables)
+    .map(([table, { rows }]) => counted(rows, ...(NAMES[table] ?? [`row of ${table}`, `rows of ${table}`])))
+    .join(', ')
+
+const NAMES: Readonly<Record<string, [one: string, many?: string]>> = {
+  nodes: ['node'],
+  policies: ['policy', 'policies'],
+  pathCache: ['cached path'],
+}
 export const seconds = (milliseconds: number): string =>
   milliseconds < 1_000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1_000).toFixed(1)} s`
 

@@ -4,9 +4,11 @@ import { isUtf8 } from 'node:buffer'
 import type Sqlite from 'better-sqlite3'
 import { nextTurn } from '../event-loop.ts'
 import { BrokenText, type Cell, type Problem, type StoredRow } from '../schema/cells.ts'
-import * as codecs from '../schema/codecs.ts'
+import { UndecodableValue } from '../schema/codecs.ts'
+import { type KindName, kindOf } from '../schema/kinds.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
-import * as rules from '../schema/rules.ts'
+import { isId, isK } from '../schema/rules.ts'
+import { type Column, TABLES, type Table, type TableName } from '../schema/tables.ts'
 
 export type Row = StoredRow['row']
 
@@ -16,7 +18,7 @@ export type Verdict =
   | { readonly fate: 'refused'; readonly problems: readonly Problem[] }
 
 export interface SharedTable {
-  readonly name: 'nodes' | 'policies' | 'path_cache'
+  readonly name: TableName
   /** In the order of the client's DDL, with the affinity that it gives them. */
   readonly columns: Readonly<Record<string, readonly string[]>>
   /** NULL there becomes 0. */
@@ -24,125 +26,65 @@ export interface SharedTable {
   readonly judge: (row: Row) => Verdict
 }
 
-const TEXT = ['TEXT']
-const REAL = ['REAL']
-const INTEGER = ['INTEGER']
-/** Python's files have both spellings of `started`. */
-const FLAG = ['BOOLEAN', 'INTEGER']
+const AFFINITIES: Readonly<Record<KindName, readonly string[]>> = {
+  text: ['TEXT'],
+  list: ['TEXT'],
+  json: ['TEXT'],
+  time: ['REAL'],
+  integer: ['INTEGER'],
+  // Python's files have both spellings of `started`.
+  boolean: ['BOOLEAN', 'INTEGER'],
+}
 
-export const SHARED: readonly SharedTable[] = [
-  {
-    name: 'nodes',
-    columns: {
-      node_id: TEXT,
-      interfaces: TEXT,
-      protocols: TEXT,
-      started: FLAG,
-      routes_discovered: INTEGER,
-      created_at: REAL,
-      updated_at: REAL,
-    },
-    defaults: ['started', 'routes_discovered'],
-    judge: (row) =>
-      judged(row, {
-        node_id: isId,
-        interfaces: decodes(codecs.decodeStringList),
-        protocols: decodes(codecs.decodeStringList),
-        started: orNull((cell) => (cell === 0n || cell === 1n ? undefined : 'is neither 0 nor 1')),
-        routes_discovered: orNull(isSafeInteger),
-        created_at: isTime,
-        updated_at: isTime,
-      }),
-  },
-  {
-    name: 'policies',
-    columns: { policy_id: TEXT, yaml_content: TEXT, rules_count: INTEGER, created_at: REAL, updated_at: REAL },
-    defaults: [],
-    judge: (row) =>
-      judged(row, {
-        policy_id: isId,
-        yaml_content: decodes(codecs.decodeText),
-        rules_count: isSafeInteger,
-        created_at: isTime,
-        updated_at: isTime,
-      }),
-  },
-  {
-    name: 'path_cache',
-    columns: {
-      cache_key: TEXT,
-      source: TEXT,
-      destination: TEXT,
-      k: INTEGER,
-      bundle_json: TEXT,
-      created_at: REAL,
-      expires_at: REAL,
-    },
-    defaults: [],
-    judge: (row) => (isAmbiguous(row.source) || isAmbiguous(row.destination) ? { fate: 'dropped' } : judgedPath(row)),
-  },
-]
+export const SHARED: readonly SharedTable[] = [TABLES.nodes, TABLES.policies, TABLES.pathCache].map((table) => ({
+  name: table.name,
+  columns: Object.fromEntries(table.columns.map(({ name, kind }) => [name, AFFINITIES[kind]])),
+  defaults: table.columns.filter(hasDefault).map(({ name }) => name),
+  judge: (row) =>
+    table === TABLES.pathCache && (isAmbiguous(row.source) || isAmbiguous(row.destination))
+      ? { fate: 'dropped' }
+      : judged(table, row),
+}))
+
+function hasDefault({ filledIn }: Column): boolean {
+  return filledIn === 'by default'
+}
 
 const isAmbiguous = (id: Cell | undefined): boolean => typeof id === 'string' && /[:%]/.test(id)
 
-const judgedPath = (row: Row): Verdict =>
-  judged(row, {
-    cache_key: (cell) => (isItsKey(cell, row) ? undefined : 'is not source:destination:k'),
-    source: isId,
-    destination: isId,
-    k: (cell) => rules.isK(typeof cell === 'bigint' ? Number(cell) : cell),
-    bundle_json: decodes(codecs.decodeBundle),
-    created_at: isTime,
-    expires_at: isTime,
-  })
+function judged(table: Table, row: Row): Verdict {
+  const problems: Problem[] = []
+  let normalised = false
+  for (const column of table.columns) {
+    const cell = row[column.name] ?? null
+    const message = cell instanceof BrokenText ? 'is no UTF-8' : problemOf(column, cell, row)
+    if (message !== undefined) problems.push({ column: column.name, message })
+    else if (cell === null) normalised = true
+  }
+  return problems.length > 0 ? { fate: 'refused', problems } : { fate: 'kept', normalised }
+}
 
 function isItsKey(cell: Cell, { source, destination, k }: Row): boolean {
   if (typeof source !== 'string' || typeof destination !== 'string' || typeof k !== 'bigint') return true
   return cell === cacheKey({ source, destination, k: Number(k) })
 }
 
-type Judge = (cell: Cell) => string | undefined
-
-function judged(row: Row, judges: Readonly<Record<string, Judge>>): Verdict {
-  const problems: Problem[] = []
-  let normalised = false
-  for (const [column, judge] of Object.entries(judges)) {
-    const cell = row[column] ?? null
-    const message = cell instanceof BrokenText ? 'is no UTF-8' : judge(cell)
-    if (message !== undefined) problems.push({ column, message })
-    else if (cell === null) normalised = true
-  }
-  return problems.length > 0 ? { fate: 'refused', problems } : { fate: 'kept', normalised }
-}
-
-const isId: Judge = (cell) => (cell === null ? 'is NULL' : rules.isId(cell))
-
-const orNull =
-  (judge: Judge): Judge =>
-  (cell) =>
-    cell === null ? undefined : judge(cell)
-
-const isSafeInteger: Judge = (cell) =>
-  typeof cell !== 'bigint'
-    ? 'is no integer'
-    : Number.isSafeInteger(Number(cell))
-      ? undefined
-      : 'is larger than 2^53 − 1'
-
 /** Without a value: it may be anything. */
-function decodes(decode: (value: unknown) => unknown): Judge {
-  return (cell) => {
-    try {
-      decode(cell)
-      return undefined
-    } catch (error) {
-      if (error instanceof codecs.UndecodableValue) return error.message
-      throw error
-    }
+function problemOf(column: Column, cell: Cell, row: Row): string | undefined {
+  const { kind, rule } = column
+  if (column === TABLES.pathCache.key) return isItsKey(cell, row) ? undefined : 'is not source:destination:k'
+  if (cell === null && hasDefault(column)) return undefined
+  if (rule === isId) return cell === null ? 'is NULL' : isId(cell)
+  const integer = typeof cell === 'bigint' ? Number(cell) : undefined
+  if (rule === isK) return isK(integer)
+  try {
+    kindOf(column).read(kind === 'integer' || kind === 'boolean' ? integer : cell)
+    return undefined
+  } catch (error) {
+    if (error instanceof UndecodableValue) return error.message
+    throw error
   }
 }
-
-const isTime: Judge = decodes(codecs.decodeTime)
 
 export type TableRow = Required<StoredRow>
 

@@ -1,5 +1,6 @@
 import type pg from 'pg'
-import { TABLE_NAMES } from '../schema/tables.ts'
+import { ALL_TABLES } from '../schema/tables.ts'
+import { postgresTriggerNames } from '../schema/triggers.ts'
 import type { Difference } from './drift.ts'
 import { madeBy } from './made.ts'
 import type { Migration } from './migrations.ts'
@@ -7,15 +8,10 @@ import { expectedOf, missingTrigger } from './missing.ts'
 
 export type Queryable = Pick<pg.PoolClient, 'query'> | Pick<pg.Pool, 'query'>
 
-const triggers = (table: string, purpose: string, ...events: readonly string[]): Difference[] =>
-  events.map((event) => missingTrigger(table, `${table}_${purpose}_${event}`))
-
 /** A test compares these with what the migrations make: their names are computed there. */
 const TRIGGERS = [
-  ...TABLE_NAMES.flatMap((table) => triggers(table, 'log', 'insert', 'update', 'delete', 'truncate')),
-  ...triggers('nodes', 'mark', 'update', 'delete', 'truncate'),
-  ...triggers('policies', 'mark', 'insert', 'update', 'delete', 'truncate'),
-  ...triggers('path_cache', 'stamp', 'insert', 'update'),
+  ...ALL_TABLES.flatMap((table) => postgresTriggerNames(table).map((name) => missingTrigger(table.name, name))),
+  ...['insert', 'update'].map((event) => missingTrigger('path_cache', `path_cache_stamp_${event}`)),
   missingTrigger('path_cache_marks', 'path_cache_marks_log'),
 ]
 

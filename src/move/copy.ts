@@ -13,7 +13,7 @@ import { progressOver, type Snapshot } from '../rows/source.ts'
 import type { Target } from '../rows/target.ts'
 import { shownKey } from '../schema/cells.ts'
 import { MAX_ID_CHARACTERS, shown } from '../schema/rules.ts'
-import { ALL_TABLES, TABLES, type Table, type TableName } from '../schema/tables.ts'
+import { ALL_TABLES, ofEachTable, TABLES, type Table, type TableName } from '../schema/tables.ts'
 import { withSnapshot } from '../transfer/index.ts'
 import { assertEmpty, newer } from './preflight.ts'
 
@@ -230,7 +230,7 @@ function reportOf({ dialects, options }: Copying, done: Done): CopyReport {
     ...dialects,
     dryRun: options.dryRun === true,
     schemaVersion,
-    tables: { nodes: of(TABLES.nodes), policies: of(TABLES.policies), pathCache: of(TABLES.pathCache) },
+    tables: ofEachTable(of),
     ...(leftOut && quarantine !== undefined && { quarantine: quarantine.file }),
     ...(leftBehind.length > 0 && { leftBehind }),
     migrated,

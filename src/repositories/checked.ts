@@ -36,6 +36,12 @@ const fromSnapshot = ({ what, rules: kept, required }: Kind, snapshot: rules.Sna
 const checked = (kind: Kind, value: unknown) =>
   rules.soundCopy(kind.rules, value, kind.required) ?? fromSnapshot(kind, rules.snapshotOf(value))
 
+/** What a table takes, by its description: the rules give each property the type that it has in the row. */
+export function checkedRow<New>(what: string, table: Table): (row: unknown) => New {
+  const kind = newOf(what, table)
+  return (row) => checked(kind, row) as New
+}
+
 // The rules give each property the type that it has in the row.
 export const checkedNode = (node: unknown): NewMeshNode => checked(NODE, node) as NewMeshNode
 export const checkedNodePatch = (patch: unknown): MeshNodePatch => checked(NODE_PATCH, patch)

@@ -6,21 +6,19 @@ import { Turns } from '../event-loop.ts'
 import { hasTable } from '../migrator/sqlite-file.ts'
 import { canonicalList, type Plain } from '../schema/cells.ts'
 import { type Kind, kindOf } from '../schema/kinds.ts'
-import { ALL_TABLES, type TABLES, type Table, type TableName } from '../schema/tables.ts'
+import { ALL_TABLES, type Table, type TableKey, type TableName } from '../schema/tables.ts'
 
-export type Content = Readonly<Record<keyof typeof TABLES, TableContent>>
+export type Content = Readonly<Record<TableKey, TableContent>>
 
 export async function contentOf(raw: Sqlite.Database): Promise<Content> {
   return eachTable((table) => tableContent(raw, table))
 }
 
 /** One after the other. */
-export async function eachTable<T>(
-  of: (table: Table<TableName>) => Promise<T>,
-): Promise<Record<keyof typeof TABLES, T>> {
+export async function eachTable<T>(of: (table: Table<TableName>) => Promise<T>): Promise<Record<TableKey, T>> {
   const found: [string, T][] = []
   for (const table of ALL_TABLES) found.push([table.twin, await of(table)])
-  return Object.fromEntries(found) as Record<keyof typeof TABLES, T>
+  return Object.fromEntries(found) as Record<TableKey, T>
 }
 
 /** Rows in the order of their keys' bytes. */

@@ -24,10 +24,10 @@ export interface Column {
   readonly check: rules.SimpleRule | undefined
 }
 
-export interface Table<Name extends string = string> {
+export interface Table<Name extends string = string, Twin extends string = string> {
   readonly name: Name
-  /** Its name in `sqlite.ts` and `postgres.ts`. */
-  readonly twin: string
+  /** Its name in `sqlite.ts` and `postgres.ts`, and in reports. */
+  readonly twin: Twin
   readonly key: Column
   /** In the order in which they are exported, copied and hashed. */
   readonly columns: readonly Column[]
@@ -38,10 +38,10 @@ export interface Table<Name extends string = string> {
 
 /** Which changes of a row invalidate cached paths. */
 export interface Invalidates {
-  /** Changes of these columns, and that a row is deleted. */
+  /** Changes of these columns, and that a row is deleted; where all paths are invalidated, also that one is inserted. */
   readonly columns: readonly Column[]
-  /** The column with the node whose paths are invalidated. Without one all are, also when a row is inserted. */
-  readonly through: Column | undefined
+  /** All, or those through the node that the row's key names. */
+  readonly paths: 'all' | 'through'
 }
 
 /** A table as it is written down: by property, apart from the rules it could be read from JSON. */
@@ -49,7 +49,7 @@ interface Description<Name extends string = string> {
   readonly name: Name
   readonly key: string
   readonly columns: Readonly<Record<string, Described>>
-  readonly invalidates?: { readonly columns: readonly string[]; readonly through?: string }
+  readonly invalidates?: { readonly columns: readonly string[]; readonly paths: Invalidates['paths'] }
 }
 
 interface Described {
@@ -61,12 +61,17 @@ interface Described {
   readonly check?: rules.SimpleRule
 }
 
-export function tableOf<Name extends string>(twin: string, description: Description<Name>): Table<Name> {
+export function tableOf<Name extends string, T extends string>(
+  twin: T,
+  description: Description<Name>,
+): Table<Name, T> {
   const columns = Object.entries(description.columns).map(([property, described]): Column => {
     const kind = kindOf(described)
-    const rule = described.rule ?? kind.rule
-    const { nullable = false, filledIn, check } = described
-    return { ...described, property, nullable, filledIn, rule, fileRule: kind.inFile?.(rule) ?? rule, check }
+    const { nullable = false, filledIn, rule = kind.rule, check } = described
+    const allowed = (each: rules.Rule): rules.Rule =>
+      nullable ? (value) => (value === null ? undefined : each(value)) : each
+    const fileRule = allowed(kind.inFile?.(rule) ?? rule)
+    return { ...described, property, nullable, filledIn, rule: allowed(rule), fileRule, check }
   })
   const column = (property: string): Column => {
     const found = columns.find((each) => each.property === property)
@@ -80,10 +85,7 @@ export function tableOf<Name extends string>(twin: string, description: Descript
     key: column(key),
     columns,
     patch: columns.filter(({ property, filledIn }) => property !== key && filledIn !== 'by store'),
-    invalidates: invalidates && {
-      columns: invalidates.columns.map(column),
-      through: invalidates.through === undefined ? undefined : column(invalidates.through),
-    },
+    invalidates: invalidates && { ...invalidates, columns: invalidates.columns.map(column) },
   }
 }
 
@@ -111,7 +113,7 @@ type DescriptionBy<T extends DrizzleTable> = {
   readonly columns: { readonly [P in keyof T['_']['columns']]: DescribedBy<T['_']['columns'][P]> }
   readonly invalidates?: {
     readonly columns: readonly (keyof T['_']['columns'] & string)[]
-    readonly through?: keyof T['_']['columns'] & string
+    readonly paths: Invalidates['paths']
   }
 }
 type Twin = keyof typeof sqlite & keyof typeof postgres
@@ -119,7 +121,7 @@ type Twin = keyof typeof sqlite & keyof typeof postgres
 const twins = <T extends Twin>(
   twin: T,
   description: DescriptionBy<(typeof sqlite)[T]> & DescriptionBy<(typeof postgres)[T]>,
-): Table<(typeof sqlite)[T]['_']['name']> => tableOf(twin, description)
+): Table<(typeof sqlite)[T]['_']['name'], T> => tableOf(twin, description)
 
 export const TABLES = {
   nodes: twins('nodes', {
@@ -134,7 +136,7 @@ export const TABLES = {
       createdAt: { name: 'created_at', kind: 'time', filledIn: 'by store' },
       updatedAt: { name: 'updated_at', kind: 'time', filledIn: 'by store' },
     },
-    invalidates: { columns: ['nodeId', 'interfaces', 'protocols', 'started'], through: 'nodeId' },
+    invalidates: { columns: ['nodeId', 'interfaces', 'protocols', 'started'], paths: 'through' },
   }),
   policies: twins('policies', {
     name: 'policies',
@@ -146,7 +148,7 @@ export const TABLES = {
       createdAt: { name: 'created_at', kind: 'time', filledIn: 'by store' },
       updatedAt: { name: 'updated_at', kind: 'time', filledIn: 'by store' },
     },
-    invalidates: { columns: ['policyId', 'yamlContent'] },
+    invalidates: { columns: ['policyId', 'yamlContent'], paths: 'all' },
   }),
   pathCache: twins('pathCache', {
     name: 'path_cache',
@@ -166,10 +168,16 @@ export const TABLES = {
 
 const some = <T>(issues: readonly T[]): readonly T[] | undefined => (issues.length > 0 ? issues : undefined)
 
-export type TableName = (typeof TABLES)[keyof typeof TABLES]['name']
+/** What reports call a table. */
+export type TableKey = keyof typeof TABLES
+export type TableName = (typeof TABLES)[TableKey]['name']
+export type OurTable = Table<TableName, TableKey>
 /** In the order in which they are exported and copied. */
-export const ALL_TABLES: readonly Table<TableName>[] = Object.values(TABLES)
+export const ALL_TABLES: readonly OurTable[] = Object.values(TABLES)
 export const TABLE_NAMES = ALL_TABLES.map(({ name }) => name)
+
+export const ofEachTable = <T>(make: (table: OurTable) => T): Record<TableKey, T> =>
+  Object.fromEntries(ALL_TABLES.map((table) => [table.twin, make(table)])) as Record<TableKey, T>
 
 export const tableNamed = (name: unknown): Table<TableName> | undefined =>
   ALL_TABLES.find((table) => table.name === name)

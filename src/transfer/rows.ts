@@ -17,9 +17,9 @@ export function checkRow(line: unknown): CheckedRow {
   if (described === undefined) return { problems: [{ column: 'table', message: MUST_BE }] }
   const { name: table, columns } = described
   const problems: Problem[] = []
-  for (const { name, nullable, fileRule } of columns) {
+  for (const { name, fileRule } of columns) {
     if (!Object.hasOwn(line, name)) problems.push({ column: name, message: 'is missing' })
-    else problems.push(...problemsOf(name, line[name] === null && nullable ? undefined : fileRule(line[name])))
+    else problems.push(...problemsOf(name, fileRule(line[name])))
   }
   for (const name of Object.keys(line)) {
     if (name !== 'table' && !columns.some((column) => column.name === name))

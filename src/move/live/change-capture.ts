@@ -2,14 +2,12 @@
 import type Sqlite from 'better-sqlite3'
 import { LOG, newest } from '../../database/sqlite/change-log.ts'
 import { StorageError } from '../../errors.ts'
-import { TABLE_NAMES } from '../../schema/tables.ts'
+import { ALL_TABLES } from '../../schema/tables.ts'
+import { logTriggers } from '../../schema/triggers.ts'
 import { type Course, MOVE, type Progress } from './progress.ts'
 import { logLost } from './source.ts'
 
-const TRIGGERS: readonly string[] = [
-  ...TABLE_NAMES.flatMap((table) => ['insert', 'update', 'delete'].map((event) => `${table}_log_${event}`)),
-  'path_cache_marks_log',
-]
+const TRIGGERS: readonly string[] = [...ALL_TABLES.flatMap(logTriggers), 'path_cache_marks_log']
 
 /** Throws SCHEMA_MISMATCH if another program has dropped a trigger that logs changes. */
 export function assertLogging(raw: Sqlite.Database): void {

@@ -1,0 +1,138 @@
+/**
+ * The triggers that log a table's changes and invalidate cached paths, made from its description. `npm run db:generate` writes them
+ * into the migration that adds the table, where they stay as they are. A test compares them with the released ones.
+ */
+import type { Table } from '../src/schema/tables.ts'
+import { LOG_EVENTS, markEvents } from '../src/schema/triggers.ts'
+
+const IS_LOGGED = "EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')"
+const IS_AUTOMATIC =
+  "NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')"
+const NOW = "CAST(strftime('%s', 'now') AS REAL)"
+
+/** Statements, without a semicolon at their ends. */
+export function sqliteTriggersOf(table: Table): string[] {
+  const { name, invalidates } = table
+  const key = table.key.name
+  const log = 'INSERT INTO meshstore_changes (table_name, key, operation)'
+  const trigger = (title: string, event: string, when: string, ...body: string[]): string =>
+    `CREATE TRIGGER ${name}_${title} ${event} ON ${name}\nWHEN ${when}\nBEGIN\n${body.map((each) => `\t${each};\n`).join('')}END`
+  const triggers = [
+    trigger('log_insert', 'AFTER INSERT', IS_LOGGED, `${log} VALUES ('${name}', NEW.${key}, 'insert')`),
+    trigger(
+      'log_update',
+      'AFTER UPDATE',
+      IS_LOGGED,
+      `${log} SELECT '${name}', OLD.${key}, 'delete' WHERE OLD.${key} IS NOT NEW.${key}`,
+      `${log}\n\t\tVALUES ('${name}', NEW.${key}, CASE WHEN OLD.${key} IS NOT NEW.${key} THEN 'insert' ELSE 'update' END)`,
+    ),
+    trigger('log_delete', 'AFTER DELETE', IS_LOGGED, `${log} VALUES ('${name}', OLD.${key}, 'delete')`),
+  ]
+  if (invalidates === undefined) return triggers
+  const names = invalidates.columns.map((column) => column.name)
+  const differs = names.map((each) => `OLD.${each} IS NOT NEW.${each}`).join(' OR ')
+  const update = `AFTER UPDATE OF ${names.join(', ')}`
+  const mark = 'INSERT INTO path_cache_marks'
+  if (invalidates.paths === 'all') {
+    const all = `${mark} (marked_at) VALUES (${NOW})`
+    return [
+      ...triggers,
+      trigger('mark_insert', 'AFTER INSERT', IS_AUTOMATIC, all),
+      trigger('mark_update', update, `(${differs})\n\tAND ${IS_AUTOMATIC}`, all),
+      trigger('mark_delete', 'AFTER DELETE', IS_AUTOMATIC, all),
+    ]
+  }
+  const others = names.filter((each) => each !== key).map((each) => `${each} IS NOT NEW.${each}`)
+  const newest = 'SELECT 1 FROM path_cache_marks\n\tWHERE id = (SELECT max(id) FROM path_cache_marks)'
+  return [
+    ...triggers,
+    trigger(
+      'mark_update',
+      update,
+      `(${differs})\n\tAND ${IS_AUTOMATIC}`,
+      `${mark} (through, marked_at)\n\t\tSELECT OLD.${key}, ${NOW} UNION SELECT NEW.${key}, ${NOW}`,
+    ),
+    trigger('mark_delete', 'AFTER DELETE', IS_AUTOMATIC, `${mark} (through, marked_at) VALUES (OLD.${key}, ${NOW})`),
+    // INSERT OR REPLACE deletes the row of before without saying so. Only afterwards it is known whether a row was replaced or
+    // updated by an upsert: until then the mark invalidates nothing that is stored.
+    trigger(
+      'mark_replace',
+      'BEFORE INSERT',
+      `EXISTS (SELECT 1 FROM ${name} WHERE ${key} = NEW.${key}\n\tAND (${others.join(' OR ')}))\n\tAND ${IS_AUTOMATIC}`,
+      `${mark} (through, marked_at, swept) VALUES (NEW.${key}, ${NOW}, 1)`,
+    ),
+    trigger(
+      'mark_insert',
+      'AFTER INSERT',
+      `EXISTS (${newest} AND through = NEW.${key} AND swept = 1)`,
+      `${mark} (through, marked_at) VALUES (NEW.${key}, ${NOW})`,
+    ),
+  ]
+}
+
+/**
+ * One statement. The log's triggers work by statement, so that a thousand rows cost one call. The functions name their schema: who
+ * writes may have another one in its search path.
+ */
+export function postgresTriggersOf(table: Table): string {
+  const { name, invalidates } = table
+  const made = [logFunction(table), ...LOG_EVENTS.map(logTrigger(name))]
+  if (invalidates !== undefined) {
+    const names = invalidates.columns.map((column) => column.name)
+    const differs = names.map((each) => `OLD.${each} IS DISTINCT FROM NEW.${each}`).join(' OR ')
+    const row = invalidates.paths === 'all' ? 'meshstore_mark_all' : 'meshstore_mark_node'
+    const marks = {
+      insert: ['INSERT', 'ROW', row],
+      update: [`UPDATE OF ${names.join(', ')}`, `ROW WHEN (${differs})`, row],
+      delete: ['DELETE', 'ROW', row],
+      truncate: ['TRUNCATE', 'STATEMENT', 'meshstore_mark_all'],
+    }
+    for (const title of markEvents(invalidates)) {
+      const [event, each, run] = marks[title]
+      made.push(`CREATE TRIGGER ${name}_mark_${title} AFTER ${event} ON %1$I.${name}
+		FOR EACH ${each} EXECUTE FUNCTION %1$I.${run}()`)
+    }
+  }
+  const statements = made.map((sql) => `\tEXECUTE format($create$\n\t\t${sql}\n\t$create$, current_schema());\n`)
+  return `DO $do$\nBEGIN\n${statements.join('')}END\n$do$`
+}
+
+const ROWS = {
+  insert: ' REFERENCING NEW TABLE AS written',
+  update: ' REFERENCING OLD TABLE AS replaced NEW TABLE AS written',
+  delete: ' REFERENCING OLD TABLE AS replaced',
+  truncate: '',
+}
+
+const logTrigger =
+  (name: string) =>
+  (event: keyof typeof ROWS): string =>
+    `CREATE TRIGGER ${name}_log_${event} AFTER ${event.toUpperCase()} ON %1$I.${name}
+		${ROWS[event]} FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_log_${name}()`
+
+function logFunction({ name, key: { name: key } }: Table): string {
+  const log = 'INSERT INTO %1$I.meshstore_changes (table_name, key, operation)'
+  return `CREATE FUNCTION %1$I.meshstore_log_${name}() RETURNS trigger LANGUAGE plpgsql AS $body$
+		BEGIN
+			IF NOT EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'change_log') THEN
+				RETURN NULL;
+			END IF;
+			IF TG_OP = 'INSERT' THEN
+				${log}
+					SELECT '${name}', ${key}, 'insert' FROM written ORDER BY 2;
+			ELSIF TG_OP = 'UPDATE' THEN
+				${log}
+					SELECT '${name}', coalesce(w.${key}, r.${key}), CASE
+						WHEN w.${key} IS NULL THEN 'delete' WHEN r.${key} IS NULL THEN 'insert' ELSE 'update' END
+					FROM replaced AS r FULL JOIN written AS w ON w.${key} = r.${key}
+					ORDER BY w.${key} IS NOT NULL, 2;
+			ELSIF TG_OP = 'DELETE' THEN
+				${log}
+					SELECT '${name}', ${key}, 'delete' FROM replaced ORDER BY 2;
+			ELSE
+				INSERT INTO %1$I.meshstore_changes (table_name, operation) VALUES ('${name}', 'truncate');
+			END IF;
+			RETURN NULL;
+		END
+		$body$`
+}
