@@ -28,6 +28,8 @@ import { PathInvalidator } from './invalidator.ts'
 import type { PathCacheState } from './state.ts'
 
 const DEFAULT_BATCH = 500
+/** A bundle may have a mebibyte. */
+const FIRST_ENTRIES = 4
 
 export interface CachedPathsOptions {
   readonly now: () => Date
@@ -105,6 +107,7 @@ export class CachedPaths implements TransactionPathCache {
     yield* iteratePages(
       (position) => this.#entries.page({ ...fixed, ...position }),
       (entry) => entry.cacheKey,
+      FIRST_ENTRIES,
     )
   }
 

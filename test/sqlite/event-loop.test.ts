@@ -3,7 +3,7 @@ import { tracingChannel } from 'node:diagnostics_channel'
 import { expect, test } from 'vitest'
 import { openStorage, type StatementEvent } from '../../src/index.ts'
 import { temporaryFolder } from '../support/folders.ts'
-import { node } from '../support/samples.ts'
+import { bundle, node, pathKey } from '../support/samples.ts'
 import { record } from '../support/tracing.ts'
 import { Turns } from './support/turns.ts'
 
@@ -60,4 +60,34 @@ test('during 100,000 single writes', async () => {
   expect(commits.events.length).toBeGreaterThanOrEqual(MANY / 1_000)
   expect(turns.count).toBeGreaterThanOrEqual(commits.events.length - 1)
   expect(await store.nodes.get('counted')).toMatchObject({ routesDiscovered: MANY })
+})
+
+test('while rows are iterated, however fast they come', async () => {
+  using folder = temporaryFolder()
+  await using store = await openStorage(folder.file('mesh.db'))
+  await store.nodes.createMany(
+    Array.from({ length: MANY }, (_, index) => node(`n${index}`, { started: index % 2 === 0 })),
+  )
+  for (const filter of [{}, { started: true }, { protocol: 'batman-adv' }]) {
+    using turns = new Turns()
+    let rows = 0
+    for await (const _ of store.nodes.iterate(filter)) rows++
+    console.log(`iterate(): ${rows} rows, ${turns.count} turns, the longest ${turns.longestMs.toFixed(1)} ms`)
+    expect(rows).toBe(filter.started ? MANY / 2 : MANY)
+    // By time: a slow machine has more of them.
+    expect(turns.count).toBeGreaterThan(3)
+  }
+})
+
+test('while cached paths of a mebibyte are iterated', async () => {
+  using folder = temporaryFolder()
+  await using store = await openStorage(folder.file('mesh.db'))
+  const large = { ...bundle('a', 'b'), padding: 'x'.repeat(900_000) }
+  for (let k = 1; k <= 60; k++) await store.pathCache.set(pathKey('a', 'b', k), large)
+  using turns = new Turns()
+  let rows = 0
+  for await (const _ of store.pathCache.iterate()) rows++
+  console.log(`iterate(): ${rows} large rows, ${turns.count} turns, the longest ${turns.longestMs.toFixed(1)} ms`)
+  expect(rows).toBe(60)
+  expect(turns.count).toBeGreaterThan(3)
 })

@@ -1,4 +1,5 @@
 /** How a file is opened, and which are refused: bytes are looked at while nobody has it open. */
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -101,4 +102,28 @@ test('a symbolic link is followed: both names are the same database', async () =
   await second.nodes.create(node('b'))
   expect(await first.nodes.count()).toBe(2)
   expect(readdirSync(folder.path).filter((name) => name.startsWith('link'))).toEqual(['link.db'])
+})
+
+test('a path that is too long is refused as CONFIG', async () => {
+  using folder = temporaryFolder()
+  for (const path of [folder.file('x'.repeat(300)), folder.file(...Array(3_000).fill('a'), 'mesh.db')])
+    await expectCode(openStorage(path), 'CONFIG')
+})
+
+test('read-only on a read-only file system it is said what is missing', async ({ skip }) => {
+  using folder = temporaryFolder()
+  await (await openStorage(folder.file('mesh.db'))).close()
+  const open = `import('${import.meta.dirname}/../../src/index.ts')
+    .then(({ openStorage }) => openStorage({ url: '${folder.file('mesh.db')}', readOnly: true }))
+    .then(() => console.log('opened'), ({ code, message }) => console.log(code + ': ' + message))`
+  const mount = `mount --bind ${folder.path} ${folder.path} && mount -o remount,bind,ro ${folder.path} || exit 77
+    exec "$0" --no-warnings -e "$1"`
+  const { status, stdout } = spawnSync('unshare', ['-m', 'sh', '-c', mount, process.execPath, open], {
+    encoding: 'utf8',
+  })
+  if (status !== 0) {
+    console.log('NOT TESTED: a read-only file system (needs root and unshare).')
+    skip()
+  }
+  expect(stdout).toMatch(/^CONFIG: .*mesh\.db-wal/)
 })

@@ -15,6 +15,18 @@ const isMissing = (error: unknown): boolean => error instanceof Error && 'code' 
  * Throws CONFIG.
  */
 export function prepareFile(path: string, mode: { create: boolean }): string {
+  try {
+    return prepared(path, mode)
+  } catch (error) {
+    if (error instanceof StorageError) throw error
+    throw config(
+      'The path cannot be used: it is longer than the file system allows, or its folder cannot be read.',
+      error,
+    )
+  }
+}
+
+function prepared(path: string, mode: { create: boolean }): string {
   const real = realPath(path, mode)
   let stats = statIfThere(real)
   if (stats === undefined) {

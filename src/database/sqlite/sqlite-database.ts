@@ -10,7 +10,7 @@ import { forget, SqliteChangeLog } from './change-log.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { type Durability, openConnection, Patience, prepareWriter, SqliteConnection } from './connection.ts'
 import { sqliteDialect } from './dialect.ts'
-import { isBusy, translated, translatedCommit } from './errors.ts'
+import { isBusy, isSqliteFailure, translated, translatedCommit } from './errors.ts'
 import { courseOn, fenceOf, type Moved, movedError } from './fence.ts'
 import { prepareFile } from './file.ts'
 import { OpenFile } from './open-file.ts'
@@ -120,7 +120,11 @@ export class SqliteDatabase implements Database {
     const path = memory ? options.path : prepareFile(options.path, { create: !options.readOnly })
     const patience = new Patience(options.busyTimeoutMs)
     const connect = (readOnly: boolean): Promise<SqliteConnection> =>
-      patience.retry(() => new SqliteConnection(openConnection(path, { readOnly })))
+      patience
+        .retry(() => new SqliteConnection(openConnection(path, { readOnly })))
+        .catch((error) => {
+          throw readOnly ? explainedReadOnly(path, error) : error
+        })
 
     const writer = await connect(options.readOnly && !memory)
     let reader = writer
@@ -133,7 +137,7 @@ export class SqliteDatabase implements Database {
       return new SqliteDatabase({ ...options, path }, schema, { writer, reader })
     } catch (error) {
       writer.close()
-      throw translated(error)
+      throw options.readOnly ? explainedReadOnly(path, translated(error)) : translated(error)
     }
   }
 
@@ -380,6 +384,17 @@ export class SqliteDatabase implements Database {
     if (this.#file !== undefined && this.#lost === undefined) this.#checkpoints.now('TRUNCATE')
     this.#writer.close()
   }
+}
+
+/** SQLite reads a file with a log through two more files, which it makes beside it. */
+function explainedReadOnly(path: string, error: unknown): unknown {
+  const cause = error instanceof StorageError ? error.cause : undefined
+  if (!isSqliteFailure(cause) || !/^SQLITE_(CANTOPEN|READONLY)/.test(cause.code)) return error
+  return new StorageError(
+    'CONFIG',
+    `${path} cannot be read where nothing can be written: SQLite has to make ${path}-wal and ${path}-shm. On a read-only file system, open a copy in a folder that can be written. (${cause.code})`,
+    { cause },
+  )
 }
 
 function commit(raw: SqliteConnection['raw']): void {
