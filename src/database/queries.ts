@@ -170,10 +170,12 @@ export const excluded = (column: Column): SQL => sql`excluded.${sql.identifier(c
 /** An argument as the column's driver wants it, where no column stands beside it. */
 export const valueFor = <C extends Column>(column: C, value: Value<C>): SQL => encoded(column, value)
 /** A column plus an argument. */
-export const plus = (column: Column, value: Argument<number>): SQL => sql`${column} + ${value}`
+export const plus = (column: Column, value: Argument<number>): SQL => sql`${column} + ${encoded(column, value)}`
 /** A time as the whole millisecond that a `Date` of it shows: the same arithmetic as the decoder's. */
 export const millisecond = (time: Column): SQL => sql`floor(${time} * 1000 + 0.5)`
 /** The time one millisecond after a column's. */
 export const nextMillisecond = (time: Column): SQL => sql`(${millisecond(time)} + 1) / 1000.0`
+/** A parameter that stands beside no column: a list of them needs a type. */
+const DOUBLE = { mapToDriverValue: (value: unknown): unknown => value, getSQLType: () => 'double precision' }
 export const equalsMillisecond = (time: Column, milliseconds: Argument<number>): SQL =>
-  sql`${millisecond(time)} = ${milliseconds}`
+  sql`${millisecond(time)} = ${new Param(milliseconds, DOUBLE)}`

@@ -2,11 +2,26 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { misuse, type StorageError } from '../errors.ts'
 import type { Statement } from './statement.ts'
 
-export interface Written<R> {
+export interface Written<R, F = never> {
   /** What RETURNING gave. */
   readonly rows: R[]
   /** How many rows were inserted, updated or deleted. */
   readonly changes: number
+  /** Where nothing was written, and a lookup was asked for: the row as it was at that moment, if there was one. */
+  readonly found?: readonly F[]
+}
+
+/** Rows that a call names. */
+export interface Rows {
+  readonly table: string
+  readonly keys: readonly string[]
+}
+
+export interface WriteOptions<P, F = unknown> {
+  /** The call's row, where its parameters are still being worked out: its place in the order is taken at once. */
+  readonly rows?: Rows
+  /** Reads the row at the same moment if the statement writes nothing. */
+  readonly lookup?: Statement<NoInfer<P>, F> | undefined
 }
 
 /** A statement with its parameters. */
@@ -26,12 +41,20 @@ export interface Session {
   read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]>
   readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined>
   /** Takes its place in the order when it is called, also where its parameters are not known yet. */
-  write<P, R>(statement: Statement<P, R>, parameters: P | Promise<P>): Promise<Written<R>>
+  write<P, R, F>(
+    statement: Statement<P, R>,
+    parameters: P | Promise<P>,
+    options?: WriteOptions<P, F>,
+  ): Promise<Written<R, F>>
   /**
    * Runs all of the calls, in order, or none. `result` makes of each what the caller gets; if it throws, nothing of it
-   * happened.
+   * happened. `rows`: what the calls name, where they are still being worked out.
    */
-  writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]>
+  writeEach<P, R, T>(
+    calls: Calls<P, R>,
+    result: (written: Written<R>, call: Call<P, R>) => T,
+    rows?: Rows,
+  ): Promise<T[]>
   /** On the store: a transaction. In a transaction: a savepoint. */
   transaction<T>(work: (session: Session) => Promise<T>): Promise<T>
 }

@@ -13,10 +13,17 @@ export interface Statement<P, R> {
   /** Unique; what tracing shows. Fields that were given at run time are part of it: `nodes.update:protocols,started`. */
   readonly name: string
   readonly build: Build<P, R>
-  readonly kind?: 'inserts one row' | undefined
+  readonly kind?: StatementKind | undefined
 }
 
-/** `kind` says that it inserts one row: a dialect may then insert the rows of many calls at once. */
+/**
+ * How many rows a statement concerns. One row: the parameter that is named like the table's key holds it, and the dialect may
+ * run many calls of the first three kinds as one statement. Housekeeping changes nothing that a caller can see.
+ * `undefined`: any rows of the table.
+ */
+export type StatementKind = BulkKind | 'names one row' | 'housekeeping'
+export type BulkKind = 'inserts one row' | 'changes one row' | 'reads one row'
+
 export const statement =
   <P>() =>
   <R>(name: string, build: Build<P, R>, kind?: Statement<P, R>['kind']): Statement<P, R> => ({ name, build, kind })
@@ -53,11 +60,15 @@ export interface BuiltQuery {
   readonly fields: readonly { readonly path: readonly string[]; readonly field: unknown }[] | undefined
 }
 
-/** Many calls of a statement that inserts one row, as one statement whose parameters are lists. */
+/** Many calls of a statement that concerns one row, as one statement whose parameters are lists. */
 export interface BulkQuery {
   readonly query: BuiltQuery
-  /** The parameter that holds the row's key, and the field of the rows that come back. */
+  /** The key's name in the rows that come back. */
   readonly key: string
+  /** Where the single statement has the key among its parameters. */
+  readonly keyAt: number
+  /** Where a row has the key as the driver gives it. */
+  readonly rowKeyAt: number
 }
 
 /** A statement in a dialect's SQL. */
@@ -82,13 +93,23 @@ export interface Dialect {
   /** Runs `build` with the dialect's own query builder. */
   render<R>(build: (db: Queries) => Built<R>): BuiltQuery
   /** The same for many rows at once, where the dialect gains by it. What comes back always has the row's key. */
-  readonly renderBulk?: <R>(build: (db: Queries) => Built<R>) => BulkQuery
+  readonly renderBulk?: <R>(build: (db: Queries) => Built<R>, kind: BulkKind) => BulkQuery
+  /** The table that a statement concerns, and the name of its key. */
+  readonly targetOf?: <R>(build: (db: Queries) => Built<R>) => Target
 }
 
-/** A bulk statement, and where it has the keys of its rows. */
-export interface Bulk<R> {
-  readonly compiled: Compiled<Readonly<Record<string, readonly unknown[]>>, R>
-  readonly key: string
+/** What a statement concerns: a table, or the row whose key the parameter `key` holds. */
+export interface Target {
+  readonly table: string
+  readonly key: string | undefined
+}
+
+/** A bulk statement. Its parameters are lists of the single statement's values, in the same order. */
+export interface Bulk<R> extends Omit<BulkQuery, 'query'> {
+  readonly kind: BulkKind
+  readonly compiled: Compiled<never, R>
+  /** The same with rows as the driver gives them. */
+  readonly raw: Compiled<never, readonly unknown[]>
 }
 
 /** Compiles each statement once; one name with two statements is a mistake that this finds. */
@@ -96,6 +117,7 @@ export class StatementCompiler {
   readonly #dialect: Dialect
   readonly #compiled = new Map<unknown, Compiled>()
   readonly #bulk = new Map<unknown, Bulk<unknown>>()
+  readonly #targets = new Map<unknown, Target | undefined>()
   readonly #names = new Map<string, string>()
 
   constructor(dialect: Dialect) {
@@ -107,17 +129,28 @@ export class StatementCompiler {
     return { compiled, values: compiled.bind(parameters) }
   }
 
-  /** `undefined` for a statement that does not insert one row, and where the dialect gains nothing. */
+  /** `undefined` for a statement that does not concern one row, and where the dialect gains nothing. */
   bulk<P, R>(statement: Statement<P, R>): Bulk<R> | undefined {
     const { renderBulk } = this.#dialect
-    if (renderBulk === undefined || statement.kind === undefined) return undefined
+    const { kind, name } = statement
+    if (renderBulk === undefined || !isBulkKind(kind)) return undefined
     const known = this.#bulk.get(statement)
     if (known !== undefined) return known as Bulk<R>
-    const { query, key } = renderBulk<R>((db) => this.#build(statement, db))
-    const name = `${statement.name}*`
-    const bulk: Bulk<R> = { compiled: compiledQuery(name, query), key }
+    const { query, ...where } = renderBulk<R>((db) => this.#build(statement, db), kind)
+    const compiled = compiledQuery<never, R>(`${name}*`, query)
+    const bulk: Bulk<R> = { ...where, kind, compiled, raw: { ...compiled, decode: (row) => row } }
     this.#bulk.set(statement, bulk)
     return bulk
+  }
+
+  /** What a call of the statement concerns. `undefined` for housekeeping, and where the dialect does not ask. */
+  target<P, R>(statement: Statement<P, R>): Target | undefined {
+    if (this.#targets.has(statement)) return this.#targets.get(statement)
+    const { kind } = statement
+    const found = kind === 'housekeeping' ? undefined : this.#dialect.targetOf?.((db) => this.#build(statement, db))
+    const target = found && { table: found.table, key: kind === undefined ? undefined : found.key }
+    this.#targets.set(statement, target)
+    return target
   }
 
   #build<P, R>(statement: Statement<P, R>, db: Queries): Built<R> {
@@ -139,6 +172,9 @@ export class StatementCompiler {
     return compiled
   }
 }
+
+const isBulkKind = (kind: StatementKind | undefined): kind is BulkKind =>
+  kind !== undefined && kind !== 'names one row' && kind !== 'housekeeping'
 
 const compiledQuery = <P, R>(name: string, { sql, params, fields }: BuiltQuery): Compiled<P, R> => ({
   name,

@@ -1,5 +1,5 @@
 import type { StorageError } from '../errors.ts'
-import type { Calls, Database, Session, Written } from './session.ts'
+import type { Calls, Database, Rows, Session, WriteOptions, Written } from './session.ts'
 import type { Statement } from './statement.ts'
 
 interface Host {
@@ -39,15 +39,20 @@ export class SwitchingSession implements Session {
     return this.#database.read(({ session }) => read(session))
   }
 
-  write<P, R>(statement: Statement<P, R>, parameters: P | Promise<P>): Promise<Written<R>> {
-    return this.#database.run(({ session }) => session.write(statement, parameters))
+  write<P, R, F>(
+    statement: Statement<P, R>,
+    parameters: P | Promise<P>,
+    options?: WriteOptions<P, F>,
+  ): Promise<Written<R, F>> {
+    return this.#database.run(({ session }) => session.write(statement, parameters, options))
   }
 
   writeEach<P, R, T>(
     calls: Calls<P, R>,
     result: (written: Written<R>, call: { readonly statement: Statement<P, R>; readonly parameters: P }) => T,
+    rows?: Rows,
   ): Promise<T[]> {
-    return this.#database.run(({ session }) => session.writeEach(calls, result))
+    return this.#database.run(({ session }) => session.writeEach(calls, result, rows))
   }
 
   transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {

@@ -1,12 +1,16 @@
 import { misuse, StorageError } from '../errors.ts'
 import { nextTurn } from '../event-loop.ts'
-import type { Call, Calls, Session, TransactionGuard, Written } from './session.ts'
+import type { Call, Calls, Rows, Session, TransactionGuard, WriteOptions, Written } from './session.ts'
 import type { BoundStatement, Statement, StatementCompiler } from './statement.ts'
 
 /** A unit of many statements lets the event loop run after so many of them. */
 export const SLICE = 500
 
 type MaybePromise<T> = T | Promise<T>
+
+/** The same turn of the event loop where it can be: on SQLite nothing comes between two statements then. */
+const after = <T, U>(value: MaybePromise<T>, then: (value: T) => MaybePromise<U>): MaybePromise<U> =>
+  value instanceof Promise ? value.then(then) : then(value)
 
 /** How a savepoint came to be, or came to its end. */
 export type SavepointStep = 'opened' | 'kept' | 'undone'
@@ -31,6 +35,25 @@ export interface Executor {
   endedBy(error: unknown): 'transaction' | 'savepoint' | 'nothing'
 }
 
+/**
+ * Tells the order of calls which rows the transaction names. Each returns what the statement has to wait for, if anything. It
+ * rejects where the transaction must begin again.
+ */
+export interface Naming {
+  call<P, R>(call: Call<P, R>, reads: boolean): Promise<void> | undefined
+  calls<P, R>(calls: readonly Call<P, R>[]): Promise<void> | undefined
+  rows(rows: Rows): Promise<void> | undefined
+  /** What the statements named before have to wait for. */
+  earlier(): Promise<void> | undefined
+}
+
+interface On {
+  readonly executor: Executor
+  readonly compiler: StatementCompiler
+  readonly guard: TransactionGuard
+  readonly naming?: Naming | undefined
+}
+
 const ENDED = 'The transaction has ended. Use `tx` only inside its callback, and await what it returns.'
 
 /**
@@ -39,19 +62,16 @@ const ENDED = 'The transaction has ended. Use `tx` only inside its callback, and
  */
 export class OpenTransaction implements Session {
   readonly inTransaction = true
-  readonly #on: { executor: Executor; compiler: StatementCompiler; guard: TransactionGuard }
+  readonly #on: On
   readonly #readOnly: boolean
   readonly #outer: OpenTransaction | undefined
   readonly #depth: number
-  /** The savepoint that is open; everything else waits for it. */
-  #nested: Promise<unknown> | undefined
+  /** A savepoint that is open, or a statement that waits for its turn: everything else waits for it. */
+  #tail: Promise<unknown> | undefined
   #end: StorageError | undefined
   #doom: unknown
 
-  constructor(
-    on: { executor: Executor; compiler: StatementCompiler; guard: TransactionGuard },
-    options: { readOnly: boolean; outer?: OpenTransaction },
-  ) {
+  constructor(on: On, options: { readOnly: boolean; outer?: OpenTransaction }) {
     this.#on = on
     this.#readOnly = options.readOnly
     this.#outer = options.outer
@@ -77,26 +97,48 @@ export class OpenTransaction implements Session {
   }
 
   read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
-    return this.#run(statement, parameters, (bound) => this.#on.executor.all(bound))
+    return this.#run(statement, parameters, (bound) => this.#on.executor.all(bound), { reads: true })
   }
 
   readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
-    return this.#run(statement, parameters, (bound) => this.#on.executor.first(bound))
+    return this.#run(statement, parameters, (bound) => this.#on.executor.first(bound), { reads: true })
   }
 
-  async write<P, R>(statement: Statement<P, R>, parameters: P | Promise<P>): Promise<Written<R>> {
+  async write<P, R, F>(
+    statement: Statement<P, R>,
+    parameters: P | Promise<P>,
+    { rows, lookup }: WriteOptions<P, F> = {},
+  ): Promise<Written<R, F>> {
     this.#assertWritable()
     if (parameters instanceof Promise) {
-      // What comes after it waits for it.
-      return this.#unit(async (unit) => unit.write(statement, await parameters))
+      if (rows !== undefined) this.#on.naming?.rows(rows)
+      // Statements that come after it wait for it.
+      return this.#unit(async (unit) => unit.write(statement, await parameters, { lookup }))
     }
-    return this.#run(statement, parameters, (bound) => this.#on.executor.write(bound))
+    const { executor, compiler } = this.#on
+    if (lookup === undefined) return this.#run(statement, parameters, (bound) => executor.write(bound))
+    const looking = compiler.bind(lookup, parameters)
+    return this.#run(
+      statement,
+      parameters,
+      (bound) =>
+        after(executor.write(bound), (written) =>
+          written.changes > 0 ? written : after(executor.all(looking), (found) => ({ ...written, found })),
+        ),
+      { many: true },
+    )
   }
 
-  async writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]> {
+  async writeEach<P, R, T>(
+    calls: Calls<P, R>,
+    result: (written: Written<R>, call: Call<P, R>) => T,
+    rows?: Rows,
+  ): Promise<T[]> {
     this.#assertWritable()
+    if (!(calls instanceof Promise)) this.#on.naming?.calls(calls)
+    else if (rows !== undefined) this.#on.naming?.rows(rows)
     return this.#unit(async (unit) => {
-      const all = calls instanceof Promise ? await calls : calls
+      const all = await calls
       const results: T[] = []
       for (let from = 0; from < all.length; from += SLICE) {
         if (from > 0) await nextTurn()
@@ -136,24 +178,63 @@ export class OpenTransaction implements Session {
   async transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
     const misused = this.#on.guard.misuseOf(this)
     if (misused !== undefined) throw misused
-    return this.#savepoint((nested) => this.#on.guard.run(nested, () => work(nested)))
+    return this.#savepoint((nested) => this.#on.guard.run(nested, () => work(nested)), true)
   }
 
   #assertWritable(): void {
     if (this.#readOnly) throw new StorageError('READ_ONLY', 'A write in a read-only transaction was refused.')
   }
 
+  /** `many`: it runs more than one statement, between which no other may come. */
   async #run<P, R, T>(
     statement: Statement<P, R>,
     parameters: P,
     run: (bound: BoundStatement<R>) => MaybePromise<T>,
+    { reads = false, many = false }: { reads?: boolean; many?: boolean } = {},
   ): Promise<T> {
-    const misused = this.#on.guard.misuseOf(this)
+    const { guard, compiler, naming } = this.#on
+    const misused = guard.misuseOf(this)
     if (misused !== undefined) throw misused
-    const bound = this.#on.compiler.bind(statement, parameters)
-    while (this.#nested !== undefined) await this.#nested
-    this.#assertUsable()
-    return this.#execute(() => run(bound))
+    const bound = compiler.bind(statement, parameters)
+    const earlier = naming?.call({ statement, parameters }, reads)
+    const runIt = (): Promise<T> => {
+      this.#assertUsable()
+      return this.#execute(() => run(bound))
+    }
+    const isNext = earlier === undefined && this.#tail === undefined
+    return isNext && !(many && naming !== undefined) ? runIt() : this.#enqueue(earlier, runIt)
+  }
+
+  /** In the order of the calls; `earlier` are calls outside of the transaction. */
+  #enqueue<T>(earlier: Promise<void> | undefined, work: () => Promise<T>): Promise<T> {
+    const before = this.#tail
+    const run = async (): Promise<T> => {
+      if (before !== undefined) await before
+      try {
+        await earlier
+      } catch (error) {
+        // It would have to wait with locks in its hands.
+        this.#doomAll(error)
+        throw error
+      }
+      return work()
+    }
+    const done = run()
+    this.#follow(done)
+    return done
+  }
+
+  /** Statements that are asked for from now on wait until this has come to its end. */
+  #follow(done: Promise<unknown>): void {
+    const settled: Promise<void> = done.then(
+      () => this.#unfollow(settled),
+      () => this.#unfollow(settled),
+    )
+    this.#tail = settled
+  }
+
+  #unfollow(settled: Promise<void>): void {
+    if (this.#tail === settled) this.#tail = undefined
   }
 
   /** Why neither this nor anything around it takes statements any more. */
@@ -182,29 +263,44 @@ export class OpenTransaction implements Session {
     if (this.#outer !== undefined) this.#outer.#doomAll(error)
   }
 
-  /** Savepoints of one transaction come one after the other: their names nest, and so must they. */
-  async #savepoint<T>(work: (nested: OpenTransaction) => Promise<T>): Promise<T> {
-    while (this.#nested !== undefined) await this.#nested
-    this.#assertUsable()
+  /**
+   * Savepoints of one transaction come one after the other: their names nest, and so must they. `startsAtOnce`: the callback
+   * names its rows at once where the order asks for them, and its statements wait for the savepoint.
+   */
+  async #savepoint<T>(work: (nested: OpenTransaction) => Promise<T>, startsAtOnce = false): Promise<T> {
+    if (this.#tail === undefined) this.#assertUsable()
     const nested = new OpenTransaction(this.#on, { readOnly: this.#readOnly, outer: this })
-    const done = this.#inside(nested, work)
-    const settled = done.then(
-      () => undefined,
-      () => undefined,
-    )
-    this.#nested = settled
-    settled.then(() => {
-      this.#nested = undefined
+    const { naming } = this.#on
+    if (naming === undefined || !startsAtOnce) {
+      return this.#enqueue(naming?.earlier(), () => {
+        this.#assertUsable()
+        return this.#inside(nested, () => nested.completing(work))
+      })
+    }
+    const opened = Promise.withResolvers<void>()
+    nested.#follow(opened.promise)
+    const running = nested.completing(work)
+    running.catch(() => {})
+    const done = this.#enqueue(naming.earlier(), () => {
+      this.#assertUsable()
+      return this.#inside(nested, () => {
+        opened.resolve()
+        return running
+      })
+    })
+    done.catch((error) => {
+      nested.end(error)
+      opened.resolve()
     })
     return done
   }
 
-  async #inside<T>(nested: OpenTransaction, work: (nested: OpenTransaction) => Promise<T>): Promise<T> {
+  async #inside<T>(nested: OpenTransaction, work: () => Promise<T>): Promise<T> {
     const name = `nested_${nested.#depth}`
     await this.#control(`SAVEPOINT ${name}`, name, 'opened')
     let result: T
     try {
-      result = await nested.completing(work)
+      result = await work()
       if (nested.doom !== undefined) throw nested.doom
     } catch (error) {
       nested.end()
@@ -220,7 +316,7 @@ export class OpenTransaction implements Session {
   /** Runs `work` and waits for the savepoints that it did not wait for: half of one must not be committed. */
   async completing<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
     const result = await work(this)
-    while (this.#nested !== undefined) await this.#nested
+    while (this.#tail !== undefined) await this.#tail
     return result
   }
 

@@ -38,6 +38,7 @@ export const byKey = statement<{ cacheKey: string; now: Date }>()(
       })
       .from(pathCache)
       .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
+  'reads one row',
 )
 
 export const entryByKey = statement<{ cacheKey: string; now: Date }>()(
@@ -47,6 +48,7 @@ export const entryByKey = statement<{ cacheKey: string; now: Date }>()(
       .select({ ...pick(pathCache, COLUMNS), invalidations: invalidations.concerning(MAX_PENDING_PER_PATH) })
       .from(pathCache)
       .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
+  'reads one row',
 )
 
 export type Entry = Omit<CachedPath, 'bundle'> & { bundle: PathBundle | JsonText }
@@ -76,6 +78,7 @@ export const upsertUnlessInvalidated = statement<Entry & { position: string; nod
       .insert(tables.pathCache)
       .select(rowIf(tables.pathCache, pick(p, COLUMNS), invalidations.isNoneSince(p)))
       .onConflictDoUpdate(replacing(tables)),
+  'names one row',
 )
 
 export const remove = statement<{ cacheKey: string; now: Date }>()(
@@ -85,10 +88,12 @@ export const remove = statement<{ cacheKey: string; now: Date }>()(
       .delete(pathCache)
       .where(eq(pathCache.cacheKey, p.cacheKey))
       .returning({
+        cacheKey: pathCache.cacheKey,
         live: isAbove(pathCache.expiresAt, p.now),
         bundle: undecoded(pathCache.bundle),
         invalidations: invalidations.concerning(MAX_PENDING_PER_PATH),
       }),
+  'changes one row',
 )
 
 type Filter = CachedPathFilter & { now: Date }

@@ -48,20 +48,28 @@ export const removeConcerned = statement<{ cacheKeys: readonly string[] }>()(
   'pathCache.deleteInvalidated',
   (db, { pathCache }, p, fn) =>
     db.delete(pathCache).where(and(fn.isOneOf(pathCache.cacheKey, p.cacheKeys), fn.invalidations.isConcerned())),
+  'housekeeping',
 )
 
-export const finish = statement<{ position: string; swept: boolean }>()('marks.finish', (db, { marks }, p, fn) =>
-  db
-    .update(marks)
-    .set({ swept: p.swept })
-    .where(and(fn.invalidations.isPending(), fn.invalidations.isUpTo(p.position))),
+export const finish = statement<{ position: string; swept: boolean }>()(
+  'marks.finish',
+  (db, { marks }, p, fn) =>
+    db
+      .update(marks)
+      .set({ swept: p.swept })
+      .where(and(fn.invalidations.isPending(), fn.invalidations.isUpTo(p.position))),
+  'housekeeping',
 )
 
 /** While no invalidation is pending, no path is judged by the position that it has seen. */
-export const removeSeenPositions = statement<{ batchSize: number }>()('stamps.purge', (db, { stamps }, p, fn) => {
-  const batch = db.select({ cacheKey: stamps.cacheKey }).from(stamps).where(undefined).limit(p.batchSize)
-  return db.delete(stamps).where(and(not(fn.invalidations.isAnyPending()), isIn(stamps.cacheKey, batch)))
-})
+export const removeSeenPositions = statement<{ batchSize: number }>()(
+  'stamps.purge',
+  (db, { stamps }, p, fn) => {
+    const batch = db.select({ cacheKey: stamps.cacheKey }).from(stamps).where(undefined).limit(p.batchSize)
+    return db.delete(stamps).where(and(not(fn.invalidations.isAnyPending()), isIn(stamps.cacheKey, batch)))
+  },
+  'housekeeping',
+)
 
 export const firstUpTo = statement<{ upTo: number; before: Date }>()('marks.first', (db, { marks }, p, fn) =>
   db
@@ -93,6 +101,7 @@ export const removeUpTo = statement<{ before: Date; upTo: number; batchSize: num
         ),
       )
   },
+  'housekeeping',
 )
 
 export const anySeenPosition = statement<object>()('stamps.any', (db, { stamps }) =>

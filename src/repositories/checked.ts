@@ -54,6 +54,13 @@ export function snapshotsOf(what: string, values: unknown): rules.Snapshot[] {
   return Array.from(values, rules.snapshotOf)
 }
 
+/** Of what has not been checked yet: which rows a call is about must be known when it is made. */
+export const keysOf = (snapshots: readonly rules.Snapshot[], name: string): string[] =>
+  snapshots.flatMap((snapshot) => {
+    const key = Array.isArray(snapshot) ? snapshot.find(([each]) => each === name)?.[1] : undefined
+    return typeof key === 'string' ? [key] : []
+  })
+
 export const checkedNodes = <T>(nodes: rules.Snapshot[], use: (node: NewMeshNode) => T): T[] | Promise<T[]> =>
   checkedAll(nodes, (snapshot, path) => use(fromSnapshot(NODE, snapshot, path) as NewMeshNode))
 

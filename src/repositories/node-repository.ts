@@ -4,9 +4,9 @@ import { given } from '../database/statement.ts'
 import { alreadyExists, conflict, explainedBy, notFound, StorageError, validationError } from '../errors.ts'
 import type { MeshNode, MeshNodePatch, NewMeshNode } from '../schema/index.ts'
 import * as rules from '../schema/rules.ts'
-import { checkedNode, checkedNodePatch, checkedNodes, snapshotsOf } from './checked.ts'
+import { checkedNode, checkedNodePatch, checkedNodes, keysOf, snapshotsOf } from './checked.ts'
 import * as statements from './node-statements.ts'
-import { ATTEMPTS, iteratePages, PAGE_RULES } from './pages.ts'
+import { iteratePages, PAGE_RULES } from './pages.ts'
 
 const FILTER_RULES: rules.Rules = { started: rules.isFlag, protocol: rules.isId, interface: rules.isId }
 const LIST_RULES: rules.Rules = { ...FILTER_RULES, ...PAGE_RULES }
@@ -24,12 +24,12 @@ function saveCall(node: NewMeshNode, now: Date): Call<MeshNode, MeshNode> {
   return { statement, parameters: newRow({ ...node, createdAt: now }, now) }
 }
 
-function created(row: MeshNode | undefined, { changes }: Written<never>): MeshNode {
+function created(row: MeshNode | undefined, { changes }: Pick<Written<never>, 'changes'>): MeshNode {
   if (row === undefined || changes === 0) throw alreadyExists('node', row?.nodeId ?? '')
   return row
 }
 
-function saved({ rows: [row] }: Written<MeshNode>): MeshNode {
+function saved({ rows: [row] }: Pick<Written<MeshNode>, 'rows'>): MeshNode {
   if (row === undefined) throw new StorageError('CONFLICT', 'A trigger in the database kept the node from being saved.')
   return row
 }
@@ -57,16 +57,18 @@ export class SqlNodeRepository implements NodeRepository {
 
   async createMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]> {
     const now = this.#now()
-    const calls = checkedNodes(snapshotsOf('The nodes', nodes), (node) => ({
+    const snapshots = snapshotsOf('The nodes', nodes)
+    const calls = checkedNodes(snapshots, (node) => ({
       statement: statements.insert,
       parameters: newRow(node, now),
     }))
     let existing: MeshNode | undefined
-    const writing = this.#session.writeEach(calls, (written, { parameters }) => {
+    const rows = { table: 'nodes', keys: keysOf(snapshots, 'nodeId') }
+    const result = (written: Written<never>, { parameters }: { parameters: MeshNode }): MeshNode => {
       if (written.changes === 0) existing = parameters
       return created(parameters, written)
-    })
-    return writing.catch(async (error) => {
+    }
+    return this.#session.writeEach(calls, result, rows).catch(async (error) => {
       if (existing !== undefined) await this.#note(existing)
       throw error
     })
@@ -114,16 +116,14 @@ export class SqlNodeRepository implements NodeRepository {
     const ifMillisecond = options.ifUpdatedAt?.getTime()
     const parameters = { ...changes, ifMillisecond, nodeId, now: this.#now() }
     const statement = statements.update(given(parameters, [...statements.PATCH_FIELDS, 'ifMillisecond']))
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const { rows } = await this.#session.write(statement, parameters).catch(explainedBy(() => this.get(nodeId)))
-      const [row] = rows
-      if (row !== undefined) return row
-      const current = await this.#session.readOne(statements.byId, { nodeId })
-      if (current === undefined) throw notFound('node', nodeId)
-      if (ifMillisecond !== undefined && current.updatedAt.getTime() !== ifMillisecond) throw conflict('node', nodeId)
-      // It has come to be what was expected between the two statements: try again.
-    }
-    throw conflict('node', nodeId)
+    const written = await this.#session
+      .write(statement, parameters, { lookup: statements.byId })
+      .catch(explainedBy(() => this.get(nodeId)))
+    const current = written.found?.[0]
+    if (written.rows.length === 0 && current === undefined) throw notFound('node', nodeId)
+    const hasChanged = ifMillisecond !== undefined && current?.updatedAt.getTime() !== ifMillisecond
+    if (written.rows.length === 0 && hasChanged) throw conflict('node', nodeId)
+    return saved(written)
   }
 
   async save(node: NewMeshNode): Promise<MeshNode> {
@@ -133,28 +133,26 @@ export class SqlNodeRepository implements NodeRepository {
 
   async saveMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]> {
     const now = this.#now()
-    const calls = checkedNodes(snapshotsOf('The nodes', nodes), (node) => saveCall(node, now))
-    return this.#session.writeEach(calls, saved)
+    const snapshots = snapshotsOf('The nodes', nodes)
+    const calls = checkedNodes(snapshots, (node) => saveCall(node, now))
+    return this.#session.writeEach(calls, saved, { table: 'nodes', keys: keysOf(snapshots, 'nodeId') })
   }
 
   async recordRoutes(nodeId: string, discovered = 1): Promise<MeshNode> {
     rules.checkValue('nodeId', rules.isId, nodeId)
     rules.checkValue('discovered', rules.isInteger(0, rules.MAX_INTEGER), discovered)
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const most = rules.MAX_INTEGER - discovered
-      const writing = this.#session.write(statements.addRoutes, { nodeId, discovered, most })
-      const { rows } = await writing.catch(explainedBy(() => this.get(nodeId)))
-      const [row] = rows
-      if (row !== undefined) return row
-      const current = await this.#session.readOne(statements.byId, { nodeId })
-      if (current === undefined) throw notFound('node', nodeId)
-      if (current.routesDiscovered > most) {
-        throw validationError('The count', [
-          { path: 'discovered', message: `must not exceed ${rules.MAX_INTEGER} in all` },
-        ])
-      }
+    const most = rules.MAX_INTEGER - discovered
+    const written = await this.#session
+      .write(statements.addRoutes, { nodeId, discovered, most }, { lookup: statements.byId })
+      .catch(explainedBy(() => this.get(nodeId)))
+    const current = written.found?.[0]
+    if (written.rows.length === 0 && current === undefined) throw notFound('node', nodeId)
+    if (current !== undefined && current.routesDiscovered > most) {
+      throw validationError('The count', [
+        { path: 'discovered', message: `must not exceed ${rules.MAX_INTEGER} in all` },
+      ])
     }
-    throw conflict('node', nodeId)
+    return saved(written)
   }
 
   async delete(nodeId: string): Promise<boolean> {

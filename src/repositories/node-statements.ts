@@ -23,8 +23,10 @@ export const FILTER_FIELDS = ['started', 'protocol', 'interface'] as const
 type PatchField = (typeof PATCH_FIELDS)[number]
 type FilterField = (typeof FILTER_FIELDS)[number]
 
-export const byId = statement<{ nodeId: string }>()('nodes.get', (db, { nodes }, p) =>
-  db.select().from(nodes).where(eq(nodes.nodeId, p.nodeId)),
+export const byId = statement<{ nodeId: string }>()(
+  'nodes.get',
+  (db, { nodes }, p) => db.select().from(nodes).where(eq(nodes.nodeId, p.nodeId)),
+  'reads one row',
 )
 
 export const byIds = statement<{ nodeIds: readonly string[] }>()('nodes.getMany', (db, { nodes }, p, fn) =>
@@ -32,8 +34,10 @@ export const byIds = statement<{ nodeIds: readonly string[] }>()('nodes.getMany'
 )
 
 /** Whether it is there: a row that breaks the rules, too. */
-export const keyById = statement<{ nodeId: string }>()('nodes.exists', (db, { nodes }, p) =>
-  db.select({ nodeId: nodes.nodeId }).from(nodes).where(eq(nodes.nodeId, p.nodeId)),
+export const keyById = statement<{ nodeId: string }>()(
+  'nodes.exists',
+  (db, { nodes }, p) => db.select({ nodeId: nodes.nodeId }).from(nodes).where(eq(nodes.nodeId, p.nodeId)),
+  'reads one row',
 )
 
 /** An existing key is no error of the database's, which would end a transaction on PostgreSQL, but no row. */
@@ -63,23 +67,26 @@ export const upsert = statementFor((fields: readonly (typeof OPTIONAL_FIELDS)[nu
 
 type Update = { nodeId: string; now: Date; ifMillisecond?: number | undefined } & MeshNodePatch
 export const update = statementFor((fields: readonly (PatchField | 'ifMillisecond')[]) =>
-  statement<Update>()(`nodes.update:${fields.join()}`, (db, { nodes }, p, fn) =>
-    db
-      .update(nodes)
-      .set({
-        ...pick(
-          p,
-          PATCH_FIELDS.filter((field) => fields.includes(field)),
-        ),
-        updatedAt: fn.greatest(valueFor(nodes.updatedAt, p.now), nextMillisecond(nodes.updatedAt)),
-      })
-      .where(
-        and(
-          eq(nodes.nodeId, p.nodeId),
-          fields.includes('ifMillisecond') ? equalsMillisecond(nodes.updatedAt, p.ifMillisecond) : undefined,
-        ),
-      )
-      .returning(),
+  statement<Update>()(
+    `nodes.update:${fields.join()}`,
+    (db, { nodes }, p, fn) =>
+      db
+        .update(nodes)
+        .set({
+          ...pick(
+            p,
+            PATCH_FIELDS.filter((field) => fields.includes(field)),
+          ),
+          updatedAt: fn.greatest(valueFor(nodes.updatedAt, p.now), nextMillisecond(nodes.updatedAt)),
+        })
+        .where(
+          and(
+            eq(nodes.nodeId, p.nodeId),
+            fields.includes('ifMillisecond') ? equalsMillisecond(nodes.updatedAt, p.ifMillisecond) : undefined,
+          ),
+        )
+        .returning(),
+    'changes one row',
   ),
 )
 
@@ -92,10 +99,13 @@ export const addRoutes = statement<{ nodeId: string; discovered: number; most: n
       .set({ routesDiscovered: plus(nodes.routesDiscovered, p.discovered) })
       .where(and(eq(nodes.nodeId, p.nodeId), lte(nodes.routesDiscovered, p.most)))
       .returning(),
+  'changes one row',
 )
 
-export const remove = statement<{ nodeId: string }>()('nodes.delete', (db, { nodes }, p) =>
-  db.delete(nodes).where(eq(nodes.nodeId, p.nodeId)),
+export const remove = statement<{ nodeId: string }>()(
+  'nodes.delete',
+  (db, { nodes }, p) => db.delete(nodes).where(eq(nodes.nodeId, p.nodeId)),
+  'changes one row',
 )
 
 type Filter = NodeFilter & { after?: string | undefined }

@@ -3,12 +3,6 @@ import { isId, isLimit, type Rules } from '../schema/rules.ts'
 
 export const PAGE_RULES: Rules = { limit: isLimit, after: isId }
 
-/**
- * An update that found nothing to change, of a row that is there and as it should be, is tried again so often: somebody may
- * have been quick, or a trigger may drop it for ever.
- */
-export const ATTEMPTS = 10
-
 /** Rows that `iterate` reads at once: more are no faster, and all of them are held at the same time. */
 const MOST_ROWS = 100
 /** A page may keep the event loop for so long: SQLite reads within the call. */

@@ -1,20 +1,28 @@
 import type { Page, PolicyRepository, UpdateOptions } from '../api.ts'
-import type { Session, Written } from '../database/session.ts'
+import type { Rows, Session, Written } from '../database/session.ts'
 import { given } from '../database/statement.ts'
 import { alreadyExists, conflict, explainedBy, notFound, StorageError } from '../errors.ts'
 import type { NewPolicy, Policy, PolicyPatch, PolicySummary } from '../schema/index.ts'
 import type { CountRules, RulesIn } from '../schema/policy-text.ts'
 import * as rules from '../schema/rules.ts'
-import { checkedPolicies, checkedPolicy, checkedPolicyPatch, snapshotsOf } from './checked.ts'
-import { ATTEMPTS, iteratePages, PAGE_RULES } from './pages.ts'
+import { checkedPolicies, checkedPolicy, checkedPolicyPatch, keysOf, snapshotsOf } from './checked.ts'
+import { iteratePages, PAGE_RULES } from './pages.ts'
 import * as statements from './policy-statements.ts'
 
 const UPDATE_RULES: rules.Rules = { ifUpdatedAt: rules.isTime }
 
-function created(row: Policy | undefined, { changes }: Written<never>): Policy {
+function created(row: Policy | undefined, { changes }: Pick<Written<never>, 'changes'>): Policy {
   if (row === undefined || changes === 0) throw alreadyExists('policy', row?.policyId ?? '')
   return row
 }
+
+function saved({ rows: [row] }: Pick<Written<Policy>, 'rows'>): Policy {
+  if (row === undefined)
+    throw new StorageError('CONFLICT', 'A trigger in the database kept the policy from being saved.')
+  return row
+}
+
+const rowsOf = (policyId: string): Rows => ({ table: 'policies', keys: [policyId] })
 
 let loaded: RulesIn | undefined
 
@@ -42,8 +50,8 @@ export class SqlPolicyRepository implements PolicyRepository {
   }
 
   async create(policy: NewPolicy): Promise<Policy> {
-    const row = this.#newRow(policy)
-    const written = await this.#session.write(statements.insert, row)
+    const { row, rows } = this.#newRow(policy)
+    const written = await this.#session.write(statements.insert, row, { rows })
     if (written.changes === 0) await this.#note(await row)
     return created(await row, written)
   }
@@ -63,11 +71,12 @@ export class SqlPolicyRepository implements PolicyRepository {
       })),
     )
     let existing: Policy | undefined
-    const writing = this.#session.writeEach(calls, (written, { parameters }) => {
+    const rows = { table: 'policies', keys: keysOf(snapshots, 'policyId') }
+    const result = (written: Written<never>, { parameters }: { parameters: Policy }): Policy => {
       if (written.changes === 0) existing = parameters
       return created(parameters, written)
-    })
-    return writing.catch(async (error) => {
+    }
+    return this.#session.writeEach(calls, result, rows).catch(async (error) => {
       if (existing !== undefined) await this.#note(existing)
       throw error
     })
@@ -107,27 +116,20 @@ export class SqlPolicyRepository implements PolicyRepository {
       const rulesCount = yamlContent === undefined ? undefined : rulesIn(yamlContent, 'yamlContent', this.#countRules)
       return { policyId, yamlContent, rulesCount, ifMillisecond, now }
     })
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const { rows } = await this.#session.write(statement, parameters).catch(explainedBy(() => this.get(policyId)))
-      const [row] = rows
-      if (row !== undefined) return row
-      const current = await this.#session.readOne(statements.byId, { policyId })
-      if (current === undefined) throw notFound('policy', policyId)
-      const asExpected = ifMillisecond === undefined || current.updatedAt.getTime() === ifMillisecond
-      if (!asExpected) throw conflict('policy', policyId)
-      // It has come to be what was expected between the two statements: try again.
-    }
-    throw conflict('policy', policyId)
+    const written = await this.#session
+      .write(statement, parameters, { rows: rowsOf(policyId), lookup: statements.byId })
+      .catch(explainedBy(() => this.get(policyId)))
+    const current = written.found?.[0]
+    if (written.rows.length === 0 && current === undefined) throw notFound('policy', policyId)
+    const hasChanged = ifMillisecond !== undefined && current?.updatedAt.getTime() !== ifMillisecond
+    if (written.rows.length === 0 && hasChanged) throw conflict('policy', policyId)
+    return saved(written)
   }
 
   async save(policy: NewPolicy): Promise<Policy> {
-    const parameters = this.#newRow(policy, { createdAt: undefined })
-    const writing = this.#session.write(statements.upsert, parameters)
-    const { rows } = await writing.catch(explainedBy(async () => this.get((await parameters).policyId)))
-    const [row] = rows
-    if (row === undefined)
-      throw new StorageError('CONFLICT', 'A trigger in the database kept the policy from being saved.')
-    return row
+    const { row, rows } = this.#newRow(policy, { createdAt: undefined })
+    const writing = this.#session.write(statements.upsert, row, { rows })
+    return saved(await writing.catch(explainedBy(async () => this.get((await row).policyId))))
   }
 
   async delete(policyId: string): Promise<boolean> {
@@ -140,10 +142,11 @@ export class SqlPolicyRepository implements PolicyRepository {
     return found?.count ?? 0
   }
 
-  #newRow(policy: NewPolicy, times: { createdAt?: undefined } = {}): Policy | Promise<Policy> {
+  #newRow(policy: NewPolicy, times: { createdAt?: undefined } = {}): { row: Policy | Promise<Policy>; rows: Rows } {
     const checked = { ...checkedPolicy(policy), ...times }
     const now = this.#now()
-    return counting((rulesIn) => this.#counted(checked, now, rulesIn, 'yamlContent'))
+    const row = counting((rulesIn) => this.#counted(checked, now, rulesIn, 'yamlContent'))
+    return { row, rows: rowsOf(checked.policyId) }
   }
 
   #counted(policy: NewPolicy, now: Date, rulesIn: RulesIn, path: string): Policy {

@@ -15,13 +15,18 @@ import type { Policy } from '../schema/index.ts'
 
 const COLUMNS = ['policyId', 'yamlContent', 'rulesCount', 'createdAt', 'updatedAt'] as const
 
-export const byId = statement<{ policyId: string }>()('policies.get', (db, { policies }, p) =>
-  db.select().from(policies).where(eq(policies.policyId, p.policyId)),
+export const byId = statement<{ policyId: string }>()(
+  'policies.get',
+  (db, { policies }, p) => db.select().from(policies).where(eq(policies.policyId, p.policyId)),
+  'reads one row',
 )
 
 /** Whether it is there: a row that breaks the rules, too. */
-export const keyById = statement<{ policyId: string }>()('policies.exists', (db, { policies }, p) =>
-  db.select({ policyId: policies.policyId }).from(policies).where(eq(policies.policyId, p.policyId)),
+export const keyById = statement<{ policyId: string }>()(
+  'policies.exists',
+  (db, { policies }, p) =>
+    db.select({ policyId: policies.policyId }).from(policies).where(eq(policies.policyId, p.policyId)),
+  'reads one row',
 )
 
 export const insert = statement<Policy>()(
@@ -53,25 +58,30 @@ interface Update {
   ifMillisecond?: number | undefined
 }
 export const update = statementFor((fields: readonly (typeof CHANGES)[number][]) =>
-  statement<Update>()(`policies.update:${fields.join()}`, (db, { policies }, p, fn) =>
-    db
-      .update(policies)
-      .set({
-        ...(fields.includes('yamlContent') ? pick(p, ['yamlContent', 'rulesCount']) : {}),
-        updatedAt: fn.greatest(valueFor(policies.updatedAt, p.now), nextMillisecond(policies.updatedAt)),
-      })
-      .where(
-        and(
-          eq(policies.policyId, p.policyId),
-          fields.includes('ifMillisecond') ? equalsMillisecond(policies.updatedAt, p.ifMillisecond) : undefined,
-        ),
-      )
-      .returning(),
+  statement<Update>()(
+    `policies.update:${fields.join()}`,
+    (db, { policies }, p, fn) =>
+      db
+        .update(policies)
+        .set({
+          ...(fields.includes('yamlContent') ? pick(p, ['yamlContent', 'rulesCount']) : {}),
+          updatedAt: fn.greatest(valueFor(policies.updatedAt, p.now), nextMillisecond(policies.updatedAt)),
+        })
+        .where(
+          and(
+            eq(policies.policyId, p.policyId),
+            fields.includes('ifMillisecond') ? equalsMillisecond(policies.updatedAt, p.ifMillisecond) : undefined,
+          ),
+        )
+        .returning(),
+    'changes one row',
   ),
 )
 
-export const remove = statement<{ policyId: string }>()('policies.delete', (db, { policies }, p) =>
-  db.delete(policies).where(eq(policies.policyId, p.policyId)),
+export const remove = statement<{ policyId: string }>()(
+  'policies.delete',
+  (db, { policies }, p) => db.delete(policies).where(eq(policies.policyId, p.policyId)),
+  'changes one row',
 )
 
 export const list = statementFor((fields: readonly 'after'[]) =>

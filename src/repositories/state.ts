@@ -11,18 +11,23 @@ interface Entry {
   updatedAt: Date
 }
 
-const byName = statement<{ name: string }>()('state.get', (db, { state }, p) =>
-  db.select().from(state).where(eq(state.name, p.name)),
+const byName = statement<{ name: string }>()(
+  'state.get',
+  (db, { state }, p) => db.select().from(state).where(eq(state.name, p.name)),
+  'names one row',
 )
 
-const upsert = statement<Entry>()('state.set', (db, { state }, p) =>
-  db
-    .insert(state)
-    .values(pick(p, ['name', 'value', 'updatedAt']))
-    .onConflictDoUpdate({
-      target: state.name,
-      set: { value: excluded(state.value), updatedAt: excluded(state.updatedAt) },
-    }),
+const upsert = statement<Entry>()(
+  'state.set',
+  (db, { state }, p) =>
+    db
+      .insert(state)
+      .values(pick(p, ['name', 'value', 'updatedAt']))
+      .onConflictDoUpdate({
+        target: state.name,
+        set: { value: excluded(state.value), updatedAt: excluded(state.updatedAt) },
+      }),
+  'names one row',
 )
 
 export const remember = (session: Session, entry: Entry & { name: Name }): Promise<unknown> =>

@@ -43,9 +43,9 @@ describePostgres('writes of the same moment on PostgreSQL', () => {
     expect(await store.nodes.count()).toBe(1_000)
   })
 
-  test('a statement writes no more than 125 rows', async () => {
-    const statements = await rowsOf(() => Promise.all(manyNodes(300).map((each) => store.nodes.create(each))))
-    expect(Math.max(...statements)).toBe(125)
+  test('a statement writes no more than 500 rows', async () => {
+    const statements = await rowsOf(() => Promise.all(manyNodes(1_200).map((each) => store.nodes.create(each))))
+    expect(Math.max(...statements)).toBe(500)
   })
 
   test('saves, policies and paths are gathered, each kind by itself', async () => {

@@ -69,10 +69,10 @@ describePostgres('the settings of a server', () => {
     })
 
     test('a transaction that the server ended says which setting did it', async () => {
+      await using store = await open({ pool })
+      await store.nodes.save(node('ended', { started: false }))
       await database.query(END_SOON)
       try {
-        await using store = await open({ pool })
-        await store.nodes.save(node('ended'))
         const late = store.transaction(
           async ({ nodes }) => {
             await nodes.update('ended', { started: true })

@@ -41,7 +41,8 @@ describePostgres('behind a proxy that pools transactions', () => {
     await Promise.all(Array.from({ length: 100 }, () => store.nodes.recordRoutes('n1')))
     expect((await store.nodes.get('n1'))?.routesDiscovered).toBe(105)
     await store.close()
-    expect(proxy.transactions).toBeGreaterThan(100)
+    // The counts of one moment are few transactions.
+    expect(proxy.transactions).toBeGreaterThan(50)
 
     const client = new pg.Client(proxy.url)
     client.on('error', () => {})
@@ -108,7 +109,10 @@ describePostgres('behind a proxy that pools transactions', () => {
     await using other = await createDatabase()
     await using behind = await SwappingProxy.before(other.url, { sessions: SESSIONS, startupOptions: 'refused' })
     const [url, target] = [proxy.url, behind.url].map((each) => `${each}?pool_mode=transaction`) as [string, string]
-    await (await openStorage(url)).close()
+    const swept = await openStorage(url)
+    // A copy leaves a path out that a pending invalidation may concern.
+    await swept.pathCache.sweep()
+    await swept.close()
     writeFileSync(folder.file('rows.ndjson'), '')
     const [file, backup] = [folder.file('copied.db'), folder.file('backup.db')]
     for (const args of [
@@ -156,8 +160,10 @@ describePostgres('behind a proxy that pools transactions', () => {
   test.for([1, 2])('without the option it is said which one to give: statements are not there, max %i', async (max) => {
     await using proxy = await proxied('ignored')
     await using store = await openStorage({ url: proxy.url, pool: { max } })
-    const turns = Array.from({ length: 4 }, () => Promise.all([store.nodes.get('n'), store.nodes.get('m')]))
-    const error = await expectCode(Promise.all(turns), 'CONFIG')
+    const turns = async (): Promise<void> => {
+      for (let turn = 0; turn < 4; turn++) await Promise.all([store.nodes.get('n'), store.policies.get('p')])
+    }
+    const error = await expectCode(turns(), 'CONFIG')
     expect(error.message).toMatch(/mode: ['"]transaction/)
   })
 })

@@ -1,231 +1,177 @@
-/** Statements and transactions on the connections of a pool, run again as long as others are in their way. */
-
-import type pg from 'pg'
+/** Statements and transactions that are run again as long as others are in their way. */
 import { StorageError } from '../../errors.ts'
 import { performance, sleep } from '../../event-loop.ts'
 import type { TransactionEvent } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
-import type { TransactionGuard, TransactionLimits, Written } from '../session.ts'
-import type { BoundStatement, StatementCompiler } from '../statement.ts'
-import { OpenTransaction, withinTime } from '../transaction.ts'
-import { PostgresConnection, PostgresExecutor, StatementNames } from './connection.ts'
+import type { Written } from '../session.ts'
+import type { BoundStatement } from '../statement.ts'
+import { type Attempted, attempt, type Environment, type Work } from './attempt.ts'
+import type { Batch } from './batch.ts'
+import type { TransactionLimits } from './callers-transaction.ts'
+import type { PostgresConnection } from './connection.ts'
 import {
-  asLost,
+  isBusy,
   isConflict,
   isConnectionLost,
+  isLockTimeout,
   isStaleStatement,
-  mayRunAgain,
-  sqlstateOf,
   translated,
   translatedWrite,
 } from './errors.ts'
-import { beginning, located, type PoolOptions } from './pool.ts'
-import { begin, commit, settle } from './session-control.ts'
-import { Slots } from './slots.ts'
-
-const LOST: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
-/** For those who wait: nothing of theirs was sent, whatever became of the one that found out. */
-const unsent = (error: StorageError): StorageError =>
-  error.code === 'UNAVAILABLE'
-    ? error
-    : new StorageError('UNAVAILABLE', 'The server does not answer; nothing was sent to it.', { cause: error })
-
-/** What an attempt at a transaction came to. Everything else is thrown. */
-type Attempted<T> = { readonly result: T } | { readonly inTheWay: unknown }
-
-class FromCallback {
-  readonly error: unknown
-
-  constructor(error: unknown) {
-    this.error = error
-  }
-}
-
-interface RetryLimits extends Omit<TransactionLimits, 'timeoutMs'> {
-  /** How long an attempt and those before it may take. `undefined`: no limit. */
-  readonly timeoutMs: number | undefined
-  /** How long it is tried again. */
-  readonly retryMs: number
-}
+import { beginning, type PoolOptions } from './pool.ts'
+import { commitBatch } from './session-control.ts'
+import type { BatchLimits, BatchOutcome } from './write-lane.ts'
 
 export interface AttemptOptions extends PoolOptions {
   /** How long a single statement is run again when others are in its way. */
   readonly busyTimeoutMs: number
 }
 
-/** Who comes waits for a slot, and those who have been in each other's way wait before the others. */
+/** A sequential scan is a conflict with everybody who writes to the table. */
+const BY_INDEX = 'SET LOCAL enable_seqscan=off; SET LOCAL enable_hashjoin=off; SET LOCAL enable_mergejoin=off'
+/** How often a batch runs into conflicts before it is halved. */
+const BATCH_ATTEMPTS = 5
+
+interface Failed {
+  readonly error: unknown
+  readonly attempts: number
+  /** When the first attempt began: it may have waited for a connection. */
+  readonly since: number
+}
+
+/** Everything here needs a slot. Rejects with StorageErrors. */
 export class Attempts {
-  readonly #pool: pg.Pool
-  readonly #compiler: StatementCompiler
-  readonly #guard: TransactionGuard
+  readonly #on: Environment
   readonly #options: AttemptOptions
-  readonly #names: StatementNames | undefined
-  readonly #slots: Slots
-  /** Of transactions that write. */
-  readonly #writers: Slots
 
-  constructor(
-    pool: pg.Pool,
-    { compiler, guard }: { compiler: StatementCompiler; guard: TransactionGuard },
-    options: AttemptOptions,
-  ) {
-    this.#pool = pool
-    this.#compiler = compiler
-    this.#guard = guard
-    this.#options = options
-    this.#names = options.mode === 'session' ? new StatementNames() : undefined
-    this.#slots = new Slots(options.max)
-    this.#writers = new Slots(options.max)
+  constructor(on: Environment & { readonly options: AttemptOptions }) {
+    this.#on = on
+    this.#options = on.options
   }
 
-  /** Anything that takes a connection of the pool by itself. */
-  inSlot<T>(work: () => Promise<T>): Promise<T> {
-    return this.#slots.while(work)
-  }
-
-  /** A statement that is a transaction by itself. Rejects with StorageErrors. */
-  async single<R>(bound: BoundStatement<R>, kind: 'read' | 'write'): Promise<Written<R>> {
-    // Time runs from the first attempt on, not while it waits for a connection.
-    let deadline: number | undefined
-    const attempt = (): Promise<Written<R>> => {
-      deadline ??= performance.now() + this.#options.busyTimeoutMs
-      return this.#runSingle(bound)
-    }
-    let again = true
-    for (let pause = 1; ; pause = nextPause(pause)) {
-      try {
-        return await this.#slots.while(attempt, deadline !== undefined)
-      } catch (error) {
-        // It was refused before it was sent.
-        if (error instanceof StorageError) throw error
-        if (again && (isStaleStatement(error) || (kind === 'read' && isConnectionLost(error)))) {
-          // Once: prepared anew, or on another connection where nothing can have been written.
-          again = false
-          continue
-        }
-        if (!isConflict(error) || performance.now() > (deadline ?? 0)) {
-          throw kind === 'write' ? translatedWrite(error) : translated(error)
-        }
-      }
-      await sleep(jittered(pause))
-    }
-  }
-
-  /** Throws the driver's errors for what was sent, and a StorageError where there was no connection to send it on. */
-  async #runSingle<R>(bound: BoundStatement<R>): Promise<Written<R>> {
-    const connection = await this.#connect()
-    const begun = performance.now()
+  async read<R>(bound: BoundStatement<R>): Promise<R[]> {
+    const once = (connection: PostgresConnection): Promise<Written<R>> =>
+      // For the session nothing can be set there: the isolation is this transaction's.
+      this.#options.mode === 'session' ? connection.run(bound) : this.#alone(connection, bound)
+    const isWorthwhile = (failed: Failed): boolean =>
+      this.#isConflictToRetry(failed) || (failed.attempts === 1 && mayDiffer(failed.error))
     try {
-      const written = await this.#runOn(connection, bound)
-      connection.release()
-      return written
+      return (await this.#again(once, isWorthwhile)).rows
     } catch (error) {
-      connection.release(error)
-      this.#noteSilence(translated(error), begun)
-      throw error
+      throw translated(error)
     }
   }
 
-  async #runOn<R>(connection: PostgresConnection, bound: BoundStatement<R>): Promise<Written<R>> {
-    if (this.#options.mode === 'session') return connection.run(bound)
-    // Nothing can be set for the session: the isolation is this transaction's.
+  /** A write that names no row. Its transaction is one packet. */
+  async write<R>(bound: BoundStatement<R>): Promise<Written<R>> {
+    const isWorthwhile = (failed: Failed): boolean =>
+      this.#isConflictToRetry(failed) || (failed.attempts === 1 && isStaleStatement(failed.error))
     try {
-      await connection.control(beginning({ ...this.#options, lockTimeoutMs: undefined }))
-      const written = await connection.run(bound)
-      await connection.control('COMMIT')
-      return written
+      return await this.#again((connection) => this.#alone(connection, bound), isWorthwhile)
     } catch (error) {
-      // What the server refused stays refused, whatever becomes of this.
+      throw translatedWrite(error)
+    }
+  }
+
+  async #alone<R>(connection: PostgresConnection, bound: BoundStatement<R>): Promise<Written<R>> {
+    const begin = beginning({ ...this.#options, lockTimeoutMs: this.#options.lockMs })
+    try {
+      const [written] = await connection.packet(begin, [bound], 'COMMIT')
+      return written as Written<R>
+    } catch (error) {
       if (!isConnectionLost(error)) await connection.control('ROLLBACK').catch(() => {})
       throw error
     }
   }
 
-  /** Not even the server's own time limit was answered: it is gone, or stands still, and the others need not wait. */
-  #noteSilence(error: unknown, begun: number): void {
-    const silent = performance.now() - begun > this.#options.statementMs
-    if (silent && error instanceof StorageError && LOST.has(error.code)) this.#refuseWaiting(unsent(error))
+  #isConflictToRetry({ error, since }: Failed): boolean {
+    return isConflict(error) && performance.now() <= since + this.#options.busyTimeoutMs
   }
 
-  #refuseWaiting(error: unknown): void {
-    this.#slots.refuseWaiting(error)
-    this.#writers.refuseWaiting(error)
-  }
-
-  async #connect(): Promise<PostgresConnection> {
+  /** Rejects with what no smaller batch would be spared. */
+  async commit(batch: Batch, { lockMs, retryUntil }: BatchLimits): Promise<BatchOutcome> {
+    const isAlone = batch.items.length === 1
+    const settings = beginning({ ...this.#options, lockTimeoutMs: lockMs })
+    const begin = isAlone ? settings : `${settings}; ${BY_INDEX}`
+    let isCommitting = false
+    const once = (connection: PostgresConnection): Promise<BatchOutcome> => {
+      isCommitting = false
+      return commitBatch(connection, begin, batch, () => {
+        isCommitting = true
+      })
+    }
+    const isWorthwhile = ({ error, attempts }: Failed): boolean => {
+      if (isConnectionLost(error)) return !isCommitting && attempts === 1
+      if (performance.now() < retryUntil) return true
+      return attempts < BATCH_ATTEMPTS && !isLockTimeout(error)
+    }
     try {
-      return new PostgresConnection(await this.#pool.connect(), this.#names, this.#options.statementMs)
-    } catch (thrown) {
-      const failure = located(thrown, this.#pool)
-      // No settings are asked for there, which it could refuse.
-      const error = translated(this.#options.mode === 'transaction' ? asLost(failure) : failure)
-      if (sqlstateOf(failure) === undefined) this.#refuseWaiting(error)
+      return await this.#again(once, isWorthwhile, { byIndex: !isAlone })
+    } catch (failure) {
+      const error = isCommitting ? translatedWrite(failure) : translated(failure)
+      if (isBusy(error)) return { refused: error }
       throw error
     }
   }
 
-  /** Runs `work` again from its beginning as long as others are in its way. */
-  async transaction<T>(
-    work: (tx: OpenTransaction) => Promise<T>,
-    limits: RetryLimits,
-    event: TransactionEvent,
+  /** Once, and then as often as it is worthwhile. Throws StorageErrors where there was no connection, else the driver's. */
+  async #again<T>(
+    work: (connection: PostgresConnection) => Promise<T>,
+    isWorthwhile: (failed: Failed) => boolean,
+    { byIndex = false }: { byIndex?: boolean } = {},
   ): Promise<T> {
-    // Time runs from the first attempt on, not while it waits for a connection.
-    let begun = 0
-    const attempt = (): Promise<Attempted<T>> => {
-      if (event.attempts++ === 0) begun = performance.now()
-      return this.#attempt(work, limits, performance.now() - begun)
+    const { connections } = this.#on
+    let since: number | undefined
+    const once = async (): Promise<T> => {
+      const connection = await connections.open({ byIndex })
+      const begun = performance.now()
+      since ??= begun
+      try {
+        const result = await work(connection)
+        connection.release()
+        return result
+      } catch (error) {
+        connection.release(error)
+        connections.noteSilence(translated(error), begun)
+        throw error
+      }
     }
-    const inSlot = (): Promise<Attempted<T>> => this.#slots.while(attempt, event.attempts > 0)
-    for (let pause = 1; ; pause = nextPause(pause)) {
-      const attempted = await (limits.readOnly ? inSlot() : this.#asWriter(inSlot, event.attempts > 0))
-      if ('result' in attempted) return attempted.result
-      const timeIsUp = performance.now() - begun >= limits.retryMs
-      if (event.attempts >= limits.attempts || timeIsUp) throw attempted.inTheWay
+    for (let attempts = 1, pause = 1; ; attempts++, pause = nextPause(pause)) {
+      try {
+        return await connections.slots.while(once, attempts > 1)
+      } catch (error) {
+        const isRefusal = error instanceof StorageError || since === undefined
+        if (isRefusal || !isWorthwhile({ error, attempts, since: since ?? 0 })) throw error
+      }
       await sleep(jittered(pause))
     }
   }
 
-  /** The more of them are in each other's way, the fewer run at once: else none would come to its end in time. */
-  #asWriter<T>(attempt: () => Promise<Attempted<T>>, again: boolean): Promise<Attempted<T>> {
-    return this.#writers.while(async () => {
-      const attempted = await attempt()
-      if ('result' in attempted) this.#writers.succeeded()
-      else this.#writers.conflicted()
+  /** Runs `work` again from its beginning: a unit of the library's own, or a caller's transaction that only reads. */
+  async transaction<T>(work: Work<T>, limits: TransactionLimits, event: TransactionEvent): Promise<T> {
+    const { slots, writers } = this.#on.connections
+    // Time runs from the first attempt on, not while it waits for a connection.
+    let begun = 0
+    const passedMs = (): number => performance.now() - begun
+    const once = (): Promise<Attempted<T>> => {
+      if (event.attempts++ === 0) begun = performance.now()
+      return attempt(this.#on, work, limits, { passedMs })
+    }
+    const asWriter = async (): Promise<Attempted<T>> => {
+      const attempted = await once()
+      if ('result' in attempted) writers.succeeded()
+      else writers.conflicted()
       return attempted
-    }, again)
-  }
-
-  async #attempt<T>(
-    work: (tx: OpenTransaction) => Promise<T>,
-    limits: RetryLimits,
-    passedMs: number,
-  ): Promise<Attempted<T>> {
-    const { readOnly, timeoutMs } = limits
-    const connection = await this.#connect()
-    const begun = performance.now()
-    let failure: { readonly error: unknown } | undefined
-    try {
-      await begin(connection, { ...this.#options, readOnly, timeoutMs })
-      const executor = new PostgresExecutor(connection, this.#compiler)
-      const tx = new OpenTransaction({ executor, compiler: this.#compiler, guard: this.#guard }, { readOnly })
-      const timeLeft = timeoutMs && Math.max(1, Math.round(timeoutMs - passedMs))
-      const result = await withinTime(tx, work, timeLeft, timeoutMs).catch((error) => {
-        // Others were in the way: the whole is run again, whatever the callback made of that.
-        throw mayRunAgain(tx.doom) ? tx.doom : new FromCallback(error)
-      })
-      if (tx.doom !== undefined) throw tx.doom
-      await commit(connection, limits)
-      return { result }
-    } catch (thrown) {
-      const error = thrown instanceof FromCallback ? thrown.error : thrown
-      failure = { error }
-      this.#noteSilence(error, begun)
-      // What the callback threw by itself is its own, though it may look like a conflict: of another database, for example.
-      if (!(thrown instanceof FromCallback) && mayRunAgain(error)) return { inTheWay: error }
-      throw error
-    } finally {
-      await settle(connection, failure)
+    }
+    const run = limits.readOnly ? once : () => writers.while(asWriter, event.attempts > 0)
+    for (let pause = 1; ; pause = nextPause(pause)) {
+      const attempted = await slots.while(run, event.attempts > 0)
+      if ('result' in attempted) return attempted.result
+      if (event.attempts >= limits.attempts || passedMs() >= limits.retryMs) throw attempted.inTheWay
+      await sleep(jittered(pause))
     }
   }
 }
+
+/** Another attempt may fare better: on another connection, or prepared anew. */
+const mayDiffer = (error: unknown): boolean => isStaleStatement(error) || isConnectionLost(error)

@@ -14,13 +14,18 @@ import {
   sqlstateOf,
   translated,
 } from './errors.ts'
-import { Guard } from './guard.ts'
 import { located } from './pool.ts'
+import { StatementSavepoints } from './statement-savepoints.ts'
 
 /** Names of prepared statements: a number, since the server cuts names at 63 bytes. */
 export class StatementNames {
   readonly #names = new Map<Compiled<never, unknown>, string>()
   #count = 0
+  readonly #prefix: string
+
+  constructor(prefix: string) {
+    this.#prefix = prefix
+  }
 
   of(compiled: Compiled<never, unknown>): string {
     return this.#names.get(compiled) ?? this.renew(compiled)
@@ -28,7 +33,7 @@ export class StatementNames {
 
   /** A table has changed under the statement: under another name it is prepared anew. */
   renew(compiled: Compiled<never, unknown>): string {
-    const name = `meshstore_${this.#count++}`
+    const name = `meshstore_${this.#prefix}${this.#count++}`
     this.#names.set(compiled, name)
     return name
   }
@@ -51,19 +56,24 @@ export class PostgresConnection {
   }
 
   run<R>(bound: BoundStatement<R>): Promise<Written<R>> {
-    return this.#traced(bound, () => this.#query(bound))
+    return this.#inTurn(() => this.#seen(bound))
   }
 
   /** A statement of a transaction, which is undone alone if it fails. */
-  runGuarded<R>(bound: BoundStatement<R>, guard: Guard, kind: 'read' | 'write'): Promise<Written<R>> {
-    return this.#traced(bound, () => this.#guarded(bound, guard, kind))
+  runGuarded<R>(
+    bound: BoundStatement<R>,
+    savepoints: StatementSavepoints,
+    kind: 'read' | 'write',
+  ): Promise<Written<R>> {
+    return this.#inTurn(() => this.#seen(bound, () => this.#guarded(bound, savepoints, kind)))
   }
 
-  async #traced<R>(bound: BoundStatement<R>, query: () => Promise<Written<R>>): Promise<Written<R>> {
-    if (!statementTracing.hasSubscribers) return this.#inTurn(query)
+  /** As an event of the statement's, if anybody listens. */
+  #seen<R>(bound: BoundStatement<R>, query = (): Promise<Written<R>> => this.#query(bound)): Promise<Written<R>> {
+    if (!statementTracing.hasSubscribers) return query()
     const event: StatementEvent = { name: bound.compiled.name }
     const run = async (): Promise<Written<R>> => {
-      const written = await this.#inTurn(query)
+      const written = await query()
       event.rows = written.changes
       return written
     }
@@ -84,8 +94,12 @@ export class PostgresConnection {
     return done
   }
 
-  async #guarded<R>(bound: BoundStatement<R>, guard: Guard, kind: 'read' | 'write'): Promise<Written<R>> {
-    const ahead = guard.ahead()
+  async #guarded<R>(
+    bound: BoundStatement<R>,
+    savepoints: StatementSavepoints,
+    kind: 'read' | 'write',
+  ): Promise<Written<R>> {
+    const ahead = savepoints.ahead()
     const { stream } = this.client.connection
     // Both in one packet.
     stream.cork()
@@ -94,15 +108,15 @@ export class PostgresConnection {
     stream.uncork()
     const [set, written] = await Promise.allSettled([setting, querying])
     if (set.status === 'rejected') throw set.reason
-    if (ahead !== undefined) guard.set()
+    if (ahead !== undefined) savepoints.set()
     if (written.status === 'fulfilled') {
-      if (kind === 'write') guard.wrote()
+      if (kind === 'write') savepoints.wrote()
       return written.value
     }
     const error: unknown = written.reason
     if (!endsTransaction(error)) {
-      await this.#control(guard.undoing())
-      guard.undid(error)
+      await this.#control(savepoints.undoing())
+      savepoints.undid(error)
     }
     throw error
   }
@@ -120,6 +134,28 @@ export class PostgresConnection {
       })
     const { decode } = compiled
     return { rows: decode === undefined ? [] : rows.map(decode), changes: rowCount ?? 0 }
+  }
+
+  /** A transaction's beginning, statements and perhaps its end, sent together. Rejects with the first error. */
+  packet(begin: string, statements: readonly BoundStatement<unknown>[], end?: 'COMMIT'): Promise<Written<unknown>[]> {
+    return this.#inTurn(async () => {
+      const { stream } = this.client.connection
+      stream.cork()
+      const sent = [
+        this.#control(begin),
+        ...statements.map((bound) => this.#seen(bound)),
+        ...(end === undefined ? [] : [this.#control(end)]),
+      ]
+      // The driver writes what is pipelined in a later microtask.
+      process.nextTick(() => stream.uncork())
+      const answers = await Promise.allSettled(sent)
+      const written: Written<unknown>[] = []
+      for (const answer of answers) {
+        if (answer.status === 'rejected') throw answer.reason
+        if (typeof answer.value !== 'string') written.push(answer.value)
+      }
+      return written
+    })
   }
 
   /** `done` is told in the same turn. */
@@ -154,7 +190,7 @@ export class PostgresConnection {
 export class PostgresExecutor implements Executor {
   readonly #connection: PostgresConnection
   readonly #compiler: StatementCompiler
-  readonly #guard = new Guard()
+  readonly #savepoints = new StatementSavepoints()
 
   constructor(connection: PostgresConnection, compiler: StatementCompiler) {
     this.#connection = connection
@@ -175,9 +211,9 @@ export class PostgresExecutor implements Executor {
 
   async #guarded<R>(bound: BoundStatement<R>, kind: 'read' | 'write'): Promise<Written<R>> {
     try {
-      return await this.#connection.runGuarded(bound, this.#guard, kind)
+      return await this.#connection.runGuarded(bound, this.#savepoints, kind)
     } catch (failure) {
-      throw this.#guard.translated(failure)
+      throw this.#savepoints.translated(failure)
     }
   }
 
@@ -185,15 +221,13 @@ export class PostgresExecutor implements Executor {
   async writeSlice<P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]> {
     const written: Written<R>[] = []
     for (const group of groups(calls, this.#compiler)) {
-      const { bulk } = group
-      if (bulk === undefined || group.calls.length === 1) {
-        for (const { statement, parameters } of group.calls) {
-          written.push(await this.#run(this.#compiler.bind(statement, parameters)))
-        }
-        continue
+      const { bulk, bounds } = group
+      if (bulk === undefined || bounds.length === 1) {
+        for (const bound of bounds) written.push(await this.#run(bound))
+      } else {
+        const { rows } = await this.#run(bindBulk(bulk, bounds))
+        written.push(...resultsOf(bulk, bounds, rows))
       }
-      const { rows } = await this.#run(bindBulk(bulk, group.calls))
-      written.push(...resultsOf(bulk, group.calls, rows))
     }
     return written
   }
@@ -208,7 +242,7 @@ export class PostgresExecutor implements Executor {
 
   async control(sql: string, savepoint: string, step: SavepointStep): Promise<void> {
     try {
-      await this.#connection.control(sql, () => this.#guard.follow(savepoint, step))
+      await this.#connection.control(sql, () => this.#savepoints.follow(savepoint, step))
     } catch (error) {
       throw translated(error)
     }
@@ -217,6 +251,6 @@ export class PostgresExecutor implements Executor {
   /** After any other error of the server's, it refuses everything but ROLLBACK, which may be one to a savepoint. */
   endedBy(error: unknown): 'transaction' | 'savepoint' | 'nothing' {
     if (endsTransaction(error)) return 'transaction'
-    return sqlstateOf(error) === undefined || this.#guard.hasUndone(error) ? 'nothing' : 'savepoint'
+    return sqlstateOf(error) === undefined || this.#savepoints.hasUndone(error) ? 'nothing' : 'savepoint'
   }
 }

@@ -1,10 +1,12 @@
 /** PostgreSQL for the statement compiler. */
-import { getTableColumns, Param, type Placeholder, sql } from 'drizzle-orm'
+import { Param, sql } from 'drizzle-orm'
 import { type PgColumn, PgDatabase, PgDialect, type PgTable } from 'drizzle-orm/pg-core'
 import * as tables from '../../schema/postgres.ts'
-import type { Functions, Queries } from '../queries.ts'
+import type { Built, Functions, Queries } from '../queries.ts'
 import type { BuiltQuery, Dialect } from '../statement.ts'
 import { textArray } from './arrays.ts'
+
+import { bulkChange, bulkInsert, bulkRead, keyOf } from './bulk-statements.ts'
 import { invalidations } from './invalidations.ts'
 
 const functions: Functions = {
@@ -26,50 +28,33 @@ const handBack = {
 }
 const drizzle = new PgDatabase(new PgDialect(), handBack as never, undefined)
 
-/**
- * Makes `INSERT … VALUES (one row)` into `INSERT … SELECT … FROM unnest(lists)`: a statement has at most 65,535
- * parameters, and a list is one. For every other part of the query it is Drizzle's builder.
- */
-class BulkInsert {
-  key = ''
-
-  readonly insert = (table: PgTable) => ({
-    values: (row: Readonly<Record<string, Placeholder>>) => {
-      const lists = Object.entries(getTableColumns(table)).map(([property, column]) => {
-        if (column.primary) this.key = property
-        const type = sql.raw(column.getSQLType().replace(/ COLLATE .*$/, ''))
-        return sql`${new Param(row[property], listEncoder(column))}::${type}[]`
-      })
-      return drizzle.insert(table).select(sql`SELECT * FROM unnest(${sql.join(lists, sql`, `)})`)
-    },
-  })
-}
-
-const listEncoder = (column: PgColumn) => ({
-  mapToDriverValue: (list: unknown): unknown => (list as unknown[]).map((value) => column.mapToDriverValue(value)),
-})
-
 /** A finished query of Drizzle's, as far as we look into it. */
-interface Prepared {
-  prepare(name: string): BuiltQuery
-}
-interface Insert extends Prepared {
+export interface Prepared {
   readonly config: { readonly table: PgTable; readonly returning?: unknown }
+  prepare(name: string): BuiltQuery
   returning(fields: Readonly<Record<string, PgColumn>>): Prepared
 }
+
+// The one cast of this driver: Drizzle's builder as the part of it that both dialects share. Every statement of every
+// repository is compiled and run by the conformance suites.
+const built = <R>(build: (db: Queries) => Built<R>, db: unknown = drizzle): Prepared =>
+  build(db as Queries) as unknown as Prepared
+
+const TABLE_NAMES = new Map<unknown, string>(Object.entries(tables).map(([name, table]) => [table, name]))
 
 export const postgresDialect: Dialect = {
   tables,
   functions,
-  // The one cast of this driver: Drizzle's builder as the part of it that both dialects share. Every statement of every
-  // repository is compiled and run by the conformance suites.
-  render: (build) => (build(drizzle as unknown as Queries) as unknown as Prepared).prepare(''),
-  renderBulk: (build) => {
-    const bulk = new BulkInsert()
-    const insert = build(bulk as unknown as Queries) as unknown as Insert
-    const { [bulk.key]: key } = getTableColumns(insert.config.table)
-    if (insert.config.returning !== undefined || key === undefined) return { query: insert.prepare(''), key: bulk.key }
-    // Without RETURNING nobody would know which of the rows were there already.
-    return { query: insert.returning({ [bulk.key]: key }).prepare(''), key: bulk.key }
+  render: (build) => built(build).prepare(''),
+  renderBulk: (build, kind) => {
+    if (kind === 'reads one row') return bulkRead(() => built(build))
+    if (kind === 'changes one row') return bulkChange(() => built(build))
+    return bulkInsert(drizzle, (db) => built(build, db))
+  },
+  targetOf: (build) => {
+    const { table } = built(build).config
+    const name = TABLE_NAMES.get(table)
+    if (name === undefined) throw new TypeError('A statement concerns a table of the schema.')
+    return { table: name, key: keyOf(table)?.[0] }
   },
 }

@@ -73,6 +73,7 @@ export function sqlstateOf(error: unknown): string | undefined {
 }
 
 export const isConflict = (error: unknown): boolean => CONFLICTS.has(sqlstateOf(error) ?? '')
+export const isLockTimeout = (error: unknown): boolean => sqlstateOf(error) === '55P03'
 /**
  * A statement that was cancelled before its time was up. Where a lock is had in the moment in which `lock_timeout` fires, the
  * server forgets why it cancels, and says that a user asked for it.
@@ -89,8 +90,19 @@ export function asLost(error: unknown): unknown {
   return sqlstateOf(error) === '08P01' ? Object.assign(error as Error, { code: '08006' }) : error
 }
 
+const overtaken = new WeakSet<object>()
+/** A transaction has come to need what an earlier call of the same store still works on: its snapshot is too old. */
+export function overtakenError(): StorageError {
+  const message = 'A row that an earlier call still works on was first named inside the transaction. Try again.'
+  const error = new StorageError('BUSY', message)
+  overtaken.add(error)
+  return error
+}
+
 /** Whether a transaction may succeed if it is run again from its beginning. */
-export const mayRunAgain = (error: unknown): boolean => isConflict(error) || isStaleStatement(error)
+export const mayRunAgain = (error: unknown): boolean =>
+  isConflict(error) || isStaleStatement(error) || (error instanceof StorageError && overtaken.has(error))
+export const isBusy = (error: unknown): boolean => error instanceof StorageError && error.code === 'BUSY'
 export const isStaleStatement = (error: unknown): boolean => sqlstateOf(error) === STALE_STATEMENT
 
 /** Whether the connection cannot be used again. */

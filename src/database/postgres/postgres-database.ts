@@ -12,19 +12,26 @@ import {
   type TransactionLimits,
   type Written,
 } from '../session.ts'
-import { type BoundStatement, StatementCompiler } from '../statement.ts'
+import { type Statement, StatementCompiler } from '../statement.ts'
 import type { OpenTransaction } from '../transaction.ts'
+import type { Environment } from './attempt.ts'
 import { type AttemptOptions, Attempts } from './attempts.ts'
+import { callersTransaction } from './callers-transaction.ts'
 import { forget, PostgresChangeLog } from './change-log.ts'
+import { Connections } from './connections.ts'
 import { postgresDialect } from './dialect.ts'
 import { translated } from './errors.ts'
-import { KeyOrder, rowOf } from './key-order.ts'
+
+import { KeyedQueue } from './keyed-queue.ts'
 import { located, ONLY_READS, openPool } from './pool.ts'
+import { ReadBatcher } from './read-batcher.ts'
 import { type Apart, apart, assertEncoding, explained } from './session-control.ts'
 import type { Ask } from './single.ts'
 import { StoreSession } from './store-session.ts'
+
+import { type Touched, touchedByCall } from './touched.ts'
 import type { PostgresTarget } from './url.ts'
-import { WriteGatherer } from './write-gatherer.ts'
+import { WriteLane } from './write-lane.ts'
 
 export interface PostgresOptions extends AttemptOptions {
   readonly maxPendingWrites: number
@@ -64,10 +71,13 @@ export class PostgresDatabase implements Database {
   readonly #schema: SchemaSteps
   readonly #guard = new TransactionGuard()
   readonly #inUse = new InUse()
+  readonly #environment: Environment
   readonly #attempts: Attempts
+  /** The order of the calls. */
+  readonly queue = new KeyedQueue()
+  readonly #lane: WriteLane
+  readonly #gets: ReadBatcher
   #pendingWrites = 0
-  readonly #keyOrder = new KeyOrder()
-  readonly #gatherer = new WriteGatherer((bound, batch) => this.#single(bound, 'write', batch))
   #closing: Promise<void> | undefined
 
   private constructor(pool: pg.Pool, target: PostgresTarget, options: PostgresOptions, schema: SchemaSteps) {
@@ -75,7 +85,14 @@ export class PostgresDatabase implements Database {
     this.#target = target
     this.#schema = schema
     this.#options = options
-    this.#attempts = new Attempts(pool, { compiler: this.compiler, guard: this.#guard }, options)
+    const connections = new Connections(pool, options)
+    const environment = { connections, compiler: this.compiler, guard: this.#guard, options }
+    this.#environment = environment
+    this.#attempts = new Attempts(environment)
+    this.#gets = new ReadBatcher((bound) => this.#attempts.read(bound))
+    const commit: Attempts['commit'] = (batch, limits) =>
+      traced(batch.items.length, () => this.#attempts.commit(batch, limits))
+    this.#lane = new WriteLane(this.queue, this.compiler, { ...options, commit })
     this.session = new StoreSession(this)
   }
 
@@ -101,18 +118,32 @@ export class PostgresDatabase implements Database {
     return this.refusal() ?? (this.#options.readOnly ? readOnlyError() : undefined)
   }
 
-  async read<R>(bound: BoundStatement<R>): Promise<R[]> {
+  async read<P, R>({ statement, parameters }: Call<P, R>): Promise<R[]> {
     const refused = this.refusal()
     if (refused !== undefined) throw refused
-    return (await this.#inUse.while(() => this.#single(bound, 'read'))).rows
+    const bound = this.compiler.bind(statement, parameters)
+    const bulk = statement.kind === 'reads one row' ? this.compiler.bulk(statement) : undefined
+    return this.#inUse.while(() => (bulk === undefined ? this.#attempts.read(bound) : this.#gets.read(bulk, bound)))
   }
 
-  async write<P, R>(call: Call<P, R>): Promise<Written<R>> {
+  async write<P, R, F>(call: Call<P, R>, lookup?: Statement<P, F>): Promise<Written<R, F>> {
+    const touched = touchedByCall(this.compiler, call)
+    if (touched.rows.length > 0) return this.#writing(() => this.#lane.write(call, touched, lookup))
     const bound = this.compiler.bind(call.statement, call.parameters)
-    const bulk = this.compiler.bulk(call.statement)
-    const write = (): Promise<Written<R>> =>
-      bulk === undefined ? this.#single(bound, 'write') : this.#gatherer.write(bulk, call, bound)
-    return this.#writing(() => this.#keyOrder.next(rowOf(call), write))
+    return this.#writing(() => this.#inPlace(touched, () => traced(1, () => this.#attempts.write(bound))))
+  }
+
+  /** Runs when the earlier calls that it has to wait for have ended. */
+  async #inPlace<T>(touched: Touched, work: () => Promise<T>): Promise<T> {
+    const ready = Promise.withResolvers<void>()
+    const place = this.queue.enter('call', touched, ready.resolve)
+    try {
+      if (place.blockers > 0) await ready.promise
+      place.running = true
+      return await work()
+    } finally {
+      this.queue.finish(place)
+    }
   }
 
   async #writing<T>(work: () => Promise<T>): Promise<T> {
@@ -129,27 +160,27 @@ export class PostgresDatabase implements Database {
     }
   }
 
-  /** A statement that is a transaction by itself. */
-  #single<R>(bound: BoundStatement<R>, kind: 'read' | 'write', batch = 1): Promise<Written<R>> {
-    if (kind === 'read' || !commitTracing.hasSubscribers) return this.#attempts.single(bound, kind)
-    return traceLong(commitTracing, { batch }, () => this.#attempts.single(bound, kind))
-  }
-
   async transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T> {
     const refused = this.refusal()
     if (refused !== undefined) throw refused
     const guarded = (tx: OpenTransaction): Promise<T> => this.#guard.run(tx, () => work(tx))
     const event: TransactionEvent = { readOnly: limits.readOnly, attempts: 0 }
-    const begin = (): Promise<T> => this.#attempts.transaction(guarded, { ...limits, retryMs: limits.timeoutMs }, event)
-    const run = (): Promise<T> => (limits.readOnly ? this.#inUse.while(begin) : this.#writing(begin))
+    const retrying = { ...limits, retryMs: limits.timeoutMs }
+    const on = { ...this.#environment, queue: this.queue }
+    const run = (): Promise<T> =>
+      limits.readOnly
+        ? this.#inUse.while(() => this.#attempts.transaction(guarded, retrying, event))
+        : this.#writing(() => callersTransaction(on, guarded, retrying, event))
     return transactionTracing.hasSubscribers ? tracePromise(transactionTracing, event, run) : run()
   }
 
   /** A unit of any number of statements, without a time limit: the caller's own code does not run in it. */
-  async unit<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
+  async unit<T>(touched: Touched, work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
     const { busyTimeoutMs } = this.#options
     const limits = { readOnly: false, timeoutMs: undefined, retryMs: busyTimeoutMs, attempts: Number.POSITIVE_INFINITY }
-    return this.#writing(() => this.#attempts.transaction(work, limits, { readOnly: false, attempts: 0 }))
+    return this.#writing(() =>
+      this.#inPlace(touched, () => this.#attempts.transaction(work, limits, { readOnly: false, attempts: 0 })),
+    )
   }
 
   async size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }> {
@@ -170,7 +201,7 @@ export class PostgresDatabase implements Database {
     const refused = this.refusal()
     if (refused !== undefined) throw refused
     return this.#inUse.while(() =>
-      this.#attempts.inSlot(() =>
+      this.#environment.connections.slots.while(() =>
         question(this.#pool).catch((error) => {
           throw translated(located(error, this.#pool))
         }),
@@ -190,7 +221,7 @@ export class PostgresDatabase implements Database {
   async apart<T>(isolation: Apart, work: (ask: Ask) => Promise<T>): Promise<T> {
     const refused = isolation === 'READ COMMITTED' ? this.#refusalToWrite() : this.refusal()
     if (refused !== undefined) throw refused
-    return this.#inUse.while(() => this.#attempts.inSlot(() => apart(this.#pool, isolation, work)))
+    return this.#inUse.while(() => this.#environment.connections.slots.while(() => apart(this.#pool, isolation, work)))
   }
 
   async earlierWritersEnded(withinMs = LONGEST_WAIT_MS): Promise<boolean> {
@@ -226,3 +257,7 @@ export class PostgresDatabase implements Database {
     return this.#closing
   }
 }
+
+/** As a commit's event, if anybody listens. */
+const traced = <T>(batch: number, run: () => Promise<T>): Promise<T> =>
+  commitTracing.hasSubscribers ? traceLong(commitTracing, { batch }, run) : run()

@@ -2,12 +2,16 @@
 import { connect } from 'node:net'
 import type pg from 'pg'
 import { StorageError } from '../../errors.ts'
+import type { Batch } from './batch.ts'
 import type { PostgresConnection } from './connection.ts'
-import { isConnectionLost, translated, translatedWrite } from './errors.ts'
-import { SET_GUARD } from './guard.ts'
+import { isConnectionLost, mayRunAgain, translated, translatedWrite } from './errors.ts'
 import { beginning, located, type PoolOptions } from './pool.ts'
+
 import { type Ask, askOn, connected } from './single.ts'
+import { SET_GUARD } from './statement-savepoints.ts'
 import type { PostgresTarget } from './url.ts'
+
+import type { BatchOutcome } from './write-lane.ts'
 
 /** In an explicit transaction: a deadlock would wait for a whole second before anybody noticed. */
 const LOCK_TIMEOUT_MS = 50
@@ -34,6 +38,43 @@ export async function commit(connection: PostgresConnection, { readOnly }: { rea
   // The server answers a COMMIT of what has failed with a ROLLBACK, and calls it a success.
   if (command !== 'COMMIT') {
     throw new StorageError('CONFLICT', 'A statement that nobody waited for failed: the transaction was rolled back.')
+  }
+}
+
+/**
+ * A batch in two packets: the statements, and COMMIT when their answers have been decoded and found to be complete. Nothing of a
+ * refused batch is stored. Throws the driver's errors: a lost connection, and conflicts. `onCommit` is called before COMMIT is sent.
+ */
+export async function commitBatch(
+  connection: PostgresConnection,
+  begin: string,
+  batch: Batch,
+  onCommit: () => void,
+): Promise<BatchOutcome> {
+  const { commitsAtOnce } = batch
+  try {
+    if (commitsAtOnce) onCommit()
+    const written = await connection.packet(begin, batch.statements, commitsAtOnce ? 'COMMIT' : undefined)
+    const { results, lookups } = batch.answers(written)
+    if (commitsAtOnce) return { results }
+    const splitBehind = batch.tooLate(lookups)
+    if (splitBehind !== undefined) {
+      await connection.control('ROLLBACK')
+      return { refused: undefined, splitBehind }
+    }
+    for (const item of lookups) {
+      if (item.lookup === undefined) continue
+      const { rows } = await connection.run(item.lookup)
+      results.set(item, { rows: [], changes: 0, found: rows })
+    }
+    onCommit()
+    await connection.control('COMMIT')
+    return { results }
+  } catch (error) {
+    if (isConnectionLost(error)) throw error
+    await connection.control('ROLLBACK').catch(() => {})
+    if (mayRunAgain(error)) throw error
+    return { refused: translated(error) }
   }
 }
 

@@ -1,5 +1,5 @@
 import { misuse, type StorageError } from '../../errors.ts'
-import type { Call, Calls, Session, Written } from '../session.ts'
+import type { Call, Calls, Session, WriteOptions, Written } from '../session.ts'
 import type { Statement, StatementCompiler } from '../statement.ts'
 import { type OpenTransaction, SLICE } from '../transaction.ts'
 import type { SqliteConnection } from './connection.ts'
@@ -31,11 +31,23 @@ export class StoreSession implements Session {
     return this.#database.read((reader) => reader.first(bound))
   }
 
-  write<P, R>(statement: Statement<P, R>, parameters: P | Promise<P>): Promise<Written<R>> {
+  write<P, R, F>(
+    statement: Statement<P, R>,
+    parameters: P | Promise<P>,
+    { lookup }: WriteOptions<P, F> = {},
+  ): Promise<Written<R, F>> {
     // A unit takes its turn, and what comes after it waits for it.
-    if (parameters instanceof Promise) return this.#database.unit((tx) => tx.write(statement, parameters))
-    const bound = this.#database.compiler.bind(statement, parameters)
-    return this.#database.write((writer) => writer.write(bound))
+    if (parameters instanceof Promise) {
+      return this.#database.unit(async (tx) => tx.write(statement, await parameters, { lookup }))
+    }
+    const { compiler } = this.#database
+    const bound = compiler.bind(statement, parameters)
+    if (lookup === undefined) return this.#database.write((writer) => writer.write(bound))
+    const looking = compiler.bind(lookup, parameters)
+    return this.#database.write((writer) => {
+      const written = writer.write(bound)
+      return written.changes > 0 ? written : { ...written, found: writer.all(looking) }
+    })
   }
 
   writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]> {

@@ -23,7 +23,7 @@ interface Level {
  * Each is released by the next, so that they do not nest. The server still keeps account of every one in which something was
  * written, and no longer in its fast list past 64 of them: the many rows of one call have one for all.
  */
-export class Guard {
+export class StatementSavepoints {
   /** What was undone alone. */
   readonly #undone = new WeakSet<object>()
   /** The transaction, and the savepoints that are open in it. */

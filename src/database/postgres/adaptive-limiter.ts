@@ -4,13 +4,13 @@ interface Waiting {
 }
 
 /**
- * As many at once as the pool has connections; the others wait here, for as long as it takes. In the pool they would
- * wait against the time limit that is meant for connecting.
+ * How many run at once; the others wait here, for as long as it takes. In the pool they would wait against the time limit that is
+ * meant for connecting.
  *
- * Of what conflicts with each other there may be fewer at once: half as many after each conflict, and one more after as many
+ * Work that conflicts with other work runs less at once: half as much after each conflict, and one more after as many
  * successes as there are (additive increase, multiplicative decrease, as TCP finds its rate).
  */
-export class Slots {
+export class AdaptiveLimiter {
   readonly #most: number
   #limit: number
   #taken = 0
@@ -21,15 +21,29 @@ export class Slots {
     this.#limit = most
   }
 
-  /** `again`: it has waited before, for an attempt that failed, and need not wait behind all the others. */
+  /** `again`: it has waited before, for an attempt that failed, and goes ahead of all the others. */
   async while<T>(work: () => Promise<T>, again = false): Promise<T> {
-    if (this.#taken < Math.floor(this.#limit)) this.#taken++
-    else await this.#turn(again)
+    await this.take(again)
     try {
       return await work()
     } finally {
-      this.#taken--
-      this.#fill()
+      this.free()
+    }
+  }
+
+  async take(again = false): Promise<void> {
+    if (this.#taken < Math.floor(this.#limit)) this.#taken++
+    else await this.#turn(again)
+  }
+
+  /** A slot passes from hand to hand: nobody who comes later gets in between. */
+  free(): void {
+    this.#taken--
+    while (this.#taken < Math.floor(this.#limit)) {
+      const next = this.#waiting.shift()
+      if (next === undefined) return
+      this.#taken++
+      next.resolve()
     }
   }
 
@@ -51,15 +65,5 @@ export class Slots {
       if (again) this.#waiting.unshift({ resolve, reject })
       else this.#waiting.push({ resolve, reject })
     })
-  }
-
-  /** A slot passes from hand to hand: nobody who comes later gets in between. */
-  #fill(): void {
-    while (this.#taken < Math.floor(this.#limit)) {
-      const next = this.#waiting.shift()
-      if (next === undefined) return
-      this.#taken++
-      next.resolve()
-    }
   }
 }

@@ -1,0 +1,118 @@
+/** One attempt at a transaction. Its callback starts at once, and its statements wait for BEGIN. */
+import { performance } from '../../event-loop.ts'
+import type { Call, TransactionGuard, Written } from '../session.ts'
+import type { BoundStatement, StatementCompiler } from '../statement.ts'
+import { type Executor, type Naming, OpenTransaction, type SavepointStep, withinTime } from '../transaction.ts'
+import { type PostgresConnection, PostgresExecutor } from './connection.ts'
+import type { Connections } from './connections.ts'
+import { mayRunAgain } from './errors.ts'
+import type { PoolOptions } from './pool.ts'
+import { begin, commit, settle } from './session-control.ts'
+
+export type Work<T> = (tx: OpenTransaction) => Promise<T>
+
+/** What an attempt came to. Everything else is thrown. */
+export type Attempted<T> = { readonly result: T } | { readonly inTheWay: unknown }
+
+export interface Environment {
+  readonly connections: Connections
+  readonly compiler: StatementCompiler
+  readonly guard: TransactionGuard
+  readonly options: PoolOptions
+}
+
+export interface AttemptLimits {
+  readonly readOnly: boolean
+  /** How long this attempt and those before it may take. `undefined`: no limit. */
+  readonly timeoutMs: number | undefined
+}
+
+interface Turn {
+  /** Resolves when it may begin. */
+  readonly mayBegin?: () => Promise<void>
+  /** Milliseconds since the first attempt began. */
+  readonly passedMs: () => number
+  readonly naming?: Naming | undefined
+}
+
+class FromCallback {
+  readonly error: unknown
+
+  constructor(error: unknown) {
+    this.error = error
+  }
+}
+
+export async function attempt<T>(
+  { connections, compiler, guard, options }: Environment,
+  work: Work<T>,
+  { readOnly, timeoutMs }: AttemptLimits,
+  { mayBegin, passedMs, naming }: Turn,
+): Promise<Attempted<T>> {
+  const since = performance.now()
+  let connection: PostgresConnection | undefined
+  const opening = (async () => {
+    await mayBegin?.()
+    connection = await connections.open()
+    await begin(connection, { ...options, readOnly, timeoutMs })
+    return { connection, executor: new PostgresExecutor(connection, compiler) }
+  })()
+  const executor = new LateExecutor(opening)
+  const tx = new OpenTransaction({ executor, compiler, guard, naming }, { readOnly })
+  const running = tx.completing(work)
+  running.catch(() => {})
+  let failure: { readonly error: unknown } | undefined
+  try {
+    const open = await opening.catch((error) => {
+      tx.end(error)
+      throw error
+    })
+    const timeLeft = timeoutMs && Math.max(1, Math.round(timeoutMs - passedMs()))
+    const result = await withinTime(tx, () => running, timeLeft, timeoutMs).catch((error) => {
+      // Others were in the way: the whole is run again, whatever the callback made of that.
+      throw mayRunAgain(tx.doom) ? tx.doom : new FromCallback(error)
+    })
+    if (tx.doom !== undefined) throw tx.doom
+    await commit(open.connection, { readOnly })
+    return { result }
+  } catch (thrown) {
+    const error = thrown instanceof FromCallback ? thrown.error : thrown
+    failure = { error }
+    connections.noteSilence(error, since)
+    // An error of the callback's own is no conflict, though it may look like one: of another database, for example.
+    if (!(thrown instanceof FromCallback) && mayRunAgain(error)) return { inTheWay: error }
+    throw error
+  } finally {
+    if (connection !== undefined) await settle(connection, failure)
+  }
+}
+
+/** Until the transaction has begun, its statements wait. */
+class LateExecutor implements Executor {
+  readonly #opening: Promise<{ readonly executor: Executor }>
+  #open: Executor | undefined
+
+  constructor(opening: Promise<{ readonly executor: Executor }>) {
+    this.#opening = opening
+    opening.then(
+      ({ executor }) => {
+        this.#open = executor
+      },
+      () => {},
+    )
+  }
+
+  #then<T>(run: (open: Executor) => T | Promise<T>): Promise<T> {
+    if (this.#open !== undefined) return Promise.resolve(run(this.#open))
+    return this.#opening.then(({ executor }) => run(executor))
+  }
+
+  all = <R>(bound: BoundStatement<R>): Promise<R[]> => this.#then((open) => open.all(bound))
+  first = <R>(bound: BoundStatement<R>): Promise<R | undefined> => this.#then((open) => open.first(bound))
+  write = <R>(bound: BoundStatement<R>): Promise<Written<R>> => this.#then((open) => open.write(bound))
+  writeSlice = <P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]> =>
+    this.#then((open) => open.writeSlice?.(calls) ?? [])
+  control = (sql: string, savepoint: string, step: SavepointStep): Promise<unknown> =>
+    this.#then((open) => open.control(sql, savepoint, step))
+  endedBy = (error: unknown): 'transaction' | 'savepoint' | 'nothing' => this.#open?.endedBy(error) ?? 'transaction'
+}

@@ -1,0 +1,147 @@
+/** A caller's transaction that writes: its place in the order of calls, and its attempts. */
+import { performance, sleep } from '../../event-loop.ts'
+import type { TransactionEvent } from '../../tracing.ts'
+import { jittered, nextPause } from '../backoff.ts'
+import type { Naming } from '../transaction.ts'
+import type { AdaptiveLimiter } from './adaptive-limiter.ts'
+import { type AttemptLimits, attempt, type Environment, type Work } from './attempt.ts'
+import { overtakenError } from './errors.ts'
+import type { KeyedQueue, Place } from './keyed-queue.ts'
+import { type Touched, touchedByCall, touchedByCalls, touchedByRows } from './touched.ts'
+
+export interface TransactionLimits extends AttemptLimits {
+  readonly attempts: number
+  /** How long the transaction is tried again. */
+  readonly retryMs: number
+}
+
+/**
+ * Runs `work` again from its beginning as long as others are in its way. It keeps its slot until its end, attempts
+ * included: others may wait for that end. Time counts from the first BEGIN.
+ */
+export async function callersTransaction<T>(
+  on: Environment & { readonly queue: KeyedQueue },
+  work: Work<T>,
+  limits: TransactionLimits,
+  event: TransactionEvent,
+): Promise<T> {
+  const { connections, queue } = on
+  const place = queue.enterTransaction()
+  const slot = holdSlot(on, place)
+  let begun: number | undefined
+  const passedMs = (): number => performance.now() - (begun ?? performance.now())
+  try {
+    for (let pause = 1; ; pause = nextPause(pause)) {
+      const turn = new Turn(on, place, { isAgain: event.attempts++ > 0, slot: slot.held })
+      const mayBegin = async (): Promise<void> => {
+        await turn.comes()
+        begun ??= performance.now()
+      }
+      const attempted = await attempt(on, work, limits, { mayBegin, passedMs, naming: turn.naming }).finally(() =>
+        turn.end(),
+      )
+      if ('result' in attempted) {
+        connections.writers.succeeded()
+        return attempted.result
+      }
+      connections.writers.conflicted()
+      if (event.attempts >= limits.attempts || passedMs() >= limits.retryMs) throw attempted.inTheWay
+      await Promise.all([sleep(jittered(pause)), turn.earlierEnded()])
+    }
+  } finally {
+    slot.free()
+    queue.finish(place)
+  }
+}
+
+/** With a single connection a transaction waits for all earlier calls: its callback may wait for one, which needs the connection. */
+function holdSlot(
+  { connections, options, queue }: Environment & { readonly queue: KeyedQueue },
+  place: Place,
+): { readonly held: Promise<void>; free(): void } {
+  const held = Promise.withResolvers<void>()
+  const freed = Promise.withResolvers<void>()
+  const hold = async (): Promise<void> => {
+    if (options.max === 1) await queue.earlierEnded(place)
+    await connections.callers.while(() =>
+      connections.slots.while(() => {
+        held.resolve()
+        return freed.promise
+      }),
+    )
+  }
+  hold().catch(held.reject)
+  held.promise.catch(() => {})
+  return { held: held.promise, free: () => freed.resolve() }
+}
+
+/**
+ * What one attempt waits for. Before BEGIN it waits for the earlier calls that concern the rows it has named. After BEGIN it
+ * cannot wait: its snapshot is older than their end, and they may need its locks. It must begin again.
+ */
+class Turn {
+  readonly #on: Environment & { readonly queue: KeyedQueue }
+  readonly #place: Place
+  readonly #writers: AdaptiveLimiter
+  readonly #again: boolean
+  readonly #slot: Promise<void>
+  readonly #earlier: Promise<void>[] = []
+  /** What the last statement waits for, and each before it. */
+  #last: Promise<void> | undefined
+  #isWriter = false
+
+  constructor(
+    on: Environment & { readonly queue: KeyedQueue },
+    place: Place,
+    { isAgain, slot }: { isAgain: boolean; slot: Promise<void> },
+  ) {
+    this.#on = on
+    this.#place = place
+    this.#writers = on.connections.writers
+    this.#again = isAgain
+    this.#slot = slot
+  }
+
+  readonly naming: Naming = {
+    call: (call, reads) => this.#name(touchedByCall(this.#on.compiler, call), reads),
+    calls: (calls) => this.#name(touchedByCalls(this.#on.compiler, calls)),
+    rows: (rows) => this.#name(touchedByRows(rows)),
+    earlier: () => this.#last,
+  }
+
+  #name(touched: Touched, reads = false): Promise<void> | undefined {
+    const ended = this.#on.queue.name(this.#place, touched, reads)
+    if (ended === undefined) return this.#last
+    this.#earlier.push(ended)
+    const mine = this.#isWriter ? Promise.reject(overtakenError()) : Promise.all([this.#last, ended]).then(() => {})
+    mine.catch(() => {})
+    this.#last = mine
+    return mine
+  }
+
+  /** Resolves when it has a slot, is one of the writers, and waits for no earlier call. */
+  async comes(): Promise<void> {
+    await this.#slot
+    for (;;) {
+      await this.earlierEnded()
+      const known = this.#earlier.length
+      await this.#writers.take(this.#again)
+      if (known === this.#earlier.length) break
+      // Meanwhile it has come to wait for others, which may have to become writers.
+      this.#writers.free()
+    }
+    this.#isWriter = true
+  }
+
+  async earlierEnded(): Promise<void> {
+    for (let known = -1; known !== this.#earlier.length; ) {
+      known = this.#earlier.length
+      await Promise.all(this.#earlier)
+    }
+  }
+
+  end(): void {
+    if (this.#isWriter) this.#writers.free()
+    this.#isWriter = false
+  }
+}

@@ -1,0 +1,292 @@
+/** The order in which calls of one store take effect: for each row, the order in which they were made. */
+import { performance } from '../../event-loop.ts'
+import { type Touched, tableOf } from './touched.ts'
+
+/**
+ * `lane`: the write lane runs calls of one row in their order by itself, so that they need not wait for each other.
+ * `transaction`: its rows become known one by one, while it runs.
+ */
+type Kind = 'lane' | 'call' | 'transaction'
+
+/** The place of one call. The call may run when `blockers` is 0. */
+export class Place {
+  /** When the call was made, relative to others. */
+  readonly order: number
+  kind: Kind
+  readonly onReady: (() => void) | undefined
+  running = false
+  done = false
+  /** How many earlier calls it still waits for. */
+  blockers = 0
+  /** Since when another session's lock has kept it waiting. */
+  lockedSince: number | undefined
+  readonly rows: Row[] = []
+  /** Tables of which it concerns any row. */
+  readonly wholeOf: Table[] = []
+  /** Tables in which it concerns a row. */
+  readonly memberOf: Table[] = []
+  /** Whoever waits until it has ended. */
+  untilEnd: (Place | (() => void))[] = []
+  /** Whoever waits until it may run. */
+  untilReady: Place[] = []
+
+  constructor(order: number, kind: Kind, onReady?: () => void) {
+    this.order = order
+    this.kind = kind
+    this.onReady = onReady
+  }
+}
+
+/** Most rows are never read in a transaction. */
+const NO_READERS: Set<Place> = new Set()
+
+/** The unfinished calls that concern one row, in the order in which they were made. */
+class Row {
+  readonly name: string
+  readonly table: Table
+  readonly lane: Place[] = []
+  readonly others: Place[] = []
+  /** Those of `others` that are transactions which have only read the row. */
+  readers: Set<Place> = NO_READERS
+
+  constructor(name: string, table: Table) {
+    this.name = name
+    this.table = table
+  }
+}
+
+/** The unfinished calls that concern one table. */
+class Table {
+  /** Those that concern some of its rows. */
+  readonly members: Set<Place> = new Set()
+  /** Those members that the lane does not run, or cannot run yet. */
+  readonly outsideLane: Set<Place> = new Set()
+  /** Those that concern any row of it, in the order in which they were made. */
+  readonly wholes: Place[] = []
+}
+
+/** A change of these drops cached paths: a path that was stored by an earlier call must not be stored after it. */
+const TOPOLOGY: ReadonlySet<string> = new Set(['nodes', 'policies'])
+const PATHS = 'pathCache'
+
+export class KeyedQueue {
+  #order = 0
+  readonly #rows = new Map<string, Row>()
+  readonly #tables = new Map<string, Table>()
+
+  /** How many rows and tables have unfinished calls. */
+  get size(): number {
+    let size = this.#rows.size
+    for (const { members, wholes } of this.#tables.values()) size += members.size + wholes.length
+    return size
+  }
+
+  /** Takes a call's place, when the call is made. `onReady` may be called at once. */
+  enter(kind: 'lane' | 'call', touched: Touched, onReady: () => void): Place {
+    const place = new Place(this.#order++, kind, onReady)
+    const waitFor = (earlier: Place): void => {
+      if (earlier === place) return
+      place.blockers++
+      earlier.untilEnd.push(place)
+    }
+    for (const name of touched.rows) this.#enterRow(place, this.#row(name), waitFor)
+    for (const name of touched.tables) {
+      const table = this.#table(name)
+      table.members.forEach(waitFor)
+      table.wholes.forEach(waitFor)
+      table.wholes.push(place)
+      place.wholeOf.push(table)
+    }
+    if (place.blockers === 0) onReady()
+    return place
+  }
+
+  #enterRow(place: Place, row: Row, waitFor: (earlier: Place) => void): void {
+    for (const other of row.others) {
+      waitFor(other)
+      if (other.lockedSince !== undefined) place.lockedSince ??= performance.now()
+    }
+    const last = row.lane.at(-1)
+    if (last !== undefined && place.kind !== 'lane') waitFor(last)
+    else if (last !== undefined && last.blockers > 0) {
+      place.blockers++
+      last.untilReady.push(place)
+      if (last.lockedSince !== undefined) place.lockedSince ??= performance.now()
+    }
+    row.table.wholes.forEach(waitFor)
+    for (const path of this.#earlierPaths(row, place)) waitFor(path)
+    if (place.kind === 'lane') row.lane.push(place)
+    else row.others.push(place)
+    place.rows.push(row)
+    this.#join(place, row.table)
+  }
+
+  /** A transaction's place: it concerns nothing yet. */
+  enterTransaction(): Place {
+    return new Place(this.#order++, 'transaction')
+  }
+
+  /**
+   * A transaction names rows: later calls wait for its end from now on, unless they run already. Resolves when the earlier
+   * calls have ended; `undefined`: they have.
+   */
+  name(place: Place, touched: Touched, reads: boolean): Promise<void> | undefined {
+    const ends: Promise<void>[] = []
+    const waitFor = (other: Place): void => {
+      if (other.order < place.order) ends.push(ended(other))
+    }
+    for (const name of touched.rows) this.#nameRow(place, this.#row(name), reads, waitFor)
+    for (const name of touched.tables) this.#nameTable(place, this.#table(name), reads, waitFor)
+    return ends.length === 0 ? undefined : Promise.all(ends).then(() => undefined)
+  }
+
+  #nameRow(place: Place, row: Row, reads: boolean, waitFor: (other: Place) => void): void {
+    if (row.others.includes(place)) {
+      // The first write of a row that it has read: other transactions may have read the row, too.
+      if (!reads && row.readers.delete(place)) row.readers.forEach(waitFor)
+      return
+    }
+    for (const other of row.others) if (!reads || !row.readers.has(other)) waitFor(other)
+    const lane = row.lane.findLast(({ order }) => order < place.order)
+    if (lane !== undefined) waitFor(lane)
+    row.table.wholes.forEach(waitFor)
+    if (!reads) for (const path of this.#earlierPaths(row, place)) waitFor(path)
+    for (const later of [...row.lane, ...row.others, ...row.table.wholes]) holdBack(later, place)
+    insert(row.others, place)
+    if (reads) {
+      if (row.readers === NO_READERS) row.readers = new Set()
+      row.readers.add(place)
+    }
+    place.rows.push(row)
+    this.#join(place, row.table)
+  }
+
+  #nameTable(place: Place, table: Table, reads: boolean, waitFor: (other: Place) => void): void {
+    if (table.wholes.includes(place)) return
+    table.members.forEach(waitFor)
+    table.wholes.forEach(waitFor)
+    if (reads) return
+    for (const later of [...table.members, ...table.wholes]) holdBack(later, place)
+    insert(table.wholes, place)
+    place.wholeOf.push(table)
+  }
+
+  /** Resolves when every call made before the transaction has ended. */
+  async earlierEnded(place: Place): Promise<void> {
+    for (;;) {
+      const earlier: Place[] = []
+      for (const { members, wholes } of this.#tables.values()) {
+        for (const each of [...members, ...wholes]) if (each.order < place.order) earlier.push(each)
+      }
+      if (earlier.length === 0) return
+      await Promise.all(earlier.map(ended))
+    }
+  }
+
+  /** The lane gives a call up, to wait for another session's lock: later calls of its row wait for its end, unless they run. */
+  leaveLane(place: Place): void {
+    place.kind = 'call'
+    place.lockedSince ??= performance.now()
+    for (const row of place.rows) {
+      row.table.outsideLane.add(place)
+      remove(row.lane, place)
+      insert(row.others, place)
+      for (const later of row.lane) {
+        if (later.order < place.order || later.done) continue
+        later.lockedSince ??= performance.now()
+        later.running = false
+        later.blockers++
+        place.untilEnd.push(later)
+      }
+    }
+  }
+
+  /** The call has ended, whatever became of it. */
+  finish(place: Place): void {
+    if (place.done) return
+    place.done = true
+    for (const row of place.rows) {
+      remove(place.kind === 'lane' ? row.lane : row.others, place)
+      row.readers.delete(place)
+      if (row.lane.length === 0 && row.others.length === 0) this.#rows.delete(row.name)
+    }
+    for (const table of place.wholeOf) remove(table.wholes, place)
+    for (const table of place.memberOf) {
+      table.members.delete(place)
+      table.outsideLane.delete(place)
+    }
+    const { untilEnd } = place
+    place.untilEnd = []
+    for (const waiter of untilEnd) {
+      if (typeof waiter === 'function') waiter()
+      else unblock(waiter)
+    }
+    if (place.untilReady.length > 0) tellReady(place)
+  }
+
+  /** Earlier calls on cached paths, for a change of the topology. The lane runs its own paths first. */
+  *#earlierPaths({ name }: Row, { kind, order }: Place): Generator<Place> {
+    const paths = this.#tables.get(PATHS)
+    if (paths === undefined || paths.members.size === 0 || !TOPOLOGY.has(tableOf(name))) return
+    for (const path of kind === 'lane' ? paths.outsideLane : paths.members) if (path.order < order) yield path
+  }
+
+  #join(place: Place, table: Table): void {
+    table.members.add(place)
+    if (place.kind !== 'lane' || place.blockers > 0) table.outsideLane.add(place)
+    if (!place.memberOf.includes(table)) place.memberOf.push(table)
+  }
+
+  #row(name: string): Row {
+    let row = this.#rows.get(name)
+    if (row === undefined) {
+      row = new Row(name, this.#table(tableOf(name)))
+      this.#rows.set(name, row)
+    }
+    return row
+  }
+
+  #table(name: string): Table {
+    let table = this.#tables.get(name)
+    if (table === undefined) {
+      table = new Table()
+      this.#tables.set(name, table)
+    }
+    return table
+  }
+}
+
+const ended = (place: Place): Promise<void> => new Promise((resolve) => place.untilEnd.push(resolve))
+
+/** A transaction names what a later call concerns: the later call waits for it, unless it runs already. */
+function holdBack(later: Place, transaction: Place): void {
+  if (later.order < transaction.order || later.running || later.kind === 'transaction' || later.done) return
+  later.blockers++
+  transaction.untilEnd.push(later)
+}
+
+function unblock(place: Place): void {
+  if (--place.blockers > 0 || place.done) return
+  place.onReady?.()
+  tellReady(place)
+}
+
+function tellReady(place: Place): void {
+  const { untilReady } = place
+  place.untilReady = []
+  for (const each of untilReady) unblock(each)
+}
+
+function insert(places: Place[], place: Place): void {
+  const at = places.findIndex(({ order }) => order > place.order)
+  if (at < 0) places.push(place)
+  else places.splice(at, 0, place)
+}
+
+function remove(places: Place[], place: Place): void {
+  if (places[0] === place) places.shift()
+  else {
+    const at = places.indexOf(place)
+    if (at >= 0) places.splice(at, 1)
+  }
+}

@@ -1,0 +1,175 @@
+/** Group commit: calls with a key that wait together are one transaction, one such transaction at a time. */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { performance, setImmediate } from '../../event-loop.ts'
+import type { Call, Written } from '../session.ts'
+import type { Statement, StatementCompiler } from '../statement.ts'
+import { Batch, type Item } from './batch.ts'
+import { isBusy } from './errors.ts'
+import type { KeyedQueue, Place } from './keyed-queue.ts'
+import type { Touched } from './touched.ts'
+
+/** Calls in one batch. */
+const MOST_CALLS = 500
+/** How long a batch waits for another session's lock, in milliseconds; and each half of a batch that has waited in vain. */
+const LOCK_MS = 20
+const LOCK_MS_OF_HALF = 5
+/** Calls that began to wait for a lock within so many milliseconds of each other are refused together. */
+const TOGETHER_MS = 5
+
+export interface BatchLimits {
+  readonly lockMs: number
+  /** Until when a conflict is tried again, beyond a few times. */
+  readonly retryUntil: number
+}
+
+/** `refused`: the batch was rolled back on a connection that lives. `splitBehind`: run it again, in two parts. */
+export type BatchOutcome =
+  | { readonly results: Map<Item, Written<unknown, unknown>> }
+  | { readonly refused: unknown; readonly splitBehind?: Item | undefined }
+
+export interface LaneOptions {
+  /** A transaction of its own. Rejects with what no smaller batch would be spared: the server cannot be reached, for example. */
+  commit(batch: Batch, limits: BatchLimits): Promise<BatchOutcome>
+  readonly busyTimeoutMs: number
+  readonly statementMs: number
+}
+
+export class WriteLane {
+  readonly #options: LaneOptions
+  readonly #queue: KeyedQueue
+  readonly #compiler: StatementCompiler
+  /** Batches run outside of any caller's asynchronous context. */
+  readonly #outside = AsyncLocalStorage.snapshot()
+  readonly #items = new WeakMap<Place, Item>()
+  #ready: Item[] = []
+  #busy = false
+
+  constructor(queue: KeyedQueue, compiler: StatementCompiler, options: LaneOptions) {
+    this.#queue = queue
+    this.#compiler = compiler
+    this.#options = options
+  }
+
+  /** Takes the call's place at once. `lookup` is read in the same transaction if the call writes nothing. */
+  write<P, R, F>(call: Call<P, R>, touched: Touched, lookup?: Statement<P, F>): Promise<Written<R, F>> {
+    const { statement, parameters } = call
+    const bound = this.#compiler.bind(statement, parameters)
+    const bulk = this.#compiler.bulk(statement)
+    const looking = lookup && this.#compiler.bind(lookup, parameters)
+    return new Promise((resolve, reject) => {
+      let item: Item | undefined
+      const place = this.#queue.enter('lane', touched, () => item && this.#add(item))
+      item = { bound, bulk, lookup: looking, place, resolve, reject }
+      this.#items.set(place, item)
+      if (place.blockers === 0) this.#add(item)
+    })
+  }
+
+  /** A place may become ready, be held back by a transaction, and become ready again. */
+  #add(item: Item): void {
+    if (item.place.done || item.place.kind !== 'lane') return
+    this.#ready.push(item)
+    if (this.#busy) return
+    this.#busy = true
+    // A macrotask: calls that are made in the same turn of the event loop share a commit.
+    this.#outside(() => setImmediate(() => this.#runAll()))
+  }
+
+  async #runAll(): Promise<void> {
+    while (this.#ready.length > 0) await this.#run(this.#take(), performance.now() + this.#options.statementMs)
+    this.#busy = false
+  }
+
+  #take(): Item[] {
+    const taken: Item[] = []
+    let at = 0
+    for (; at < this.#ready.length && taken.length < MOST_CALLS; at++) {
+      const item = this.#ready[at] as Item
+      const { place } = item
+      if (place.blockers > 0 || place.running || place.done || place.kind !== 'lane') continue
+      place.running = true
+      taken.push(item)
+    }
+    this.#ready = this.#ready.slice(at)
+    return taken.sort((a, b) => a.place.order - b.place.order)
+  }
+
+  /**
+   * A batch that is refused is run again in two halves, in the order of the calls, until each refusal is one call's own.
+   * Past `until` the refusal is everybody's.
+   */
+  async #run(taken: readonly Item[], until: number, lockMs = LOCK_MS): Promise<void> {
+    // A call may have come to wait for one that has left the lane meanwhile.
+    const items = taken.filter(({ place }) => place.running && !place.done)
+    const [first] = items
+    if (first === undefined) return
+    let outcome: BatchOutcome
+    try {
+      outcome = await this.#options.commit(new Batch(items), { lockMs, retryUntil: 0 })
+    } catch (error) {
+      this.#refuse(items, error)
+      return
+    }
+    if ('results' in outcome) {
+      this.#settle(items, outcome.results)
+      return
+    }
+    const { refused, splitBehind } = outcome
+    if (splitBehind !== undefined) await this.#runParts(items, items.indexOf(splitBehind) + 1, until, lockMs)
+    else if (items.length === 1) this.#refuseOne(first, refused)
+    else if (performance.now() > until) this.#refuse(items, refused)
+    else await this.#runParts(items, items.length >> 1, until, isBusy(refused) ? LOCK_MS_OF_HALF : lockMs)
+  }
+
+  async #runParts(items: readonly Item[], at: number, until: number, lockMs: number): Promise<void> {
+    await this.#run(items.slice(0, at), until, lockMs)
+    await this.#run(items.slice(at), until, lockMs)
+  }
+
+  /** A call that others are in the way of leaves the lane, and waits for them by itself. */
+  #refuseOne(item: Item, error: unknown): void {
+    if (!isBusy(error)) {
+      this.#refuse([item], error)
+      return
+    }
+    this.#queue.leaveLane(item.place)
+    void this.#outside(() => this.#wait(item, error))
+  }
+
+  /** `busyTimeoutMs` runs at the same time for all calls that wait behind the same lock. */
+  async #wait(item: Item, first: unknown): Promise<void> {
+    const { busyTimeoutMs, commit } = this.#options
+    const retryUntil = (item.place.lockedSince ?? performance.now()) + busyTimeoutMs
+    const lockMs = Math.round(retryUntil - performance.now())
+    try {
+      const outcome = lockMs < 1 ? { refused: first } : await commit(new Batch([item]), { lockMs, retryUntil })
+      if ('results' in outcome) this.#settle([item], outcome.results)
+      else this.#refuse([item, ...(isBusy(outcome.refused) ? this.#alsoLate(item) : [])], outcome.refused)
+    } catch (error) {
+      this.#refuse([item], error)
+    }
+  }
+
+  /** Calls behind the item whose time is up as well. */
+  #alsoLate({ place }: Item): Item[] {
+    const since = performance.now() - this.#options.busyTimeoutMs + TOGETHER_MS
+    return place.rows
+      .flatMap(({ lane }) => lane)
+      .filter(({ running, lockedSince }) => !running && lockedSince !== undefined && lockedSince <= since)
+      .flatMap((late) => this.#items.get(late) ?? [])
+  }
+
+  #settle(items: readonly Item[], results: ReadonlyMap<Item, Written<unknown, unknown>>): void {
+    for (const item of items) {
+      item.resolve(results.get(item) as never)
+      this.#queue.finish(item.place)
+    }
+  }
+
+  #refuse(items: readonly Item[], error: unknown): void {
+    for (const { place, reject } of items) {
+      reject(error)
+      this.#queue.finish(place)
+    }
+  }
+}
