@@ -8,6 +8,8 @@ import { changeOf, positionOf, tokenOf } from './tokens.ts'
 
 /** From one look at the log to the next, in milliseconds, while there is nothing new. */
 const POLL_MS = 25
+/** So often it is asked whether what was read is still there, in milliseconds. */
+const ANCHOR_MS = 1_000
 /** Changes that are read at once. */
 const BATCH = 500
 const DEFAULT_KEEP_SECONDS = 600
@@ -55,6 +57,7 @@ export class ChangeStream implements Changes {
   /** Where the caller was when that was last said to the log: an older token will do, too. */
   #known: LogPosition = this.#told
   #renewAt = 0
+  #anchorAt = 0
   #batch: LoggedChange[] = []
   #next = 0
   /** Behind the batch. */
@@ -172,6 +175,7 @@ export class ChangeStream implements Changes {
   async #more(): Promise<void> {
     // Before the log is looked at: what it has then is all that it will ever have.
     const hasMoved = this.#database.changeLog !== this.#log
+    if (!hasMoved) await this.#anchor()
     const page = await this.#log.read({ log: this.#told.log, position: this.#position }, BATCH).catch((error) => {
       // It has not been waited for: after an error, nobody knew whether it would be read again.
       if (hasMoved && isCode(error, 'CLOSED')) return undefined
@@ -187,6 +191,14 @@ export class ChangeStream implements Changes {
       await this.#pause()
       await this.#database.settled()
     }
+  }
+
+  async #anchor(): Promise<void> {
+    if (performance.now() < this.#anchorAt) return
+    const at = await this.#log.anchor({ log: this.#told.log, position: this.#position })
+    if (at === undefined) throw missed()
+    this.#position = at.position
+    this.#anchorAt = performance.now() + ANCHOR_MS
   }
 
   /** Resolves when nothing is read from that log any more. */

@@ -101,6 +101,11 @@ export interface ChangeLog {
   /** Says how far the consumer has come; `false` if it was away for too long and is not known any more. */
   renew(consumer: string, keptUntil: Date, at: LogPosition): Promise<boolean>
   end(consumer: string): Promise<void>
+  /**
+   * The same place, in words that hold for the next second, too; `undefined` if what was read up to it is not there any more, as
+   * after a fail-over that lost something.
+   */
+  anchor(at: LogPosition): Promise<LogPosition | undefined>
   /** Behind a position, at most so many; `undefined` if some of what came after it is gone. */
   read(from: LogPosition, limit: number): Promise<LogPage | undefined>
   /** Forgets consumers that are gone, and what nobody will read. */

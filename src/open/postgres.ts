@@ -1,5 +1,6 @@
 import { openPool, type PoolOptions } from '../database/postgres/pool.ts'
 import { PostgresDatabase } from '../database/postgres/postgres-database.ts'
+import { beginAnewOnAnotherServer } from '../database/postgres/server-identity.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import { checkPostgres, migratePostgres, problemOf, schemaVersionOf } from '../migrator/postgres-migrator.ts'
 import type { Config } from './config.ts'
@@ -8,12 +9,12 @@ import type { Config } from './config.ts'
 const DAY_MS = 86_400_000
 
 /** Connects to a server and brings the database's schema up to date. */
-export function openPostgres(target: PostgresTarget, config: Config): Promise<PostgresDatabase> {
+export async function openPostgres(target: PostgresTarget, config: Config): Promise<PostgresDatabase> {
   const limits = { statementMs: target.statementMs, lockMs: Math.max(1, config.busyTimeoutMs) }
   const { max, mode = target.poolMode } = config.pool
   const options = { ...config, max, mode, ...limits }
   const migrate = config.readOnly && config.migrate === 'apply' ? 'check' : config.migrate
-  return PostgresDatabase.open(target, options, {
+  const database = await PostgresDatabase.open(target, options, {
     prepare: async (pool) => {
       if (migrate === 'skip' || (await checkPostgres(pool, migrate))) return
       await withPatience(target, options, config)
@@ -21,6 +22,14 @@ export function openPostgres(target: PostgresTarget, config: Config): Promise<Po
     version: schemaVersionOf,
     problem: problemOf,
   })
+  if (config.readOnly || migrate === 'skip') return database
+  try {
+    await beginAnewOnAnotherServer(database)
+    return database
+  } catch (error) {
+    await database.close()
+    throw error
+  }
 }
 
 async function withPatience(

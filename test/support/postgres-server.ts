@@ -20,6 +20,12 @@ export interface PostgresServer {
   readonly url: (database: string) => string
   /** Stops the server at once, as a crash would, and starts it again. */
   readonly crash: () => Promise<void>
+  /** Keeps its data as a standby would have it that receives nothing from now on. Crashes it. */
+  readonly save: () => Promise<void>
+  /** Goes on with the data that were kept: what was committed since is lost, and transactions' ids are given again. */
+  readonly rollBack: () => Promise<void>
+  /** Asks the database `postgres` past the library. */
+  readonly ask: (sql: string) => Promise<Record<string, unknown>[]>
   /** The same as an administrator would: connections are ended, and told so. */
   readonly restart: () => Promise<void>
   /** The server's main process. */
@@ -148,6 +154,7 @@ async function serve(server: {
     child.kill(signal)
     await ended
   }
+  const saved = join(folder, 'saved')
   let child = await start()
   return {
     url,
@@ -155,6 +162,27 @@ async function serve(server: {
     crash: async () => {
       await end('SIGQUIT')
       child = await start()
+    },
+    save: async () => {
+      await end('SIGQUIT')
+      await rm(saved, { recursive: true, force: true })
+      await copy(data, saved)
+      child = await start()
+    },
+    rollBack: async () => {
+      await end('SIGQUIT')
+      await rm(data, { recursive: true, force: true })
+      await copy(saved, data)
+      child = await start()
+    },
+    ask: async (sql) => {
+      const client = new pg.Client(url('postgres'))
+      await client.connect()
+      try {
+        return (await client.query(sql)).rows
+      } finally {
+        await client.end()
+      }
     },
     restart: async () => {
       await end('SIGINT')

@@ -1,9 +1,12 @@
 import { StorageError } from '../../errors.ts'
+import { performance } from '../../event-loop.ts'
 import { encodeTime } from '../../schema/codecs.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
+import { covers, type Place, placeOf, positionOf } from './log-position.ts'
+import { beginAnewOnAnotherServer } from './server-identity.ts'
 import type { Apart } from './session-control.ts'
 import type { Ask } from './single.ts'
-import { isSnapshot, reaching, snapshot, xmin } from './snapshots.ts'
+import { reaching, snapshot, xmin } from './snapshots.ts'
 
 /**
  * In meshstore_consumers, the row of nobody: whoever writes knows of the log, and what transactions with ids below its position
@@ -29,10 +32,17 @@ const AT = `SELECT value, position FROM meshstore_state, meshstore_consumers
   WHERE meshstore_state.name = 'change_log' AND meshstore_consumers.name = $1`
 const IS_WHOLE = `SELECT 1 FROM meshstore_consumers WHERE name = '${WHOLE}'`
 const IS_LOG = "SELECT 1 FROM meshstore_state WHERE name = 'change_log' AND value = $1"
-/** A snapshot shows all transactions below its xmin. One from the future is of another server, or of another time. */
+/** A snapshot shows all transactions below its xmin. One from the future is of another server, or of another time. Without its beat, too. */
 const IS_HELD = `SELECT EXISTS (${IS_LOG})
   AND pg_snapshot_xmin($2::pg_snapshot) >= (SELECT position FROM meshstore_consumers WHERE name = '${WHOLE}')::xid8
-  AND pg_snapshot_xmax($2::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())`
+  AND pg_snapshot_xmax($2::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())
+  AND EXISTS (SELECT 1 FROM meshstore_consumers WHERE name = $3)`
+/** Of what a place has read and its beat does not show. */
+const DIGEST = `WITH beat AS MATERIALIZED (SELECT position::pg_snapshot AS shown FROM meshstore_consumers WHERE name = $1)
+  SELECT coalesce(sum(nonce), 0)::text FROM meshstore_changes
+  WHERE transaction >= pg_snapshot_xmin((SELECT shown FROM beat))
+  AND NOT pg_visible_in_snapshot(transaction, (SELECT shown FROM beat))
+  AND (pg_visible_in_snapshot(transaction, $2::pg_snapshot) OR (pg_visible_in_snapshot(transaction, $3::pg_snapshot) AND seq <= $4))`
 /**
  * The first that a snapshot does not show. Materialized, and written by ids: the index finds them, however many there are that
  * it shows, and however old its xmin is.
@@ -42,31 +52,26 @@ const FIRST_UNSEEN = `WITH unseen AS MATERIALIZED (
     UNION ALL
     SELECT seq, transaction FROM meshstore_changes WHERE transaction = ANY (ARRAY(SELECT pg_snapshot_xip($1::pg_snapshot)))
   ) SELECT pg_current_snapshot()::text, min(seq), max(transaction::text::bigint) FROM unseen`
-const READ = `SELECT seq, table_name, key, operation FROM meshstore_changes
+const READ = `SELECT seq, table_name, key, operation, nonce FROM meshstore_changes
   WHERE seq > $3 AND NOT pg_visible_in_snapshot(transaction, $1::pg_snapshot)
   AND pg_visible_in_snapshot(transaction, $2::pg_snapshot)
   ORDER BY seq LIMIT $4`
 const FORGET = `DELETE FROM meshstore_consumers WHERE kept_until < $1 AND name <> '${WHOLE}'`
+/** In meshstore_consumers, the names of beats begin so. */
+const BEAT = 'beat:'
+const NO_CONSUMER = `(name = '${WHOLE}' OR name LIKE '${BEAT}%')`
+/** Those that no position can name any more: a consumer goes on from a beat to later ones alone. */
+const FORGET_BEATS = `DELETE FROM meshstore_consumers WHERE name LIKE '${BEAT}%'
+  AND pg_snapshot_xmin(position::pg_snapshot)::text::bigint < (
+    SELECT min(pg_snapshot_xmin(beats.position::pg_snapshot)::text::bigint) FROM meshstore_consumers AS beats
+    JOIN meshstore_consumers AS readers ON beats.name = '${BEAT}' || split_part(readers.position, '/', 4))`
+const MOVE_TO = 'UPDATE meshstore_consumers SET position = $1 WHERE name = $2'
+/** A beat is committed so often while changes are read, in milliseconds: what follows it is compared change by change. */
+const BEAT_EVERY_MS = 1_000
+/** Beats have no end of their own. */
+const FOR_EVER = Number.MAX_SAFE_INTEGER
 const LEAST = `SELECT min(pg_snapshot_xmin(split_part(position, '/', 1)::pg_snapshot)::text::bigint)::text
   FROM meshstore_consumers WHERE name <> '${WHOLE}'`
-
-/**
- * Where a consumer is: it has seen what the snapshot `seen` shows, and of what `upTo` shows beyond that, the rows up to `seq`.
- *
- * Numbers are not given in the order of the commits, nor are transactions' ids: who reads by one of them misses what is
- * committed late. Between two snapshots everything is, exactly once.
- */
-interface Place {
-  readonly seen: string
-  readonly upTo?: string | undefined
-  readonly seq: number
-}
-
-const placeOf = (position: string): Place => {
-  const [seen = '', upTo, seq = '0'] = position.split('/')
-  return { seen, upTo, seq: Number(seq) }
-}
-const positionOf = ({ seen, upTo, seq }: Place): string => (upTo === undefined ? seen : `${seen}/${upTo}/${seq}`)
 
 /** The database that holds the log. */
 interface Host {
@@ -76,24 +81,42 @@ interface Host {
 
 export class PostgresChangeLog implements ChangeLog {
   readonly #database: Host
+  /** The last one that a subscriber of this store has committed: the others go on from it. */
+  #latest: (Place & { readonly since: number }) | undefined
+  #beating = false
 
   constructor(database: Host) {
     this.#database = database
   }
 
-  async at(consumer: string): Promise<LogPosition | undefined> {
-    const [row] = await this.#read((ask) => ask<[string, string]>(AT, [consumer]))
-    return row && { log: row[0], position: row[1] }
+  at(consumer: string): Promise<LogPosition | undefined> {
+    return this.#write(async (ask) => {
+      const [row] = await ask<[string, string]>(AT, [consumer])
+      if (row === undefined) return undefined
+      const [log, stored] = row
+      if (placeOf(stored) !== undefined) return { log, position: stored }
+      // A move has registered it there.
+      const position = positionOf(await beatAt(ask, stored))
+      await ask(MOVE_TO, [position, consumer])
+      return { log, position }
+    })
   }
 
   async begin(consumer: string, keptUntil: Date): Promise<LogPosition> {
-    const { log, isWhole } = await this.#write(async (ask) => {
+    await beginAnewOnAnotherServer(this.#database)
+    const first = await this.#enter(consumer, keptUntil)
+    if (first.isWhole) return first.at
+    await this.#complete(first.at.log).catch((error) => this.#givenUp(consumer, error))
+    return (await this.#enter(consumer, keptUntil)).at
+  }
+
+  #enter(consumer: string, keptUntil: Date): Promise<{ at: LogPosition; isWhole: boolean }> {
+    return this.#write(async (ask) => {
       const [on] = await ask<[string]>(SWITCH_ON, [crypto.randomUUID(), encodeTime(new Date())])
-      await ask(REGISTER, [consumer, await snapshot(ask), encodeTime(keptUntil)])
-      return { log: on?.[0] ?? '', isWhole: (await ask(IS_WHOLE)).length > 0 }
+      const position = positionOf(await beatAt(ask, await snapshot(ask)))
+      await ask(REGISTER, [consumer, position, encodeTime(keptUntil)])
+      return { at: { log: on?.[0] ?? '', position }, isWhole: (await ask(IS_WHOLE)).length > 0 }
     })
-    if (!isWhole) await this.#complete(log).catch((error) => this.#givenUp(consumer, error))
-    return { log, position: await this.#read(snapshot) }
   }
 
   async #givenUp(consumer: string, error: unknown): Promise<never> {
@@ -118,10 +141,11 @@ export class PostgresChangeLog implements ChangeLog {
     )
   }
 
-  resume(consumer: string, keptUntil: Date, from: LogPosition): Promise<boolean> {
+  async resume(consumer: string, keptUntil: Date, from: LogPosition): Promise<boolean> {
+    await beginAnewOnAnotherServer(this.#database)
     return this.#write(async (ask) => {
       await locked(ask)
-      if (!(await isHeld(ask, from))) return false
+      if (!(await isHeld(ask, from)) || !(await isAsRead(ask, from))) return false
       await ask(REGISTER, [consumer, from.position, encodeTime(keptUntil)])
       return true
     })
@@ -139,8 +163,36 @@ export class PostgresChangeLog implements ChangeLog {
     return this.#write((ask) => forget(ask, [consumer]))
   }
 
+  async anchor(at: LogPosition): Promise<LogPosition | undefined> {
+    const place = placeOf(at.position)
+    if (place === undefined) return undefined
+    // In the middle of a window it is judged when that has been read, or when somebody goes on from there.
+    if (place.upTo !== undefined) return at
+    const latest = this.#latest
+    const isYoung = latest !== undefined && performance.now() - latest.since < BEAT_EVERY_MS
+    const beat = isYoung && covers(place.seen, latest.seen) ? latest.beat : undefined
+    const digest = await this.#read(async (ask) => {
+      if (!(await isHeld(ask, at)) || !(await isAsRead(ask, at))) return undefined
+      return beat === undefined || place.digest === 0n ? place.digest : digestOf(ask, { ...place, beat })
+    })
+    if (digest === undefined) return undefined
+    // Nothing has been read since the beat, or another subscriber of this store is about to commit one.
+    if (place.digest === 0n || this.#beating) return at
+    if (beat !== undefined) return { log: at.log, position: positionOf({ ...place, beat, digest }) }
+    this.#beating = !isYoung
+    try {
+      const moved = await this.#write((ask) => beatAt(ask, place.seen))
+      if (!isYoung) this.#latest = { ...moved, since: performance.now() }
+      return { log: at.log, position: positionOf(moved) }
+    } finally {
+      if (!isYoung) this.#beating = false
+    }
+  }
+
   read(from: LogPosition, limit: number): Promise<LogPage | undefined> {
-    const { seen, upTo, seq } = placeOf(from.position)
+    const place = placeOf(from.position)
+    if (place === undefined) return Promise.resolve(undefined)
+    const { seen, upTo, seq, beat } = place
     return this.#read(async (ask) => {
       // Both are sent at once.
       const [held, window] = await Promise.all([
@@ -148,16 +200,25 @@ export class PostgresChangeLog implements ChangeLog {
         upTo === undefined ? windowBehind(ask, seen) : { end: upTo, after: seq },
       ])
       if (!held) return undefined
-      if (window.after === undefined) return { changes: [], position: window.end }
-      const rows = await ask<[number, string, string | null, string]>(READ, [seen, window.end, window.after, limit])
-      const changes = rows.map(([each, table, key, operation]): LoggedChange => {
-        return { table, key, operation, position: positionOf({ seen, upTo: window.end, seq: each }) }
+      if (window.after === undefined) return { changes: [], position: from.position }
+      let { digest } = place
+      const rows = await ask<[number, string, string | null, string, number]>(READ, [
+        seen,
+        window.end,
+        window.after,
+        limit,
+      ])
+      const changes = rows.map(([each, table, key, operation, nonce]): LoggedChange => {
+        digest += BigInt(nonce)
+        return { table, key, operation, position: positionOf({ seen, upTo: window.end, seq: each, beat, digest }) }
       })
-      return { changes, position: rows.length < limit ? window.end : (changes.at(-1)?.position ?? window.end) }
+      const end = positionOf({ seen: window.end, seq: 0, beat, digest })
+      return { changes, position: rows.length < limit ? end : (changes.at(-1)?.position ?? end) }
     })
   }
 
   async prune(now: Date): Promise<void> {
+    await beginAnewOnAnotherServer(this.#database)
     const [anything] = await this.#read((ask) =>
       ask<[boolean]>(
         "SELECT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log') OR EXISTS (SELECT 1 FROM meshstore_changes)",
@@ -177,6 +238,7 @@ export class PostgresChangeLog implements ChangeLog {
       // Who switches it on now has nothing to read of what is there.
       if (!(await locked(ask))) return xmin(await snapshot(ask))
       await ask(FORGET, [encodeTime(now)])
+      await ask(FORGET_BEATS)
       await forgetTheFurthest(ask)
       if (await switchOffUnlessUsed(ask)) return xmin(await snapshot(ask))
       // Somebody is waiting for transactions that do not know of the log.
@@ -206,10 +268,28 @@ export async function forget(ask: Ask, consumers: readonly string[]): Promise<vo
 const locked = async (ask: Ask): Promise<boolean> => (await ask(LOCK)).length > 0
 
 async function isHeld(ask: Ask, { log, position }: LogPosition): Promise<boolean> {
-  const { seen } = placeOf(position)
-  if (!isSnapshot(seen)) return false
-  const [held] = await ask<[boolean | null]>(IS_HELD, [log, seen])
+  const place = placeOf(position)
+  if (place === undefined) return false
+  const [held] = await ask<[boolean | null]>(IS_HELD, [log, place.seen, BEAT + place.beat])
   return held?.[0] === true
+}
+
+/** Everything that was read is there, and nothing else has got its transactions' ids. Of a position that is held. */
+async function isAsRead(ask: Ask, { position }: LogPosition): Promise<boolean> {
+  const place = placeOf(position)
+  return place !== undefined && (await digestOf(ask, place)) === place.digest
+}
+
+async function digestOf(ask: Ask, { seen, upTo, seq, beat }: Place): Promise<bigint> {
+  const [row] = await ask<[string]>(DIGEST, [BEAT + beat, seen, upTo, seq])
+  return BigInt(row?.[0] ?? 0)
+}
+
+/** A beat with this snapshot, and the place of a consumer that has read what it shows. */
+async function beatAt(ask: Ask, seen: string): Promise<Place> {
+  const beat = crypto.randomUUID()
+  await ask(REGISTER, [BEAT + beat, seen, FOR_EVER])
+  return { seen, seq: 0, beat, digest: 0n }
 }
 
 /** What a transaction of one moment sees beyond a snapshot: up to another one, behind the number. `undefined`: nothing. */
@@ -230,7 +310,7 @@ const forgetTheFurthest = (ask: Ask): Promise<unknown> =>
   )
 
 async function switchOffUnlessUsed(ask: Ask): Promise<boolean> {
-  const used = await ask(`SELECT 1 FROM meshstore_consumers WHERE name <> '${WHOLE}' LIMIT 1`)
+  const used = await ask(`SELECT 1 FROM meshstore_consumers WHERE NOT ${NO_CONSUMER} LIMIT 1`)
   if (used.length > 0) return false
   await ask("DELETE FROM meshstore_state WHERE name = 'change_log'")
   await ask('DELETE FROM meshstore_consumers')

@@ -2,14 +2,23 @@
  * Invalidations of cached paths on PostgreSQL: their ids do not follow the order of the commits, so that a writer's snapshot
  * says which of them it saw. In its own transaction, the writer saw those with lower ids.
  */
-import { Param, sql } from 'drizzle-orm'
+import { Param, type SQL, sql } from 'drizzle-orm'
 import type { InvalidationFunctions } from '../queries.ts'
 import { textArray } from './arrays.ts'
 
 /** A position from before the data moved here cannot be compared: `null`. */
-const snapshot = {
-  mapToDriverValue: (position: unknown): unknown => (/^\d+:\d+:/.test(String(position)) ? position : null),
+const known = {
+  mapToDriverValue: (position: unknown): unknown => (/^\d+:\d+:[\d,]*@/.test(String(position)) ? position : null),
 }
+/**
+ * The server's run. Another one begins with a restart or a fail-over, told by the start of the main process, and with a crash that
+ * the main process survives, which loses the statistics. What was seen before may be lost, and its transactions' ids given again.
+ */
+const RUN = sql.raw(`extract(epoch FROM pg_postmaster_start_time()) || '/' ||
+  coalesce(extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()), 0)`)
+const textOf = (position: unknown): SQL => sql`${new Param(position, known)}::text`
+const snapshotOf = (position: unknown): SQL => sql`split_part(${textOf(position)}, '@', 1)::pg_snapshot`
+const isOfThisRun = (position: unknown): SQL => sql`split_part(${textOf(position)}, '@', 2) = ${RUN}`
 
 const PENDING = sql.raw('SELECT 1 FROM path_cache_marks WHERE NOT swept')
 
@@ -40,7 +49,8 @@ export const IS_VALID = `NOT EXISTS (SELECT 1 FROM ${CONCERNING_SQL}
 export const invalidations: InvalidationFunctions = {
   isAnyPending: () => sql`EXISTS (${PENDING})`,
   isPending: () => sql`NOT swept`,
-  isUpTo: (position) => sql`pg_visible_in_snapshot(transaction, ${new Param(position, snapshot)}::pg_snapshot)`,
+  isUpTo: (position) =>
+    sql`(${isOfThisRun(position)} AND pg_visible_in_snapshot(transaction, ${snapshotOf(position)}))`,
   // Nearly always none is pending, and that is known at once.
   concerning: (most) =>
     sql`CASE WHEN EXISTS (${PENDING}) THEN (
@@ -49,12 +59,12 @@ export const invalidations: InvalidationFunctions = {
   isConcerned: () => sql`EXISTS (SELECT 1 FROM ${CONCERNING})`,
   isCleared: () =>
     sql`EXISTS (SELECT 1 FROM ${CONCERNING} AND m.source IS NULL AND m.destination IS NULL AND m.through IS NULL)`,
-  position: () => sql`pg_current_snapshot()::text`,
+  position: () => sql`pg_current_snapshot()::text || '@' || ${RUN}`,
   isNoneSince: ({ position, source, destination, nodes }) =>
-    sql`${new Param(position, snapshot)}::pg_snapshot IS NOT NULL AND NOT EXISTS (
+    sql`${isOfThisRun(position)} AND NOT EXISTS (
       SELECT 1 FROM path_cache_marks AS m
-      WHERE m.transaction >= pg_snapshot_xmin(${new Param(position, snapshot)}::pg_snapshot)
-      AND NOT pg_visible_in_snapshot(m.transaction, ${new Param(position, snapshot)}::pg_snapshot)
+      WHERE m.transaction >= pg_snapshot_xmin(${snapshotOf(position)})
+      AND NOT pg_visible_in_snapshot(m.transaction, ${snapshotOf(position)})
       AND (m.source IS NULL OR m.source = ${source})
       AND (m.destination IS NULL OR m.destination = ${destination})
       AND (m.through IS NULL OR m.through = ANY(${new Param(nodes, textArray)}::text[]))

@@ -16,7 +16,7 @@ export async function logOf({ other }: OpenStore): Promise<Log> {
   ])
   return {
     isOn: state.some(({ name }) => name === 'change_log'),
-    consumers: consumers.filter(({ name }) => name !== '').length,
+    consumers: consumers.filter(({ name }) => name !== '' && !String(name).startsWith('beat:')).length,
     changes: changes.length,
   }
 }

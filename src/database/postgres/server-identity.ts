@@ -1,0 +1,70 @@
+/** Transactions' ids that are stored in the database mean nothing on a server that did not give them. */
+import { encodeTime } from '../../schema/codecs.ts'
+import type { Apart } from './session-control.ts'
+import type { Ask } from './single.ts'
+
+interface Host {
+  apart<T>(isolation: Apart, work: (ask: Ask) => Promise<T>): Promise<T>
+}
+
+/** The row of meshstore_state that says which server it is, where that may be asked. */
+const SERVER = 'server'
+const MAY_ASK = "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')"
+const IDENTIFIER = 'SELECT system_identifier::text FROM pg_control_system()'
+const NOTED = `SELECT value FROM meshstore_state WHERE name = '${SERVER}'`
+const LOCK = `INSERT INTO meshstore_state (name, value, updated_at) VALUES ('${SERVER}', '', $1)
+  ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING value`
+const NOTE = `UPDATE meshstore_state SET value = $1, updated_at = $2 WHERE name = '${SERVER}'`
+/** What a server has committed is below its own next id. */
+const IS_AHEAD = `SELECT EXISTS (SELECT 1 FROM path_cache_marks WHERE transaction >= pg_snapshot_xmax(pg_current_snapshot()))
+  OR EXISTS (SELECT 1 FROM path_cache_stamps WHERE transaction >= pg_snapshot_xmax(pg_current_snapshot()))
+  OR EXISTS (SELECT 1 FROM meshstore_changes WHERE transaction >= pg_snapshot_xmax(pg_current_snapshot()))
+  OR EXISTS (SELECT 1 FROM meshstore_consumers WHERE name <> ''
+    AND pg_snapshot_xmax(split_part(position, '/', 1)::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot()))`
+const FORGET = [
+  "DELETE FROM meshstore_state WHERE name = 'change_log'",
+  'DELETE FROM meshstore_consumers',
+  'DELETE FROM meshstore_changes',
+  'DELETE FROM path_cache_stamps',
+  'DELETE FROM path_cache_marks',
+]
+/** All cached paths: what invalidated them was told by ids. */
+const INVALIDATE = 'INSERT INTO path_cache_marks (marked_at) VALUES ($1)'
+
+/**
+ * After a dump of one server was restored on another: the change log begins anew, so that every token is refused, and cached paths
+ * are computed once more. A standby that was promoted is the same server.
+ */
+export async function beginAnewOnAnotherServer(database: Host): Promise<void> {
+  const isKnown = await database.apart('REPEATABLE READ READ ONLY', async (ask) => {
+    const [noted] = await ask<[string]>(NOTED)
+    return noted !== undefined && isSame(noted[0], await identifier(ask)) && !(await isAhead(ask))
+  })
+  if (isKnown) return
+  await database.apart('READ COMMITTED', async (ask) => {
+    const now = encodeTime(new Date())
+    const [noted] = await ask<[string]>(LOCK, [now])
+    const here = await identifier(ask)
+    const isAnother = noted !== undefined && noted[0] !== '' && !isSame(noted[0], here)
+    if (isAnother || (await isAhead(ask))) {
+      for (const sql of FORGET) await ask(sql)
+      await ask(INVALIDATE, [now])
+    }
+    if (here !== undefined) await ask(NOTE, [here, now])
+  })
+}
+
+const isSame = (noted: string, here: string | undefined): boolean => here === undefined || noted === here
+
+/** `undefined`: this role may not ask. */
+async function identifier(ask: Ask): Promise<string | undefined> {
+  const [may] = await ask<[boolean]>(MAY_ASK)
+  if (may?.[0] !== true) return undefined
+  const [row] = await ask<[string]>(IDENTIFIER)
+  return row?.[0]
+}
+
+async function isAhead(ask: Ask): Promise<boolean> {
+  const [row] = await ask<[boolean]>(IS_AHEAD)
+  return row?.[0] === true
+}
