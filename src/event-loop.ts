@@ -13,8 +13,8 @@ export const sleep = (milliseconds: number): Promise<void> =>
 /** So long a slice of work may take before the event loop has its turn. */
 const SLICE_MS = 10
 
-/** Between two pieces of work: `if (turns.due()) await turns.next()`. By time, since rows are of any size. */
-export class Turns {
+/** Between two pieces of work: `if (yielding.isDue()) await yielding.now()`. By time, since rows are of any size. */
+export class EventLoopYield {
   #last = performance.now()
 
   due(): boolean {

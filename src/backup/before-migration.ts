@@ -6,7 +6,7 @@ import type Sqlite from 'better-sqlite3'
 import type { BackupOptions } from '../api.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
-import { Turns } from '../event-loop.ts'
+import { EventLoopYield } from '../event-loop.ts'
 import { timeOf } from '../migrator/steps.ts'
 import { isSound } from './integrity.ts'
 import { isManifestOf, manifestPath, manifestText } from './manifest.ts'
@@ -129,7 +129,7 @@ async function everythingIn(raw: Sqlite.Database): Promise<string> {
     'SELECT type, name, sql FROM sqlite_schema ORDER BY rowid',
   )
   const objects = catalog.all()
-  const turns = new Turns()
+  const yielding = new EventLoopYield()
   hash.update(JSON.stringify(objects))
   for (const { type, name, sql } of objects) {
     // A virtual table has its rows in others, and may need an extension to be read.
@@ -138,7 +138,7 @@ async function everythingIn(raw: Sqlite.Database): Promise<string> {
     for (const row of rowsOf(raw, name)) {
       for (const cell of row) add(hash, cell)
       seen++
-      if (turns.due()) await turns.next()
+      if (yielding.isDue()) await yielding.now()
     }
     hash.update(`${seen} rows;`)
   }

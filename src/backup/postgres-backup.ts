@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import type { BackupManifest, BackupOptions } from '../api.ts'
 import type { PoolMode } from '../database/postgres/pool.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
-import { openConnection, Patience } from '../database/sqlite/connection.ts'
+import { BusyRetry, openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
 import { checkPath } from '../files/path-rules.ts'
 import { type Migration, migrationsOf } from '../migrator/migrations.ts'
@@ -89,7 +89,7 @@ async function fill(partial: string, snapshot: Snapshot, { known, options, now }
     // It has no name yet: a crash leaves nothing that anybody would open. It is synced when it is complete.
     raw.pragma('journal_mode = OFF')
     raw.pragma('synchronous = OFF')
-    await migrateSqlite(raw, new Patience(0), { now }, known)
+    await migrateSqlite(raw, new BusyRetry(0), { now }, known)
     raw.exec('BEGIN')
     const { onProgress } = options
     const report = onProgress && ((done: number, total: number) => onProgress({ copiedPages: done, totalPages: total }))

@@ -1,7 +1,5 @@
 const LONGEST_PAUSE_MS = 10
 /** Milliseconds between two attempts: 1, 2, 4, 8, 10. */
 export const nextPause = (pause: number): number => Math.min(pause * 2, LONGEST_PAUSE_MS)
-/** Two that collided should not collide again. */
+/** Random jitter: two processes that collided should not collide again. */
 export const jittered = (pause: number): number => pause * (0.5 + Math.random())
-export const sleep = (milliseconds: number): Promise<void> =>
-  new Promise((resolve) => setTimeout(resolve, milliseconds))

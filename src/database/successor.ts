@@ -17,7 +17,7 @@ export class Successor {
     this.#options = options
   }
 
-  foresee(isMoving: boolean): void {
+  preload(isMoving: boolean): void {
     if (!isMoving) {
       // It was given up, or has not begun.
       if (this.#ahead !== undefined) this.close()

@@ -40,7 +40,7 @@ export class SwitchingDatabase implements Database {
   #held: Held[] = []
   #following: Promise<void> | undefined
   #lookedAt = Number.NEGATIVE_INFINITY
-  #foresawAt = Number.NEGATIVE_INFINITY
+  #preloadedAt = Number.NEGATIVE_INFINITY
   #left: Promise<void> = Promise.resolve()
   /** What reads from the file in several steps: a backup, for example. */
   readonly #reading = new InUse()
@@ -82,7 +82,7 @@ export class SwitchingDatabase implements Database {
     const now = performance.now()
     if (now - this.#lookedAt < LOOK_EVERY_MS) return true
     this.#lookedAt = now
-    this.#foresee(now)
+    this.#preload(now)
     return !this.#look()
   }
 
@@ -91,11 +91,11 @@ export class SwitchingDatabase implements Database {
   }
 
   /** Where others may move the file, what it moves to is opened ahead. */
-  #foresee(now: number): void {
+  #preload(now: number): void {
     const { successor } = this.#options
-    if (successor === undefined || this.#leadsTo !== undefined || now - this.#foresawAt < LOOK_EVERY_MS) return
-    this.#foresawAt = now
-    if (this.file.refusal() === undefined && this.file.movedTo() === undefined) successor.foresee(this.file.isMoving())
+    if (successor === undefined || this.#leadsTo !== undefined || now - this.#preloadedAt < LOOK_EVERY_MS) return
+    this.#preloadedAt = now
+    if (this.file.refusal() === undefined && this.file.movedTo() === undefined) successor.preload(this.file.isMoving())
   }
 
   /** Whether it has moved. */
@@ -128,7 +128,7 @@ export class SwitchingDatabase implements Database {
   /** Runs what has not begun when it is refused because the data has moved: then it runs there. */
   run<T>(work: Work<T>): Promise<T> {
     if (this.#current !== this.file) return work(this.#current)
-    if (this.#options.successor !== undefined) this.#foresee(performance.now())
+    if (this.#options.successor !== undefined) this.#preload(performance.now())
     const order = this.#calls++
     if (this.#following !== undefined) {
       const refused = this.file.refusal()

@@ -1,7 +1,7 @@
 /** What can be said of a database without changing it. */
 import { StorageError, type StorageErrorCode } from '../errors.ts'
 import { type Difference, type Drift, isAddition } from './drift.ts'
-import { type Ledger, NAME_PREFIX, refuseBreaking, type Standing } from './ledger.ts'
+import { type Ledger, type MigrationStatus, NAME_PREFIX, refuseBreaking } from './ledger.ts'
 import type { Migration } from './migrations.ts'
 import type { Adopted, AdoptionReport } from './steps.ts'
 
@@ -44,7 +44,7 @@ export interface Takeover {
 /** The status of a database of ours. */
 export function statusFrom(
   dialect: Status['dialect'],
-  { applied, pending, newer, foreign }: Standing,
+  { applied, pending, newer, foreign }: MigrationStatus,
   found: Drift | undefined,
 ): Status {
   // What a newer version made is not known here.

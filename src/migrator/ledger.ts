@@ -33,7 +33,7 @@ export interface Ledger {
 }
 
 /** Throws SCHEMA_MISMATCH for a ledger that speaks of tables which are not there. */
-export function assertTablesThere({ applied }: Standing, { hasState }: Ledger): void {
+export function assertTablesThere({ applied }: MigrationStatus, { hasState }: Ledger): void {
   if (applied.length === 0 || hasState) return
   throw new StorageError(
     'SCHEMA_MISMATCH',
@@ -51,7 +51,7 @@ export function assertNoMove({ notes }: Ledger): void {
   )
 }
 
-export interface Standing {
+export interface MigrationStatus {
   readonly applied: readonly Migration[]
   /** In the order in which they are to be applied. */
   readonly pending: readonly Migration[]
@@ -86,7 +86,7 @@ export const hasOurs = (known: readonly Migration[], { rows, notes }: Ledger): b
  *
  * A database that is newer than the code is none of these, so that a release can be rolled back.
  */
-export function standing(known: readonly Migration[], { rows, notes }: Ledger): Standing {
+export function migrationStatus(known: readonly Migration[], { rows, notes }: Ledger): MigrationStatus {
   const newest = known.at(-1)?.when ?? 0
   const applied = new Set<Migration>()
   const newer = new Map<number, string>()
@@ -117,7 +117,7 @@ export function standing(known: readonly Migration[], { rows, notes }: Ledger): 
 }
 
 /** For those who may not apply them. Every one is named. */
-export const pendingError = ({ pending, foreign }: Standing): StorageError =>
+export const pendingError = ({ pending, foreign }: MigrationStatus): StorageError =>
   new StorageError(
     'SCHEMA_MISMATCH',
     `Migrations are pending: ${pending.map(({ tag }) => tag).join(', ')}. Run meshstore migrate up, or open with migrate: 'apply'.${

@@ -4,10 +4,10 @@ import { located } from '../database/postgres/pool.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import type { Drift } from './drift.ts'
 import { longestMatch, refusedStatus, type Status, statusFrom, type Takeover } from './inspection.ts'
-import type { Standing } from './ledger.ts'
+import type { MigrationStatus } from './ledger.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
 import { driftNow, postgresDrift } from './postgres-drift.ts'
-import { isUnrecorded, ledgerOf, locked, record, refuseUnrecorded, standingOf } from './postgres-migrator.ts'
+import { isUnrecorded, ledgerOf, locked, migrationStatusOf, record, refuseUnrecorded } from './postgres-migrator.ts'
 import { missingInPostgres } from './postgres-missing.ts'
 import { withPool } from './postgres-pool.ts'
 import { repairIn } from './postgres-repair.ts'
@@ -26,9 +26,9 @@ export const inspectPostgres = (target: PostgresTarget, busyTimeoutMs = 5_000): 
       others: [],
     } as const
     try {
-      const standing = await standingOf(pool)
-      if (standing.applied.length === 0) await refuseUnrecorded(pool)
-      return statusFrom('postgresql', standing, await driftIn(pool, standing))
+      const migrations = await migrationStatusOf(pool)
+      if (migrations.applied.length === 0) await refuseUnrecorded(pool)
+      return statusFrom('postgresql', migrations, await driftIn(pool, migrations))
     } catch (error) {
       const unrecorded = await isUnrecorded(pool).catch(() => false)
       return { ...refusedStatus(nothing, translated(located(error, pool))), ...(unrecorded && { unrecorded }) }
@@ -36,7 +36,7 @@ export const inspectPostgres = (target: PostgresTarget, busyTimeoutMs = 5_000): 
   })
 
 /** Without temporary tables, triggers and constraints alone are compared; that nothing else differs is not said. */
-async function driftIn(pool: pg.Pool, { applied, pending, newer }: Standing): Promise<Drift | undefined> {
+async function driftIn(pool: pg.Pool, { applied, pending, newer }: MigrationStatus): Promise<Drift | undefined> {
   const drift = await driftNow(pool, applied)
   if (drift !== undefined || applied.length === 0 || pending.length > 0 || newer.length > 0) return drift
   const missing = await missingInPostgres(pool, applied)

@@ -9,10 +9,10 @@ import {
   IS_NOTE,
   type Ledger,
   lastApplied,
+  type MigrationStatus,
+  migrationStatus,
   NAME_PREFIX,
   pendingError,
-  type Standing,
-  standing,
 } from './ledger.ts'
 import { folderOf, type Migration, migrationsOf } from './migrations.ts'
 import { missingError } from './missing.ts'
@@ -35,7 +35,7 @@ const LOCK = 'SELECT pg_advisory_xact_lock(1298495336, 1937010546)'
 const OUR_TABLES = ['nodes', 'policies', 'path_cache', 'meshstore_state']
 
 /**
- * Whether nothing is pending. Throws SCHEMA_MISMATCH if something is and must not be applied, or what `standing()` throws.
+ * Whether nothing is pending. Throws SCHEMA_MISMATCH if something is and must not be applied, or what `migrationStatus()` throws.
  */
 export async function checkPostgres(
   pool: pg.Pool,
@@ -43,7 +43,7 @@ export async function checkPostgres(
   known: readonly Migration[] = migrationsOf('postgresql'),
 ): Promise<boolean> {
   const ledger = await ledgerOf(pool)
-  const found = standing(known, ledger)
+  const found = migrationStatus(known, ledger)
   if (found.pending.length === 0) {
     assertTablesThere(found, ledger)
     const problem = await missingFrom(pool, known, found.newer)
@@ -54,9 +54,9 @@ export async function checkPostgres(
   throw pendingError(found)
 }
 
-/** What has happened to the tables of a database that is open. Throws what `standing()` throws. */
+/** What has happened to the tables of a database that is open. Throws what `migrationStatus()` throws. */
 export async function problemOf(on: Queryable): Promise<StorageError | undefined> {
-  const found = await standingOf(on)
+  const found = await migrationStatusOf(on)
   return found.pending.length > 0 ? pendingError(found) : missingFrom(on, migrationsOf('postgresql'), found.newer)
 }
 
@@ -64,7 +64,7 @@ export async function problemOf(on: Queryable): Promise<StorageError | undefined
 const missingFrom = async (
   on: Queryable,
   applied: readonly Migration[],
-  newer: Standing['newer'],
+  newer: MigrationStatus['newer'],
 ): Promise<StorageError | undefined> =>
   newer.length > 0 ? undefined : missingError(await missingInPostgres(on, applied))
 
@@ -72,7 +72,7 @@ const missingFrom = async (
  * Brings the schema up to date, each migration in a transaction of its own. One process at a time: the lock is taken first,
  * the ledger read again under it.
  *
- * Throws what `standing()` throws, SCHEMA_MISMATCH for tables that no migration made, and what a failing migration throws;
+ * Throws what `migrationStatus()` throws, SCHEMA_MISMATCH for tables that no migration made, and what a failing migration throws;
  * then nothing of that one happened.
  */
 export async function migratePostgres(
@@ -80,10 +80,10 @@ export async function migratePostgres(
   options: MigrationOptions = {},
   known: readonly Migration[] = migrationsOf('postgresql'),
 ): Promise<void> {
-  while ((await standingOf(pool, known)).pending.length > 0) {
+  while ((await migrationStatusOf(pool, known)).pending.length > 0) {
     await locked(pool, async (client) => {
       const ledger = await ledgerOf(client)
-      const [next] = standing(known, ledger).pending
+      const [next] = migrationStatus(known, ledger).pending
       if (next === undefined) return
       assertNoMove(ledger)
       if (!hasOurs(known, ledger)) await refuseUnrecorded(client)
@@ -166,9 +166,9 @@ export async function refuseUnrecorded(on: Queryable): Promise<void> {
 export const schemaVersionOf = async (on: Queryable): Promise<string> =>
   lastApplied(migrationsOf('postgresql'), await ledgerOf(on))
 
-/** Throws what `standing()` throws. */
-export const standingOf = async (on: Queryable, known = migrationsOf('postgresql')): Promise<Standing> =>
-  standing(known, await ledgerOf(on))
+/** Throws what `migrationStatus()` throws. */
+export const migrationStatusOf = async (on: Queryable, known = migrationsOf('postgresql')): Promise<MigrationStatus> =>
+  migrationStatus(known, await ledgerOf(on))
 
 export async function ledgerOf(on: Queryable): Promise<Ledger> {
   // The catalog itself, not to_regclass(): that one answers from what this session knew before it waited for the lock.

@@ -8,7 +8,7 @@ import type { Drift } from './drift.ts'
 import { assertNoMove } from './ledger.ts'
 import type { Migration } from './migrations.ts'
 import { postgresDrift } from './postgres-drift.ts'
-import { asOwner, isUnrecorded, ledgerOf, locked, standingOf } from './postgres-migrator.ts'
+import { asOwner, isUnrecorded, ledgerOf, locked, migrationStatusOf } from './postgres-migrator.ts'
 import { withPool } from './postgres-pool.ts'
 import {
   assertRepairable,
@@ -24,11 +24,11 @@ import {
 export const repairPostgres = (target: PostgresTarget, options: RepairOptions): Promise<RepairReport> =>
   withPool(target, options.busyTimeoutMs, (pool) =>
     locked(pool, async (client) => {
-      const standing = await standingOf(client)
-      assertRepairable(standing, await isUnrecorded(client))
+      const migrations = await migrationStatusOf(client)
+      assertRepairable(migrations, await isUnrecorded(client))
       assertNoMove(await ledgerOf(client))
       if (options.dryRun) await client.query('SAVEPOINT dry_run')
-      const report = await repairIn(client, standing.applied, options.now)
+      const report = await repairIn(client, migrations.applied, options.now)
       if (options.dryRun) await client.query('ROLLBACK TO SAVEPOINT dry_run')
       return report
     }),

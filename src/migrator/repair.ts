@@ -1,7 +1,7 @@
 /** What a repair may do, and what it did. */
 import { StorageError } from '../errors.ts'
 import type { Difference, Drift } from './drift.ts'
-import type { Standing } from './ledger.ts'
+import type { MigrationStatus } from './ledger.ts'
 
 export interface RepairOptions {
   readonly busyTimeoutMs: number
@@ -34,7 +34,7 @@ export const mayHaveMissedWrites = ({ repaired }: RepairReport): boolean =>
   repaired.some(({ part }) => part !== 'index')
 
 /** Throws what keeps a database from being repaired. */
-export function assertRepairable({ applied, newer }: Standing, isUnrecorded: boolean): void {
+export function assertRepairable({ applied, newer }: MigrationStatus, isUnrecorded: boolean): void {
   if (isUnrecorded)
     throw new StorageError('SCHEMA_MISMATCH', 'No migration is recorded as applied. Run meshstore migrate adopt.')
   if (applied.length === 0)

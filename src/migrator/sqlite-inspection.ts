@@ -1,5 +1,5 @@
 import type Sqlite from 'better-sqlite3'
-import { openConnection, Patience } from '../database/sqlite/connection.ts'
+import { BusyRetry, openConnection } from '../database/sqlite/connection.ts'
 import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
 import { StorageError } from '../errors.ts'
@@ -8,35 +8,35 @@ import { migrationsOf } from './migrations.ts'
 import { adoptionOf, previewAdoption } from './sqlite-adoption.ts'
 import { sqliteDrift } from './sqlite-drift.ts'
 import { originOf } from './sqlite-file.ts'
-import { isUnrecorded, ledgerOf, locked, record, standingOf } from './sqlite-migrator.ts'
+import { isUnrecorded, ledgerOf, locked, migrationStatusOf, record } from './sqlite-migrator.ts'
 import { repairIn } from './sqlite-repair.ts'
 import { timeOf } from './steps.ts'
 
 /** Throws CONFIG if there is no such file. Changes nothing. */
 export async function inspectSqlite(path: string, busyTimeoutMs = 5_000): Promise<Status> {
-  const patience = new Patience(busyTimeoutMs)
+  const busyRetry = new BusyRetry(busyTimeoutMs)
   const file = prepareFile(path, { create: false })
   try {
-    return await look(file, patience)
+    return await look(file, busyRetry)
   } catch (error) {
     if (!(error instanceof StorageError && isSqliteFailure(error.cause))) throw error
     if (error.cause.code !== 'SQLITE_READONLY_ROLLBACK') throw error
     // A program was killed in the middle of a transaction: who may write rolls it back by reading.
-    const raw = await patience.retry(() => openConnection(file, { readOnly: false }))
+    const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
     try {
       raw.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get()
     } finally {
       raw.close()
     }
-    return look(file, patience)
+    return look(file, busyRetry)
   }
 }
 
-async function look(file: string, patience: Patience): Promise<Status> {
-  const raw = await patience.retry(() => openConnection(file, { readOnly: true }))
+async function look(file: string, busyRetry: BusyRetry): Promise<Status> {
+  const raw = await busyRetry.run(() => openConnection(file, { readOnly: true }))
   try {
     raw.exec('BEGIN')
-    return await patience.retry(() => statusOf(raw))
+    return await busyRetry.run(() => statusOf(raw))
   } catch (error) {
     throw translated(error)
   } finally {
@@ -63,9 +63,9 @@ async function statusOf(raw: Sqlite.Database): Promise<Status> {
       const message = `${refused} rows of another program's cannot be kept. Correct them, or run meshstore migrate adopt --quarantine FILE.`
       return { ...status, state: 'refused', problem: { code: 'SCHEMA_MISMATCH', message } }
     }
-    const standing = standingOf(raw)
-    const adopted = standing.applied.length > 0 ? adoptionOf(raw) : undefined
-    return { ...statusFrom('sqlite', standing, sqliteDrift(raw, standing.applied)), ...(adopted && { adopted }) }
+    const migrations = migrationStatusOf(raw)
+    const adopted = migrations.applied.length > 0 ? adoptionOf(raw) : undefined
+    return { ...statusFrom('sqlite', migrations, sqliteDrift(raw, migrations.applied)), ...(adopted && { adopted }) }
   } catch (error) {
     const unrecorded = originOf(raw) === 'library' && isUnrecorded(raw)
     return { ...refusedStatus(nothing, translated(error)), ...(unrecorded && { unrecorded }) }
@@ -79,11 +79,11 @@ async function statusOf(raw: Sqlite.Database): Promise<Status> {
 export async function adoptSqlite(path: string, busyTimeoutMs: number): Promise<Takeover> {
   const recorded: string[] = []
   let repaired: Takeover['repaired'] = []
-  const patience = new Patience(busyTimeoutMs)
+  const busyRetry = new BusyRetry(busyTimeoutMs)
   const file = prepareFile(path, { create: false })
-  const raw = await patience.retry(() => openConnection(file, { readOnly: false }))
+  const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
   try {
-    await locked(raw, patience, async () => {
+    await locked(raw, busyRetry, async () => {
       if (!isUnrecorded(raw) || originOf(raw) !== 'library') return
       const made = await longestMatch(migrationsOf('sqlite'), ledgerOf(raw).notes, (migrations) =>
         sqliteDrift(raw, migrations),

@@ -1,5 +1,5 @@
 import type Sqlite from 'better-sqlite3'
-import type { Patience } from '../database/sqlite/connection.ts'
+import type { BusyRetry } from '../database/sqlite/connection.ts'
 import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
 import { StorageError } from '../errors.ts'
 import { encodeTime } from '../schema/codecs.ts'
@@ -10,10 +10,10 @@ import {
   IS_NOTE,
   type Ledger,
   lastApplied,
+  type MigrationStatus,
+  migrationStatus,
   NAME_PREFIX,
   pendingError,
-  type Standing,
-  standing,
 } from './ledger.ts'
 import { folderOf, type Migration, migrationsOf } from './migrations.ts'
 import { missingError } from './missing.ts'
@@ -34,7 +34,7 @@ const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS __drizzle_migrations (
 const HAS_NAMES = "SELECT 1 FROM pragma_table_info('__drizzle_migrations') WHERE name = 'name'"
 
 /**
- * Throws if something is pending that must not be applied, or, if all may be applied, what `standing()` throws, and
+ * Throws if something is pending that must not be applied, or, if all may be applied, what `migrationStatus()` throws, and
  * SCHEMA_MISMATCH for tables that another program made and whose rows cannot be kept. Changes nothing.
  */
 export async function checkSqlite(
@@ -47,7 +47,7 @@ export async function checkSqlite(
   raw.exec('BEGIN')
   try {
     const ledger = ledgerOf(raw)
-    const found = standing(known, ledger)
+    const found = migrationStatus(known, ledger)
     if (found.pending.length === 0) {
       assertTablesThere(found, ledger)
       return assertNoProblem(raw, known)
@@ -63,9 +63,9 @@ export async function checkSqlite(
   }
 }
 
-/** What has happened to the tables of a file that is open. Throws what `standing()` throws. */
+/** What has happened to the tables of a file that is open. Throws what `migrationStatus()` throws. */
 export function problemOf(raw: Sqlite.Database, known = migrationsOf('sqlite')): StorageError | undefined {
-  const found = standingOf(raw, known)
+  const found = migrationStatusOf(raw, known)
   if (found.pending.length > 0) return pendingError(found)
   // How a newer version's triggers should be is not known here.
   return found.newer.length > 0 ? undefined : missingError(missingInSqlite(raw, known))
@@ -93,7 +93,7 @@ const notAdopted = (): StorageError =>
  */
 export async function migrateSqlite(
   raw: Sqlite.Database,
-  patience: Patience,
+  busyRetry: BusyRetry,
   options: MigrationOptions = {},
   known: readonly Migration[] = migrationsOf('sqlite'),
 ): Promise<void> {
@@ -101,14 +101,14 @@ export async function migrateSqlite(
   // another process is at it, that one has made it.
   let backup = options.backup
   // As long as the file has no log, another process that commits is in the way of those who read, too.
-  const look = (): Promise<Standing> => patience.retry(() => standingOf(raw, known))
+  const look = (): Promise<MigrationStatus> => busyRetry.run(() => migrationStatusOf(raw, known))
   const before = await look()
   const seen = before.applied.length
   if (before.pending.length === 0) return
   while ((await look()).pending.length > 0) {
     let copy: Copy | undefined
     const work = async (): Promise<void> => {
-      const { applied, pending } = standingOf(raw, known)
+      const { applied, pending } = migrationStatusOf(raw, known)
       const [next] = pending
       if (next === undefined) return
       assertNoMove(ledgerOf(raw))
@@ -121,7 +121,7 @@ export async function migrateSqlite(
       backup = undefined
       options.onApplied?.({ tag: next.tag, milliseconds: performance.now() - begun })
     }
-    await locked(raw, patience, work).catch((error) => {
+    await locked(raw, busyRetry, work).catch((error) => {
       // Nothing has changed, unless the disk failed in the COMMIT.
       if (!(error instanceof StorageError) || !UNCERTAIN.has(error.code)) copy?.discard()
       throw error
@@ -174,14 +174,14 @@ function naming({ file }: Migration, run: () => void): void {
  * that is built anew is dropped in between, with its children's rows if they cascade; inside a transaction the pragma would
  * do nothing.
  */
-export async function locked(raw: Sqlite.Database, patience: Patience, work: () => Promise<void>): Promise<void> {
+export async function locked(raw: Sqlite.Database, busyRetry: BusyRetry, work: () => Promise<void>): Promise<void> {
   const before = raw.pragma('foreign_keys', { simple: true })
   raw.pragma('foreign_keys = OFF')
   try {
-    await patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
+    await busyRetry.run(() => raw.exec('BEGIN IMMEDIATE'))
     await work()
     // Without a log, readers are in the way of a commit too.
-    await patience.retry(() => raw.exec('COMMIT'))
+    await busyRetry.run(() => raw.exec('COMMIT'))
   } catch (error) {
     throw translated(error)
   } finally {
@@ -211,9 +211,9 @@ export function record(raw: Sqlite.Database, migration: Migration, time: Date): 
 /** The last migration that was applied, or `none`. */
 export const schemaVersionOf = (raw: Sqlite.Database): string => lastApplied(migrationsOf('sqlite'), ledgerOf(raw))
 
-/** Throws what `standing()` throws. */
-export const standingOf = (raw: Sqlite.Database, known = migrationsOf('sqlite')): Standing =>
-  standing(known, ledgerOf(raw))
+/** Throws what `migrationStatus()` throws. */
+export const migrationStatusOf = (raw: Sqlite.Database, known = migrationsOf('sqlite')): MigrationStatus =>
+  migrationStatus(known, ledgerOf(raw))
 
 export function ledgerOf(raw: Sqlite.Database): Ledger {
   const rows = hasTable(raw, '__drizzle_migrations')

@@ -1,7 +1,7 @@
 /** Makes again what a SQLite file has lost of our tables: triggers, indexes, keys and CHECKs. */
 import type Sqlite from 'better-sqlite3'
 import { switchOff } from '../database/sqlite/change-log.ts'
-import { openConnection, Patience } from '../database/sqlite/connection.ts'
+import { BusyRetry, openConnection } from '../database/sqlite/connection.ts'
 import { translated } from '../database/sqlite/errors.ts'
 import { fenceOf, movedError } from '../database/sqlite/fence.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
@@ -20,20 +20,20 @@ import {
   reportFrom,
 } from './repair.ts'
 import { sqliteDrift, withFresh } from './sqlite-drift.ts'
-import { isUnrecorded, ledgerOf, locked, standingOf, UNCERTAIN } from './sqlite-migrator.ts'
+import { isUnrecorded, ledgerOf, locked, migrationStatusOf, UNCERTAIN } from './sqlite-migrator.ts'
 import { indexesOn, quoted, rebuild } from './sqlite-rebuild.ts'
 
 type Backup = (before: string, path: string) => Promise<{ readonly file: string; discard(): void } | undefined>
 
 /** One transaction. Throws SCHEMA_MISMATCH for what cannot be repaired; then nothing was changed. */
 export async function repairSqlite(path: string, options: RepairOptions, backup: Backup): Promise<RepairReport> {
-  const patience = new Patience(options.busyTimeoutMs)
+  const busyRetry = new BusyRetry(options.busyTimeoutMs)
   const file = prepareFile(path, { create: false })
-  const raw = await patience.retry(() => openConnection(file, { readOnly: false }))
+  const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
   let report: RepairReport = { repaired: [], remaining: [] }
   let copy: Awaited<ReturnType<Backup>>
   try {
-    await locked(raw, patience, async () => {
+    await locked(raw, busyRetry, async () => {
       const { applied } = assertSqliteRepairable(raw)
       if (!options.dryRun && tablesToRebuild(sqliteDrift(raw, applied)).length > 0)
         copy = await backup('repair', raw.name)
@@ -54,9 +54,9 @@ function assertSqliteRepairable(raw: Sqlite.Database): { applied: readonly Migra
   const moved = fenceOf(raw)()
   if (moved !== undefined) throw movedError(moved)
   assertNoMove(ledgerOf(raw))
-  const standing = standingOf(raw)
-  assertRepairable(standing, isUnrecorded(raw))
-  return standing
+  const migrations = migrationStatusOf(raw)
+  assertRepairable(migrations, isUnrecorded(raw))
+  return migrations
 }
 
 /** Inside a transaction, with foreign keys off. `applied` made the tables. */

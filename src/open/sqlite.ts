@@ -1,5 +1,5 @@
 import type { Copy } from '../backup/before-migration.ts'
-import { Patience } from '../database/sqlite/connection.ts'
+import { BusyRetry } from '../database/sqlite/connection.ts'
 import { fenceOf } from '../database/sqlite/fence.ts'
 import { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
 import { checkSqlite, isUnrecorded, migrateSqlite, problemOf, schemaVersionOf } from '../migrator/sqlite-migrator.ts'
@@ -21,12 +21,12 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
       adopt: async (raw) => {
         if (migrate !== 'apply') return
         // Another process may be giving the file its log.
-        if (!(await new Patience(config.busyTimeoutMs).retry(() => isUnrecorded(raw)))) return
+        if (!(await new BusyRetry(config.busyTimeoutMs).run(() => isUnrecorded(raw)))) return
         raw.pragma('synchronous = FULL')
-        await migrateSqlite(raw, new Patience(config.migrationWaitMs), withBackup(config))
+        await migrateSqlite(raw, new BusyRetry(config.migrationWaitMs), withBackup(config))
       },
       migrate: async (raw) => {
-        if (migrate === 'apply') await migrateSqlite(raw, new Patience(config.migrationWaitMs), withBackup(config))
+        if (migrate === 'apply') await migrateSqlite(raw, new BusyRetry(config.migrationWaitMs), withBackup(config))
       },
       version: schemaVersionOf,
       problem: (raw) => problemOf(raw),

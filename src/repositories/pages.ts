@@ -1,4 +1,4 @@
-import { performance, Turns } from '../event-loop.ts'
+import { EventLoopYield, performance } from '../event-loop.ts'
 import { isId, isLimit, type Rules } from '../schema/rules.ts'
 
 export const PAGE_RULES: Rules = { limit: isLimit, after: isId }
@@ -18,7 +18,7 @@ export async function* iteratePages<R>(
   keyOf: (row: R) => string,
   first = MOST_ROWS,
 ): AsyncGenerator<R, void, undefined> {
-  const turns = new Turns()
+  const yielding = new EventLoopYield()
   let after: string | undefined
   for (let limit = first; ; ) {
     const begun = performance.now()
@@ -30,6 +30,6 @@ export async function* iteratePages<R>(
     if (last === undefined || rows.length < limit) return
     after = keyOf(last)
     if (share < 1 || limit < MOST_ROWS) limit = Math.max(1, Math.min(Math.floor(limit * share), MOST_ROWS))
-    if (turns.due()) await turns.next()
+    if (yielding.isDue()) await yielding.now()
   }
 }

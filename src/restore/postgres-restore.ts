@@ -3,7 +3,7 @@ import { verifyBackup } from '../backup/verify.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
-import { standingOf } from '../migrator/sqlite-migrator.ts'
+import { migrationStatusOf } from '../migrator/sqlite-migrator.ts'
 import { copyingOf, copySnapshot } from '../move/copy.ts'
 import { assertEmpty } from '../move/preflight.ts'
 import { snapshotOf } from '../rows/sqlite-source.ts'
@@ -36,7 +36,7 @@ export async function restoreIntoPostgres(
   try {
     source.exec('BEGIN')
     // Throws SCHEMA_NEWER and the like, before anything is changed.
-    standingOf(source)
+    migrationStatusOf(source)
     const { migrated, leftBehind } = await copySnapshot(snapshotOf(source), { ...copying, advice: ADVICE })
     return { ...manifest, restoredTo: shownTarget(target), migrated, ...(leftBehind && { leftBehind }) }
   } finally {

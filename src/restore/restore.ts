@@ -10,7 +10,7 @@ import { openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
 import { translatedFile } from '../files/file-errors.ts'
 import { checkPath, realPath } from '../files/path-rules.ts'
-import { standingOf } from '../migrator/sqlite-migrator.ts'
+import { migrationStatusOf } from '../migrator/sqlite-migrator.ts'
 import { configOf, databaseOf } from '../open/config.ts'
 import { openTarget } from '../open/open.ts'
 import * as rules from '../schema/rules.ts'
@@ -85,7 +85,7 @@ function assertTwo(from: string, to: string): void {
 function assertKnownSchema(file: string): void {
   const raw = openConnection(file, { readOnly: true })
   try {
-    standingOf(raw)
+    migrationStatusOf(raw)
   } finally {
     raw.close()
   }
@@ -102,7 +102,7 @@ async function restored(file: string, path: string, options: RestoreOptions): Pr
   try {
     source.exec('BEGIN')
     // Throws SCHEMA_NEWER and the like, before anything is changed.
-    standingOf(source)
+    migrationStatusOf(source)
     // Somebody may have put a file there meanwhile.
     if (occupancyOf(path) === 'taken' && options.replace !== true) throw taken(path)
     const aside = await setAside(path, options.signal)

@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import type Sqlite from 'better-sqlite3'
 import type { TableContent } from '../api.ts'
-import { Turns } from '../event-loop.ts'
+import { EventLoopYield } from '../event-loop.ts'
 import { hasTable } from '../migrator/sqlite-file.ts'
 import { canonicalList, type Plain } from '../schema/cells.ts'
 import { type Kind, kindOf } from '../schema/kinds.ts'
@@ -33,10 +33,10 @@ async function tableContent(raw: Sqlite.Database, table: Table): Promise<TableCo
     .prepare<[], unknown[]>(`SELECT ${names.join(', ')} FROM ${table.name} ORDER BY ${table.key.name}`)
     .raw()
     .safeIntegers()
-  const turns = new Turns()
+  const yielding = new EventLoopYield()
   for (const row of rowsInOrder.iterate()) {
     content.add(row)
-    if (turns.due()) await turns.next()
+    if (yielding.isDue()) await yielding.now()
   }
   return content.end()
 }

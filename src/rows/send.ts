@@ -1,7 +1,7 @@
 /** A table's rows out of a snapshot into a target, and whether they have arrived. */
 import type { TableContent } from '../api.ts'
 import { StorageError } from '../errors.ts'
-import { Turns } from '../event-loop.ts'
+import { EventLoopYield } from '../event-loop.ts'
 import { plainCells } from '../schema/cells.ts'
 import type { Table } from '../schema/tables.ts'
 import { ContentHash } from './content-hash.ts'
@@ -27,14 +27,14 @@ export async function sendRows(
   { isLeftOut, progress, signal }: Sending,
 ): Promise<TableContent> {
   const content = new ContentHash(table)
-  const turns = new Turns()
+  const yielding = new EventLoopYield()
   for await (const slice of snapshot.slices(table)) {
     signal?.throwIfAborted()
     const rows = slice.filter((cells) => !isLeftOut(cells)).map((cells) => plainCells(table, cells))
     for (const row of rows) content.addPlain(row)
     await target.write(table, rows)
     progress(slice.length)
-    if (turns.due()) await turns.next()
+    if (yielding.isDue()) await yielding.now()
   }
   await target.written()
   return content.end()
@@ -47,11 +47,11 @@ export async function contentIn(
   look: (slice: readonly (readonly unknown[])[]) => void,
 ): Promise<TableContent> {
   const content = new ContentHash(table)
-  const turns = new Turns()
+  const yielding = new EventLoopYield()
   for await (const slice of snapshot.slices(table)) {
     look(slice)
     for (const cells of slice) content.addPlain(plainCells(table, cells))
-    if (turns.due()) await turns.next()
+    if (yielding.isDue()) await yielding.now()
   }
   return content.end()
 }

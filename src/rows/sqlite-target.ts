@@ -1,5 +1,5 @@
 import type Sqlite from 'better-sqlite3'
-import { openConnection, Patience, prepareWriter } from '../database/sqlite/connection.ts'
+import { BusyRetry, openConnection, prepareWriter } from '../database/sqlite/connection.ts'
 import { translated, translatedCommit } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
 import type { Plain } from '../schema/cells.ts'
@@ -13,12 +13,12 @@ export async function intoSqlite<T>(
   { busyTimeoutMs }: TargetOptions,
   work: (target: Target) => Promise<T>,
 ): Promise<T> {
-  const patience = new Patience(busyTimeoutMs)
+  const busyRetry = new BusyRetry(busyTimeoutMs)
   const file = prepareFile(path, { create: false })
-  const raw = await patience.retry(() => openConnection(file, { readOnly: false }))
+  const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
   try {
-    await prepareWriter(raw, 'full', patience)
-    await patience.retry(() => raw.exec('BEGIN IMMEDIATE'))
+    await prepareWriter(raw, 'full', busyRetry)
+    await busyRetry.run(() => raw.exec('BEGIN IMMEDIATE'))
     for (const { name } of ALL_TABLES)
       if (raw.prepare(`SELECT 1 FROM ${name} LIMIT 1`).get() !== undefined) throw taken(name)
     const result = await work(targetOn(raw))

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
 import { migrate as drizzleMigrate } from 'drizzle-orm/better-sqlite3/migrator'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openConnection, Patience } from '../../src/database/sqlite/connection.ts'
+import { BusyRetry, openConnection } from '../../src/database/sqlite/connection.ts'
 import type { Migration } from '../../src/migrator/migrations.ts'
 import { migrateSqlite } from '../../src/migrator/sqlite-migrator.ts'
 import { migrationsOf, type TreeCopy } from '../schema/tree-copy.ts'
@@ -95,11 +95,11 @@ describe('a table that is built anew', () => {
       const raw = openConnection(scratch.path, { readOnly: false })
       raw.pragma(`foreign_keys = ${setting}`)
       const more = { tag: '9999_more', file: 'more', when: 9e12, hash: setting, statements: ['CREATE TABLE more (id)'] }
-      await migrateSqlite(raw, new Patience(100), {}, [...known(), more])
+      await migrateSqlite(raw, new BusyRetry(100), {}, [...known(), more])
       expect(raw.pragma('foreign_keys', { simple: true })).toBe(setting === 'ON' ? 1 : 0)
       raw.exec('DROP TABLE more; DELETE FROM __drizzle_migrations WHERE created_at = 9e12')
       const failing = { ...more, statements: ['CREATE TABLE more (id)', 'DROP TABLE nothing'] }
-      await expect(migrateSqlite(raw, new Patience(100), {}, [...known(), failing])).rejects.toThrow()
+      await expect(migrateSqlite(raw, new BusyRetry(100), {}, [...known(), failing])).rejects.toThrow()
       expect(raw.pragma('foreign_keys', { simple: true })).toBe(setting === 'ON' ? 1 : 0)
       raw.close()
     }

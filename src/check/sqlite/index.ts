@@ -1,5 +1,5 @@
 import type Sqlite from 'better-sqlite3'
-import { Patience } from '../../database/sqlite/connection.ts'
+import { BusyRetry } from '../../database/sqlite/connection.ts'
 import { translated } from '../../database/sqlite/errors.ts'
 import type { Status } from '../../migrator/inspection.ts'
 import { inspectSqlite } from '../../migrator/sqlite-inspection.ts'
@@ -78,7 +78,7 @@ async function translating(work: () => unknown): Promise<void> {
 
 async function statusOf(real: string, { busyTimeoutMs }: Settings, findings: Findings): Promise<Status | undefined> {
   const found = await findings.look('migrations', async () => {
-    const status = await new Patience(busyTimeoutMs).retry(() => inspectSqlite(real))
+    const status = await new BusyRetry(busyTimeoutMs).run(() => inspectSqlite(real))
     checkMigrations(status, findings)
     return status
   })

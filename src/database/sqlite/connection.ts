@@ -183,10 +183,10 @@ export function openConnection(path: string, options: { readOnly: boolean }): Sq
 }
 
 /** The settings of the connection that writes. `full` or `normal` is set and read back at every open. */
-export async function prepareWriter(raw: Sqlite.Database, durability: Durability, patience: Patience): Promise<void> {
+export async function prepareWriter(raw: Sqlite.Database, durability: Durability, busyRetry: BusyRetry): Promise<void> {
   // Readers go on while somebody writes, and a commit is one sync. In memory there is no log to keep.
   if (!raw.memory) {
-    await patience.retry(() => beginLog(raw))
+    await busyRetry.run(() => beginLog(raw))
   }
   // The driver is compiled so that a WAL file opens with NORMAL, which loses acknowledged commits in a power cut.
   const synchronous = durability === 'full' ? 2 : 1
@@ -217,7 +217,7 @@ function assertVersion(raw: Sqlite.Database): void {
 }
 
 /** Waits for other processes' locks without blocking the event loop. */
-export class Patience {
+export class BusyRetry {
   readonly #busyTimeoutMs: number
 
   constructor(busyTimeoutMs: number) {
@@ -225,9 +225,9 @@ export class Patience {
   }
 
   /** Runs `attempt` until it does not fail with BUSY any more, or the time is up. Throws StorageErrors. */
-  async retry<T>(attempt: () => T | Promise<T>): Promise<T> {
+  async run<T>(attempt: () => T | Promise<T>): Promise<T> {
     const deadline = performance.now() + this.#busyTimeoutMs
-    for (let pause = 1; ; pause = nextPause(pause)) {
+    for (let delay = 1; ; delay = nextPause(delay)) {
       try {
         return await attempt()
       } catch (error) {

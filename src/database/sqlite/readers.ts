@@ -1,4 +1,4 @@
-import { openConnection, type Patience, SqliteConnection } from './connection.ts'
+import { type BusyRetry, openConnection, SqliteConnection } from './connection.ts'
 
 /** Kept open for the next snapshot. */
 const SPARE = 2
@@ -9,15 +9,15 @@ const MOST = 64
 /** Connections for snapshots: each is one's own until it is given back. */
 export class Readers {
   readonly #path: string
-  readonly #patience: Patience
+  readonly #busyRetry: BusyRetry
   readonly #spare: SqliteConnection[] = []
   #borrowed = 0
   readonly #waiting: (() => void)[] = []
   #closed = false
 
-  constructor(path: string, patience: Patience) {
+  constructor(path: string, busyRetry: BusyRetry) {
     this.#path = path
-    this.#patience = patience
+    this.#busyRetry = busyRetry
   }
 
   async borrow(): Promise<{ reader: SqliteConnection; giveBack: () => void }> {
@@ -45,7 +45,7 @@ export class Readers {
   }
 
   #open(): Promise<SqliteConnection> {
-    return this.#patience.retry(() => new SqliteConnection(openConnection(this.#path, { readOnly: true })))
+    return this.#busyRetry.run(() => new SqliteConnection(openConnection(this.#path, { readOnly: true })))
   }
 
   /** Those that are borrowed close when they are given back. */

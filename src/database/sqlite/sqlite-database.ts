@@ -8,7 +8,7 @@ import { StatementCompiler } from '../statement.ts'
 import { OpenTransaction, withinTime } from '../transaction.ts'
 import { forget, SqliteChangeLog } from './change-log.ts'
 import { Checkpoints } from './checkpoints.ts'
-import { type Durability, openConnection, Patience, prepareWriter, SqliteConnection } from './connection.ts'
+import { BusyRetry, type Durability, openConnection, prepareWriter, SqliteConnection } from './connection.ts'
 import { sqliteDialect } from './dialect.ts'
 import { isBusy, isSqliteFailure, translated, translatedCommit } from './errors.ts'
 import { courseOn, fenceOf, type Moved, movedError } from './fence.ts'
@@ -51,7 +51,7 @@ export class SqliteDatabase implements Database {
   readonly changeLog = new SqliteChangeLog(this)
   readonly #options: SqliteOptions
   readonly #schema: SchemaSteps
-  readonly #patience: Patience
+  readonly #busyRetry: BusyRetry
   readonly compiler = new StatementCompiler(sqliteDialect)
   readonly #guard = new TransactionGuard()
   /** A read-only store has no writer: both are the reader then. In memory there is one connection for both. */
@@ -83,7 +83,7 @@ export class SqliteDatabase implements Database {
     this.path = options.path
     this.#options = options
     this.#schema = schema
-    this.#patience = new Patience(options.busyTimeoutMs)
+    this.#busyRetry = new BusyRetry(options.busyTimeoutMs)
     this.#writer = connections.writer
     this.#reader = connections.reader
     this.#queue = new WriteQueue(connections.writer.raw, {
@@ -92,7 +92,7 @@ export class SqliteDatabase implements Database {
       unacknowledged: () => this.#file?.unacknowledged(),
       onIdle: () => this.#checkpointLater(),
     })
-    this.#readers = new Readers(options.path, this.#patience)
+    this.#readers = new Readers(options.path, this.#busyRetry)
     this.#checkpoints = new Checkpoints(connections.writer.raw, () => this.#queue.length === 0)
     this.#fence = fenceOf(connections.writer.raw)
     this.#fenceToReaders = fenceOf(connections.reader.raw)
@@ -118,9 +118,9 @@ export class SqliteDatabase implements Database {
   static async open(options: SqliteOptions, schema: SchemaSteps): Promise<SqliteDatabase> {
     const memory = options.path === ':memory:'
     const path = memory ? options.path : prepareFile(options.path, { create: !options.readOnly })
-    const patience = new Patience(options.busyTimeoutMs)
+    const busyRetry = new BusyRetry(options.busyTimeoutMs)
     const connect = (readOnly: boolean): Promise<SqliteConnection> =>
-      patience
+      busyRetry
         .retry(() => new SqliteConnection(openConnection(path, { readOnly })))
         .catch((error) => {
           throw readOnly ? explainedReadOnly(path, error) : error
@@ -129,9 +129,9 @@ export class SqliteDatabase implements Database {
     const writer = await connect(options.readOnly && !memory)
     let reader = writer
     try {
-      await patience.retry(() => schema.check(writer.raw))
+      await busyRetry.run(() => schema.check(writer.raw))
       await schema.adopt(writer.raw)
-      if (!options.readOnly || memory) await prepareWriter(writer.raw, options.durability, patience)
+      if (!options.readOnly || memory) await prepareWriter(writer.raw, options.durability, busyRetry)
       await schema.migrate(writer.raw)
       if (!memory && !options.readOnly) reader = await connect(true)
       return new SqliteDatabase({ ...options, path }, schema, { writer, reader })
@@ -165,7 +165,7 @@ export class SqliteDatabase implements Database {
     try {
       return Promise.resolve(run(this.#reader))
     } catch (error) {
-      return isBusy(error) ? this.#patience.retry(() => run(this.#reader)) : Promise.reject(translated(error))
+      return isBusy(error) ? this.#busyRetry.run(() => run(this.#reader)) : Promise.reject(translated(error))
     }
   }
 
@@ -298,7 +298,7 @@ export class SqliteDatabase implements Database {
     return this.#inUse.while(async () => {
       const { reader, giveBack } = await this.#borrowReader()
       try {
-        await this.#patience.retry(() => pin(reader))
+        await this.#busyRetry.run(() => pin(reader))
         return await work(reader)
       } finally {
         if (reader.raw.inTransaction) rollBack(reader.raw)

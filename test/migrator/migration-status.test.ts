@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { StorageError } from '../../src/index.ts'
-import { hasOurs, type Ledger, lastApplied, standing } from '../../src/migrator/ledger.ts'
+import { hasOurs, type Ledger, lastApplied, migrationStatus } from '../../src/migrator/ledger.ts'
 import type { Migration } from '../../src/migrator/migrations.ts'
 import { assertProperty } from '../support/properties.ts'
 
@@ -28,7 +28,7 @@ type Result =
 
 function result(known: readonly Migration[], of: Ledger): Result {
   try {
-    const { applied, pending, newer, foreign } = standing(known, of)
+    const { applied, pending, newer, foreign } = migrationStatus(known, of)
     return { applied: applied.map(({ when }) => when), pending: pending.map(({ when }) => when), newer, foreign }
   } catch (error) {
     if (!(error instanceof StorageError)) throw error
@@ -36,7 +36,7 @@ function result(known: readonly Migration[], of: Ledger): Result {
   }
 }
 
-describe('standing()', () => {
+describe('migrationStatus()', () => {
   test.each<[string, number[], object]>([
     ['nothing applied', [], { applied: [], pending: [10, 20, 30] }],
     ['a beginning', [10, 20], { applied: [10, 20], pending: [30] }],
@@ -162,7 +162,7 @@ function expected({ known, applied, edited }: { known: number[]; applied: number
 describe('for whatever was applied by whomever', () => {
   test('one of the refusals that hold is thrown, or else everything is accounted for', async () => {
     await assertProperty(
-      'standing()',
+      'migrationStatus()',
       fc.asyncProperty(histories, async ({ known, applied, edited }) => {
         const codes = expected({ known, applied, edited })
         const migrations = known.map((when) => migration(when, edited.includes(when) ? 'edited' : undefined))
