@@ -17,11 +17,11 @@ const SLICE_MS = 10
 export class EventLoopYield {
   #last = performance.now()
 
-  due(): boolean {
+  isDue(): boolean {
     return performance.now() - this.#last >= SLICE_MS
   }
 
-  async next(): Promise<void> {
+  async now(): Promise<void> {
     await nextTurn()
     this.#last = performance.now()
   }

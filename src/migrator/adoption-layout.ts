@@ -1,4 +1,4 @@
-/** Whether the tables of a file that another program made are the client's, by its catalog. */
+/** Compares the catalog of a file that another program made with the client's DDL. */
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../errors.ts'
 import * as rules from '../schema/rules.ts'
@@ -6,7 +6,7 @@ import { SHARED, type SharedTable } from './adoption-rows.ts'
 import { hasTable, originOf } from './sqlite-file.ts'
 import { formerName, type Index, indexesOn } from './sqlite-rebuild.ts'
 
-/** The client's tables that are there. Throws SCHEMA_MISMATCH if one is not as its DDL says. */
+/** The client's tables in the file. Throws SCHEMA_MISMATCH if a table differs from the client's DDL. */
 export function recognised(raw: Sqlite.Database): readonly SharedTable[] {
   if (originOf(raw) === 'library') {
     throw new StorageError(
@@ -17,7 +17,7 @@ export function recognised(raw: Sqlite.Database): readonly SharedTable[] {
   const tables = SHARED.filter(({ name }) => hasTable(raw, name))
   const encoding = String(raw.pragma('encoding', { simple: true }))
   const obstacles = [
-    // Keys would come in the order of other bytes.
+    // Another encoding sorts keys by other bytes.
     ...(encoding === 'UTF-8' ? [] : [`the file is in ${encoding}`]),
     ...tables.flatMap((table) => obstaclesOf(raw, table)),
   ]
@@ -82,6 +82,6 @@ const withoutComments = (sql: string): string => sql.replaceAll(/--[^\n]*|\/\*.*
 
 const OUR_INDEXES = ['idx_nodes_started', 'idx_cache_expires', 'idx_cache_source_dest']
 
-/** Somebody else's, which are made again afterwards. */
+/** Indexes of other programs: adoption recreates them. */
 export const indexesOf = (raw: Sqlite.Database, tables: readonly SharedTable[]): Index[] =>
   tables.flatMap((table) => indexesOn(raw, table.name)).filter(({ name }) => !OUR_INDEXES.includes(name))

@@ -1,4 +1,4 @@
-/** Which rows of a file that another program made can be kept: those that the library would read as they are. */
+/** Judges the rows of another program's file: adoption keeps each row that the library can read unchanged. */
 
 import { isUtf8 } from 'node:buffer'
 import type Sqlite from 'better-sqlite3'
@@ -19,9 +19,9 @@ export type Verdict =
 
 export interface SharedTable {
   readonly name: TableName
-  /** In the order of the client's DDL, with the affinity that it gives them. */
+  /** Columns in the order of the client's DDL, each with its accepted type names. */
   readonly columns: Readonly<Record<string, readonly string[]>>
-  /** NULL there becomes 0. */
+  /** Columns in which NULL becomes 0. */
   readonly defaults: readonly string[]
   readonly judge: (row: Row) => Verdict
 }
@@ -69,7 +69,7 @@ function isItsKey(cell: Cell, { source, destination, k }: Row): boolean {
   return cell === cacheKey({ source, destination, k: Number(k) })
 }
 
-/** Without a value: it may be anything. */
+/** Why the cell cannot be kept; `undefined` if the library can read the cell. */
 function problemOf(column: Column, cell: Cell, row: Row): string | undefined {
   const { kind, rule } = column
   if (column === TABLES.pathCache.key) return isItsKey(cell, row) ? undefined : 'is not source:destination:k'
@@ -92,10 +92,10 @@ export type TableRow = Required<StoredRow>
 const SLICE = 500
 const SMALLEST_ROWID = -(2n ** 63n)
 
-/** A table's rows in the order of their rowids, in slices. Other statements may run between two of them. */
+/** Slices of a table's rows by ascending rowid. Other statements may run between two slices. */
 export async function* slicesOf(raw: Sqlite.Database, table: SharedTable): AsyncGenerator<TableRow[]> {
   const names = Object.keys(table.columns)
-  // The bytes too: what is no UTF-8 would come as something else that is.
+  // Selects the bytes too: the driver replaces invalid UTF-8 in texts.
   const cells = names.map((name) => `${name}, CASE typeof(${name}) WHEN 'text' THEN CAST(${name} AS BLOB) END`)
   const sql = `SELECT rowid, ${cells.join(', ')} FROM ${table.name} WHERE rowid >= ? ORDER BY rowid LIMIT ${SLICE}`
   const select = raw.prepare<[bigint], Cell[]>(sql).raw().safeIntegers()

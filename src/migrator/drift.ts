@@ -1,4 +1,4 @@
-/** How a database's tables differ from those that its migrations made. */
+/** Schema drift: how a database's tables differ from the tables that its migrations made. */
 
 /** The parts of each table: columns, constraints and indexes, as the engine describes them. */
 export interface Catalog {
@@ -6,47 +6,47 @@ export interface Catalog {
 }
 
 export interface TableParts {
-  /** In the order of the table. */
+  /** Names, in the table's order. */
   readonly columns: readonly string[]
   /** Definitions of columns, constraints and indexes. */
   readonly parts: ReadonlySet<string>
-  /** What may be somebody else's: indexes and triggers, by name. */
+  /** Indexes and triggers by name: other programs may add their own. */
   readonly additions: ReadonlyMap<string, Addition>
 }
 
 export interface Addition {
   readonly kind: 'index' | 'trigger'
-  /** As a person is told of it. */
+  /** The description that reports show. */
   readonly what: string
-  /** Two that are the same are the same text. */
+  /** Equal additions have equal texts. */
   readonly definition: string
-  /** The statements that make it. */
+  /** The statements that create the addition. */
   readonly sql: readonly string[]
 }
 
 export interface Difference {
   readonly table: string
   readonly part: 'table' | 'column' | 'constraint' | Addition['kind']
-  /** What is there and should not be, what is not there and should be. */
+  /** `missing`: expected and absent. `unexpected`: present and not expected. `order`: the columns' order differs. */
   readonly kind: 'missing' | 'unexpected' | 'order'
   readonly what: string
 }
 
-/** An index or a trigger of ours that is to be made again. */
+/** An index or a trigger of ours that a repair recreates. */
 export interface Lost extends Addition {
   readonly table: string
   readonly name: string
 }
 
 export interface Drift {
-  /** Of our own tables. */
+  /** Differences in our own tables. */
   readonly differences: readonly Difference[]
   readonly lost: readonly Lost[]
-  /** Tables, indexes and triggers of others: no error. */
+  /** Tables, indexes and triggers of other programs: no error. */
   readonly others: readonly string[]
 }
 
-/** `expected` has our tables, made anew by the migrations that the ledger names, in the same engine. */
+/** `expected`: our tables as the migrations in the ledger make them in the same engine. */
 export function driftOf(expected: Catalog, found: Catalog): Drift {
   const differences: Difference[] = []
   const lost: Lost[] = []
@@ -75,7 +75,7 @@ export function driftOf(expected: Catalog, found: Catalog): Drift {
   return { differences, lost, others }
 }
 
-/** Columns and constraints. */
+/** Compares columns and constraints. */
 function* differencesIn(table: string, expected: TableParts, found: TableParts): Generator<Difference> {
   const partOf = (what: string): Difference['part'] => (CONSTRAINT.test(what) ? 'constraint' : 'column')
   for (const what of expected.parts)

@@ -1,4 +1,4 @@
-/** What can be said of a database without changing it. */
+/** Inspects a database's schema without changing the database. */
 import { StorageError, type StorageErrorCode } from '../errors.ts'
 import { type Difference, type Drift, isAddition } from './drift.ts'
 import { type Ledger, type MigrationStatus, NAME_PREFIX, refuseBreaking } from './ledger.ts'
@@ -6,8 +6,8 @@ import type { Migration } from './migrations.ts'
 import type { Adopted, AdoptionReport } from './steps.ts'
 
 /**
- * `new`: nothing is there. `current`: nothing is to be done. `pending`: `up` has something to apply. `adoptable`: another
- * program made it, and `up` adopts it. `refused`: a person has to look at it; `problem` says why.
+ * `new`: the database has no tables of ours. `current`: no migration is pending. `pending`: `up` applies migrations.
+ * `adoptable`: another program made the file, and `up` adopts the file. `refused`: an operator must act; see `problem`.
  */
 export type State = 'new' | 'current' | 'pending' | 'adoptable' | 'refused'
 
@@ -16,28 +16,28 @@ export interface Status {
   readonly state: State
   readonly applied: readonly string[]
   readonly pending: readonly string[]
-  /** Applied by a newer version of this package, which this one can work with. */
+  /** Migrations that a newer version of this package applied. This version can use the database. */
   readonly newer: readonly string[]
-  /** Another program's migrations in our ledger: an application's belong into one of their own, `__app_migrations`. */
+  /** Another program's migrations in our ledger. An application's migrations belong in the ledger `__app_migrations`. */
   readonly foreign: readonly string[]
   readonly problem?: { readonly code: StorageErrorCode; readonly message: string }
-  /** The tables are there, and no record of how they came there. */
+  /** The tables exist, and the ledger does not record how they were made. */
   readonly unrecorded?: boolean
-  /** How our tables differ from what their migrations made. `undefined`: it could not be found out. */
+  /** How our tables differ from what their migrations made. `undefined`: the comparison was not possible. */
   readonly drift: readonly Difference[] | undefined
-  /** Tables, indexes and triggers of others. */
+  /** Tables, indexes and triggers of other programs. */
   readonly others: readonly string[]
-  /** What became of the rows, where another program had made the file. */
+  /** The recorded result of the adoption, if another program had made the file. */
   readonly adopted?: Adopted
-  /** What would become of the rows of a file that another program made. */
+  /** Dry run: what an adoption would do with the rows of another program's file. */
   readonly adoption?: AdoptionReport
 }
 
-/** What became of a database of ours without a ledger. */
+/** Result of recording the migrations of a database that has our tables and no ledger. */
 export interface Takeover {
-  /** Tags of migrations that were recorded without being run: the tables were as they make them. */
+  /** Tags of migrations that were recorded without being run: the tables already had their effect. */
   readonly recorded: readonly string[]
-  /** Triggers and indexes that were made again. */
+  /** Triggers and indexes that were recreated. */
   readonly repaired: readonly Difference[]
 }
 
@@ -47,7 +47,7 @@ export function statusFrom(
   { applied, pending, newer, foreign }: MigrationStatus,
   found: Drift | undefined,
 ): Status {
-  // What a newer version made is not known here.
+  // This version does not know a newer version's tables.
   const drift = newer.length > 0 ? undefined : found
   const state = pending.length === 0 ? 'current' : applied.length === 0 ? 'new' : 'pending'
   return {
@@ -67,7 +67,7 @@ export function refusedStatus(nothing: Omit<Status, 'state'>, error: unknown): S
   return { ...nothing, state: 'refused', problem: { code: error.code, message: error.message } }
 }
 
-/** What says something of the database; a lock that could not be had does not. */
+/** Errors that describe the state of the database. BUSY is not among them. */
 const STATES: ReadonlySet<string> = new Set([
   'SCHEMA_MISMATCH',
   'SCHEMA_NEWER',
@@ -77,8 +77,8 @@ const STATES: ReadonlySet<string> = new Set([
 ])
 
 /**
- * The longest beginning of the migrations that makes the tables that are there; their triggers and indexes can be made again.
- * Throws SCHEMA_MISMATCH if none does.
+ * The longest prefix of the migrations that makes the existing tables. Missing triggers and indexes may be recreated.
+ * Throws SCHEMA_MISMATCH if no prefix does.
  */
 export async function longestMatch(
   known: readonly Migration[],
@@ -87,7 +87,7 @@ export async function longestMatch(
 ): Promise<readonly Migration[]> {
   refuseBreaking(known, notes)
   let nearest: Difference | undefined
-  // One that changes rows alone leaves no trace in the tables: where it was noted what was applied, no more is recorded.
+  // A migration that changes only rows leaves no trace in the tables: trust the notes where there are any.
   const noted = known.filter(({ when }) => notes.has(`${NAME_PREFIX}${when}`)).length
   for (let count = noted || known.length; count > 0; count--) {
     const beginning = known.slice(0, count)

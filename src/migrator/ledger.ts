@@ -1,8 +1,9 @@
 /**
- * What the ledger says about a database: which migrations are applied, which are pending, and which must not be.
+ * Reads the ledger: which migrations are applied, which are pending, and which are refused.
  *
- * The ledger is drizzle-kit's, `__drizzle_migrations`, so that either may apply what the other has not. Names are noted in
- * `meshstore_state`, beside the marks of breaking ones: by us, and since 0003 by the migrations' own SQL.
+ * The ledger is drizzle-kit's table `__drizzle_migrations`: this package and drizzle-kit can apply each other's pending
+ * migrations. `meshstore_state` holds the migrations' names and the marks of breaking migrations. This package writes
+ * them; since 0003 the migrations' own SQL writes them too.
  */
 import { StorageError } from '../errors.ts'
 import type { Migration } from './migrations.ts'
@@ -12,10 +13,10 @@ export const NAME_PREFIX = 'migration:'
 /** In `meshstore_state`: `breaking:<tag>` has the reason why older code must not open the database any more. */
 export const BREAKING_PREFIX = 'breaking:'
 
-/** In `meshstore_state`: that the data is being moved, or has arrived. */
+/** In `meshstore_state`: the row of a move that is under way or has ended. */
 const MOVE = 'move'
 
-/** Of a row of `meshstore_state`, in SQL. */
+/** SQL condition on a row of `meshstore_state`: a name or a mark of a migration. */
 export const IS_NOTE = `name LIKE '${NAME_PREFIX}%' OR name LIKE '${BREAKING_PREFIX}%' OR name = '${MOVE}'`
 
 export interface LedgerRow {
@@ -28,11 +29,11 @@ export interface Ledger {
   readonly rows: readonly LedgerRow[]
   /** Names and marks: the rows of `meshstore_state` with one of the prefixes. */
   readonly notes: ReadonlyMap<string, string>
-  /** Whether `meshstore_state` is where our tables are looked for. */
+  /** Whether the table `meshstore_state` exists. */
   readonly hasState: boolean
 }
 
-/** Throws SCHEMA_MISMATCH for a ledger that speaks of tables which are not there. */
+/** Throws SCHEMA_MISMATCH if the ledger records migrations and the tables are missing. */
 export function assertTablesThere({ applied }: MigrationStatus, { hasState }: Ledger): void {
   if (applied.length === 0 || hasState) return
   throw new StorageError(
@@ -53,20 +54,20 @@ export function assertNoMove({ notes }: Ledger): void {
 
 export interface MigrationStatus {
   readonly applied: readonly Migration[]
-  /** In the order in which they are to be applied. */
+  /** In the order of application. */
   readonly pending: readonly Migration[]
-  /** Applied by a newer version of this package, which said of none of them that it breaks older code. */
+  /** Migrations that a newer version of this package applied. None is marked as breaking. */
   readonly newer: readonly string[]
-  /** An application's own migrations in the same ledger. They say nothing about ours. */
+  /** An application's own migrations in the same ledger. */
   readonly foreign: readonly string[]
 }
 
-/** What a row of the ledger stands for. */
+/** The meaning of one row of the ledger. */
 type Told = { readonly migration: Migration } | { readonly name: string } | undefined
 
 /**
- * A migration is known by its hash: drizzle-kit 1.0 drops the milliseconds of the time. One with another hash that has its
- * name or its time was edited. One that is not known is ours if the database has its name; else another program's.
+ * The hash identifies a migration: drizzle-kit 1.0 drops the milliseconds of the time. A row with a known name or time and
+ * another hash is an edited migration. An unknown row is ours if `meshstore_state` has its name, and foreign otherwise.
  */
 function told(known: readonly Migration[], { hash, when }: LedgerRow, notes: Ledger['notes']): Told {
   const name = notes.get(`${NAME_PREFIX}${when}`)
@@ -77,14 +78,14 @@ function told(known: readonly Migration[], { hash, when }: LedgerRow, notes: Led
   return name === undefined ? undefined : { name }
 }
 
-/** Whether a migration of ours is recorded. */
+/** Whether the ledger records a migration of ours. */
 export const hasOurs = (known: readonly Migration[], { rows, notes }: Ledger): boolean =>
   rows.some((row) => told(known, row, notes) !== undefined)
 
 /**
  * Throws MIGRATION_EDITED, MIGRATION_MISSING, MIGRATION_OUT_OF_ORDER or SCHEMA_NEWER, naming the file and what to do.
  *
- * A database that is newer than the code is none of these, so that a release can be rolled back.
+ * A database newer than the code is accepted, so that a release can be rolled back.
  */
 export function migrationStatus(known: readonly Migration[], { rows, notes }: Ledger): MigrationStatus {
   const newest = known.at(-1)?.when ?? 0
@@ -116,7 +117,7 @@ export function migrationStatus(known: readonly Migration[], { rows, notes }: Le
   }
 }
 
-/** For those who may not apply them. Every one is named. */
+/** The error for a process that may not apply migrations. It names each pending migration. */
 export const pendingError = ({ pending, foreign }: MigrationStatus): StorageError =>
   new StorageError(
     'SCHEMA_MISMATCH',
@@ -125,11 +126,11 @@ export const pendingError = ({ pending, foreign }: MigrationStatus): StorageErro
     }`,
   )
 
-/** What to do about migrations of others in our ledger. */
+/** Advice about other programs' migrations in our ledger. */
 export const FOREIGN =
   "The ledger __drizzle_migrations has another program's migrations. Give the application's a ledger of their own: migrations: { table: '__app_migrations' } in its drizzle.config.ts."
 
-/** The name of the last migration that was applied, also of one that this version does not know; or `none`. */
+/** The name of the last applied migration, known to this version or not; or `none`. */
 export function lastApplied(known: readonly Migration[], { rows, notes }: Ledger): string {
   let last = { when: Number.NEGATIVE_INFINITY, tag: 'none' }
   for (const row of rows) {

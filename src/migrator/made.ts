@@ -1,20 +1,20 @@
-/** What migrations make, read from their text: every open needs it, and a database to make it in would take too long. */
+/** Tables, constraints and triggers, read from the migrations' text: every open needs them, and a scratch database is slow. */
 import type { Migration } from './migrations.ts'
 
 export interface Made {
   /** `PRIMARY KEY` and `CONSTRAINT` with the name of each CHECK, by table. */
   readonly tables: ReadonlyMap<string, ReadonlySet<string>>
-  /** Of SQLite, whose triggers are statements of their own. */
+  /** SQLite only: there a trigger is one statement. */
   readonly triggers: ReadonlyMap<string, Trigger>
 }
 
 interface Trigger {
   readonly table: string
-  /** As SQLite keeps it: as it was written. */
+  /** The text of the statement: SQLite stores it unchanged. */
   readonly sql: string
 }
 
-/** Statements of drizzle-kit, and triggers written by hand. */
+/** Matches drizzle-kit's statements and handwritten triggers. */
 const STATEMENT = /^(?:\s*--.*\n)*\s*(CREATE|DROP|ALTER) (TABLE|TRIGGER) [`"]?(\w+)[`"]?/
 const RENAMED = /^ RENAME TO [`"]?(\w+)/
 const ALTERED = /^ (ADD|DROP) CONSTRAINT [`"]?(\w+)[`"]?( CHECK)?/

@@ -6,16 +6,16 @@ export type { Dialect }
 export interface Migration {
   /** Like `0000_create_tables`. */
   readonly tag: string
-  /** As a person finds it in the package: `migrations/sqlite/0000_create_tables.sql`. */
+  /** The path in the package: `migrations/sqlite/0000_create_tables.sql`. */
   readonly file: string
   /** The journal's time, in milliseconds. drizzle-kit 1.0 writes it into the ledger without the milliseconds. */
   readonly when: number
-  /** sha256 of the file, as drizzle-kit computes it: what the ledger knows a migration by. */
+  /** SHA-256 of the file, as drizzle-kit computes it. The ledger identifies a migration by this hash. */
   readonly hash: string
   readonly statements: readonly string[]
 }
 
-/** What drizzle-kit 1.0 knows a migration by: its folder, like `20261124093331_create_tables`. */
+/** drizzle-kit 1.0's name of a migration: its folder, like `20261124093331_create_tables`. */
 export const folderOf = ({ tag, when }: Pick<Migration, 'tag' | 'when'>): string =>
   `${new Date(when).toISOString().replaceAll(/\D/g, '').slice(0, 14)}_${tag.replace(/^\d+_/, '')}`
 

@@ -1,4 +1,4 @@
-/** What of our tables a database has lost, as far as every open looks: tables, keys, CHECKs and triggers. */
+/** The check at every open: missing tables, keys, CHECKs and triggers. */
 import { StorageError } from '../errors.ts'
 import type { Difference } from './drift.ts'
 import type { Made } from './made.ts'
@@ -12,7 +12,7 @@ const missing = (table: string, part: Difference['part'], what: string): Differe
 
 export const missingTrigger = (table: string, name: string): Difference => missing(table, 'trigger', `trigger ${name}`)
 
-/** What the tables must have beside their triggers. */
+/** Tables, keys and CHECKs that must exist. */
 export const expectedOf = ({ tables }: Made): Difference[] =>
   [...tables].flatMap(([name, constraints]) => [
     missing(name, 'table', 'the table'),
@@ -20,8 +20,8 @@ export const expectedOf = ({ tables }: Made): Difference[] =>
   ])
 
 /**
- * Without its triggers a database serves cached paths of nodes that have changed, and subscribers miss changes: it must not
- * be opened. Indexes and columns are compared by `meshstore check` alone.
+ * A database without its triggers must not be opened: stale cached paths would be served, and subscribers would miss
+ * changes. Only `meshstore check` compares indexes and columns.
  */
 export function missingError(parts: readonly Difference[]): StorageError | undefined {
   if (parts.length === 0) return undefined

@@ -2,7 +2,7 @@ import type Sqlite from 'better-sqlite3'
 import { isSqliteFailure } from '../database/sqlite/errors.ts'
 import { StorageError } from '../errors.ts'
 
-/** Rows that refer to rows which are not there, counted for each foreign key. */
+/** Orphans: the number of rows without their parent row, for each foreign key. */
 export type Orphans = ReadonlyMap<string, number>
 
 export function orphansIn(raw: Sqlite.Database): Orphans {
@@ -23,13 +23,13 @@ function orphansOf(raw: Sqlite.Database, table: string): [string, number][] {
       .raw()
       .all(table)
   } catch (error) {
-    // It refers to what cannot be referred to: that was so before, and is left as it is.
+    // The foreign key names a column that cannot be referenced. The migration leaves that as before.
     if (isSqliteFailure(error) && error.code === 'SQLITE_ERROR') return []
     throw error
   }
 }
 
-/** Throws SCHEMA_MISMATCH if there are more than before. */
+/** Throws SCHEMA_MISMATCH if a foreign key has more orphans than before. */
 export function assertNoMoreOrphans(raw: Sqlite.Database, before: Orphans): void {
   for (const [key, count] of orphansIn(raw)) {
     if (count <= (before.get(key) ?? 0)) continue

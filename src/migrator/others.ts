@@ -1,4 +1,4 @@
-/** What other programs have put on, or over, our tables, and a table that is built anew would lose. */
+/** Indexes, triggers and views of other programs that rebuilding a table would lose. */
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../errors.ts'
 import type { Migration } from './migrations.ts'
@@ -12,8 +12,8 @@ interface SchemaObject {
 }
 
 /**
- * Runs a migration. Where it builds a table anew, indexes of others on it are made again; views and triggers that name it
- * are refused with SCHEMA_MISMATCH. Inside a transaction. `applied`: what has made our own.
+ * Runs a migration inside a transaction. If the migration rebuilds a table, other programs' indexes on that table are
+ * recreated; their views and triggers are refused with SCHEMA_MISMATCH. `applied`: the migrations that made our tables.
  */
 export function besideOthers(
   raw: Sqlite.Database,
@@ -41,7 +41,7 @@ const refused = (tables: readonly string[], objects: readonly SchemaObject[]): S
     `It builds ${tables.join(', ')} anew, and views or triggers of other programs name it: ${objects.map(({ type, name }) => `${type} ${name}`).join(', ')}. Drop them, migrate, and create them again.`,
   )
 
-/** In the order in which they were made. */
+/** In the order of creation. */
 const objectsIn = (raw: Sqlite.Database): SchemaObject[] =>
   raw
     .prepare<[], SchemaObject>(

@@ -4,8 +4,8 @@ import { type Addition, type Catalog, type Drift, driftOf, type TableParts } fro
 import type { Migration } from './migrations.ts'
 
 /**
- * Compares the tables with what the applied migrations make in the same server: temporary tables, which are rolled back.
- * Inside a transaction. `undefined` where the role, or the server, allows no temporary tables.
+ * Compares the tables with temporary tables that the applied migrations make on the same server; they are rolled back.
+ * Must run inside a transaction. `undefined` if the role or the server allows no temporary tables.
  */
 export async function postgresDrift(client: pg.ClientBase, applied: readonly Migration[]): Promise<Drift | undefined> {
   const schema = await schemaOf(client)
@@ -16,7 +16,7 @@ export async function postgresDrift(client: pg.ClientBase, applied: readonly Mig
     const temporary = await client.query<{ schema: string }>(
       'SELECT nspname::text AS schema FROM pg_namespace WHERE oid = pg_my_temp_schema()',
     )
-    // Definitions then name every table with its schema.
+    // With this search path, definitions name each table with its schema.
     await client.query('SET LOCAL search_path = pg_catalog')
     const { rows } = await client.query<{ quoted: string }>('SELECT quote_ident($1) AS quoted', [schema])
     const as = rows[0]?.quoted ?? schema
@@ -29,7 +29,7 @@ export async function postgresDrift(client: pg.ClientBase, applied: readonly Mig
   }
 }
 
-/** A moment of its own. On a replica, which refuses it, `undefined`. */
+/** Compares in a transaction of its own. `undefined` on a replica, which refuses temporary tables. */
 export async function driftNow(pool: pg.Pool, applied: readonly Migration[]): Promise<Drift | undefined> {
   const client = await pool.connect()
   try {
@@ -44,7 +44,7 @@ export async function driftNow(pool: pg.Pool, applied: readonly Migration[]): Pr
   }
 }
 
-/** Where our tables are found without a schema's name: not always in the first of the search path. */
+/** The schema in which unqualified names find our tables: not always the first of the search path. */
 async function schemaOf(client: pg.ClientBase): Promise<string> {
   const { rows } = await client.query<{ schema: string | null }>(
     `SELECT coalesce(
@@ -61,7 +61,7 @@ async function schemaOf(client: pg.ClientBase): Promise<string> {
 /** insufficient_privilege, read_only_sql_transaction, and the answers of servers without temporary tables. */
 const REFUSED: ReadonlySet<string> = new Set(['42501', '25006', '0A000'])
 
-/** `as`: the schema, as the definitions are to name it. */
+/** `as`: the schema's name in the definitions. */
 async function catalogOf(client: pg.ClientBase, schema: string, as: string): Promise<Catalog> {
   const query = async <R extends pg.QueryResultRow>(sql: string): Promise<R[]> =>
     (await client.query<R>(sql, [schema])).rows
@@ -80,7 +80,7 @@ async function catalogOf(client: pg.ClientBase, schema: string, as: string): Pro
      WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
      ORDER BY attrelid, attnum`,
   )
-  // NOT NULL is said of the column; since PostgreSQL 18 it is a constraint too.
+  // The column's definition has NOT NULL; since PostgreSQL 18 it is a constraint too.
   const constraints = await query<{ table: string; definition: string }>(
     `SELECT relname::text AS table, 'CONSTRAINT ' || conname || ' ' || pg_get_constraintdef(pg_constraint.oid) AS definition
      FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
@@ -91,7 +91,7 @@ async function catalogOf(client: pg.ClientBase, schema: string, as: string): Pro
      FROM pg_index JOIN pg_class tables ON tables.oid = indrelid JOIN pg_class indexes ON indexes.oid = indexrelid
      WHERE tables.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND NOT indisprimary`,
   )
-  // A trigger that is disabled, or runs another function, is another trigger.
+  // A trigger that is disabled or runs another function counts as different.
   const triggers = await query<{ table: string; name: string; sql: string; function: string; enabled: string }>(
     `SELECT relname::text AS table, tgname::text AS name, pg_get_triggerdef(pg_trigger.oid) AS sql,
        pg_get_functiondef(tgfoid) AS function, tgenabled::text AS enabled

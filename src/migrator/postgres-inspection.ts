@@ -35,7 +35,7 @@ export const inspectPostgres = (target: PostgresTarget, busyTimeoutMs = 5_000): 
     }
   })
 
-/** Without temporary tables, triggers and constraints alone are compared; that nothing else differs is not said. */
+/** Without temporary tables, only triggers and constraints are compared; `undefined` if these do not differ. */
 async function driftIn(pool: pg.Pool, { applied, pending, newer }: MigrationStatus): Promise<Drift | undefined> {
   const drift = await driftNow(pool, applied)
   if (drift !== undefined || applied.length === 0 || pending.length > 0 || newer.length > 0) return drift
@@ -44,8 +44,8 @@ async function driftIn(pool: pg.Pool, { applied, pending, newer }: MigrationStat
 }
 
 /**
- * Records in the ledger which migrations made the tables, and makes the triggers and indexes that are missing: a database
- * that lost its ledger, or was made by drizzle/postgresql.sql or drizzle-kit push. Returns no tags if there was a ledger.
+ * Records in the ledger which migrations made the tables, and creates missing triggers and indexes. Use: a database that
+ * lost its ledger, or that drizzle/postgresql.sql or drizzle-kit push made. Returns no tags if there was a ledger.
  */
 export const adoptPostgres = (target: PostgresTarget, busyTimeoutMs: number): Promise<Takeover> =>
   withPool(target, busyTimeoutMs, (pool) =>

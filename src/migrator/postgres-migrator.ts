@@ -19,14 +19,14 @@ import { missingError } from './missing.ts'
 import { missingInPostgres, type Queryable } from './postgres-missing.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
-/** As drizzle-kit makes it. */
+/** The ledger's DDL, as drizzle-kit writes it. */
 const CREATE_LEDGER = `CREATE SCHEMA IF NOT EXISTS drizzle;
 CREATE TABLE IF NOT EXISTS drizzle.__drizzle_migrations (
   id SERIAL PRIMARY KEY,
   hash text NOT NULL,
   created_at bigint
 )`
-/** Whether drizzle-kit 1.0 has been here: it applies again what has no name. */
+/** Whether the ledger has drizzle-kit 1.0's column `name`. drizzle-kit 1.0 applies a migration without a name again. */
 const HAS_NAMES =
   "SELECT FROM pg_attribute WHERE attrelid = 'drizzle.__drizzle_migrations'::regclass AND attname = 'name'"
 /** Any two numbers, the same for every process that migrates. */
@@ -35,7 +35,8 @@ const LOCK = 'SELECT pg_advisory_xact_lock(1298495336, 1937010546)'
 const OUR_TABLES = ['nodes', 'policies', 'path_cache', 'meshstore_state']
 
 /**
- * Whether nothing is pending. Throws SCHEMA_MISMATCH if something is and must not be applied, or what `migrationStatus()` throws.
+ * Whether no migration is pending. Throws SCHEMA_MISMATCH if a pending migration must not be applied, and what
+ * `migrationStatus()` throws.
  */
 export async function checkPostgres(
   pool: pg.Pool,
@@ -54,13 +55,13 @@ export async function checkPostgres(
   throw pendingError(found)
 }
 
-/** What has happened to the tables of a database that is open. Throws what `migrationStatus()` throws. */
+/** SCHEMA_MISMATCH if the tables of an open database lost a part. Throws what `migrationStatus()` throws. */
 export async function problemOf(on: Queryable): Promise<StorageError | undefined> {
   const found = await migrationStatusOf(on)
   return found.pending.length > 0 ? pendingError(found) : missingFrom(on, migrationsOf('postgresql'), found.newer)
 }
 
-/** How a newer version's triggers should be is not known here. */
+/** Skipped for a newer version's tables: this version does not know their triggers. */
 const missingFrom = async (
   on: Queryable,
   applied: readonly Migration[],
@@ -69,11 +70,11 @@ const missingFrom = async (
   newer.length > 0 ? undefined : missingError(await missingInPostgres(on, applied))
 
 /**
- * Brings the schema up to date, each migration in a transaction of its own. One process at a time: the lock is taken first,
- * the ledger read again under it.
+ * Applies the pending migrations, each in its own transaction. One process at a time: it takes the lock, then reads the
+ * ledger again.
  *
- * Throws what `migrationStatus()` throws, SCHEMA_MISMATCH for tables that no migration made, and what a failing migration throws;
- * then nothing of that one happened.
+ * Throws what `migrationStatus()` throws, SCHEMA_MISMATCH for tables that no migration made, and a failing migration's
+ * error. A failing migration is rolled back; the migrations before it stay.
  */
 export async function migratePostgres(
   pool: pg.Pool,
@@ -100,7 +101,7 @@ export async function migratePostgres(
 export async function locked<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect()
   try {
-    // READ COMMITTED: a snapshot taken before the lock was had would not show what another process applied meanwhile.
+    // READ COMMITTED: an older snapshot, from before the lock, would hide what another process applied meanwhile.
     await client.query('BEGIN ISOLATION LEVEL READ COMMITTED')
     await client.query(LOCK)
     const result = await work(client)
@@ -123,7 +124,7 @@ async function apply(client: pg.PoolClient, migration: Migration, time: Date): P
   }
 }
 
-/** Notes in ledger and `meshstore_state` that a migration is applied. */
+/** Records an applied migration in the ledger and in `meshstore_state`. */
 export async function record(client: pg.PoolClient, migration: Migration, time: Date): Promise<void> {
   const { tag, hash, when } = migration
   await client.query(CREATE_LEDGER)
@@ -144,7 +145,7 @@ function failed({ file }: Migration, error: unknown): unknown {
   return new StorageError(reason.code, message, { cause: reason.cause ?? reason })
 }
 
-/** Says who may change the schema, where the role may not. */
+/** Names the tables' owner in the error if the role may not change the schema. */
 export function asOwner(error: unknown): unknown {
   if (!(error instanceof StorageError) || sqlstateOf(error) !== '42501') return error
   const message =
@@ -171,7 +172,7 @@ export const migrationStatusOf = async (on: Queryable, known = migrationsOf('pos
   migrationStatus(known, await ledgerOf(on))
 
 export async function ledgerOf(on: Queryable): Promise<Ledger> {
-  // The catalog itself, not to_regclass(): that one answers from what this session knew before it waited for the lock.
+  // Reads the catalog: to_regclass() answers from this session's cache, which is older than the lock.
   const { rows: found } = await on.query<{ name: string }>(
     `SELECT relname AS name FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
      WHERE (nspname = 'drizzle' AND relname = '__drizzle_migrations')
@@ -195,11 +196,11 @@ export async function ledgerOf(on: Queryable): Promise<Ledger> {
   }
 }
 
-/** Tables of ours, and no word in the ledger of how they came there. */
+/** Whether there are tables of ours that the ledger does not record. */
 export const isUnrecorded = async (on: Queryable): Promise<boolean> =>
   !hasOurs(migrationsOf('postgresql'), await ledgerOf(on)) && (await tablesIn(on, OUR_TABLES)).length > 0
 
-/** Those of the names that are tables where unqualified names are looked for. */
+/** The names that are tables in the search path. */
 async function tablesIn(on: Queryable, names: readonly string[]): Promise<string[]> {
   const { rows } = await on.query<{ name: string }>(
     `SELECT relname AS name FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace

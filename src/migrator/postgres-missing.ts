@@ -27,7 +27,7 @@ const FOUND = `WITH ours AS MATERIALIZED (
   SELECT ours.table, 'trigger ' || tgname FROM ours JOIN pg_trigger ON tgrelid = ours.oid
     WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')`
 
-/** Asks the catalog once, and needs no rights: every open asks. `applied` made the tables. */
+/** Runs at every open: one query of the catalog, which needs no rights. `applied` made the tables. */
 export async function missingInPostgres(on: Queryable, applied: readonly Migration[]): Promise<Difference[]> {
   const made = madeBy(applied)
   const { rows } = await on.query<{ table: string; what: string }>(FOUND, [[...made.tables.keys()]])

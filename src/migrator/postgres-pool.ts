@@ -4,7 +4,7 @@ import { located } from '../database/postgres/pool.ts'
 import { openSingle } from '../database/postgres/single.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 
-/** For one command. Throws StorageErrors. */
+/** Runs `work` with a pool for one command. Throws StorageErrors. */
 export async function withPool<T>(
   target: PostgresTarget,
   busyTimeoutMs: number,

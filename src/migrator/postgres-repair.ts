@@ -1,4 +1,4 @@
-/** Makes again what a PostgreSQL database has lost of our tables: triggers and their functions, indexes, keys and CHECKs. */
+/** Recreates missing triggers, trigger functions, indexes, keys and CHECKs of our tables in PostgreSQL. */
 import type pg from 'pg'
 import { translated } from '../database/postgres/errors.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
@@ -20,7 +20,7 @@ import {
   reportFrom,
 } from './repair.ts'
 
-/** One transaction. Throws SCHEMA_MISMATCH for what cannot be repaired; then nothing was changed. */
+/** Repairs in one transaction. Throws SCHEMA_MISMATCH if a difference cannot be repaired; then nothing was changed. */
 export const repairPostgres = (target: PostgresTarget, options: RepairOptions): Promise<RepairReport> =>
   withPool(target, options.busyTimeoutMs, (pool) =>
     locked(pool, async (client) => {
@@ -34,7 +34,7 @@ export const repairPostgres = (target: PostgresTarget, options: RepairOptions): 
     }),
   )
 
-/** Inside a transaction. `applied` made the tables. Transactions that write our tables end before, or begin afterwards. */
+/** Must run inside a transaction. Waits for transactions that write our tables, and blocks new ones. */
 export async function repairIn(client: pg.PoolClient, applied: readonly Migration[], now: Date): Promise<RepairReport> {
   const before = await driftOn(client, applied)
   assertTablesLeft(before)
@@ -68,7 +68,7 @@ function remedies({ differences, lost }: Drift): string[] {
   ]
 }
 
-/** No path that is cached is served any more, and subscribers get CHANGES_MISSED. */
+/** Invalidates all cached paths, and ends all subscriptions with CHANGES_MISSED. */
 async function forgetWhatFollowedWrites(client: pg.PoolClient, now: Date): Promise<void> {
   await client.query("DELETE FROM meshstore_state WHERE name = 'change_log'")
   await client.query('DELETE FROM meshstore_consumers')

@@ -1,4 +1,4 @@
-/** Rows that cannot be kept, written out as NDJSON: a line for each, with the table, the reasons and every value. */
+/** Dead-letter file of an adoption: NDJSON with one line for each refused row: table, reasons and all values. */
 import { randomBytes } from 'node:crypto'
 import {
   closeSync,
@@ -23,7 +23,7 @@ export class Quarantine {
   readonly #partial: string
   #handle: number | undefined
 
-  /** Throws CONFIG if it names one of the databases, or what SQLite puts beside it. */
+  /** Throws CONFIG if the file's path is that of a database, or of a file that SQLite keeps beside a database. */
   constructor(file: string, ...databases: readonly string[]) {
     this.file = resolve(file)
     const real = realPath(this.file)
@@ -40,7 +40,7 @@ export class Quarantine {
     const line = JSON.stringify({ table, rowid: rowid === undefined ? undefined : written(rowid), problems, values })
     try {
       this.#handle ??= openSync(this.#partial, 'wx', 0o600)
-      // Not writeSync(), which may write a part alone, and says so to nobody who does not look.
+      // writeFileSync, since writeSync() may write only a part.
       writeFileSync(this.#handle, `${line}\n`)
     } catch (error) {
       throw unusable(`${this.file} cannot be written.`, error)
@@ -48,8 +48,8 @@ export class Quarantine {
   }
 
   /**
-   * Gives the file its name, on disk. One that is there is left as it is, and will do if it says the same: a run was
-   * killed after it had written it. Throws CONFIG if it says something else.
+   * Syncs the file and gives it its name. An existing file with the same content is accepted: a killed run wrote it.
+   * Throws CONFIG if an existing file has other content.
    */
   publish(): void {
     if (this.#handle === undefined) return
@@ -73,7 +73,7 @@ export class Quarantine {
     }
   }
 
-  /** Throws what `publish()` would; nothing is left. */
+  /** Dry run of `publish()`: throws the same errors and leaves no file. */
   rehearse(): void {
     if (this.#handle === undefined) return
     this.#finish(this.#handle)
@@ -106,12 +106,12 @@ export class Quarantine {
     try {
       rmSync(this.#partial, { force: true })
     } catch {
-      // It could not be created either.
+      // The file was never created.
     }
   }
 }
 
-/** So that each value can be put back as it was: an object where JSON has nothing that is the same. */
+/** A lossless JSON form of a value: an object where JSON has no equal value. */
 function written(cell: Cell): unknown {
   if (cell instanceof BrokenText) return { text: cell.bytes.toString('base64') }
   if (Buffer.isBuffer(cell)) return { blob: cell.toString('base64') }
@@ -120,6 +120,6 @@ function written(cell: Cell): unknown {
   return cell
 }
 
-/** A number that other languages read as the same: a large one without a point would be an integer to them. */
+/** A number with a decimal point: other languages would read a large number without one as an integer. */
 const isPlain = (real: number): boolean =>
   Number.isFinite(real) && !Object.is(real, -0) && (!Number.isInteger(real) || Number.isSafeInteger(real))

@@ -1,4 +1,4 @@
-/** What a repair may do, and what it did. */
+/** Options and report of a repair. */
 import { StorageError } from '../errors.ts'
 import type { Difference, Drift } from './drift.ts'
 import type { MigrationStatus } from './ledger.ts'
@@ -6,16 +6,16 @@ import type { MigrationStatus } from './ledger.ts'
 export interface RepairOptions {
   readonly busyTimeoutMs: number
   readonly now: Date
-  /** Undoes everything again. */
+  /** Rolls the repair back: the report says what it would do. */
   readonly dryRun: boolean
 }
 
 export interface RepairReport {
-  /** What was made again. */
+  /** Parts that were recreated. */
   readonly repaired: readonly Difference[]
-  /** What has to be put right by hand. */
+  /** Differences that an operator must correct by hand. */
   readonly remaining: readonly Difference[]
-  /** Where a SQLite file was copied to before a table of it was built anew. */
+  /** The backup of a SQLite file, made before one of its tables was rebuilt. */
   readonly backup?: string
 }
 
@@ -29,11 +29,11 @@ export function reportFrom(before: Drift, after: Drift): RepairReport {
 
 const textOf = ({ table, kind, what }: Difference): string => `${table} ${kind} ${what}`
 
-/** While more than an index was gone, a write may have invalidated no path and reported no change. */
+/** Whether a write may have invalidated no path and logged no change: more than an index was missing. */
 export const mayHaveMissedWrites = ({ repaired }: RepairReport): boolean =>
   repaired.some(({ part }) => part !== 'index')
 
-/** Throws what keeps a database from being repaired. */
+/** Throws the reason if a database cannot be repaired. */
 export function assertRepairable({ applied, newer }: MigrationStatus, isUnrecorded: boolean): void {
   if (isUnrecorded)
     throw new StorageError('SCHEMA_MISMATCH', 'No migration is recorded as applied. Run meshstore migrate adopt.')
@@ -43,7 +43,7 @@ export function assertRepairable({ applied, newer }: MigrationStatus, isUnrecord
     throw new StorageError('SCHEMA_NEWER', `A newer version of this package made the tables. Repair with that version.`)
 }
 
-/** Throws SCHEMA_MISMATCH for a table whose rows are gone. */
+/** Throws SCHEMA_MISMATCH if a table is missing: its rows are lost. */
 export function assertTablesLeft({ differences }: Drift): void {
   const tables = differences.filter(({ part }) => part === 'table').map(({ table }) => table)
   if (tables.length === 0) return
@@ -53,7 +53,7 @@ export function assertTablesLeft({ differences }: Drift): void {
   )
 }
 
-/** `error` came from making it again, and is translated. */
+/** `error`: the translated error of a repair's statement. */
 export function repairFailed(error: unknown): unknown {
   if (!(error instanceof StorageError) || !BROKEN_RULE.has(error.code)) return error
   return new StorageError(

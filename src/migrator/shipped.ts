@@ -1,8 +1,7 @@
 /**
  * The migrations that drizzle-kit wrote, read from `migrations/` when the sources are run.
  *
- * The build puts the migrations themselves in the place of this module (scripts/build/migrations.ts): neither a bundle nor
- * an application that bundles the library has the folder.
+ * The build replaces this module with the migrations' text (scripts/build/migrations.ts): bundles do not have the folder.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -14,7 +13,7 @@ export type Dialect = 'sqlite' | 'postgresql'
 export interface Shipped {
   readonly tag: string
   readonly when: number
-  /** sha256 of the file, as drizzle-kit computes it. */
+  /** SHA-256 of the file, as drizzle-kit computes it. */
   readonly hash: string
   readonly sql: string
 }

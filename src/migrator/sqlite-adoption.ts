@@ -1,6 +1,6 @@
 /**
- * Takes over a file whose tables another program made, with the client's DDL and no CHECKs: every row is looked at, then the
- * three tables are built anew, in the caller's transaction.
+ * Adopts a file whose tables another program made with the client's DDL and without CHECKs. In the caller's transaction,
+ * the adoption checks each row, then rebuilds the three tables.
  */
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../errors.ts'
@@ -20,7 +20,7 @@ import {
   timeOf,
 } from './steps.ts'
 
-/** Problems that are kept for a report, and those that an error spells out. */
+/** Limits: problems in a report, and problems in an error's message. */
 const MAX_PROBLEMS = 1_000
 const PROBLEMS_IN_MESSAGE = 3
 
@@ -42,7 +42,7 @@ export async function assertAdoptable(raw: Sqlite.Database, options: MigrationOp
 const quarantineOf = (raw: Sqlite.Database, { quarantine }: MigrationOptions): Quarantine | undefined =>
   quarantine === undefined ? undefined : new Quarantine(quarantine, raw.name)
 
-/** What would become of the rows. Throws SCHEMA_MISMATCH for tables that are not the client's. Changes nothing. */
+/** Dry run of an adoption: changes nothing. Throws SCHEMA_MISMATCH for tables that are not the client's. */
 export async function previewAdoption(raw: Sqlite.Database): Promise<AdoptionReport> {
   const tables = recognised(raw)
   return { ...(await judge(tables, raw, () => {})), indexes: indexesOf(raw, tables).map(({ name }) => name) }
@@ -51,13 +51,13 @@ export async function previewAdoption(raw: Sqlite.Database): Promise<AdoptionRep
 export interface AdoptOptions extends MigrationOptions {
   /** Creates the tables of the first migration, and records it. */
   readonly create: () => void
-  /** Looks at what came of it, before anything outlives the transaction. */
+  /** Checks the result before the COMMIT. */
   readonly verify: () => void
 }
 
 /**
- * Inside a transaction, with foreign keys off. Throws SCHEMA_MISMATCH if there are rows that cannot be kept and no
- * `quarantine`; CONFIG if that one cannot be written.
+ * Must run inside a transaction, with foreign keys off. Throws SCHEMA_MISMATCH if rows cannot be kept and there is no
+ * `quarantine`; CONFIG if the quarantine file cannot be written.
  */
 export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promise<AdoptionReport> {
   const tables = recognised(raw)
@@ -76,7 +76,7 @@ export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promis
     for (const { sql } of indexes) raw.exec(sql)
     note(raw, judged, timeOf(options))
     options.verify()
-    // Before the COMMIT: what is left out must be somewhere.
+    // Publish before the COMMIT: each refused row must exist in a file or in the table.
     quarantine?.publish()
     return { ...judged, indexes: indexes.map(({ name }) => name) }
   } finally {
@@ -87,17 +87,17 @@ export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promis
 
 const NOTE = 'adoption'
 
-/** An application that opened the file was told nothing: whoever asks later is. */
+/** Saves the report in `meshstore_state`: `migrate status` shows it later. */
 function note(raw: Sqlite.Database, { tables }: Judged, time: Date): void {
   raw
     .prepare('INSERT OR REPLACE INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
     .run(NOTE, JSON.stringify(tables), encodeTime(time))
 }
 
-/** What became of the rows when the file was adopted, if it was. */
+/** The saved report, if the file was adopted. */
 export function adoptionOf(raw: Sqlite.Database): Adopted | undefined {
   const columns = raw.prepare<[], string>("SELECT name FROM pragma_table_info('meshstore_state')").pluck().all()
-  // Somebody may have changed the table: that is drift, and said elsewhere.
+  // Another program may have changed the table: the drift check reports that.
   if (!['name', 'value', 'updated_at'].every((column) => columns.includes(column))) return undefined
   const found = raw
     .prepare<[string], { value: string; time: number }>(
@@ -108,7 +108,7 @@ export function adoptionOf(raw: Sqlite.Database): Adopted | undefined {
   return tables && { at: new Date(found.time * 1_000), tables }
 }
 
-/** `undefined` if somebody else wrote the note: without it everything else can be said. */
+/** `undefined` if another program wrote the note. */
 function tablesIn(text: string): TableReport[] | undefined {
   try {
     const tables: unknown = JSON.parse(text)

@@ -3,7 +3,7 @@ import { IS_FENCE } from '../database/sqlite/fence.ts'
 import { type Addition, type Catalog, type Drift, driftOf, type TableParts } from './drift.ts'
 import type { Migration } from './migrations.ts'
 
-/** Compares the tables with what the applied migrations make in a new database. */
+/** Compares the tables with those that the applied migrations make in a new database. */
 export const sqliteDrift = (raw: Sqlite.Database, applied: readonly Migration[]): Drift =>
   withFresh(applied, (fresh) => driftOf(catalogOf(fresh), catalogOf(raw)))
 
@@ -50,7 +50,7 @@ function catalogOf(raw: Sqlite.Database): Catalog {
 const columnsOf = (raw: Sqlite.Database, table: string): string[] =>
   raw.prepare<[string], string>('SELECT name FROM pragma_table_xinfo(?) ORDER BY cid').pluck().all(table)
 
-/** Quotes and blanks that mean nothing: SQLite keeps the text as it was typed. */
+/** Removes quotes and blanks without meaning: SQLite stores the text as typed. */
 export const normalised = (sql: string): string =>
   sql
     .replaceAll(/[`"[\]]/g, '')
@@ -58,7 +58,7 @@ export const normalised = (sql: string): string =>
     .replaceAll(/ ?([(),]) ?/g, '$1')
     .trim()
 
-/** What stands between the commas of a CREATE TABLE, outside of inner parentheses and of texts. */
+/** Splits the body of a CREATE TABLE at its commas, outside of inner parentheses and string literals. */
 function partsOf(sql: string): string[] {
   const text = normalised(sql)
   const body = text.slice(text.indexOf('(') + 1)
@@ -76,6 +76,6 @@ function partsOf(sql: string): string[] {
       if (depth < 0) depth = 0
     } else part += char
   }
-  // What follows the last parenthesis: STRICT, WITHOUT ROWID.
+  // Table options follow the last parenthesis: STRICT, WITHOUT ROWID.
   return [...parts, part].map((each) => each.trim()).filter((each) => each !== '')
 }

@@ -1,18 +1,18 @@
-/** What is in a file, by its catalog. */
+/** Reads from a file's catalog which tables it has. */
 import type Sqlite from 'better-sqlite3'
 
-/** The client's tables, which other programs make and write too. */
+/** The client's tables: other programs create and write them too. */
 export const SHARED_TABLES = ['nodes', 'policies', 'path_cache'] as const
 
-/** Names are the same in capitals; and where a view has the name, no table can. */
+/** Names are case-insensitive. Views count too: a table cannot have a view's name. */
 export const hasTable = (raw: Sqlite.Database, name: string): boolean =>
   raw.prepare("SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND lower(name) = ?").get(name) !== undefined
 
-/** Whether nobody has put anything into it. */
+/** Whether the file has no tables, views, indexes or triggers. */
 export const isEmpty = (raw: Sqlite.Database): boolean =>
   raw.prepare("SELECT 1 FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' LIMIT 1").get() === undefined
 
-/** Who made the tables, for all that the catalog shows; `undefined` if there are none. */
+/** The maker of the tables, by the catalog; `undefined` if there are no tables. */
 export function originOf(raw: Sqlite.Database): 'library' | 'other' | undefined {
   if (hasTable(raw, 'meshstore_state')) return 'library'
   return SHARED_TABLES.some((name) => hasTable(raw, name)) ? 'other' : undefined

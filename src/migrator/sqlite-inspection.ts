@@ -21,7 +21,7 @@ export async function inspectSqlite(path: string, busyTimeoutMs = 5_000): Promis
   } catch (error) {
     if (!(error instanceof StorageError && isSqliteFailure(error.cause))) throw error
     if (error.cause.code !== 'SQLITE_READONLY_ROLLBACK') throw error
-    // A program was killed in the middle of a transaction: who may write rolls it back by reading.
+    // A program was killed in the middle of a transaction: a connection that may write rolls it back when it reads.
     const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
     try {
       raw.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get()
@@ -73,8 +73,8 @@ async function statusOf(raw: Sqlite.Database): Promise<Status> {
 }
 
 /**
- * Records in the ledger which migrations made the tables, and makes the triggers and indexes that are missing: a database
- * that lost its ledger, or was made by drizzle/sqlite.sql or drizzle-kit push. Returns no tags if there was a ledger.
+ * Records in the ledger which migrations made the tables, and creates missing triggers and indexes. Use: a database that
+ * lost its ledger, or that drizzle/sqlite.sql or drizzle-kit push made. Returns no tags if there was a ledger.
  */
 export async function adoptSqlite(path: string, busyTimeoutMs: number): Promise<Takeover> {
   const recorded: string[] = []

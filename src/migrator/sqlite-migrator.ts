@@ -23,19 +23,19 @@ import { hasTable, isEmpty, originOf } from './sqlite-file.ts'
 import { missingInSqlite } from './sqlite-missing.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
-/** As drizzle-kit makes it. `SERIAL` means nothing to SQLite: `id` is always NULL. */
+/** The ledger's DDL, as drizzle-kit writes it. `SERIAL` means nothing to SQLite: `id` is always NULL. */
 const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS __drizzle_migrations (
   id SERIAL PRIMARY KEY,
   hash text NOT NULL,
   created_at numeric
 )`
 
-/** Whether drizzle-kit 1.0 has been here: it applies again what has no name. */
+/** Whether the ledger has drizzle-kit 1.0's column `name`. drizzle-kit 1.0 applies a migration without a name again. */
 const HAS_NAMES = "SELECT 1 FROM pragma_table_info('__drizzle_migrations') WHERE name = 'name'"
 
 /**
- * Throws if something is pending that must not be applied, or, if all may be applied, what `migrationStatus()` throws, and
- * SCHEMA_MISMATCH for tables that another program made and whose rows cannot be kept. Changes nothing.
+ * Changes nothing. Throws if a pending migration must not be applied; else what `migrationStatus()` throws, and
+ * SCHEMA_MISMATCH if rows of another program's tables cannot be kept.
  */
 export async function checkSqlite(
   raw: Sqlite.Database,
@@ -43,7 +43,7 @@ export async function checkSqlite(
   options: MigrationOptions = {},
   known: readonly Migration[] = migrationsOf('sqlite'),
 ): Promise<void> {
-  // One moment: between two reads another process could create ledger and tables.
+  // One snapshot: between two reads another process could create ledger and tables.
   raw.exec('BEGIN')
   try {
     const ledger = ledgerOf(raw)
@@ -63,11 +63,11 @@ export async function checkSqlite(
   }
 }
 
-/** What has happened to the tables of a file that is open. Throws what `migrationStatus()` throws. */
+/** SCHEMA_MISMATCH if the tables of an open file lost a part. Throws what `migrationStatus()` throws. */
 export function problemOf(raw: Sqlite.Database, known = migrationsOf('sqlite')): StorageError | undefined {
   const found = migrationStatusOf(raw, known)
   if (found.pending.length > 0) return pendingError(found)
-  // How a newer version's triggers should be is not known here.
+  // This version does not know a newer version's triggers.
   return found.newer.length > 0 ? undefined : missingError(missingInSqlite(raw, known))
 }
 
@@ -76,7 +76,7 @@ function assertNoProblem(raw: Sqlite.Database, known: readonly Migration[]): voi
   if (problem !== undefined) throw problem
 }
 
-/** Rarely needed, and much of what would have to be loaded. */
+/** Imported on demand: adoption is rare, and its modules are large. */
 const adoption = () => import('./sqlite-adoption.ts')
 
 const notAdopted = (): StorageError =>
@@ -86,10 +86,10 @@ const notAdopted = (): StorageError =>
   )
 
 /**
- * Brings the schema up to date: adopts what another program made, then applies each pending migration in a transaction of
- * its own. One process at a time: the lock is taken first, the ledger read again under it.
+ * Adopts another program's file, then applies each pending migration in its own transaction. One process at a time: it
+ * takes the lock, then reads the ledger again.
  *
- * Throws what `checkSqlite` throws, and what a failing migration throws; then nothing of that one happened.
+ * Throws what `checkSqlite` throws, and a failing migration's error. A failing migration is rolled back.
  */
 export async function migrateSqlite(
   raw: Sqlite.Database,
@@ -97,10 +97,10 @@ export async function migrateSqlite(
   options: MigrationOptions = {},
   known: readonly Migration[] = migrationsOf('sqlite'),
 ): Promise<void> {
-  // One backup for all that is pending; the first lock is held while it is made, so that it has what is changed next. Where
-  // another process is at it, that one has made it.
+  // One backup precedes all pending migrations. The first lock is held meanwhile, so that the backup is the state before
+  // the first change. If another process migrates first, that process makes the backup.
   let backup = options.backup
-  // As long as the file has no log, another process that commits is in the way of those who read, too.
+  // Without a write-ahead log, another process's commit blocks readers too.
   const look = (): Promise<MigrationStatus> => busyRetry.run(() => migrationStatusOf(raw, known))
   const before = await look()
   const seen = before.applied.length
@@ -122,7 +122,7 @@ export async function migrateSqlite(
       options.onApplied?.({ tag: next.tag, milliseconds: performance.now() - begun })
     }
     await locked(raw, busyRetry, work).catch((error) => {
-      // Nothing has changed, unless the disk failed in the COMMIT.
+      // Nothing was changed, unless the commit is indeterminate: the disk failed in the COMMIT.
       if (!(error instanceof StorageError) || !UNCERTAIN.has(error.code)) copy?.discard()
       throw error
     })
@@ -131,7 +131,7 @@ export async function migrateSqlite(
 }
 
 type Copy = NonNullable<Awaited<ReturnType<NonNullable<MigrationOptions['backup']>>>>
-/** After these nobody knows whether the COMMIT happened. */
+/** Codes of an indeterminate commit. */
 export const UNCERTAIN: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
 
 interface Step {
@@ -139,7 +139,7 @@ interface Step {
   readonly applied: readonly Migration[]
 }
 
-/** Inside the transaction. */
+/** Must run inside the transaction. */
 async function step(raw: Sqlite.Database, { next, applied }: Step, options: MigrationOptions): Promise<void> {
   const orphans = orphansIn(raw)
   const at = timeOf(options)
@@ -161,7 +161,7 @@ function naming({ file }: Migration, run: () => void): void {
   } catch (error) {
     const failure = translated(error)
     if (!(failure instanceof StorageError)) throw failure
-    // What SQLite says of a statement names tables and columns, no values.
+    // SQLite's message names tables and columns, and no values.
     const { cause } = failure
     const reason = isSqliteFailure(cause) && cause.code === 'SQLITE_ERROR' ? `${cause.message}.` : failure.message
     const message = `${file} failed, and nothing of it happened: ${reason}`
@@ -170,9 +170,8 @@ function naming({ file }: Migration, run: () => void): void {
 }
 
 /**
- * Runs `work` in a transaction that no other process can write beside, and commits it. Foreign keys are off, since a table
- * that is built anew is dropped in between, with its children's rows if they cascade; inside a transaction the pragma would
- * do nothing.
+ * Runs `work` in a BEGIN IMMEDIATE transaction and commits. Foreign keys are off: a rebuild drops the old table, which
+ * would delete child rows that cascade. The pragma has no effect inside a transaction, and so precedes BEGIN.
  */
 export async function locked(raw: Sqlite.Database, busyRetry: BusyRetry, work: () => Promise<void>): Promise<void> {
   const before = raw.pragma('foreign_keys', { simple: true })
@@ -180,7 +179,7 @@ export async function locked(raw: Sqlite.Database, busyRetry: BusyRetry, work: (
   try {
     await busyRetry.run(() => raw.exec('BEGIN IMMEDIATE'))
     await work()
-    // Without a log, readers are in the way of a commit too.
+    // Without a write-ahead log, readers block a commit too.
     await busyRetry.run(() => raw.exec('COMMIT'))
   } catch (error) {
     throw translated(error)
@@ -196,7 +195,7 @@ function apply(raw: Sqlite.Database, migration: Migration, time: Date): void {
   record(raw, migration, time)
 }
 
-/** Notes in ledger and `meshstore_state` that a migration is applied. */
+/** Records an applied migration in the ledger and in `meshstore_state`. */
 export function record(raw: Sqlite.Database, migration: Migration, time: Date): void {
   const { tag, hash, when } = migration
   raw.exec(CREATE_LEDGER)
@@ -232,6 +231,6 @@ export function ledgerOf(raw: Sqlite.Database): Ledger {
   }
 }
 
-/** Tables of ours, and no word in the ledger of how they came there. */
+/** Whether there are tables of ours that the ledger does not record. */
 export const isUnrecorded = (raw: Sqlite.Database): boolean =>
   !hasOurs(migrationsOf('sqlite'), ledgerOf(raw)) && originOf(raw) !== undefined

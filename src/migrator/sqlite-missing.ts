@@ -5,7 +5,7 @@ import type { Migration } from './migrations.ts'
 import { expectedOf, missingTrigger } from './missing.ts'
 import { normalised } from './sqlite-drift.ts'
 
-/** Reads the catalog once, and needs no second database: every open asks. `applied` made the tables. */
+/** Runs at every open: one query of the catalog, and no scratch database. `applied` made the tables. */
 export function missingInSqlite(raw: Sqlite.Database, applied: readonly Migration[]): Difference[] {
   const made = madeBy(applied)
   const found = new Map(
@@ -25,7 +25,7 @@ export function missingInSqlite(raw: Sqlite.Database, applied: readonly Migratio
 
 function isIn(sql: string | undefined, { part, what }: Difference): boolean {
   if (sql === undefined) return false
-  // As the migrations write it, or as a person does.
+  // Accepts the migrations' spelling and handwritten spellings.
   const typed = what.replace(/^CONSTRAINT (.*)/, 'CONSTRAINT "$1"')
   return part === 'table' || sql.includes(typed) || new RegExp(`\\b${what.replace(' ', '\\s+[`[]?')}\\b`, 'i').test(sql)
 }

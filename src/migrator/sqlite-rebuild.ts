@@ -1,22 +1,22 @@
-/** Builds tables anew in a SQLite file, since it cannot change a table's constraints. */
+/** Rebuilds tables of a SQLite file: SQLite cannot change a table's constraints. */
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../errors.ts'
 
 export interface Rebuilding {
   readonly name: string
-  /** The SQL of each column's value, from the table of before, which is called `old`. */
+  /** The SQL of each column's value. The former table is named `old`. */
   readonly values: Readonly<Record<string, string>>
-  /** In SQL, of a row of `old`. */
+  /** SQL condition on a row of `old`: the rebuild copies the row. */
   readonly isKept?: string
 }
 
 /**
- * Inside a transaction, with foreign keys off. Rows keep their rowids, views and foreign keys of others stay as they are;
- * indexes and triggers on the tables are gone. `create` makes the tables.
+ * Must run inside a transaction, with foreign keys off. Rows keep their rowids; other programs' views and foreign keys
+ * stay. Indexes and triggers on the tables are dropped. `create` makes the tables.
  */
 export function rebuild(raw: Sqlite.Database, tables: readonly Rebuilding[], create: () => void): void {
   for (const { name } of tables) for (const index of indexesOn(raw, name)) raw.exec(`DROP INDEX ${quoted(index.name)}`)
-  // Other tables' foreign keys, and views, go on speaking of `nodes`: they are not rewritten with the new name.
+  // Legacy: foreign keys and views keep the name `nodes`. Otherwise SQLite rewrites them to the former table's name.
   raw.pragma('legacy_alter_table = ON')
   for (const { name } of tables) raw.exec(`ALTER TABLE ${name} RENAME TO ${formerName(name)}`)
   raw.pragma('legacy_alter_table = OFF')
@@ -52,7 +52,7 @@ export interface Index {
   readonly sql: string
 }
 
-/** Indexes that a statement made, ours and others'. */
+/** Indexes that a CREATE INDEX made, ours and other programs'. */
 export const indexesOn = (raw: Sqlite.Database, table: string): Index[] =>
   raw
     .prepare<[string], Index>(

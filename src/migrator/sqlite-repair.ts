@@ -1,4 +1,4 @@
-/** Makes again what a SQLite file has lost of our tables: triggers, indexes, keys and CHECKs. */
+/** Recreates missing triggers, indexes, keys and CHECKs of our tables in a SQLite file. */
 import type Sqlite from 'better-sqlite3'
 import { switchOff } from '../database/sqlite/change-log.ts'
 import { BusyRetry, openConnection } from '../database/sqlite/connection.ts'
@@ -25,7 +25,7 @@ import { indexesOn, quoted, rebuild } from './sqlite-rebuild.ts'
 
 type Backup = (before: string, path: string) => Promise<{ readonly file: string; discard(): void } | undefined>
 
-/** One transaction. Throws SCHEMA_MISMATCH for what cannot be repaired; then nothing was changed. */
+/** Repairs in one transaction. Throws SCHEMA_MISMATCH if a difference cannot be repaired; then nothing was changed. */
 export async function repairSqlite(path: string, options: RepairOptions, backup: Backup): Promise<RepairReport> {
   const busyRetry = new BusyRetry(options.busyTimeoutMs)
   const file = prepareFile(path, { create: false })
@@ -59,7 +59,7 @@ function assertSqliteRepairable(raw: Sqlite.Database): { applied: readonly Migra
   return migrations
 }
 
-/** Inside a transaction, with foreign keys off. `applied` made the tables. */
+/** Must run inside a transaction, with foreign keys off. `applied` made the tables. */
 export function repairIn(raw: Sqlite.Database, applied: readonly Migration[], now: Date): RepairReport {
   const before = sqliteDrift(raw, applied)
   assertTablesLeft(before)
@@ -77,14 +77,14 @@ export function repairIn(raw: Sqlite.Database, applied: readonly Migration[], no
   return report
 }
 
-/** No path that is cached is served any more, and subscribers get CHANGES_MISSED. */
+/** Invalidates all cached paths, and ends all subscriptions with CHANGES_MISSED. */
 function forgetWhatFollowedWrites(raw: Sqlite.Database, now: Date): void {
   raw.prepare('DELETE FROM meshstore_consumers').run()
   switchOff(raw)
   raw.prepare('INSERT INTO path_cache_marks (marked_at) VALUES (?)').run(encodeTime(now))
 }
 
-/** Tables whose columns are right and that lack a key, a CHECK or a part of a column, with nothing more in its place. */
+/** Tables that a rebuild repairs: all columns exist, and a key, a CHECK or a part of a column is missing. */
 function tablesToRebuild({ differences }: Drift): string[] {
   const own = differences.filter(({ part }) => part === 'column' || part === 'constraint')
   const names = new Set(own.filter(({ kind }) => kind === 'missing').map(({ table }) => table))

@@ -1,14 +1,14 @@
-/** What those who start a migration may ask for, and what they are told. */
+/** Options and reports of a migration. */
 
 export interface MigrationOptions {
-  /** The clock, for what is noted of a migration: the system's unless said. */
+  /** The clock of the ledger's notes. Default: the system's. */
   readonly now?: (() => Date) | undefined
   /**
-   * Makes a verified backup before an existing SQLite file is changed. `before`: what is to happen, `adoption` or a tag. If
-   * nothing comes of it, the copy is discarded.
+   * Makes a verified backup before an existing SQLite file is changed. `before`: `adoption`, or the migration's tag. The
+   * migrator discards the copy if the change fails.
    */
   readonly backup?: ((before: string, path: string) => Promise<{ discard(): void } | undefined>) | undefined
-  /** Where the rows are written that cannot be kept. Without it they stop an adoption. */
+  /** The dead-letter file for rows that cannot be kept. Without this option such rows stop an adoption. */
   readonly quarantine?: string | undefined
   readonly onApplied?: ((applied: Applied) => void) | undefined
   readonly onAdopted?: ((report: AdoptionReport) => void) | undefined
@@ -21,11 +21,11 @@ export interface Applied {
   readonly milliseconds: number
 }
 
-/** What became of a table's rows. `kept` includes the `normalised`. */
+/** Counts of an adopted table's rows. `kept` includes `normalised`. */
 export interface TableReport {
   readonly table: string
   readonly kept: number
-  /** NULL in `started` or `routes_discovered` became 0. */
+  /** Rows in which NULL in `started` or `routes_discovered` became 0. */
   readonly normalised: number
   /** Cached paths whose ids hold `:` or `%`: their key is ambiguous. */
   readonly dropped: number
@@ -36,13 +36,13 @@ export interface TableReport {
 export interface RowProblem {
   readonly table: string
   readonly rowid: string
-  /** The row's key, if it is a text. */
+  /** The row's key, if the key is text. */
   readonly key?: string
   readonly column: string
   readonly message: string
 }
 
-/** What is remembered of an adoption. */
+/** The saved report of an adoption. */
 export interface Adopted {
   readonly at: Date
   readonly tables: readonly TableReport[]
@@ -52,6 +52,6 @@ export interface AdoptionReport {
   readonly tables: readonly TableReport[]
   /** The first 1,000. */
   readonly problems: readonly RowProblem[]
-  /** Indexes of others on the three tables: they were made again. */
+  /** Other programs' indexes on the three tables. They were recreated. */
   readonly indexes: readonly string[]
 }

@@ -227,7 +227,7 @@ export class BusyRetry {
   /** Runs `attempt` until it does not fail with BUSY any more, or the time is up. Throws StorageErrors. */
   async run<T>(attempt: () => T | Promise<T>): Promise<T> {
     const deadline = performance.now() + this.#busyTimeoutMs
-    for (let delay = 1; ; delay = nextPause(delay)) {
+    for (let pause = 1; ; pause = nextPause(pause)) {
       try {
         return await attempt()
       } catch (error) {

@@ -121,7 +121,7 @@ export class SqliteDatabase implements Database {
     const busyRetry = new BusyRetry(options.busyTimeoutMs)
     const connect = (readOnly: boolean): Promise<SqliteConnection> =>
       busyRetry
-        .retry(() => new SqliteConnection(openConnection(path, { readOnly })))
+        .run(() => new SqliteConnection(openConnection(path, { readOnly })))
         .catch((error) => {
           throw readOnly ? explainedReadOnly(path, error) : error
         })

@@ -118,7 +118,7 @@ export class WriteQueue {
    * wait are refused together, and not each after a time of its own.
    */
   async begin(since: number): Promise<void> {
-    for (let delay = 1; ; delay = nextPause(delay)) {
+    for (let pause = 1; ; pause = nextPause(pause)) {
       if (this.#failure !== undefined) throw this.#failure
       try {
         this.#statements.begin.run()
