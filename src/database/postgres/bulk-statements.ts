@@ -2,7 +2,13 @@
 import { getTableColumns, Param, Placeholder, sql } from 'drizzle-orm'
 import type { PgColumn, PgDatabase, PgQueryResultHKT, PgTable } from 'drizzle-orm/pg-core'
 import type { BuiltQuery, BulkQuery } from '../statement.ts'
-import type { Prepared } from './dialect.ts'
+
+/** A finished query of Drizzle's, as far as we look into it. */
+export interface Prepared {
+  readonly config: { readonly table: PgTable; readonly returning?: unknown }
+  prepare(name: string): BuiltQuery
+  returning(fields: Readonly<Record<string, PgColumn>>): Prepared
+}
 
 /** The primary key's property and column. */
 export const keyOf = (table: PgTable): readonly [string, PgColumn] | undefined =>

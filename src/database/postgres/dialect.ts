@@ -1,12 +1,12 @@
 /** PostgreSQL for the statement compiler. */
 import { Param, sql } from 'drizzle-orm'
-import { type PgColumn, PgDatabase, PgDialect, type PgTable } from 'drizzle-orm/pg-core'
+import { PgDatabase, PgDialect } from 'drizzle-orm/pg-core'
 import * as tables from '../../schema/postgres.ts'
 import type { Built, Functions, Queries } from '../queries.ts'
 import type { BuiltQuery, Dialect } from '../statement.ts'
 import { textArray } from './arrays.ts'
 
-import { bulkChange, bulkInsert, bulkRead, keyOf } from './bulk-statements.ts'
+import { bulkChange, bulkInsert, bulkRead, keyOf, type Prepared } from './bulk-statements.ts'
 import { invalidations } from './invalidations.ts'
 
 const functions: Functions = {
@@ -27,13 +27,6 @@ const handBack = {
   },
 }
 const drizzle = new PgDatabase(new PgDialect(), handBack as never, undefined)
-
-/** A finished query of Drizzle's, as far as we look into it. */
-export interface Prepared {
-  readonly config: { readonly table: PgTable; readonly returning?: unknown }
-  prepare(name: string): BuiltQuery
-  returning(fields: Readonly<Record<string, PgColumn>>): Prepared
-}
 
 // The one cast of this driver: Drizzle's builder as the part of it that both dialects share. Every statement of every
 // repository is compiled and run by the conformance suites.

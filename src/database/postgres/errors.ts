@@ -44,6 +44,7 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['3D000', { code: 'CONFIG', message: 'There is no such database on the server.' }],
   ['3F000', { code: 'CONFIG', message: 'No schema of the search_path exists. Create it, or set another search_path.' }],
   ['26000', { code: 'CONFIG', message: `A proxy swapped the connection. ${POOL_MODE}` }],
+  ['58', { code: 'UNAVAILABLE', message: "The server's system reported an error." }],
   ['XX', { code: 'CORRUPT', message: 'The server reports that its data is damaged.' }],
 ]
 
@@ -125,9 +126,13 @@ export function translated(error: unknown): unknown {
   // A mistake of ours, in a decoder for example, is none of the connection's.
   if (error instanceof TypeError || error instanceof RangeError) return error
   if (sqlstate === undefined) return connectionError(error)
-  const [, { code, message }] = MEANINGS.find(([prefix]) => sqlstate.startsWith(prefix)) ?? UNKNOWN
-  const detail = code === 'UNAVAILABLE' ? [sqlstate, placeOf(error)].filter(Boolean).join('; ') : sqlstate
-  return new StorageError(code, `${message} (${detail})`, { cause: cleaned(error) })
+  const [, { code, message }] = isOfPolicy(error)
+    ? BY_POLICY
+    : (MEANINGS.find(([prefix]) => sqlstate.startsWith(prefix)) ?? UNKNOWN)
+  const where = code === 'UNAVAILABLE' ? placeOf(error) : refusedBy(error)
+  return new StorageError(code, `${message} (${[sqlstate, where].filter(Boolean).join('; ')})`, {
+    cause: cleaned(error),
+  })
 }
 
 const places = new WeakMap<Error, string>()
@@ -142,7 +147,32 @@ export function placed(error: unknown, place: string | undefined): unknown {
 export const placeOf = (error: unknown): string | undefined =>
   error instanceof Error ? (places.get(error) ?? placeOf(error.cause)) : undefined
 
-const UNKNOWN: (typeof MEANINGS)[number] = ['', { code: 'UNAVAILABLE', message: 'PostgreSQL refused.' }]
+/** A trigger may have a SQLSTATE of its own. Trying again would not help. */
+const UNKNOWN: (typeof MEANINGS)[number] = ['', { code: 'CONFLICT', message: 'The database refused the write.' }]
+const BY_POLICY: (typeof MEANINGS)[number] = [
+  '42501',
+  { code: 'CONFLICT', message: "A policy of the table's row-level security refused the row." },
+]
+
+/** The server has one SQLSTATE for a missing right and for a policy; the function that reports it is another. */
+const isOfPolicy = (error: Error): boolean => 'routine' in error && error.routine === 'ExecWithCheckOptions'
+
+/** The constraint, or the trigger's function. Both are names from the schema, and hold no values. */
+function refusedBy(error: Error): string | undefined {
+  const { constraint, where } = error as Error & { readonly constraint?: unknown; readonly where?: unknown }
+  if (typeof constraint === 'string' && NAME.test(constraint)) return `constraint ${constraint}`
+  const [, name] = typeof where === 'string' ? (FUNCTION.exec(where) ?? []) : []
+  return name && `trigger function ${name}`
+}
+const NAME = /^[\w$]+$/
+/** The innermost of the functions that were running. */
+const FUNCTION = /^PL\/pgSQL \S+ ([\w$.]+)\(/m
+
+/** The refusal of one call: its row is named. */
+export function refusalOf(error: unknown, table: string, key: string): unknown {
+  if (!(error instanceof StorageError) || sqlstateOf(error) === undefined) return error
+  return new StorageError(error.code, `${table} ${JSON.stringify(key)}: ${error.message}`, { cause: error.cause })
+}
 
 /** The same for what may have been committed when the connection failed. */
 export function translatedWrite(error: unknown): unknown {

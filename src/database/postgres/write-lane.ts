@@ -4,9 +4,9 @@ import { performance, setImmediate } from '../../event-loop.ts'
 import type { Call, Written } from '../session.ts'
 import type { Statement, StatementCompiler } from '../statement.ts'
 import { Batch, type Item } from './batch.ts'
-import { isBusy } from './errors.ts'
+import { isBusy, refusalOf } from './errors.ts'
 import type { KeyedQueue, Place } from './keyed-queue.ts'
-import type { Touched } from './touched.ts'
+import { keyOf, type Touched, tableOf } from './touched.ts'
 
 /** Calls in one batch. */
 const MOST_CALLS = 500
@@ -129,7 +129,8 @@ export class WriteLane {
   /** A call that others are in the way of leaves the lane, and waits for them by itself. */
   #refuseOne(item: Item, error: unknown): void {
     if (!isBusy(error)) {
-      this.#refuse([item], error)
+      const row = item.place.rows[0]?.name ?? ''
+      this.#refuse([item], refusalOf(error, tableOf(row), keyOf(row)))
       return
     }
     this.#queue.leaveLane(item.place)
