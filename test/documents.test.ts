@@ -1,7 +1,7 @@
 /** The documents' snippets, as they stand: extracted, compiled and run; and their links. */
 import { execFile } from 'node:child_process'
 import { existsSync, globSync, readFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -49,6 +49,23 @@ describe('the documents', () => {
   test.each(snippets.map(({ what }, index) => [what, index] as const))('run: %s', async (_, index) => {
     const { stderr } = await run(process.execPath, [`snippet-${index}.ts`], { cwd: folder })
     expect(stderr).toBe('')
+  })
+
+  test("work on every run: the README's first program, twice in one folder", async () => {
+    const own = await mkdtemp(join(QUICK, 'meshstore-first-'))
+    try {
+      await writeFile(join(own, 'package.json'), '{ "type": "module" }')
+      await copyFile(
+        join(folder, `snippet-${snippets.findIndex(({ what }) => what === 'README.md 0')}.ts`),
+        join(own, 'a.ts'),
+      )
+      for (const _ of ['first', 'second']) {
+        expect(await run(process.execPath, ['a.ts'], { cwd: own })).toEqual({ stdout: '1\n', stderr: '' })
+        expect(existsSync(join(own, 'mesh.db'))).toBe(true)
+      }
+    } finally {
+      await rm(own, { recursive: true, force: true })
+    }
   })
 
   test('link to what is there', () => {

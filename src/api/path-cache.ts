@@ -125,8 +125,9 @@ export interface PathCacheRepository extends TransactionPathCache {
   /**
    * The cached bundle, or the one that `compute` finds, which is then cached. However many ask for a key at once, it is
    * computed once in this process. An error of `compute` reaches every caller and is not cached. A bundle that cannot be
-   * stored, because the disk is full or the store read-only, is returned all the same. Those who ask at once get the same
-   * object: do not change it.
+   * stored, because the disk is full or the store read-only, is returned all the same.
+   *
+   * Callers that share a computation share one object. Treat it as read-only: copy it before you change it.
    */
   getOrCompute<B extends PathBundle>(key: PathKey, compute: ComputePaths<B>, options?: ComputeOptions): Promise<B>
   /** The same with where it came from, and when it expires. */

@@ -56,12 +56,14 @@ export class CachedPaths implements TransactionPathCache {
 
   get<B extends PathBundle = PathBundle>(key: PathKey): Promise<B | undefined> {
     let checked: PathKey
+    let now: Date
     try {
       checked = rules.checkedKey(key)
+      now = this.#now()
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#entries.row(checked, this.#now()).then((row) => {
+    return this.#entries.row(checked, now).then((row) => {
       const found = this.#entries.valid(row, checked)
       if (found === undefined) this.#state.counters.misses++
       else this.#state.counters.hits++
