@@ -1,19 +1,19 @@
 /**
- * Taken when the library is loaded. An application's tests may fake these globals later, and a write that waited for a
- * faked one would hang.
+ * Captured when the library is loaded. An application's tests may fake these globals later, and a write that waits for a
+ * faked timer would hang.
  */
 export const { performance, setImmediate, setTimeout } = globalThis
 
-/** Lets timers, sockets and other callers have their turn. */
+/** Yields to the event loop: timers, sockets and other callers run first. */
 export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 export const sleep = (milliseconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, milliseconds))
 
-/** So long a slice of work may take before the event loop has its turn. */
+/** Longest slice of work between two yields. */
 const SLICE_MS = 10
 
-/** Between two pieces of work: `if (yielding.isDue()) await yielding.now()`. By time, since rows are of any size. */
+/** Use it between two pieces of work: `if (yielding.isDue()) await yielding.now()`. By time: rows vary in size. */
 export class EventLoopYield {
   #last = performance.now()
 

@@ -1,17 +1,17 @@
-/** What works, and what does not. */
+/** Health report of a store. */
 import type { Health } from './api.ts'
 import type { Database } from './database/session.ts'
 import { StorageError } from './errors.ts'
 import { remember, remembered } from './repositories/state.ts'
 
-/** In the note of the last backup, before what it is without. */
+/** Prefix in the note of the last backup: the tables that the backup leaves out follow. */
 export const WITHOUT = ' without '
 
 interface Asked {
   readonly database: Database
   readonly now: () => Date
   readonly readOnly: boolean
-  /** Why what runs in the background has failed, by its name, if it has. */
+  /** Errors of the background jobs, by the job's name. */
   readonly failures: Readonly<Record<string, unknown>>
 }
 

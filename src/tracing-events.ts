@@ -1,16 +1,16 @@
-/** What the tracing channels carry, apart from them: these types need nothing of Node's own. */
+/** Types of the tracing channels' events. They need no types of Node. */
 
-/** `meshstore:statement`: a statement runs. Those of one transaction or batch come one by one. */
+/** `meshstore:statement`: a statement runs. Statements of one transaction or batch come one by one. */
 export interface StatementEvent {
   readonly name: string
   /** From `end` on. */
   milliseconds?: number
-  /** From `end` on: rows returned, or changed where none are returned. */
+  /** From `end` on: rows returned, or rows changed if the statement returns none. */
   rows?: number
   error?: unknown
 }
 
-/** `meshstore:transaction`: a transaction, from its beginning to COMMIT or ROLLBACK. It ends with `asyncEnd`; with `error` if rolled back. */
+/** `meshstore:transaction`: from BEGIN to COMMIT or ROLLBACK. Ends with `asyncEnd`; with `error` if rolled back. */
 export interface TransactionEvent {
   readonly readOnly: boolean
   attempts: number
@@ -18,15 +18,15 @@ export interface TransactionEvent {
   error?: unknown
 }
 
-/** `meshstore:commit`: writes that waited together are committed together. */
+/** `meshstore:commit`: group commit of the writes that waited together. */
 export interface CommitEvent {
-  /** How many writes wait for it; from `end` on, how many it holds. */
+  /** Writes that wait for the commit; from `end` on, writes that it holds. */
   batch: number
   milliseconds?: number
   error?: unknown
 }
 
-/** `meshstore:backup`: a backup is made. It ends with `asyncEnd`, or with `error`. */
+/** `meshstore:backup`: a backup. Ends with `asyncEnd`, or with `error`. */
 export interface BackupEvent {
   readonly trigger: 'call' | 'schedule'
   /** From `asyncEnd` on. */
@@ -35,10 +35,10 @@ export interface BackupEvent {
   error?: unknown
 }
 
-/** `meshstore:sweep`: the path cache is swept. It ends with `asyncEnd`, or with `error`. */
+/** `meshstore:sweep`: a sweep of the path cache. Ends with `asyncEnd`, or with `error`. */
 export interface SweepEvent {
   readonly trigger: 'timer' | 'call'
-  /** From `asyncEnd` on: rows that were deleted because they had expired, had been invalidated, or were too many. */
+  /** From `asyncEnd` on: deleted rows that had expired, were invalidated, or exceeded the limit. */
   expired?: number
   invalidated?: number
   evicted?: number
@@ -46,15 +46,15 @@ export interface SweepEvent {
   error?: unknown
 }
 
-/** `meshstore:cache`: `getOrCompute` or `resolve` was asked. It ends with `asyncEnd`. */
+/** `meshstore:cache`: a call of `getOrCompute` or `resolve`. Ends with `asyncEnd`. */
 export interface CacheEvent {
   /**
-   * From `asyncEnd` on; `'joined'`: waited for another caller's computation; `'stale'`: an old one, and a computation that
-   * nobody waits for has been begun, which is an event of its own: `'refreshed'`.
+   * From `asyncEnd` on. `'joined'`: waited for another caller's computation (single-flight). `'stale'`: served an old
+   * bundle and began a background computation (stale-while-revalidate), whose own event says `'refreshed'`.
    */
   origin?: 'hit' | 'stale' | 'computed' | 'joined' | 'refreshed'
   milliseconds?: number
-  /** What kept a computed bundle from being stored: the code of an error, or `INVALIDATED` meanwhile. */
+  /** Why a computed bundle was not stored: an error's code, or `INVALIDATED` if a write invalidated it meanwhile. */
   notStored?: string
   error?: unknown
 }

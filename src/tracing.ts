@@ -1,9 +1,9 @@
 /**
- * What happens inside, as tracing channels of `node:diagnostics_channel`: `tracing:meshstore:statement:start`, `…:end`
- * and so on, each with one of the objects below. Names, counts and times only: no ids, no values. A channel that nobody
- * listens to costs one property read.
+ * Tracing channels of `node:diagnostics_channel`: `tracing:meshstore:statement:start`, `…:end` and so on, each with one of
+ * the objects below. Events carry names, counts and times, and no ids or values. A channel without subscribers costs one
+ * property read.
  */
-// Not by name: where an old Node lacks it, the import would fail before the check of Node's version says why.
+// A namespace import: a named import would fail on an old Node before the check of Node's version explains why.
 import channels, { type TracingChannel } from 'node:diagnostics_channel'
 import type {
   BackupEvent,
@@ -29,9 +29,9 @@ interface Timed {
   milliseconds?: number
 }
 
-/** Runs `work` as one synchronous event; only for a channel that has subscribers. */
+/** Runs `work` as one synchronous event. Call it only if the channel has subscribers. */
 export function traceSync<E extends Timed, T>(tracing: Tracing<E>, event: E, work: (event: E) => T): T {
-  // Node publishes what the traced function returns, and that would be rows.
+  // The traced function returns nothing: Node publishes its result, which would be rows.
   const returned: T[] = []
   tracing.traceSync(() => {
     const begun = performance.now()
@@ -45,8 +45,8 @@ export function traceSync<E extends Timed, T>(tracing: Tracing<E>, event: E, wor
 }
 
 /**
- * Runs `work` as one event from `start` to `end`, like `traceSync`, though it takes its time: what a subscriber sees is the
- * same whether the driver is synchronous or not. `published` makes of an error what may be shown: a driver's holds values.
+ * Runs asynchronous `work` as one event from `start` to `end`, like `traceSync`: subscribers see the same events for
+ * both kinds of drivers. `published` removes values from an error: a driver's error holds values.
  */
 export async function traceLong<E extends Timed & { error?: unknown }, T>(
   tracing: Tracing<E>,
@@ -68,7 +68,7 @@ export async function traceLong<E extends Timed & { error?: unknown }, T>(
   }
 }
 
-/** Runs `work` as one asynchronous event; only for a channel that has subscribers. */
+/** Runs `work` as one asynchronous event. Call it only if the channel has subscribers. */
 export async function tracePromise<E extends Timed, T>(
   tracing: Tracing<E>,
   event: E,

@@ -1,4 +1,4 @@
-/** The changes of a database, as an application reads them. */
+/** A subscription: the change stream of a database, as an async iterator. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Change, Changes, ChangesOptions } from '../api.ts'
 import type { ChangeLog, Database, LoggedChange, LogPosition } from '../database/session.ts'
@@ -6,17 +6,17 @@ import { misuse, StorageError, type StorageErrorCode } from '../errors.ts'
 import * as rules from '../schema/rules.ts'
 import { changeOf, positionOf, tokenOf } from './tokens.ts'
 
-/** From one look at the log to the next, in milliseconds, while there is nothing new. */
+/** Interval between two polls of an empty log, in milliseconds. */
 const POLL_MS = 25
-/** So often it is asked whether what was read is still there, in milliseconds. */
+/** Interval between two checks that the log still holds the stream's position, in milliseconds. */
 const ANCHOR_MS = 1_000
-/** Changes that are read at once. */
+/** Changes read by one query. */
 const BATCH = 500
 const DEFAULT_KEEP_SECONDS = 600
-/** So often within the time that it is kept, the subscriber says that it is there. */
+/** Renewals (heartbeats) within `keepSeconds`. */
 const RENEWALS = 4
 
-/** The caller wants no more. */
+/** Abort reason: the caller ended the subscription. */
 const LEFT = Symbol('left')
 
 const RULES: rules.Rules = {
@@ -32,9 +32,9 @@ const missed = (): StorageError =>
   )
 
 interface Reading {
-  /** The caller may come back with a token after the store was closed: its place is kept. `true` unless said. */
+  /** Keeps the registration when the store closes, so that the caller can resume with a token. Default: `true`. */
   readonly mayResume?: boolean
-  /** Whether the caller reads from the stream, as far as is known. */
+  /** Called with whether the caller currently reads from the stream. */
   readonly onReading?: (reads: boolean) => void
 }
 
@@ -47,22 +47,22 @@ export class ChangeStream implements Changes {
   readonly #consumer = crypto.randomUUID()
   readonly #after: LogPosition | undefined
   readonly #ended = new AbortController()
-  /** Whoever pauses is woken by it. Made once: a signal remembers all that were made of it. */
+  /** Ends a pause early. Created once: a signal keeps each signal that is derived from it. */
   readonly #waking: AbortSignal
   readonly #leaving = Promise.withResolvers<void>()
   #log: ChangeLog
   #started: Promise<void> | undefined
-  /** Where the caller is: what has the last token. */
+  /** The caller's position: that of the last token. */
   #told: LogPosition = { log: '', position: '' }
-  /** Where the caller was when that was last said to the log: an older token will do, too. */
+  /** The caller's position at the last renewal; the next renewal sends it, so that slightly older tokens stay valid. */
   #known: LogPosition = this.#told
   #renewAt = 0
   #anchorAt = 0
   #batch: LoggedChange[] = []
   #next = 0
-  /** Behind the batch. */
+  /** The position after the batch. */
   #position = ''
-  /** `next()` may be called before the last one has answered. */
+  /** Queues calls of `next()`: a caller may call it before the previous call settles. */
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(database: Database, options: ChangesOptions, { mayResume = true, onReading = () => {} }: Reading = {}) {
@@ -87,7 +87,7 @@ export class ChangeStream implements Changes {
     return tokenOf(this.#told)
   }
 
-  /** Throws what ended it, unless the caller did. */
+  /** Whether the caller ended the stream. Throws the reason if the store ended it. */
   #isOver(): boolean {
     const { aborted, reason } = this.#ended.signal
     if (aborted && reason !== LEFT) throw reason
@@ -134,8 +134,8 @@ export class ChangeStream implements Changes {
   }
 
   /**
-   * From the next renewal on for as long as was asked for. By the machine's clock, as whoever prunes tells the time: a store's own
-   * clock may be a test's or a replay's.
+   * `keepSeconds` after the next renewal. By the machine's clock, as in pruning: a store's own clock may be a test's or a
+   * replay's.
    */
   #keptUntil(): Date {
     return new Date(Date.now() + this.#keepMs * (1 + 1 / RENEWALS))
@@ -159,7 +159,7 @@ export class ChangeStream implements Changes {
         await this.#more()
       }
     } catch (error) {
-      // Nobody goes on from there. After other errors somebody may, or may not.
+      // After these errors the caller cannot continue. After other errors the caller may call `next()` again.
       if (this.#signal?.aborted === true || isCode(error, 'CHANGES_MISSED')) await this.#leave(error)
       else this.#onReading(false)
       throw error
@@ -173,11 +173,11 @@ export class ChangeStream implements Changes {
   }
 
   async #more(): Promise<void> {
-    // Before the log is looked at: what it has then is all that it will ever have.
+    // Compare before the read: after a move the old log gets no more entries, so that an empty page is its end.
     const hasMoved = this.#database.changeLog !== this.#log
     if (!hasMoved) await this.#anchor()
     const page = await this.#log.read({ log: this.#told.log, position: this.#position }, BATCH).catch((error) => {
-      // It has not been waited for: after an error, nobody knew whether it would be read again.
+      // The move does not wait for a stream that ended with an error, and may have closed the old database.
       if (hasMoved && isCode(error, 'CLOSED')) return undefined
       throw error
     })
@@ -201,12 +201,12 @@ export class ChangeStream implements Changes {
     this.#anchorAt = performance.now() + ANCHOR_MS
   }
 
-  /** Resolves when nothing is read from that log any more. */
+  /** Resolves when the stream no longer reads from `log`. */
   left(log: ChangeLog): Promise<void> {
     return this.#log === log ? this.#leaving.promise : Promise.resolve()
   }
 
-  /** The log of the other database has been kept for those who were registered here. */
+  /** Continues in the new database's log, where the move registered the old log's consumers. */
   async #follow(): Promise<void> {
     await this.#database.settled()
     this.#log = this.#database.changeLog
@@ -224,7 +224,7 @@ export class ChangeStream implements Changes {
       if (!(await this.#log.renew(this.#consumer, this.#keptUntil(), this.#known))) throw missed()
       this.#known = this.#told
     } catch (error) {
-      // For anything else there is time until the next one, and whether the log can be read is known when it is read.
+      // Ignore other errors: the next renewal is early enough, and the next read reports an unreadable log.
       if (isCode(error, 'CHANGES_MISSED')) throw error
       if (isCode(error, 'MOVED')) await this.#database.settled()
     }
@@ -239,20 +239,20 @@ export class ChangeStream implements Changes {
     return { done: true, value: undefined }
   }
 
-  /** By the caller. */
+  /** Ends the stream for the caller. */
   async end(): Promise<void> {
     const started = this.#stopFor(LEFT)
     await this.#turn
     await started?.then(() => this.#leave()).catch(() => {})
   }
 
-  /** The store is being closed: whoever waits for a change is told so. Returns who is to be forgotten in the log, if anybody. */
+  /** Ends the stream when the store closes; a pending `next()` rejects. Returns the consumer to delete from the log, if any. */
   stop(reason: StorageError): string | undefined {
     const started = this.#stopFor(reason)
     return started === undefined || this.#mayResume ? undefined : this.#consumer
   }
 
-  /** What has begun it, if it has. */
+  /** Aborts the stream. Returns the pending or completed registration, if there is one. */
   #stopFor(reason: unknown): Promise<void> | undefined {
     this.#ended.abort(reason)
     this.#leaving.resolve()
@@ -262,7 +262,7 @@ export class ChangeStream implements Changes {
     return started
   }
 
-  /** What it has not read is not kept for it. */
+  /** Removes the registration: the log keeps no more changes for this stream. */
   async #leave(reason: unknown = LEFT): Promise<void> {
     this.#stopFor(reason)
     await this.#log.end(this.#consumer).catch(() => {})

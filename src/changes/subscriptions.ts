@@ -3,11 +3,11 @@ import type { ChangeLog, Database } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
 import { ChangeStream } from './stream.ts'
 
-/** Those of a store. */
+/** The subscriptions of a store. */
 export class Subscriptions {
   readonly #database: Database
   readonly #readOnly: boolean
-  /** Those that somebody reads. Whoever was told of an error may never come back to his. */
+  /** Streams whose callers read. A caller may abandon a stream after an error. */
   readonly #streams = new Set<ChangeStream>()
 
   constructor(database: Database, { readOnly }: { readOnly: boolean }) {
@@ -26,12 +26,12 @@ export class Subscriptions {
     return stream
   }
 
-  /** Resolves when none of them reads from that log any more. */
+  /** Resolves when no stream reads from `log`. */
   async left(log: ChangeLog): Promise<void> {
     await Promise.all(Array.from(this.#streams, (stream) => stream.left(log)))
   }
 
-  /** Returns who may be registered in the log. */
+  /** Ends all streams. Returns the consumers that the log shall forget. */
   stop(reason: StorageError): string[] {
     return Array.from(this.#streams, (stream) => stream.stop(reason) ?? []).flat()
   }

@@ -1,12 +1,12 @@
-/** What a caller has of a change, and of where it is. */
+/** Changes and resume tokens, as the caller sees them. */
 import type { Change, InvalidationFilter } from '../api.ts'
 import type { LoggedChange, LogPosition } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
 
-/** Opaque to the caller. */
+/** The resume token of a position. Opaque to the caller. */
 export const tokenOf = ({ log, position }: LogPosition): string => `${log}~${position}`
 
-/** Throws VALIDATION. */
+/** Parses a resume token. Throws VALIDATION. */
 export function positionOf(token: string): LogPosition {
   const [, log, position] = /^([0-9a-f-]{36})~([0-9a-f:,/-]+)$/.exec(token) ?? []
   if (log !== undefined && position !== undefined) return { log, position }

@@ -1,11 +1,11 @@
-/** The findings of a check, in constant memory: the first of each kind are listed, the rest counted. */
+/** Collects findings in constant memory: it lists the first 100 of each kind, and counts the rest. */
 import { StorageError } from '../errors.ts'
 
 /** `error`: data is lost or in danger, or cannot be used. `warning`: an operator should act. `info`: worth knowing. */
 export type Severity = 'error' | 'warning' | 'info'
 const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info']
 
-/** What is looked at. Stable: scripts may depend on these names. */
+/** Names of the checks. Stable: scripts may depend on them. */
 export type CheckName =
   | 'file-rights'
   | 'file-system'
@@ -26,10 +26,10 @@ export interface Finding {
   readonly check: CheckName
   /** A sentence. Ids may be in it; other values never are. */
   readonly message: string
-  /** What to do about it. */
+  /** The operator's next step. */
   readonly advice: string
   readonly table?: string
-  /** The row's key; shortened if it is longer than an id may be. */
+  /** The row's key; shortened if longer than an id may be. */
   readonly key?: string
   readonly column?: string
   /** The number of rows, migrations, names, or findings that are not listed. */
@@ -45,14 +45,14 @@ export interface CheckReport {
   readonly dialect: 'sqlite' | 'postgresql'
   /** The worst first. */
   readonly findings: readonly Finding[]
-  /** The number of findings of each severity, with those that are not listed. */
+  /** The number of findings of each severity, listed or not. */
   readonly counts: Readonly<Record<Severity, number>>
   /** The checks without an error or a warning. */
   readonly passed: readonly CheckName[]
   readonly notChecked: readonly NotChecked[]
 }
 
-/** The findings of one check and severity that are listed. */
+/** Most findings that are listed for one check and severity. */
 const LISTED = 100
 
 interface Kind {
@@ -67,7 +67,7 @@ export class Findings {
   readonly #made = new Set<CheckName>()
   readonly #notChecked = new Map<CheckName, string>()
 
-  /** `isAway`: the database does not answer any more, so that nothing else can be looked at. */
+  /** `isAway`: whether an error says that the database is unreachable, which ends the check. */
   constructor(isAway = ({ code }: StorageError): boolean => code === 'UNAVAILABLE') {
     this.#isAway = isAway
   }
@@ -85,8 +85,8 @@ export class Findings {
   }
 
   /**
-   * Runs one look. A look that fails is noted as not checked, and the check goes on. Throws BUSY and UNAVAILABLE: then nothing
-   * else can be looked at either.
+   * Runs one look. If the look fails, its checks are reported as not checked, and the others go on. Throws BUSY and
+   * UNAVAILABLE: the other looks would fail too.
    */
   async look<T>(checks: CheckName | readonly CheckName[], work: () => T | Promise<T>): Promise<T | undefined> {
     const names = typeof checks === 'string' ? [checks] : checks

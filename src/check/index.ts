@@ -1,4 +1,4 @@
-/** What is wrong with the database at a URL. */
+/** Checks the database at a URL. */
 
 import { StorageError } from '../errors.ts'
 import { databaseOf } from '../open/config.ts'
@@ -9,9 +9,9 @@ export type { CheckName, CheckReport, Finding, NotChecked, Severity } from './fi
 export type { CheckOptions } from './options.ts'
 
 /**
- * Looks at all that can be looked at, and changes nothing. A database that is in use may be checked.
+ * Checks the database and changes nothing. You can check a database that is in use.
  *
- * Throws CONFIG if there is none, BUSY or UNAVAILABLE if it could not be looked at.
+ * @throws {StorageError} `CONFIG` if there is no database, `BUSY` or `UNAVAILABLE` if it could not be read
  */
 export async function check(url: string, options: CheckOptions = {}): Promise<CheckReport> {
   const target = databaseOf(url)

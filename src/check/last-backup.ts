@@ -1,10 +1,10 @@
 import { ALL_TABLES, TABLES } from '../schema/tables.ts'
 import type { Finding, Findings } from './findings.ts'
 
-/** Cached paths can be computed anew. */
+/** Tables that need a backup: cached paths can be computed again. */
 const KEPT = ALL_TABLES.filter((table) => table !== TABLES.pathCache)
 
-/** The time of the last backup, in seconds, and whether there is anything to back up. The same SQL on every dialect. */
+/** Selects the time of the last backup, in seconds, and whether there are rows to back up. The same SQL on each dialect. */
 export const LAST_BACKUP = `SELECT (SELECT updated_at FROM meshstore_state WHERE name = 'last_backup'),
   CASE WHEN ${KEPT.map(({ name }) => `EXISTS (SELECT 1 FROM ${name})`).join(' OR ')} THEN 1 ELSE 0 END`
 
@@ -12,9 +12,9 @@ export type LastBackup = [seconds: unknown, hasRows: number]
 
 interface Asked {
   readonly now: Date
-  /** How to have backups made. */
+  /** Advice: how to make backups. */
   readonly advice: string
-  /** How bad it is if no backup is noted. */
+  /** The severity if no backup is recorded. */
   readonly never: Finding['severity']
 }
 
@@ -23,7 +23,7 @@ const DAY_SECONDS = 86_400
 
 export function checkLastBackup([seconds, hasRows]: LastBackup, findings: Findings, asked: Asked): void {
   const { now, advice, never } = asked
-  // Another program may have written anything.
+  // Another program may have written a value of any type.
   if (typeof seconds !== 'number') {
     if (hasRows === 0) return
     const message = 'No backup has ever been noted in the database.'

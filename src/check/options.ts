@@ -1,10 +1,10 @@
 export interface CheckOptions {
-  /** Leaves out what reads all of the data. */
+  /** Skips the checks that read all data. */
   readonly quick?: boolean | undefined
   /** How long to wait for another process's lock, in milliseconds. */
   readonly busyTimeoutMs?: number | undefined
   readonly now?: (() => Date) | undefined
-  /** Rows that have been looked at. */
+  /** Called with the number of checked rows. */
   readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined
   /** A write-ahead log of this size is worth a warning: 64 MiB by default. */
   readonly walBytes?: number | undefined
@@ -21,7 +21,7 @@ export interface Settings {
 
 export const settingsOf = (options: CheckOptions): Settings => ({
   quick: options.quick ?? false,
-  // The command line takes fractions of seconds.
+  // The command line accepts fractions of seconds.
   busyTimeoutMs: Math.ceil(options.busyTimeoutMs ?? 5_000),
   now: options.now ?? (() => new Date()),
   onProgress: options.onProgress,

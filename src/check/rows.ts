@@ -1,4 +1,4 @@
-/** Looks at every row: values that the library could not read, or would refuse to write. */
+/** Checks each row for values that the library cannot read, or would refuse to write. */
 
 import { judged } from '../rows/compatibility.ts'
 import { progressOver, type Snapshot } from '../rows/source.ts'
@@ -33,7 +33,7 @@ function checkRow(table: Table<TableName>, cells: readonly unknown[], findings: 
     const problem = { column: 'cache_key', message: 'is not made of source, destination and k' }
     add('warning', problem, `No read by key finds it. ${CACHED}`)
   }
-  // The first one only: the row has to be corrected by hand anyway.
+  // Reports only the first: the operator must correct the row by hand anyway.
   for (const [index, { name, fileRule }] of table.columns.entries()) {
     const value = values[index]
     const unwritable = value == null ? undefined : problemOf(name, fileRule(value))
@@ -66,7 +66,7 @@ function problemOf(column: string, found: ReturnType<rules.Rule>): Problem | und
 const shortened = (key: string): string => (key.length <= 2 * rules.MAX_ID_CHARACTERS ? key : rules.shown(key))
 
 function isItsKey([key, source, destination, k]: readonly unknown[]): boolean {
-  // A value that cannot be read has its own finding.
+  // An unreadable value has its own finding.
   if (typeof source !== 'string' || typeof destination !== 'string' || typeof k !== 'number') return true
   return key === undefined || key === cacheKey({ source, destination, k })
 }

@@ -1,4 +1,4 @@
-/** The ledger of the migrations, and drift: findings from what the migrator says of the schema. */
+/** Findings about the ledger of migrations and about schema drift. */
 
 import type { Status } from '../migrator/inspection.ts'
 import { TABLE_NAMES } from '../schema/tables.ts'

@@ -1,4 +1,4 @@
-/** Counts what is under way, so that closing can wait for it. */
+/** Counts running work, so that `close()` can wait for it. */
 export class InUse {
   #count = 0
   #waiting: (() => void)[] = []
@@ -13,7 +13,7 @@ export class InUse {
     }
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no work runs. */
   idle(): Promise<void> {
     if (this.#count === 0) return Promise.resolve()
     return new Promise((resolve) => this.#waiting.push(resolve))

@@ -80,13 +80,13 @@ export interface Queries {
   delete<T extends Table>(table: T): Conditional<T>
 }
 
-/** What the dialects write differently. */
+/** Expressions that differ between the dialects. */
 export interface Functions {
   /** The column's value is one of the list's. */
   isOneOf(column: Column, list: Argument<readonly string[]>): SQL
   /** The column's list holds the value. */
   contains(column: Column, value: Argument<string>): SQL
-  /** The condition, where the rows shall come by another column's index. */
+  /** The condition, hidden from the planner: it uses another column's index. */
   unindexed(condition: SQL): SQL
   /** The larger of two numbers. */
   greatest(a: SQL, b: SQL): SQL
@@ -101,19 +101,19 @@ export interface Functions {
  */
 export interface InvalidationFunctions {
   isAnyPending(): SQL<unknown>
-  /** Of the row of path_cache_marks. */
+  /** On a row of path_cache_marks: the invalidation is pending. */
   isPending(): SQL
-  /** Of the row of path_cache_marks: it was committed up to the position. */
+  /** On a row of path_cache_marks: the invalidation was committed at or before the position. */
   isUpTo(position: Argument<string>): SQL
-  /** Of the row of path_cache: `through` of the newer pending invalidations that concern it, as a JSON list of at most `most`, or NULL. */
+  /** On a row of path_cache: `through` of its newer pending invalidations, as a JSON list of at most `most`, or NULL. */
   concerning(most: number): SQL<string | null>
-  /** Of the row of path_cache: a newer pending invalidation concerns it. */
+  /** On a row of path_cache: a newer pending invalidation concerns the row. */
   isConcerned(): SQL
-  /** Of the row of path_cache: a newer pending invalidation drops everything. */
+  /** On a row of path_cache: a newer pending invalidation drops all paths. */
   isCleared(): SQL
-  /** The position in the invalidations now. In a query that aggregates path_cache_marks. */
+  /** The current position in the invalidations. Use it in a query that aggregates path_cache_marks. */
   position(): SQL<string>
-  /** No invalidation behind the position concerns paths from, to and by way of these nodes. */
+  /** No invalidation after the position concerns a path with this source, this destination and these nodes. */
   isNoneSince(paths: {
     position: Argument<string>
     source: Argument<string>
@@ -158,16 +158,16 @@ export const ascending = (column: Column): SQL => drizzleAsc(column)
 export const descending = (column: Column): SQL => drizzleDesc(column)
 export const count = (): SQL<number> => drizzleCount()
 
-/** Whether the column's value is above the argument: not decoded, and so true or false of any value. */
+/** Whether the column's value is above the argument. The value is not decoded, and may be of any type. */
 export const isAbove = <C extends Column>(column: C, value: Value<C>): SQL<unknown> =>
   sql`${column} > ${encoded(column, value)}`
 
-/** The column's value as the driver gives it: of a row that may break the rules. */
+/** The column's raw value, for rows that may break the rules. */
 export const undecoded = (column: Column): SQL<unknown> => sql`${column}`
 
-/** What the conflicting row of an upsert would have been. */
+/** The column's value in the row that an upsert proposed. */
 export const excluded = (column: Column): SQL => sql`excluded.${sql.identifier(column.name)}`
-/** An argument as the column's driver wants it, where no column stands beside it. */
+/** An argument in the column's encoding, for use without a column beside it. */
 export const valueFor = <C extends Column>(column: C, value: Value<C>): SQL => encoded(column, value)
 /** A column plus an argument. */
 export const plus = (column: Column, value: Argument<number>): SQL => sql`${column} + ${encoded(column, value)}`

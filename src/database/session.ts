@@ -3,11 +3,11 @@ import { misuse, type StorageError } from '../errors.ts'
 import type { Statement } from './statement.ts'
 
 export interface Written<R, F = never> {
-  /** What RETURNING gave. */
+  /** Rows of RETURNING. */
   readonly rows: R[]
   /** How many rows were inserted, updated or deleted. */
   readonly changes: number
-  /** Where nothing was written, and a lookup was asked for: the row as it was at that moment, if there was one. */
+  /** If nothing was written and the call has a `lookup`: the row at the time of the write, if there was a row. */
   readonly found?: readonly F[]
 }
 
@@ -18,9 +18,9 @@ export interface Rows {
 }
 
 export interface WriteOptions<P, F = unknown> {
-  /** The call's row, where its parameters are still being worked out: its place in the order is taken at once. */
+  /** The call's rows, needed while its parameters are pending: the call takes its place in the order at once. */
   readonly rows?: Rows
-  /** Reads the row at the same moment if the statement writes nothing. */
+  /** Reads the row in the same snapshot if the statement writes nothing. */
   readonly lookup?: Statement<NoInfer<P>, F> | undefined
 }
 
@@ -30,25 +30,25 @@ export interface Call<P, R> {
   readonly parameters: P
 }
 
-/** Some of them, which may have to be worked out first. */
+/** Calls, or a promise of calls whose parameters are still being computed. */
 export type Calls<P, R> = readonly Call<P, R>[] | Promise<readonly Call<P, R>[]>
 
-/** Where statements run: the store itself, or a transaction on it. A repository cannot tell which. */
+/** Runs statements on the store or in a transaction. Repositories work the same on both. */
 export interface Session {
   readonly inTransaction: boolean
-  /** Why it cannot be used from here, if it cannot. */
+  /** The error if this session cannot be used by the caller; else `undefined`. */
   refusal(): StorageError | undefined
   read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]>
   readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined>
-  /** Takes its place in the order when it is called, also where its parameters are not known yet. */
+  /** Takes its place in the order of writes when it is called, even if its parameters are pending. */
   write<P, R, F>(
     statement: Statement<P, R>,
     parameters: P | Promise<P>,
     options?: WriteOptions<P, F>,
   ): Promise<Written<R, F>>
   /**
-   * Runs all of the calls, in order, or none. `result` makes of each what the caller gets; if it throws, nothing of it
-   * happened. `rows`: what the calls name, where they are still being worked out.
+   * Runs all calls in order, atomically. `result` maps each call's outcome; if it throws, all calls are rolled back.
+   * `rows`: the calls' rows, needed while `calls` is pending.
    */
   writeEach<P, R, T>(
     calls: Calls<P, R>,
@@ -65,40 +65,40 @@ export interface TransactionLimits {
   readonly attempts: number
 }
 
-/** A change as the log has it. */
+/** An entry of the change log. */
 export interface LoggedChange {
   readonly table: string
-  /** Of the row; of an invalidation, which paths it concerns, as JSON; `null` where all rows went at a stroke. */
+  /** The row's key; for an invalidation, its filter as JSON; `null` if one statement removed all rows. */
   readonly key: string | null
   readonly operation: string
-  /** Where the log goes on behind it. */
+  /** The position after this change. */
   readonly position: string
 }
 
-/** Where in the log a consumer is. Two logs have nothing in common: `log` is another one when it was begun anew. */
+/** A consumer's position. `log` identifies the log: a log that was switched off and on again has a new identity. */
 export interface LogPosition {
   readonly log: string
   readonly position: string
 }
 
-/** A part of the log. `position`: behind all of it, also where there is nothing. */
+/** A page of the log. `position`: the position after the page, also if the page is empty. */
 export interface LogPage {
   readonly changes: LoggedChange[]
   readonly position: string
 }
 
 /**
- * The log of what was changed, by whichever program. It is written while it has consumers, and holds all that is behind the
- * position of each of them, unless they stay away for too long. Throws StorageErrors.
+ * Change data capture: triggers log the changes of all programs while the log has consumers. The log keeps the changes after
+ * each consumer's position until the consumer's registration expires. Throws StorageErrors.
  */
 export interface ChangeLog {
-  /** Where the consumer is registered to be. */
+  /** The consumer's registered position. */
   at(consumer: string): Promise<LogPosition | undefined>
-  /** From what is committed after this on, nothing is missed. */
+  /** Registers the consumer at the log's end: it gets each change that commits after this call. */
   begin(consumer: string, keptUntil: Date): Promise<LogPosition>
-  /** The same from an earlier position on; `false` if what came after it is gone. */
+  /** Registers the consumer at an earlier position; `false` if changes after this position are gone. */
   resume(consumer: string, keptUntil: Date, from: LogPosition): Promise<boolean>
-  /** Says how far the consumer has come; `false` if it was away for too long and is not known any more. */
+  /** Renews the registration at the consumer's new position; `false` if the registration has expired. */
   renew(consumer: string, keptUntil: Date, at: LogPosition): Promise<boolean>
   end(consumer: string): Promise<void>
   /**
@@ -106,32 +106,32 @@ export interface ChangeLog {
    * after a fail-over that lost something.
    */
   anchor(at: LogPosition): Promise<LogPosition | undefined>
-  /** Behind a position, at most so many; `undefined` if some of what came after it is gone. */
+  /** Reads up to `limit` changes after a position; `undefined` if changes after this position are gone. */
   read(from: LogPosition, limit: number): Promise<LogPage | undefined>
-  /** Forgets consumers that are gone, and what nobody will read. */
+  /** Deletes expired consumers, and the changes that all consumers have read. */
   prune(now: Date): Promise<void>
 }
 
-/** One store's database, whatever the dialect. */
+/** One store's database, on each dialect. */
 export interface Database {
   readonly dialect: 'sqlite' | 'postgresql'
   readonly session: Session
   readonly changeLog: ChangeLog
   transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T>
-  /** Bytes of the database and of its write-ahead log, and the number of writes that wait. */
+  /** Bytes of the database and of its write-ahead log, and the number of waiting writes. */
   size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }>
   /** The last migration that was applied. */
   schemaVersion(): Promise<string>
-  /** SCHEMA_MISMATCH, naming what our tables have lost since, if anything. Rejects if the database cannot be asked. */
+  /** SCHEMA_MISMATCH that names the missing parts of our tables, if any. Rejects if the database cannot be queried. */
   schemaProblem(): Promise<StorageError | undefined>
   /**
-   * Whether all transactions have ended that began before this was asked and may yet write: what they have not seen when they
-   * began, they never see. Waits for a moment.
+   * Whether each transaction that began before this call and may still write has ended. Such a transaction does not see
+   * later commits. Waits for a short time.
    */
   earlierWritersEnded(): Promise<boolean>
-  /** Resolves when no change of databases is under way. Rejects if the data has moved to one that is not known here. */
+  /** Resolves when no cutover is under way. Rejects if the data has moved to a database that this process does not know. */
   settled(): Promise<void>
-  /** Finishes what was accepted, forgets these consumers of the log, then closes. Refuses everything from the call on. */
+  /** Refuses new calls, finishes the accepted ones, deletes these consumers from the log, then closes. */
   close(consumers?: readonly string[]): Promise<void>
 }
 
@@ -140,7 +140,7 @@ const USE_TX =
 const USE_INNER_TX =
   'A transaction was used inside a savepoint of it, where it would wait for itself. Use the `tx` of the innermost callback.'
 
-/** A transaction or a savepoint, as far as the guard is concerned. */
+/** The guard's view of a transaction or a savepoint. */
 interface Endable {
   readonly ended: boolean
 }
@@ -150,8 +150,8 @@ interface Scope {
 }
 
 /**
- * Finds the mistake that would wait for itself for ever: using what is outside from inside a transaction's callback.
- * One for each store. Work that outlives its transaction is outside again.
+ * Detects a deadlock with oneself: a transaction's callback uses the store or an outer transaction. Each store has one
+ * guard. Work that outlives its transaction may use the store again.
  */
 export class TransactionGuard {
   readonly #scopes = new AsyncLocalStorage<Scope>()
@@ -161,7 +161,7 @@ export class TransactionGuard {
     return this.#scopes.run({ transaction, outer: this.#scopes.getStore() }, work)
   }
 
-  /** Why the store may not be used from here, if it may not. */
+  /** The error if the caller runs inside a transaction of this store. */
   misuseOfStore(): StorageError | undefined {
     for (let scope = this.#scopes.getStore(); scope !== undefined; scope = scope.outer) {
       if (!scope.transaction.ended) return misuse(USE_TX)
@@ -169,7 +169,7 @@ export class TransactionGuard {
     return undefined
   }
 
-  /** Why a transaction may not be used from here: a savepoint of it is open. */
+  /** The error if the caller runs inside a savepoint of this transaction. */
   misuseOf(transaction: Endable): StorageError | undefined {
     let inner = false
     for (let scope = this.#scopes.getStore(); scope !== undefined; scope = scope.outer) {

@@ -6,11 +6,11 @@ import type { Arguments, Built, Functions, Queries, Tables } from './queries.ts'
 type Build<P, R> = (db: Queries, tables: Tables, parameters: Arguments<P>, functions: Functions) => Built<R>
 
 /**
- * A query that is built once for a dialect and prepared once on a connection, with typed parameters `P` and rows `R`.
- * A prepared read takes 4 µs; the same query built on every call takes ten times as long.
+ * A query with typed parameters `P` and rows `R`: built once for each dialect, and prepared once on each connection. A
+ * prepared read takes 4 µs; building the query on each call takes ten times as long.
  */
 export interface Statement<P, R> {
-  /** Unique; what tracing shows. Fields that were given at run time are part of it: `nodes.update:protocols,started`. */
+  /** Unique name for tracing. It includes the fields given at run time: `nodes.update:protocols,started`. */
   readonly name: string
   readonly build: Build<P, R>
   readonly kind?: StatementKind | undefined
@@ -42,7 +42,7 @@ export function statementFor<F extends string, S>(make: (fields: readonly F[]) =
   }
 }
 
-/** The names that have a value, in the order of `names`: what picks the statement of a patch or a filter. */
+/** The names that have a value, in the order of `names`. They pick the statement of a patch or a filter. */
 export const given = <F extends string>(values: { readonly [K in F]?: unknown }, names: readonly F[]): readonly F[] =>
   names.filter((name) => values[name] !== undefined)
 
@@ -53,7 +53,7 @@ export function pick<T extends object, K extends keyof T>(from: T, names: readon
   return picked as Pick<T, K>
 }
 
-/** What a dialect's builder says of a finished query. */
+/** A finished query of a dialect's builder. */
 export interface BuiltQuery {
   readonly sql: string
   readonly params: readonly unknown[]
@@ -81,7 +81,7 @@ export interface Compiled<P = unknown, R = unknown> {
   readonly decode: ((row: readonly unknown[]) => R) | undefined
 }
 
-/** A statement with its values encoded: what its caller changes later does not reach it. */
+/** A statement with its encoded values: later changes of the caller's objects do not affect it. */
 export interface BoundStatement<R> {
   readonly compiled: Compiled<never, R>
   readonly values: unknown[]
@@ -92,13 +92,13 @@ export interface Dialect {
   readonly functions: Functions
   /** Runs `build` with the dialect's own query builder. */
   render<R>(build: (db: Queries) => Built<R>): BuiltQuery
-  /** The same for many rows at once, where the dialect gains by it. What comes back always has the row's key. */
+  /** Renders a bulk query for many rows, if the dialect gains by it. Its rows always have the key. */
   readonly renderBulk?: <R>(build: (db: Queries) => Built<R>, kind: BulkKind) => BulkQuery
   /** The table that a statement concerns, and the name of its key. */
   readonly targetOf?: <R>(build: (db: Queries) => Built<R>) => Target
 }
 
-/** What a statement concerns: a table, or the row whose key the parameter `key` holds. */
+/** The target of a statement: a table, or the row whose key the parameter `key` holds. */
 export interface Target {
   readonly table: string
   readonly key: string | undefined
@@ -112,7 +112,7 @@ export interface Bulk<R> extends Omit<BulkQuery, 'query'> {
   readonly raw: Compiled<never, readonly unknown[]>
 }
 
-/** Compiles each statement once; one name with two statements is a mistake that this finds. */
+/** Compiles each statement once. Throws if two statements share a name. */
 export class StatementCompiler {
   readonly #dialect: Dialect
   readonly #compiled = new Map<unknown, Compiled>()
@@ -129,7 +129,7 @@ export class StatementCompiler {
     return { compiled, values: compiled.bind(parameters) }
   }
 
-  /** `undefined` for a statement that does not concern one row, and where the dialect gains nothing. */
+  /** `undefined` if the statement does not concern one row, or the dialect has no bulk form. */
   bulk<P, R>(statement: Statement<P, R>): Bulk<R> | undefined {
     const { renderBulk } = this.#dialect
     const { kind, name } = statement
@@ -143,7 +143,7 @@ export class StatementCompiler {
     return bulk
   }
 
-  /** What a call of the statement concerns. `undefined` for housekeeping, and where the dialect does not ask. */
+  /** The statement's target. `undefined` for housekeeping, and if the dialect has no `targetOf`. */
   target<P, R>(statement: Statement<P, R>): Target | undefined {
     if (this.#targets.has(statement)) return this.#targets.get(statement)
     const { kind } = statement
@@ -242,7 +242,7 @@ function decoder<R>(fields: NonNullable<BuiltQuery['fields']>): (row: readonly u
 function fieldDecoder(field: unknown): ((value: unknown) => unknown) | undefined {
   if (field instanceof Column) {
     if (!field.notNull) return (value) => field.mapFromDriverValue(value)
-    // Somebody took NOT NULL away; and a column of Drizzle's own has no decoder that would mind.
+    // Another program may have dropped NOT NULL, and Drizzle's own decoders accept NULL.
     return (value) => {
       if (value === null) throw new UndecodableValue('is NULL')
       return field.mapFromDriverValue(value)

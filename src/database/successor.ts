@@ -8,7 +8,7 @@ interface Options {
   readonly assertArrived: (database: Database, moved: Moved) => Promise<void>
 }
 
-/** The database that a file's data may move to: it is opened as soon as a move is under way, so that nobody waits for that at the switch. */
+/** The database to which a file's data may move. It is opened when a move begins, so that the cutover does not wait for it. */
 export class Successor {
   readonly #options: Options
   #ahead: Promise<Database | undefined> | undefined
@@ -19,11 +19,11 @@ export class Successor {
 
   preload(isMoving: boolean): void {
     if (!isMoving) {
-      // It was given up, or has not begun.
+      // The move was aborted or has not begun.
       if (this.#ahead !== undefined) this.close()
       return
     }
-    // Why it cannot be opened is told when it has to be.
+    // Ignore the error here: `take()` opens again and reports it.
     this.#ahead ??= this.#options.open().catch(() => undefined)
   }
 
@@ -33,7 +33,7 @@ export class Successor {
       try {
         return await this.#arrived(ahead, moved)
       } catch (error) {
-        // It may have stood idle for too long: then another one will do.
+        // The preloaded connection may have expired: open another.
         if (!(error instanceof StorageError) || !error.retryable) throw error
       }
     }
@@ -56,7 +56,7 @@ export class Successor {
     }
   }
 
-  /** What was opened ahead and is not needed. */
+  /** Closes the preloaded database if nobody took it. */
   async close(): Promise<void> {
     const ahead = await this.#taken()
     await ahead?.close().catch(() => {})

@@ -1,4 +1,4 @@
-/** A SQLite file whose data may move to PostgreSQL while it is open: then everything goes on there. */
+/** A SQLite file whose data may move to PostgreSQL while the file is open. After the cutover, all calls run on PostgreSQL. */
 
 import { AsyncResource } from 'node:async_hooks'
 import { StorageError } from '../errors.ts'
@@ -10,7 +10,7 @@ import type { SqliteDatabase } from './sqlite/sqlite-database.ts'
 import type { Successor } from './successor.ts'
 import { SwitchingSession } from './switching-session.ts'
 
-/** For so long readers may not notice that the data has moved, in milliseconds. */
+/** Longest time for which readers may miss a cutover, in milliseconds. */
 const LOOK_EVERY_MS = 50
 
 interface Options {
@@ -20,7 +20,7 @@ interface Options {
 
 type Work<T> = (database: Database) => Promise<T>
 
-/** What is to be run on the other database, in the order of the calls. */
+/** A call that waits for the other database. Held calls run there in the order of the calls. */
 interface Held {
   readonly order: number
   readonly run: (database: Database) => void
@@ -31,10 +31,10 @@ export class SwitchingDatabase implements Database {
   readonly session: Session = new SwitchingSession(this)
   readonly file: SqliteDatabase
   readonly #options: Options
-  /** Waited for before the file is closed. */
+  /** Listeners that must resolve before the file is closed. */
   readonly #leaving: ((from: Database) => Promise<void>)[] = []
   #current: Database
-  /** Where a move of this process's own leads. */
+  /** The target of this process's own move. */
   #leadsTo: Database | undefined
   #calls = 0
   #held: Held[] = []
@@ -42,9 +42,9 @@ export class SwitchingDatabase implements Database {
   #lookedAt = Number.NEGATIVE_INFINITY
   #preloadedAt = Number.NEGATIVE_INFINITY
   #left: Promise<void> = Promise.resolve()
-  /** What reads from the file in several steps: a backup, for example. */
+  /** Reads from the file in several steps: a backup, for example. */
   readonly #reading = new InUse()
-  /** Who is to be forgotten in the log by then. */
+  /** Set by `close()`: consumers to delete from the log. */
   #closing: readonly string[] | undefined
 
   constructor(file: SqliteDatabase, options: Options) {
@@ -75,7 +75,7 @@ export class SwitchingDatabase implements Database {
     this.#leadsTo = database
   }
 
-  /** Whether reads may go to the current database: nearly always. Throws MOVED where nobody knows where to. */
+  /** Whether reads may use the current database: nearly always. Throws MOVED if the data's new database is not known. */
   mayRead(): boolean {
     if (this.#current !== this.file) return true
     if (this.#following !== undefined) return false
@@ -90,7 +90,7 @@ export class SwitchingDatabase implements Database {
     return this.#leadsTo !== undefined || this.#options.successor !== undefined
   }
 
-  /** Where others may move the file, what it moves to is opened ahead. */
+  /** Opens the successor ahead of time if another process moves the file. */
   #preload(now: number): void {
     const { successor } = this.#options
     if (successor === undefined || this.#leadsTo !== undefined || now - this.#preloadedAt < LOOK_EVERY_MS) return
@@ -98,7 +98,7 @@ export class SwitchingDatabase implements Database {
     if (this.file.refusal() === undefined && this.file.movedTo() === undefined) successor.preload(this.file.isMoving())
   }
 
-  /** Whether it has moved. */
+  /** Whether the data has moved. If so, the cutover begins. */
   #look(): boolean {
     // The file's own reasons come first: that it is closed, or is used inside its own transaction.
     if (this.file.refusal() !== undefined) return false
@@ -119,13 +119,13 @@ export class SwitchingDatabase implements Database {
     await this.#following
   }
 
-  /** Reads, or waits until it is known where from. */
+  /** Reads from the current database. During a cutover, waits for the new database. */
   async read<T>(work: Work<T>): Promise<T> {
     if (!this.mayRead()) await this.settled()
     return this.#current === this.file ? this.#reading.while(() => work(this.file)) : work(this.#current)
   }
 
-  /** Runs what has not begun when it is refused because the data has moved: then it runs there. */
+  /** Runs `work`. If the file refuses it as moved before it begins, `work` runs on the new database. */
   run<T>(work: Work<T>): Promise<T> {
     if (this.#current !== this.file) return work(this.#current)
     if (this.#options.successor !== undefined) this.#preload(performance.now())
@@ -137,14 +137,14 @@ export class SwitchingDatabase implements Database {
     return work(this.file).catch((error) => {
       const moved = this.file.refusedAsMoved(error)
       if (moved === undefined || !this.#isFollowed()) throw error
-      // It was refused in the moment before the others went.
+      // The cutover ended between the refusal and this line.
       if (this.#current !== this.file) return work(this.#current)
       this.#follow(moved)
       return this.#hold(order, work)
     })
   }
 
-  /** Until the other database is open. */
+  /** Holds the call until the other database is open. */
   #hold<T>(order: number, work: Work<T>): Promise<T> {
     if (this.#held.length >= this.#options.maxPendingWrites) {
       return Promise.reject(
@@ -162,7 +162,7 @@ export class SwitchingDatabase implements Database {
   #follow(moved: Moved): void {
     if (this.#following !== undefined) return
     this.#following = this.#switch(moved).catch((error) => {
-      // The next call looks again, and tries again: nothing more is read from the file.
+      // The next call retries. Until then nothing is read from the file.
       this.#following = undefined
       this.#lookedAt = Number.NEGATIVE_INFINITY
       for (const { reject } of this.#held.splice(0)) reject(error)
@@ -174,7 +174,7 @@ export class SwitchingDatabase implements Database {
   async #switch(moved: Moved): Promise<void> {
     const next = this.#leadsTo ?? (await this.#options.successor?.take(moved))
     if (next === undefined) throw movedError(moved)
-    // What was written to the file's queue before is refused, and comes to be held.
+    // The file's queue refuses its earlier writes, which are then held.
     await this.file.written()
     await nextTurn()
     this.#current = next
@@ -210,9 +210,9 @@ export class SwitchingDatabase implements Database {
 
   async close(consumers: readonly string[] = []): Promise<void> {
     const first = this.#current
-    // A transaction that reads from the file may be open still, and this be called in it: the file says so.
+    // The file rejects close() inside one of its open transactions.
     if (this.file.misuse() !== undefined) return this.file.close()
-    // At once, nothing new is accepted; what was accepted may still have to follow.
+    // From here on new calls are refused. Accepted calls may still have to run on the new database.
     this.#closing = consumers
     try {
       await first.close(consumers)

@@ -5,8 +5,8 @@ import * as rules from '../schema/rules.ts'
 import { type Column, TABLES, type Table } from '../schema/tables.ts'
 
 /**
- * Checks at the door. What a caller gives is copied when the method is called, before anything is waited for: writes take
- * effect in the order in which they were called, and as they were when they were called.
+ * Validates arguments. Each method copies its arguments synchronously, before it awaits anything: writes take effect in
+ * the order of the calls, with the values at the time of the call.
  */
 
 interface Kind {
@@ -36,7 +36,7 @@ const fromSnapshot = ({ what, rules: kept, required }: Kind, snapshot: rules.Sna
 const checked = (kind: Kind, value: unknown) =>
   rules.soundCopy(kind.rules, value, kind.required) ?? fromSnapshot(kind, rules.snapshotOf(value))
 
-/** What a table takes, by its description: the rules give each property the type that it has in the row. */
+/** Validates a row by its table's description: the rules give each property the type that it has in the row. */
 export function checkedRow<New>(what: string, table: Table): (row: unknown) => New {
   const kind = newOf(what, table)
   return (row) => checked(kind, row) as New
@@ -48,13 +48,13 @@ export const checkedNodePatch = (patch: unknown): MeshNodePatch => checked(NODE_
 export const checkedPolicy = (policy: unknown): NewPolicy => checked(POLICY, policy) as NewPolicy
 export const checkedPolicyPatch = (patch: unknown): PolicyPatch => checked(POLICY_PATCH, patch)
 
-/** A list as it is now. Throws VALIDATION if it is none. */
+/** A copy of the list. Throws VALIDATION if `list` is not a list. */
 export function snapshotsOf(what: string, values: unknown): rules.Snapshot[] {
   if (!Array.isArray(values)) throw validationError(what, [{ path: '', message: 'must be a list' }])
   return Array.from(values, rules.snapshotOf)
 }
 
-/** Of what has not been checked yet: which rows a call is about must be known when it is made. */
+/** The keys of unvalidated rows: the session needs a call's keys when the call is made. */
 export const keysOf = (snapshots: readonly rules.Snapshot[], name: string): string[] =>
   snapshots.flatMap((snapshot) => {
     const key = Array.isArray(snapshot) ? snapshot.find(([each]) => each === name)?.[1] : undefined
@@ -70,10 +70,10 @@ export const checkedPolicies = <T>(
 ): T[] | Promise<T[]> =>
   checkedAll(policies, (snapshot, path) => use(fromSnapshot(POLICY, snapshot, path) as NewPolicy, path))
 
-/** Values checked between two turns of the event loop. */
+/** Values that are validated between two yields. */
 const SLICE = 1_000
 
-/** Checks each of a list, in slices if they are many; `path` is `[0]`, `[1]` and so on. */
+/** Validates each element, in slices if there are many. `path` is `[0]`, `[1]` and so on. */
 function checkedAll<T>(
   snapshots: rules.Snapshot[],
   check: (snapshot: rules.Snapshot, path: string) => T,
@@ -82,7 +82,7 @@ function checkedAll<T>(
     snapshots.slice(from, from + SLICE).map((snapshot, index) => check(snapshot, `[${from + index}]`))
   if (snapshots.length <= SLICE) return checkSlice(0)
   const checked = inSlices(snapshots.length, checkSlice)
-  // Where the write itself is refused, nobody asks how this went.
+  // Mark the rejection as handled: a refused write never awaits this promise.
   checked.catch(() => {})
   return checked
 }

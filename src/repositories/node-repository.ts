@@ -12,13 +12,13 @@ const FILTER_RULES: rules.Rules = { started: rules.isFlag, protocol: rules.isId,
 const LIST_RULES: rules.Rules = { ...FILTER_RULES, ...PAGE_RULES }
 const UPDATE_RULES: rules.Rules = { ifUpdatedAt: rules.isTime }
 
-/** A new row; without the times that belong to the store. */
+/** A new row without the times that the store sets. */
 function newRow(node: NewMeshNode, now: Date): MeshNode {
   const { started = false, routesDiscovered = 0, createdAt = now } = node
   return { ...node, started, routesDiscovered, createdAt, updatedAt: now }
 }
 
-/** The row that `save` adds if there is none, and the fields that it replaces if there is one. */
+/** Upsert: the row that `save` inserts, and the fields that it replaces in an existing row. */
 function saveCall(node: NewMeshNode, now: Date): Call<MeshNode, MeshNode> {
   const statement = statements.upsert(given(node, statements.OPTIONAL_FIELDS))
   return { statement, parameters: newRow({ ...node, createdAt: now }, now) }
@@ -50,7 +50,7 @@ export class SqlNodeRepository implements NodeRepository {
     return created(row, written)
   }
 
-  /** A transaction depends on a row that was in its way. PostgreSQL notes what is read, and ON CONFLICT reads nothing. */
+  /** Reads the conflicting row, so that a serializable transaction depends on it: ON CONFLICT DO NOTHING reads no row. */
   async #note({ nodeId }: MeshNode): Promise<void> {
     if (this.#session.inTransaction) await this.#session.readOne(statements.keyById, { nodeId })
   }

@@ -1,4 +1,4 @@
-/** What the node repository asks of a database. */
+/** Statements of the node repository. */
 import type { NodeFilter } from '../api.ts'
 import {
   and,
@@ -33,14 +33,14 @@ export const byIds = statement<{ nodeIds: readonly string[] }>()('nodes.getMany'
   db.select().from(nodes).where(fn.isOneOf(nodes.nodeId, p.nodeIds)),
 )
 
-/** Whether it is there: a row that breaks the rules, too. */
+/** Whether the row exists, also if its values cannot be read. */
 export const keyById = statement<{ nodeId: string }>()(
   'nodes.exists',
   (db, { nodes }, p) => db.select({ nodeId: nodes.nodeId }).from(nodes).where(eq(nodes.nodeId, p.nodeId)),
   'reads one row',
 )
 
-/** An existing key is no error of the database's, which would end a transaction on PostgreSQL, but no row. */
+/** An existing key changes no row. A unique violation would end a transaction on PostgreSQL. */
 export const insert = statement<MeshNode>()(
   'nodes.create',
   (db, { nodes }, p) => db.insert(nodes).values(pick(p, COLUMNS)).onConflictDoNothing(),
@@ -90,7 +90,7 @@ export const update = statementFor((fields: readonly (PatchField | 'ifMillisecon
   ),
 )
 
-/** `most` leaves room for what is added: PostgreSQL's integer would overflow, SQLite's would not. */
+/** `most` keeps the sum within PostgreSQL's integer; SQLite's would not overflow. */
 export const addRoutes = statement<{ nodeId: string; discovered: number; most: number }>()(
   'nodes.recordRoutes',
   (db, { nodes }, p) =>

@@ -26,14 +26,14 @@ const rowsOf = (policyId: string): Rows => ({ table: 'policies', keys: [policyId
 
 let loaded: RulesIn | undefined
 
-/** Runs `count` with the YAML parser: at once if it is loaded, which is done when it is first needed. */
+/** Runs `count` with the YAML parser: synchronously if the parser is loaded, else after importing it. */
 function counting<T>(count: (rulesIn: RulesIn) => T | Promise<T>): T | Promise<T> {
   if (loaded !== undefined) return count(loaded)
   const counted = import('../schema/policy-text.ts').then(({ rulesIn }) => {
     loaded = rulesIn
     return count(rulesIn)
   })
-  // Where the write itself is refused, nobody asks how this went.
+  // Mark the rejection as handled: a refused write never awaits this promise.
   counted.catch(() => {})
   return counted
 }
@@ -56,7 +56,7 @@ export class SqlPolicyRepository implements PolicyRepository {
     return created(await row, written)
   }
 
-  /** A transaction depends on a row that was in its way. PostgreSQL notes what is read, and ON CONFLICT reads nothing. */
+  /** Reads the conflicting row, so that a serializable transaction depends on it: ON CONFLICT DO NOTHING reads no row. */
   async #note({ policyId }: Policy): Promise<void> {
     if (this.#session.inTransaction) await this.#session.readOne(statements.keyById, { policyId })
   }

@@ -1,4 +1,4 @@
-/** What the policy repository asks of a database. */
+/** Statements of the policy repository. */
 import {
   and,
   ascending,
@@ -21,7 +21,7 @@ export const byId = statement<{ policyId: string }>()(
   'reads one row',
 )
 
-/** Whether it is there: a row that breaks the rules, too. */
+/** Whether the row exists, also if its values cannot be read. */
 export const keyById = statement<{ policyId: string }>()(
   'policies.exists',
   (db, { policies }, p) =>

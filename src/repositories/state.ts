@@ -1,4 +1,4 @@
-/** What the library remembers for itself, by name. */
+/** The library's own state in `meshstore_state`, by name. */
 import { eq, excluded } from '../database/queries.ts'
 import type { Session } from '../database/session.ts'
 import { pick, statement } from '../database/statement.ts'
@@ -33,7 +33,7 @@ const upsert = statement<Entry>()(
 export const remember = (session: Session, entry: Entry & { name: Name }): Promise<unknown> =>
   session.write(upsert, entry)
 
-/** What happens to cached paths when nodes and policies change. */
+/** The invalidation mode of the path cache. */
 export const invalidationOf = async (session: Session): Promise<'topology' | 'manual'> =>
   (await remembered(session, 'path_cache_invalidation'))?.value === 'manual' ? 'manual' : 'topology'
 

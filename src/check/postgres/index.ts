@@ -13,7 +13,7 @@ import { checkRows } from '../rows.ts'
 import { checkDrift, checkMigrations } from '../schema.ts'
 import { checkMove, checkRole, checkSettings } from './server.ts'
 
-/** Throws UNAVAILABLE and the like, and CONFIG for what cannot be connected to. */
+/** Throws UNAVAILABLE, or CONFIG if the connection's settings are wrong. */
 export async function checkPostgres(target: PostgresTarget, settings: Settings): Promise<CheckReport> {
   const pool = openSingle(target, settings)
   try {
@@ -26,8 +26,8 @@ export async function checkPostgres(target: PostgresTarget, settings: Settings):
 }
 
 /**
- * Each question sees a moment of its own: a look that takes long holds nothing back. REPEATABLE READ: a server in recovery
- * refuses what the pool's sessions begin by themselves.
+ * Runs each query in a transaction of its own: a long look does not hold back VACUUM. REPEATABLE READ: a server in
+ * recovery refuses the pool's default isolation level.
  */
 const asking =
   (pool: pg.Pool): Ask =>
@@ -36,7 +36,7 @@ const asking =
 
 async function checkServer(target: PostgresTarget, settings: Settings, ask: Ask): Promise<CheckReport> {
   const findings = new Findings((error) => error.code === 'UNAVAILABLE' && isConnectionLost(error))
-  // Fails if nobody answers. The looks below do not throw for want of rights.
+  // Throws if the server does not answer. The looks below do not throw if rights are missing.
   const [[inRecovery] = []] = await ask<[boolean]>('SELECT pg_is_in_recovery()')
   await findings.look('settings', () => checkSettings(ask, findings))
   await findings.look('rights', () => checkRole(ask, findings))
@@ -84,7 +84,7 @@ async function checkBackup(ask: Ask, { now }: Settings, findings: Findings): Pro
     const [found = [null, 0]] = await ask<LastBackup>(LAST_BACKUP)
     const advice =
       'Run meshstore backup create, and have it run every day; or see that whoever runs the server backs it up.'
-    // The server's own backups are not noted here.
+    // The database does not record the server's own backups.
     checkLastBackup(found, findings, { now: now(), advice, never: 'info' })
   })
 }

@@ -1,4 +1,4 @@
-/** The server's settings, and what the role may do. */
+/** Checks the server's settings and the role's rights. */
 import type { Ask } from '../../database/postgres/single.ts'
 import { MOVE, type Progress } from '../../move/live/progress.ts'
 import { OUR_TABLES } from '../../schema/tables.ts'
@@ -52,7 +52,7 @@ export async function checkSettings(ask: Ask, findings: Findings): Promise<void>
 
 const RIGHTS = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
 
-/** What the role may do with our tables. */
+/** Checks the role's rights on our tables. */
 export async function checkRole(ask: Ask, findings: Findings): Promise<void> {
   const missing = await ask<[string, string]>(
     `SELECT tables.relname, string_agg(wanted, ', ' ORDER BY position)
@@ -71,7 +71,7 @@ export async function checkRole(ask: Ask, findings: Findings): Promise<void> {
     })
 }
 
-/** Whether the data of a file is still on its way here. */
+/** Reports a move to this database that has not ended. */
 export async function checkMove(ask: Ask, findings: Findings): Promise<void> {
   const [[progress] = []] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1', [MOVE])
   if (progress === undefined || (JSON.parse(progress) as Progress).phase === 'done') return

@@ -1,4 +1,4 @@
-/** The file system that the file is on. */
+/** Finds the file system of the database file. */
 import { type StatsFs, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Findings } from '../findings.ts'

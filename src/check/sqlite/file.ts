@@ -1,4 +1,4 @@
-/** The file's names and what lies beside it. Nothing is opened: see file.ts on what closing a handle does. */
+/** Checks the file's names and the files beside it. It opens nothing: closing a handle would drop SQLite's locks. */
 import { lstatSync, type Stats, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { prepareFile } from '../../database/sqlite/file.ts'
@@ -12,7 +12,7 @@ export function checkNames(path: string, findings: Findings): string | undefined
   return prepareFile(path, { create: false })
 }
 
-/** The newest writes are in the log, and of no use without the file. */
+/** Reports a write-ahead log without its database file: the log holds the newest writes. */
 function isLeftBehind(path: string, findings: Findings): boolean {
   const left = ['-wal', '-journal'].filter((end) => (statIfThere(path + end)?.size ?? 0) > 0)
   for (const end of left)
@@ -55,7 +55,7 @@ export function statIfThere(path: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false })
   } catch {
-    // This user may not even ask. The check that needs the file says so.
+    // This user may not read the folder. The check that needs the file reports that.
     return undefined
   }
 }

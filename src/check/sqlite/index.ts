@@ -36,7 +36,7 @@ export async function checkSqlite(path: string, settings: Settings): Promise<Che
   return findings.report('sqlite')
 }
 
-/** These need the file to be open. */
+/** The checks that need an open file. */
 const INSIDE: readonly CheckName[] = ['migrations', 'schema', 'others', 'move', 'integrity', 'last-backup', 'rows']
 
 function unopened(findings: Findings, reason: string): CheckReport {

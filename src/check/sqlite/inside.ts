@@ -1,14 +1,14 @@
-/** What an open file says of itself. */
+/** Checks an open file from inside: integrity, settings and moves. */
 import type Sqlite from 'better-sqlite3'
 import { fenceOf } from '../../database/sqlite/fence.ts'
 import { type Findings, RESTORE } from '../findings.ts'
 
-/** SQLite stops there. */
+/** SQLite stops after this number of problems. */
 const MOST_ERRORS = 1_000
 
 /**
- * One long call, during which nothing else runs: this is for command lines. SQLite compares no CHECKs on a connection that
- * cannot write, as it should be: rows that break one are found with their keys, and restoring a backup is no advice for them.
+ * Blocks the event loop: use it on a command line. SQLite skips CHECKs on a read-only connection, as intended: the rows'
+ * check reports rows that break a CHECK with their keys.
  */
 export function checkIntegrity(raw: Sqlite.Database, findings: Findings): void {
   const found = raw.prepare<[], string>(`PRAGMA integrity_check(${MOST_ERRORS})`).pluck().iterate()
@@ -19,7 +19,7 @@ export function checkIntegrity(raw: Sqlite.Database, findings: Findings): void {
     }
 }
 
-/** Whether the data is on its way to another database, or there. */
+/** Reports a move to another database, under way or done. */
 export function checkMove(raw: Sqlite.Database, findings: Findings): void {
   const moved = fenceOf(raw)()
   if (moved !== undefined) {

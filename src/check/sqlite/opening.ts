@@ -1,4 +1,4 @@
-/** Opens the file to look at it, and says why it cannot be opened. */
+/** Opens the file read-only, and reports why it cannot be opened. */
 import type Sqlite from 'better-sqlite3'
 import { openConnection } from '../../database/sqlite/connection.ts'
 import { isSqliteFailure, translated } from '../../database/sqlite/errors.ts'
@@ -6,12 +6,12 @@ import { StorageError } from '../../errors.ts'
 import { type Findings, RESTORE } from '../findings.ts'
 import type { Settings } from '../options.ts'
 
-/** A handle that cannot write, once something could be read with it; `undefined` if nothing can be. Throws BUSY. */
+/** A read-only handle that has read a page; `undefined` if the file cannot be read. Throws BUSY. */
 export function openToLook(real: string, { busyTimeoutMs }: Settings, findings: Findings): Sqlite.Database | undefined {
   let raw: Sqlite.Database | undefined
   try {
     raw = openConnection(real, { readOnly: true })
-    // On the command line nothing else waits: SQLite may block.
+    // SQLite may block here: on the command line no other work waits.
     raw.pragma(`busy_timeout = ${busyTimeoutMs}`)
     raw.prepare('SELECT count(*) FROM sqlite_schema').get()
     return raw
@@ -31,11 +31,11 @@ interface Why {
   readonly message?: string
 }
 
-/** `undefined` for an error that has nothing to do with the file. */
+/** `undefined` if the error does not concern the file. */
 function whyNot({ code, cause }: StorageError): Why | undefined {
   if (code === 'CORRUPT') return { advice: RESTORE }
   if (isSqliteFailure(cause) && cause.code === 'SQLITE_READONLY_ROLLBACK') return INTERRUPTED
-  // An error of SQLite's has a cause. Without one, the driver's version was refused.
+  // SQLite's errors have a cause. An error without a cause refuses the driver's version.
   if (code === 'CONFIG' && cause === undefined) return { advice: 'Install a newer better-sqlite3.' }
   if (code === 'CONFIG' || code === 'READ_ONLY') return { advice: RIGHTS }
   return undefined
@@ -44,7 +44,7 @@ function whyNot({ code, cause }: StorageError): Why | undefined {
 const RIGHTS =
   'Run this as the user that the application runs as, which must be able to create files in the folder: SQLite keeps its log there.'
 
-/** A handle that may not write cannot undo half of a write. */
+/** Reports a hot journal: a read-only handle cannot roll back an interrupted write. */
 const INTERRUPTED: Why = {
   message:
     'A write was interrupted: what it left beside the file is needed before anybody can read it, and a check changes nothing.',

@@ -1,4 +1,4 @@
-/** Who may read and write the file. */
+/** Checks the rights on the file and its folder. */
 import { accessSync, constants, existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Findings } from '../findings.ts'
@@ -28,10 +28,10 @@ export function checkRights(real: string, findings: Findings): void {
 }
 
 const modeOf = (file: string): number => (statIfThere(file)?.mode ?? 0) & 0o777
-/** The rights of the group and of everybody else. */
+/** The rights of the group and of other users. */
 const OTHERS = 0o077
 
-/** SQLite gives its log the mode that the file has. */
+/** SQLite gives its write-ahead log the file's mode. */
 function checkModes(files: readonly string[], findings: Findings): void {
   const open = files.filter((file) => modeOf(file) & OTHERS)
   const [first] = open
@@ -48,7 +48,7 @@ function checkModes(files: readonly string[], findings: Findings): void {
   })
 }
 
-/** In a folder that everybody may write, anybody can replace the file. The sticky bit prevents that. */
+/** Reports a world-writable folder: any user can replace the file there. The sticky bit prevents that. */
 function checkFolder(folder: string, findings: Findings): void {
   const mode = statIfThere(folder)?.mode ?? 0
   if ((mode & 0o002) === 0 || (mode & 0o1000) !== 0) return

@@ -40,7 +40,7 @@ export function fenceOf(raw: Sqlite.Database): () => Moved | undefined {
 }
 
 /** Whether a move of the file is under way, once for each connection. */
-export function courseOn(raw: Sqlite.Database): () => boolean {
+export function moveOn(raw: Sqlite.Database): () => boolean {
   let select: Sqlite.Statement<[], number> | undefined
   return () => {
     try {

@@ -11,7 +11,7 @@ import { Checkpoints } from './checkpoints.ts'
 import { BusyRetry, type Durability, openConnection, prepareWriter, SqliteConnection } from './connection.ts'
 import { sqliteDialect } from './dialect.ts'
 import { isBusy, isSqliteFailure, translated, translatedCommit } from './errors.ts'
-import { courseOn, fenceOf, type Moved, movedError } from './fence.ts'
+import { fenceOf, type Moved, movedError, moveOn } from './fence.ts'
 import { prepareFile } from './file.ts'
 import { OpenFile } from './open-file.ts'
 import { Readers } from './readers.ts'
@@ -61,7 +61,7 @@ export class SqliteDatabase implements Database {
   readonly #fence: () => Moved | undefined
   #moved: Moved | undefined
   readonly #fenceToReaders: () => Moved | undefined
-  readonly #course: () => boolean
+  readonly #isMoveUnderWay: () => boolean
   /** Errors that say that nothing was begun, since the data has moved; and where to. */
   readonly #refusals = new WeakMap<object, Moved>()
   /** What is not in a file, or not written, cannot be lost with it. */
@@ -96,7 +96,7 @@ export class SqliteDatabase implements Database {
     this.#checkpoints = new Checkpoints(connections.writer.raw, () => this.#queue.length === 0)
     this.#fence = fenceOf(connections.writer.raw)
     this.#fenceToReaders = fenceOf(connections.reader.raw)
-    this.#course = courseOn(connections.reader.raw)
+    this.#isMoveUnderWay = moveOn(connections.reader.raw)
     this.session = new StoreSession(this)
     if (connections.writer !== connections.reader) {
       this.#file = new OpenFile(connections.writer.raw, { ...options, onLost: (error) => this.#lose(error) })
@@ -246,7 +246,7 @@ export class SqliteDatabase implements Database {
   }
 
   isMoving(): boolean {
-    return this.#course()
+    return this.#isMoveUnderWay()
   }
 
   /** Resolves when what was waiting has been written or refused. */
