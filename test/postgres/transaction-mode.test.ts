@@ -144,8 +144,9 @@ describePostgres('behind a proxy that pools transactions', () => {
     await using empty = await createDatabase()
     await restoreBackup(backup, `${empty.url}?pool_mode=transaction`)
     expect(await sizes(empty.url)).toEqual(await sizes(url))
+    await using vacant = await createDatabase()
     await using source = await openStorage(file)
-    const error = await expectCode(source.moveTo(target), 'CONFIG')
+    const error = await expectCode(source.moveTo(`${vacant.url}?pool_mode=transaction`), 'CONFIG')
     expect(error.message).toContain('pool_mode')
   })
 
