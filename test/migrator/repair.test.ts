@@ -161,8 +161,10 @@ eachDialect('a database that has lost something', (dialect, make) => {
     await using fresh = store.changes()
     await fresh.ready()
     await store.nodes.update('gw-1', { started: true })
-    const told = [(await fresh.next()).value, (await fresh.next()).value]
-    expect(told).toContainEqual(expect.objectContaining({ table: 'nodes', key: 'gw-1', operation: 'update' }))
+    // The sweep deletes the dropped path meanwhile, which is told as well.
+    let told = await fresh.next()
+    while (told.value?.table === 'path_cache') told = await fresh.next()
+    expect(told.value).toMatchObject({ table: 'nodes', key: 'gw-1', operation: 'update' })
   })
 
   test('repaired while it is open: its path is not served, and its subscriber gets CHANGES_MISSED', async () => {
