@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { EXIT, EXIT_HELP } from '../src/cli/exit-codes.ts'
 import { StorageError, type StorageErrorCode } from '../src/index.ts'
+import { configOf } from '../src/open/config.ts'
 import { expectCode, expectRefused } from './support/expectations.ts'
 import { bundle, node, pathKey } from './support/samples.ts'
 import { eachBackend } from './support/settings.ts'
@@ -59,6 +60,22 @@ test('the table of exit codes has each code, as the help has', () => {
   const documented = rowsOf('command-line').flatMap(([code = '']) => (/^\d+$/.test(code) ? [Number(code)] : []))
   expect(documented).toEqual(Object.values(EXIT))
   expect([...EXIT_HELP.matchAll(/^ {2}(\d)/gm)].map(([, code]) => Number(code))).toEqual(documented)
+})
+
+test('the defaults are those of the documents', () => {
+  const documented = {
+    migrate: 'apply',
+    durability: 'full',
+    readOnly: false,
+    busyTimeoutMs: 5_000,
+    maxPendingWrites: 100_000,
+  }
+  expect(configOf('sqlite::memory:')).toMatchObject(documented)
+  expect(configOf('postgres://mesh@localhost/mesh')).toMatchObject({
+    ...documented,
+    pool: { max: 10 },
+    target: { connectMs: 5_000, statementMs: 29_000, poolMode: 'session' },
+  })
 })
 
 eachBackend('limits', (backend) => {
