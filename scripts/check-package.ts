@@ -5,14 +5,28 @@
 import { cp, mkdtemp, readdir, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
 import { readJson } from './build/files.ts'
 import { checkContents } from './check-package/contents.ts'
 import { checkDeploy } from './check-package/deploy.ts'
 import { checkDrizzleKit } from './check-package/drizzle-kit.ts'
 import { installApplication, installTool } from './check-package/install.ts'
 import { npm, printSummary } from './check-package/run.ts'
+import { checkTools } from './check-package/tools.ts'
 import { checkTypes } from './check-package/types.ts'
 import { checkCommand, checkRefusal, checkUse, checkWithoutZod } from './check-package/use.ts'
+
+const HELP = `npm run test:package                packs the library, installs it, and uses it: what takes seconds each
+npm run test:package -- --all       also in ts-jest, vitest, Next.js, Bun and Deno: some minutes more
+npm run test:package -- --tools     only the tools: Jest, esbuild and rolldown; with --all all of them
+`
+const { values } = parseArgs({
+  options: { all: { type: 'boolean' }, tools: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+})
+if (values.help === true) {
+  process.stdout.write(HELP)
+  process.exit()
+}
 
 const project = resolve(import.meta.dirname, '..')
 const work = await realpath(await mkdtemp(join(tmpdir(), 'meshstore-package-')))
@@ -21,6 +35,14 @@ try {
   // Builds first: `prepack`.
   await npm(project, ['pack', '--pack-destination', work])
   const tarball = join(work, `meshstore-${version}.tgz`)
+  if (values.tools !== true) await checkPackage(tarball, version)
+  await checkTools(work, tarball, values.all === true)
+} finally {
+  await rm(work, { recursive: true })
+}
+printSummary()
+
+async function checkPackage(tarball: string, version: string): Promise<void> {
   await checkContents(tarball)
 
   const app = await installApplication(work, tarball)
@@ -40,8 +62,8 @@ try {
   const modules = join(project, 'node_modules')
   const typeRoots = join(modules, '@types')
   await checkTypes(app, { name: 'TypeScript 7', folder: join(modules, 'typescript') }, typeRoots)
-  await checkTypes(app, { name: 'TypeScript 5.9', folder: await installTool(work, 'typescript', '5.9') }, typeRoots)
-} finally {
-  await rm(work, { recursive: true })
+  for (const compiler of ['5.9', '5.6']) {
+    const folder = await installTool(work, 'typescript', compiler)
+    await checkTypes(app, { name: `TypeScript ${compiler}`, folder }, typeRoots)
+  }
 }
-printSummary()

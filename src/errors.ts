@@ -110,3 +110,7 @@ export const notFound = (kind: Kind, id: string): StorageError =>
 
 export const conflict = (kind: Kind, id: string): StorageError =>
   new StorageError('CONFLICT', `The ${kind} ${JSON.stringify(id)} has changed since it was read. Read it again.`)
+
+/** Node and drivers may throw an `Error` of another realm: Jest gives each test file an `Error` of its own. */
+export const isError = (value: unknown): value is Error =>
+  value instanceof Error || (typeof value === 'object' && value !== null && 'message' in value && 'stack' in value)

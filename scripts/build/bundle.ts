@@ -1,5 +1,5 @@
-import { writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import {
   type ChunkingContext,
   type CodeSplittingGroup,
@@ -80,27 +80,36 @@ function importedBy(root: string, context: ChunkingContext): Set<string> {
   return found
 }
 
+/** Jest cannot load ES modules by `require()`: these tools get the library as CommonJS. drizzle-kit runs on Node itself. */
+export const COMMONJS = ['index', 'schema', 'zod'] as const
+
 export interface Bundles {
   /** The library and the command: everything inside but the drivers. */
   readonly main: readonly OutputChunk[]
   /** Tables, zod schemas and configuration, for use with the application's own drizzle-orm and drizzle-kit. */
   readonly schema: readonly OutputChunk[]
+  /** Both once more, as CommonJS, below `commonjs/`. */
+  readonly commonjs: readonly OutputChunk[]
 }
 
 export async function bundle(dist: string): Promise<Bundles> {
+  const library: InputOptions = {
+    ...common,
+    external: [NODE, ...DRIVERS],
+    plugins: [withoutTranslations, embeddedMigrations],
+    resolve: { alias: { yaml: YAML } },
+  }
+  const besideShared: InputOptions = {
+    ...common,
+    external: [NODE, ...SHARED.map((name) => new RegExp(`^${name}(/|$)`))],
+  }
   const main = await write(
-    {
-      ...common,
-      input: { index: 'src/index.ts', cli: 'src/cli/main.ts' },
-      external: [NODE, ...DRIVERS],
-      plugins: [withoutTranslations, embeddedMigrations],
-      resolve: { alias: { yaml: YAML } },
-    },
+    { ...library, input: { index: 'src/index.ts', cli: 'src/cli/main.ts' } },
     { ...output, dir: dist, chunkFileNames: 'chunks/[name].js', codeSplitting: { groups: [together('src/index.ts')] } },
   )
   const schema = await write(
     {
-      ...common,
+      ...besideShared,
       input: {
         schema: 'src/schema-entry.ts',
         zod: 'src/zod-entry.ts',
@@ -108,7 +117,6 @@ export async function bundle(dist: string): Promise<Bundles> {
         'schema-postgres': 'src/schema/postgres.ts',
         'drizzle-config': 'src/drizzle-config.ts',
       },
-      external: [NODE, ...SHARED.map((name) => new RegExp(`^${name}(/|$)`))],
     },
     { ...output, dir: dist, chunkFileNames: 'chunks/schema/[name].js' },
   )
@@ -125,10 +133,32 @@ export async function bundle(dist: string): Promise<Bundles> {
     )
   for (const { fileName, exports } of [...main, ...schema]) {
     const entry = ENTRIES.find((name) => fileName === `${name}.js`)
-    if (entry !== undefined) await writeDoor(dist, entry, exports)
+    if (entry === undefined) continue
+    await writeDoor(join(dist, `${entry}.cjs`), `./${entry}.js`, exports)
+    const folder = entry === 'index' ? 'library' : 'schema'
+    if (isCommonJs(entry)) await writeDoor(join(dist, 'commonjs', `${entry}.cjs`), `./${folder}/${entry}.cjs`, exports)
   }
-  return { main, schema }
+  const commonjs = [
+    ...(await write({ ...library, input: { index: 'src/index.ts' } }, commonJsOutput(dist, 'library'))),
+    ...(await write(
+      { ...besideShared, input: { schema: 'src/schema-entry.ts', zod: 'src/zod-entry.ts' } },
+      commonJsOutput(dist, 'schema'),
+    )),
+  ]
+  return { main, schema, commonjs }
 }
+
+const isCommonJs = (entry: string): boolean => COMMONJS.some((name) => name === entry)
+
+const commonJsOutput = (dist: string, folder: string): OutputOptions => ({
+  ...output,
+  dir: dist,
+  format: 'cjs',
+  entryFileNames: `commonjs/${folder}/[name].cjs`,
+  chunkFileNames: `commonjs/${folder}/chunks/[name].cjs`,
+  // Jest has no import() in CommonJS either.
+  dynamicImportInCjs: false,
+})
 
 async function write(input: InputOptions, options: OutputOptions): Promise<OutputChunk[]> {
   const build = await rolldown(input)
@@ -141,21 +171,23 @@ async function write(input: InputOptions, options: OutputOptions): Promise<Outpu
 }
 
 /**
- * What `require()` finds: the ES module itself, which Node loads since 22.12. The check comes first, in words that any
- * Node understands, because an older one would only say ERR_REQUIRE_ESM.
+ * `require()` finds this file. On Node it loads the ES module itself, which Node can since 22.12: `import` and `require()`
+ * then share their classes. The check comes first, in syntax that any Node understands: an older one would only say
+ * ERR_REQUIRE_ESM.
  */
-async function writeDoor(dist: string, entry: string, names: readonly string[]): Promise<void> {
+async function writeDoor(file: string, target: string, names: readonly string[]): Promise<void> {
   const build = await rolldown({ ...common, input: 'src/node-version.ts', transform: { target: 'es2015' } })
   try {
     const { output: files } = await build.generate({ format: 'cjs', comments: false })
     const door = [
       files[0].code.trimEnd(),
-      `const entry = require('./${entry}.js')`,
+      `const entry = require('${target}')`,
       "Object.defineProperty(exports, '__esModule', { value: true })",
       // One by one, so that tools which only read the file see them.
       ...names.map((name) => `exports.${name} = entry.${name}`),
     ]
-    await writeFile(join(dist, `${entry}.cjs`), `${door.join('\n')}\n`)
+    await mkdir(dirname(file), { recursive: true })
+    await writeFile(file, `${door.join('\n')}\n`)
   } finally {
     await build.close()
   }

@@ -20,7 +20,7 @@ interface Script {
   readonly lazyImports: readonly string[]
 }
 
-export async function verify(dist: string, { main, schema }: Bundles): Promise<void> {
+export async function verify(dist: string, { main, schema, commonjs }: Bundles): Promise<void> {
   const scripts = new Map<string, Script>()
   for (const file of await filesIn(dist)) {
     const source = await readFile(join(dist, file), 'utf8')
@@ -29,6 +29,7 @@ export async function verify(dist: string, { main, schema }: Bundles): Promise<v
   }
   for (const chunk of main) verifySpecifiers(chunk.fileName, scripts, DRIVERS)
   for (const chunk of schema) verifySpecifiers(chunk.fileName, scripts, SHARED)
+  for (const chunk of commonjs) verifySpecifiers(chunk.fileName, scripts, [...DRIVERS, ...SHARED])
   verifyStart(scripts, main)
   await verifyExports(main)
   await verifyAlone(dist)
@@ -139,6 +140,8 @@ async function verifyAlone(dist: string): Promise<void> {
       await cp(join(project, 'scripts', 'consumer', script), join(app, script))
       await promisify(execFile)(process.execPath, [script], { cwd: app })
     }
+    // Node then finds the CommonJS build, as Jest does.
+    await promisify(execFile)(process.execPath, ['--no-experimental-require-module', 'app.cjs'], { cwd: app })
     await promisify(execFile)(process.execPath, [join(installed, 'dist', 'cli.js'), '--help'], { cwd: app })
   } catch (error) {
     const { stderr } = error as { stderr?: string }

@@ -1,7 +1,9 @@
 /** Unfinished files: a name of their own until they are whole, and the end of those whose process was killed. */
+
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { isError } from '../errors.ts'
 import { isManifestOf, manifestPath } from './manifest.ts'
 
 /** What a name of an unfinished file ends with. */
@@ -68,6 +70,6 @@ function isRunning(name: string): boolean {
     return process.kill(number, 0)
   } catch (error) {
     // It is another user's, which is running all the same.
-    return error instanceof Error && 'code' in error && error.code !== 'ESRCH'
+    return isError(error) && 'code' in error && error.code !== 'ESRCH'
   }
 }

@@ -1,5 +1,5 @@
 /** Collects findings in constant memory: it lists the first 100 of each kind, and counts the rest. */
-import { StorageError } from '../errors.ts'
+import { isError, StorageError } from '../errors.ts'
 
 /** `error`: data is lost or in danger, or cannot be used. `warning`: an operator should act. `info`: worth knowing. */
 export type Severity = 'error' | 'warning' | 'info'
@@ -131,7 +131,7 @@ export class Findings {
 }
 
 const isOfFileSystem = (error: unknown): error is NodeJS.ErrnoException =>
-  error instanceof Error && 'syscall' in error && 'code' in error
+  isError(error) && 'syscall' in error && 'code' in error
 
 export const RESTORE =
   'Keep the file as it is, and restore the newest backup that can be verified: meshstore backup list, meshstore restore.'

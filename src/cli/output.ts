@@ -1,6 +1,6 @@
 /** What a command prints: its result on stdout, as text or as one JSON document; errors and progress on stderr. */
 import { SingleBar } from 'cli-progress'
-import { StorageError } from '../errors.ts'
+import { isError, StorageError } from '../errors.ts'
 import type { TableKey } from '../schema/tables.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { beforeSignal, Interrupted } from './interrupt.ts'
@@ -68,8 +68,8 @@ function described(error: unknown): Described {
     return { code, message, retryable, ...(issues.length > 0 && { issues }) }
   }
   // Somebody else's message may hold anything.
-  const name = error instanceof Error && 'code' in error ? String(error.code) : 'INTERNAL'
-  return { code: name, message: error instanceof Error ? error.message : 'An unknown error.', retryable: false }
+  const name = isError(error) && 'code' in error ? String(error.code) : 'INTERNAL'
+  return { code: name, message: isError(error) ? error.message : 'An unknown error.', retryable: false }
 }
 
 /** A bar on stderr while `done` goes up to `total`, with what is done in a second if that has a name; nothing unless that is a terminal. */

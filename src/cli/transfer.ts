@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { StorageError } from '../errors.ts'
+import { isError, StorageError } from '../errors.ts'
 import * as transfer from '../transfer/index.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
@@ -207,7 +207,7 @@ async function* readAll(file: string, onRead: (done: number) => void): AsyncGene
       onRead(done)
     }
   } catch (error) {
-    if (!(error instanceof Error && 'syscall' in error)) throw error
+    if (!(isError(error) && 'syscall' in error)) throw error
     throw new StorageError('CONFIG', `${file} cannot be read.`, { cause: error })
   }
 }

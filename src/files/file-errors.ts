@@ -1,6 +1,6 @@
 /** What the system's errors mean where files are read and written past SQLite. By code, never by message. */
 import { translated } from '../database/sqlite/errors.ts'
-import { StorageError, type StorageErrorCode } from '../errors.ts'
+import { isError, StorageError, type StorageErrorCode } from '../errors.ts'
 
 type Meaning = readonly [code: StorageErrorCode, message: string]
 
@@ -25,7 +25,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
 }
 
 const isSystemError = (error: unknown): error is Error & { readonly code: string } =>
-  error instanceof Error && 'syscall' in error && 'code' in error && typeof error.code === 'string'
+  isError(error) && 'syscall' in error && 'code' in error && typeof error.code === 'string'
 
 /** Anything that SQLite or the system threw, as a StorageError. What is neither's is returned as it is. */
 export function translatedFile(error: unknown): unknown {

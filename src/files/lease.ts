@@ -1,5 +1,7 @@
 /** One at a time: who makes the scheduled backup in a folder that several processes use. */
+
 import { closeSync, openSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { isError } from '../errors.ts'
 import { translatedFile } from './file-errors.ts'
 
 /** Like an unfinished file's, so that it is removed with those. */
@@ -54,4 +56,4 @@ function touch(path: string): void {
   }
 }
 
-const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined)
+const codeOf = (error: unknown): unknown => (isError(error) && 'code' in error ? error.code : undefined)

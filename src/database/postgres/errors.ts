@@ -1,5 +1,5 @@
 /** What PostgreSQL's SQLSTATEs mean here (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
-import { StorageError, type StorageErrorCode } from '../../errors.ts'
+import { isError, StorageError, type StorageErrorCode } from '../../errors.ts'
 
 interface Meaning {
   readonly code: StorageErrorCode
@@ -62,13 +62,13 @@ const SQLSTATE = /^[0-9A-Z]{5}$/
 const CERTIFICATE = /CERT|SELF_SIGNED|LEAF_SIGNATURE|TLS/
 
 const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  isError(error) && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 
 /** What the server answered, as opposed to a connection that failed; also of an error that has been translated. */
 export function sqlstateOf(error: unknown): string | undefined {
   if (error instanceof StorageError) return sqlstateOf(error.cause)
   // The driver's DatabaseError has `severity`; Node's own codes (EPIPE) may look like a SQLSTATE.
-  if (!(error instanceof Error) || !('severity' in error)) return undefined
+  if (!isError(error) || !('severity' in error)) return undefined
   const code = codeOf(error)
   return code !== undefined && SQLSTATE.test(code) ? code : undefined
 }
@@ -121,7 +121,7 @@ export const endsTransaction = (error: unknown): boolean => mayRunAgain(error) |
 
 /** Anything that a driver call threw, as a StorageError. */
 export function translated(error: unknown): unknown {
-  if (error instanceof StorageError || !(error instanceof Error)) return error
+  if (error instanceof StorageError || !isError(error)) return error
   const sqlstate = sqlstateOf(error)
   // A mistake of ours, in a decoder for example, is none of the connection's.
   if (error instanceof TypeError || error instanceof RangeError) return error
@@ -139,13 +139,13 @@ const places = new WeakMap<Error, string>()
 
 /** `place`: an address and a port as they were tried, never a part of a URL. Returns the error. */
 export function placed(error: unknown, place: string | undefined): unknown {
-  if (error instanceof Error && place !== undefined) places.set(error, place)
+  if (isError(error) && place !== undefined) places.set(error, place)
   return error
 }
 
 /** Where the server is that an error of the driver's, or what it was translated to, is about. */
 export const placeOf = (error: unknown): string | undefined =>
-  error instanceof Error ? (places.get(error) ?? placeOf(error.cause)) : undefined
+  isError(error) ? (places.get(error) ?? placeOf(error.cause)) : undefined
 
 /** A trigger may have a SQLSTATE of its own. Trying again would not help. */
 const UNKNOWN: (typeof MEANINGS)[number] = ['', { code: 'CONFLICT', message: 'The database refused the write.' }]
@@ -176,7 +176,7 @@ export function refusalOf(error: unknown, table: string, key: string): unknown {
 
 /** The same for what may have been committed when the connection failed. */
 export function translatedWrite(error: unknown): unknown {
-  if (error instanceof StorageError || !(error instanceof Error)) return error
+  if (error instanceof StorageError || !isError(error)) return error
   const sqlstate = sqlstateOf(error)
   if (sqlstate !== undefined && !MAY_BE_COMMITTED.test(sqlstate)) return translated(error)
   const place = placeOf(error)

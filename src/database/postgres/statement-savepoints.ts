@@ -1,3 +1,4 @@
+import { isError } from '../../errors.ts'
 import type { SavepointStep } from '../transaction.ts'
 import { translated } from './errors.ts'
 
@@ -57,11 +58,11 @@ export class StatementSavepoints {
   }
 
   undid(error: unknown): void {
-    if (error instanceof Error) this.#undone.add(error)
+    if (isError(error)) this.#undone.add(error)
   }
 
   hasUndone(error: unknown): boolean {
-    return error instanceof Error && this.#undone.has(error)
+    return isError(error) && this.#undone.has(error)
   }
 
   /** Anything that a driver call threw, as a StorageError of which the same is known. */

@@ -1,5 +1,5 @@
 /** What SQLite's result codes mean here (https://sqlite.org/rescode.html). Never by message. */
-import { StorageError, type StorageErrorCode } from '../../errors.ts'
+import { isError, StorageError, type StorageErrorCode } from '../../errors.ts'
 
 interface Meaning {
   readonly code: StorageErrorCode
@@ -45,7 +45,7 @@ interface SqliteFailure extends Error {
 
 /** better-sqlite3 sets `code` to the name of SQLite's extended result code. */
 export const isSqliteFailure = (error: unknown): error is SqliteFailure =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('SQLITE_')
+  isError(error) && 'code' in error && typeof error.code === 'string' && error.code.startsWith('SQLITE_')
 
 /** Whether a driver's error, or what it was translated to, says that somebody else holds a lock. */
 export const isBusy = (error: unknown): boolean =>

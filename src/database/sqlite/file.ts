@@ -1,9 +1,9 @@
 import { closeSync, lstatSync, mkdirSync, openSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { StorageError } from '../../errors.ts'
+import { isError, StorageError } from '../../errors.ts'
 
 const config = (message: string, cause?: unknown): StorageError => new StorageError('CONFIG', message, { cause })
-const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT'
+const isMissing = (error: unknown): boolean => isError(error) && 'code' in error && error.code === 'ENOENT'
 
 /**
  * Makes sure that there is a file to open and that SQLite will open that one, and returns its real path.
@@ -75,7 +75,7 @@ function create(path: string): void {
     closeSync(openSync(path, 'wx', 0o600))
   } catch (error) {
     // Another process was first: its file is as good.
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return
+    if (isError(error) && 'code' in error && error.code === 'EEXIST') return
     throw config(`${path} cannot be created.`, error)
   }
 }

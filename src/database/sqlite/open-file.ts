@@ -2,7 +2,7 @@
 import { closeSync, openSync, type Stats, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type Sqlite from 'better-sqlite3'
-import { StorageError } from '../../errors.ts'
+import { isError, StorageError } from '../../errors.ts'
 import { performance, setTimeout } from '../../event-loop.ts'
 import { type Durability, openConnection } from './connection.ts'
 import { sync } from './sync.ts'
@@ -91,7 +91,7 @@ export class OpenFile {
         ? `All that was committed in it was saved as ${saved}.`
         : `What was committed in it was saved as ${saved}, which is damaged: others wrote at the same time.`
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? ` (${error.code})` : ''
+      const code = isError(error) && 'code' in error ? ` (${error.code})` : ''
       return `What was committed in it could not be saved${code}: read it from this store before you close it.`
     }
   }
@@ -129,7 +129,7 @@ function emptyFileBeside(path: string): string {
       closeSync(openSync(name, 'wx', 0o600))
       return name
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+      if (!(isError(error) && 'code' in error && error.code === 'EEXIST')) throw error
     }
   }
 }
