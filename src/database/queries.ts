@@ -12,7 +12,6 @@ import {
   desc as drizzleDesc,
   eq as drizzleEq,
   gt as drizzleGt,
-  gte as drizzleGte,
   lt as drizzleLt,
   lte as drizzleLte,
   type GetColumnData,
@@ -130,8 +129,6 @@ export const eq = <C extends Column>(column: C, value: Value<C>): SQL =>
   drizzleEq(column as Column, encoded(column, value))
 export const gt = <C extends Column>(column: C, value: Value<C>): SQL =>
   drizzleGt(column as Column, encoded(column, value))
-export const gte = <C extends Column>(column: C, value: Value<C>): SQL =>
-  drizzleGte(column as Column, encoded(column, value))
 export const lt = <C extends Column>(column: C, value: Value<C>): SQL =>
   drizzleLt(column as Column, encoded(column, value))
 export const lte = <C extends Column>(column: C, value: Value<C>): SQL =>

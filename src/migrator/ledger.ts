@@ -11,7 +11,7 @@ import type { Migration } from './migrations.ts'
 /** In `meshstore_state`: `migration:<when>` has the name of a migration that was applied. */
 export const NAME_PREFIX = 'migration:'
 /** In `meshstore_state`: `breaking:<tag>` has the reason why older code must not open the database any more. */
-export const BREAKING_PREFIX = 'breaking:'
+const BREAKING_PREFIX = 'breaking:'
 
 /** In `meshstore_state`: the row of a move that is under way or has ended. */
 const MOVE = 'move'

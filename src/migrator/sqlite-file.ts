@@ -2,7 +2,7 @@
 import type Sqlite from 'better-sqlite3'
 
 /** The client's tables: other programs create and write them too. */
-export const SHARED_TABLES = ['nodes', 'policies', 'path_cache'] as const
+const SHARED_TABLES = ['nodes', 'policies', 'path_cache'] as const
 
 /** Names are case-insensitive. Views count too: a table cannot have a view's name. */
 export const hasTable = (raw: Sqlite.Database, name: string): boolean =>

@@ -62,7 +62,7 @@ export const encodeBundle = (bundle: unknown): string =>
 
 export const encodeJson = (value: unknown): string => JSON.stringify(value)
 
-export function decodeJson(value: unknown): unknown {
+function decodeJson(value: unknown): unknown {
   try {
     return JSON.parse(decodeText(value))
   } catch {
@@ -79,7 +79,7 @@ export function checkStringList(value: unknown): string[] {
 export const decodeStringList = (value: unknown): string[] => checkStringList(decodeJson(value))
 
 /** The parts that the repositories rely on; the rest of a bundle is the application's own. */
-export function checkBundle(value: unknown): object {
+function checkBundle(value: unknown): object {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new UndecodableValue('is no JSON object')
   return value

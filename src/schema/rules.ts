@@ -9,14 +9,14 @@ import type { PathKey } from './path-bundle.ts'
 
 export const MAX_ID_CHARACTERS = 255
 export const MAX_LIST_ITEMS = 1_000
-export const MAX_K = 1_000
+const MAX_K = 1_000
 /** PostgreSQL's integer. */
 export const MAX_INTEGER = 2_147_483_647
 export const MIN_INTEGER = -2_147_483_648
 /** Of a policy's or a bundle's text. */
 export const MAX_TEXT_BYTES = 1_048_576
 export const MAX_DEPTH = 100
-export const MAX_PAGE = 10_000
+const MAX_PAGE = 10_000
 export const DEFAULT_PAGE = 100
 /** 100 years. */
 export const MAX_TTL_SECONDS = 3_155_760_000

@@ -26,16 +26,16 @@ const REGISTER = `INSERT INTO meshstore_consumers (name, position, kept_until) V
   ON CONFLICT (name) DO UPDATE SET position = excluded.position, kept_until = excluded.kept_until`
 const AT = 'SELECT position FROM meshstore_consumers WHERE name = ?'
 const RENEW = 'UPDATE meshstore_consumers SET position = ?, kept_until = ? WHERE name = ?'
-/** While the log is on, its row is not deleted, so that no number is given twice. */
+/** Pruning keeps the newest row while the log is on, so that no number is used twice. */
 const NEWEST = 'SELECT seq, nonce FROM meshstore_changes ORDER BY seq DESC LIMIT 1'
 const OLDEST = 'SELECT min(seq) FROM meshstore_changes'
 const LEAST = 'SELECT min(CAST(position AS INTEGER)) FROM meshstore_consumers'
-/** Deleted at once: some milliseconds. */
+/** Rows deleted by one statement, which takes some milliseconds. */
 const BATCH = 1_000
 
 /**
- * With one writer, numbers are given in the order of the commits, and without gaps: a rollback takes its own with it. A position is
- * the number and the nonce of the last change that was read. A copy of the file that lost the change has another nonce there.
+ * With one writer, sequence numbers follow the order of the commits, without gaps: a rollback undoes its own. A position is
+ * the number and the nonce of the last change that was read. A restored file that lost the change has another nonce there.
  */
 export class SqliteChangeLog implements ChangeLog {
   readonly #database: Host
@@ -84,7 +84,7 @@ export class SqliteChangeLog implements ChangeLog {
     await this.#database.write((writer) => writer.savepoint(() => forget(writer.raw, [consumer])))
   }
 
-  /** Each page that is read says it. */
+  /** Each read verifies the position: there is nothing to do. */
   async anchor(at: LogPosition): Promise<LogPosition> {
     return at
   }
@@ -92,7 +92,7 @@ export class SqliteChangeLog implements ChangeLog {
   read({ log, position }: LogPosition, limit: number): Promise<LogPage | undefined> {
     return this.#database.read(({ raw }) => {
       const page = changesBehind(raw, position, limit)
-      // Asked after the rows were read: no name comes back, so that the log was on until then.
+      // Read the name after the rows: names are never reused, so that the log was on for the whole read.
       return nameOf(raw) === log ? page : undefined
     })
   }
@@ -106,7 +106,7 @@ export class SqliteChangeLog implements ChangeLog {
         if (!hasConsumers(writer.raw)) switchOff(writer.raw)
       }),
     )
-    // Asked again for each batch: somebody may have come back meanwhile to an earlier position.
+    // Computed again for each batch: a consumer may have resumed meanwhile at an earlier position.
     while (await this.#database.read(({ raw }) => oldest(raw) < unreadFrom(raw))) {
       await this.#database.write(({ raw }) => deleteBefore(raw, unreadFrom(raw)))
       await nextTurn()
@@ -114,7 +114,7 @@ export class SqliteChangeLog implements ChangeLog {
   }
 }
 
-/** `undefined` if the change at the position is not there, or one behind it is missing. */
+/** `undefined` if the change at the position, or a change after the position, is missing. */
 export function changesBehind(raw: Sqlite.Database, position: string, limit: number): LogPage | undefined {
   const from = seqOf(position)
   const rows = raw.prepare<[number, number], Row>(READ).all(from, limit + 1)
@@ -133,7 +133,7 @@ export function changesBehind(raw: Sqlite.Database, position: string, limit: num
 const positionOf = ({ seq, nonce }: Pick<Row, 'seq' | 'nonce'>): string => `${seq}/${nonce}`
 export const seqOf = (position: string): number => Number.parseInt(position, 10)
 
-/** `undefined`: it is switched off. */
+/** The log's name; `undefined` if the log is off. */
 const nameOf = (raw: Sqlite.Database): string | undefined =>
   raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(LOG)
 
@@ -142,7 +142,7 @@ export const newest = (raw: Sqlite.Database): string =>
 const oldest = (raw: Sqlite.Database): number =>
   raw.prepare<[], number | null>(OLDEST).pluck().get() ?? Number.POSITIVE_INFINITY
 
-/** From this number on somebody may still read, or go on behind it. */
+/** The lowest number that a consumer still needs. */
 function unreadFrom(raw: Sqlite.Database): number {
   const least = raw.prepare<[], number | null>(LEAST).pluck().get() ?? null
   return least === null ? Number.POSITIVE_INFINITY : Math.min(least, seqOf(newest(raw)))
@@ -161,13 +161,13 @@ function switchOn(raw: Sqlite.Database): string {
   return log
 }
 
-/** In a transaction. */
+/** Must run inside a transaction. */
 export function forget(raw: Sqlite.Database, consumers: readonly string[]): void {
   for (const name of consumers) raw.prepare('DELETE FROM meshstore_consumers WHERE name = ?').run(name)
   if (!hasConsumers(raw)) switchOff(raw)
 }
 
-/** What it holds is deleted in batches, by who prunes. */
+/** Switches the log off. `prune()` deletes its rows in batches. */
 export const switchOff = (raw: Sqlite.Database): unknown =>
   raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(LOG)
 

@@ -1,9 +1,9 @@
 import type Sqlite from 'better-sqlite3'
 
-/** After so long without a write, what the log holds is moved into the database. */
+/** Idle time after a write until the checkpoint, in milliseconds. */
 const AFTER_MS = 1_000
 
-/** Empties the write-ahead log when nobody writes: else a reader would search it, and an idle file stay two. */
+/** Checkpoints the write-ahead log when the store is idle: readers need not search a long log of an idle file. */
 export class Checkpoints {
   readonly #raw: Sqlite.Database
   readonly #isQuiet: () => boolean
@@ -14,7 +14,7 @@ export class Checkpoints {
     this.#isQuiet = isQuiet
   }
 
-  /** A write has ended. */
+  /** Call it after a write: the checkpoint runs after the idle time. */
   later(): void {
     if (this.#timer !== undefined) {
       this.#timer.refresh()
@@ -24,7 +24,7 @@ export class Checkpoints {
     this.#timer.unref()
   }
 
-  /** PASSIVE waits for nobody. A log that cannot be emptied now is emptied later: no error of anybody's. */
+  /** PASSIVE does not wait for readers or writers. Ignores errors: a later checkpoint empties the log. */
   now(mode: 'PASSIVE' | 'TRUNCATE'): void {
     try {
       if (this.#isQuiet() && !this.#raw.inTransaction) this.#raw.pragma(`wal_checkpoint(${mode})`)

@@ -11,11 +11,11 @@ import { isBusy, translated } from './errors.ts'
 export type Durability = 'full' | 'normal'
 
 /**
- * How long the driver itself waits for a lock. It waits synchronously, so that the event loop stands still meanwhile:
- * everything longer is waited for by asynchronous repetition.
+ * The driver's own wait for a lock, in milliseconds. The driver blocks the event loop meanwhile; `BusyRetry` waits longer
+ * without blocking.
  */
 const DRIVER_WAIT_MS = 5
-/** Older ones can corrupt a WAL that several processes write (https://sqlite.org/wal.html#walresetbug). */
+/** Older versions can corrupt a WAL that several processes write (https://sqlite.org/wal.html#walresetbug). */
 const OLDEST_SQLITE = [3, 51, 3] as const
 
 /** RAISE(FAIL), or OR FAIL in a trigger's statement (https://sqlite.org/lang_conflict.html). */
@@ -34,7 +34,7 @@ export class SqliteConnection implements Executor {
   #savepoint: SavepointStatements | undefined
   #schemaVersion: Sqlite.Statement<[], number> | undefined
   #schemaSeen: number | undefined
-  /** A trigger of others may fail without undoing what was written before. */
+  /** Another program's trigger may use RAISE(FAIL), which keeps the rows that the statement already wrote. */
   #mayFailHalfway = false
 
   constructor(raw: Sqlite.Database) {
@@ -49,7 +49,7 @@ export class SqliteConnection implements Executor {
   }
 
   first<R>(bound: BoundStatement<R>): R | undefined {
-    // The hot path of reads by key: no closure unless somebody listens.
+    // Hot path of reads by key: no closure without a tracing subscriber.
     if (statementTracing.hasSubscribers) return this.all(bound)[0]
     const { compiled, values } = bound
     try {
@@ -60,7 +60,7 @@ export class SqliteConnection implements Executor {
     }
   }
 
-  /** Whether it is another one than at the last call. To be asked once the lock is had: then it stays as it is. */
+  /** Whether the schema has changed since the last call. Call it while you hold the lock, which keeps the schema as it is. */
   isSchemaChanged(): boolean {
     this.#schemaVersion ??= this.raw.prepare<[], number>('PRAGMA schema_version').pluck()
     const version = this.#schemaVersion.get()
@@ -70,7 +70,7 @@ export class SqliteConnection implements Executor {
     return true
   }
 
-  /** Inside a transaction alone. What throws has changed nothing. */
+  /** Must run inside a transaction. A write that throws has changed nothing. */
   write<R>({ compiled, values }: BoundStatement<R>): Written<R> {
     return this.#traced(compiled, () => {
       const driver = this.#prepare(compiled)
@@ -78,7 +78,7 @@ export class SqliteConnection implements Executor {
         const run = (): Written<R> => ({ rows: [], changes: driver.run(values).changes })
         return this.#mayFailHalfway ? this.savepoint(run) : run()
       }
-      // What was written is undone if a row that comes back breaks the rules.
+      // The savepoint undoes the write if a returned row cannot be decoded.
       return this.savepoint(() => {
         const rows = decodeAll(compiled, driver.all(values))
         return { rows, changes: rows.length }
@@ -105,7 +105,7 @@ export class SqliteConnection implements Executor {
     return driver
   }
 
-  /** Undoes what `run` did if it throws. Inside a transaction alone. */
+  /** Rolls `run` back if it throws. Must run inside a transaction. */
   savepoint<T>(run: () => T): T {
     this.#savepoint ??= {
       begin: this.raw.prepare('SAVEPOINT unit'),
@@ -124,13 +124,13 @@ export class SqliteConnection implements Executor {
   }
 
   #undo({ undo, release }: SavepointStatements): void {
-    // On a full disk or an I/O error SQLite has rolled back everything by itself.
+    // After a full disk or an I/O error SQLite has already rolled back the transaction.
     if (!this.raw.inTransaction) return
     try {
       undo.run()
       release.run()
     } catch {
-      // Half of a write must not be committed with what is around it.
+      // The savepoint cannot be undone: roll back all, so that no half of a write is committed.
       if (this.raw.inTransaction) this.raw.exec('ROLLBACK')
     }
   }
@@ -139,7 +139,7 @@ export class SqliteConnection implements Executor {
     translating(() => this.raw.exec(sql))
   }
 
-  /** On a full disk or an I/O error SQLite rolls back by itself, and what followed would be committed alone. */
+  /** Whether an error ended the transaction: after a full disk or an I/O error SQLite has rolled back. */
   endedBy(): 'transaction' | 'nothing' {
     return this.raw.inTransaction ? 'nothing' : 'transaction'
   }
@@ -171,9 +171,9 @@ export function openConnection(path: string, options: { readOnly: boolean }): Sq
     assertVersion(raw)
     // Another program's schema must not be able to call functions with side effects (https://sqlite.org/security.html).
     raw.pragma('trusted_schema = OFF')
-    // Finds a damaged page when it is read, before what it says is believed.
+    // Checks each page when it is read, and reports a damaged page.
     raw.pragma('cell_size_check = ON')
-    // With memory-mapped I/O a stray write of this process would go straight into the file.
+    // Without memory-mapped I/O a stray write of this process cannot reach the file.
     raw.pragma('mmap_size = 0')
     return raw
   } catch (error) {
@@ -184,7 +184,7 @@ export function openConnection(path: string, options: { readOnly: boolean }): Sq
 
 /** The settings of the connection that writes. `full` or `normal` is set and read back at every open. */
 export async function prepareWriter(raw: Sqlite.Database, durability: Durability, busyRetry: BusyRetry): Promise<void> {
-  // Readers go on while somebody writes, and a commit is one sync. In memory there is no log to keep.
+  // With a write-ahead log readers do not wait for a writer, and a commit is one sync. `:memory:` has no log.
   if (!raw.memory) {
     await busyRetry.run(() => beginLog(raw))
   }
@@ -199,7 +199,7 @@ export async function prepareWriter(raw: Sqlite.Database, durability: Durability
 
 function beginLog(raw: Sqlite.Database): void {
   const mode = raw.pragma('journal_mode = WAL', { simple: true })
-  // Also where another process has the file open at this moment, which passes; a file system that cannot, does not.
+  // BUSY also if another process has the file open: that passes, and a file system without WAL does not.
   if (mode !== 'wal') throw new StorageError('BUSY', `The file could not be given a write-ahead log (${mode}).`)
 }
 
@@ -224,7 +224,7 @@ export class BusyRetry {
     this.#busyTimeoutMs = busyTimeoutMs
   }
 
-  /** Runs `attempt` until it does not fail with BUSY any more, or the time is up. Throws StorageErrors. */
+  /** Repeats `attempt` while it fails with BUSY, until the timeout. Throws StorageErrors. */
   async run<T>(attempt: () => T | Promise<T>): Promise<T> {
     const deadline = performance.now() + this.#busyTimeoutMs
     for (let pause = 1; ; pause = nextPause(pause)) {

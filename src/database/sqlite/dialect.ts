@@ -16,7 +16,7 @@ const functions: Functions = {
   invalidations,
 }
 
-/** Drizzle's session is where it hands a finished query to a driver. This one hands it back. */
+/** A session for Drizzle that returns the finished query instead of running it. */
 const handBack = {
   prepareQuery: (query: { sql: string; params: unknown[] }, fields: BuiltQuery['fields']): BuiltQuery => ({
     sql: query.sql,

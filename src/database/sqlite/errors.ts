@@ -1,4 +1,4 @@
-/** What SQLite's result codes mean here (https://sqlite.org/rescode.html). Never by message. */
+/** Translates SQLite's result codes (https://sqlite.org/rescode.html). Never by message. */
 import { isError, StorageError, type StorageErrorCode } from '../../errors.ts'
 
 interface Meaning {
@@ -6,10 +6,10 @@ interface Meaning {
   readonly message: string
 }
 
-/** Our own values have been checked at the door: what the schema refuses then was in the row before. */
+/** The library validates its values: a CHECK that refuses a write concerns a value already in the row. */
 const BROKEN_ROW = 'The row breaks the rules of the schema. Another program wrote it; correct or delete it.'
 
-/** The first prefix of a result code that fits decides. */
+/** The first matching prefix of a result code decides. */
 const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['SQLITE_BUSY', { code: 'BUSY', message: 'Another process holds the lock of the database file. Try again.' }],
   ['SQLITE_LOCKED', { code: 'BUSY', message: 'Another connection holds the lock of the database. Try again.' }],
@@ -47,20 +47,20 @@ interface SqliteFailure extends Error {
 export const isSqliteFailure = (error: unknown): error is SqliteFailure =>
   isError(error) && 'code' in error && typeof error.code === 'string' && error.code.startsWith('SQLITE_')
 
-/** Whether a driver's error, or what it was translated to, says that somebody else holds a lock. */
+/** Whether an error, translated or not, says that another connection holds a lock. */
 export const isBusy = (error: unknown): boolean =>
   error instanceof StorageError
     ? error.code === 'BUSY'
     : isSqliteFailure(error) && meaningOf(error.code).code === 'BUSY'
 
-/** Anything that a driver call threw, as a StorageError. What is no error of SQLite's is returned as it is. */
+/** Translates a driver's error into a StorageError. Returns errors that are not SQLite's unchanged. */
 export function translated(error: unknown): unknown {
   if (!isSqliteFailure(error)) return error
   const { code, message } = meaningOf(error.code)
   return new StorageError(code, `${message} (${error.code})`, { cause: cleaned(error) })
 }
 
-/** The same for an error of COMMIT: after an I/O error nobody knows whether the commit is on disk. */
+/** Translates an error of COMMIT: after an I/O error the commit is indeterminate. */
 export function translatedCommit(error: unknown): unknown {
   if (!isSqliteFailure(error) || !error.code.startsWith('SQLITE_IOERR')) return translated(error)
   return new StorageError(
@@ -75,7 +75,7 @@ function meaningOf(code: string): Meaning {
   return found?.[1] ?? { code: 'UNAVAILABLE', message: 'SQLite refused.' }
 }
 
-/** A trigger's message is somebody else's text and may hold values; SQLite's own hold none. */
+/** Removes a trigger's message, which may hold values. SQLite's own messages hold none. */
 function cleaned({ code, message, stack }: SqliteFailure): Error {
   const cause = Object.assign(new Error(code.startsWith('SQLITE_CONSTRAINT') ? code : message), { code })
   const frames = stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? []

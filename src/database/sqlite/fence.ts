@@ -1,22 +1,22 @@
-/** What keeps everybody from writing to a file whose data has moved to another database. */
+/** Fencing: triggers refuse all programs' writes to a file whose data has moved. */
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
 import { encodeTime } from '../../schema/codecs.ts'
 import { TABLE_NAMES } from '../../schema/tables.ts'
 
-/** The row of meshstore_state that says so. */
+/** The row of meshstore_state that records the move. */
 const MOVED = 'moved'
 const EVENTS = ['INSERT', 'UPDATE', 'DELETE'] as const
 
-/** In SQL, of a row of sqlite_schema: one of the fence's triggers. */
+/** SQL condition on a row of sqlite_schema: a trigger of the fence. */
 export const IS_FENCE = `type = 'trigger' AND name IN (${TABLE_NAMES.flatMap((table) =>
   EVENTS.map((event) => `'${nameOf(table, event)}'`),
 ).join()})`
 
 export interface Moved {
-  /** Of the move: the other database knows it, too. */
+  /** The move's id, which the other database has too. */
   readonly id: string
-  /** Host, port and database: no user, no password. */
+  /** Host, port and database, without user and password. */
   readonly to: string
 }
 
@@ -24,7 +24,7 @@ function nameOf(table: string, event: string): string {
   return `${table}_moved_${event.toLowerCase()}`
 }
 
-/** Looks at the file, once for each connection. `undefined`: it has not moved, or has no tables of ours. */
+/** Prepares a query of the fence. Its result is `undefined` if the data has not moved, or the file has no tables of ours. */
 export function fenceOf(raw: Sqlite.Database): () => Moved | undefined {
   let select: Sqlite.Statement<[string], string> | undefined
   return () => {
@@ -33,13 +33,13 @@ export function fenceOf(raw: Sqlite.Database): () => Moved | undefined {
       const value = select.get(MOVED)
       return value === undefined ? undefined : (JSON.parse(value) as Moved)
     } catch {
-      // What is wrong with the file is said by what was to be done with it; and who writes meets the triggers.
+      // Ignore the error here: the caller's own statement will report it. The triggers still refuse writes.
       return undefined
     }
   }
 }
 
-/** Whether a move of the file is under way, once for each connection. */
+/** Prepares a query of whether a move of the file is under way. */
 export function moveOn(raw: Sqlite.Database): () => boolean {
   let select: Sqlite.Statement<[], number> | undefined
   return () => {
@@ -52,9 +52,9 @@ export function moveOn(raw: Sqlite.Database): () => boolean {
   }
 }
 
-/** In a transaction, whose COMMIT is the switch: from then on no program can write. */
+/** Must run inside a transaction. Its COMMIT is the cutover: afterwards no program can write. */
 export function raiseFence(raw: Sqlite.Database, { id, to }: Moved, at: Date): void {
-  // In a trigger, parameters are not allowed. Host and database hold no quote that this does not double.
+  // A trigger's text takes no parameters: quotes in host and database are doubled.
   const message = `meshstore: this database has moved to PostgreSQL at ${to} (move ${id}). Write there.`.replaceAll(
     "'",
     "''",

@@ -6,11 +6,11 @@ const config = (message: string, cause?: unknown): StorageError => new StorageEr
 const isMissing = (error: unknown): boolean => isError(error) && 'code' in error && error.code === 'ENOENT'
 
 /**
- * Makes sure that there is a file to open and that SQLite will open that one, and returns its real path.
+ * Checks that SQLite will open the right file, creates it if needed, and returns its real path.
  *
- * Creates it with mode 0600 before SQLite sees it, since -wal and -shm take the modes of the file when they are created.
- * Only a file that this call created is ever opened with `fs`, and closed before SQLite opens it: closing any other
- * handle on a database drops SQLite's locks on it (https://sqlite.org/howtocorrupt.html, 2.2).
+ * A new file gets mode 0600 before SQLite opens it: -wal and -shm take the file's mode. This function opens only a file
+ * that it created, and closes it before SQLite opens it. Closing any other handle on a database drops SQLite's locks
+ * (https://sqlite.org/howtocorrupt.html, 2.2).
  *
  * Throws CONFIG.
  */
@@ -35,7 +35,7 @@ function prepared(path: string, mode: { create: boolean }): string {
   }
   if (stats.isDirectory()) throw config(`${path} is a folder. Name a file in it.`)
   if (!stats.isFile()) throw config(`${path} is no regular file.`)
-  // A second name would have a WAL of its own, and each would overwrite the other's pages.
+  // Each name of a file gets its own WAL, and two WALs would overwrite each other's pages.
   if (stats.nlink > 1)
     throw config(`${path} has ${stats.nlink} names (hard links). Remove all but one; SQLite needs it so.`)
   return real
@@ -48,7 +48,7 @@ function realPath(path: string, mode: { create: boolean }): string {
     if (!isMissing(error)) throw config(`${path} cannot be opened.`, error)
     const found = lstatSync(path, { throwIfNoEntry: false })
     if (found?.isSymbolicLink()) throw config(`${path} is a link to nowhere.`)
-    // Another process has created it in this moment.
+    // Another process created the file at the same time.
     if (found !== undefined) return realPath(path, mode)
     if (!mode.create) throw config(`There is no database at ${path}.`)
   }
@@ -74,7 +74,7 @@ function create(path: string): void {
   try {
     closeSync(openSync(path, 'wx', 0o600))
   } catch (error) {
-    // Another process was first: its file is as good.
+    // Another process was first: use its file.
     if (isError(error) && 'code' in error && error.code === 'EEXIST') return
     throw config(`${path} cannot be created.`, error)
   }

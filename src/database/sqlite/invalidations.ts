@@ -5,7 +5,7 @@ import { jsonArray } from './json.ts'
 
 const PENDING = sql.raw('SELECT 1 FROM path_cache_marks WHERE swept = 0')
 
-/** For the query's row of path_cache: the newer pending invalidations that concern it by source and destination. */
+/** The newer pending invalidations that concern the query's row of path_cache by source and destination. */
 const CONCERNING_SQL = `path_cache_marks AS m
   WHERE m.swept = 0
   AND m.id > coalesce((SELECT mark FROM path_cache_stamps AS s WHERE s.cache_key = path_cache.cache_key), 0)
@@ -14,8 +14,8 @@ const CONCERNING_SQL = `path_cache_marks AS m
 const CONCERNING = sql.raw(CONCERNING_SQL)
 
 /**
- * In SQL: the row of path_cache is not invalidated. For copies, which take no invalidations with them. It may leave out a valid
- * row: a node on the way is looked for in the bundle's text, and a text with escapes counts as having it.
+ * SQL condition on a row of path_cache: the row is valid. Copies use it, since they do not copy invalidations. It may
+ * exclude a valid row: it searches the bundle's text for the node, and a text with escapes counts as a match.
  */
 export const IS_VALID = `NOT EXISTS (SELECT 1 FROM ${CONCERNING_SQL}
   AND (m.through IS NULL OR m.through IN (path_cache.source, path_cache.destination)
@@ -25,7 +25,7 @@ export const invalidations: InvalidationFunctions = {
   isAnyPending: () => sql`EXISTS (${PENDING})`,
   isPending: () => sql`swept = 0`,
   isUpTo: (position) => sql`id <= CAST(${position} AS INTEGER)`,
-  // Nearly always none is pending, and that is known at once.
+  // Tests the common case first: no invalidation is pending.
   concerning: (most) =>
     sql`CASE WHEN EXISTS (${PENDING}) THEN
       nullif((SELECT json_group_array(through) FROM (SELECT m.through FROM ${CONCERNING} LIMIT ${sql.raw(String(most))})), '[]')

@@ -1,4 +1,4 @@
-/** Notices that the files at the path are not the ones that are open: what is written to those, nobody finds again. */
+/** Detects that the open files were deleted or replaced at their path: writes to them would be lost. */
 import { closeSync, openSync, type Stats, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type Sqlite from 'better-sqlite3'
@@ -7,16 +7,16 @@ import { performance, setTimeout } from '../../event-loop.ts'
 import { type Durability, openConnection } from './connection.ts'
 import { sync } from './sync.ts'
 
-/** How old an answer may be, in milliseconds. `full` promises that an acknowledged write can be found: it looks each time. */
+/** Maximum age of a check, in milliseconds. `full` promises that an acknowledged write is durable: it checks each commit. */
 const LOG_EVERY_MS = { full: 0, normal: 1 } as const
 const DATABASE_EVERY_MS = 100
 
 /**
  * The database file and its write-ahead log, as the writer has them open.
  *
- * The log is deleted under an open store when its locks are lost: a second SQLite in the process, or a copy of the file,
- * drops them with any descriptor that it closes (https://sqlite.org/howtocorrupt.html, 2.2). The next program to close the
- * database then takes itself for the last one.
+ * A store can lose its locks: a second SQLite in the process, or code that copies the file, drops the locks when it closes
+ * any descriptor on the file (https://sqlite.org/howtocorrupt.html, 2.2). The next program that closes the database then
+ * takes itself for the last one, and deletes the log.
  */
 export class OpenFile {
   readonly #raw: Sqlite.Database
@@ -38,7 +38,7 @@ export class OpenFile {
     this.#database = new Watched(options.path, DATABASE_EVERY_MS)
   }
 
-  /** After a COMMIT: why it must not be acknowledged, if it must not. */
+  /** Call it after a COMMIT. The error if the commit must not be acknowledged. */
   unacknowledged(): StorageError | undefined {
     const now = performance.now()
     if (!this.#log.isReplaced(now) && !this.#database.isReplaced(now)) {
@@ -48,7 +48,7 @@ export class OpenFile {
     return new StorageError('OUTCOME_UNKNOWN', `${this.#lose()} Whether this write is among it, read there.`)
   }
 
-  /** What was acknowledged since the file was last looked at is looked after. */
+  /** Schedules a check that covers the commits acknowledged since the last one. */
   #lookAgain(): void {
     if (this.#timer !== undefined) return
     this.#timer = setTimeout(() => {
@@ -58,7 +58,7 @@ export class OpenFile {
     this.#timer.unref()
   }
 
-  /** Where a transaction is open, its COMMIT looks. */
+  /** Checks the files now, except inside a transaction, whose COMMIT checks them. */
   look(): void {
     if (this.#isLost || !this.#raw.open || this.#raw.inTransaction) return
     if (this.#log.isReplaced() || this.#database.isReplaced()) this.#lose()
@@ -77,7 +77,7 @@ export class OpenFile {
     return message
   }
 
-  /** The whole database as the writer sees it, verified, beside the file. */
+  /** Saves the database as the writer sees it to a new file beside the old one, and verifies the copy. */
   #save(): string {
     try {
       const saved = emptyFileBeside(this.#path)
@@ -97,7 +97,7 @@ export class OpenFile {
   }
 }
 
-/** A file that was there when this was made. */
+/** Watches the identity (device and inode) of a file. */
 class Watched {
   readonly #path: string
   readonly #everyMs: number
@@ -110,7 +110,7 @@ class Watched {
     this.#first = statSync(path, { throwIfNoEntry: false })
   }
 
-  /** By an answer that is not too old; without `now` by a new one. */
+  /** Checks at most every `everyMs`; without `now`, always checks. */
   isReplaced(now = Number.POSITIVE_INFINITY): boolean {
     if (now - this.#lookedAt < this.#everyMs) return false
     if (now !== Number.POSITIVE_INFINITY) this.#lookedAt = now
@@ -121,7 +121,7 @@ class Watched {
   }
 }
 
-/** Its rights are the database's own: SQLite would give those of the umask. */
+/** Creates the file with mode 0600: SQLite would use the umask. */
 function emptyFileBeside(path: string): string {
   for (let number = 1; ; number++) {
     const name = `${path}.saved-${number}`

@@ -1,12 +1,12 @@
 import { type BusyRetry, openConnection, SqliteConnection } from './connection.ts'
 
-/** Kept open for the next snapshot. */
+/** Idle connections that stay open for the next snapshot. */
 const SPARE = 2
 
-/** At once: each takes two of the process's file descriptors, of which it may have a thousand. Others wait for their turn. */
+/** Most open connections: each takes two file descriptors, and a process may have about a thousand. Others wait. */
 const MOST = 64
 
-/** Connections for snapshots: each is one's own until it is given back. */
+/** Pool of reading connections for snapshots. */
 export class Readers {
   readonly #path: string
   readonly #busyRetry: BusyRetry
@@ -37,7 +37,7 @@ export class Readers {
     }
   }
 
-  /** The turn passes from hand to hand. */
+  /** Passes the free place to the next waiting caller. */
   #next(): void {
     const next = this.#waiting.shift()
     if (next === undefined) this.#borrowed--
@@ -48,7 +48,7 @@ export class Readers {
     return this.#busyRetry.run(() => new SqliteConnection(openConnection(this.#path, { readOnly: true })))
   }
 
-  /** Those that are borrowed close when they are given back. */
+  /** Closes idle connections. Borrowed connections close when they are given back. */
   close(): void {
     this.#closed = true
     for (const reader of this.#spare.splice(0)) reader.close()

@@ -28,21 +28,21 @@ export interface SqliteOptions {
 }
 
 export interface SchemaSteps {
-  /** Before anything is changed, be it the journal's mode: throws if the file must not be used. */
+  /** Runs before any change, even of the journal mode. Throws if the file must not be used. */
   readonly check: (raw: SqliteConnection['raw']) => Promise<void>
-  /** Before the file is given a log: what is refused here leaves it as it was. */
+  /** Runs before the file gets a write-ahead log: a refused file stays as it was. */
   readonly adopt: (raw: SqliteConnection['raw']) => Promise<void>
   readonly migrate: (raw: SqliteConnection['raw']) => Promise<void>
   /** The last migration that was applied. */
   readonly version: (raw: SqliteConnection['raw']) => string
-  /** What our tables have lost, if anything. */
+  /** The error that names the missing parts of our tables, if any. */
   readonly problem: (raw: SqliteConnection['raw']) => StorageError | undefined
 }
 
 const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
 const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
 
-/** One SQLite file: a connection that writes, one that reads, and snapshots on connections of their own. */
+/** One SQLite file: a writing connection, a reading connection, and a pool of connections for snapshots. */
 export class SqliteDatabase implements Database {
   readonly dialect = 'sqlite'
   /** The real path, or `:memory:`. */
@@ -54,7 +54,7 @@ export class SqliteDatabase implements Database {
   readonly #busyRetry: BusyRetry
   readonly compiler = new StatementCompiler(sqliteDialect)
   readonly #guard = new TransactionGuard()
-  /** A read-only store has no writer: both are the reader then. In memory there is one connection for both. */
+  /** A read-only store and a store in memory use one connection for both. */
   readonly #writer: SqliteConnection
   readonly #reader: SqliteConnection
   readonly #queue: WriteQueue
@@ -62,15 +62,15 @@ export class SqliteDatabase implements Database {
   #moved: Moved | undefined
   readonly #fenceToReaders: () => Moved | undefined
   readonly #isMoveUnderWay: () => boolean
-  /** Errors that say that nothing was begun, since the data has moved; and where to. */
+  /** Errors of calls that were refused before they began, since the data has moved, with the data's new place. */
   readonly #refusals = new WeakMap<object, Moved>()
-  /** What is not in a file, or not written, cannot be lost with it. */
+  /** `undefined` for a store in memory and for a read-only store, which cannot lose writes. */
   readonly #file: OpenFile | undefined
-  /** Why nothing is written any more. */
+  /** Set when the file was lost: all writes are refused with this error. */
   #lost: StorageError | undefined
   readonly #readers: Readers
   readonly #checkpoints: Checkpoints
-  /** Snapshots and backups. */
+  /** Running snapshots and backups. */
   readonly #inUse = new InUse()
   #locked: Promise<void> | undefined
   #closing: Promise<void> | undefined
@@ -104,8 +104,8 @@ export class SqliteDatabase implements Database {
   }
 
   /**
-   * The writer is closed at once, while the reader is open: SQLite would move what is in the lost log into the database when
-   * the last connection that may write is closed, and overwrite what others have written since.
+   * Closes the writer while the reader is still open. If the writer were the last connection, SQLite would checkpoint the
+   * lost log into the database, and overwrite other programs' later writes.
    */
   #lose(error: StorageError): void {
     this.#lost = error
@@ -114,7 +114,7 @@ export class SqliteDatabase implements Database {
     this.#writer.close()
   }
 
-  /** Opens, and creates unless read-only. Throws StorageErrors. */
+  /** Opens the file, and creates it unless read-only. Throws StorageErrors. */
   static async open(options: SqliteOptions, schema: SchemaSteps): Promise<SqliteDatabase> {
     const memory = options.path === ':memory:'
     const path = memory ? options.path : prepareFile(options.path, { create: !options.readOnly })
@@ -141,13 +141,13 @@ export class SqliteDatabase implements Database {
     }
   }
 
-  /** Why the store cannot be used from here, if it cannot. */
+  /** The error if the caller cannot use the store. */
   refusal(): StorageError | undefined {
     if (this.#closing !== undefined) return closedError()
     return this.misuse()
   }
 
-  /** Why it may not be waited for from here: a transaction of its own is open. */
+  /** The error if the caller runs inside a transaction of this store. */
   misuse(): StorageError | undefined {
     return this.#guard.misuseOfStore()
   }
@@ -156,11 +156,11 @@ export class SqliteDatabase implements Database {
     return this.refusal() ?? this.#lost ?? (this.#options.readOnly ? readOnlyError() : undefined)
   }
 
-  /** Runs on the reading connection, which sees committed rows alone. */
+  /** Runs on the reading connection, which sees only committed rows. */
   read<T>(run: (reader: SqliteConnection) => T): Promise<T> {
     const refused = this.refusal()
     if (refused !== undefined) return Promise.reject(refused)
-    // In memory the reader is the writer: a transaction that is open on it must not be seen.
+    // In memory the reader is the writer: wait, so that the read does not see an open transaction.
     if (this.#locked !== undefined && this.#reader === this.#writer) return this.#locked.then(() => this.read(run))
     try {
       return Promise.resolve(run(this.#reader))
@@ -186,7 +186,7 @@ export class SqliteDatabase implements Database {
     return tracePromise(transactionTracing, event, run)
   }
 
-  /** A unit of any number of statements, without a time limit: the caller's own code does not run in it. */
+  /** Runs a transaction of the library's own, without a time limit: no caller's code runs in it. */
   unit<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
     const refused = this.refusalToWrite()
     return refused === undefined ? this.#ownWriter(work, undefined) : Promise.reject(refused)
@@ -224,9 +224,9 @@ export class SqliteDatabase implements Database {
     if (unacknowledged !== undefined) throw unacknowledged
   }
 
-  /** Once the lock is had, the file cannot move any more: why nothing may be written to it. */
+  /** MOVED if the data has moved. Call it while you hold the lock, which keeps the file from moving. */
   #refusalInside(): StorageError | undefined {
-    // The fence is made of triggers: where the schema is the one of before, so is the answer.
+    // The fence consists of triggers: an unchanged schema means an unchanged fence.
     if (this.#writer.isSchemaChanged()) this.#moved = this.#fence()
     const moved = this.#moved
     if (moved === undefined) return undefined
@@ -235,12 +235,12 @@ export class SqliteDatabase implements Database {
     return refusal
   }
 
-  /** Where the data is, if what failed was not begun for that reason: not by an error of another store that a callback let through. */
+  /** The data's new place if this store refused the call with `error`. Another store's MOVED error does not count. */
   refusedAsMoved(error: unknown): Moved | undefined {
     return typeof error === 'object' && error !== null ? this.#refusals.get(error) : undefined
   }
 
-  /** Where the data is, if not here any more. */
+  /** The data's new place, if it has moved. */
   movedTo(): Moved | undefined {
     return this.#fenceToReaders()
   }
@@ -249,14 +249,14 @@ export class SqliteDatabase implements Database {
     return this.#isMoveUnderWay()
   }
 
-  /** Resolves when what was waiting has been written or refused. */
+  /** Resolves when the waiting writes are committed or refused. */
   written(): Promise<void> {
     return this.#queue.idle()
   }
 
   /**
-   * Holds the file for itself from BEGIN IMMEDIATE to COMMIT, of any process, after the writes that waited before it. `work` may
-   * read and write what it likes. When this resolves it is on disk, whatever the durability of other writes.
+   * Locks the file against all processes from BEGIN IMMEDIATE to COMMIT, after the writes that already wait. `work` may read
+   * and write. The commit is on disk when the promise resolves, also with `durability: 'normal'`.
    */
   async exclusively<T>(work: (raw: SqliteConnection['raw']) => Promise<T>): Promise<T> {
     const { raw } = this.#writer
@@ -290,9 +290,9 @@ export class SqliteDatabase implements Database {
     return this.withSnapshot((reader) => withinTime(this.#begun(reader, { readOnly: true }), work, timeoutMs))
   }
 
-  /** A read transaction, which sees one moment, on a connection that is nobody else's. `close()` waits for it. */
+  /** Runs `work` on a consistent snapshot, on a connection of its own. `close()` waits for it. */
   withSnapshot<T>(work: (reader: SqliteConnection) => Promise<T>): Promise<T> {
-    // A new connection would open another file.
+    // If the file was replaced, a new connection would open another file.
     const refused = this.refusal() ?? this.#lost
     if (refused !== undefined) return Promise.reject(refused)
     return this.#inUse.while(async () => {
@@ -341,7 +341,7 @@ export class SqliteDatabase implements Database {
     return this.read(({ raw }) => this.#schema.problem(raw))
   }
 
-  /** Who writes sees all that was committed before: there is one writer. */
+  /** Always true: SQLite has one writer, which sees all earlier commits. */
   async earlierWritersEnded(): Promise<boolean> {
     return true
   }
@@ -360,7 +360,7 @@ export class SqliteDatabase implements Database {
     return this.#closing
   }
 
-  /** If it fails, the log is kept for them for as long as they asked. */
+  /** Deletes the consumers from the log. If the deletion fails, they expire later. */
   #forget(consumers: readonly string[]): void {
     const { raw } = this.#writer
     try {
@@ -386,7 +386,7 @@ export class SqliteDatabase implements Database {
   }
 }
 
-/** SQLite reads a file with a log through two more files, which it makes beside it. */
+/** SQLite reads a file in WAL mode through two more files, -wal and -shm, which it must create. */
 function explainedReadOnly(path: string, error: unknown): unknown {
   const cause = error instanceof StorageError ? error.cause : undefined
   if (!isSqliteFailure(cause) || !/^SQLITE_(CANTOPEN|READONLY)/.test(cause.code)) return error
@@ -413,7 +413,7 @@ function rollBack(raw: SqliteConnection['raw']): void {
   }
 }
 
-/** BEGIN alone does not choose the moment that a snapshot shows; the first read does. */
+/** Pins the snapshot: BEGIN alone does not, the first read does. */
 function pin({ raw }: SqliteConnection): void {
   if (!raw.inTransaction) raw.exec('BEGIN')
   raw.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get()

@@ -36,7 +36,7 @@ export class StoreSession implements Session {
     parameters: P | Promise<P>,
     { lookup }: WriteOptions<P, F> = {},
   ): Promise<Written<R, F>> {
-    // A unit takes its turn, and what comes after it waits for it.
+    // A unit takes its place in the queue now: later writes wait until its parameters are known.
     if (parameters instanceof Promise) {
       return this.#database.unit(async (tx) => tx.write(statement, await parameters, { lookup }))
     }
@@ -51,7 +51,7 @@ export class StoreSession implements Session {
   }
 
   writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]> {
-    // Many are a transaction of their own, in slices, so that the event loop runs on.
+    // Many calls get their own transaction, which yields to the event loop between slices.
     if (calls instanceof Promise || calls.length > SLICE) {
       return this.#database.unit((tx) => tx.writeEach(calls, result))
     }

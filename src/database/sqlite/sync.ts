@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs'
 
-/** Only for files that no SQLite handle of this process is on. */
+/** Syncs a file to disk. Use it only for files that this process has not open in SQLite. */
 export function sync(path: string): void {
   const handle = openSync(path, 'r')
   try {

@@ -6,24 +6,24 @@ import { type CommitEvent, commitTracing, traceSync } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import { isBusy, translated, translatedCommit } from './errors.ts'
 
-/** A commit holds at most so many writes, and begins no further one after so many milliseconds: the event loop runs on. */
+/** Limits of a group commit: its writes, and the milliseconds after which it begins no further write. */
 const BATCH_WRITES = 1_000
 const BATCH_MS = 10
 /**
- * A process that never stops writing would leave other processes only moments between two commits, which their attempts
- * would have to hit by chance. After so long it leaves the lock alone for long enough to be found free.
+ * Fairness between processes: after 50 ms of constant writing the queue releases the lock for 1 ms. Otherwise another
+ * process could take the lock only by chance, between two commits.
  */
 const FAIR_AFTER_MS = 50
 const FAIR_PAUSE_MS = 1
 
 interface Write {
   readonly kind: 'write'
-  /** Runs the write's statements, synchronously, inside the batch's transaction. What throws has changed nothing. */
+  /** Runs the write's statements synchronously in the batch's transaction. A write that throws has changed nothing. */
   readonly run: () => unknown
   readonly resolve: (value: never) => void
   readonly reject: (error: unknown) => void
   readonly since: number
-  /** SQLite rolled back the batch that it was in: it gets a commit of its own, so that only the guilty one fails. */
+  /** Commits alone: SQLite rolled back this write's batch, and only the write that caused the rollback shall fail. */
   alone: boolean
 }
 
@@ -41,31 +41,31 @@ interface Outcome {
 export interface WriteQueueOptions {
   readonly busyTimeoutMs: number
   readonly maxPendingWrites: number
-  /** Asked when the lock is had: why nothing may be written any more. */
+  /** Called while the queue holds the lock: the error if the file refuses writes. */
   readonly refusal: () => StorageError | undefined
-  /** Asked after COMMIT: why nothing of it may be acknowledged. */
+  /** Called after COMMIT: the error if the commit must not be acknowledged. */
   readonly unacknowledged: () => StorageError | undefined
-  /** Called whenever nothing waits any more. */
+  /** Called when the queue becomes empty. */
   readonly onIdle: () => void
 }
 
 /**
- * The only way to the writer. Writes that wait together are committed together, each with a result of its own; results
- * and errors alike are handed out only after COMMIT.
+ * The only way to the writer. Group commit: writes that wait together commit together, each with its own result. Results
+ * and errors are delivered only after COMMIT.
  *
- * Order: as they arrive, and each sees those before it. A `lock` takes its turn like a write, and the writer is its
- * holder's until it is released.
+ * Writes run in the order of the calls, and each sees the earlier ones. A `lock` takes its place in the queue like a write.
+ * Its holder owns the writer until the release.
  */
 export class WriteQueue {
   readonly #raw: Sqlite.Database
   readonly #options: WriteQueueOptions
   readonly #statements: Record<'begin' | 'commit' | 'rollback', Sqlite.Statement>
-  /** Turns run outside of any caller's asynchronous context. */
+  /** Runs the queue outside of all callers' asynchronous contexts. */
   readonly #outside = AsyncLocalStorage.snapshot()
   #waiting: (Write | Lock)[] = []
-  /** Where the first of `#waiting` is: those before it have been taken. */
+  /** Index of the first waiting item in `#waiting`. Items before it were taken. */
   #first = 0
-  /** A turn is due, a lock is held, or another process's lock is waited for. */
+  /** A turn is scheduled, a lock is held, or the queue waits for another process's lock. */
   #busy = false
   #pause = 1
   #busySince: number | undefined
@@ -77,24 +77,24 @@ export class WriteQueue {
     this.#raw = raw
     this.#options = options
     this.#statements = {
-      // IMMEDIATE: a deferred transaction that reads first fails at once when somebody else wrote since.
+      // IMMEDIATE: a deferred transaction that reads first fails if another process writes before its first write.
       begin: raw.prepare('BEGIN IMMEDIATE'),
       commit: raw.prepare('COMMIT'),
       rollback: raw.prepare('ROLLBACK'),
     }
   }
 
-  /** The writer is not to be used any more, for this reason. */
+  /** Refuses all writes from now on with `failure`. */
   fail(failure: StorageError): void {
     this.#failure = failure
   }
 
-  /** How many wait. */
+  /** The number of waiting items. */
   get length(): number {
     return this.#waiting.length - this.#first
   }
 
-  /** Resolves with what `run` returns once it is committed; rejects with what it throws, or with the commit's error. */
+  /** Resolves with the result of `run` after the COMMIT. Rejects with the error of `run` or of the commit. */
   write<T>(run: () => T): Promise<T> {
     if (this.length >= this.#options.maxPendingWrites) return Promise.reject(this.#tooMany())
     return new Promise<T>((resolve, reject) => {
@@ -107,15 +107,15 @@ export class WriteQueue {
     return new StorageError('BUSY', `${this.length} writes are waiting already. Wait for some of them.`)
   }
 
-  /** Resolves when the writer is the caller's, with what gives it back. */
+  /** Resolves when the caller owns the writer, with the function that releases it. */
   lock(): Promise<() => void> {
     if (this.length >= this.#options.maxPendingWrites) return Promise.reject(this.#tooMany())
     return new Promise((resolve) => this.#push({ kind: 'lock', resolve }))
   }
 
   /**
-   * BEGIN IMMEDIATE, for who has the lock and asked for it then. Throws BUSY when others have held the file for too long: many who
-   * wait are refused together, and not each after a time of its own.
+   * BEGIN IMMEDIATE for the lock holder; `since` is when it asked. Throws BUSY after other processes have held the file for
+   * `busyTimeoutMs`. The timeout is shared: all waiting callers are refused together.
    */
   async begin(since: number): Promise<void> {
     for (let pause = 1; ; pause = nextPause(pause)) {
@@ -131,13 +131,13 @@ export class WriteQueue {
     }
   }
 
-  /** Whether others have held the file for too long. */
+  /** Whether other processes have held the file for `busyTimeoutMs`. */
   #hasWaited(since: number, now = performance.now()): boolean {
     this.#busySince ??= now
     return now - Math.max(since, this.#busySince) >= this.#options.busyTimeoutMs
   }
 
-  /** Resolves when nothing waits and nothing is under way. */
+  /** Resolves when nothing waits and nothing runs. */
   idle(): Promise<void> {
     if (!this.#busy) return Promise.resolve()
     return new Promise((resolve) => this.#idle.push(resolve))
@@ -158,7 +158,7 @@ export class WriteQueue {
       this.#outside(() => setTimeout(this.#turn, FAIR_PAUSE_MS))
       return
     }
-    // A macrotask: what is asked for in the same turn of the event loop shares a commit.
+    // A macrotask: writes from the same turn of the event loop share a commit.
     this.#outside(() => setImmediate(this.#turn))
   }
 
@@ -182,7 +182,7 @@ export class WriteQueue {
   #take(count: number): (Write | Lock)[] {
     const taken = this.#waiting.slice(this.#first, this.#first + count)
     this.#first += count
-    // The taken ones are let go when they are most of the array, so that a turn costs what it takes.
+    // Compacts the array when most of its items were taken: amortized constant time for each item.
     if (this.#first * 2 > this.#waiting.length) {
       this.#waiting = this.#waiting.slice(this.#first)
       this.#first = 0
@@ -234,7 +234,7 @@ export class WriteQueue {
     })
   }
 
-  /** Says how many writes were committed, and what kept the others from it. */
+  /** Returns the number of committed writes, and the error of the others. */
   #runAndCommit(batch: readonly Write[]): { committed: number; error?: unknown } {
     const outcomes = this.#runAll(batch)
     if (!this.#raw.inTransaction) {
@@ -261,7 +261,7 @@ export class WriteQueue {
     return error === undefined ? { committed: outcomes.length } : { committed: 0, error }
   }
 
-  /** What each write that was run came to. SQLite may have rolled back all of it by itself at the last one. */
+  /** Runs the writes, and returns their outcomes. The last one may have made SQLite roll back the whole batch. */
   #runAll(batch: readonly Write[]): Outcome[] {
     const outcomes: Outcome[] = []
     const begun = performance.now()
@@ -281,7 +281,7 @@ export class WriteQueue {
     }
   }
 
-  /** SQLite rolls back by itself on a full disk or an I/O error: everything before the guilty write is undone too. */
+  /** After a full disk or an I/O error SQLite has rolled back the batch: each write runs again in its own commit. */
   #runAgainOneByOne(outcomes: readonly Outcome[]): void {
     const only = outcomes.length === 1 ? outcomes[0] : undefined
     if (only === undefined) {
@@ -293,7 +293,7 @@ export class WriteQueue {
     this.#nextTurn()
   }
 
-  /** Another process holds the lock: the same writes are tried again, until their time is up. */
+  /** Another process holds the lock: retries the same writes until their timeout. */
   #waitForOthers(error: unknown): void {
     const now = performance.now()
     for (let next = this.#waiting[this.#first]; next?.kind === 'write'; next = this.#waiting[this.#first]) {
