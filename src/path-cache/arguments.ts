@@ -1,4 +1,4 @@
-/** What the methods of the path cache take. */
+/** Validates the arguments of the path cache's methods. */
 
 import { bundleText } from '../schema/bundle-rules.ts'
 import type { PathBundle, PathKey } from '../schema/index.ts'
@@ -26,7 +26,7 @@ export interface NewEntry {
   ttlSeconds?: number | undefined
 }
 
-/** Throws VALIDATION, with `path` before what is wrong. */
+/** Throws VALIDATION. `path` prefixes each issue's path. */
 export function entryOf(
   { key, bundle, ttlSeconds }: NewEntry,
   defaults: { readonly now: Date; readonly ttlSeconds: number },
@@ -41,7 +41,7 @@ export function entryOf(
 }
 
 const ENTRY_RULES: rules.Rules = {
-  // Looked at by those who know what they are.
+  // `checkedEntry` only requires key and bundle: `PathEntries` validates them.
   key: () => undefined,
   bundle: () => undefined,
   ttlSeconds: rules.isTtl,

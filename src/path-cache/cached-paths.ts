@@ -28,7 +28,7 @@ import { PathInvalidator } from './invalidator.ts'
 import type { PathCacheState } from './state.ts'
 
 const DEFAULT_BATCH = 500
-/** A bundle may have a mebibyte. */
+/** Rows of the first page: a bundle may have 1 MiB. */
 const FIRST_ENTRIES = 4
 
 export interface CachedPathsOptions {
@@ -38,7 +38,7 @@ export interface CachedPathsOptions {
   readonly onPending: () => void
 }
 
-/** The part of the path cache that works in a transaction, too. */
+/** The methods of the path cache that work on the store and in a transaction. */
 export class CachedPaths implements TransactionPathCache {
   readonly #session: Session
   readonly #now: () => Date
@@ -156,7 +156,7 @@ export class CachedPaths implements TransactionPathCache {
   }
 }
 
-/** A transaction's path cache. JavaScript can call the store's methods all the same: they reject with MISUSE. */
+/** A transaction's path cache. JavaScript can still call the store's methods: they fail with MISUSE. */
 export class TransactionCachedPaths extends CachedPaths {
   async getOrCompute(): Promise<never> {
     return this.resolve()

@@ -1,4 +1,4 @@
-/** The rows of the path cache as one session sees them: without what has expired or been invalidated. */
+/** The valid rows of the path cache, as one session sees them: neither expired nor invalidated. */
 import type { CachedPathFilter, CacheEntryOptions, Page } from '../api.ts'
 import type { Session } from '../database/session.ts'
 import { given } from '../database/statement.ts'
@@ -29,7 +29,7 @@ export interface Computed {
 interface Options {
   readonly now: () => Date
   readonly state: PathCacheState
-  /** Called when a read has met pending invalidations, which make every read slower. */
+  /** Called when a read meets pending invalidations, which slow down all reads. */
   readonly onPending: () => void
 }
 
@@ -42,14 +42,14 @@ export class PathEntries {
     this.#options = options
   }
 
-  /** What has not expired by then. Pass the row to `valid()`. */
+  /** The row if it has not expired at `by`. Pass the row to `valid()`. */
   row(key: PathKey, by: Date): Promise<Found | undefined> {
     return this.#session.readOne(statements.byKey, { cacheKey: cacheKey(key), now: by })
   }
 
   /** The row, unless it has been invalidated. */
   valid(found: Found | undefined, { source, destination }: PathKey): Found | undefined {
-    // Nearly always: the hot path makes no object.
+    // Hot path: no object is created.
     if (found === undefined || found.invalidations === null) return found
     this.#options.onPending()
     return isInvalidated(found.invalidations, { source, destination, bundle: found.bundle }) ? undefined : found
@@ -71,7 +71,7 @@ export class PathEntries {
     return isInvalidated(invalidations, entry) ? undefined : entry
   }
 
-  /** One page of valid entries: where some of the rows are invalidated, it is filled up with later ones. */
+  /** One page of valid entries: later entries replace invalidated rows. */
   async page(options: CachedPathFilter & Page): Promise<CachedPath[]> {
     const { limit = rules.DEFAULT_PAGE, ...filter } = options
     const now = this.#options.now()
@@ -90,25 +90,25 @@ export class PathEntries {
     }
   }
 
-  /** `undefined` while invalidations are pending: then the entries have to be looked at one by one. */
+  /** `undefined` while invalidations are pending: the caller must then check each entry. */
   async count(filter: CachedPathFilter): Promise<number | undefined> {
     const statement = statements.countMatching(given(filter, statements.FILTER_FIELDS))
     const counted = await this.#session.readOne(statement, { ...filter, now: this.#options.now() })
     return counted?.isAnyPending ? undefined : (counted?.count ?? 0)
   }
 
-  /** Throws VALIDATION, with `path` before what is wrong. */
+  /** Throws VALIDATION. `path` prefixes each issue's path. */
   checked(entry: NewEntry, path = ''): statements.Entry {
     const { now, state } = this.#options
     return entryOf(entry, { now: now(), ttlSeconds: state.ttlSeconds }, path)
   }
 
-  /** The position in the invalidations: `store()` heeds those behind it. */
+  /** The position in the invalidations: `store()` checks the later ones. */
   async position(): Promise<string> {
     return (await this.#session.readOne(invalidationState, {}))?.position ?? ''
   }
 
-  /** When the stored bundle expires; `undefined` if it was invalidated behind the position, and so is not stored. */
+  /** Stores the bundle and returns its expiry; `undefined` if an invalidation after the position prevents that. */
   async store({ key, bundle, position }: Computed, options: CacheEntryOptions): Promise<Date | undefined> {
     const entry = this.checked({ key, bundle, ttlSeconds: options.ttlSeconds })
     const nodes = [...(nodesOn({ ...key, bundle }) ?? [])]
@@ -116,7 +116,7 @@ export class PathEntries {
     return changes === 0 ? undefined : entry.expiresAt
   }
 
-  /** Whether there was a valid entry. */
+  /** Deletes the entry. Returns whether it was valid. */
   async delete(key: PathKey): Promise<boolean> {
     const parameters = { cacheKey: cacheKey(key), now: this.#options.now() }
     const { rows } = await this.#session.write(statements.remove, parameters)

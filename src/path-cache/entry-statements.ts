@@ -1,4 +1,4 @@
-/** The statements on cached paths. */
+/** Statements on cached paths. */
 import type { CachedPathFilter } from '../api.ts'
 import {
   and,
@@ -70,7 +70,7 @@ export const upsert = statement<Entry>()(
   'inserts one row',
 )
 
-/** Stores a computed bundle, unless any process has invalidated it behind the position. */
+/** Stores a computed bundle, unless a process has invalidated it after the position. */
 export const upsertUnlessInvalidated = statement<Entry & { position: string; nodes: readonly string[] }>()(
   'pathCache.store',
   (db, tables, p, { invalidations }) =>
@@ -97,7 +97,7 @@ export const remove = statement<{ cacheKey: string; now: Date }>()(
 )
 
 type Filter = CachedPathFilter & { now: Date }
-/** In the order of the keys, without a sort: an index of another column would need one. */
+/** In the keys' order, read from the key's index: another column's index would need a sort. */
 export const list = statementFor((fields: readonly (typeof CONDITIONS)[number][]) =>
   statement<Filter & { after?: string | undefined; before?: string | undefined; limit: number }>()(
     `pathCache.list:${fields.join()}`,
@@ -189,7 +189,7 @@ export const removeAbove = statement<{ maxEntries: number; batchSize: number }>(
   },
 )
 
-/** Without the entries that a `clear()` has left to the sweep. */
+/** Counts entries, except those that a `clear()` left to the sweep. */
 export const countUncleared = statement<object>()(
   'pathCache.countUncleared',
   (db, { pathCache }, _, { invalidations }) =>

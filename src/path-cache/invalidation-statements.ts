@@ -1,4 +1,4 @@
-/** The statements on invalidations, and on the positions that cached paths have seen of them. */
+/** Statements on invalidations, and on the seen positions of cached paths. */
 import { and, ascending, gt, isIn, lte, max, not, undecoded } from '../database/queries.ts'
 import { pick, statement } from '../database/statement.ts'
 import { MAX_PENDING_PER_PATH } from './invalidation.ts'
@@ -43,7 +43,7 @@ export const page = statement<{ after: string; limit: number }>()('pathCache.swe
     .limit(p.limit),
 )
 
-/** An entry that has been replaced meanwhile stays. */
+/** Deletes entries that are still invalidated: an entry that was replaced meanwhile stays. */
 export const removeConcerned = statement<{ cacheKeys: readonly string[] }>()(
   'pathCache.deleteInvalidated',
   (db, { pathCache }, p, fn) =>
@@ -61,7 +61,7 @@ export const finish = statement<{ position: string; swept: boolean }>()(
   'housekeeping',
 )
 
-/** While no invalidation is pending, no path is judged by the position that it has seen. */
+/** Deletes seen positions. They are needed only while an invalidation is pending. */
 export const removeSeenPositions = statement<{ batchSize: number }>()(
   'stamps.purge',
   (db, { stamps }, p, fn) => {
@@ -80,7 +80,7 @@ export const firstUpTo = statement<{ upTo: number; before: Date }>()('marks.firs
     .limit(1),
 )
 
-/** The oldest, up to `upTo`. */
+/** Deletes the oldest invalidations up to `upTo`. */
 export const removeUpTo = statement<{ before: Date; upTo: number; batchSize: number }>()(
   'marks.purge',
   (db, { marks }, p, fn) => {

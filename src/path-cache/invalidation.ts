@@ -1,10 +1,10 @@
-/** Which cached paths an invalidation concerns: the part of it that needs the nodes on the paths. */
+/** Matches invalidations by node against the nodes on a cached path. */
 import type { PathBundle } from '../schema/index.ts'
 
-/** A path that more pending invalidations concern than this counts as invalidated: a sweep is long overdue. */
+/** A path with more pending invalidations than this counts as invalidated: the sweep is long overdue. */
 export const MAX_PENDING_PER_PATH = 500
 
-/** In milliseconds. A longer computation is not stored: the invalidations that it would have to heed may be purged. */
+/** In milliseconds. The result of a longer computation is not stored: its later invalidations may have been purged. */
 export const LONGEST_COMPUTATION_MS = 600_000
 
 interface Paths {
@@ -36,7 +36,7 @@ export function nodesOn({ source, destination, bundle }: Paths): ReadonlySet<str
   return nodes
 }
 
-/** `undefined` for a text that is no JSON: another program wrote it. */
+/** `undefined` if the text is not JSON: another program wrote it. */
 export function parsed(bundle: unknown): unknown {
   try {
     return JSON.parse(String(bundle))

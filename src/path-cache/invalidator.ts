@@ -7,8 +7,8 @@ import { add, type Invalidation } from './invalidation-statements.ts'
 import { deletePaths } from './sweeper.ts'
 
 /**
- * Drops paths by their ends, by a node on the way, or all of them. Each call records an invalidation. A computation under way,
- * in any process, looks for newer invalidations before it stores its result.
+ * Drops paths by source and destination, by a node on the path, or all paths. Each call records an invalidation. A running
+ * computation, in any process, checks for newer invalidations before it stores its result.
  */
 export class PathInvalidator {
   readonly #session: Session
@@ -17,7 +17,7 @@ export class PathInvalidator {
     this.#session = session
   }
 
-  /** How many rows were deleted. */
+  /** Returns the number of deleted rows. */
   invalidate({ source, destination, through }: InvalidationFilter): Promise<number> {
     const filter = { source, destination }
     return through === undefined ? this.#byEnds(filter) : this.#byNode({ ...filter, through })
@@ -31,7 +31,7 @@ export class PathInvalidator {
     return deleted
   }
 
-  /** Once the invalidation is recorded, no read returns the paths; then they are looked for and deleted, in batches. */
+  /** Records the invalidation, which hides the paths from reads, then finds and deletes the paths in batches. */
   async #byNode(filter: InvalidationFilter & { through: string }): Promise<number> {
     const { source, destination, through } = filter
     await this.#session.write(add, recordOf(filter, { swept: false }))
@@ -42,7 +42,7 @@ export class PathInvalidator {
     })
   }
 
-  /** Once the invalidation is recorded, no read returns any path; the sweep deletes them. Returns the number of rows, without those of an earlier `clear()`. */
+  /** Records the invalidation, which hides all paths; the sweep deletes them. Returns the number of newly hidden rows. */
   async clear(): Promise<number> {
     const calls = [asCall(cache.countUncleared, {}), asCall(add, recordOf({}, { swept: false }))]
     const [count = 0] = await this.#session.writeEach(calls, ({ rows: [row] }) => row?.count ?? 0)
@@ -59,7 +59,7 @@ const asCall = <P, R extends MaybeCounted>(statement: Statement<P, R>, parameter
   ({ statement, parameters }) as unknown as Call<unknown, MaybeCounted>
 
 function recordOf({ source, destination, through }: InvalidationFilter, { swept }: { swept: boolean }): Invalidation {
-  // By the machine's clock, as the triggers tell the time.
+  // The machine's clock, as in the triggers.
   const ends = { source: source ?? null, destination: destination ?? null, through: through ?? null }
   return { ...ends, markedAt: new Date(), swept }
 }

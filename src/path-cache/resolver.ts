@@ -19,7 +19,7 @@ interface Question {
 /** The computation that all callers for a key share. */
 interface InFlight {
   readonly signal: AbortSignal
-  /** The key was deleted, or the data has moved, since it began: its result is not stored. */
+  /** The key was deleted, or the data has moved, since the computation began: its result is not stored. */
   readonly isSpoiled: () => boolean
 }
 
@@ -30,7 +30,7 @@ interface Options {
   readonly closing: () => AbortSignal
 }
 
-/** Answers from the cache, or by a computation that concurrent callers share (single-flight). */
+/** Single-flight: answers from the cache, or by a computation that concurrent callers share. */
 export class PathResolver {
   readonly #entries: PathEntries
   readonly #now: () => Date
@@ -55,7 +55,7 @@ export class PathResolver {
     return resolved as ResolvedPaths<B>
   }
 
-  /** With `staleSeconds` the caller gets an old bundle at once, even while a computation is under way (stale-while-revalidate). */
+  /** Stale-while-revalidate: with `staleSeconds` the caller gets an old bundle at once, even during a computation. */
   async #fromCache(question: Question, event: CacheEvent): Promise<ResolvedPaths<PathBundle> | undefined> {
     const { key, options } = question
     const { staleSeconds = 0, signal } = options
@@ -76,7 +76,7 @@ export class PathResolver {
     return { bundle, origin, expiresAt }
   }
 
-  /** No caller waits for it. If it fails, the next caller that gets the old bundle tries again. */
+  /** Computes in the background. If the computation fails, the next caller that gets the old bundle tries again. */
   #refresh(question: Question): void {
     const { flights } = this.#state
     if (flights.has(question.name)) return
@@ -89,7 +89,7 @@ export class PathResolver {
     running.catch(() => {})
   }
 
-  /** Concurrent callers share one look at the cache, and one computation if it finds nothing. */
+  /** Concurrent callers share one read of the cache, and one computation on a miss. */
   async #together(question: Question, event: CacheEvent): Promise<ResolvedPaths<PathBundle>> {
     const { counters, flights } = this.#state
     const { name, options } = question
@@ -123,7 +123,7 @@ export class PathResolver {
     const { signal } = flight
     const found = await this.#readIfSound(key, this.#now())
     if (found !== undefined) return { ...found, cached: true, overtaken: false }
-    // Before the computation looks at the topology.
+    // Read the position before the computation reads the topology.
     const position = await this.#entries.position()
     // All callers may have gone meanwhile.
     signal.throwIfAborted()
@@ -133,12 +133,12 @@ export class PathResolver {
     signal.throwIfAborted()
     const isTooOld = flight.isSpoiled() || longest(since) > LONGEST_COMPUTATION_MS
     const expiresAt = await this.#store({ key, bundle, position }, isTooOld, options, event)
-    // A bundle that is not stored is valid at this moment only.
+    // A bundle that is not stored expires now.
     const overtaken = event.notStored === 'INVALIDATED'
     return { bundle, expiresAt: expiresAt ?? this.#now(), cached: false, overtaken }
   }
 
-  /** Ignores a row that another program broke: it is computed anew, and so replaced. */
+  /** Ignores a row that another program broke: the computation replaces it. */
   async #readIfSound(key: PathKey, by: Date): Promise<Found | undefined> {
     try {
       return await this.#entries.read(key, by)
@@ -171,7 +171,7 @@ export class PathResolver {
   }
 }
 
-/** The first one stops while the machine sleeps; the second one decides how long invalidations are kept. */
+/** The monotonic clock may stop while the machine sleeps; the system clock decides how long invalidations are kept. */
 const clocks = (): readonly number[] => [performance.now(), Date.now()]
 const longest = (since: readonly number[]): number =>
   Math.max(...clocks().map((now, clock) => now - (since[clock] ?? now)))

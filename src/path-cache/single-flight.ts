@@ -16,8 +16,8 @@ interface Flight<T> extends Computation {
 type Compute<T> = (signal: AbortSignal, isSpoiled: () => boolean) => Promise<T>
 
 /**
- * At most one computation runs for each key. Each caller waits until its own signal aborts. When the last caller has gone, the
- * computation's signal aborts, and the next call begins a new computation.
+ * At most one computation runs for each key. A caller stops waiting when its own signal aborts. When the last caller stops,
+ * the computation's signal aborts, and the next call begins a new computation.
  */
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>()
@@ -28,7 +28,7 @@ export class SingleFlight<T> {
     return this.#flights.has(key)
   }
 
-  /** The computation's current callers get its result; it is not stored. */
+  /** Marks the key's computation as outdated: its current callers get the result, which is not stored. */
   spoil(key: string): void {
     const flight = this.#flights.get(key)
     if (flight !== undefined) flight.spoiled = true
@@ -81,7 +81,7 @@ export class SingleFlight<T> {
   }
 }
 
-/** Directly, or through others: each of two computations may have asked for the other's key. */
+/** Whether a computation waits for another, directly or through others: detects a deadlock of two computations. */
 function waitsFor(computation: Computation, asking: Computation): boolean {
   if (computation.waits === asking.waits) return true
   for (const wait of computation.waits) if (waitsFor(wait.for, asking)) return true

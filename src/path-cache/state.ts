@@ -15,16 +15,16 @@ interface Counters {
   evictions: number
 }
 
-/** The result of a computation, or of the look at the cache before it. */
+/** The result of a computation, or of the cache read that precedes it. */
 export interface Answer {
   readonly bundle: PathBundle
   readonly expiresAt: Date
   readonly cached: boolean
-  /** It was invalidated while it was computed. Not known when it could not be stored for another reason. */
+  /** The bundle was invalidated during its computation. `false` if it was not stored for another reason. */
   readonly overtaken: boolean
 }
 
-/** What the store's path cache and those of its transactions share. */
+/** State that the store's path cache shares with its transactions' path caches. */
 export class PathCacheState {
   readonly ttlSeconds: number
   readonly maxEntries: number

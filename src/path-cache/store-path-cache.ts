@@ -52,7 +52,7 @@ export class StorePathCache extends CachedPaths implements PathCacheRepository {
     const checked = rules.checkedKey(key)
     rules.checkValue('compute', rules.isFunction, compute)
     rules.checkOptions('The options', COMPUTE_RULES, options)
-    // A caller that joins a computation reads nothing, so that nothing else would refuse it.
+    // A caller that joins a computation reads nothing: refuse it here.
     const refused = this.#session.refusal()
     if (refused !== undefined) throw refused
     const run = (event: CacheEvent): Promise<ResolvedPaths<B>> =>

@@ -7,11 +7,11 @@ import { isInvalidated, LONGEST_COMPUTATION_MS, parsed } from './invalidation.ts
 import * as statements from './invalidation-statements.ts'
 import type { PathCacheState } from './state.ts'
 
-/** Rows that are looked at, or deleted, at once: some milliseconds, after which the event loop runs on. */
+/** Rows read or deleted between two yields to the event loop: some milliseconds. */
 const BATCH = 100
-/** In milliseconds: invalidations are kept for longer than the longest computation … */
+/** Invalidations are kept for longer than the longest computation, in milliseconds. */
 const KEPT_MS = 2 * LONGEST_COMPUTATION_MS
-/** … and the last ones whatever the clock says. The newest one must stay: SQLite would give its id to another one. */
+/** The newest invalidations are kept at any age. If the newest one were deleted, SQLite would reuse its id. */
 const KEPT_INVALIDATIONS = 1_000
 
 interface Options {
@@ -25,8 +25,7 @@ interface Options {
 }
 
 /**
- * Deletes, in small batches, what no read returns any more: expired and invalidated paths, and those above `maxEntries` that
- * expire first.
+ * Deletes expired and invalidated paths in small batches, and the paths above `maxEntries` that expire first.
  */
 export class PathCacheSweeper {
   readonly #options: Options
@@ -36,7 +35,7 @@ export class PathCacheSweeper {
     this.#options = options
   }
 
-  /** Deletes all that is due now. Joins a sweep that is under way. */
+  /** Sweeps now, or joins a running sweep. */
   sweep(trigger: SweepEvent['trigger']): Promise<SweepReport> {
     this.#running ??= tracePromise(sweepTracing, { trigger }, async (event: SweepEvent) => {
       const report = await this.#sweep()
@@ -103,7 +102,7 @@ export class PathCacheSweeper {
     })
   }
 
-  /** Until a batch finds nothing. */
+  /** Repeats `batch` until it finds nothing. Returns the total. */
   async #inBatches(batch: () => Promise<number>): Promise<number> {
     for (let total = 0; ; ) {
       this.#assertOpen()
@@ -126,7 +125,7 @@ interface Sweeping {
   readonly betweenBatches?: () => void
 }
 
-/** Deletes the paths that pending invalidations concern. Afterwards these slow no read down any more. */
+/** Deletes the paths that pending invalidations concern, then marks the invalidations as done: reads get fast again. */
 export async function sweepInvalidated(session: Session, sweeping: Sweeping): Promise<number> {
   const { position, earlierWritersEnded, betweenBatches } = sweeping
   // A writer that does not see the invalidations may yet store older paths. Then they stay pending for the next sweep.
@@ -139,12 +138,12 @@ export async function sweepInvalidated(session: Session, sweeping: Sweeping): Pr
 interface SweptPaths {
   readonly source: string
   readonly destination: string
-  /** Parsed; `undefined` for a text that is no JSON. */
+  /** Parsed; `undefined` if the text is not JSON. */
   readonly bundle: unknown
   readonly invalidations: string | null
 }
 
-/** Deletes the paths that an invalidation concerns and that `isGone` names. The invalidations stay as they are. */
+/** Deletes the paths that pending invalidations concern and that `isGone` selects. The invalidations stay pending. */
 export async function deletePaths(
   session: Session,
   isGone: (paths: SweptPaths) => boolean,

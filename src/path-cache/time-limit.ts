@@ -3,8 +3,8 @@ import { StorageError } from '../errors.ts'
 import type { PathBundle, PathKey } from '../schema/index.ts'
 
 /**
- * Runs `compute`. Past the time it is aborted, and TIMEOUT for all who wait, whatever it still does: one that ignores its
- * signal must not hold up anybody. `undefined`: no limit.
+ * Runs `compute`. After `timeoutMs` its signal aborts, and all callers get TIMEOUT, also if `compute` ignores the signal.
+ * `undefined`: no limit.
  */
 export async function withinTime<B extends PathBundle>(
   compute: ComputePaths<B>,

@@ -7,7 +7,7 @@ import type { CachedPath, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 
 export interface WatcherOptions {
-  /** Begins a subscription that is not resumed after the store was closed. */
+  /** Begins a subscription that ends with the store. */
   readonly subscribe: () => ChangeStream
   readonly read: (key: PathKey) => Promise<CachedPath | undefined>
 }
@@ -35,7 +35,7 @@ export class PathWatchers {
     return {
       next: () => values.next(),
       return: () => {
-        // A generator ends only where it yields: a waiting one would first wait for the next news.
+        // A generator can end only at a yield: fail the watcher, so that the generator stops waiting for news.
         watcher.fail(ENDED)
         return values.return(undefined)
       },
@@ -60,7 +60,7 @@ export class PathWatchers {
       for (;;) {
         const news = await watcher.news()
         const entry = await look()
-        // Not news: it came and went, was gone already, or an invalidation by a node concerned other paths.
+        // No news: the entry came and went, was already gone, or an invalidation by a node concerned other paths.
         const isNews = entry === undefined ? last !== undefined : news === 'stored'
         if (!isNews) continue
         last = entry
@@ -75,7 +75,7 @@ export class PathWatchers {
     }
   }
 
-  /** Changes that are committed after this are announced. */
+  /** Resolves when the subscription is registered: later commits are announced. */
   #subscribed(): Promise<unknown> {
     const ready = Promise.withResolvers<unknown>()
     this.#outside(() => ready.resolve(this.#subscription().ready()))
@@ -98,7 +98,7 @@ export class PathWatchers {
     } catch (error) {
       if (this.#stream !== stream) return
       this.#stream = undefined
-      // A watcher wants the current entry, not every change: it looks again.
+      // A watcher needs the current entry, not each change: read it again.
       const isMissed = error instanceof StorageError && error.code === 'CHANGES_MISSED'
       if (isMissed && this.#watchers.size > 0) this.#subscription(true)
       // The next watcher subscribes anew.
@@ -121,7 +121,7 @@ class Watcher {
   readonly key: PathKey
   readonly #name: string
   #failure: { readonly error: unknown } | undefined
-  /** The reads that wait. A shared promise of the failure would keep their results in memory while the watcher lives. */
+  /** Pending reads. A shared promise of the failure would keep their results in memory while the watcher lives. */
   readonly #waiting = new Set<(error: unknown) => void>()
   #news: News | undefined
   #wake: () => void = () => {}
@@ -138,7 +138,7 @@ class Watcher {
     this.#wake()
   }
 
-  /** Something may have been missed. */
+  /** Changes may have been missed: the watcher reads the entry again. */
   lookAgain(): void {
     this.#news = 'stored'
     this.#wake()

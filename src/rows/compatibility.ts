@@ -1,4 +1,4 @@
-/** The judge of stored rows: what cannot be read of one, and what a database of another dialect could not hold. */
+/** Judges stored rows: unreadable values, and values that another dialect cannot hold. */
 
 import { BrokenText, type Problem, shownKey } from '../schema/cells.ts'
 import { UndecodableValue } from '../schema/codecs.ts'
@@ -7,21 +7,21 @@ import type { Table } from '../schema/tables.ts'
 import { heldProblem, indexProblem } from './postgres-values.ts'
 
 export interface Flaw extends Problem {
-  /** `value` and `index`: it can be read, but not be stored where it is to go. */
+  /** `value` and `index`: the value can be read, but the target cannot store it. */
   readonly kind: 'unreadable' | 'value' | 'index'
 }
 
 export interface Judged {
-  /** As they stand in a file; `undefined` for a cell that cannot be read. */
+  /** The values in their file form; `undefined` for an unreadable cell. */
   readonly values: readonly unknown[]
-  /** In the order of the columns. Nearly every row has none. */
+  /** In the order of the columns. Nearly all rows have no flaws. */
   readonly flaws: readonly Flaw[]
 }
 
 interface Judging {
-  /** Where the row is to go. */
+  /** The target's dialect. */
   readonly into?: 'sqlite' | 'postgresql' | undefined
-  /** It goes there as it is, without being read. */
+  /** The row is copied without decoding. */
   readonly carried?: boolean
 }
 
@@ -51,8 +51,8 @@ export function judged(table: Table, cells: readonly unknown[], { into, carried 
 }
 
 /**
- * Why a row cannot live in a database of a dialect as it is. A row that only breaks a rule at the door, an id of 300 characters
- * say, can live there as it does here, and is copied.
+ * Why a database of the dialect cannot hold the row. A row that breaks only a validation rule, such as an id of 300
+ * characters, is copied.
  */
 export const problemsOf = (
   table: Table,
@@ -61,7 +61,7 @@ export const problemsOf = (
 ): readonly Problem[] =>
   judged(table, cells, { into, carried: true }).flaws.map(({ column, message }) => ({ column, message }))
 
-/** A stored row's values as they stand in a file, or what the library could not read of it. */
+/** A stored row's values in their file form, or the problem of the first unreadable value. */
 export type ReadRow = { readonly values: readonly unknown[] } | { readonly key: string; readonly problem: Problem }
 
 export function readRow(table: Table, cells: readonly unknown[]): ReadRow {

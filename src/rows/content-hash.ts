@@ -1,4 +1,4 @@
-/** A hash over what a database holds, the same on every dialect and for every way to write the same values. */
+/** Content hash of a database: equal values give equal hashes on each dialect. */
 import { createHash, type Hash } from 'node:crypto'
 import type Sqlite from 'better-sqlite3'
 import type { TableContent } from '../api.ts'
@@ -14,7 +14,7 @@ export async function contentOf(raw: Sqlite.Database): Promise<Content> {
   return eachTable((table) => tableContent(raw, table))
 }
 
-/** One after the other. */
+/** Runs `of` for each table, one table after the other. */
 export async function eachTable<T>(of: (table: Table<TableName>) => Promise<T>): Promise<Record<TableKey, T>> {
   const found: [string, T][] = []
   for (const table of ALL_TABLES) found.push([table.twin, await of(table)])
@@ -24,11 +24,11 @@ export async function eachTable<T>(of: (table: Table<TableName>) => Promise<T>):
 /** Rows in the order of their keys' bytes. */
 async function tableContent(raw: Sqlite.Database, table: Table): Promise<TableContent> {
   const content = new ContentHash(table)
-  // A file that another program made, and that has not been adopted, need not have all tables, nor all of their columns.
+  // A file of another program, not yet adopted, may lack tables and columns.
   if (!hasTable(raw, table.name)) return content.end()
   const there = raw.prepare<[string], string>('SELECT lower(name) FROM pragma_table_info(?)').pluck().all(table.name)
   const names = table.columns.map(({ name }) => (there.includes(name) ? name : `NULL AS ${name}`))
-  // Other programs' tables allow NULLs there: they come first. Their integers may be larger than a number can hold.
+  // Other programs' tables allow NULL keys, which sort first, and integers beyond a JavaScript number.
   const rowsInOrder = raw
     .prepare<[], unknown[]>(`SELECT ${names.join(', ')} FROM ${table.name} ORDER BY ${table.key.name}`)
     .raw()
@@ -41,12 +41,12 @@ async function tableContent(raw: Sqlite.Database, table: Table): Promise<TableCo
   return content.end()
 }
 
-/** What is hashed at a time: a call for each value would take longer than the hash itself. */
+/** Bytes per call of the hash: a call for each value would take longer than the hash itself. */
 const PIECE = 65_536
-/** A character takes at most so many bytes as UTF-8. */
+/** Most UTF-8 bytes of one UTF-16 unit. */
 const MOST_BYTES = 3
 
-/** Of a table, whose rows come in the order of their keys. Every value is length-prefixed, so that no two contents run together. */
+/** Hashes a table. Add the rows in the order of their keys. Each value has a length prefix, so that the hash is unambiguous. */
 export class ContentHash {
   readonly #kinds: readonly Kind['hash'][]
   readonly #hash: Hash = createHash('sha256')
@@ -63,7 +63,7 @@ export class ContentHash {
     this.add(row.map((cell) => (Number.isSafeInteger(cell) ? BigInt(cell as number) : cell)))
   }
 
-  /** A row's cells as the driver gives them out, integers as BigInt. */
+  /** Adds a row's cells as the driver returns them, integers as BigInt. */
   add(row: readonly unknown[]): void {
     for (const [index, kind] of this.#kinds.entries()) this.#add(row[index], kind)
     this.#rows++
@@ -86,7 +86,7 @@ export class ContentHash {
     } else this.#addOther(value)
   }
 
-  /** Where so many bytes are to be written, behind their length. */
+  /** Writes the length prefix, and returns the offset of the value's bytes. */
   #prefixed(length: number): number {
     if (this.#used + 4 + length > PIECE) this.#flush()
     const at = this.#piece.writeUInt32BE(length, this.#used)
@@ -109,7 +109,7 @@ export class ContentHash {
     this.#used += 4 + bytes
   }
 
-  /** What the rules do not allow, and another program wrote: a backup takes it as it is. No length is as large as its mark. */
+  /** Hashes a value that another program wrote against the rules. Its mark is larger than any length prefix. */
   #addOther(value: unknown): void {
     this.#flush()
     const bytes = Buffer.isBuffer(value) ? value : Buffer.from(String(value))

@@ -1,17 +1,17 @@
-/** Data of the application's own in a database: a table, or a column that was added to ours. It is not copied. */
+/** The application's own data: its tables, and its columns in our tables. They are not copied. */
 import type { OtherData } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { OUR_TABLES } from '../schema/tables.ts'
 
 /**
- * Tables that hold none of the application's data: ours, the ledgers of migrations, and the bookkeeping of SQLite and
- * Litestream. Names are the same in capitals.
+ * Tables without application data: ours, the ledgers of migrations, and the bookkeeping of SQLite and Litestream. Names are
+ * case-insensitive.
  */
 const KNOWN = new Set([...OUR_TABLES, '__drizzle_migrations', '__app_migrations'])
 export const isKnown = (table: string): boolean =>
   KNOWN.has(table.toLowerCase()) || /^(sqlite_|meshstore_|_litestream_)/i.test(table)
 
-/** What there is: empty tables and columns are left out. */
+/** Leaves out empty tables and columns. */
 export const withRows = (found: readonly OtherData[]): OtherData[] => found.filter(({ rows }) => rows !== 0)
 
 /** `links (3 rows), nodes.color (1 row)` */
@@ -23,7 +23,7 @@ export const otherWords = (found: readonly OtherData[]): string =>
     })
     .join(', ')
 
-/** Throws SCHEMA_MISMATCH for data that would be left behind, unless that is wanted. Returns it. */
+/** Throws SCHEMA_MISMATCH if data would be left behind, unless `ignore` is set. Returns `found`. */
 export function assertNoOthers(found: readonly OtherData[], ignore: boolean | undefined): readonly OtherData[] {
   if (found.length === 0 || ignore === true) return found
   throw new StorageError(

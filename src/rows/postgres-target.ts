@@ -7,8 +7,8 @@ import { snapshotOf } from './postgres-source.ts'
 import { type Target, type TargetOptions, taken } from './target.ts'
 
 /**
- * Under the locks nobody else can write, and what the transaction reads is what will be committed. All bits of a time,
- * whatever the role's settings say; the source may be slow.
+ * The locks refuse other writers, so that the transaction reads what it will commit. The settings override the role's: full
+ * precision of times, and no timeout while the source is slow.
  */
 const BEGIN = [
   'BEGIN ISOLATION LEVEL READ COMMITTED',
@@ -17,7 +17,7 @@ const BEGIN = [
 ]
 const LOCK = `LOCK TABLE ${TABLE_NAMES.join(', ')} IN SHARE ROW EXCLUSIVE MODE`
 
-/** `work` in a transaction of a database that has our schema. Throws CONFIG if rows are there, and StorageErrors. */
+/** Runs `work` in a transaction of a database with our schema. Throws CONFIG if the tables have rows, and StorageErrors. */
 export async function intoPostgres<T>(
   target: PostgresTarget,
   options: TargetOptions,
@@ -43,10 +43,10 @@ export async function assertNoRows(ask: Ask): Promise<void> {
   for (const { name } of ALL_TABLES) if ((await ask(`SELECT 1 FROM ${name} LIMIT 1`)).length > 0) throw taken(name)
 }
 
-/** Else the first queries are planned as if the tables were empty. A role that does not own them may not. */
+/** Updates the planner's statistics: without them the tables count as empty. Ignores a role that may not ANALYZE. */
 export const analyze = (ask: Ask): Promise<unknown> => ask(`ANALYZE ${TABLE_NAMES.join(', ')}`).catch(() => {})
 
-/** Rows of a table in one statement: a list for each column. `replace`: what is there becomes what is given. */
+/** Inserts rows by one statement with a list for each column. `replace`: an upsert that replaces existing rows. */
 export async function insert(
   ask: Ask,
   { name, key, columns }: Table,
@@ -54,7 +54,7 @@ export async function insert(
   { replace = false } = {},
 ): Promise<void> {
   const names = columns.map((column) => column.name)
-  // The lists of a row are texts on their way.
+  // A row's lists are sent as texts.
   const lists = columns.map((column, index) => `$${index + 1}::${kindOf(column).postgres}[]`)
   const others = names.filter((each) => each !== key.name).map((each) => `${each} = excluded.${each}`)
   const conflict = replace ? ` ON CONFLICT (${key.name}) DO UPDATE SET ${others.join(', ')}` : ''
@@ -71,7 +71,7 @@ const asParameter = (cell: Plain | undefined): unknown => (Object.is(cell, -0) ?
 const ROWS = 2_000
 const BYTES = 1_048_576
 
-/** Many rows as one statement, and one statement under way while the next is put together. */
+/** Batches rows into statements. One statement runs while the next is built. */
 class Writer {
   readonly #ask: Ask
   #table: Table | undefined
@@ -105,7 +105,7 @@ class Writer {
     this.#bytes = 0
     await this.#underWay
     this.#underWay = insert(this.#ask, table, rows)
-    // Whoever waits next is told.
+    // Mark the rejection as handled: the next `await` throws it.
     this.#underWay.catch(() => {})
   }
 }

@@ -1,4 +1,4 @@
-/** What of a SQLite file PostgreSQL could not hold: its texts have no NUL, its integers 32 bits, its index entries a limit. */
+/** Limits of PostgreSQL: texts without NUL, integers of 32 bits, and a maximum size of index entries. */
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
 import type { Problem } from '../schema/cells.ts'
 import { type Kind, kindOf } from '../schema/kinds.ts'
@@ -17,19 +17,19 @@ const listProblem: Holds = (value) => {
   return undefined
 }
 
-/** By the type that the column has there. A time that can be read can be held. */
+/** Checks by the column's PostgreSQL type. PostgreSQL can hold each readable time. */
 const HOLDS: Partial<Record<Kind['postgres'], Holds>> = {
   text: rules.isStorableText,
   jsonb: listProblem,
   integer: rules.isInteger(rules.MIN_INTEGER, rules.MAX_INTEGER),
 }
 
-/** A value of a column, which the library could read. */
+/** Checks a readable value of a column. */
 export const heldProblem = (column: Column, value: unknown): string | undefined =>
   HOLDS[kindOf(column).postgres]?.(value)
 
 const TWINS: Readonly<Record<string, PgTable>> = postgres
-/** The texts in each index of a table: only they could be too long. */
+/** Text columns in each index of a table: only texts can be too long. */
 const INDEXES = new Map(
   Object.values(TABLES).map((table): [string, readonly (readonly string[])[]] => {
     const texts = table.columns.filter((column) => kindOf(column).postgres === 'text').map(({ name }) => name)
@@ -40,7 +40,7 @@ const INDEXES = new Map(
     return [table.name, [[table.key.name], ...indexes.map((names) => names.filter((name) => texts.includes(name)))]]
   }),
 )
-/** A third of a page less its headers. What can be compressed may be longer, and fit. */
+/** A third of a page less its headers. A longer compressible text may still fit. */
 const INDEX_BYTES = 2_680
 
 /** Ids that may be too long for an index. */

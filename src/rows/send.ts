@@ -1,4 +1,4 @@
-/** A table's rows out of a snapshot into a target, and whether they have arrived. */
+/** Copies a table's rows from a snapshot into a target, and verifies the copy. */
 import type { TableContent } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { EventLoopYield } from '../event-loop.ts'
@@ -9,7 +9,7 @@ import type { Snapshot } from './source.ts'
 import type { Target } from './target.ts'
 
 export interface Sent extends Omit<TableContent, 'sha256'> {
-  /** `undefined` where nothing was sent, and it was only found out what would be. */
+  /** `undefined` for a dry run. */
   readonly sha256: string | undefined
 }
 
@@ -19,7 +19,7 @@ interface Sending {
   readonly signal: AbortSignal | undefined
 }
 
-/** In constant memory. Says what was sent, by the rows as they came out of the source. */
+/** Copies in constant memory. Returns the content hash of the rows that the source gave. */
 export async function sendRows(
   snapshot: Snapshot,
   target: Target,
@@ -40,7 +40,7 @@ export async function sendRows(
   return content.end()
 }
 
-/** The content of a table, the same in every database that holds it. `look` sees each slice first. */
+/** The content hash of a table, the same on each dialect. `look` sees each slice first. */
 export async function contentIn(
   snapshot: Snapshot,
   table: Table,
@@ -56,7 +56,7 @@ export async function contentIn(
   return content.end()
 }
 
-/** Reads what has been written, all of it. Throws CONFLICT if it is not what was sent. */
+/** Reads all written rows back. Throws CONFLICT if their content hash differs from that of the sent rows. */
 export async function assertSame(
   { snapshot }: Target,
   sent: ReadonlyMap<Table, Sent>,

@@ -1,4 +1,4 @@
-/** What rows are read from: one moment of a database, whatever the dialect. */
+/** Source of rows: a consistent snapshot of a database, on each dialect. */
 import type { OtherData } from '../api.ts'
 import type { StoredRow } from '../schema/cells.ts'
 import type { Table } from '../schema/tables.ts'
@@ -8,35 +8,35 @@ export interface Snapshot {
   readonly schemaVersion: string
   count(table: Table): Promise<number>
   /**
-   * The cells of each row, undecoded, in the order of the keys' bytes; few at a time, by their size. Behind those of the
-   * columns there may be one by which `stored` finds the row again.
+   * Slices of rows with undecoded cells, by ascending bytes of the keys. A slice is limited by size. A row may have one
+   * more cell after its columns, by which `stored` finds the row again.
    */
   slices(table: Table): AsyncIterable<readonly (readonly unknown[])[]>
-  /** Every value of such a row as it is stored, with all of its bits, for those who put it aside. */
+  /** The exact stored values of a row, for a dead-letter file. */
   stored(table: Table, cells: readonly unknown[]): StoredRow
-  /** The application's own tables and columns, as far as they have rows. */
+  /** The application's own tables and columns that have rows. */
   others(): Promise<readonly OtherData[]>
 }
 
 export interface SourceOptions {
   /** How long to wait for another process's lock, in milliseconds. */
   readonly busyTimeoutMs?: number | undefined
-  /** Whatever migrations are pending: our tables have the same columns in every version. */
+  /** Accepts pending migrations: our tables have the same columns in each version. */
   readonly anySchema?: boolean | undefined
 }
 
-/** What is held at a time: so many rows, or so many bytes of them. */
+/** Limits of a slice in memory: rows and bytes. */
 export const SLICE_ROWS = 200
 export const SLICE_BYTES = 1_048_576
 
-/** The characters of a row's texts: about what it takes in memory. */
+/** A row's approximate size in memory: the characters of its texts. */
 export function sizeOf(cells: readonly unknown[]): number {
   let size = 0
   for (const cell of cells) if (typeof cell === 'string') size += cell.length
   return size
 }
 
-/** How many rows the next page has, by the size of the last one's. */
+/** The number of rows of the next page, by the size of the last page. */
 export const nextLimit = (rows: readonly (readonly unknown[])[], most: number): number => {
   const size = rows.reduce((sum, row) => sum + sizeOf(row), 0)
   return Math.min(most, Math.max(1, Math.floor((SLICE_BYTES * rows.length) / Math.max(1, size))))
@@ -48,7 +48,7 @@ export async function countAll(snapshot: Snapshot, tables: readonly Table[]): Pr
   return total
 }
 
-/** To be called with each number of rows that is done. The rows are counted only if somebody listens. */
+/** Returns a function to call with each number of finished rows. Counts all rows first, if there is an `onProgress`. */
 export async function progressOver(
   snapshot: Snapshot,
   tables: readonly Table[],

@@ -11,7 +11,7 @@ import { type Table, tableNamed } from '../schema/tables.ts'
 import { isKnown, withRows } from './other-data.ts'
 import { SLICE_BYTES, SLICE_ROWS, type Snapshot, sizeOf } from './source.ts'
 
-/** Of a connection that has a transaction open. `asStored`: with cached paths that have been invalidated. */
+/** Snapshot of a connection with an open transaction. `asStored`: includes invalidated cached paths. */
 export const snapshotOf = (raw: Sqlite.Database, { asStored = false } = {}): Snapshot => ({
   schemaVersion: schemaVersionOf(raw),
   count: async (table) =>
@@ -26,7 +26,7 @@ export const snapshotOf = (raw: Sqlite.Database, { asStored = false } = {}): Sna
   others: async () => othersIn(raw),
 })
 
-/** Cached paths that have been invalidated and not yet been swept are left out. Older schemas have no marks. */
+/** Leaves out invalidated cached paths that are not yet swept. Older schemas have no invalidations. */
 function valid(raw: Sqlite.Database, table: Table): string {
   if (table.name !== 'path_cache') return 'true'
   const hasMarks = raw.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'path_cache_stamps'").get() !== undefined
@@ -36,7 +36,7 @@ function valid(raw: Sqlite.Database, table: Table): string {
 const selectFrom = ({ name, columns }: Table): string =>
   `SELECT ${columns.map((column) => column.name).join(', ')}, rowid FROM ${name}`
 
-/** One statement steps through the table: the connection is nobody else's, and the snapshot is pinned anyway. */
+/** Steps one statement through the table: the connection is not shared, and its snapshot is pinned anyway. */
 async function* slicesOf(raw: Sqlite.Database, table: Table, condition: string): AsyncGenerator<unknown[][]> {
   const select = raw.prepare<[], unknown[]>(`${selectFrom(table)} WHERE ${condition} ORDER BY ${table.key.name}`)
   const markBroken = brokenMarker(raw, table)
@@ -54,7 +54,7 @@ async function* slicesOf(raw: Sqlite.Database, table: Table, condition: string):
   if (slice.length > 0) yield slice
 }
 
-/** At most so many rows behind a key, or with one of these keys; in the order of the keys. */
+/** Up to a number of rows after a key, or the rows with the given keys; in the order of the keys. */
 export function rowsOf(
   raw: Sqlite.Database,
   table: Table,
@@ -74,7 +74,7 @@ export function rowsOf(
     .map(brokenMarker(raw, table))
 }
 
-/** Puts a mark in place of what is no UTF-8. */
+/** Replaces invalid UTF-8 by a `BrokenText`. */
 function brokenMarker(raw: Sqlite.Database, table: Table): (row: unknown[]) => unknown[] {
   const cells = table.columns.map(({ name }) => `CAST(${name} AS BLOB)`)
   const select = raw.prepare<[unknown], Buffer[]>(`SELECT ${cells.join(', ')} FROM ${table.name} WHERE rowid = ?`).raw()
@@ -88,10 +88,10 @@ function brokenMarker(raw: Sqlite.Database, table: Table): (row: unknown[]) => u
   }
 }
 
-/** The driver puts this character in place of what is no UTF-8. */
+/** The driver's replacement character for invalid UTF-8. */
 const mayBeBroken = (cell: unknown): cell is string => typeof cell === 'string' && cell.includes('\ufffd')
 
-/** Integers of 64 bits, and a text that is no UTF-8 as its bytes. */
+/** Reads integers with 64 bits, and invalid UTF-8 as bytes. */
 function storedRow(raw: Sqlite.Database, table: Table, rowid: unknown): StoredRow {
   const columns = table.columns.map(({ name }) => name)
   const cells = columns.map((name) => `${name}, CASE typeof(${name}) WHEN 'text' THEN CAST(${name} AS BLOB) END`)

@@ -7,7 +7,7 @@ import { ALL_TABLES, type Table } from '../schema/tables.ts'
 import { snapshotOf } from './sqlite-source.ts'
 import { type Target, type TargetOptions, taken } from './target.ts'
 
-/** `work` in a transaction of a file that has our schema. Throws CONFIG if rows are there, and StorageErrors. */
+/** Runs `work` in a transaction of a file with our schema. Throws CONFIG if the tables have rows, and StorageErrors. */
 export async function intoSqlite<T>(
   path: string,
   { busyTimeoutMs }: TargetOptions,
@@ -23,7 +23,7 @@ export async function intoSqlite<T>(
       if (raw.prepare(`SELECT 1 FROM ${name} LIMIT 1`).get() !== undefined) throw taken(name)
     const result = await work(targetOn(raw))
     commit(raw)
-    // What readers are in the way of now goes into the file later.
+    // Readers may block this checkpoint: a later one moves the rest into the file.
     raw.pragma('wal_checkpoint(TRUNCATE)')
     return result
   } catch (error) {
@@ -42,7 +42,7 @@ function commit(raw: Sqlite.Database): void {
   }
 }
 
-/** Of a connection that has a transaction open. */
+/** Target on a connection with an open transaction. */
 export function targetOn(raw: Sqlite.Database): Target {
   const inserts = new Map<Table, Sqlite.Statement<Plain[]>>()
   const insertInto = (table: Table): Sqlite.Statement<Plain[]> => {

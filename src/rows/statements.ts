@@ -1,21 +1,21 @@
-/** What an import asks of a database. Times and bundles are written as they are in the file, past the repositories. */
+/** Statements of an import. They write times and bundles exactly as in the file, without the repositories. */
 import { type Column, type Table as DrizzleTable, getTableColumns } from 'drizzle-orm'
 import { excluded, type Tables } from '../database/queries.ts'
 import { pick, type Statement, statement } from '../database/statement.ts'
 import type { Table } from '../schema/tables.ts'
 
-/** By property. The door has given each value the type that its column takes. */
+/** A row by property. Validation gave each value its column's type. */
 export type Parameters = Readonly<Record<string, unknown>>
 type Write = Statement<Parameters, unknown>
 export const asWrite = <P, R>(specific: Statement<P, R>): Write => specific as unknown as Write
 
 export interface TableStatements {
-  /** The keys that exist, of those given. */
+  /** The given keys that exist. */
   readonly existing: Statement<{ keys: readonly string[] }, { key: unknown }>
-  /** A key, if there is any. */
+  /** One key, if the table has rows. */
   readonly any: Statement<unknown, { key: unknown }>
   readonly insert: Write
-  /** Every column becomes what it is in the file. */
+  /** Replaces all columns by the file's values. */
   readonly replace: Write
 }
 

@@ -1,19 +1,19 @@
-/** What is copied into: an empty database of ours, in one transaction. */
+/** Target of a copy: an empty database with our schema, in one transaction. */
 import { StorageError } from '../errors.ts'
 import type { Plain } from '../schema/cells.ts'
 import type { Table } from '../schema/tables.ts'
 import type { Snapshot } from './source.ts'
 
 export interface Target {
-  /** Sees what the transaction has written. */
+  /** Reads inside the target's transaction. */
   readonly snapshot: Snapshot
-  /** Rows of a table, at most a slice of them. May resolve before they are there: `written` waits for all. */
+  /** Writes at most a slice of a table's rows. May resolve before they are written: `written` waits for all. */
   write(table: Table, rows: readonly (readonly Plain[])[]): Promise<void>
   written(): Promise<void>
 }
 
 export interface TargetOptions {
-  /** How long to wait for others' locks, in milliseconds. */
+  /** How long to wait for other programs' locks, in milliseconds. */
   readonly busyTimeoutMs: number
 }
 

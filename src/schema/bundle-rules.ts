@@ -2,7 +2,7 @@ import { type ValidationIssue, validationError } from '../errors.ts'
 import { JsonText } from './codecs.ts'
 import { isId, isStorableText, MAX_DEPTH, MAX_TEXT_BYTES, shown, within } from './rules.ts'
 
-/** The bundle as JSON, so that later changes to the object do not reach it. Throws VALIDATION; paths begin with `path`. */
+/** The bundle as JSON: later changes of the object do not affect it. Throws VALIDATION; issue paths begin with `path`. */
 export function bundleText(bundle: unknown, path: string): JsonText {
   const { text, issues } = looked(bundle)
   if (text !== undefined) return new JsonText(text)
@@ -12,7 +12,7 @@ export function bundleText(bundle: unknown, path: string): JsonText {
   )
 }
 
-/** What is wrong with a bundle: it must be plain JSON that comes back as it was given. */
+/** The issues of a bundle: it must be plain JSON that a read returns unchanged. */
 export const bundleProblems = (bundle: unknown): readonly ValidationIssue[] => looked(bundle).issues
 
 function looked(bundle: unknown): { text?: string; issues: readonly ValidationIssue[] } {
@@ -21,7 +21,7 @@ function looked(bundle: unknown): { text?: string; issues: readonly ValidationIs
     if (issue !== undefined) return { issues: [issue] }
     const text = JSON.stringify(bundle)
     if (Buffer.byteLength(text) > MAX_TEXT_BYTES) return { issues: [TOO_LARGE] }
-    // What will be stored is looked at, not the object: a getter may say something else each time.
+    // Checks the JSON that will be stored, not the object: a getter may return another value each time.
     const issues = shapeProblems(JSON.parse(text))
     return issues.length === 0 ? { text, issues } : { issues }
   } catch {
@@ -64,12 +64,12 @@ function pathProblems(name: string, paths: unknown): ValidationIssue[] {
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** One look at everything in a value that is to be JSON. */
+/** Walks once through a value that shall be JSON. */
 class JsonLook {
-  /** What is named in many places is written in many places; each takes two bytes at least. */
+  /** JSON repeats a shared object at each reference; each copy takes at least two bytes. */
   #left = MAX_TEXT_BYTES / 2
 
-  /** The first thing that JSON would lose, change or refuse. */
+  /** The first part that JSON would lose, change or refuse. */
   problem(value: unknown, path: string, depth: number): ValidationIssue | undefined {
     if (this.#left-- <= 0) return TOO_LARGE
     if (value === null || typeof value === 'boolean') return undefined
@@ -92,7 +92,7 @@ class JsonLook {
 
   #objectProblem(value: object, path: string, depth: number): ValidationIssue | undefined {
     for (const [name, member] of Object.entries(value)) {
-      // What is undefined is absent, here as in JSON.
+      // `undefined` means absent, as in JSON.
       if (member === undefined) continue
       const at = path === '' ? shown(name) : `${path}.${shown(name)}`
       const issue = problemAt(at, isStorableText(name)) ?? this.problem(member, at, depth + 1)
@@ -105,7 +105,7 @@ class JsonLook {
 const problemAt = (path: string, message: string | undefined): ValidationIssue | undefined =>
   message === undefined ? undefined : { path, message }
 
-/** Without a class, symbols, or a say in what it becomes: all that JSON would leave out. */
+/** Whether an object is plain: no class, symbols or toJSON(), which JSON would lose. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)
   const isKnown = prototype === null || prototype === Object.prototype || prototype === Array.prototype

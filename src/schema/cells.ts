@@ -1,8 +1,8 @@
-/** Rows as their database has them, and as they go into another one. */
+/** Cells of rows: as stored, and as copied into another database. */
 import { kindOf } from './kinds.ts'
 import type { Table } from './tables.ts'
 
-/** A text that is no UTF-8: what the driver makes of it is something else. */
+/** A text with invalid UTF-8, as bytes: the driver would replace some of them. */
 export class BrokenText {
   readonly bytes: Buffer
 
@@ -11,25 +11,25 @@ export class BrokenText {
   }
 }
 
-/** A value with all of its bits: integers as BigInt. */
+/** An exact value: integers as BigInt. */
 export type Cell = null | bigint | number | string | Buffer | BrokenText
 
 export interface StoredRow {
-  /** Where rows have one. */
+  /** SQLite only. */
   readonly rowid?: bigint
   readonly row: Readonly<Record<string, Cell>>
 }
 
 export interface Problem {
-  /** `''` where it is the row as a whole. */
+  /** `''` for a problem of the whole row. */
   readonly column: string
   readonly message: string
 }
 
-/** A cell that every dialect has the same of: lists as this library writes them, flags as integers, all else as it is. */
+/** A cell in the form that all dialects share: lists in this library's spelling, flags as integers, other values unchanged. */
 export type Plain = string | number | null
 
-/** Of a row that has been judged. */
+/** The plain cells of a row that was judged. */
 export const plainCells = ({ columns }: Table, cells: readonly unknown[]): Plain[] =>
   columns.map((column, index) => {
     const cell = cells[index]
@@ -37,7 +37,7 @@ export const plainCells = ({ columns }: Table, cells: readonly unknown[]): Plain
     return typeof cell === 'boolean' ? Number(cell) : (cell as number | null)
   })
 
-/** As this library writes a list: Python writes `["a", "b"]`, PostgreSQL's jsonb spaces anew. */
+/** A list in this library's spelling: Python writes `["a", "b"]`, and PostgreSQL's jsonb has its own spaces. */
 export function canonicalList(text: string): string {
   try {
     return JSON.stringify(JSON.parse(text))
@@ -46,6 +46,6 @@ export function canonicalList(text: string): string {
   }
 }
 
-/** A key in words. */
+/** A key for messages. */
 export const shownKey = (cell: unknown): string =>
   typeof cell === 'string' ? JSON.stringify(cell) : '(a key that is no text)'

@@ -1,18 +1,18 @@
 /**
- * How values travel between a row and a driver, the same for both dialects. Decoders check what they read: another
- * program may have written it. What they throw carries no value, only what was expected.
+ * Codecs between rows and drivers, the same for both dialects. Decoders validate: another program may have written the
+ * value. Their errors say what was expected, and contain no value.
  */
 
-/** A stored value that breaks the rules of its column. Whoever decodes the row adds table, column and key. */
+/** A stored value that breaks the rules of its column. The row's decoder adds table, column and key. */
 export class UndecodableValue extends Error {}
 
 /**
- * The end of the year 9999, in seconds, and as far before the epoch: what other languages can hold too, and so small that
- * every millisecond of it survives the arithmetic with doubles, here and in SQL.
+ * The end of the year 9999, in seconds, and as far before the epoch. Other languages can hold this range, and doubles keep
+ * each of its milliseconds, here and in SQL.
  */
 export const MAX_EPOCH_SECONDS = 253_402_300_799
 
-/** Seconds as a database has them, to the last bit: a `Date` holds the nearest millisecond. */
+/** Exact seconds as stored: a `Date` holds the nearest millisecond. */
 export class StoredTime {
   readonly seconds: number
 
@@ -48,7 +48,7 @@ export function decodeInteger(value: unknown): number {
   return value as number
 }
 
-/** A value that has been written as JSON already. */
+/** A value that is already JSON text. */
 export class JsonText {
   readonly text: string
 
@@ -78,7 +78,7 @@ export function checkStringList(value: unknown): string[] {
 
 export const decodeStringList = (value: unknown): string[] => checkStringList(decodeJson(value))
 
-/** The parts that the repositories rely on; the rest of a bundle is the application's own. */
+/** Checks the parts that the repositories use; the other parts of a bundle belong to the application. */
 function checkBundle(value: unknown): object {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new UndecodableValue('is no JSON object')

@@ -1,4 +1,4 @@
-/** The row types, made from the tables. The SQLite twin speaks for both: a type test proves them equal. */
+/** Row types, derived from the SQLite tables. A type test proves that the PostgreSQL tables have equal types. */
 import type { InferInsertModel, InferSelectModel } from 'drizzle-orm'
 import type { nodes, pathCache, policies } from './sqlite.ts'
 
@@ -9,7 +9,7 @@ type Insert<T> = Required<T>
 
 /** A node of the mesh. */
 export type MeshNode = InferSelectModel<typeof nodes>
-/** What `create` and `save` take. `createdAt` is now unless given; an `updatedAt` that is given is ignored. */
+/** Argument of `create` and `save`. Default of `createdAt`: now. A given `updatedAt` is ignored. */
 export type NewMeshNode = Optional<
   Insert<InferInsertModel<typeof nodes>>,
   'started' | 'routesDiscovered' | 'createdAt' | 'updatedAt'
@@ -21,9 +21,9 @@ export type MeshNodePatch = Flat<{
 
 /** A policy: its YAML byte for byte, and the number of its rules. */
 export type Policy = InferSelectModel<typeof policies>
-/** What `list` and `iterate` give: a policy without its text. */
+/** Result of `list` and `iterate`: a policy without its text. */
 export type PolicySummary = Flat<Omit<Policy, 'yamlContent'>>
-/** What `create` and `save` take. `createdAt` is now unless given; an `updatedAt` or a `rulesCount` that is given is ignored. */
+/** Argument of `create` and `save`. Default of `createdAt`: now. A given `updatedAt` or `rulesCount` is ignored. */
 export type NewPolicy = Optional<Insert<InferInsertModel<typeof policies>>, 'rulesCount' | 'createdAt' | 'updatedAt'>
 /** What `update` takes. */
 export type PolicyPatch = { yamlContent?: string | undefined }

@@ -1,19 +1,19 @@
-/** What the values of a column are: in a database, in a file, in the content hash, and for a caller. */
+/** The kinds of columns: each defines its values in a database, in a file, in the content hash, and for a caller. */
 import * as codecs from './codecs.ts'
 import * as rules from './rules.ts'
 
 export interface Kind {
-  /** A cell as it is stored, to what stands in a file. Throws UndecodableValue for what the library could not read. */
+  /** Converts a stored cell into its file form. Throws UndecodableValue if the library cannot read the cell. */
   readonly read: (cell: unknown) => unknown
-  /** For a cell that goes from one database into another, where that asks for less. */
+  /** `read` for a copy between databases, if a copy has fewer requirements. */
   readonly carry?: (cell: unknown) => unknown
-  /** What a caller's value must be, unless its column has a rule of its own. */
+  /** The rule for a caller's value, unless the column has its own rule. */
   readonly rule: rules.Rule
-  /** The rule for a value in a file, made from the column's. */
+  /** Derives the rule for a value in a file from the column's rule. */
   readonly inFile?: (rule: rules.Rule) => rules.Rule
-  /** A value of a file, to what its column takes. */
+  /** Converts a file's value into the column's type. */
   readonly toColumn?: (value: never) => unknown
-  /** How the content hash takes a cell. */
+  /** The content hash's treatment of a cell. */
   readonly hash: 'text' | 'list' | 'time' | 'integer'
   readonly postgres: 'text' | 'jsonb' | 'boolean' | 'integer' | 'double precision'
 }
@@ -27,7 +27,7 @@ export const KINDS = {
     postgres: 'integer',
   },
   boolean: { read: codecs.decodeFlag, rule: rules.isFlag, hash: 'integer', postgres: 'boolean' },
-  /** Kept to the last bit: a `Date` would hold the nearest millisecond. */
+  /** An exact time: a `Date` would hold the nearest millisecond. */
   time: {
     read: (cell) => {
       codecs.decodeTime(cell)
@@ -39,9 +39,9 @@ export const KINDS = {
     hash: 'time',
     postgres: 'double precision',
   },
-  /** Of texts. */
+  /** A list of texts. */
   list: { read: codecs.decodeStringList, rule: rules.isIdList, hash: 'list', postgres: 'jsonb' },
-  /** An object as text, which is kept byte for byte. */
+  /** An object as JSON text, kept byte for byte. */
   json: {
     read: (cell) => {
       codecs.decodeBundle(cell)
@@ -59,7 +59,7 @@ export const KINDS = {
 export type KindName = keyof typeof KINDS
 export const kindOf = ({ kind }: { readonly kind: KindName }): Kind => KINDS[kind]
 
-/** SQLite holds 64 bits; past 53 of them a number would come out as another one. */
+/** SQLite's integers have 64 bits; a JavaScript number is exact up to 53. */
 function exactInteger(cell: unknown): number {
   const integer = codecs.decodeInteger(cell)
   if (!Number.isSafeInteger(integer)) throw new codecs.UndecodableValue('is too large an integer')

@@ -18,7 +18,7 @@ export interface Path {
   readonly disjoint_group?: number | undefined
 }
 
-/** What is cached for a source, a destination and a `k`: up to `k` disjoint paths, and alternatives to them. */
+/** The cached value of a source, a destination and a `k`: up to `k` disjoint paths, and alternatives to them. */
 export interface PathBundle {
   readonly source: string
   readonly destination: string
@@ -26,11 +26,11 @@ export interface PathBundle {
   readonly alternatives?: readonly Path[] | undefined
 }
 
-/** What a bundle is cached under. */
+/** The key of a cached bundle. */
 export interface PathKey {
   readonly source: string
   readonly destination: string
-  /** How many disjoint paths were asked for: 1–1,000. */
+  /** The number of requested disjoint paths: 1–1,000. */
   readonly k: number
 }
 
@@ -43,7 +43,7 @@ const escaped = (id: string): string =>
  */
 export const cacheKey = (key: PathKey): string => `${escaped(key.source)}:${escaped(key.destination)}:${key.k}`
 
-/** Between which two keys those of a source, or of a source and a destination, are. `;` follows `:`. */
+/** The range of cache keys of a source, or of a source and a destination. `;` follows `:`. */
 export function keysOf(source: string, destination?: string): { readonly after: string; readonly before: string } {
   const prefix = destination === undefined ? escaped(source) : `${escaped(source)}:${escaped(destination)}`
   return { after: `${prefix}:`, before: `${prefix};` }

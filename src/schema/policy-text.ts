@@ -21,13 +21,13 @@ import { isInteger, MAX_DEPTH, MAX_INTEGER } from './rules.ts'
 export type RulesIn = typeof rulesIn
 export type CountRules = (documents: readonly unknown[]) => number
 
-/** So many problems of a document are told. */
+/** Most issues that are reported for a document. */
 const MAX_ISSUES = 100
 
-/** Thrown while a text is still being read: the parser itself would run out of stack far below. */
+/** Thrown during parsing: at a greater depth the parser itself would run out of stack. */
 class TooDeep extends Error {}
 
-/** Thrown, too, while it is read: an error object for each character of a long text would take seconds. */
+/** Thrown during parsing: an error object for each character of a long text would take seconds. */
 class TooManyErrors extends Error {
   readonly offsets: readonly number[]
 
@@ -38,8 +38,8 @@ class TooManyErrors extends Error {
 }
 
 /**
- * How many rules a policy has. Throws VALIDATION, with line and column, for what is not YAML, is nested more than 100
- * levels deep, or expands to too much through aliases. No message holds any of the text.
+ * Counts a policy's rules. Throws VALIDATION, with line and column, if the text is not YAML, is nested more than 100 levels
+ * deep, or expands too far through aliases. No message quotes the text.
  */
 export function rulesIn(text: string, path: string, countRules: CountRules = countUsualRules): number {
   const documents = documentsIn(text, path)
@@ -72,7 +72,7 @@ export function documentsIn(text: string, path: string): unknown[] {
         error.offsets.map((offset) => issueAt(path, lines, offset, 'is not valid YAML: unexpected token')),
       )
     }
-    // yaml throws this when aliases would expand to more than a hundred times what they name.
+    // yaml throws this error if aliases would expand more than a hundredfold.
     if (error instanceof ReferenceError) throw refused(path, 'must not expand to so much through its aliases')
     throw error
   }
@@ -106,13 +106,13 @@ function issueAt(path: string, lines: LineCounter, offset: number, message: stri
   return { path, message: `${message} at line ${line}, column ${col}` }
 }
 
-/** The parser's own message may quote the text; its code says what is wrong as well: DUPLICATE_KEY, BAD_INDENT, …. */
+/** Uses the parser's code (DUPLICATE_KEY, BAD_INDENT, …) and not its message, which may quote the text. */
 const reasonOf = ({ code }: YAMLError): string => code.toLowerCase().replaceAll('_', ' ')
 
-/** More than that would take the parser longer than anybody should wait: it looks for each anchor in all the text. */
+/** Limit of anchors: the parser searches the whole text for each anchor. */
 const MAX_REFERENCES = 1_000
 
-/** What YAML allows and no object can hold: the parser would throw, or make up keys and print them as a warning. */
+/** Keys that YAML allows and no object can hold: the parser would throw, or invent keys and print a warning. */
 function unusable(
   document: Document.Parsed<ParsedNode>,
   issue: (offset: number, message: string) => ValidationIssue,

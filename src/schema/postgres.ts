@@ -21,12 +21,12 @@ const time = customType<{ data: Date; driverData: number | string }>({
   dataType: () => 'double precision',
   toDriver: (time) => {
     const seconds = codecs.encodeTime(time)
-    // The driver would write it as 0.
+    // The driver would write -0 as 0.
     return Object.is(seconds, -0) ? '-0' : seconds
   },
   fromDriver: codecs.decodeTime,
 })
-/** jsonb, so that lists can be queried. The driver hands it out parsed. */
+/** jsonb, so that lists can be queried. The driver parses it. */
 const stringList = customType<{ data: string[]; driverData: unknown }>({
   dataType: () => 'jsonb',
   toDriver: codecs.encodeJson,
@@ -41,16 +41,16 @@ const bundle = customType<{ data: PathBundle; driverData: string }>({
 
 /** A transaction's id, of 64 bits. */
 const transactionId = customType<{ data: string }>({ dataType: () => 'xid8' })
-/** Which transactions a transaction sees. */
+/** A snapshot: the transactions that a transaction sees. */
 const snapshot = customType<{ data: string }>({ dataType: () => 'pg_snapshot' })
 
-/** NaN sorts above every number in PostgreSQL, so that this refuses it, and the infinities. */
+/** Refuses NaN, which PostgreSQL sorts above all numbers, and the infinities. */
 const isTime = (column: AnyPgColumn): SQL => {
   const bound = sql.raw(String(codecs.MAX_EPOCH_SECONDS))
   return sql`${column} BETWEEN -${bound} AND ${bound}`
 }
 
-/** A member that is no string would be found only after an update that returns its row has been committed. */
+/** Refuses members that are not strings: otherwise an update would fail to decode its returned row after the commit. */
 const isStringList = (column: AnyPgColumn): SQL =>
   sql`jsonb_typeof(${column}) = 'array' AND NOT jsonb_path_exists(${column}, '$[*] ? (@.type() != "string")')`
 
@@ -109,7 +109,7 @@ export const pathCache = pgTable(
   ],
 )
 
-/** What the library remembers for itself: the last backup, the last write that `health()` tried. */
+/** The library's own state: the last backup, the last write of `health()`. */
 export const state = pgTable('meshstore_state', {
   name: key('name').primaryKey().notNull(),
   value: text('value').notNull(),
@@ -117,9 +117,9 @@ export const state = pgTable('meshstore_state', {
 })
 
 /**
- * What invalidates cached paths: those whose writer did not see the mark, from `source`, to `destination` and by way of
- * `through`, as far as they are given; none given: all. The triggers of the migrations write them, so that every program
- * counts. Ids are not given in the order of the commits: what was seen is told by transactions and snapshots.
+ * Invalidations (marks) of cached paths. A mark concerns the paths whose writer did not see it, filtered by `source`,
+ * `destination` and `through`; without filter it concerns all paths. The migrations' triggers write marks for all programs.
+ * Ids do not follow the order of the commits: transactions and snapshots tell which marks a writer saw.
  */
 export const marks = pgTable(
   'path_cache_marks',
@@ -129,7 +129,7 @@ export const marks = pgTable(
     destination: key('destination'),
     through: key('through'),
     markedAt: time('marked_at').notNull(),
-    /** What it invalidates has been deleted: reads need not look at it any more. */
+    /** A sweep has deleted the paths that the mark concerns: reads ignore the mark. */
     swept: boolean('swept').notNull().default(false),
     transaction: transactionId('transaction').notNull().default(sql`pg_current_xact_id()`),
   },
@@ -139,7 +139,7 @@ export const marks = pgTable(
   ],
 )
 
-/** What the writer of a cached path saw: `mark` is the newest of its own transaction's. Kept for as long as unswept marks are there. */
+/** The seen position of a cached path's writer; `mark` is its own transaction's newest. Kept while unswept marks exist. */
 export const stamps = pgTable('path_cache_stamps', {
   cacheKey: key('cache_key').primaryKey().notNull(),
   mark: bigint('mark', { mode: 'number' }).notNull(),
@@ -148,26 +148,26 @@ export const stamps = pgTable('path_cache_stamps', {
 })
 
 /**
- * What was changed, while `meshstore_state` has a row `change_log`. The triggers of the migrations write it, so that every
- * program counts. Numbers are not given in the order of the commits: what was read is told by transactions and snapshots. Of
- * one row's changes they ascend, since who changes a row waits for those who did before.
+ * Change data capture, while `meshstore_state` has a row `change_log`. The migrations' triggers log the changes of all
+ * programs. Numbers do not follow the order of the commits: transactions and snapshots tell what was read. The numbers of one
+ * row's changes ascend, since a writer waits for the row's earlier writers.
  */
 export const changes = pgTable(
   'meshstore_changes',
   {
     seq: bigint('seq', { mode: 'number' }).generatedAlwaysAsIdentity().primaryKey().notNull(),
     tableName: text('table_name').notNull(),
-    /** Of the row; of an invalidation, which paths it concerns, as JSON. */
+    /** The row's key; for an invalidation, its filter as JSON. */
     key: key('key'),
     operation: text('operation').notNull(),
     transaction: transactionId('transaction').notNull().default(sql`pg_current_xact_id()`),
-    /** Random: tells the change from another one that has its ids on another server. 53 bits, as a JavaScript number holds. */
+    /** Random, 53 bits: distinguishes the change from one with the same ids on another server. */
     nonce: bigint('nonce', { mode: 'number' }).notNull().default(sql`floor(random() * 9007199254740992)::bigint`),
   },
   (table) => [index('idx_changes_transaction').on(table.transaction)],
 )
 
-/** Who reads the log, how far it has come, and when it was last heard of: for so long the rest is kept. */
+/** Registered consumers of the log, with their positions and expiry times. */
 export const consumers = pgTable('meshstore_consumers', {
   name: key('name').primaryKey().notNull(),
   position: text('position').notNull(),

@@ -1,6 +1,6 @@
 /**
- * The rules at the door: what a value must be before it reaches a database, the same for every dialect. What is checked
- * on every read is checked here by hand, so that a reader does not load the validators.
+ * Validation rules for values before they reach a database, the same for each dialect. Handwritten, so that a reader does
+ * not load zod.
  */
 import { isDate } from 'node:util/types'
 import { type ValidationIssue, validationError } from '../errors.ts'
@@ -13,17 +13,17 @@ const MAX_K = 1_000
 /** PostgreSQL's integer. */
 export const MAX_INTEGER = 2_147_483_647
 export const MIN_INTEGER = -2_147_483_648
-/** Of a policy's or a bundle's text. */
+/** Most bytes of a policy's or a bundle's text. */
 export const MAX_TEXT_BYTES = 1_048_576
 export const MAX_DEPTH = 100
 const MAX_PAGE = 10_000
 export const DEFAULT_PAGE = 100
 /** 100 years. */
 export const MAX_TTL_SECONDS = 3_155_760_000
-/** What setTimeout() can wait. */
+/** The longest delay of setTimeout(). */
 export const MAX_TIMER_MS = 2_147_483_647
 
-/** Says what is wrong with a value: `must be …`, or which of its parts: `[3]: must be …`. `undefined` if nothing is. */
+/** Returns a value's problem, `must be …`, or the problems of its parts, `[3]: must be …`; `undefined` if it is valid. */
 export type Rule = (value: unknown) => string | readonly ValidationIssue[] | undefined
 /** A rule for a value without parts. */
 export type SimpleRule = (value: unknown) => string | undefined
@@ -43,7 +43,7 @@ export const isId: SimpleRule = (value) => {
   return isStorableText(value)
 }
 
-/** Text that every database keeps as it is: no NUL, no half of a surrogate pair. */
+/** Text that each database keeps unchanged: no NUL, no lone surrogate. */
 export const isStorableText: SimpleRule = (value) => {
   if (typeof value !== 'string') return 'must be a string'
   if (value.includes('\0')) return 'must not contain NUL'
@@ -53,7 +53,7 @@ export const isStorableText: SimpleRule = (value) => {
 
 export const isFlag: SimpleRule = (value) => (typeof value === 'boolean' ? undefined : 'must be true or false')
 export const isTime: SimpleRule = (value) => {
-  // isDate(): `instanceof` is true of what only looks like one, and false of another realm's.
+  // isDate(): `instanceof` accepts objects that only inherit from Date, and refuses dates of another realm.
   if (!isDate(value)) return 'must be a valid Date'
   return Math.abs(value.getTime()) <= MAX_EPOCH_SECONDS * 1000 ? undefined : 'must be a valid Date, up to the year 9999'
 }
@@ -95,7 +95,7 @@ export const isIdList: Rule = (value) => {
 
 function issuesOfItems(ids: readonly unknown[]): ValidationIssue[] {
   const issues: ValidationIssue[] = []
-  // By index: a hole in a list is an item that is undefined.
+  // By index, so that a hole counts as an undefined item.
   for (let index = 0; index < ids.length; index++) {
     const message = isId(ids[index])
     if (message !== undefined) issues.push({ path: `[${index}]`, message })
@@ -103,23 +103,23 @@ function issuesOfItems(ids: readonly unknown[]): ValidationIssue[] {
   return issues
 }
 
-/** A policy's text, of which the count of its rules finds whether it is YAML; or a bundle's. */
+/** A policy's or a bundle's text. Counting a policy's rules checks that it is YAML. */
 export const isLongText: SimpleRule = (value) =>
   typeof value === 'string' && Buffer.byteLength(value) > MAX_TEXT_BYTES
     ? `must not be larger than ${MAX_TEXT_BYTES} bytes`
     : isStorableText(value)
 
-/** What a property of an object must be; properties that are `undefined` are absent. */
+/** Rules by property. A property that is `undefined` is absent. */
 export type Rules = Readonly<Record<string, Rule>>
 
 const UNREADABLE: ValidationIssue = { path: '', message: 'cannot be read' }
 
-/** An object's properties as they were when they were read, or why there are none. */
+/** A snapshot of an object's properties, or the reason why there is none. */
 export type Snapshot = readonly (readonly [name: string, value: unknown])[] | ValidationIssue
 
 /**
- * The object's properties, each read once: a getter may throw, or say something else the next time. Lists and dates are
- * copied: what the caller changes later does not reach them.
+ * Reads each property of the object once: a getter may throw, or return another value next time. Copies lists and dates:
+ * later changes by the caller do not affect them.
  */
 export function snapshotOf(value: unknown): Snapshot {
   try {
@@ -139,7 +139,7 @@ function copyOf(value: unknown): unknown {
 
 const isReadable = (snapshot: Snapshot): snapshot is Exclude<Snapshot, ValidationIssue> => Array.isArray(snapshot)
 
-/** Problems of an object whose properties are all optional. Unknown ones are refused. */
+/** Problems of an object with only optional properties. Unknown properties are refused. */
 export function problems(rules: Rules, value: unknown): ValidationIssue[] {
   const snapshot = snapshotOf(value)
   return isReadable(snapshot) ? problemsOf(rules, snapshot) : [snapshot]
@@ -159,7 +159,7 @@ function problemsOf(rules: Rules, properties: readonly (readonly [string, unknow
   return issues
 }
 
-/** The issue of a part, as one of the whole. */
+/** Prefixes the path of a part's issue. */
 export function within(path: string, issue: ValidationIssue): ValidationIssue {
   if (path === '') return issue
   const separator = issue.path === '' || issue.path.startsWith('[') ? '' : '.'
@@ -167,8 +167,8 @@ export function within(path: string, issue: ValidationIssue): ValidationIssue {
 }
 
 /**
- * A copy of an object that keeps its rules, or `undefined`: what is wrong, `checkedSnapshot` finds out. Nearly every
- * object is sound, and this takes half the time.
+ * Fast path: a copy of a valid object, or `undefined`. `checkedSnapshot` then finds the issues. Nearly all objects are valid,
+ * and this function takes half the time.
  */
 export function soundCopy(
   rules: Rules,
@@ -193,7 +193,7 @@ export function soundCopy(
   }
 }
 
-/** The object again, if it keeps its rules. Throws VALIDATION; `what` begins the message, `path` each issue's path. */
+/** A validated copy of the object. Throws VALIDATION; `what` begins the message, `path` each issue's path. */
 export function checkedSnapshot(
   what: string,
   rules: Rules,
@@ -204,7 +204,7 @@ export function checkedSnapshot(
   if (!isReadable(snapshot)) throw validationError(what, [within(path, snapshot)])
   const issues = problemsOf(rules, snapshot)
   const copy: Record<string, unknown> = {}
-  // Nothing is copied of an object that is refused: a property may be called `__proto__`.
+  // Copies nothing of a refused object: a property may be called `__proto__`.
   if (issues.length === 0) for (const [name, given] of snapshot) if (given !== undefined) copy[name] = given
   for (const name of required) {
     const isGiven = snapshot.some(([given, value]) => given === name && value !== undefined)
@@ -250,10 +250,10 @@ export function checkedKey(key: PathKey, path = ''): PathKey {
   return checkedSnapshot('The key', KEY_RULES, snapshotOf(key), { required, path }) as unknown as PathKey
 }
 
-/** The same without a word on what is wrong: every cache lookup asks. */
+/** Fast path for cache lookups: a copy of a valid key, or `undefined`. */
 function soundKey(key: PathKey): PathKey | undefined {
   try {
-    // Each is read once: a getter may say something else the next time.
+    // Reads each property once: a getter may return another value next time.
     const { source, destination, k } = key
     if (isId(source) !== undefined || isId(destination) !== undefined || isK(k) !== undefined) return undefined
     let properties = 0
@@ -265,6 +265,6 @@ function soundKey(key: PathKey): PathKey | undefined {
 }
 
 const SHOWN_CHARACTERS = 64
-/** A property's name, of which nobody knows how long it is. */
+/** A property's name for messages, shortened: it may have any length. */
 export const shown = (name: string): string =>
   name.length <= SHOWN_CHARACTERS ? name : `${name.slice(0, SHOWN_CHARACTERS)}…`

@@ -38,7 +38,7 @@ const bundle = customType<{ data: PathBundle; driverData: string }>({
   fromDriver: (value) => codecs.decodeBundle(value) as PathBundle,
 })
 
-/** CASE, because SQLite may evaluate both sides of an AND, and json_type() of what is no JSON is an error. */
+/** CASE, since SQLite may evaluate both sides of an AND, and json_type() of invalid JSON is an error. */
 const isJsonArray = (column: AnySQLiteColumn): SQL =>
   sql`CASE WHEN json_valid(${column}) THEN json_type(${column}) = 'array' ELSE 0 END`
 /** A REAL column takes texts, blobs and infinities. */
@@ -50,13 +50,13 @@ export const nodes = sqliteTable(
   {
     /** 1–255 characters. */
     nodeId: text('node_id').primaryKey().notNull(),
-    /** Names of its network interfaces, such as `eth0`. */
+    /** Names of the node's network interfaces, such as `eth0`. */
     interfaces: stringList('interfaces').notNull(),
-    /** The mesh protocols that it speaks, such as `batman-adv`. */
+    /** The node's mesh protocols, such as `batman-adv`. */
     protocols: stringList('protocols').notNull(),
-    /** Whether it is up: `false` unless given. */
+    /** Whether the node is up. Default: `false`. */
     started: flag('started').notNull().default(false),
-    /** How many routes it has found, 0 unless given: `recordRoutes()` adds to it. */
+    /** The number of routes that the node has found; `recordRoutes()` adds to it. Default: 0. */
     routesDiscovered: integer('routes_discovered').notNull().default(0),
     /** When it was stored first. */
     createdAt: time('created_at').notNull(),
@@ -100,17 +100,17 @@ export const pathCache = sqliteTable(
   {
     /** `{source}:{destination}:{k}`, with `%` and `:` in the ids percent-encoded. */
     cacheKey: text('cache_key').primaryKey().notNull(),
-    /** The node where the paths begin. */
+    /** The source node of the paths. */
     source: text('source').notNull(),
-    /** The node where they end. */
+    /** The destination node of the paths. */
     destination: text('destination').notNull(),
-    /** How many disjoint paths were asked for: 1–1,000. */
+    /** The number of requested disjoint paths: 1–1,000. */
     k: integer('k').notNull(),
     /** The paths, as the application gave them. */
     bundle: bundle('bundle_json').notNull(),
     /** When it was stored. */
     createdAt: time('created_at').notNull(),
-    /** From this millisecond on nobody gets it. */
+    /** Expiry: from this millisecond on no read returns the bundle. */
     expiresAt: time('expires_at').notNull(),
   },
   (table) => [
@@ -122,7 +122,7 @@ export const pathCache = sqliteTable(
   ],
 )
 
-/** What the library remembers for itself: the last backup, the last write that `health()` tried. */
+/** The library's own state: the last backup, the last write of `health()`. */
 export const state = sqliteTable('meshstore_state', {
   name: text('name').primaryKey().notNull(),
   value: text('value').notNull(),
@@ -130,46 +130,46 @@ export const state = sqliteTable('meshstore_state', {
 })
 
 /**
- * What invalidates cached paths: those written before the mark, from `source`, to `destination` and by way of `through`,
- * as far as they are given; none given: all. The triggers of the migrations write them, so that every program counts.
+ * Invalidations (marks) of cached paths. A mark concerns the paths written before it, filtered by `source`, `destination`
+ * and `through`; without filter it concerns all paths. The migrations' triggers write marks for all programs.
  */
 export const marks = sqliteTable(
   'path_cache_marks',
   {
-    /** Ascends for ever: the newest mark is never deleted. */
+    /** Always ascends: the newest mark is never deleted. */
     id: rowid('id').primaryKey().notNull(),
     source: text('source'),
     destination: text('destination'),
     through: text('through'),
     markedAt: time('marked_at').notNull(),
-    /** What it invalidates has been deleted: reads need not look at it any more. */
+    /** A sweep has deleted the paths that the mark concerns: reads ignore the mark. */
     swept: flag('swept').notNull().default(false),
   },
   (table) => [index('idx_marks_unswept').on(table.id).where(sql`swept = 0`)],
 )
 
-/** The newest mark that a cached path does not heed, written after it as it was; kept for as long as unswept marks are there. */
+/** The seen position of a cached path: the newest mark before the path was written. Kept while unswept marks exist. */
 export const stamps = sqliteTable('path_cache_stamps', {
   cacheKey: text('cache_key').primaryKey().notNull(),
   mark: integer('mark').notNull(),
 })
 
 /**
- * What was changed, in the order of the commits, while `meshstore_state` has a row `change_log`. The triggers of the
- * migrations write it, so that every program counts.
+ * Change data capture, in the order of the commits, while `meshstore_state` has a row `change_log`. The migrations' triggers
+ * log the changes of all programs.
  */
 export const changes = sqliteTable('meshstore_changes', {
   /** Ascends while the log is on: the newest change is not deleted. */
   seq: rowid('seq').primaryKey().notNull(),
   tableName: text('table_name').notNull(),
-  /** Of the row; of an invalidation, which paths it concerns, as JSON. */
+  /** The row's key; for an invalidation, its filter as JSON. */
   key: text('key'),
   operation: text('operation').notNull(),
-  /** Random: tells the change from another one that has its number in a copy of the file. 53 bits, as a JavaScript number holds. */
+  /** Random, 53 bits: distinguishes the change from one with the same number in a copy of the file. */
   nonce: integer('nonce').notNull().default(sql`(random() & 9007199254740991)`),
 })
 
-/** Who reads the log, how far it has come, and when it was last heard of: for so long the rest is kept. */
+/** Registered consumers of the log, with their positions and expiry times. */
 export const consumers = sqliteTable('meshstore_consumers', {
   name: text('name').primaryKey().notNull(),
   position: text('position').notNull(),

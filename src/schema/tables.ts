@@ -1,6 +1,6 @@
 /**
- * The tables with data, each described once. Backups, exports, copies, moves, the checks, the change log, the fence, the rules at
- * the door and the zod schemas are derived from it. It loads neither dialect's tables: it only knows their types.
+ * The tables with data, each described once. Derived from the descriptions: backups, exports, copies, moves, checks, change
+ * log, fence, validation and zod schemas. This file imports only the types of the dialects' tables.
  */
 import type { Column as DrizzleColumn, Table as DrizzleTable } from 'drizzle-orm'
 import { bundleProblems } from './bundle-rules.ts'
@@ -11,16 +11,16 @@ import type * as sqlite from './sqlite.ts'
 
 export interface Column {
   readonly name: string
-  /** What the twins and the repositories call it. */
+  /** The column's name in the twins and the repositories. */
   readonly property: string
   readonly kind: KindName
   readonly nullable: boolean
-  /** What fills it in where a caller leaves it out. What the store fills in no update sets. */
+  /** The source of the value if the caller gives none. An update does not set columns filled in by the store. */
   readonly filledIn: 'by default' | 'by store' | undefined
-  /** What a caller's value must be, and what a value in a file must be. */
+  /** Rules for a caller's value and for a value in a file. */
   readonly rule: rules.Rule
   readonly fileRule: rules.Rule
-  /** The table's CHECK, as far as it asks for more than the kind does: another program can switch it off. */
+  /** The table's CHECK, if it requires more than the kind: another program can switch off CHECKs. */
   readonly check: rules.SimpleRule | undefined
 }
 
@@ -29,22 +29,22 @@ export interface Table<Name extends string = string, Twin extends string = strin
   /** Its name in `sqlite.ts` and `postgres.ts`, and in reports. */
   readonly twin: Twin
   readonly key: Column
-  /** In the order in which they are exported, copied and hashed. */
+  /** In the order of export, copy and content hash. */
   readonly columns: readonly Column[]
-  /** Those that an update may set. */
+  /** Columns that an update may set. */
   readonly patch: readonly Column[]
   readonly invalidates: Invalidates | undefined
 }
 
 /** Which changes of a row invalidate cached paths. */
 export interface Invalidates {
-  /** Changes of these columns, and that a row is deleted; where all paths are invalidated, also that one is inserted. */
+  /** Changes of these columns invalidate, and deletes. With `paths: 'all'`, inserts do too. */
   readonly columns: readonly Column[]
-  /** All, or those through the node that the row's key names. */
+  /** All paths, or the paths through the node that is the row's key. */
   readonly paths: 'all' | 'through'
 }
 
-/** A table as it is written down: by property, apart from the rules it could be read from JSON. */
+/** A table's description, by property. */
 interface Description<Name extends string = string> {
   readonly name: Name
   readonly key: string
@@ -89,7 +89,7 @@ export function tableOf<Name extends string, T extends string>(
   }
 }
 
-/** Compared by the compiler with the twins: their names, and that each column has a kind that goes with its type. */
+/** The compiler compares the descriptions with the twins: names, and each column's kind with its type. */
 type KindFor<Data> = Data extends string
   ? 'text'
   : Data extends number
@@ -154,7 +154,7 @@ export const TABLES = {
     name: 'path_cache',
     key: 'cacheKey',
     columns: {
-      // Longer than an id, since it is made of two.
+      // No isId: the key holds two ids, and so may be longer than an id.
       cacheKey: { name: 'cache_key', kind: 'text' },
       source: { name: 'source', kind: 'text', rule: rules.isId },
       destination: { name: 'destination', kind: 'text', rule: rules.isId },
@@ -168,11 +168,11 @@ export const TABLES = {
 
 const some = <T>(issues: readonly T[]): readonly T[] | undefined => (issues.length > 0 ? issues : undefined)
 
-/** What reports call a table. */
+/** A table's name in reports. */
 export type TableKey = keyof typeof TABLES
 export type TableName = (typeof TABLES)[TableKey]['name']
 export type OurTable = Table<TableName, TableKey>
-/** In the order in which they are exported and copied. */
+/** In the order of export and copy. */
 export const ALL_TABLES: readonly OurTable[] = Object.values(TABLES)
 export const TABLE_NAMES = ALL_TABLES.map(({ name }) => name)
 
@@ -182,7 +182,7 @@ export const ofEachTable = <T>(make: (table: OurTable) => T): Record<TableKey, T
 export const tableNamed = (name: unknown): Table<TableName> | undefined =>
   ALL_TABLES.find((table) => table.name === name)
 
-/** What the library keeps for itself, and makes anew in another database. */
+/** Bookkeeping tables: another database gets its own, and no copy. */
 export const BOOKKEEPING = [
   'meshstore_state',
   'path_cache_marks',

@@ -1,4 +1,4 @@
-/** What the triggers of a table are called that log its changes and invalidate cached paths: scripts/triggers.ts makes them. */
+/** Names of a table's triggers, which log changes and invalidate cached paths. scripts/triggers.ts makes the triggers. */
 import type { Invalidates, Table } from './tables.ts'
 
 export const LOG_EVENTS = ['insert', 'update', 'delete', 'truncate'] as const
@@ -7,7 +7,7 @@ export const LOG_EVENTS = ['insert', 'update', 'delete', 'truncate'] as const
 export const logTriggers = ({ name }: Table): string[] =>
   LOG_EVENTS.filter((event) => event !== 'truncate').map((event) => `${name}_log_${event}`)
 
-/** A new row invalidates nothing that is known, unless all is invalidated. */
+/** An insert invalidates only in tables that invalidate all paths: no path leads through a new node. */
 export const markEvents = ({ paths }: Invalidates) =>
   LOG_EVENTS.filter((event) => event !== 'insert' || paths === 'all')
 

@@ -1,8 +1,8 @@
 /**
- * The rules at the door as zod schemas, for applications: made from the same descriptions of the tables.
+ * The validation rules as zod schemas, for applications. Derived from the same descriptions of the tables.
  *
- * The repositories check by the rules themselves: zod would take 25 ms and 13 MB at the first write, and would have to be
- * loaded while the caller's later writes overtake it. A property test proves that both give the same verdict.
+ * The repositories use the rules directly: loading zod would take 25 ms and 13 MB at the first write, and later writes could
+ * overtake the first meanwhile. A property test proves that both give the same verdict.
  */
 import { z } from 'zod'
 import type { MeshNodePatch, NewMeshNode, NewPolicy, PolicyPatch } from './index.ts'
@@ -27,13 +27,13 @@ const TYPES: Readonly<Record<Column['kind'], (error: string) => z.ZodType>> = {
   json: () => z.custom(),
 }
 
-/** What is of another type altogether, no rule can say more of. */
+/** A value of another type gets the rule's message for a missing value. */
 function schemaOf({ kind, rule }: Column): z.ZodType {
   const problem = rule(undefined)
   return TYPES[kind](typeof problem === 'string' ? problem : 'must be given').check(kept(rule))
 }
 
-/** Of a row as a caller gives it. */
+/** The schema of a row as a caller gives it. */
 type Given<Row> = z.ZodObject<
   {
     [P in keyof Row]-?: undefined extends Row[P]
@@ -43,7 +43,7 @@ type Given<Row> = z.ZodObject<
   z.core.$strict
 >
 
-/** `isOptional`: of the columns that may be left out. */
+/** `isOptional`: whether a column may be left out. */
 function given<Row>({ columns }: Pick<Table, 'columns'>, isOptional: (column: Column) => boolean): Given<Row> {
   const shape = columns.map((column): [string, z.ZodType] => {
     const schema = schemaOf(column)
@@ -56,22 +56,22 @@ function given<Row>({ columns }: Pick<Table, 'columns'>, isOptional: (column: Co
 const created = <Row>(table: Table): Given<Row> => given(table, ({ filledIn }) => filledIn !== undefined)
 const patched = <Row>({ patch }: Table): Given<Row> => given({ columns: patch }, () => true)
 
-/** What `nodes.create` and `nodes.save` take. */
+/** Argument of `nodes.create` and `nodes.save`. */
 export const newMeshNodeSchema = created<NewMeshNode>(TABLES.nodes)
 /** What `nodes.update` takes. */
 export const meshNodePatchSchema = patched<MeshNodePatch>(TABLES.nodes)
-/** What `policies.create` and `policies.save` take. Whether the text is YAML is found when its rules are counted. */
+/** Argument of `policies.create` and `policies.save`. The schema does not check the YAML; counting the rules does. */
 export const newPolicySchema = created<NewPolicy>(TABLES.policies)
 /** What `policies.update` takes. */
 export const policyPatchSchema = patched<PolicyPatch>(TABLES.policies)
 
 const KEY = ['source', 'destination', 'k']
-/** What a bundle is cached under. */
+/** The key of a cached bundle. */
 export const pathKeySchema = given<PathKey>(
   { columns: TABLES.pathCache.columns.filter(({ property }) => KEY.includes(property)) },
   () => false,
 )
-/** What `pathCache.set` takes as a bundle. */
+/** The bundle of `pathCache.set`. */
 export const pathBundleSchema: z.ZodType<PathBundle, PathBundle> = given<{ bundle: PathBundle }>(
   { columns: TABLES.pathCache.columns.filter(({ kind }) => kind === 'json') },
   () => false,
