@@ -22,7 +22,7 @@ import { nextLimit, SLICE_ROWS, type Snapshot, type SourceOptions } from './sour
  */
 const WAYS = ['SERIALIZABLE READ ONLY DEFERRABLE', 'REPEATABLE READ READ ONLY'] as const
 const LONGEST_WAIT_MS = 2_000
-/** Whoever reads our output may be slow, so that the transaction may stand idle. All bits of a time, whatever the role says. */
+/** The output's reader may be slow: the transaction may stand idle. The settings keep times exact on any role. */
 const SETTINGS = ['SET LOCAL idle_in_transaction_session_timeout = 0', 'SET LOCAL extra_float_digits = 1']
 
 /** One moment of a server's database, while others read and write. Throws StorageErrors. */
@@ -83,7 +83,7 @@ async function begin(ask: Ask): Promise<void> {
   }
 }
 
-/** Of a connection that has a transaction open. `asStored`: with cached paths that have been invalidated. */
+/** Snapshot of a connection with an open transaction. `asStored`: includes invalidated cached paths. */
 export const snapshotOf = (ask: Ask, schemaVersion: string, { asStored = false } = {}): Snapshot => ({
   schemaVersion,
   count: async (table) => {
@@ -128,7 +128,7 @@ async function* slicesOf(ask: Ask, table: Table, asStored: boolean): AsyncGenera
     }
     limit = nextLimit(rows, SLICE_ROWS)
     asked = ask(`${select} AND ${key} > $2 ORDER BY ${key} LIMIT $1`, [limit, rows.at(-1)?.[0]])
-    // Whoever asks next is told, if anybody does.
+    // Mark the rejection as handled: the next page's `await` throws it.
     asked.catch(() => {})
     yield rows
   }

@@ -14,7 +14,7 @@ export type NewMeshNode = Optional<
   Insert<InferInsertModel<typeof nodes>>,
   'started' | 'routesDiscovered' | 'createdAt' | 'updatedAt'
 >
-/** What `update` takes. */
+/** Argument of `update`. */
 export type MeshNodePatch = Flat<{
   [P in Exclude<keyof MeshNode, 'nodeId' | 'createdAt' | 'updatedAt'>]?: MeshNode[P] | undefined
 }>
@@ -25,7 +25,7 @@ export type Policy = InferSelectModel<typeof policies>
 export type PolicySummary = Flat<Omit<Policy, 'yamlContent'>>
 /** Argument of `create` and `save`. Default of `createdAt`: now. A given `updatedAt` or `rulesCount` is ignored. */
 export type NewPolicy = Optional<Insert<InferInsertModel<typeof policies>>, 'rulesCount' | 'createdAt' | 'updatedAt'>
-/** What `update` takes. */
+/** Argument of `update`. */
 export type PolicyPatch = { yamlContent?: string | undefined }
 
 /** A bundle in the cache, with its times. */

@@ -58,11 +58,11 @@ const patched = <Row>({ patch }: Table): Given<Row> => given({ columns: patch },
 
 /** Argument of `nodes.create` and `nodes.save`. */
 export const newMeshNodeSchema = created<NewMeshNode>(TABLES.nodes)
-/** What `nodes.update` takes. */
+/** Argument of `nodes.update`. */
 export const meshNodePatchSchema = patched<MeshNodePatch>(TABLES.nodes)
 /** Argument of `policies.create` and `policies.save`. The schema does not check the YAML; counting the rules does. */
 export const newPolicySchema = created<NewPolicy>(TABLES.policies)
-/** What `policies.update` takes. */
+/** Argument of `policies.update`. */
 export const policyPatchSchema = patched<PolicyPatch>(TABLES.policies)
 
 const KEY = ['source', 'destination', 'k']
