@@ -388,11 +388,12 @@ export class SqliteDatabase implements Database {
 
 /** SQLite reads a file in WAL mode through two more files, -wal and -shm, which it must create. */
 function explainedReadOnly(path: string, error: unknown): unknown {
-  const cause = error instanceof StorageError ? error.cause : undefined
+  if (!(error instanceof StorageError)) return error
+  const { code, cause } = error
   if (!isSqliteFailure(cause) || !/^SQLITE_(CANTOPEN|READONLY)/.test(cause.code)) return error
   return new StorageError(
-    'CONFIG',
-    `${path} cannot be read where nothing can be written: SQLite has to make ${path}-wal and ${path}-shm. On a read-only file system, open a copy in a folder that can be written. (${cause.code})`,
+    code,
+    `${path} cannot be read while its folder cannot be written: SQLite has to make ${path}-wal and ${path}-shm. On a read-only file system, open a copy in a folder that can be written. (${cause.code})`,
     { cause },
   )
 }
