@@ -9,6 +9,6 @@ import { checkValue, isLongText } from '../schema/rules.ts'
  */
 export async function policyDocuments(yamlContent: string): Promise<unknown[]> {
   checkValue('yamlContent', isLongText, yamlContent)
-  const { documentsIn } = await import('../schema/policy-text.ts')
-  return documentsIn(yamlContent, 'yamlContent')
+  const { parsedPolicy } = await import('../schema/policy-text.ts')
+  return parsedPolicy(yamlContent, 'yamlContent')
 }

@@ -42,7 +42,7 @@ class TooManyErrors extends Error {
  * deep, or expands too far through aliases. No message quotes the text.
  */
 export function rulesIn(text: string, path: string, countRules: CountRules = countUsualRules): number {
-  const documents = documentsIn(text, path)
+  const documents = parsedPolicy(text, path)
   const count = countRules(documents)
   const problem = isInteger(0, MAX_INTEGER)(count)
   if (problem !== undefined) throw misuse(`What countRules returns ${problem}.`)
@@ -50,7 +50,7 @@ export function rulesIn(text: string, path: string, countRules: CountRules = cou
 }
 
 /** The documents of a YAML text as plain values. Throws VALIDATION as `rulesIn` does. */
-export function documentsIn(text: string, path: string): unknown[] {
+export function parsedPolicy(text: string, path: string): unknown[] {
   const lines = new LineCounter()
   try {
     const documents = composed(text, lines)

@@ -1,14 +1,14 @@
 /** What the policies decide, and that they fail closed. */
 import { policyDocuments } from 'meshstore'
 import { describe, expect, test, vi } from 'vitest'
-import { documentsIn } from '../../../src/schema/policy-text.ts'
+import { parsedPolicy } from '../../../src/schema/policy-text.ts'
 import { PolicyEngine, readRules, rulesOf } from '../src/policies/index.ts'
 
 const NOON = new Date('2026-01-02T12:00:00Z')
 /** As `rulesOf` reads them, without the wait for the parser to load. */
 const rulesIn = (text: string) => {
   try {
-    return readRules(documentsIn(text, 'yamlContent'))
+    return readRules(parsedPolicy(text, 'yamlContent'))
   } catch {
     return readRules(undefined)
   }
