@@ -1,43 +1,48 @@
-/** What has changed. */
+/** The change stream: change data capture for nodes, policies and cached paths. */
 import type { TableName } from '../schema/tables.ts'
 import type { InvalidationFilter } from './path-cache.ts'
 
-/** Something that was committed. It says what has changed, not into what: read it. */
+/** A committed change. It names the table, the key and the operation, not the new values: read the row. */
 export interface Change {
   readonly table: TableName
   /**
-   * Of a row: `'insert'`, also where it replaces one as a whole; `'update'`; `'delete'`. Of the path cache: `'invalidate'`, from
-   * when on nobody gets those paths, while their rows are deleted later. `'truncate'`: all rows of a table on PostgreSQL.
+   * - `'insert'`, `'update'`, `'delete'`: of one row. An insert may also replace a whole row.
+   * - `'invalidate'`: cached paths were dropped. From then on they are not returned; their rows are deleted later.
+   * - `'truncate'`: all rows of a table on PostgreSQL.
    */
   readonly operation: 'insert' | 'update' | 'delete' | 'invalidate' | 'truncate'
-  /** Of the row; `undefined` for the last two. In the path cache, the `cacheKey` of `CachedPath`. */
+  /** The row's key; `undefined` for `'invalidate'` and `'truncate'`. For a cached path, the `cacheKey` of `CachedPath`. */
   readonly key: string | undefined
-  /** Of an invalidation: which paths; all, if nothing is given. */
+  /** For `'invalidate'`, the paths that were dropped: those that match every property, or all paths if it is empty. */
   readonly paths: InvalidationFilter | undefined
-  /** Where to go on behind this change: `changes({ after: token })`. */
+  /** Resume token: `changes({ after: token })` continues after this change. */
   readonly token: string
 }
 
 export interface ChangesOptions {
   /**
-   * Begin behind the change, or the `ready()`, that had this token, of this or another process. From now on, if not given. The
-   * last token is good as long as its subscriber's changes are kept; one of before it, a quarter of that time long.
+   * Resume token of a change or of `ready()`, from this or another process: the stream begins after it. Default: now. A
+   * subscriber's last token is valid while its changes are kept (`keepSeconds`). An earlier token is valid for a quarter of that time.
    */
   readonly after?: string | undefined
   /**
-   * How long changes are kept for this subscriber when it does not ask for them, also after its process was killed or its store
-   * closed, in seconds: 600 by default.
+   * How long the log keeps changes for a subscriber that does not read, in seconds: 600 by default. It keeps them also after the
+   * subscriber's process was killed or its store closed.
    */
   readonly keepSeconds?: number | undefined
+  /** Ends the subscription; `next()` rejects with its reason. */
   readonly signal?: AbortSignal | undefined
 }
 
 export interface Changes extends AsyncIterableIterator<Change, undefined>, AsyncDisposable {
   /**
-   * Resolves when nothing that is committed from now on is missed, with the token of where the caller is. The first `next()` waits
-   * for it, too. BUSY on PostgreSQL, if a transaction has been open for 10 s since before anybody subscribed.
+   * Resolves once the subscription is registered: every change that is committed from then on is yielded. Returns the resume token
+   * of this position. The first `next()` waits for it, too.
+   *
+   * @throws {StorageError} BUSY on PostgreSQL, if a transaction that was open before the first subscription stays open for 10 s;
+   * CHANGES_MISSED, CLOSED, MISUSE (the subscription has ended, or inside a transaction); also the reason of `signal`
    */
   ready(): Promise<string>
-  /** Ends it: what it has not read is not kept for it. `break` in a loop does it, and the signal. */
+  /** Ends the subscription: the log keeps no more changes for it. `break` in a `for await` loop and the signal do the same. */
   return(): Promise<IteratorResult<Change, undefined>>
 }

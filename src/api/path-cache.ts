@@ -8,17 +8,17 @@ export interface CachedPathFilter {
   readonly destination?: string | undefined
 }
 
-/** What to drop: paths from here, to there and by way of that node, as far as they are given. */
+/** The paths to drop: those that match every property given. */
 export interface InvalidationFilter extends CachedPathFilter {
-  /** A node on the way, or at its ends. */
+  /** A node anywhere on the path, its ends included. */
   readonly through?: string | undefined
 }
 
-/** How many entries a sweep has deleted. */
+/** Number of entries that a sweep deleted, by reason. */
 export interface SweepReport {
   readonly expired: number
   readonly invalidated: number
-  /** Above `maxEntries`. */
+  /** Entries above `maxEntries`. */
   readonly evicted: number
 }
 
@@ -29,91 +29,144 @@ export interface CacheEntryOptions {
 
 export interface ComputeOptions extends CacheEntryOptions {
   /**
-   * For so long after its end an old bundle will do: whoever asks gets it at once, and one computation, which nobody waits
-   * for, puts a new one in its place. If that fails, the old one goes on serving until this time is up. 0 by default.
+   * Stale-while-revalidate: for this many seconds after a bundle expired, callers get the old bundle at once, while one computation
+   * in the background replaces it. If the computation fails, the old bundle is served until this time is over. Default: 0.
    *
-   * Each process keeps what has expired for the longest that was asked of it: the sweep of another one, which was asked for
-   * less, may delete it before.
+   * The sweep keeps expired entries for the longest `staleSeconds` that its process was asked for. The sweep of another process
+   * may delete them earlier.
    */
   readonly staleSeconds?: number | undefined
   /**
-   * How long a computation that this call begins may take, in milliseconds. Past it, its signal aborts, and whoever waits gets
-   * TIMEOUT. No limit by default.
+   * Time limit for a computation that this call begins, in milliseconds. Past it, its signal aborts, and its callers get TIMEOUT.
+   * Default: no limit.
    */
   readonly computeTimeoutMs?: number | undefined
-  /** By up to this part of it, from 0 to 1, the time to live is shortened at random: what was stored together expires apart. */
+  /**
+   * A fraction from 0 to 1: the time to live is shortened at random by up to this part of it. Entries that were stored together then
+   * expire at different times. Default: 0.
+   */
   readonly jitter?: number | undefined
-  /** This caller's patience. The computation is aborted when the last caller has lost it. */
+  /** Aborts this caller's wait. The computation is aborted when no caller waits any more. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** Finds the paths for a key. `signal` says that nobody waits for the answer any more. */
+/** Computes the paths for a key. `signal` aborts when no caller waits any more, or past `computeTimeoutMs`. */
 export type ComputePaths<B extends PathBundle> = (key: PathKey, context: { signal: AbortSignal }) => Promise<B> | B
 
-/** A bundle and where it came from. */
+/** A bundle, its origin and its expiry. */
 export interface ResolvedPaths<B extends PathBundle = PathBundle> {
   readonly bundle: B
-  /** `'stale'`: it has expired, within `staleSeconds`; `'computed'`: by this caller or by the one that it waited for. */
+  /**
+   * `'hit'`: from the cache. `'stale'`: from the cache, expired for less than `staleSeconds`. `'computed'`: by this call, or by the
+   * call whose computation it joined.
+   */
   readonly origin: 'hit' | 'stale' | 'computed'
-  /** When the entry expires; of a bundle that could not be stored, the moment when it was found. */
+  /** When the entry expires. For a bundle that was not stored: when it was computed. */
   readonly expiresAt: Date
 }
 
-/** The counters are this process's, since the store was opened. */
+/** Statistics of the cache. The counters count this store's calls since it was opened. */
 export interface PathCacheStats {
-  /** Rows in the database: with those that have expired or been invalidated, and that no sweep has deleted yet. */
+  /** Rows in the database, including expired and invalidated rows that no sweep has deleted yet. */
   readonly entries: number
-  /** Those of them that have expired. */
+  /** The expired rows among `entries`. */
   readonly expired: number
-  /** What the database does when nodes and policies change: see `PathCacheOptions`. */
+  /** Whether changes of nodes and policies invalidate paths: see `PathCacheOptions`. */
   readonly invalidation: 'topology' | 'manual'
   readonly hits: number
   readonly misses: number
-  /** Old bundles that were served by `staleSeconds`. */
+  /** Expired bundles that were served because of `staleSeconds`. */
   readonly staleHits: number
   readonly computations: number
-  /** Callers that waited for a computation which another one had begun. */
+  /** Callers that joined a computation of another caller. */
   readonly joined: number
-  /** Entries that this process's sweeps evicted above `maxEntries`. */
+  /** Entries above `maxEntries` that this store's sweeps deleted. */
   readonly evictions: number
 }
 
 /**
- * The path cache in a transaction. What computes, sweeps or watches is the store's alone: see `PathCacheRepository`.
+ * The path cache in a transaction. Computing, sweeping and watching belong to the store alone: see `PathCacheRepository`.
  *
  * Each bundle of paths has a time to live. An expired one is never returned, from the millisecond it expires. A bundle is plain
  * JSON: up to 1 MiB, 100 levels deep.
+ *
+ * Every method can also reject with the codes that `Repositories` lists.
  */
 export interface TransactionPathCache {
-  /** `undefined` if there is none, or it has expired or been invalidated. `B` is what the application stored: it is not checked. */
+  /**
+   * Returns the bundle, or `undefined` if there is none or it has expired or been invalidated. The library does not check that the
+   * stored bundle is a `B`.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   get<B extends PathBundle = PathBundle>(key: PathKey): Promise<B | undefined>
-  /** The same with its times. */
+  /**
+   * Returns the bundle with `createdAt` and `expiresAt`, or `undefined` as `get` does.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   getEntry(key: PathKey): Promise<CachedPath | undefined>
-  /** Stores a bundle in place of the one that is there. */
+  /**
+   * Stores a bundle, and replaces the one that is there.
+   *
+   * @throws {StorageError} VALIDATION
+   */
   set<B extends PathBundle>(key: PathKey, bundle: B, options?: CacheEntryOptions): Promise<CachedPath>
-  /** All of them or none, in order. */
+  /**
+   * Stores bundles. All of them or none, in order.
+   *
+   * @throws {StorageError} VALIDATION; the index of the entry is in `issues`
+   */
   setMany(entries: readonly { key: PathKey; bundle: PathBundle; ttlSeconds?: number | undefined }[]): Promise<void>
-  /** Whether there was one that had not expired. */
+  /**
+   * Deletes an entry. Returns whether there was one that had not expired.
+   *
+   * @throws {StorageError} VALIDATION
+   */
   delete(key: PathKey): Promise<boolean>
-  /** One page of what has not expired, in the order of the cache keys. */
+  /**
+   * Returns one page of the entries that have not expired, in the order of the cache keys.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   list(options?: CachedPathFilter & Page): Promise<CachedPath[]>
+  /**
+   * Iterates over all entries that have not expired, in the order of the cache keys, in constant memory.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   iterate(filter?: CachedPathFilter): AsyncIterable<CachedPath>
-  /** What has not expired. */
+  /**
+   * Counts the entries that have not expired.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   count(filter?: CachedPathFilter): Promise<number>
   /**
-   * Drops what matches; an empty filter is refused (VALIDATION): that is `clear()`. Returns how many rows were deleted, expired
-   * ones included. By `source` and `destination` an index finds them; by `through` all bundles are looked at, in batches, after
-   * the paths have been marked: from then on nobody gets them.
+   * Drops the paths that match; an empty filter is refused (VALIDATION): use `clear()`. Returns how many rows were deleted, expired
+   * rows included. An index finds paths by `source` and `destination`. With `through`, the paths are marked first: from then on they
+   * are not returned. All bundles are then searched in batches.
    *
-   * A computation that is under way is returned to whoever began it, and not stored. Those who have joined it compute anew:
-   * whoever asks after `invalidate()` has resolved never gets what was computed before it, unless it could not be stored for
-   * another reason (a full disk, a read-only store): then nobody has looked.
+   * The result of a computation that is under way goes to the caller that began it, and is not stored. Callers that joined it
+   * compute anew. A call that begins after `invalidate()` has resolved never gets a bundle that was computed before it. The
+   * exception is a bundle that could not be stored for another reason, such as a full disk or a read-only store.
+   *
+   * @example
+   * await store.pathCache.invalidate({ source: 'gw-1', destination: 'gw-2' })
+   * await store.pathCache.invalidate({ through: 'gw-7' }) // paths from it, to it, and across it
+   *
+   * @throws {StorageError} VALIDATION
    */
   invalidate(filter: InvalidationFilter): Promise<number>
-  /** Deletes what has expired, in batches of 500 unless `batchSize` says otherwise, and returns how many. */
+  /**
+   * Deletes expired entries in batches, and returns how many. `batchSize` is a number of rows, 500 by default.
+   *
+   * @throws {StorageError} VALIDATION
+   */
   deleteExpired(options?: { now?: Date | undefined; batchSize?: number | undefined }): Promise<number>
-  /** Drops everything, at once: the rows are deleted by the next sweep. Returns how many there were, expired ones included. */
+  /** Drops everything, at once: the next sweep deletes the rows. Returns how many rows there were, expired rows included. */
   clear(): Promise<number>
+  /** Returns statistics. It counts the rows, so it takes longer the more there are. */
   stats(): Promise<PathCacheStats>
 }
 
@@ -123,28 +176,42 @@ export interface TransactionPathCache {
  */
 export interface PathCacheRepository extends TransactionPathCache {
   /**
-   * The cached bundle, or the one that `compute` finds, which is then cached. However many ask for a key at once, it is
-   * computed once in this process. An error of `compute` reaches every caller and is not cached. A bundle that cannot be
-   * stored, because the disk is full or the store read-only, is returned all the same.
+   * Single-flight: returns the cached bundle, or calls `compute` and caches its result. Concurrent callers in this process share
+   * one computation for a key. An error of `compute` reaches every caller and is not cached. A bundle that cannot be stored,
+   * because the disk is full or the store read-only, is returned all the same.
    *
    * Callers that share a computation share one object. Treat it as read-only: copy it before you change it.
+   *
+   * @throws {StorageError} VALIDATION, TIMEOUT (`computeTimeoutMs`), MISUSE (a computation that would wait for itself); also the
+   * reason of `signal`, and the error that `compute` throws
    */
   getOrCompute<B extends PathBundle>(key: PathKey, compute: ComputePaths<B>, options?: ComputeOptions): Promise<B>
-  /** The same with where it came from, and when it expires. */
+  /**
+   * Does the same as `getOrCompute`, and also returns the bundle's origin and expiry.
+   *
+   * @example
+   * const { bundle, origin, expiresAt } = await store.pathCache.resolve(key, findPaths, { ttlSeconds: 10, staleSeconds: 60 })
+   *
+   * @throws {StorageError} as `getOrCompute`
+   */
   resolve<B extends PathBundle>(
     key: PathKey,
     compute: ComputePaths<B>,
     options?: ComputeOptions,
   ): Promise<ResolvedPaths<B>>
   /**
-   * Deletes what nobody gets any more: what has expired or been invalidated, and what is too much. It happens by itself,
-   * every `sweepSeconds`, in small batches.
+   * Deletes expired and invalidated entries, and the entries above `maxEntries`. The store sweeps by itself, every `sweepSeconds`,
+   * in small batches.
+   *
+   * @throws {StorageError} READ_ONLY on a read-only store
    */
   sweep(): Promise<SweepReport>
   /**
-   * The cached bundle as it is now, and again whenever it is stored, deleted or invalidated, by whichever process; `undefined` where
-   * there is none. What has expired is not announced: `expiresAt` says when. A slow watcher gets the latest. Rejects with
-   * the signal's reason.
+   * Yields the cached bundle as it is now, and again whenever any process stores, deletes or invalidates it; `undefined` if there is
+   * none. Expiry is not announced: look at `expiresAt`. A slow watcher gets the latest bundle. Iteration rejects with the signal's
+   * reason.
+   *
+   * @throws {StorageError} VALIDATION, READ_ONLY on a read-only store; while iterating CORRUPT, BUSY, CLOSED
    */
   watch(key: PathKey, options?: { signal?: AbortSignal | undefined }): AsyncIterableIterator<CachedPath | undefined>
 }

@@ -1,4 +1,4 @@
-/** Nodes and policies, and what all repositories take. */
+/** The repositories of nodes and policies, and the options that all repositories take. */
 import type {
   MeshNode,
   MeshNodePatch,
@@ -9,11 +9,11 @@ import type {
   PolicySummary,
 } from '../schema/index.ts'
 
-/** Where a page begins, and how long it is. */
+/** A page of a listing: keyset pagination. */
 export interface Page {
-  /** At most so many: 100 by default, 10,000 at most. */
+  /** Maximum number of rows in the page: 100 by default, 10,000 at most. */
   readonly limit?: number | undefined
-  /** The last key that was seen: the page begins behind it. */
+  /** The last key of the previous page: this page begins after it. */
   readonly after?: string | undefined
 }
 
@@ -28,7 +28,7 @@ export interface NodeFilter {
 
 export interface UpdateOptions {
   /**
-   * Update only the row as it was read: its `updatedAt`, compared to the millisecond. CONFLICT if it has changed.
+   * Optimistic concurrency control: the `updatedAt` of the row as you read it, compared to the millisecond. CONFLICT if it has changed.
    */
   readonly ifUpdatedAt?: Date | undefined
 }
@@ -36,52 +36,137 @@ export interface UpdateOptions {
 /**
  * The nodes of the mesh, by id. Ids are 1–255 characters; order and paging follow their UTF-8 bytes.
  *
- * Every method rejects with VALIDATION for what it cannot take, with CORRUPT for a stored row that breaks the rules,
- * and with BUSY, CLOSED, READ_ONLY, STORAGE_FULL or OUTCOME_UNKNOWN as their descriptions say.
+ * Every method rejects with VALIDATION for an argument that breaks the rules. Every method that returns nodes rejects with CORRUPT for
+ * a stored row that breaks the rules. Every method can also reject with the codes that `Repositories` lists.
  */
 export interface NodeRepository {
-  /** Adds a node. `createdAt` is kept if given. Rejects with ALREADY_EXISTS. */
+  /**
+   * Adds a node. `createdAt` is kept if given.
+   *
+   * @throws {StorageError} VALIDATION, ALREADY_EXISTS
+   */
   create(node: NewMeshNode): Promise<MeshNode>
-  /** Adds all of them or none; with ALREADY_EXISTS none. Any number: it is one transaction. */
+  /**
+   * Adds all nodes or none, in one transaction of any size. If one of them exists, it adds none.
+   *
+   * @throws {StorageError} VALIDATION, ALREADY_EXISTS
+   */
   createMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]>
-  /** `undefined` if there is no such node. */
+  /**
+   * Returns the node, or `undefined` if there is none.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   get(nodeId: string): Promise<MeshNode | undefined>
-  /** Those that exist, in the order asked for. At most 10,000 ids. */
+  /**
+   * Returns the nodes that exist, in the order of `nodeIds`. At most 10,000 ids.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   getMany(nodeIds: readonly string[]): Promise<MeshNode[]>
-  /** One page, in the order of the ids. */
+  /**
+   * Returns one page of nodes, in the order of the ids.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   list(options?: NodeFilter & Page): Promise<MeshNode[]>
-  /** All that match, in the order of the ids, in constant memory. Each id comes at most once. */
+  /**
+   * Iterates over all nodes that match, in the order of the ids, in constant memory. Each id comes at most once.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   iterate(filter?: NodeFilter): AsyncIterable<MeshNode>
-  /** Changes the fields given and moves `updatedAt`. Rejects with NOT_FOUND, and with CONFLICT by `ifUpdatedAt`. */
+  /**
+   * Changes the fields given and advances `updatedAt`.
+   *
+   * @throws {StorageError} VALIDATION, NOT_FOUND, CONFLICT (`ifUpdatedAt`), CORRUPT
+   */
   update(nodeId: string, patch: MeshNodePatch, options?: UpdateOptions): Promise<MeshNode>
-  /** Adds the node, or replaces the fields given. `createdAt` is kept; times that are given are ignored. */
+  /**
+   * Upsert: adds the node, or replaces the fields given. `createdAt` is kept; times that are given are ignored.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   save(node: NewMeshNode): Promise<MeshNode>
-  /** Saves all of them or none, in order. */
+  /**
+   * Saves all nodes or none, in order, in one transaction.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   saveMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]>
-  /** Adds to `routesDiscovered`, 1 by default, atomically; leaves `updatedAt` alone. Rejects with NOT_FOUND. */
+  /**
+   * Adds `discovered` (1 by default) to `routesDiscovered`, atomically; leaves `updatedAt` alone.
+   *
+   * @throws {StorageError} VALIDATION, NOT_FOUND, CORRUPT
+   */
   recordRoutes(nodeId: string, discovered?: number): Promise<MeshNode>
-  /** Whether there was such a node. */
+  /**
+   * Deletes a node. Returns whether there was one.
+   *
+   * @throws {StorageError} VALIDATION
+   */
   delete(nodeId: string): Promise<boolean>
+  /**
+   * Counts the nodes that match.
+   *
+   * @throws {StorageError} VALIDATION
+   */
   count(filter?: NodeFilter): Promise<number>
 }
 
-/** The policies, by id. The same rules as for nodes. A text is YAML: up to 1 MiB, kept byte for byte. */
+/**
+ * The policies, by id. The rules of `NodeRepository` about ids, order and errors hold here too. A text is YAML: up to 1 MiB, kept byte
+ * for byte.
+ */
 export interface PolicyRepository {
-  /** Adds a policy. Rejects with ALREADY_EXISTS, and with VALIDATION (line and column) for what is not YAML. */
+  /**
+   * Adds a policy.
+   *
+   * @throws {StorageError} ALREADY_EXISTS, VALIDATION (with line and column for a text that is not YAML)
+   */
   create(policy: NewPolicy): Promise<Policy>
-  /** Adds all of them or none. */
+  /**
+   * Adds all policies or none, in one transaction.
+   *
+   * @throws {StorageError} VALIDATION, ALREADY_EXISTS
+   */
   createMany(policies: readonly NewPolicy[]): Promise<Policy[]>
-  /** `undefined` if there is no such policy. */
+  /**
+   * Returns the policy, or `undefined` if there is none.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   get(policyId: string): Promise<Policy | undefined>
-  /** One page, in the order of the ids, without the texts. */
+  /**
+   * Returns one page of policies, in the order of the ids, without the texts.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   list(options?: Page): Promise<PolicySummary[]>
-  /** All of them, in the order of the ids, without the texts. */
+  /**
+   * Iterates over all policies, in the order of the ids, without the texts.
+   *
+   * @throws {StorageError} CORRUPT
+   */
   iterate(): AsyncIterable<PolicySummary>
-  /** Rejects with NOT_FOUND, and with CONFLICT by `ifUpdatedAt`. */
+  /**
+   * Changes the fields given and advances `updatedAt`.
+   *
+   * @throws {StorageError} VALIDATION, NOT_FOUND, CONFLICT (`ifUpdatedAt`), CORRUPT
+   */
   update(policyId: string, patch: PolicyPatch, options?: UpdateOptions): Promise<Policy>
-  /** Adds the policy or replaces its text. */
+  /**
+   * Upsert: adds the policy, or replaces its text.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
   save(policy: NewPolicy): Promise<Policy>
-  /** Whether there was such a policy. */
+  /**
+   * Deletes a policy. Returns whether there was one.
+   *
+   * @throws {StorageError} VALIDATION
+   */
   delete(policyId: string): Promise<boolean>
+  /** Counts the policies. */
   count(): Promise<number>
 }

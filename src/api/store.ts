@@ -5,27 +5,37 @@ import type { MoveOptions, MoveReport } from './move.ts'
 import type { PathCacheRepository, TransactionPathCache } from './path-cache.ts'
 import type { NodeRepository, PolicyRepository } from './repositories.ts'
 
-/** What a store and a transaction have in common. */
+/**
+ * The repositories that a store and a transaction have in common.
+ *
+ * Every method can reject with BUSY, CLOSED, MISUSE (the store is used inside a transaction), MOVED or UNAVAILABLE. Every write can
+ * also reject with CONFLICT (a trigger or constraint refused it), READ_ONLY, STORAGE_FULL or OUTCOME_UNKNOWN. Each method's
+ * `@throws` lists its other codes; `docs/reference/errors.md` says what each code means.
+ */
 export interface Repositories {
   readonly nodes: NodeRepository
   readonly policies: PolicyRepository
   readonly pathCache: TransactionPathCache
 }
 
-/** What a transaction's callback works with. It ends with the callback; later use is MISUSE. */
+/** The argument of a transaction's callback. It ends with the callback; later use is MISUSE. */
 export interface Transaction extends Repositories {
-  /** A savepoint: if `work` throws, what it did is undone, and the outer transaction goes on. */
+  /**
+   * Runs `work` in a savepoint: if `work` throws, only its own writes are undone, and the outer transaction goes on.
+   *
+   * @throws {StorageError} VALIDATION, MISUSE; also the error that `work` throws
+   */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
 }
 
 export interface TransactionOptions {
-  /** A snapshot: every read sees the same moment, writes are refused (READ_ONLY), and no writer is held up. */
+  /** Opens a snapshot: every read sees the same moment, writes are refused (READ_ONLY), and no writer is held up. Default: `false`. */
   readonly readOnly?: boolean | undefined
-  /** How long it may run once begun, in milliseconds: 3,000 by default. Past it: TIMEOUT, rolled back. */
+  /** Time limit once the transaction has begun, in milliseconds: 3,000 by default. Past it: TIMEOUT, rolled back. */
   readonly timeoutMs?: number | undefined
   /**
-   * How often `work` may be run when other transactions were in its way, within `timeoutMs`: without limit by default. On
-   * SQLite it is run once.
+   * Maximum number of runs of `work` within `timeoutMs`, when conflicts with other transactions make it run again: 1 to 1,000, no
+   * limit by default. On SQLite it is run once.
    */
   readonly attempts?: number | undefined
 }
@@ -33,11 +43,11 @@ export interface TransactionOptions {
 export interface StorageStats {
   readonly rows: { readonly nodes: number; readonly policies: number; readonly pathCache: number }
   readonly expiredPaths: number
-  /** Size of the database. */
+  /** Size of the database, in bytes. */
   readonly bytes: number
-  /** Size of the write-ahead log. */
+  /** Size of the write-ahead log, in bytes. */
   readonly walBytes: number
-  /** Writes that wait for the writer; on PostgreSQL those under way, too. */
+  /** Number of writes that wait for the writer; on PostgreSQL also the writes under way. */
   readonly queuedWrites: number
   /** The last migration applied, like `0000_create_tables`. */
   readonly schemaVersion: string
@@ -45,14 +55,16 @@ export interface StorageStats {
 
 export interface Health {
   readonly canRead: boolean
-  /** One small write of the library's own, committed. `false` for a read-only store. */
+  /** Whether a small write of the library's own was committed. `false` for a read-only store. */
   readonly canWrite: boolean
+  /** Duration of the test read, in milliseconds. */
   readonly readMs: number
+  /** Duration of the test write, in milliseconds. */
   readonly writeMs: number
   /** When `backup()` last finished on this database. */
   readonly lastBackup: Date | undefined
   /**
-   * What went wrong, by code; also in the last scheduled backup, sweep of the path cache, and pruning of the change log.
+   * Problems by code, including those of the last scheduled backup, sweep of the path cache, and pruning of the change log.
    * SCHEMA_MISMATCH names triggers and constraints that our tables have lost: run `meshstore migrate repair`.
    */
   readonly problems: readonly { readonly code: string; readonly message: string }[]
@@ -61,44 +73,75 @@ export interface Health {
 /** An open store. */
 export interface Meshstore extends Repositories, AsyncDisposable {
   readonly pathCache: PathCacheRepository
-  /** Where the data is now: `moveTo()` and `successor` change it. */
+  /** The dialect of the database that the store uses now. `moveTo()` and `successor` change it. */
   readonly dialect: 'sqlite' | 'postgresql'
   /**
-   * Runs `work`; commits when it resolves, rolls back when it rejects. It is as if nothing else ran meanwhile: on SQLite
-   * nothing else writes; on PostgreSQL `work` is run again from its beginning when another transaction was in its way, so
-   * that it should do nothing but use `tx`.
+   * Runs `work`; commits when it resolves, rolls back when it rejects. Transactions are serializable: on SQLite nothing else
+   * writes meanwhile; on PostgreSQL `work` is run again from its beginning when it conflicts with another transaction. So `work`
+   * should have no effect other than through `tx`.
    *
-   * Inside, use `tx`: using the store itself is MISUSE. Rejects with what `work` rejects with, or TIMEOUT, BUSY, or an
-   * error of the commit.
+   * Use `tx` inside the callback: using the store itself is MISUSE.
+   *
+   * @example
+   * await store.transaction(async (tx) => {
+   *   await tx.nodes.update('gw-1', { started: false })
+   *   await tx.pathCache.invalidate({ through: 'gw-1' })
+   * })
+   *
+   * @throws {StorageError} TIMEOUT, BUSY, VALIDATION (options), MISUSE, READ_ONLY, OUTCOME_UNKNOWN (a failed commit); also the error
+   * that `work` throws
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>
-  /** Counts the rows: it takes the longer the more there are. */
+  /** Returns statistics. It counts the rows, so it takes longer the more there are. */
   stats(): Promise<StorageStats>
-  /** Never rejects: what does not work is in the answer. */
+  /** Tests a read and a write, and returns a report. Never rejects: problems are in the report. */
   health(): Promise<Health>
   /**
-   * Copies everything into one new file, as of now, while others go on; verified before it has its name. It is a SQLite file
-   * with a manifest beside it, whatever the dialect, and can be restored into either.
+   * Copies a consistent snapshot into one new file, while reads and writes go on. The file gets its name only after it was
+   * verified. On both dialects it is a SQLite file with a manifest beside it, and you can restore it into either.
+   *
+   * @throws {StorageError} CONFIG (the path cannot be used, or there is a file already), CORRUPT, STORAGE_FULL, READ_ONLY (the
+   * folder), UNAVAILABLE, MISUSE (inside a transaction), CLOSED; also the reason of `signal`
    */
   backup(target: string, options?: BackupOptions): Promise<BackupManifest>
   /**
-   * Moves everything from the SQLite file to an empty PostgreSQL database, while reads, writes and transactions go on, and then goes
-   * on there: `dialect` says so. What is copied is compared before the switch, which is one commit: whatever happens, the data is
-   * here or there. Called again with the same URL, it goes on with a move that was stopped.
+   * Moves the data from the SQLite file to an empty PostgreSQL database, while reads, writes and transactions go on. The store then
+   * uses the new database, and `dialect` is `'postgresql'`. The copy is compared with the file before the switch. The switch is one
+   * commit: exactly one database is authoritative at any time. Called again with the same URL, it continues a move that was stopped.
    *
-   * Rejects with CORRUPT, with `issues`, if there are rows that cannot live there; CONFIG if the target is not empty; CONFLICT if
-   * what arrived is not what was sent; UNAVAILABLE and the like, and the signal's reason: then nothing has changed for the callers
-   * of this store.
+   * If it rejects with a code below or the signal's reason, nothing has changed for the callers of this store.
+   *
+   * @example
+   * const { pauseMs } = await store.moveTo('postgres://app@db.example/mesh', { maxPauseMs: 100 })
+   *
+   * @throws {StorageError} CORRUPT (rows that PostgreSQL cannot hold, see `issues`), CONFIG (the URL cannot be used, or the target is
+   * not empty), CONFLICT (the target's content differs from the file), SCHEMA_MISMATCH (the application's own tables, see
+   * `ignoreOtherTables`), MISUSE (not a SQLite file, or a move is under way), READ_ONLY, MOVED, UNAVAILABLE; also the reason of
+   * `signal`
    */
   moveTo(url: string, options?: MoveOptions): Promise<MoveReport>
   /**
-   * Every change that is committed to nodes, policies and cached paths, by whichever process or program: at least once, and of
-   * each row in the order in which it came about. Rejects with CHANGES_MISSED if the subscriber stayed away for longer than
-   * `keepSeconds`, or a million changes, or asks for what is gone: subscribe anew, then read everything. The log is written while
-   * somebody subscribes; a change is there within some 25 ms. Not inside a transaction (MISUSE): it is no part of any. Throws
-   * READ_ONLY on a read-only store, since a subscriber is noted in the database.
+   * Change data capture: yields every change that any process or program commits to nodes, policies and cached paths. Each change
+   * comes at least once, and changes of one row come in commit order. The triggers write the log only while there is a subscriber.
+   * The stream polls the log every 25 ms.
+   *
+   * A subscriber that stays away for longer than `keepSeconds`, or falls a million changes behind, gets CHANGES_MISSED. So does a
+   * resume token whose changes are gone. Then subscribe anew, and read everything after `ready()`.
+   *
+   * @example
+   * for await (const change of store.changes({ after: lastToken })) {
+   *   await apply(change)
+   *   lastToken = change.token // store it, to resume after a restart
+   * }
+   *
+   * @throws {StorageError} VALIDATION, READ_ONLY on a read-only store, because a subscriber is recorded in the database; while
+   * iterating CHANGES_MISSED, BUSY, CLOSED, MISUSE (inside a transaction)
    */
   changes(options?: ChangesOptions): Changes
-  /** Finishes the writes that were accepted, then closes. Later calls reject with CLOSED; closing twice is fine. */
+  /**
+   * Finishes the writes that were accepted, then closes. Later calls reject with CLOSED; closing twice is fine.
+   *
+   * @throws {StorageError} MISUSE inside a transaction; the store stays open
+   */
   close(): Promise<void>
 }
