@@ -26,6 +26,8 @@ const REGISTER = `INSERT INTO meshstore_consumers (name, position, kept_until) V
   ON CONFLICT (name) DO UPDATE SET position = excluded.position, kept_until = excluded.kept_until`
 const AT = 'SELECT position FROM meshstore_consumers WHERE name = ?'
 const RENEW = 'UPDATE meshstore_consumers SET position = ?, kept_until = ? WHERE name = ?'
+/** The first row of a log. Positions begin at this row, so that a log whose rows are all gone is noticed. */
+const BEGIN = "INSERT INTO meshstore_changes (table_name, operation) VALUES ('', 'begin')"
 /** Pruning keeps the newest row while the log is on, so that no number is used twice. */
 const NEWEST = 'SELECT seq, nonce FROM meshstore_changes ORDER BY seq DESC LIMIT 1'
 const OLDEST = 'SELECT min(seq) FROM meshstore_changes'
@@ -158,6 +160,7 @@ function switchOn(raw: Sqlite.Database): string {
   raw
     .prepare('INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
     .run(LOG, log, encodeTime(new Date()))
+  raw.prepare(BEGIN).run()
   return log
 }
 

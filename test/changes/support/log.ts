@@ -17,7 +17,8 @@ export async function logOf({ other }: OpenStore): Promise<Log> {
   return {
     isOn: state.some(({ name }) => name === 'change_log'),
     consumers: consumers.filter(({ name }) => name !== '' && !String(name).startsWith('beat:')).length,
-    changes: changes.length,
+    // The first row of a log on SQLite is no change.
+    changes: changes.filter(({ operation }) => operation !== 'begin').length,
   }
 }
 
