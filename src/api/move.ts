@@ -1,24 +1,24 @@
-/** From one database to another: the copy, and the live move. */
+/** Options and results of a copy to another database, and of the live move. */
 import type { TableKey, TableName } from '../schema/tables.ts'
 import type { OtherData, TableContent } from './backup.ts'
 
 export interface CopyOptions {
-  /** Look at everything, and change nothing. */
+  /** Check every row, and change nothing. */
   readonly dryRun?: boolean | undefined
-  /** Leave out the cached paths: they are computed anew. */
+  /** Leave out the cached paths: the application computes them anew. */
   readonly skipCache?: boolean | undefined
   /**
-   * Where rows are written that cannot live in the target, as lines of JSON with every value; the copy then goes on without
-   * them. A file that says the same already will do; no other one may be there.
+   * Dead-letter file for rows that the target cannot hold, as lines of JSON with every value. The copy then goes on without those
+   * rows. The path must be free, or its file must have the same content already.
    */
   readonly quarantine?: string | undefined
-  /** Leave the application's own tables and columns behind. By default they are a reason to refuse (SCHEMA_MISMATCH). */
+  /** Leave the application's own tables and columns behind. By default the call is refused because of them (SCHEMA_MISMATCH). */
   readonly ignoreOtherTables?: boolean | undefined
-  /** How long to wait for others' locks, in milliseconds: 5,000 by default. */
+  /** How long to wait for a lock of another process, in milliseconds: 5,000 by default. */
   readonly busyTimeoutMs?: number | undefined
-  /** Rows: each is looked at, copied, and compared. */
+  /** Called with the progress, in rows. */
   readonly onProgress?: ((progress: CopyProgress) => void) | undefined
-  /** Each row that cannot live in the target, before anything is changed. */
+  /** Called with each row that the target cannot hold, before anything is changed. */
   readonly onRefused?: ((row: RefusedRow) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -29,23 +29,23 @@ export interface CopyProgress {
   readonly total: number
 }
 
-/** A row that cannot live in the target as it is. */
+/** A row that the target cannot hold as it is. */
 export interface RefusedRow {
   readonly table: TableName
-  /** As JSON, or words if it is no text. */
+  /** The row's key as JSON, or a description if the key is not a text. */
   readonly key: string
-  /** The first that is wrong. */
+  /** The first column whose value is refused. */
   readonly column: string
-  /** What is wrong with it; never its value. */
+  /** Why the value is refused; never the value itself. */
   readonly message: string
 }
 
 export interface CopiedTable {
-  /** Rows that were, or with `dryRun` would be, copied. */
+  /** Number of rows that were copied, or would be with `dryRun`. */
   readonly rows: number
-  /** Rows that cannot live in the target. */
+  /** Number of rows that the target cannot hold. */
   readonly refused: number
-  /** Over the content of those that were copied, the same in both databases; `undefined` with `dryRun`. */
+  /** Hash of the copied rows, the same in both databases; `undefined` with `dryRun`. */
   readonly sha256: string | undefined
 }
 
@@ -53,11 +53,11 @@ export interface CopyReport {
   readonly from: 'sqlite' | 'postgresql'
   readonly to: 'sqlite' | 'postgresql'
   readonly dryRun: boolean
-  /** The last migration, of both. */
+  /** The last migration of both databases. */
   readonly schemaVersion: string
   /** A table that was left out is `undefined`. */
   readonly tables: Readonly<Record<TableKey, CopiedTable | undefined>>
-  /** The file with the rows that were left out, if there were any. */
+  /** The dead-letter file, if rows were left out. */
   readonly quarantine?: string
   /** The application's own tables and columns, if there are any: they were not copied. */
   readonly leftBehind?: readonly OtherData[]
@@ -67,40 +67,40 @@ export interface CopyReport {
 
 export interface MoveOptions {
   /**
-   * How long writes may be held up for the switch, in milliseconds: 250 by default. If that would not do, they go on, and it is tried
-   * again.
+   * Maximum pause of writes for the switch (cutover), in milliseconds: 250 by default. If the switch would take longer, writes go on,
+   * and the move tries again.
    */
   readonly maxPauseMs?: number | undefined
-  /** Leave the application's own tables and columns behind. By default they are a reason to refuse (SCHEMA_MISMATCH). */
+  /** Leave the application's own tables and columns behind. By default the call is refused because of them (SCHEMA_MISMATCH). */
   readonly ignoreOtherTables?: boolean | undefined
   readonly onProgress?: ((progress: MoveProgress) => void) | undefined
-  /** Stops before the switch. What was copied stays: the next move to the same database goes on from there. */
+  /** Stops the move before the switch. The copied rows stay: the next move to the same database continues from there. */
   readonly signal?: AbortSignal | undefined
 }
 
 export interface MoveProgress {
-  /** In this order; what is written meanwhile is followed, and the switch tried, until it is done. */
+  /** The current step. After `'copying'`, the move repeats following the file's changes and trying the switch, until it succeeds. */
   readonly step: 'checking' | 'copying' | 'following' | 'verifying' | 'switching'
-  /** Rows; when following, changes; when switching, attempts. */
+  /** Number of rows; of changes in `'following'`; of attempts in `'switching'`. */
   readonly done: number
-  /** `undefined` where nobody knows. */
+  /** `undefined` if it is not known. */
   readonly total: number | undefined
 }
 
 export interface MoveReport {
-  /** In both databases. */
+  /** The move's id, which both databases record. */
   readonly id: string
-  /** Host, port and database. */
+  /** Host, port and database of the target. */
   readonly to: string
-  /** What was compared in both, before the switch. */
+  /** The content that was compared in both databases before the switch. */
   readonly tables: Readonly<Record<TableKey, TableContent>>
   /** The application's own tables and columns, if there are any: they were not moved. */
   readonly leftBehind?: readonly OtherData[]
-  /** Changes that were made meanwhile, and taken along. */
+  /** Number of changes that were made during the copy, and applied to the target. */
   readonly followed: number
-  /** How often the switch was tried. */
+  /** Number of attempts to switch. */
   readonly attempts: number
-  /** How long writers were held up by the last, in milliseconds. */
+  /** How long the last attempt paused writes, in milliseconds. */
   readonly pauseMs: number
   /** The migrations that were applied to the target. */
   readonly migrated: readonly string[]

@@ -16,8 +16,8 @@ const timeLimit = (setting: string): string =>
 
 /** A SQLSTATE or its class; the first that fits decides. */
 const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
-  ['40001', { code: 'BUSY', message: 'It conflicted with other transactions again and again. Try again.' }],
-  ['40P01', { code: 'BUSY', message: 'It ran into deadlocks again and again. Try again.' }],
+  ['40001', { code: 'BUSY', message: 'The transaction conflicted with others and was rolled back. Try again.' }],
+  ['40P01', { code: 'BUSY', message: 'The transaction ran into a deadlock and was rolled back. Try again.' }],
   ['55P03', { code: 'BUSY', message: 'Another transaction held a row for too long. Try again.' }],
   ['23505', { code: 'ALREADY_EXISTS', message: 'The key exists.' }],
   ['23514', { code: 'CORRUPT', message: BROKEN_ROW }],

@@ -9,6 +9,8 @@ interface Meaning {
 /** The library validates its values: a CHECK that refuses a write concerns a value already in the row. */
 const BROKEN_ROW = 'The row breaks the rules of the schema. Another program wrote it; correct or delete it.'
 
+const UNKNOWN = 'SQLite reported an unexpected result code. Read the data before you try again.'
+
 /** The first matching prefix of a result code decides. */
 const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['SQLITE_BUSY', { code: 'BUSY', message: 'Another process holds the lock of the database file. Try again.' }],
@@ -72,7 +74,7 @@ export function translatedCommit(error: unknown): unknown {
 
 function meaningOf(code: string): Meaning {
   const found = MEANINGS.find(([prefix]) => code.startsWith(prefix))
-  return found?.[1] ?? { code: 'UNAVAILABLE', message: 'SQLite refused.' }
+  return found?.[1] ?? { code: 'UNAVAILABLE', message: UNKNOWN }
 }
 
 /** Removes a trigger's message, which may hold values. SQLite's own messages hold none. */
