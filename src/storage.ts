@@ -5,7 +5,7 @@ import { SwitchingDatabase } from './database/switching-database.ts'
 import { StorageError } from './errors.ts'
 import { assertArrived, assertNotFilled } from './move/live/handover.ts'
 import { type Config, configOf } from './open/config.ts'
-import { foresee, openTarget } from './open/open.ts'
+import { openTarget, preloadDriver } from './open/open.ts'
 import { invalidationOf, remember } from './repositories/state.ts'
 import { Store } from './store.ts'
 
@@ -38,7 +38,7 @@ async function switchingOn(database: Database, config: Config): Promise<Switchin
   const { SqliteDatabase } = await import('./database/sqlite/sqlite-database.ts')
   if (!(database instanceof SqliteDatabase) || database.path === ':memory:') return undefined
   const { successor, maxPendingWrites, readOnly } = config
-  if (successor !== undefined) foresee(successor)
+  if (successor !== undefined) preloadDriver(successor)
   return new SwitchingDatabase(database, {
     maxPendingWrites,
     successor:

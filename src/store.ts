@@ -46,7 +46,7 @@ const TRANSACTION_RULES: rules.Rules = {
 const DEFAULT_SWEEP_SECONDS = 10
 const DEFAULT_LIMITS = { readOnly: false, timeoutMs: 3_000, attempts: Number.POSITIVE_INFINITY }
 
-/** Where others hold the lock for longer, a backup is noted after its caller was told of it. */
+/** Limit for recording a finished backup, in milliseconds. While the lock is held longer, `backup()` resolves first. */
 const NOTED_WITHIN_MS = 1_000
 
 export class Store implements Meshstore {
@@ -123,7 +123,7 @@ export class Store implements Meshstore {
       await changeLog.prune(new Date())
     } catch (error) {
       await this.#database.settled()
-      // Nobody needs the log of a file whose data has moved.
+      // The log of a file whose data has moved is not needed any more.
       if (this.#database.changeLog === changeLog) throw error
     }
   }
@@ -224,7 +224,7 @@ export class Store implements Meshstore {
     this.#maintenance?.stop()
     this.#closing.abort(closed)
     try {
-      // Nothing new begins from here on, and closing waits for a backup that is being made.
+      // No new work begins from here on; closing waits for a running backup or move.
       await Promise.all([this.#database.close(consumers), this.#backingUp.idle(), this.#moving.idle()])
     } catch (error) {
       this.#closing = new AbortController()

@@ -33,10 +33,9 @@ export interface BeforeMigration extends BackupOptions {
 }
 
 /**
- * Copies the file, verifies the copy, and puts a manifest beside it: it can be restored as any backup. What was committed is
- * copied, also while another connection holds the lock to write, as whoever is about to change the file does: nobody else
- * makes such a copy meanwhile. One that a run left which failed, or was killed, will do if it says the same: however often
- * that happens, there is one copy.
+ * Copies the file, verifies the copy, and puts a manifest beside it: you can restore it like any backup. The copy holds the committed
+ * data, also while another connection holds the write lock. The caller that changes the file holds that lock, so only one process
+ * makes such a copy at a time. A copy that a failed or killed run left is used again if its content is the same.
  *
  * Rejects with CORRUPT for a damaged file, CONFIG if the target is taken, or an error of reading or writing.
  */

@@ -20,9 +20,9 @@ export interface Broken {
 }
 
 export interface Listing {
-  /** Oldest first. Their manifests are sound and of their size; what is in them has not been read. */
+  /** Oldest first. The manifests are sound and the sizes match; the contents have not been read. */
   readonly backups: readonly BackupManifest[]
-  /** What looks like a backup and must not be trusted. */
+  /** Files that look like backups and must not be trusted. */
   readonly broken: readonly Broken[]
 }
 
@@ -33,7 +33,7 @@ export function listBackups(folder: string): Listing {
   for (const name of namesIn(folder)) {
     if (!name.endsWith(MANIFEST)) continue
     const file = join(resolve(folder), name.slice(0, -MANIFEST.length))
-    // What a run left that was killed between the two names, or somebody who deleted the backup: none to anybody.
+    // A manifest without a backup: a run was killed between the two renames, or a user deleted the backup.
     if (!existsSync(file)) continue
     try {
       backups.push(listed(file))

@@ -1,6 +1,6 @@
 /**
- * What lies beside a backup: when it was made, and by what its content can be known again. Whoever changes the file, the
- * manifest, or puts one beside the other's file, is found out.
+ * The manifest beside a backup: its time, and hashes of its content. Verification detects a changed file, a changed manifest, and a
+ * manifest of another backup.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream, readFileSync } from 'node:fs'
@@ -16,7 +16,7 @@ const VERSION = 2
 
 export const manifestPath = (file: string): string => `${file}.manifest.json`
 
-/** What a manifest says, apart from where the file is. */
+/** The content of a manifest, without the file's path. */
 export type Described = Omit<BackupManifest, 'file'>
 
 /** As it is written: the last property is a hash over the others. */

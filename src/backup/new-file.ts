@@ -14,7 +14,7 @@ export const SIDECARS = ['-wal', '-shm', '-journal'] as const
 const PAGES_PER_STEP = 256
 
 interface Steps<T> {
-  /** Looks at the finished copy. What it throws stops it. */
+  /** Verifies the finished copy. If it throws, the copy is discarded. */
   readonly verify: (partial: string) => Promise<T>
   /** A text that is put beside the file, and has its name before the file has one. */
   readonly beside?: (verified: T) => { readonly path: string; readonly text: string }

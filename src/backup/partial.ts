@@ -6,23 +6,23 @@ import { basename, dirname, join } from 'node:path'
 import { isError } from '../errors.ts'
 import { isManifestOf, manifestPath } from './manifest.ts'
 
-/** What a name of an unfinished file ends with. */
+/** Suffix of the name of an unfinished file. */
 export const PARTIAL = /\.partial-[0-9a-f]{12}(-wal|-shm|-journal)?$/
 
-/** Those that this process works on. */
+/** Names of the unfinished files of this process. */
 const mine = new Set<string>()
 const LARGEST_PID = 0xff_ff_ff
 
 /** A name beside the file, with the number of this process in it. To be given back to `finished()`. */
 export function partialOf(file: string): string {
-  // One that has no room is that of nobody who has ended.
+  // A larger process id does not fit: the largest number stands for it.
   const pid = Math.min(process.pid, LARGEST_PID).toString(16).padStart(6, '0')
   const partial = `${file}.partial-${pid}${randomBytes(3).toString('hex')}`
   mine.add(basename(partial))
   return partial
 }
 
-/** Nothing is left of it. */
+/** Forgets an unfinished file that was renamed or removed. */
 export const finished = (partial: string): boolean => mine.delete(basename(partial))
 
 /**
@@ -34,7 +34,7 @@ export function sweepPartials(file: string): void {
   const names = namesFrom(file)
   const running = names.filter((name) => PARTIAL.test(name) && isRunning(name))
   const left = names.filter((name) => PARTIAL.test(name) && !running.includes(name))
-  // The manifest has its name first: whoever is between the two still has an unfinished file.
+  // The manifest gets its name first: a process between the two renames still has an unfinished file.
   if (running.length === 0 && !existsSync(file) && isManifestOf(file)) left.push(basename(manifestPath(file)))
   for (const name of left) discard(join(dirname(file), name))
 }
@@ -45,7 +45,7 @@ function namesFrom(file: string): string[] {
   return namesBeside(file).filter((name) => stems.some((stem) => name.startsWith(stem)))
 }
 
-/** Those in the same folder that begin like it; none if there is no folder, or it may not be read. */
+/** Names in the same folder that begin with the file's name; none if the folder is missing or unreadable. */
 export function namesBeside(file: string): string[] {
   try {
     return readdirSync(dirname(file)).filter((name) => name.startsWith(basename(file)))
@@ -54,7 +54,7 @@ export function namesBeside(file: string): string[] {
   }
 }
 
-/** What cannot be removed must not hide why it is to be. */
+/** Ignores errors: a failed removal must not hide the error that led to it. */
 export function discard(path: string): void {
   try {
     rmSync(path, { force: true })

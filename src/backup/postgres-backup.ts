@@ -38,7 +38,7 @@ export async function backupPostgres(server: Server, file: string, options: Back
   rules.checkOptions('The options', BACKUP_RULES, options)
   checkPath(file)
   const { target, now, busyTimeoutMs, mode } = server
-  // Whatever its schema: the backup comes before the migration.
+  // Accept any schema version: the backup precedes the migration.
   return withPostgresSnapshot(target, { busyTimeoutMs, mode, anySchema: true }, (snapshot) =>
     backedUp(snapshot, resolve(file), options, now),
   )
@@ -68,7 +68,7 @@ async function backedUp(
   return withFile(file, verified)
 }
 
-/** The twins' of those that made the database: names and numbers are the same. Of newer ones, all that are known. */
+/** The SQLite migrations with the names of those that were applied to the server. For a newer schema, all known migrations. */
 function migrationsUpTo(schemaVersion: string): readonly Migration[] {
   const known = migrationsOf('sqlite')
   if (schemaVersion === 'none')

@@ -3,7 +3,7 @@ import type { BackupManifest, BackupSchedule } from '../api.ts'
 import { StorageError } from '../errors.ts'
 
 export interface Scheduling extends BackupSchedule {
-  /** What the files' names begin with. */
+  /** Prefix of the files' names. */
   readonly name: string
   readonly now: () => Date
   readonly make: (target: string, signal: AbortSignal) => Promise<BackupManifest>

@@ -46,7 +46,7 @@ export async function backupSqlite(
   })
 }
 
-/** What its manifest is to say of a finished copy, which is to hold what was read. */
+/** Verifies a finished copy against the content that was read, and returns the content of its manifest. */
 export async function described(partial: string, expected: Content | undefined, createdAt: Date): Promise<Described> {
   if (!(await isSound(partial))) {
     throw new StorageError('CORRUPT', 'The database file is damaged (integrity_check). Restore an earlier backup.')
@@ -58,7 +58,7 @@ export async function described(partial: string, expected: Content | undefined, 
   return found
 }
 
-/** What the manifest of a file is to say. Nobody else has it open. */
+/** Returns the content of a file's manifest. No other connection has the file open. */
 export async function describe(file: string, createdAt: Date): Promise<Described> {
   const { schemaVersion, tables } = await readAll(file)
   return { createdAt, bytes: statSync(file).size, sha256: await fileHash(file), schemaVersion, tables }

@@ -2,9 +2,9 @@ import { openConnection } from '../database/sqlite/connection.ts'
 import { hasTable } from '../migrator/sqlite-file.ts'
 
 /**
- * Takes the log of changes, and whoever reads it, out of a file that nobody else has open. What is written to a copy is not what is
- * written to the original: a token of the one must not be good for the other, where it would miss changes and not know. For the same
- * reason a move of the original is none of the copy.
+ * Removes the change log and its subscribers from a copy that no other connection has open. The copy and the original diverge: a
+ * resume token of one must not be valid in the other, where its subscriber would miss changes. For the same reason the copy does not
+ * keep the record of a live move of the original.
  */
 export function forgetChanges(file: string): void {
   const raw = openConnection(file, { readOnly: false })

@@ -113,7 +113,7 @@ async function create(flags: CreateFlags): Promise<Outcome> {
   if (keep !== undefined && flags.file !== undefined)
     throw new StorageError('CONFIG', 'What is kept is chosen in a folder: give --folder, not --file.')
   const manifest = await withBar('Copying', async (onProgress) => {
-    // Whatever its schema: the backup comes before the migration.
+    // Accept any schema version: the backup precedes the migration.
     const readOnly = target.dialect === 'sqlite' && (await isOfAnother(target.path, waitOf(flags)))
     const options = { url, readOnly, migrate: 'skip', busyTimeoutMs: waitOf(flags), pool: { max: 1 } } as const
     await using store = await opened(options)
@@ -142,7 +142,7 @@ async function isOfAnother(path: string, timeout: number): Promise<boolean> {
       raw.close()
     }
   } catch {
-    // Whoever opens it now says what is wrong.
+    // Ignore the error: opening the file next reports it.
     return false
   }
 }

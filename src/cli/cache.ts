@@ -42,9 +42,9 @@ async function using<T>(
   readOnly = false,
 ): Promise<T> {
   const { maxEntries } = flags
-  // Whoever drops paths does not mean to migrate.
+  // Dropping paths must not migrate the database.
   const options = { url: urlOf(flags), migrate: 'check', busyTimeoutMs: waitOf(flags), pool: { max: 1 } } as const
-  // Nor to make a file: who may not write finds that there is none.
+  // Nor create a file: a read-only open rejects if there is none.
   if (!readOnly) await (await openStorage({ ...options, readOnly: true })).close()
   await using store = await openStorage({ ...options, readOnly, pathCache: { maxEntries } })
   return await work(store)

@@ -62,7 +62,7 @@ function textOf({ findings, counts, passed, notChecked }: CheckReport): string[]
   ]
 }
 
-/** Of one check: a screen full says as much as a hundred lines. */
+/** Maximum number of findings that are shown for one check. */
 const SHOWN = 10
 function linesOf(findings: readonly Finding[]): string[] {
   const more = findings.length - SHOWN

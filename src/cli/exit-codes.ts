@@ -1,4 +1,4 @@
-/** What the command exits with. Stable: scripts depend on it. */
+/** Exit codes. They are stable: scripts depend on them. */
 import type { StorageErrorCode } from '../errors.ts'
 
 export const EXIT = {

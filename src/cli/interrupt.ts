@@ -1,11 +1,11 @@
-/** What Ctrl+C and SIGTERM do to a command that can stop in good order. */
+/** Stops a command in an orderly way on Ctrl+C and SIGTERM. */
 
 /** As shells have it: 128 and the number of the signal. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const
 type Signal = keyof typeof EXIT_CODES
 const SIGNALS = Object.keys(EXIT_CODES) as Signal[]
 
-/** What it stopped with; `message` says how things stand now. */
+/** A signal stopped the command; `message` says what this means for the data. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted'
   readonly code = 'INTERRUPTED'

@@ -10,7 +10,7 @@ import { count, counted, type Outcome, printable, report } from './output.ts'
 type InspectFlags = Common & { limit?: number; after?: string }
 
 const TABLES = ['nodes', 'policies', 'paths'] as const
-/** What the table of the paths is called in the database, and in an export. */
+/** Name of the paths' table in the database and in an export. */
 const PATHS = 'path_cache'
 type Table = (typeof TABLES)[number]
 /** Rows of each table, where no table is named. */
@@ -28,7 +28,7 @@ export function addLook(program: Command): void {
     .action((table: string | undefined, flags: InspectFlags) => report(flags, () => inspect(table, flags)))
 }
 
-/** Whatever its schema, as far as that will do: who looks wants to see. */
+/** Opens the database read-only with any schema version. If that fails, the error says which migration command to run. */
 async function looking<T>(flags: Common, look: (store: Meshstore) => Promise<T>): Promise<T> {
   const url = urlOf(flags)
   const busyTimeoutMs = waitOf(flags)
@@ -41,7 +41,7 @@ async function looking<T>(flags: Common, look: (store: Meshstore) => Promise<T>)
   }
 }
 
-/** What is to be done before there is anything to be seen. */
+/** Returns an error that says which command makes the database readable. */
 async function unready(url: string, busyTimeoutMs: number): Promise<StorageError | undefined> {
   const found = await inspectSchema(url, busyTimeoutMs).catch(() => undefined)
   const words = {

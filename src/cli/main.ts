@@ -9,7 +9,7 @@ async function main(): Promise<void> {
     process.exitCode = 1
     return
   }
-  // Who reads has had enough: no error, and nothing that could be printed.
+  // The reader closed the pipe early: this is no failure, and nothing more can be printed.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   const { run } = await import('./program.ts')
   await run(process.argv)

@@ -138,7 +138,7 @@ async function move(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
 
 const DECLINED: Outcome = { json: { state: 'declined' }, text: ['Nothing was changed.'], exitCode: EXIT.failed }
 
-/** Who stops a move wants to know where that leaves the data. */
+/** Reports where the data is after a move was stopped. */
 const stopped =
   (file: SqliteDatabase) =>
   async (error: unknown): Promise<never> => {
@@ -192,7 +192,7 @@ async function confirmed(plan: MovePlan, { yes, json, maxPause }: MoveFlags): Pr
   }
 }
 
-/** Of each step, how far it has come. */
+/** Shows a progress bar for each step. */
 function barsOf(): { show: (progress: MoveProgress) => void; stop: () => void } {
   const bars = {
     checking: progressBar('Checking ', 'rows'),

@@ -36,7 +36,7 @@ export function urlOf({ url = process.env.DATABASE_URL }: Pick<Common, 'url'>): 
   throw new StorageError('CONFIG', 'Which database? Give --url, or set DATABASE_URL.')
 }
 
-/** Of the commands that take data elsewhere. */
+/** Option of the commands that copy data to another database. */
 export const IGNORE_OTHERS = [
   '--ignore-other-tables',
   'leave the application’s own tables and columns behind, instead of refusing',

@@ -1,4 +1,4 @@
-/** What a command prints: its result on stdout, as text or as one JSON document; errors and progress on stderr. */
+/** Output of a command: the result on stdout, as text or as one JSON document; errors and progress on stderr. */
 import { SingleBar } from 'cli-progress'
 import { isError, StorageError } from '../errors.ts'
 import type { TableKey } from '../schema/tables.ts'
@@ -6,7 +6,7 @@ import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { beforeSignal, Interrupted } from './interrupt.ts'
 
 export interface Outcome {
-  /** What `--json` prints. */
+  /** Printed with `--json`. */
   readonly json: object
   /** Lines for people. */
   readonly text: readonly string[]
@@ -48,7 +48,7 @@ const printLines = (lines: readonly string[]): void => print(lines.map((line) =>
 
 function print(text: string): void {
   process.stdout.write(text, (error) => {
-    // Who reads has had enough. A disk that is full is another matter: nobody may take half a report for the whole.
+    // EPIPE: the reader closed the pipe early, which is no failure. Any other error leaves an incomplete report.
     if (!error || ('code' in error && error.code === 'EPIPE')) return
     process.exitCode = EXIT.failed
     process.stderr.write(`${'code' in error ? error.code : 'INTERNAL'}: The output could not be written.\n`)
@@ -67,7 +67,7 @@ function described(error: unknown): Described {
     const { code, message, retryable, issues } = error
     return { code, message, retryable, ...(issues.length > 0 && { issues }) }
   }
-  // Somebody else's message may hold anything.
+  // A message that is not the library's own may hold values.
   const name = isError(error) && 'code' in error ? String(error.code) : 'INTERNAL'
   return { code: name, message: isError(error) ? error.message : 'An unknown error.', retryable: false }
 }

@@ -146,7 +146,7 @@ function exported(done: transfer.ExportReport, invalid: transfer.InvalidRow[], f
     : [
         `${count(done.invalid)} rows break the rules: the export is not complete. Correct or delete them, or leave them out with --skip-invalid.`,
       ]
-  // Where the rows go to stdout, words do not.
+  // The rows go to stdout, so the summary goes to stderr.
   if (file === undefined) process.stderr.write(text.map((line) => `${line}\n`).join(''))
   return {
     json: { ...done, ...(complete && { file }), invalidRows: invalid },

@@ -1,4 +1,4 @@
-/** What is said of arguments that cannot be used. */
+/** Reports arguments that cannot be used. */
 import { type Command, CommanderError } from 'commander'
 import { EXIT } from './exit-codes.ts'
 import { printJson } from './output.ts'

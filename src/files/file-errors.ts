@@ -1,4 +1,4 @@
-/** What the system's errors mean where files are read and written past SQLite. By code, never by message. */
+/** Translates the system's errors of file access outside of SQLite. By code, never by message. */
 import { translated } from '../database/sqlite/errors.ts'
 import { isError, StorageError, type StorageErrorCode } from '../errors.ts'
 
@@ -27,7 +27,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
 const isSystemError = (error: unknown): error is Error & { readonly code: string } =>
   isError(error) && 'syscall' in error && 'code' in error && typeof error.code === 'string'
 
-/** Anything that SQLite or the system threw, as a StorageError. What is neither's is returned as it is. */
+/** Anything that SQLite or the system threw, as a StorageError. Returns other errors unchanged. */
 export function translatedFile(error: unknown): unknown {
   if (!isSystemError(error)) return translated(error)
   const [code, message] = MEANINGS[error.code] ?? FAILED

@@ -1,4 +1,4 @@
-/** What a path of a database file must be. */
+/** Rules for the path of a database file. */
 import { existsSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { StorageError } from '../errors.ts'

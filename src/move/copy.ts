@@ -27,7 +27,7 @@ export interface Copying {
   readonly files: readonly string[]
   readonly tables: readonly Table<TableName>[]
   readonly busyTimeoutMs: number
-  /** What is to be done about rows that cannot live there, which then stop a dry run too. */
+  /** Advice for rows that the target cannot hold. If set, such rows stop a dry run too. */
   readonly advice?: string
 }
 

@@ -25,13 +25,13 @@ export interface Config {
   readonly pool: { readonly max: number; readonly mode: 'session' | 'transaction' | undefined }
   readonly pathCache: PathCacheOptions
   readonly countRules: CountRules | undefined
-  /** Where the data goes, or has gone, from a SQLite file. */
+  /** The database that a SQLite file's data moves to, or has moved to. */
   readonly successor: PostgresTarget | undefined
   /** `name`: the database that the files are named after. */
   readonly backups: (BackupSchedule & { readonly name: string }) | undefined
 }
 
-/** Where the data lives. */
+/** A SQLite database. */
 export interface SqliteTarget {
   readonly dialect: 'sqlite'
   /** A path, or `:memory:`. */
@@ -125,7 +125,7 @@ export function successorOf(url: string): PostgresTarget {
   throw new StorageError('CONFIG', 'Data moves to PostgreSQL alone: give a URL that begins with postgres://.')
 }
 
-/** What its backups are named after. */
+/** The name that a database's backups begin with. */
 export const nameOf = (database: Target): string =>
   database.dialect === 'sqlite' ? database.path : (database.database ?? 'mesh')
 

@@ -1,4 +1,4 @@
-/** What the command line does with the schema of the database at a URL. */
+/** Migration commands for the database at a URL. */
 import { resolve } from 'node:path'
 import type { Copy } from '../backup/before-migration.ts'
 import { StorageError } from '../errors.ts'
@@ -37,7 +37,7 @@ export const migrationsNamed = (dialect: Status['dialect'], tags: readonly strin
 export interface UpOptions extends Pick<MigrationOptions, 'onApplied' | 'quarantine'> {
   /** How long to wait for another process's lock, in milliseconds. */
   readonly busyTimeoutMs?: number | undefined
-  /** Where a SQLite file is copied to before it is changed: beside it, unless said. `false`: nowhere. */
+  /** Path of the copy that is made before a SQLite file is changed. Default: beside the file. `false`: no copy. */
   readonly backup?: string | false | undefined
   readonly onBackup?: ((progress: { copiedPages: number; totalPages: number }) => void) | undefined
 }

@@ -1,10 +1,10 @@
-/** The one place that opens a database of a dialect. */
+/** Opens databases. Only this file chooses a dialect. */
 
 import type { Database } from '../database/session.ts'
 import type { Config, Target } from './config.ts'
 
-/** Whoever is to open it later, with callers waiting, has the driver loaded then. */
-export function foresee({ dialect }: Target): void {
+/** Loads the driver early: callers wait when the target is opened later. */
+export function preloadDriver({ dialect }: Target): void {
   if (dialect === 'postgresql') import('./postgres.ts').catch(() => {})
 }
 

@@ -14,7 +14,7 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
     { ...config, path },
     {
       check: async (raw) => {
-        // Nobody works with it any more: what it is like is of no matter.
+        // The data has moved: no program uses this file any more, so skip the check of its schema.
         migrate = fenceOf(raw)() === undefined ? asked : 'skip'
         if (migrate !== 'skip') await checkSqlite(raw, migrate, config.migration)
       },

@@ -5,11 +5,12 @@ import { checkPath } from '../files/path-rules.ts'
 import { databaseOf } from '../open/config.ts'
 
 /**
- * Writes a backup, verified first, to a path of a SQLite file, and brings its schema up to date. What is there is replaced
- * only with `replace: true`, while nobody uses it, and kept as a copy. Or into PostgreSQL, where the database must be empty.
+ * Verifies a backup, writes it to a SQLite file or an empty PostgreSQL database, and brings the schema up to date. An existing file is
+ * replaced only with `replace: true` and while no process uses it; a copy of it is kept. If the process is killed, the file is either
+ * the old one or the new one.
  *
- * Rejects with BACKUP_INVALID; SCHEMA_NEWER for a backup of a newer version that this one cannot work with; CONFIG if the
- * path is taken; BUSY if what is to be replaced is in use. Killed meanwhile, the file is all old or all new.
+ * @throws {StorageError} BACKUP_INVALID, SCHEMA_NEWER (the backup is of a newer version that this one cannot work with), CONFIG (the
+ * path is taken, or the database is not empty), BUSY (the file to replace is in use)
  */
 export async function restoreBackup(file: string, url: string, options?: RestoreOptions): Promise<RestoreReport> {
   checkPath(file)

@@ -10,7 +10,7 @@ import { snapshotOf } from '../rows/sqlite-source.ts'
 
 /**
  * Copies a verified backup into an empty database of a server, in one transaction, and compares it before that is committed.
- * Whatever the backup's schema: the rows are the same in every version.
+ * The backup may have any schema version: the rows are the same in every version.
  */
 export async function restoreIntoPostgres(
   file: string,

@@ -25,11 +25,11 @@ const OPTION_RULES: rules.Rules = {
 }
 
 /**
- * Writes a verified backup to where a SQLite file is to be, and brings it up to date. What is there is replaced only when
- * `replace` says so, and kept as a copy beside it. Or into an empty database of PostgreSQL.
+ * Writes a verified backup to a SQLite file or an empty PostgreSQL database, and brings the schema up to date. An existing file is
+ * replaced only with `replace`, and a copy of it is kept beside it.
  *
- * Rejects with BACKUP_INVALID; SCHEMA_NEWER for a backup that this version cannot work with; CONFIG if something is there and
- * `replace` is not said; BUSY if it is in use.
+ * Rejects with BACKUP_INVALID; SCHEMA_NEWER for a backup that this version cannot work with; CONFIG if the path is taken and `replace`
+ * is not set; BUSY if the file is in use.
  */
 export async function restoreBackup(file: string, url: string, options: RestoreOptions = {}): Promise<RestoreReport> {
   rules.checkOptions('The options', OPTION_RULES, options)
@@ -63,7 +63,7 @@ export interface RestorePreview {
   readonly replaces: boolean
 }
 
-/** Of a file: looks at everything for which a restore with `replace` would be refused, and rejects with the same. Writes nothing. */
+/** Dry run for a file: rejects with the error that a restore with `replace` would reject with. Writes nothing. */
 export async function previewRestore(file: string, url: string): Promise<RestorePreview> {
   const { from, to } = placesOf(file, databaseOf(url))
   try {
@@ -93,7 +93,7 @@ function assertKnownSchema(file: string): void {
 
 async function restored(file: string, path: string, options: RestoreOptions): Promise<RestoreReport> {
   assertTwo(file, path)
-  // Of a restore that was killed: the file may still have the name that it had while it was unfinished, too.
+  // Clean up after a killed restore: the file may also still have its unfinished name.
   sweepPartials(path)
   finishMoving(path)
   if (occupancyOf(path) === 'taken' && options.replace !== true) throw taken(path)
@@ -103,7 +103,7 @@ async function restored(file: string, path: string, options: RestoreOptions): Pr
     source.exec('BEGIN')
     // Throws SCHEMA_NEWER and the like, before anything is changed.
     migrationStatusOf(source)
-    // Somebody may have put a file there meanwhile.
+    // Another process may have created a file there meanwhile.
     if (occupancyOf(path) === 'taken' && options.replace !== true) throw taken(path)
     const aside = await setAside(path, options.signal)
     await write(source, { path, manifest, options, aside })
@@ -158,7 +158,7 @@ async function overwrite(
   await stepwise(source, path, {
     ...options,
     onProgress: (progress) => {
-      // Nothing has been copied at the first step, and nobody else can write any more.
+      // At the first step nothing has been copied yet, and no other process can write any more.
       if (!begun) assertUntouched(path, aside)
       begun = true
       options.onProgress?.(progress)

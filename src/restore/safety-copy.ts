@@ -1,4 +1,4 @@
-/** What is at a path that is to be restored to: looked at, copied, and given back if nothing comes of it. */
+/** Checks and copies the file that a restore replaces, and puts it back if the restore fails. */
 import { existsSync, renameSync, statSync } from 'node:fs'
 import type Sqlite from 'better-sqlite3'
 import { copiesBefore, copyBeforeMigration as copyBefore, nameBefore } from '../backup/before-migration.ts'
@@ -15,9 +15,9 @@ import { translatedFile } from '../files/file-errors.ts'
 export type Stamp = string
 
 export interface Aside {
-  /** Where the copy is of what was there. */
+  /** Path of the copy of the old file. */
   readonly safetyCopy?: string
-  /** Of the file that is to be overwritten. Without one nothing is there, or what cannot be overwritten. */
+  /** Stamp of the file to overwrite; `undefined` if there is no file, or one that cannot be overwritten. */
   readonly stamp?: Stamp
   /** Moves away what cannot be overwritten. */
   readonly makeRoom?: () => void
@@ -88,7 +88,7 @@ export function assertNotInUse(path: string): void {
   } catch (error) {
     const failure = translatedFile(error)
     if (isBusy(failure)) throw inUse()
-    // What SQLite cannot read is moved aside as it is.
+    // A file that SQLite cannot read is moved aside unchanged.
     if (!(failure instanceof StorageError) || failure.code !== 'CORRUPT') throw failure
   }
 }

@@ -1,4 +1,4 @@
-/** What becomes of a file's rows. */
+/** Counts a file's rows by outcome. */
 import { TABLE_NAMES, type TableName } from '../schema/tables.ts'
 
 export interface TableCounts {

@@ -33,7 +33,7 @@ export interface ExportReport {
   readonly leftBehind?: readonly OtherData[]
 }
 
-/** Writes a snapshot in constant memory. Of a row that cannot be read, all others are looked at too. */
+/** Writes a snapshot in constant memory. After an unreadable row it still checks all other rows. */
 export async function exportSnapshot(
   snapshot: Snapshot,
   output: Output,

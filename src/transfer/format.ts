@@ -4,7 +4,7 @@ import type { Table, TableName } from '../schema/tables.ts'
 export const FORMAT = 'meshstore-ndjson'
 export const VERSION = 1
 
-/** Of a line, in bytes: a text of 1 MiB may take six times that where JSON escapes each of its characters. */
+/** Longest line, in bytes: JSON escapes can make a text of 1 MiB six times as long. */
 export const MAX_LINE_BYTES = 8 * 1_048_576
 
 export interface Header {
@@ -15,7 +15,7 @@ export interface Header {
   readonly tables: readonly TableName[]
 }
 
-/** How many lines there are of each table. What has no trailer was cut off. */
+/** Number of lines of each table. A file without a trailer was cut off. */
 export interface Trailer {
   readonly end: string
   readonly rows: Readonly<Partial<Record<TableName, number>>>

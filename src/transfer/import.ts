@@ -26,7 +26,7 @@ export interface ImportReport {
   readonly dryRun: boolean
   /** Whether anything was, or with `dryRun` would be, written. */
   readonly imported: boolean
-  /** What became of the rows, or would become of them. */
+  /** Number of rows by outcome; with `dryRun`, by the outcome that an import would have. */
   readonly rows: Counts
   /** Lines, or elements of a document's lists. */
   readonly refused: number
@@ -37,15 +37,15 @@ export type Open = (how: { readonly readOnly: boolean }) => Promise<Database | u
 
 /** How often it is run again when others are in the way. */
 const ATTEMPTS = 10
-/** Where somebody holds a row: so long it is waited for in an attempt, and before the next. */
+/** How long an attempt waits for a locked row, and the pause before the next attempt, in milliseconds. */
 const ATTEMPT_MS = 60
 
 /** Undoes the transaction: lines were refused. */
 class NotSound extends Error {}
 
 /**
- * Reads the file, and judges all of it; then writes it in one transaction, all of it or nothing. Where lines are refused
- * nothing is written, unless `skipRefused` says that the others are.
+ * Reads and validates the whole file, then writes it in one transaction. If a line is refused, nothing is written, unless
+ * `skipRefused` is set: then the other lines are written.
  */
 export async function importFrom(
   file: AsyncIterable<Buffer>,

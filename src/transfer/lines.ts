@@ -1,4 +1,4 @@
-/** Bytes to lines, each with its number. What is too long is not held in memory. */
+/** Splits bytes into numbered lines. A line that is too long is not held in memory. */
 import { StorageError } from '../errors.ts'
 
 export interface Line {

@@ -13,7 +13,7 @@ export interface Link {
 export interface Topology {
   readonly label: string
   readonly protocol: string
-  /** What a link's cost is: `latency_ms`, `1/TQ`, … */
+  /** Unit of a link's cost: `latency_ms`, `1/TQ`, … */
   readonly metric: string | undefined
   readonly nodeIds: readonly string[]
   /** How many of the nodes only links name. */
@@ -21,7 +21,7 @@ export interface Topology {
   readonly links: readonly Link[]
 }
 
-/** Where something stands in the document: `nodes[3]`. */
+/** Position of an element in the document: `nodes[3]`. */
 export interface Place {
   readonly list: 'nodes' | 'links'
   readonly index: number
@@ -34,10 +34,10 @@ export interface GraphProblem extends Place {
 }
 
 export interface Graph {
-  /** What is sound of it. */
+  /** The valid part of the document. */
   readonly topology: Topology
   readonly problems: readonly GraphProblem[]
-  /** Where each node is named first: in `nodes`, or by a link. */
+  /** First position of each node: in `nodes`, or in a link. */
   readonly places: ReadonlyMap<string, Place>
   /** Nodes that are listed again. */
   readonly repeated: readonly Place[]

@@ -1,4 +1,4 @@
-/** Where an export goes: a file that has its name when it is complete, or a stream. */
+/** Target of an export: a stream, or a file that gets its name when it is complete. */
 import { existsSync } from 'node:fs'
 import { type FileHandle, link, mkdir, open, rm } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -28,7 +28,7 @@ export async function fileOutput(path: string): Promise<Output> {
   const discard = async (): Promise<void> => {
     if (discarded) return
     discarded = true
-    // What cannot be closed or removed must not hide why it is to be.
+    // Ignore errors: they must not hide the error that led here.
     await handle.close().catch(() => {})
     await rm(partial, { force: true }).catch(() => {})
     finished(partial)
@@ -90,12 +90,12 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Whoever read the output has gone, as `head` does when it has seen enough. */
+/** The reader closed the output early, as `head` does. */
 export class OutputGone extends Error {
   readonly code = 'EPIPE'
 }
 
-/** What became of a stream. It may be a file, on a disk that fails. */
+/** Translates an error of a stream. The stream may be a file on a failing disk. */
 function streamFailure(cause: Error): Error {
   if (!('code' in cause) || cause.code === 'EPIPE' || String(cause.code).startsWith('ERR_'))
     return new OutputGone('Whoever read the output has gone: it is not complete.', { cause })

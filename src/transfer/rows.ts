@@ -5,7 +5,7 @@ import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
 import { TABLE_NAMES, TABLES, type Table, type TableName, tableNamed } from '../schema/tables.ts'
 
-/** What a line says. */
+/** The content of a line. */
 export type CheckedRow =
   | { readonly table: TableName; readonly key: string }
   | { readonly table?: TableName; readonly key?: string; readonly problems: readonly Problem[] }

@@ -76,7 +76,7 @@ class Reading {
     this.#trailer = true
     const said = TABLE_NAMES.map((table) => [table, numberIn(rows, table), this.#found.get(table) ?? 0] as const)
     const missing = said.reduce((sum, [, expected, found]) => sum + expected - found, 0)
-    // What could not be read was one of those that are missing.
+    // The unreadable lines account for the missing rows.
     if (missing === this.#unknown && (missing > 0 || said.every(([, expected, found]) => expected === found))) return
     const differences = said.filter(([, expected, found]) => expected !== found)
     const words = differences.map(([table, expected, found]) => `${expected} rows of ${table}, and there are ${found}`)

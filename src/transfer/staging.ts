@@ -1,7 +1,6 @@
 /**
- * What an import has read, before anything of it is written: a temporary database of SQLite's own, which spills to the
- * disk, has no name, and is gone with the process. So a file of any size is judged as a whole in constant memory, and
- * duplicates are found wherever they are.
+ * Staging area of an import: a temporary SQLite database without a name, which spills to the disk and ends with the process. So an
+ * import validates a file of any size in constant memory, and finds duplicates, before it writes a row.
  */
 import Sqlite from 'better-sqlite3'
 import { TABLE_NAMES, type TableName } from '../schema/tables.ts'
@@ -23,7 +22,7 @@ export interface StagedRow {
   readonly text: string
 }
 
-/** What becomes of a row whose key is there. */
+/** How an import treats a row whose key exists. */
 export type OnConflict = 'error' | 'skip' | 'replace'
 
 /** `rows` is in the order of the keys; `refused` in that of the lines. `late`: found in the database, not in the file. */
@@ -43,7 +42,7 @@ export class Staging implements Disposable {
     this.#raw = new Sqlite('')
     this.#raw.pragma('journal_mode = OFF')
     this.#raw.pragma('synchronous = OFF')
-    // What is not here is on the disk.
+    // The cache holds 8,000 KiB; the rest is on the disk.
     this.#raw.pragma('cache_size = -8000')
     this.#raw.exec(SCHEMA)
     const prepare = (sql: string) => this.#raw.prepare<unknown[], unknown>(sql)
@@ -56,7 +55,7 @@ export class Staging implements Disposable {
     this.#raw.exec('BEGIN')
   }
 
-  /** Adds a row. Where its key has been seen: the line of that one, of which `replace` makes this one. */
+  /** Adds a row. If its key was seen before, returns the line of the earlier row; `'replace'` keeps the new row. */
   add(table: TableName, row: StagedRow, onConflict: OnConflict): number | undefined {
     const { add, replace, lineOf } = this.#statements
     const { line, key, text } = row

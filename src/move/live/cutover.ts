@@ -35,20 +35,20 @@ interface Switching {
   readonly maxPauseMs: number
 }
 
-/** What is carried over that no row of the tables says. */
+/** State beside the tables' rows that the switch carries over. */
 interface Aside {
   readonly invalidation: string | undefined
   /** Invalidations whose paths have not been deleted yet. */
   readonly marks: readonly (readonly [string | null, string | null, string | null, number])[]
   /** Paths that were stored after those. */
   readonly stamped: TableChange
-  /** Who reads the log of changes. */
+  /** The subscribers of the change log. */
   readonly consumers: readonly (readonly [string, number])[]
 }
 
 /**
- * In a transaction of the file that nobody can write beside. Whoever called commits it: that is the switch. Throws `Postponed`, or
- * what kept it from succeeding; then nothing of it holds, for the target is but a copy.
+ * Runs in a transaction that excludes other writers of the file. The caller commits it: that commit is the switch. If it throws
+ * (`Postponed`, or another error), the file stays authoritative and the target stays a copy.
  */
 export async function switchOver(raw: Sqlite.Database, switching: Switching): Promise<Progress> {
   const { course, target, progress, maxPauseMs } = switching
@@ -87,7 +87,7 @@ function asideOf(raw: Sqlite.Database, course: Course): Aside {
     )
     .raw()
     .all()
-  // Those without a stamp are older than all of the marks.
+  // Paths without a stamp are older than all marks.
   const stamped = raw
     .prepare<[number], string>(
       `SELECT cache_key FROM path_cache WHERE cache_key IN (SELECT cache_key FROM path_cache_stamps) AND ${IS_VALID} LIMIT ?`,
@@ -110,7 +110,7 @@ function asideOf(raw: Sqlite.Database, course: Course): Aside {
 async function take(ask: Ask, rest: Followed, aside: Aside): Promise<void> {
   await apply(ask, rest.changes)
   await assertApplied(ask, rest.changes)
-  // Of an attempt before this one.
+  // Rows of an earlier attempt.
   await ask('DELETE FROM path_cache_marks')
   await ask('DELETE FROM path_cache_stamps')
   await ask('DELETE FROM meshstore_changes')
@@ -138,7 +138,7 @@ async function takeConsumers(ask: Ask, { consumers }: Aside): Promise<void> {
   if (consumers.length === 0) return
   // Another log: what a token of the file's says means nothing here.
   await remember(ask, LOG, crypto.randomUUID())
-  // Nobody has begun to write there who would not know of the log.
+  // Low-water mark: every transaction on the target began after the log, so all of them write to it.
   await ask('INSERT INTO meshstore_consumers (name, position, kept_until) VALUES ($1, $2, $3)', [
     WHOLE,
     '0',

@@ -1,4 +1,4 @@
-/** Where a file's data has arrived. */
+/** Checks and opens the database that a file's data has moved to. */
 import type { Database, Session } from '../../database/session.ts'
 import { StorageError } from '../../errors.ts'
 import { remember, remembered } from '../../repositories/state.ts'
@@ -23,7 +23,7 @@ export async function assertNotFilled(session: Session): Promise<void> {
   )
 }
 
-/** Throws CONFIG if the database is not the one that the data has moved to. What the mover could not say any more is said for it. */
+/** Throws CONFIG if the database is not the one that the data has moved to. If the mover ended before it recorded its success, records it. */
 export async function assertArrived({ session }: Database, id: string, readOnly: boolean): Promise<void> {
   const progress = await progressOf(session)
   if (progress?.id !== id)

@@ -127,7 +127,7 @@ function assertUnderWay(found: Progress): void {
   )
 }
 
-/** Where the move is: at its beginning, or where it was stopped. */
+/** Begins the move, or continues it where it was stopped. */
 async function begun(
   { file, target, course }: Omit<Moving, 'options'>,
   found: Progress | undefined,

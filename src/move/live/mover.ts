@@ -96,7 +96,7 @@ export class Mover {
     await this.#write({ ...this.#progress, phase: 'following' }, [])
   }
 
-  /** Where the move stands, and what it has written by then, are one transaction. */
+  /** Writes the progress and the changes in one transaction. */
   async #write(next: Progress, changes: readonly TableChange[]): Promise<void> {
     await this.#moving.target.advance(this.#progress, next, async (ask) => {
       await apply(ask, changes)
@@ -184,7 +184,7 @@ export class Mover {
     }
   }
 
-  /** What is left of invalidated paths has to be carried over while writers wait. */
+  /** Sweeps invalidated paths: the switch has to carry over the rest while writers wait. */
   async #sweep(): Promise<void> {
     const { session } = this.#moving.file
     const state = await session.readOne(invalidationState, {})

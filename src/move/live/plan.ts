@@ -1,4 +1,4 @@
-/** What a move would do, and how far one has come. */
+/** Plan of a live move, and the state of one under way. */
 import { type PostgresTarget, placeOf } from '../../database/postgres/url.ts'
 import { seqOf } from '../../database/sqlite/change-log.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
@@ -44,7 +44,7 @@ export interface MoveStatus {
   readonly state: 'none' | 'under way' | 'moved'
   readonly id?: string
   readonly to?: string
-  /** Of the target: `undefined` where its URL was not given, or it knows nothing of the move. */
+  /** Phase that the target records; `undefined` if its URL was not given, or it has no record of the move. */
   readonly phase?: Progress['phase']
   /** Changes in the file's log that the target does not have yet. */
   readonly lag?: number

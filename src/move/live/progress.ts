@@ -1,4 +1,4 @@
-/** What a move remembers, so that it can be killed at any point and gone on with. */
+/** Persistent state of a move: a move that was killed at any point can continue. */
 import type { LogPosition } from '../../database/session.ts'
 import type { TableName } from '../../schema/tables.ts'
 

@@ -10,7 +10,7 @@ import { type Plain, plainCells } from '../../schema/cells.ts'
 import { shown } from '../../schema/rules.ts'
 import { ALL_TABLES, type Table, tableNamed } from '../../schema/tables.ts'
 
-/** What a table's rows are to become in the target. */
+/** Changes of a table's rows that the target has to apply. */
 export interface TableChange {
   readonly table: Table
   readonly rows: readonly (readonly Plain[])[]
@@ -24,7 +24,7 @@ export interface Followed {
   readonly position: string
 }
 
-/** What the log says has changed behind a position, as it is now: of a row that was changed ten times, the last. */
+/** The rows that the log says changed after a position, in their current state. Several changes of one row give one entry. */
 export function followed(raw: Sqlite.Database, from: string, limit: number): Followed {
   const page = changesBehind(raw, from, limit)
   if (page === undefined) throw logLost()
@@ -53,7 +53,7 @@ export const logLost = (): StorageError =>
   )
 
 export function currentOf(raw: Sqlite.Database, table: Table, keys: readonly string[]): TableChange {
-  // What is no UTF-8 reads as this letter, which others may have by right.
+  // Invalid UTF-8 reads as U+FFFD, which valid keys may contain too.
   if (keys.some((key) => key.includes('\ufffd'))) assertSoundKeys(raw, table)
   const rows = keys.length === 0 ? [] : movable(table, rowsOf(raw, table, { keys }))
   const found = new Set(rows.map(([key]) => key))

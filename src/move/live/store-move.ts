@@ -65,7 +65,7 @@ export class StoreMove {
       if (next !== undefined) await assertArrived(next, report.id, false).catch(() => {})
       return report
     } finally {
-      // Whatever became of the move: the file says where the data is.
+      // The file says where the data is, whether or not the move succeeded.
       await database.settled().catch(() => {})
       if (next !== undefined && database.current !== next) {
         database.leadTo(undefined)

@@ -13,10 +13,10 @@ import { OUR_TABLES } from '../../schema/tables.ts'
 import { MOVE, type Progress } from './progress.ts'
 import type { TableChange } from './source.ts'
 
-/** Of the session, for as long as the move runs. Any two numbers, the same for every mover. */
+/** Advisory lock of the mover's session. The two numbers are arbitrary, and the same for every mover. */
 const LOCK = 'SELECT pg_try_advisory_lock(1298495336, 1836021349)'
 const BEGIN = ['BEGIN ISOLATION LEVEL READ COMMITTED', 'SET LOCAL extra_float_digits = 1']
-/** What a move fills, beside some rows of `meshstore_state`. */
+/** The tables that a move fills, beside some rows of `meshstore_state`. */
 const FILLED = OUR_TABLES.filter((name) => name !== 'meshstore_state')
 
 export class MoveTarget {
@@ -71,7 +71,7 @@ export class MoveTarget {
       if (row === undefined) await assertNoRows(ask)
       else await empty(ask)
       await remember(ask, MOVE, JSON.stringify(progress))
-      // What is copied invalidates nothing; the switch takes along what has been invalidated.
+      // Copied rows must not invalidate paths: the switch carries over the file's invalidations.
       await remember(ask, 'path_cache_invalidation', 'manual')
     })
   }
