@@ -47,7 +47,8 @@ export function sqliteScratch(): Scratch {
   }
 }
 
-const CATALOG = "SELECT name || ' ' || sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY 1"
+const CATALOG =
+  "SELECT name || ' ' || sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY 1"
 
 /** SQLite's log comes and goes as the file is looked at. */
 export const filesIn = (folder: string): string[] =>
