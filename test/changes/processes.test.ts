@@ -139,10 +139,14 @@ for (const backend of lastingBackends) {
 describePostgres('without what it takes on PostgreSQL', () => {
   test('transactions that are committed late are missed', { timeout: ENOUGH_MS }, async () => {
     await using opened = await postgres.open({ pathCache: { invalidation: 'manual' } })
-    const { verdict } = await run(opened, { script: forgetsTheOpen, writes: 2_000, kills: 0 })
-    console.log(`Without those that were open: ${JSON.stringify(verdict)}`)
+    // The digest of the changes that were read finds it, unless the subscriber has ended before it is compared.
+    const came = await run(opened, { script: forgetsTheOpen, writes: 2_000, kills: 0 }).then(
+      ({ verdict }) => `${verdict.missing > 0 ? 'missing' : 'complete'}: ${JSON.stringify(verdict)}`,
+      String,
+    )
+    console.log(`Without those that were open: ${came}`)
     expect(planted.count).toBe(2)
-    expect(verdict.missing).toBeGreaterThan(0)
+    expect(came).toMatch(/^missing|CHANGES_MISSED/)
   })
 
   test('a row’s changes come in another order', { timeout: ENOUGH_MS }, async () => {

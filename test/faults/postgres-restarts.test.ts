@@ -126,7 +126,8 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
       expect(figures.lost).toBe(0)
       expect(proxy.injected).toBeGreaterThan(RESTARTS)
       // A COMMIT that reached the server was made, one that did not was not; nobody could tell from here.
-      expect(figures.unknown).toBe(proxy.injected)
+      // Each COMMIT is of a batch, of which every call is told.
+      expect(figures.unknown).toBeGreaterThanOrEqual(proxy.injected)
       expect(figures.unknownThere).toBeGreaterThan(0)
       expect(figures.unknownGone).toBeGreaterThan(0)
     },
