@@ -14,6 +14,7 @@ const PATIENCE_MS = 600_000
 
 const [url = '', name = '', count = ''] = process.argv.slice(2)
 const store = await openStorage({
+  migrate: 'skip',
   url,
   busyTimeoutMs: PATIENCE_MS,
   pathCache: { invalidation: 'manual', sweepSeconds: 0.5 },
