@@ -3,13 +3,13 @@ import type { Plugin } from 'rolldown'
 
 /** In each target, what is done with rows. */
 const PLACES: Readonly<Record<string, readonly [whole: string, halves: string]>> = {
-  '/src/move/sqlite-target.ts': [
+  '/src/rows/sqlite-target.ts': [
     'for (const row of rows) insert.run(...row)\n',
     "for (const row of rows) insert.run(...row)\n        raw.exec('COMMIT; BEGIN IMMEDIATE')\n",
   ],
-  '/src/move/postgres-target.ts': [
-    'this.#underWay = ask(this.#client, text, values)\n',
-    "this.#underWay = ask(this.#client, text, values).then(() => this.#client.query('COMMIT; BEGIN'))\n",
+  '/src/rows/postgres-target.ts': [
+    'this.#underWay = insert(this.#ask, table, rows)\n',
+    "this.#underWay = insert(this.#ask, table, rows).then(() => this.#ask('COMMIT; BEGIN'))\n",
   ],
 }
 
