@@ -4,7 +4,7 @@ CREATE TABLE "meshstore_changes" (
 	"key" text COLLATE "C",
 	"operation" text NOT NULL,
 	"transaction" "xid8" DEFAULT pg_current_xact_id() NOT NULL,
-	"nonce" bigint DEFAULT floor(random() * 9007199254740992)::bigint NOT NULL
+	"nonce" bigint DEFAULT floor(random() * 9007199254740992) NOT NULL
 );
 
 CREATE TABLE "meshstore_consumers" (

@@ -162,7 +162,7 @@ export const changes = pgTable(
     operation: text('operation').notNull(),
     transaction: transactionId('transaction').notNull().default(sql`pg_current_xact_id()`),
     /** Random, 53 bits: distinguishes the change from one with the same ids on another server. */
-    nonce: bigint('nonce', { mode: 'number' }).notNull().default(sql`floor(random() * 9007199254740992)::bigint`),
+    nonce: bigint('nonce', { mode: 'number' }).notNull().default(sql`floor(random() * 9007199254740992)`),
   },
   (table) => [index('idx_changes_transaction').on(table.transaction)],
 )
