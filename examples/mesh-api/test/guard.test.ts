@@ -1,4 +1,4 @@
-/** What keeps other sites' pages, and everyone without the token, out of the API. */
+/** The guard keeps other sites' pages, and callers without the token, out of the API. */
 import { request } from 'node:http'
 import { expect, test } from 'vitest'
 import { eachLastingBackend } from '../../../test/support/settings.ts'

@@ -11,7 +11,7 @@ import { begin, commit, settle } from './session-control.ts'
 
 export type Work<T> = (tx: OpenTransaction) => Promise<T>
 
-/** What an attempt came to. Everything else is thrown. */
+/** The outcome of an attempt. Every other outcome is thrown. */
 export type Attempted<T> = { readonly result: T } | { readonly inTheWay: unknown }
 
 export interface Environment {

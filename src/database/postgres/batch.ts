@@ -52,7 +52,7 @@ function sort(bulk: Bulk<unknown>, items: Item[]): void {
   items.sort((a, b) => (String(keyOf(bulk, a.bound)) < String(keyOf(bulk, b.bound)) ? -1 : 1))
 }
 
-/** What the statements of a batch came to. */
+/** The outcome of a batch's statements. */
 export interface Answers {
   readonly results: Map<Item, Written<unknown, unknown>>
   /** Items that are to be looked up before the commit. */

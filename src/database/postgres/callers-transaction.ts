@@ -86,7 +86,7 @@ class Turn {
   readonly #again: boolean
   readonly #slot: Promise<void>
   readonly #earlier: Promise<void>[] = []
-  /** What the last statement waits for, and each before it. */
+  /** The last statement waits for this, as each statement before it did. */
   #last: Promise<void> | undefined
   #isWriter = false
 

@@ -37,7 +37,7 @@ const IS_HELD = `SELECT EXISTS (${IS_LOG})
   AND pg_snapshot_xmin($2::pg_snapshot) >= (SELECT position FROM meshstore_consumers WHERE name = '${WHOLE}')::xid8
   AND pg_snapshot_xmax($2::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())
   AND EXISTS (SELECT 1 FROM meshstore_consumers WHERE name = $3)`
-/** Of what a place has read and its beat does not show. */
+/** The digest covers the changes that a position has read since its beat. */
 const DIGEST = `WITH beat AS MATERIALIZED (SELECT position::pg_snapshot AS shown FROM meshstore_consumers WHERE name = $1)
   SELECT coalesce(sum(nonce), 0)::text FROM meshstore_changes
   WHERE transaction >= pg_snapshot_xmin((SELECT shown FROM beat))
@@ -60,7 +60,7 @@ const FORGET = `DELETE FROM meshstore_consumers WHERE kept_until < $1 AND name <
 /** In meshstore_consumers, the names of beats begin so. */
 const BEAT = 'beat:'
 const NO_CONSUMER = `(name = '${WHOLE}' OR name LIKE '${BEAT}%')`
-/** Those that no position can name any more: a consumer goes on from a beat to later ones alone. */
+/** Deletes beats that no position can name any more: a consumer only moves on to later beats. */
 const FORGET_BEATS = `DELETE FROM meshstore_consumers WHERE name LIKE '${BEAT}%'
   AND pg_snapshot_xmin(position::pg_snapshot)::text::bigint < (
     SELECT min(pg_snapshot_xmin(beats.position::pg_snapshot)::text::bigint) FROM meshstore_consumers AS beats

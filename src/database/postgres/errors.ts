@@ -143,7 +143,7 @@ export function placed(error: unknown, place: string | undefined): unknown {
   return error
 }
 
-/** Where the server is that an error of the driver's, or what it was translated to, is about. */
+/** The address of the server that a driver's error, or its translation, is about. */
 export const placeOf = (error: unknown): string | undefined =>
   isError(error) ? (places.get(error) ?? placeOf(error.cause)) : undefined
 

@@ -25,9 +25,9 @@ export class Place {
   readonly wholeOf: Table[] = []
   /** Tables in which it concerns a row. */
   readonly memberOf: Table[] = []
-  /** Whoever waits until it has ended. */
+  /** Callbacks that wait until the call has ended. */
   untilEnd: (Place | (() => void))[] = []
-  /** Whoever waits until it may run. */
+  /** Callbacks that wait until the call may run. */
   untilReady: Place[] = []
 
   constructor(order: number, kind: Kind, onReady?: () => void) {
@@ -46,7 +46,7 @@ class Row {
   readonly table: Table
   readonly lane: Place[] = []
   readonly others: Place[] = []
-  /** Those of `others` that are transactions which have only read the row. */
+  /** The transactions among `others` that have only read the row. */
   readers: Set<Place> = NO_READERS
 
   constructor(name: string, table: Table) {
@@ -57,7 +57,7 @@ class Row {
 
 /** The unfinished calls that concern one table. */
 class Table {
-  /** Those that concern some of its rows. */
+  /** The places that concern some of the table's rows. */
   readonly members: Set<Place> = new Set()
   /** Those members that the lane does not run, or cannot run yet. */
   readonly outsideLane: Set<Place> = new Set()
