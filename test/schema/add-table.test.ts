@@ -64,7 +64,7 @@ function addLinks(copy: TreeCopy): readonly string[] {
     note: text('note'),
     createdAt: time('created_at').notNull(),
   }`
-  const state = '/** What the library remembers for itself'
+  const state = "/** The library's own state"
   edit(
     'src/schema/sqlite.ts',
     state,
