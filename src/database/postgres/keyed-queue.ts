@@ -1,6 +1,6 @@
 /** The order in which calls of one store take effect: for each row, the order in which they were made. */
 import { performance } from '../../event-loop.ts'
-import { type Touched, tableOf } from './touched.ts'
+import { inWholeTables, MOST_ROWS, type Touched, tableOf } from './touched.ts'
 
 /**
  * `lane`: the write lane runs calls of one row in their order by itself, so that they need not wait for each other.
@@ -135,8 +135,9 @@ export class KeyedQueue {
     const waitFor = (other: Place): void => {
       if (other.order < place.order) ends.push(ended(other))
     }
-    for (const name of touched.rows) this.#nameRow(place, this.#row(name), reads, waitFor)
-    for (const name of touched.tables) this.#nameTable(place, this.#table(name), reads, waitFor)
+    const { rows, tables } = place.rows.length + touched.rows.length > MOST_ROWS ? inWholeTables(touched) : touched
+    for (const name of rows) this.#nameRow(place, this.#row(name), reads, waitFor)
+    for (const name of tables) this.#nameTable(place, this.#table(name), reads, waitFor)
     return ends.length === 0 ? undefined : Promise.all(ends).then(() => undefined)
   }
 

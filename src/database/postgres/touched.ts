@@ -9,17 +9,22 @@ export interface Touched {
 }
 
 const NOTHING: Touched = { rows: [], tables: [] }
-/** A call that names more rows takes the table's place: each row's would cost 1 µs and 500 bytes. */
-const MOST_ROWS = 10_000
+/** A call or transaction that names more rows takes the table's place: each row's would cost 1 µs and 500 bytes. */
+export const MOST_ROWS = 10_000
 /** Invalidating paths writes marks: the path cache is one table as far as the order is concerned. */
 const PART_OF: Readonly<Record<string, string>> = { marks: 'pathCache', stamps: 'pathCache' }
 
 const ofTable = (table: string): string => PART_OF[table] ?? table
 
-function ofRows(rows: ReadonlySet<string>, tables: ReadonlySet<string>): Touched {
-  if (rows.size <= MOST_ROWS) return { rows: [...rows], tables: [...tables] }
-  return { rows: [], tables: [...new Set([...tables, ...[...rows].map(tableOf)])] }
+const ofRows = (rows: ReadonlySet<string>, tables: ReadonlySet<string>): Touched => {
+  const touched = { rows: [...rows], tables: [...tables] }
+  return rows.size <= MOST_ROWS ? touched : inWholeTables(touched)
 }
+
+export const inWholeTables = ({ rows, tables }: Touched): Touched => ({
+  rows: [],
+  tables: [...new Set([...tables, ...rows.map(tableOf)])],
+})
 
 /** Table and key as one string: no table's name has a space. */
 export const rowOf = (table: string, key: string): string => `${table} ${key}`
