@@ -40,8 +40,10 @@ export interface Table<Name extends string = string, Twin extends string = strin
 export interface Invalidates {
   /** Changes of these columns invalidate, and deletes. With `paths: 'all'`, inserts do too. */
   readonly columns: readonly Column[]
-  /** All paths, or the paths through the node that is the row's key. */
+  /** All paths, or the paths through the nodes in the columns `through`. */
   readonly paths: 'all' | 'through'
+  /** `undefined`: the key is the node. */
+  readonly through?: readonly Column[] | undefined
 }
 
 /** A table's description, by property. */
@@ -49,7 +51,11 @@ interface Description<Name extends string = string> {
   readonly name: Name
   readonly key: string
   readonly columns: Readonly<Record<string, Described>>
-  readonly invalidates?: { readonly columns: readonly string[]; readonly paths: Invalidates['paths'] }
+  readonly invalidates?: {
+    readonly columns: readonly string[]
+    readonly paths: Invalidates['paths']
+    readonly through?: readonly string[]
+  }
 }
 
 interface Described {
@@ -85,7 +91,11 @@ export function tableOf<Name extends string, T extends string>(
     key: column(key),
     columns,
     patch: columns.filter(({ property, filledIn }) => property !== key && filledIn !== 'by store'),
-    invalidates: invalidates && { ...invalidates, columns: invalidates.columns.map(column) },
+    invalidates: invalidates && {
+      columns: invalidates.columns.map(column),
+      paths: invalidates.paths,
+      through: invalidates.through?.map(column),
+    },
   }
 }
 
