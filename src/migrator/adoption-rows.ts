@@ -31,6 +31,7 @@ const AFFINITIES: Readonly<Record<KindName, readonly string[]>> = {
   list: ['TEXT'],
   json: ['TEXT'],
   time: ['REAL'],
+  real: ['REAL'],
   integer: ['INTEGER'],
   // Python's files have both spellings of `started`.
   boolean: ['BOOLEAN', 'INTEGER'],

@@ -48,6 +48,11 @@ export function decodeInteger(value: unknown): number {
   return value as number
 }
 
+export function decodeReal(value: unknown): number {
+  if (!Number.isFinite(value)) throw new UndecodableValue('is no finite number')
+  return value as number
+}
+
 /** A value that is already JSON text. */
 export class JsonText {
   readonly text: string

@@ -26,6 +26,12 @@ export const KINDS = {
     hash: 'integer',
     postgres: 'integer',
   },
+  real: {
+    read: codecs.decodeReal,
+    rule: rules.isNumber(-Number.MAX_VALUE, Number.MAX_VALUE),
+    hash: 'time',
+    postgres: 'double precision',
+  },
   boolean: { read: codecs.decodeFlag, rule: rules.isFlag, hash: 'integer', postgres: 'boolean' },
   /** An exact time: a `Date` would hold the nearest millisecond. */
   time: {

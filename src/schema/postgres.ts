@@ -12,26 +12,9 @@ import {
   text,
 } from 'drizzle-orm/pg-core'
 import * as codecs from './codecs.ts'
+import { text as key, list as stringList, time } from './columns-postgres.ts'
 import type { PathBundle } from './path-bundle.ts'
 
-/** COLLATE "C": order and paging by the keys' bytes, as on SQLite. */
-const key = customType<{ data: string; driverData: string }>({ dataType: () => 'text COLLATE "C"' })
-/** Seconds since the epoch. `real` would have 4 bytes here, and steps of 128 s. */
-const time = customType<{ data: Date; driverData: number | string }>({
-  dataType: () => 'double precision',
-  toDriver: (time) => {
-    const seconds = codecs.encodeTime(time)
-    // The driver would write -0 as 0.
-    return Object.is(seconds, -0) ? '-0' : seconds
-  },
-  fromDriver: codecs.decodeTime,
-})
-/** jsonb, so that lists can be queried. The driver parses it. */
-const stringList = customType<{ data: string[]; driverData: unknown }>({
-  dataType: () => 'jsonb',
-  toDriver: codecs.encodeJson,
-  fromDriver: codecs.checkStringList,
-})
 /** text, not jsonb: a bundle comes back byte for byte. */
 const bundle = customType<{ data: PathBundle; driverData: string }>({
   dataType: () => 'text',

@@ -6,32 +6,9 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { type AnySQLiteColumn, check, customType, index, integer as rowid, sqliteTable } from 'drizzle-orm/sqlite-core'
 import * as codecs from './codecs.ts'
+import { boolean as flag, integer, list as stringList, text, time } from './columns-sqlite.ts'
 import type { PathBundle } from './path-bundle.ts'
 
-const text = customType<{ data: string; driverData: string }>({
-  dataType: () => 'text',
-  fromDriver: codecs.decodeText,
-})
-const integer = customType<{ data: number; driverData: number }>({
-  dataType: () => 'integer',
-  fromDriver: codecs.decodeInteger,
-})
-const flag = customType<{ data: boolean; driverData: number }>({
-  dataType: () => 'integer',
-  toDriver: codecs.encodeFlag,
-  fromDriver: codecs.decodeFlag,
-})
-/** Seconds since the epoch: a `Date` in TypeScript. */
-const time = customType<{ data: Date; driverData: number }>({
-  dataType: () => 'real',
-  toDriver: codecs.encodeTime,
-  fromDriver: codecs.decodeTime,
-})
-const stringList = customType<{ data: string[]; driverData: string }>({
-  dataType: () => 'text',
-  toDriver: codecs.encodeJson,
-  fromDriver: codecs.decodeStringList,
-})
 const bundle = customType<{ data: PathBundle; driverData: string }>({
   dataType: () => 'text',
   toDriver: codecs.encodeBundle,

@@ -21,6 +21,7 @@ const kept =
 const TYPES: Readonly<Record<Column['kind'], (error: string) => z.ZodType>> = {
   text: (error) => z.string({ error }),
   integer: (error) => z.number({ error }),
+  real: (error) => z.number({ error }),
   boolean: (error) => z.boolean({ error }),
   time: (error) => z.date({ error }),
   list: (error) => z.array(z.string({ error: 'must be a string' }), { error }),

@@ -1,0 +1,35 @@
+/** The column types on PostgreSQL. The twin is columns-sqlite.ts: same names, same values. */
+import { boolean, customType, integer } from 'drizzle-orm/pg-core'
+import * as codecs from './codecs.ts'
+
+export { boolean, integer }
+
+/** COLLATE "C": order and paging by the texts' bytes, as on SQLite. */
+export const text = customType<{ data: string; driverData: string }>({ dataType: () => 'text COLLATE "C"' })
+/** `real` has 4 bytes on PostgreSQL. */
+export const real = customType<{ data: number; driverData: number }>({
+  dataType: () => 'double precision',
+  fromDriver: codecs.decodeReal,
+})
+/** Seconds since the epoch. `real` would have 4 bytes here, and steps of 128 s. */
+export const time = customType<{ data: Date; driverData: number | string }>({
+  dataType: () => 'double precision',
+  toDriver: (time) => {
+    const seconds = codecs.encodeTime(time)
+    // The driver would write -0 as 0.
+    return Object.is(seconds, -0) ? '-0' : seconds
+  },
+  fromDriver: codecs.decodeTime,
+})
+/** jsonb, so that lists can be queried. The driver parses it. */
+export const list = customType<{ data: string[]; driverData: unknown }>({
+  dataType: () => 'jsonb',
+  toDriver: codecs.encodeJson,
+  fromDriver: codecs.checkStringList,
+})
+/** text, not jsonb: an object comes back byte for byte. */
+export const json = customType<{ data: object; driverData: string }>({
+  dataType: () => 'text',
+  toDriver: codecs.encodeBundle,
+  fromDriver: codecs.decodeBundle,
+})
