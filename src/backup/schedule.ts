@@ -44,11 +44,11 @@ export class BackupScheduler {
 
   #wait(milliseconds: number): void {
     if (this.#stopping.signal.aborted) return
-    this.#timer = setTimeout(() => void this.#turn(), milliseconds)
+    this.#timer = setTimeout(() => void this.#backUp(), milliseconds)
     this.#timer.unref()
   }
 
-  async #turn(): Promise<void> {
+  async #backUp(): Promise<void> {
     const { signal } = this.#stopping
     try {
       const left = await this.#untilDue()
@@ -83,10 +83,13 @@ export class BackupScheduler {
   /** `false` if another process is at it, or was a moment ago. */
   async #madeAlone(): Promise<boolean> {
     const { folder, name } = this.#options
-    const [{ claim }, { createFolder }] = await Promise.all([import('../files/lease.ts'), import('./new-file.ts')])
+    const [{ acquireLease }, { createFolder }] = await Promise.all([
+      import('../files/lease.ts'),
+      import('./new-file.ts'),
+    ])
     this.#stopping.signal.throwIfAborted()
     createFolder(folder)
-    const release = claim(join(folder, `${stemOf(name)}.sqlite`))
+    const release = acquireLease(join(folder, `${stemOf(name)}.sqlite`))
     if (release === undefined) return false
     this.#release = release
     try {

@@ -63,7 +63,7 @@ export class ChangeStream implements Changes {
   /** The position after the batch. */
   #position = ''
   /** Queues calls of `next()`: a caller may call it before the previous call settles. */
-  #turn: Promise<unknown> = Promise.resolve()
+  #lastRead: Promise<unknown> = Promise.resolve()
 
   constructor(database: Database, options: ChangesOptions, { mayResume = true, onReading = () => {} }: Reading = {}) {
     rules.checkOptions('The options', RULES, options)
@@ -142,8 +142,8 @@ export class ChangeStream implements Changes {
   }
 
   next(): Promise<IteratorResult<Change, undefined>> {
-    const result = this.#turn.then(() => this.#read())
-    this.#turn = result.catch(() => {})
+    const result = this.#lastRead.then(() => this.#read())
+    this.#lastRead = result.catch(() => {})
     return result
   }
 
@@ -242,7 +242,7 @@ export class ChangeStream implements Changes {
   /** Ends the stream for the caller. */
   async end(): Promise<void> {
     const started = this.#stopFor(LEFT)
-    await this.#turn
+    await this.#lastRead
     await started?.then(() => this.#leave()).catch(() => {})
   }
 

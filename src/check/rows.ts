@@ -1,6 +1,6 @@
 /** Checks each row for values that the library cannot read, or would refuse to write. */
 
-import { judged } from '../rows/compatibility.ts'
+import { compatibilityOf } from '../rows/compatibility.ts'
 import { progressOver, type Snapshot } from '../rows/source.ts'
 import type { Problem } from '../schema/cells.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
@@ -27,7 +27,7 @@ function checkRow(table: Table<TableName>, cells: readonly unknown[], findings: 
   const isCached = table === TABLES.pathCache
   const add = (severity: Finding['severity'], problem: Problem, advice: string): void =>
     findings.add({ severity, check: 'rows', advice, ...described(table.name, cells[0], problem) })
-  const { values, flaws } = judged(table, cells)
+  const { values, flaws } = compatibilityOf(table, cells)
   for (const flaw of flaws) add('error', flaw, isCached ? CACHED : 'Correct or delete the row.')
   if (isCached && !isItsKey(values)) {
     const problem = { column: 'cache_key', message: 'is not made of source, destination and k' }

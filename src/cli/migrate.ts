@@ -19,7 +19,7 @@ interface AdoptFlags extends RepairFlags {
 }
 
 /** Another process may be making a copy of a large file, and building its tables anew. */
-const PATIENT = { wait: 600 }
+const LONG_WAIT = { wait: 600 }
 
 /** `meshstore migrate …` */
 export function addMigrate(program: Command): void {
@@ -27,7 +27,7 @@ export function addMigrate(program: Command): void {
     .command('migrate')
     .description('Brings the schema of a database up to date, and says how it stands.')
     .helpCommand(false)
-  databaseCommand(migrate, 'up', PATIENT)
+  databaseCommand(migrate, 'up', LONG_WAIT)
     .description('Applies what is pending. A SQLite file is copied first; one of another program’s is adopted.')
     .option('--backup <file>', 'copy the SQLite file to here first (default: beside it)')
     .option('--no-backup', 'do not copy the SQLite file first')
@@ -44,14 +44,14 @@ export function addMigrate(program: Command): void {
   databaseCommand(migrate, 'plan')
     .description('Prints the SQL that `up` would run. Changes nothing.')
     .action((flags: Common) => report(flags, () => plan(flags)))
-  databaseCommand(migrate, 'adopt', PATIENT)
+  databaseCommand(migrate, 'adopt', LONG_WAIT)
     .description('Takes over a database that has the tables and no record of migrations, whichever program made it.')
     .option('--quarantine <file>', 'write rows that cannot be kept to this file, and go on without them')
     .option('--dry-run', 'say what would become of the rows, and change nothing')
     .option('--backup <file>', 'copy the SQLite file to here first (default: beside it)')
     .option('--no-backup', 'do not copy the SQLite file first')
     .action((flags: AdoptFlags) => report(flags, () => adopt(flags)))
-  databaseCommand(migrate, 'repair', PATIENT)
+  databaseCommand(migrate, 'repair', LONG_WAIT)
     .description(
       'Makes triggers, indexes, keys and CHECKs again that the tables have lost. Cached paths are invalidated.',
     )

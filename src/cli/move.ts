@@ -77,7 +77,7 @@ async function run(flags: MoveFlags): Promise<Outcome> {
   const file = await open(from, waitOf(flags))
   try {
     if (status) return await showStatus(file, flags)
-    if (abort) return await giveUp(file, flags)
+    if (abort) return await abortMoveOf(file, flags)
     return await move(file, flags)
   } finally {
     await file.close()
@@ -145,11 +145,11 @@ const stopped =
     if (!(error instanceof Interrupted)) throw error
     const { statusOf } = await import('../move/live/plan.ts')
     const { state } = await statusOf(file, undefined, 0)
-    const standing =
+    const stateOfFile =
       state === 'none'
         ? 'Nothing was changed.'
         : `${file.path} serves as before. Go on with --resume, or give it up with --abort.`
-    throw new Interrupted(error.signal, `Stopped before the switch. ${standing}`)
+    throw new Interrupted(error.signal, `Stopped before the switch. ${stateOfFile}`)
   }
 
 const resuming = ({ resumes, from, to }: MovePlan): StorageError =>
@@ -247,7 +247,7 @@ async function finished(file: SqliteDatabase, id: string, to: PostgresTarget, fl
   }
 }
 
-async function giveUp(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
+async function abortMoveOf(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
   const { abortMove } = await import('../move/live/index.ts')
   const to = flags.to === undefined ? undefined : targetOf(flags).target
   const { id, to: name } = await abortMove(file, to, waitOf(flags))

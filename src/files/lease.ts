@@ -14,7 +14,7 @@ const LOST_AFTER_MS = 60_000
  * Gives back what releases it; `undefined` if another process has it. `file` is the same for all of them; its folder is there.
  * Throws StorageErrors.
  */
-export function claim(file: string): (() => void) | undefined {
+export function acquireLease(file: string): (() => void) | undefined {
   const path = file + SUFFIX
   try {
     dropLost(path)

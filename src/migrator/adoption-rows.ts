@@ -1,4 +1,4 @@
-/** Judges the rows of another program's file: adoption keeps each row that the library can read unchanged. */
+/** Checks the rows of another program's file: adoption keeps each row that the library can read unchanged. */
 
 import { isUtf8 } from 'node:buffer'
 import type Sqlite from 'better-sqlite3'
@@ -23,7 +23,7 @@ export interface SharedTable {
   readonly columns: Readonly<Record<string, readonly string[]>>
   /** Columns in which NULL becomes 0. */
   readonly defaults: readonly string[]
-  readonly judge: (row: Row) => Verdict
+  readonly verdictOn: (row: Row) => Verdict
 }
 
 const AFFINITIES: Readonly<Record<KindName, readonly string[]>> = {
@@ -41,10 +41,10 @@ export const SHARED: readonly SharedTable[] = [TABLES.nodes, TABLES.policies, TA
   name: table.name,
   columns: Object.fromEntries(table.columns.map(({ name, kind }) => [name, AFFINITIES[kind]])),
   defaults: table.columns.filter(hasDefault).map(({ name }) => name),
-  judge: (row) =>
+  verdictOn: (row) =>
     table === TABLES.pathCache && (isAmbiguous(row.source) || isAmbiguous(row.destination))
       ? { fate: 'dropped' }
-      : judged(table, row),
+      : verdictOnCells(table, row),
 }))
 
 function hasDefault({ filledIn }: Column): boolean {
@@ -53,7 +53,7 @@ function hasDefault({ filledIn }: Column): boolean {
 
 const isAmbiguous = (id: Cell | undefined): boolean => typeof id === 'string' && /[:%]/.test(id)
 
-function judged(table: Table, row: Row): Verdict {
+function verdictOnCells(table: Table, row: Row): Verdict {
   const problems: Problem[] = []
   let normalised = false
   for (const column of table.columns) {
@@ -89,7 +89,7 @@ function problemOf(column: Column, cell: Cell, row: Row): string | undefined {
 
 export type TableRow = Required<StoredRow>
 
-/** Rows between two turns of the event loop. */
+/** Rows between two yields to the event loop. */
 const SLICE = 500
 const SMALLEST_ROWID = -(2n ** 63n)
 

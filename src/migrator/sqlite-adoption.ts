@@ -29,11 +29,11 @@ export async function assertAdoptable(raw: Sqlite.Database, options: MigrationOp
   const tables = recognised(raw)
   const quarantine = quarantineOf(raw, options)
   try {
-    const judged = await judge(tables, raw, ({ table, rowid, row, verdict }) => {
+    const checked = await checkRows(tables, raw, ({ table, rowid, row, verdict }) => {
       if (verdict.fate === 'refused') quarantine?.add(table.name, { rowid, row }, verdict.problems)
     })
     quarantine?.rehearse()
-    if (quarantine === undefined && refusedIn(judged) > 0) throw refusedRows(judged)
+    if (quarantine === undefined && refusedIn(checked) > 0) throw refusedRows(checked)
   } finally {
     quarantine?.discard()
   }
@@ -45,7 +45,7 @@ const quarantineOf = (raw: Sqlite.Database, { quarantine }: MigrationOptions): Q
 /** Dry run of an adoption: changes nothing. Throws SCHEMA_MISMATCH for tables that are not the client's. */
 export async function previewAdoption(raw: Sqlite.Database): Promise<AdoptionReport> {
   const tables = recognised(raw)
-  return { ...(await judge(tables, raw, () => {})), indexes: indexesOf(raw, tables).map(({ name }) => name) }
+  return { ...(await checkRows(tables, raw, () => {})), indexes: indexesOf(raw, tables).map(({ name }) => name) }
 }
 
 export interface AdoptOptions extends MigrationOptions {
@@ -65,20 +65,20 @@ export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promis
   raw.exec('CREATE TEMP TABLE meshstore_left_out (name TEXT, row INTEGER, PRIMARY KEY (name, row)) WITHOUT ROWID')
   try {
     const leaveOut = raw.prepare<[string, bigint]>('INSERT INTO temp.meshstore_left_out VALUES (?, ?)')
-    const judged = await judge(tables, raw, ({ table, rowid, row, verdict }) => {
+    const checked = await checkRows(tables, raw, ({ table, rowid, row, verdict }) => {
       leaveOut.run(table.name, rowid)
       if (verdict.fate === 'refused') quarantine?.add(table.name, { rowid, row }, verdict.problems)
     })
-    if (quarantine === undefined && refusedIn(judged) > 0) throw refusedRows(judged)
+    if (quarantine === undefined && refusedIn(checked) > 0) throw refusedRows(checked)
     await options.backup?.('adoption', raw.name)
     const indexes = indexesOf(raw, tables)
     rebuild(raw, tables.map(rebuilding), options.create)
     for (const { sql } of indexes) raw.exec(sql)
-    note(raw, judged, timeOf(options))
+    note(raw, checked, timeOf(options))
     options.verify()
     // Publish before the COMMIT: each refused row must exist in a file or in the table.
     quarantine?.publish()
-    return { ...judged, indexes: indexes.map(({ name }) => name) }
+    return { ...checked, indexes: indexes.map(({ name }) => name) }
   } finally {
     quarantine?.discard()
     if (raw.inTransaction) raw.exec('DROP TABLE temp.meshstore_left_out')
@@ -88,7 +88,7 @@ export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promis
 const NOTE = 'adoption'
 
 /** Saves the report in `meshstore_state`: `migrate status` shows it later. */
-function note(raw: Sqlite.Database, { tables }: Judged, time: Date): void {
+function note(raw: Sqlite.Database, { tables }: CheckedRows, time: Date): void {
   raw
     .prepare('INSERT OR REPLACE INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
     .run(NOTE, JSON.stringify(tables), encodeTime(time))
@@ -123,20 +123,20 @@ interface LeftOut extends TableRow {
   readonly verdict: Verdict
 }
 
-type Judged = Omit<AdoptionReport, 'indexes'>
+type CheckedRows = Omit<AdoptionReport, 'indexes'>
 
-async function judge(
+async function checkRows(
   tables: readonly SharedTable[],
   raw: Sqlite.Database,
   onLeftOut: (row: LeftOut) => void,
-): Promise<Judged> {
+): Promise<CheckedRows> {
   const reports: TableReport[] = []
   const problems: RowProblem[] = []
   for (const table of tables) {
     const counts = { kept: 0, normalised: 0, dropped: 0, refused: 0 }
     for await (const slice of slicesOf(raw, table)) {
       for (const { rowid, row } of slice) {
-        const verdict = table.judge(row)
+        const verdict = table.verdictOn(row)
         counts[verdict.fate]++
         if (verdict.fate === 'kept') {
           if (verdict.normalised) counts.normalised++
@@ -158,17 +158,17 @@ function problemsOf(table: SharedTable, { rowid, row }: TableRow, problems: read
   return problems.map((problem) => ({ table: table.name, rowid: String(rowid), ...found, ...problem }))
 }
 
-const refusedIn = ({ tables }: Judged): number => tables.reduce((sum, { refused }) => sum + refused, 0)
+const refusedIn = ({ tables }: CheckedRows): number => tables.reduce((sum, { refused }) => sum + refused, 0)
 
-function refusedRows(judged: Judged): StorageError {
-  const issues = judged.problems.map(({ table, rowid, key, column, message }) => {
+function refusedRows(checked: CheckedRows): StorageError {
+  const issues = checked.problems.map(({ table, rowid, key, column, message }) => {
     const named = key === undefined ? '' : ` (${JSON.stringify(key)})`
     return { path: `${table} row ${rowid}${named} ${column}`, message }
   })
   const shown = issues.slice(0, PROBLEMS_IN_MESSAGE).map(({ path, message }) => `${path} ${message}`)
   return new StorageError(
     'SCHEMA_MISMATCH',
-    `Another program made the file, and ${refusedIn(judged)} of its rows cannot be kept: ${shown.join('; ')}${issues.length > shown.length ? '; …' : ''}. Nothing was changed. Correct them, or run meshstore migrate adopt --quarantine FILE, which writes them out and goes on.`,
+    `Another program made the file, and ${refusedIn(checked)} of its rows cannot be kept: ${shown.join('; ')}${issues.length > shown.length ? '; …' : ''}. Nothing was changed. Correct them, or run meshstore migrate adopt --quarantine FILE, which writes them out and goes on.`,
     { issues },
   )
 }

@@ -63,10 +63,10 @@ export async function copySnapshot(snapshot: Snapshot, copying: Copying): Promis
   const quarantine = options.quarantine === undefined ? undefined : new Quarantine(options.quarantine, ...files)
   try {
     const leftBehind = assertNoOthers(await snapshot.others(), options.ignoreOtherTables)
-    const refused = await judge(snapshot, copying, quarantine)
-    const judged = { leftBehind, refused, quarantine }
-    if (options.dryRun === true) return await rehearsed(snapshot, copying, judged)
-    return await write(snapshot, copying, judged)
+    const refused = await checkRows(snapshot, copying, quarantine)
+    const preflight = { leftBehind, refused, quarantine }
+    if (options.dryRun === true) return await reportOfDryRun(snapshot, copying, preflight)
+    return await write(snapshot, copying, preflight)
   } finally {
     quarantine?.discard()
   }
@@ -90,7 +90,7 @@ function assertCurrent(dialect: Dialect, schemaVersion: string): void {
 const LISTED = 1_000
 
 /** Looks at every row before anything is changed. Throws CORRUPT, with `issues`, for those that nobody said where to put. */
-export async function judge(
+export async function checkRows(
   snapshot: Snapshot,
   { options, dialects, tables, advice }: Copying,
   quarantine: Quarantine | undefined,
@@ -142,29 +142,29 @@ function refusal(
   )
 }
 
-interface Judged {
+interface Preflight {
   readonly leftBehind: readonly OtherData[]
   readonly refused: Refused
   readonly quarantine: Quarantine | undefined
 }
 
-async function rehearsed(snapshot: Snapshot, copying: Copying, judged: Judged): Promise<CopyReport> {
-  const { refused, quarantine } = judged
+async function reportOfDryRun(snapshot: Snapshot, copying: Copying, preflight: Preflight): Promise<CopyReport> {
+  const { refused, quarantine } = preflight
   quarantine?.rehearse()
   const tables = new Map<Table, Sent>()
   for (const table of copying.tables) {
     const rows = (await snapshot.count(table)) - (refused.get(table) ?? 0)
     tables.set(table, { rows, sha256: undefined })
   }
-  return reportOf(copying, { ...judged, tables, migrated: [], schemaVersion: snapshot.schemaVersion })
+  return reportOf(copying, { ...preflight, tables, migrated: [], schemaVersion: snapshot.schemaVersion })
 }
 
-async function write(snapshot: Snapshot, copying: Copying, judged: Judged): Promise<CopyReport> {
+async function write(snapshot: Snapshot, copying: Copying, preflight: Preflight): Promise<CopyReport> {
   const { to, options, busyTimeoutMs } = copying
   // There are no rows in it: nothing would be lost without a copy of it.
   const { applied } = await up(to, { busyTimeoutMs, backup: false })
   const tables = await into(to, { busyTimeoutMs }, async (target) => {
-    const sent = await send(snapshot, copying, { target, refused: judged.refused })
+    const sent = await send(snapshot, copying, { target, refused: preflight.refused })
     await assertSame(
       target,
       sent,
@@ -172,11 +172,11 @@ async function write(snapshot: Snapshot, copying: Copying, judged: Judged): Prom
       options.signal,
     )
     // On disk before the commit: however it ends, a row is in the source, or here and there.
-    judged.quarantine?.publish()
+    preflight.quarantine?.publish()
     return sent
   })
   const migrated = applied.map(({ tag }) => tag)
-  return reportOf(copying, { ...judged, tables, migrated, schemaVersion: snapshot.schemaVersion })
+  return reportOf(copying, { ...preflight, tables, migrated, schemaVersion: snapshot.schemaVersion })
 }
 
 async function into<T>(
@@ -213,7 +213,7 @@ async function send(
 const step = (step: CopyProgress['step'], { onProgress }: CopyOptions) =>
   onProgress && ((done: number, total: number): void => onProgress({ step, done, total }))
 
-interface Done extends Judged {
+interface Done extends Preflight {
   readonly tables: ReadonlyMap<Table, Sent>
   readonly migrated: readonly string[]
   readonly schemaVersion: string

@@ -12,19 +12,19 @@ export interface Invalidation {
   swept: boolean
 }
 
-export const add = statement<Invalidation>()('marks.add', (db, { marks }, p) =>
-  db.insert(marks).values(pick(p, ['source', 'destination', 'through', 'markedAt', 'swept'])),
+export const add = statement<Invalidation>()('invalidations.add', (db, { invalidations }, p) =>
+  db.insert(invalidations).values(pick(p, ['source', 'destination', 'through', 'markedAt', 'swept'])),
 )
 
 /** Always one row. */
-export const invalidationState = statement<object>()('marks.standing', (db, { marks }, _, fn) =>
+export const invalidationState = statement<object>()('invalidations.state', (db, { invalidations }, _, fn) =>
   db
     .select({
       position: fn.invalidations.position(),
       isAnyPending: fn.invalidations.isAnyPending(),
-      newest: max(marks.id),
+      newest: max(invalidations.id),
     })
-    .from(marks)
+    .from(invalidations)
     .where(undefined),
 )
 
@@ -52,10 +52,10 @@ export const removeConcerned = statement<{ cacheKeys: readonly string[] }>()(
 )
 
 export const finish = statement<{ position: string; swept: boolean }>()(
-  'marks.finish',
-  (db, { marks }, p, fn) =>
+  'invalidations.finish',
+  (db, { invalidations }, p, fn) =>
     db
-      .update(marks)
+      .update(invalidations)
       .set({ swept: p.swept })
       .where(and(fn.invalidations.isPending(), fn.invalidations.isUpTo(p.position))),
   'housekeeping',
@@ -63,47 +63,57 @@ export const finish = statement<{ position: string; swept: boolean }>()(
 
 /** Deletes seen positions. They are needed only while an invalidation is pending. */
 export const removeSeenPositions = statement<{ batchSize: number }>()(
-  'stamps.purge',
-  (db, { stamps }, p, fn) => {
-    const batch = db.select({ cacheKey: stamps.cacheKey }).from(stamps).where(undefined).limit(p.batchSize)
-    return db.delete(stamps).where(and(not(fn.invalidations.isAnyPending()), isIn(stamps.cacheKey, batch)))
+  'seenPositions.purge',
+  (db, { seenPositions }, p, fn) => {
+    const batch = db
+      .select({ cacheKey: seenPositions.cacheKey })
+      .from(seenPositions)
+      .where(undefined)
+      .limit(p.batchSize)
+    return db
+      .delete(seenPositions)
+      .where(and(not(fn.invalidations.isAnyPending()), isIn(seenPositions.cacheKey, batch)))
   },
   'housekeeping',
 )
 
-export const firstUpTo = statement<{ upTo: number; before: Date }>()('marks.first', (db, { marks }, p, fn) =>
-  db
-    .select({ id: marks.id })
-    .from(marks)
-    .where(and(lte(marks.id, p.upTo), lte(marks.markedAt, p.before), not(fn.invalidations.isPending())))
-    .orderBy(ascending(marks.id))
-    .limit(1),
+export const firstUpTo = statement<{ upTo: number; before: Date }>()(
+  'invalidations.first',
+  (db, { invalidations }, p, fn) =>
+    db
+      .select({ id: invalidations.id })
+      .from(invalidations)
+      .where(
+        and(lte(invalidations.id, p.upTo), lte(invalidations.markedAt, p.before), not(fn.invalidations.isPending())),
+      )
+      .orderBy(ascending(invalidations.id))
+      .limit(1),
 )
 
 /** Deletes the oldest invalidations up to `upTo`. */
 export const removeUpTo = statement<{ before: Date; upTo: number; batchSize: number }>()(
-  'marks.purge',
-  (db, { marks }, p, fn) => {
+  'invalidations.purge',
+  (db, { invalidations }, p, fn) => {
     const batch = db
-      .select({ id: marks.id })
-      .from(marks)
+      .select({ id: invalidations.id })
+      .from(invalidations)
       .where(undefined)
-      .orderBy(ascending(marks.id))
+      .orderBy(ascending(invalidations.id))
       .limit(p.batchSize)
     return db
-      .delete(marks)
+      .delete(invalidations)
       .where(
         and(
-          isIn(marks.id, batch),
+          isIn(invalidations.id, batch),
           not(fn.invalidations.isPending()),
-          lte(marks.markedAt, p.before),
-          lte(marks.id, p.upTo),
+          lte(invalidations.markedAt, p.before),
+          lte(invalidations.id, p.upTo),
         ),
       )
   },
   'housekeeping',
 )
 
-export const anySeenPosition = statement<object>()('stamps.any', (db, { stamps }) =>
-  db.select({ cacheKey: stamps.cacheKey }).from(stamps).where(undefined).limit(1),
+export const anySeenPosition = statement<object>()('seenPositions.any', (db, { seenPositions }) =>
+  db.select({ cacheKey: seenPositions.cacheKey }).from(seenPositions).where(undefined).limit(1),
 )

@@ -14,7 +14,14 @@ import { migrationStatusOf } from '../migrator/sqlite-migrator.ts'
 import { configOf, databaseOf } from '../open/config.ts'
 import { openTarget } from '../open/open.ts'
 import * as rules from '../schema/rules.ts'
-import { type Aside, assertNotInUse, assertUntouched, finishMoving, occupancyOf, setAside } from './safety-copy.ts'
+import {
+  assertNotInUse,
+  assertUntouched,
+  finishMoving,
+  makeSafetyCopy,
+  preflightTarget,
+  type SafetyCopy,
+} from './safety-copy.ts'
 
 const OPTION_RULES: rules.Rules = {
   replace: rules.isFlag,
@@ -70,7 +77,7 @@ export async function previewRestore(file: string, url: string): Promise<Restore
     assertTwo(from, to)
     const backup = await verifyBackup(from)
     assertKnownSchema(from)
-    const replaces = occupancyOf(to) === 'taken'
+    const replaces = preflightTarget(to) === 'taken'
     if (replaces) assertNotInUse(to)
     return { backup, target: to, replaces }
   } catch (error) {
@@ -96,7 +103,7 @@ async function restored(file: string, path: string, options: RestoreOptions): Pr
   // Clean up after a killed restore: the file may also still have its unfinished name.
   sweepPartials(path)
   finishMoving(path)
-  if (occupancyOf(path) === 'taken' && options.replace !== true) throw taken(path)
+  if (preflightTarget(path) === 'taken' && options.replace !== true) throw taken(path)
   const manifest = await verifyBackup(file)
   const source = openConnection(file, { readOnly: true })
   try {
@@ -104,11 +111,11 @@ async function restored(file: string, path: string, options: RestoreOptions): Pr
     // Throws SCHEMA_NEWER and the like, before anything is changed.
     migrationStatusOf(source)
     // Another process may have created a file there meanwhile.
-    if (occupancyOf(path) === 'taken' && options.replace !== true) throw taken(path)
-    const aside = await setAside(path, options.signal)
-    await write(source, { path, manifest, options, aside })
+    if (preflightTarget(path) === 'taken' && options.replace !== true) throw taken(path)
+    const safety = await makeSafetyCopy(path, options.signal)
+    await write(source, { path, manifest, options, safety })
     const migrated = options.migrate === false ? [] : await migrate(path).catch(onlyRestored)
-    const { safetyCopy } = aside
+    const { path: safetyCopy } = safety
     return { ...manifest, restoredTo: path, migrated, ...(safetyCopy !== undefined && { safetyCopy }) }
   } finally {
     source.close()
@@ -125,41 +132,41 @@ interface Writing {
   readonly path: string
   readonly manifest: BackupManifest
   readonly options: RestoreOptions
-  readonly aside: Aside
+  readonly safety: SafetyCopy
 }
 
-async function write(source: Sqlite.Database, { path, manifest, options, aside }: Writing): Promise<void> {
+async function write(source: Sqlite.Database, { path, manifest, options, safety }: Writing): Promise<void> {
   try {
-    if (aside.stamp === undefined)
+    if (safety.version === undefined)
       await copyOf(source, path, options, {
         // The copy that is made before a migration has it.
         verify: (partial) => {
           forgetChanges(partial)
           return assertSame(partial, manifest)
         },
-        makeRoom: aside.makeRoom,
+        makeRoom: safety.makeRoom,
       })
-    else await overwrite(source, { path, options, aside })
+    else await overwrite(source, { path, options, safety })
   } catch (error) {
-    await aside.undo()
+    await safety.undo()
     throw error
   }
-  if (aside.stamp === undefined) return
+  if (safety.version === undefined) return
   forgetChanges(path)
-  await assertSame(path, manifest, aside.safetyCopy)
+  await assertSame(path, manifest, safety.path)
 }
 
 /** In one transaction of the file: killed meanwhile, it is as it was. A file is never copied, or renamed, over it. */
 async function overwrite(
   source: Sqlite.Database,
-  { path, options, aside }: Pick<Writing, 'path' | 'options' | 'aside'>,
+  { path, options, safety }: Pick<Writing, 'path' | 'options' | 'safety'>,
 ): Promise<void> {
   let begun = false
   await stepwise(source, path, {
     ...options,
     onProgress: (progress) => {
       // At the first step nothing has been copied yet, and no other process can write any more.
-      if (!begun) assertUntouched(path, aside)
+      if (!begun) assertUntouched(path, safety)
       begun = true
       options.onProgress?.(progress)
     },

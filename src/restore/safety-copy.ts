@@ -12,13 +12,13 @@ import { StorageError } from '../errors.ts'
 import { translatedFile } from '../files/file-errors.ts'
 
 /** Changes with every write, by whatever program. */
-export type Stamp = string
+export type FileVersion = string
 
-export interface Aside {
+export interface SafetyCopy {
   /** Path of the copy of the old file. */
-  readonly safetyCopy?: string
-  /** Stamp of the file to overwrite; `undefined` if there is no file, or one that cannot be overwritten. */
-  readonly stamp?: Stamp
+  readonly path?: string
+  /** Version of the file to overwrite; `undefined` if there is no file, or one that cannot be overwritten. */
+  readonly version?: FileVersion
   /** Moves away what cannot be overwritten. */
   readonly makeRoom?: () => void
   /** After a failure, when nothing was written. */
@@ -26,14 +26,14 @@ export interface Aside {
 }
 
 /** `empty`: a file that nobody has put anything into. Throws CONFIG. */
-export function occupancyOf(path: string): 'vacant' | 'empty' | 'taken' {
+export function preflightTarget(path: string): 'absent' | 'empty' | 'taken' {
   const stats = statSync(path, { throwIfNoEntry: false })
   if (stats === undefined) {
     for (const sidecar of SIDECARS) {
       if (!existsSync(path + sidecar)) continue
       throw new StorageError('CONFIG', `${path}${sidecar} is there: remove it, or choose a path where nothing is.`)
     }
-    return 'vacant'
+    return 'absent'
   }
   if (!stats.isFile()) throw new StorageError('CONFIG', `${path} is no regular file.`)
   return stats.size === 0 && !SIDECARS.some((sidecar) => existsSync(path + sidecar)) ? 'empty' : 'taken'
@@ -43,33 +43,33 @@ export function occupancyOf(path: string): 'vacant' | 'empty' | 'taken' {
  * Copies what is there to a name of its own, and leaves the file without a log. One that SQLite cannot read is to be moved to
  * that name as it is. Throws BUSY if another connection is on it.
  */
-export async function setAside(path: string, signal: AbortSignal | undefined): Promise<Aside> {
-  const occupied = occupancyOf(path)
-  if (occupied === 'vacant') return { undo: async () => {} }
-  if (occupied === 'empty') return { stamp: stampOf(path), undo: async () => {} }
+export async function makeSafetyCopy(path: string, signal: AbortSignal | undefined): Promise<SafetyCopy> {
+  const found = preflightTarget(path)
+  if (found === 'absent') return { undo: async () => {} }
+  if (found === 'empty') return { version: fileVersionOf(path), undo: async () => {} }
   try {
     return await copied(path, signal)
   } catch (error) {
     const failure = translatedFile(error)
     if (!(failure instanceof StorageError) || failure.code !== 'CORRUPT') throw failure
-    return moving(path)
+    return byMoving(path)
   }
 }
 
-async function copied(path: string, signal: AbortSignal | undefined): Promise<Aside> {
+async function copied(path: string, signal: AbortSignal | undefined): Promise<SafetyCopy> {
   const raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
   try {
-    leaveLog(raw)
-    // From here on to the stamp nobody else writes.
+    leaveWalMode(raw)
+    // Nobody else writes from here until the version is read.
     raw.exec('BEGIN IMMEDIATE')
-    if (!hasNoLog(raw)) throw inUse()
+    if (!isWithoutWal(raw)) throw inUse()
     const { file: safetyCopy, discard } = await copyBefore(path, 'restore', { signal })
-    const stamp = stampOf(path)
+    const version = fileVersionOf(path)
     const undo = async (): Promise<void> => {
       // If the disk failed when it was rolled back, the copy is what is left.
       if (await isSound(path)) discard()
     }
-    return { safetyCopy, stamp, undo }
+    return { path: safetyCopy, version, undo }
   } catch (error) {
     throw isBusy(error) ? inUse() : error
   } finally {
@@ -105,12 +105,12 @@ function lockAlone(path: string): void {
   }
 }
 
-function moving(path: string): Aside {
+function byMoving(path: string): SafetyCopy {
   const name = nameBefore(path, 'restore', new Date())
   const undo = async (): Promise<void> => {
     if (!existsSync(path) && existsSync(name)) move(name, path)
   }
-  return { safetyCopy: name, makeRoom: () => move(path, name), undo }
+  return { path: name, makeRoom: () => move(path, name), undo }
 }
 
 /** The file before its log: a log without its file is taken for that of a file that comes later. */
@@ -127,22 +127,22 @@ export function finishMoving(path: string): void {
 }
 
 /** The log is given up only by a connection that is alone: a running application is found in this way. */
-function leaveLog(raw: Sqlite.Database): void {
+function leaveWalMode(raw: Sqlite.Database): void {
   raw.pragma('journal_mode = DELETE')
-  if (!hasNoLog(raw)) throw inUse()
+  if (!isWithoutWal(raw)) throw inUse()
 }
 
-const hasNoLog = (raw: Sqlite.Database): boolean => raw.pragma('journal_mode', { simple: true }) === 'delete'
+const isWithoutWal = (raw: Sqlite.Database): boolean => raw.pragma('journal_mode', { simple: true }) === 'delete'
 
 const inUse = (): StorageError => new StorageError('BUSY', 'The database is in use. Stop what uses it, then restore.')
 
 /** Throws BUSY if somebody has written since. To be called while nobody else can write. */
-export function assertUntouched(path: string, { stamp }: Aside): void {
-  if (stampOf(path) !== stamp) throw inUse()
+export function assertUntouched(path: string, { version }: SafetyCopy): void {
+  if (fileVersionOf(path) !== version) throw inUse()
 }
 
 /** No handle is opened: closing it would drop SQLite's locks. */
-function stampOf(path: string): Stamp {
+function fileVersionOf(path: string): FileVersion {
   const { ino, size, mtimeNs } = statSync(path, { bigint: true })
   return `${ino} ${size} ${mtimeNs}`
 }

@@ -1,4 +1,4 @@
-/** Judges stored rows: unreadable values, and values that another dialect cannot hold. */
+/** Checks stored rows: unreadable values, and values that another dialect cannot hold. */
 
 import { BrokenText, type Problem, shownKey } from '../schema/cells.ts'
 import { UndecodableValue } from '../schema/codecs.ts'
@@ -11,21 +11,25 @@ export interface Flaw extends Problem {
   readonly kind: 'unreadable' | 'value' | 'index'
 }
 
-export interface Judged {
+export interface Compatibility {
   /** The values in their file form; `undefined` for an unreadable cell. */
   readonly values: readonly unknown[]
   /** In the order of the columns. Nearly all rows have no flaws. */
   readonly flaws: readonly Flaw[]
 }
 
-interface Judging {
+interface CompatibilityOptions {
   /** The target's dialect. */
   readonly into?: 'sqlite' | 'postgresql' | undefined
   /** The row is copied without decoding. */
   readonly carried?: boolean
 }
 
-export function judged(table: Table, cells: readonly unknown[], { into, carried = false }: Judging = {}): Judged {
+export function compatibilityOf(
+  table: Table,
+  cells: readonly unknown[],
+  { into, carried = false }: CompatibilityOptions = {},
+): Compatibility {
   const flaws: Flaw[] = []
   const values = table.columns.map((column, index) => {
     const { read, carry = read } = kindOf(column)
@@ -59,13 +63,13 @@ export const problemsOf = (
   cells: readonly unknown[],
   into: 'sqlite' | 'postgresql',
 ): readonly Problem[] =>
-  judged(table, cells, { into, carried: true }).flaws.map(({ column, message }) => ({ column, message }))
+  compatibilityOf(table, cells, { into, carried: true }).flaws.map(({ column, message }) => ({ column, message }))
 
 /** A stored row's values in their file form, or the problem of the first unreadable value. */
 export type ReadRow = { readonly values: readonly unknown[] } | { readonly key: string; readonly problem: Problem }
 
 export function readRow(table: Table, cells: readonly unknown[]): ReadRow {
-  const { values, flaws } = judged(table, cells)
+  const { values, flaws } = compatibilityOf(table, cells)
   const [flaw] = flaws
   if (flaw === undefined) return { values }
   return { key: shownKey(cells[0]), problem: { column: flaw.column, message: flaw.message } }

@@ -109,14 +109,14 @@ export class ContentHash {
     this.#used += 4 + bytes
   }
 
-  /** Hashes a value that another program wrote against the rules. Its mark is larger than any length prefix. */
+  /** Hashes a value that another program wrote against the rules. Its prefix is larger than any length prefix. */
   #addOther(value: unknown): void {
     this.#flush()
     const bytes = Buffer.isBuffer(value) ? value : Buffer.from(String(value))
-    const mark = Buffer.alloc(8, 0xff)
-    mark.writeUInt32BE(bytes.length, 4)
+    const prefix = Buffer.alloc(8, 0xff)
+    prefix.writeUInt32BE(bytes.length, 4)
     this.#hash
-      .update(mark)
+      .update(prefix)
       .update(`${value === null ? 'null' : typeof value};`)
       .update(bytes)
   }

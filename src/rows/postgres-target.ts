@@ -26,8 +26,8 @@ export async function intoPostgres<T>(
   const pool = openSingle(target, options)
   try {
     return await onSingle(pool, async (ask) => {
-      const patience = `SET LOCAL lock_timeout = ${Math.max(1, options.busyTimeoutMs)}`
-      for (const statement of [...BEGIN, patience, LOCK]) await ask(statement)
+      const lockTimeout = `SET LOCAL lock_timeout = ${Math.max(1, options.busyTimeoutMs)}`
+      for (const statement of [...BEGIN, lockTimeout, LOCK]) await ask(statement)
       await assertNoRows(ask)
       const result = await work(targetOn(ask))
       await ask('COMMIT')

@@ -104,7 +104,7 @@ export const state = pgTable('meshstore_state', {
  * `destination` and `through`; without filter it concerns all paths. The migrations' triggers write marks for all programs.
  * Ids do not follow the order of the commits: transactions and snapshots tell which marks a writer saw.
  */
-export const marks = pgTable(
+export const invalidations = pgTable(
   'path_cache_marks',
   {
     id: bigint('id', { mode: 'number' }).generatedAlwaysAsIdentity().primaryKey().notNull(),
@@ -123,7 +123,7 @@ export const marks = pgTable(
 )
 
 /** The seen position of a cached path's writer; `mark` is its own transaction's newest. Kept while unswept marks exist. */
-export const stamps = pgTable('path_cache_stamps', {
+export const seenPositions = pgTable('path_cache_stamps', {
   cacheKey: key('cache_key').primaryKey().notNull(),
   mark: bigint('mark', { mode: 'number' }).notNull(),
   transaction: transactionId('transaction').notNull().default(sql`pg_current_xact_id()`),

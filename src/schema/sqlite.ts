@@ -110,7 +110,7 @@ export const state = sqliteTable('meshstore_state', {
  * Invalidations (marks) of cached paths. A mark concerns the paths written before it, filtered by `source`, `destination`
  * and `through`; without filter it concerns all paths. The migrations' triggers write marks for all programs.
  */
-export const marks = sqliteTable(
+export const invalidations = sqliteTable(
   'path_cache_marks',
   {
     /** Always ascends: the newest mark is never deleted. */
@@ -126,7 +126,7 @@ export const marks = sqliteTable(
 )
 
 /** The seen position of a cached path: the newest mark before the path was written. Kept while unswept marks exist. */
-export const stamps = sqliteTable('path_cache_stamps', {
+export const seenPositions = sqliteTable('path_cache_stamps', {
   cacheKey: text('cache_key').primaryKey().notNull(),
   mark: integer('mark').notNull(),
 })

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { setOut } from '../../src/move/live/move-record.ts'
+import { beginMove } from '../../src/move/live/move-record.ts'
 import { configOf } from '../../src/open/config.ts'
 import { openSqlite } from '../../src/open/sqlite.ts'
 import { documentOf, MAIN, ONE_LINE, runCommand, runProgram } from '../cli/support/command.ts'
@@ -143,8 +143,8 @@ test('a file is not migrated while it moves, nor is it moved to two places', asy
   const path = folder.file('mesh.db')
   await (await openStorage(path)).close()
   const file = await openSqlite(path, configOf(path))
-  await setOut(file, 'one:5432/mesh')
-  await expectCode(setOut(file, 'two:5432/mesh'), 'CONFIG')
+  await beginMove(file, 'one:5432/mesh')
+  await expectCode(beginMove(file, 'two:5432/mesh'), 'CONFIG')
   await file.close()
   const raw = new Sqlite(path)
   raw.exec('DELETE FROM __drizzle_migrations WHERE created_at = (SELECT max(created_at) FROM __drizzle_migrations)')

@@ -69,9 +69,9 @@ describe('the twins', () => {
 })
 
 const POSTGRES_ALONE: readonly string[] = [
-  'marks.transaction',
-  'stamps.transaction',
-  'stamps.snapshot',
+  'invalidations.transaction',
+  'seenPositions.transaction',
+  'seenPositions.snapshot',
   'changes.transaction',
 ]
 

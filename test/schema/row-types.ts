@@ -15,17 +15,22 @@ type Rows<Module> = {
     ? { select: InferSelectModel<Module[K]>; insert: InferInsertModel<Module[K]> }
     : never
 }
-type Marks = 'marks' | 'stamps' | 'changes'
-type Selected<Module> = { [K in keyof Rows<Module> & Marks]: Rows<Module>[K]['select'] }
+type Bookkeeping = 'invalidations' | 'seenPositions' | 'changes'
+type Selected<Module> = { [K in keyof Rows<Module> & Bookkeeping]: Rows<Module>[K]['select'] }
 type Columns<R> = { [K in keyof R]: R[K] extends { select: infer S } ? S[keyof S] : never }[keyof R]
 type IsAny<T> = 0 extends 1 & T ? true : false
 
 export type Proofs = [
-  Holds<Equal<Omit<Rows<typeof sqlite>, Marks>, Omit<Rows<typeof postgres>, Marks>>>,
+  Holds<Equal<Omit<Rows<typeof sqlite>, Bookkeeping>, Omit<Rows<typeof postgres>, Bookkeeping>>>,
   // PostgreSQL tells by transactions what SQLite tells by ids.
-  Holds<Equal<Selected<typeof sqlite>['marks'], Omit<Selected<typeof postgres>['marks'], 'transaction'>>>,
   Holds<
-    Equal<Selected<typeof sqlite>['stamps'], Omit<Selected<typeof postgres>['stamps'], 'transaction' | 'snapshot'>>
+    Equal<Selected<typeof sqlite>['invalidations'], Omit<Selected<typeof postgres>['invalidations'], 'transaction'>>
+  >,
+  Holds<
+    Equal<
+      Selected<typeof sqlite>['seenPositions'],
+      Omit<Selected<typeof postgres>['seenPositions'], 'transaction' | 'snapshot'>
+    >
   >,
   Holds<Equal<Selected<typeof sqlite>['changes'], Omit<Selected<typeof postgres>['changes'], 'transaction'>>>,
   Holds<

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { isConnectionLost, translated } from '../../database/postgres/errors.ts'
-import { apart, explained } from '../../database/postgres/session-control.ts'
+import { explained, inOwnTransaction } from '../../database/postgres/session-control.ts'
 import { type Ask, openSingle } from '../../database/postgres/single.ts'
 import type { PostgresTarget } from '../../database/postgres/url.ts'
 import type { Status } from '../../migrator/inspection.ts'
@@ -32,7 +32,7 @@ export async function checkPostgres(target: PostgresTarget, settings: Settings):
 const asking =
   (pool: pg.Pool): Ask =>
   (sql, values) =>
-    apart(pool, 'REPEATABLE READ READ ONLY', (ask) => ask(sql, values))
+    inOwnTransaction(pool, 'REPEATABLE READ READ ONLY', (ask) => ask(sql, values))
 
 async function checkServer(target: PostgresTarget, settings: Settings, ask: Ask): Promise<CheckReport> {
   const findings = new Findings((error) => error.code === 'UNAVAILABLE' && isConnectionLost(error))

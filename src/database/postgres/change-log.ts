@@ -4,7 +4,7 @@ import { encodeTime } from '../../schema/codecs.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
 import { covers, type Place, placeOf, positionOf } from './log-position.ts'
 import { beginAnewOnAnotherServer } from './server-identity.ts'
-import type { Apart } from './session-control.ts'
+import type { OwnTransaction } from './session-control.ts'
 import type { Ask } from './single.ts'
 import { reaching, snapshot, xmin } from './snapshots.ts'
 
@@ -75,7 +75,7 @@ const LEAST = `SELECT min(pg_snapshot_xmin(split_part(position, '/', 1)::pg_snap
 
 /** The database that holds the log. */
 interface Host {
-  apart<T>(isolation: Apart, work: (ask: Ask) => Promise<T>): Promise<T>
+  inOwnTransaction<T>(isolation: OwnTransaction, work: (ask: Ask) => Promise<T>): Promise<T>
   earlierWritersEnded(withinMs?: number): Promise<boolean>
 }
 
@@ -250,11 +250,11 @@ export class PostgresChangeLog implements ChangeLog {
   }
 
   #write<T>(work: (ask: Ask) => Promise<T>): Promise<T> {
-    return this.#database.apart('READ COMMITTED', work)
+    return this.#database.inOwnTransaction('READ COMMITTED', work)
   }
 
   #read<T>(work: (ask: Ask) => Promise<T>): Promise<T> {
-    return this.#database.apart('REPEATABLE READ READ ONLY', work)
+    return this.#database.inOwnTransaction('REPEATABLE READ READ ONLY', work)
   }
 }
 

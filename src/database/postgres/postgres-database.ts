@@ -25,7 +25,7 @@ import { translated } from './errors.ts'
 import { KeyedQueue } from './keyed-queue.ts'
 import { located, ONLY_READS, openPool } from './pool.ts'
 import { ReadBatcher } from './read-batcher.ts'
-import { type Apart, apart, assertEncoding, explained } from './session-control.ts'
+import { assertEncoding, explained, inOwnTransaction, type OwnTransaction } from './session-control.ts'
 import type { Ask } from './single.ts'
 import { StoreSession } from './store-session.ts'
 
@@ -218,10 +218,12 @@ export class PostgresDatabase implements Database {
   }
 
   /** A transaction of the library's own that keeps no serializable one from committing, nor is kept from it. */
-  async apart<T>(isolation: Apart, work: (ask: Ask) => Promise<T>): Promise<T> {
+  async inOwnTransaction<T>(isolation: OwnTransaction, work: (ask: Ask) => Promise<T>): Promise<T> {
     const refused = isolation === 'READ COMMITTED' ? this.#refusalToWrite() : this.refusal()
     if (refused !== undefined) throw refused
-    return this.#inUse.while(() => this.#environment.connections.slots.while(() => apart(this.#pool, isolation, work)))
+    return this.#inUse.while(() =>
+      this.#environment.connections.slots.while(() => inOwnTransaction(this.#pool, isolation, work)),
+    )
   }
 
   async earlierWritersEnded(withinMs = LONGEST_WAIT_MS): Promise<boolean> {
@@ -251,7 +253,7 @@ export class PostgresDatabase implements Database {
     this.#closing ??= this.#inUse.idle().then(async () => {
       // If it fails, the log is kept for them for as long as they asked.
       if (consumers.length > 0)
-        await apart(this.#pool, 'READ COMMITTED', (ask) => forget(ask, consumers)).catch(() => {})
+        await inOwnTransaction(this.#pool, 'READ COMMITTED', (ask) => forget(ask, consumers)).catch(() => {})
       await this.#pool.end()
     })
     return this.#closing

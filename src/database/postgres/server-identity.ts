@@ -1,10 +1,10 @@
 /** Transactions' ids that are stored in the database mean nothing on a server that did not give them. */
 import { encodeTime } from '../../schema/codecs.ts'
-import type { Apart } from './session-control.ts'
+import type { OwnTransaction } from './session-control.ts'
 import type { Ask } from './single.ts'
 
 interface Host {
-  apart<T>(isolation: Apart, work: (ask: Ask) => Promise<T>): Promise<T>
+  inOwnTransaction<T>(isolation: OwnTransaction, work: (ask: Ask) => Promise<T>): Promise<T>
 }
 
 /** The row of meshstore_state that says which server it is, where that may be asked. */
@@ -36,12 +36,12 @@ const INVALIDATE = 'INSERT INTO path_cache_marks (marked_at) VALUES ($1)'
  * are computed once more. A standby that was promoted is the same server.
  */
 export async function beginAnewOnAnotherServer(database: Host): Promise<void> {
-  const isKnown = await database.apart('REPEATABLE READ READ ONLY', async (ask) => {
+  const isKnown = await database.inOwnTransaction('REPEATABLE READ READ ONLY', async (ask) => {
     const [noted] = await ask<[string]>(NOTED)
     return noted !== undefined && isSame(noted[0], await identifier(ask)) && !(await isAhead(ask))
   })
   if (isKnown) return
-  await database.apart('READ COMMITTED', async (ask) => {
+  await database.inOwnTransaction('READ COMMITTED', async (ask) => {
     const now = encodeTime(new Date())
     const [noted] = await ask<[string]>(LOCK, [now])
     const here = await identifier(ask)

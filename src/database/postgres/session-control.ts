@@ -102,10 +102,14 @@ export async function settle(
   }
 }
 
-export type Apart = 'READ COMMITTED' | 'REPEATABLE READ READ ONLY'
+export type OwnTransaction = 'READ COMMITTED' | 'REPEATABLE READ READ ONLY'
 
 /** A transaction of another isolation than the session's. Throws StorageErrors. */
-export async function apart<T>(pool: pg.Pool, isolation: Apart, work: (ask: Ask) => Promise<T>): Promise<T> {
+export async function inOwnTransaction<T>(
+  pool: pg.Pool,
+  isolation: OwnTransaction,
+  work: (ask: Ask) => Promise<T>,
+): Promise<T> {
   const client = await connected(pool)
   const ask = askOn(client)
   try {

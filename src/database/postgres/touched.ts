@@ -11,8 +11,8 @@ export interface Touched {
 const NOTHING: Touched = { rows: [], tables: [] }
 /** A call or transaction that names more rows takes the table's place: each row's would cost 1 µs and 500 bytes. */
 export const MOST_ROWS = 10_000
-/** Invalidating paths writes marks: the path cache is one table as far as the order is concerned. */
-const PART_OF: Readonly<Record<string, string>> = { marks: 'pathCache', stamps: 'pathCache' }
+/** Invalidating paths writes invalidations: the path cache is one table as far as the order is concerned. */
+const PART_OF: Readonly<Record<string, string>> = { invalidations: 'pathCache', seenPositions: 'pathCache' }
 
 const ofTable = (table: string): string => PART_OF[table] ?? table
 

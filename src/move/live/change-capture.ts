@@ -4,7 +4,7 @@ import { LOG, newest } from '../../database/sqlite/change-log.ts'
 import { StorageError } from '../../errors.ts'
 import { ALL_TABLES } from '../../schema/tables.ts'
 import { logTriggers } from '../../schema/triggers.ts'
-import { type Course, MOVE, type Progress } from './progress.ts'
+import { MOVE, type MoveRecord, type Progress } from './progress.ts'
 import { logLost } from './source.ts'
 
 const TRIGGERS: readonly string[] = [...ALL_TABLES.flatMap(logTriggers), 'path_cache_marks_log']
@@ -21,11 +21,11 @@ export function assertLogging(raw: Sqlite.Database): void {
 }
 
 /** While nobody can write, after the log has been drained up to the progress. Throws CONFLICT if the move was given up. */
-export function assertDrained(raw: Sqlite.Database, course: Course, { log, position }: Progress): void {
+export function assertDrained(raw: Sqlite.Database, move: MoveRecord, { log, position }: Progress): void {
   const text = (name: string): string | undefined =>
     raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(name)
   const found = text(MOVE)
-  if (found === undefined || (JSON.parse(found) as Course).id !== course.id)
+  if (found === undefined || (JSON.parse(found) as MoveRecord).id !== move.id)
     throw new StorageError('CONFLICT', 'The move was given up meanwhile. Nothing was switched.')
   // Switched off, be it for a moment, it has not heard of everything, and its numbers do not tell.
   if (text(LOG) !== log) throw logLost()

@@ -1,4 +1,4 @@
-/** The switch: while nobody can write to the file, the rest of its log goes to the target, then the file is fenced. */
+/** Cutover: while nobody can write to the file, the rest of its log goes to the target, then the file is fenced. */
 
 import type Sqlite from 'better-sqlite3'
 import { WHOLE } from '../../database/postgres/change-log.ts'
@@ -9,7 +9,7 @@ import { IS_VALID } from '../../database/sqlite/invalidations.ts'
 import { performance } from '../../event-loop.ts'
 import { TABLES } from '../../schema/tables.ts'
 import { assertDrained } from './change-capture.ts'
-import { type Course, consumerOf, MOVE, type Progress } from './progress.ts'
+import { consumerOf, MOVE, type MoveRecord, type Progress } from './progress.ts'
 import { currentOf, type Followed, followed, type TableChange } from './source.ts'
 import { apply, assertApplied, type MoveTarget, remember } from './target.ts'
 
@@ -18,30 +18,30 @@ const MOST_CHANGES = 2_000
 /** The rest of the pause is for the file's own commit. */
 const PART_FOR_TARGET = 0.7
 
-/** It would have taken too long: writes go on, and it is tried again when the target has answered. */
+/** It would have written too long: writes go on, and it is tried again when the target has answered. */
 export class Postponed extends Error {
   readonly answered: Promise<unknown>
 
   constructor(answered: Promise<unknown> = Promise.resolve()) {
-    super('The switch would have taken too long.')
+    super('The switch would have written too long.')
     this.answered = answered.catch(() => {})
   }
 }
 
-interface Switching {
-  readonly course: Course
+interface Cutover {
+  readonly move: MoveRecord
   readonly target: MoveTarget
   readonly progress: Progress
   readonly maxPauseMs: number
 }
 
 /** State beside the tables' rows that the switch carries over. */
-interface Aside {
+interface CarriedState {
   readonly invalidation: string | undefined
   /** Invalidations whose paths have not been deleted yet. */
-  readonly marks: readonly (readonly [string | null, string | null, string | null, number])[]
+  readonly invalidations: readonly (readonly [string | null, string | null, string | null, number])[]
   /** Paths that were stored after those. */
-  readonly stamped: TableChange
+  readonly newerPaths: TableChange
   /** The subscribers of the change log. */
   readonly consumers: readonly (readonly [string, number])[]
 }
@@ -50,18 +50,18 @@ interface Aside {
  * Runs in a transaction that excludes other writers of the file. The caller commits it: that commit is the switch. If it throws
  * (`Postponed`, or another error), the file stays authoritative and the target stays a copy.
  */
-export async function switchOver(raw: Sqlite.Database, switching: Switching): Promise<Progress> {
-  const { course, target, progress, maxPauseMs } = switching
+export async function cutOver(raw: Sqlite.Database, cutover: Cutover): Promise<Progress> {
+  const { move, target, progress, maxPauseMs } = cutover
   const deadline = performance.now() + maxPauseMs * PART_FOR_TARGET
   const rest = followed(raw, progress.position, MOST_CHANGES)
-  const aside = asideOf(raw, course)
-  if (rest.count >= MOST_CHANGES || aside.stamped.rows.length >= MOST_CHANGES) throw new Postponed()
+  const carried = carriedStateOf(raw, move)
+  if (rest.count >= MOST_CHANGES || carried.newerPaths.rows.length >= MOST_CHANGES) throw new Postponed()
   const ready: Progress = { ...progress, phase: 'ready', position: rest.position }
-  const taken = target.advance(progress, ready, (ask) => take(ask, rest, aside))
-  await within(deadline, taken)
-  assertDrained(raw, course, ready)
-  raiseFence(raw, course satisfies Moved, new Date())
-  raw.prepare('DELETE FROM meshstore_consumers WHERE name = ?').run(consumerOf(course))
+  const written = target.advance(progress, ready, (ask) => writeRest(ask, rest, carried))
+  await within(deadline, written)
+  assertDrained(raw, move, ready)
+  raiseFence(raw, move satisfies Moved, new Date())
+  raw.prepare('DELETE FROM meshstore_consumers WHERE name = ?').run(consumerOf(move))
   raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(MOVE)
   return ready
 }
@@ -78,36 +78,36 @@ async function within(deadline: number, work: Promise<void>): Promise<void> {
   }
 }
 
-function asideOf(raw: Sqlite.Database, course: Course): Aside {
+function carriedStateOf(raw: Sqlite.Database, move: MoveRecord): CarriedState {
   const text = (name: string): string | undefined =>
     raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(name)
-  const marks = raw
+  const invalidations = raw
     .prepare<[], [string | null, string | null, string | null, number]>(
       'SELECT source, destination, through, marked_at FROM path_cache_marks WHERE swept = 0 ORDER BY id',
     )
     .raw()
     .all()
-  // Paths without a stamp are older than all marks.
-  const stamped = raw
+  // A path without a seen position is older than all invalidations.
+  const newerPaths = raw
     .prepare<[number], string>(
       `SELECT cache_key FROM path_cache WHERE cache_key IN (SELECT cache_key FROM path_cache_stamps) AND ${IS_VALID} LIMIT ?`,
     )
     .pluck()
-    .all(marks.length > 0 ? MOST_CHANGES : 0)
+    .all(invalidations.length > 0 ? MOST_CHANGES : 0)
   const consumers = raw
     .prepare<[string], [string, number]>('SELECT name, kept_until FROM meshstore_consumers WHERE name <> ?')
     .raw()
-    .all(consumerOf(course))
+    .all(consumerOf(move))
   return {
     invalidation: text('path_cache_invalidation'),
-    marks,
-    stamped: currentOf(raw, TABLES.pathCache, stamped),
+    invalidations,
+    newerPaths: currentOf(raw, TABLES.pathCache, newerPaths),
     consumers,
   }
 }
 
 /** In the transaction of the target. */
-async function take(ask: Ask, rest: Followed, aside: Aside): Promise<void> {
+async function writeRest(ask: Ask, rest: Followed, carried: CarriedState): Promise<void> {
   await apply(ask, rest.changes)
   await assertApplied(ask, rest.changes)
   // Rows of an earlier attempt.
@@ -116,25 +116,25 @@ async function take(ask: Ask, rest: Followed, aside: Aside): Promise<void> {
   await ask('DELETE FROM meshstore_changes')
   await ask('DELETE FROM meshstore_consumers')
   await ask("DELETE FROM meshstore_state WHERE name IN ('change_log', 'path_cache_invalidation')")
-  await takeMarks(ask, aside)
-  if (aside.invalidation !== undefined) await remember(ask, 'path_cache_invalidation', aside.invalidation)
-  await takeConsumers(ask, aside)
+  await carryInvalidations(ask, carried)
+  if (carried.invalidation !== undefined) await remember(ask, 'path_cache_invalidation', carried.invalidation)
+  await carryConsumers(ask, carried)
 }
 
-/** A path that is stored after a mark is stamped by the triggers as one that heeds it. */
-async function takeMarks(ask: Ask, { marks, stamped }: Aside): Promise<void> {
-  if (marks.length === 0) return
-  const columns = [0, 1, 2, 3].map((index) => marks.map((mark) => mark[index]))
+/** The paths come after the invalidations: the triggers then record that each path was stored after them. */
+async function carryInvalidations(ask: Ask, { invalidations, newerPaths }: CarriedState): Promise<void> {
+  if (invalidations.length === 0) return
+  const columns = [0, 1, 2, 3].map((index) => invalidations.map((invalidation) => invalidation[index]))
   await ask(
     `INSERT INTO path_cache_marks (source, destination, through, marked_at)
      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::double precision[])`,
     columns,
   )
-  await apply(ask, [stamped])
+  await apply(ask, [newerPaths])
 }
 
 /** At the end: what the move itself has written is news to nobody. */
-async function takeConsumers(ask: Ask, { consumers }: Aside): Promise<void> {
+async function carryConsumers(ask: Ask, { consumers }: CarriedState): Promise<void> {
   if (consumers.length === 0) return
   // Another log: what a token of the file's says means nothing here.
   await remember(ask, LOG, crypto.randomUUID())

@@ -9,12 +9,12 @@ import { up } from '../../open/migrate.ts'
 import { assertNoOthers } from '../../rows/other-data.ts'
 import { snapshotOf } from '../../rows/sqlite-source.ts'
 import { ALL_TABLES, TABLE_NAMES } from '../../schema/tables.ts'
-import { judge } from '../copy.ts'
+import { checkRows } from '../copy.ts'
 import { assertEmpty } from '../preflight.ts'
 import { assertLogging } from './change-capture.ts'
-import { assertCourse, courseOf, giveUp, setOut } from './move-record.ts'
+import { abandonMove, assertSameTarget, beginMove, readMove } from './move-record.ts'
 import { LOG_KEPT_MS, Mover, type Moving } from './mover.ts'
-import { type Course, consumerOf, type Progress } from './progress.ts'
+import { consumerOf, type MoveRecord, type Progress } from './progress.ts'
 import { empty, MoveTarget } from './target.ts'
 
 export interface LiveMove {
@@ -31,9 +31,9 @@ export interface LiveMove {
 export async function moveLive(live: LiveMove): Promise<MoveReport> {
   const { file, url, to, busyTimeoutMs, options, onReady } = live
   const leftBehind = await checkMove(live)
-  const before = await courseOf(file)
+  const before = await readMove(file)
   if (before === undefined) await assertEmpty(url, busyTimeoutMs)
-  else assertCourse(before, placeOf(to))
+  else assertSameTarget(before, placeOf(to))
   const { applied } = await up(url, { busyTimeoutMs, backup: false })
   const target = await MoveTarget.open(to, busyTimeoutMs)
   try {
@@ -42,17 +42,17 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
     assertNotMoved(file)
     const found = await target.progress()
     assertOurs(found, before)
-    const course = await setOut(file, placeOf(to))
-    const progress = await begun({ file, target, course }, found)
+    const move = await beginMove(file, placeOf(to))
+    const progress = await begun({ file, target, move }, found)
     await onReady?.()
-    const mover = new Mover({ file, target, course, options }, progress)
+    const mover = new Mover({ file, target, move, options }, progress)
     const { contents, ...done } = await mover.run()
     // The switch has been made: if this fails, whoever opens the target with the file at hand makes up for it.
     await mover.finish().catch(() => {})
     const migrated = applied.map(({ tag }) => tag)
     return {
-      id: course.id,
-      to: course.to,
+      id: move.id,
+      to: move.to,
       tables: contents,
       ...(leftBehind.length > 0 && { leftBehind }),
       ...done,
@@ -83,7 +83,7 @@ export async function checkMove({
     assertLogging(raw)
     const snapshot = snapshotOf(raw, { asStored: true })
     const leftBehind = assertNoOthers(await snapshot.others(), options.ignoreOtherTables)
-    await judge(
+    await checkRows(
       snapshot,
       {
         to: url,
@@ -106,9 +106,9 @@ export async function checkMove({
 }
 
 /** Throws CONFIG for a target of another move, or of one that has arrived. */
-function assertOurs(found: Progress | undefined, course: Course | undefined): void {
+function assertOurs(found: Progress | undefined, move: MoveRecord | undefined): void {
   if (found === undefined) return
-  if (found.id === course?.id) {
+  if (found.id === move?.id) {
     assertUnderWay(found)
     return
   }
@@ -128,16 +128,13 @@ function assertUnderWay(found: Progress): void {
 }
 
 /** Begins the move, or continues it where it was stopped. */
-async function begun(
-  { file, target, course }: Omit<Moving, 'options'>,
-  found: Progress | undefined,
-): Promise<Progress> {
-  const consumer = consumerOf(course)
+async function begun({ file, target, move }: Omit<Moving, 'options'>, found: Progress | undefined): Promise<Progress> {
+  const consumer = consumerOf(move)
   const keptUntil = new Date(Date.now() + LOG_KEPT_MS)
   if (found !== undefined && (await file.changeLog.resume(consumer, keptUntil, found))) return found
   // Before the first row is read: what changes from now on is in the log.
   const at = await file.changeLog.begin(consumer, keptUntil)
-  const progress: Progress = { id: course.id, ...at, phase: 'copying', table: TABLE_NAMES[0] as 'nodes', key: null }
+  const progress: Progress = { id: move.id, ...at, phase: 'copying', table: TABLE_NAMES[0] as 'nodes', key: null }
   await target.begin(progress)
   return progress
 }
@@ -147,34 +144,34 @@ export async function abortMove(
   file: SqliteDatabase,
   to: PostgresTarget | undefined,
   busyTimeoutMs: number,
-): Promise<Course> {
+): Promise<MoveRecord> {
   const moved = file.movedTo()
   if (moved !== undefined)
     throw new StorageError(
       'MOVED',
       `The switch has been made: the data is in PostgreSQL at ${moved.to}. Copy it back with meshstore copy.`,
     )
-  const course = await courseOf(file)
-  if (course === undefined) throw new StorageError('CONFIG', 'No move of this file is under way.')
-  if (to !== undefined) await emptyTarget(file, to, course, busyTimeoutMs)
-  await giveUp(file, course)
-  return course
+  const move = await readMove(file)
+  if (move === undefined) throw new StorageError('CONFIG', 'No move of this file is under way.')
+  if (to !== undefined) await emptyTarget(file, to, move, busyTimeoutMs)
+  await abandonMove(file, move)
+  return move
 }
 
 async function emptyTarget(
   file: SqliteDatabase,
   to: PostgresTarget,
-  course: Course,
+  move: MoveRecord,
   busyTimeoutMs: number,
 ): Promise<void> {
-  if (placeOf(to) !== course.to)
-    throw new StorageError('CONFIG', `The data is being moved to ${course.to}, not to ${placeOf(to)}.`)
+  if (placeOf(to) !== move.to)
+    throw new StorageError('CONFIG', `The data is being moved to ${move.to}, not to ${placeOf(to)}.`)
   const target = await MoveTarget.open(to, busyTimeoutMs)
   try {
     // A mover may have been waited for. Its switch holds the file: afterwards it has been made, and this is MOVED, or never will be.
     await file.write(() => undefined)
     const found = await target.progress()
-    if (found?.id !== course.id) return
+    if (found?.id !== move.id) return
     assertUnderWay(found)
     await target.transaction((ask) => empty(ask))
   } finally {

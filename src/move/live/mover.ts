@@ -12,8 +12,8 @@ import { contentIn } from '../../rows/send.ts'
 import { countAll, SLICE_ROWS, type Snapshot } from '../../rows/source.ts'
 import { snapshotOf } from '../../rows/sqlite-source.ts'
 import { ALL_TABLES } from '../../schema/tables.ts'
-import { Postponed, switchOver } from './cutover.ts'
-import { type Course, consumerOf, type Progress } from './progress.ts'
+import { cutOver, Postponed } from './cutover.ts'
+import { consumerOf, type MoveRecord, type Progress } from './progress.ts'
 import { assertMovable, chunkBehind, type Followed, followed, logLost, type TableChange } from './source.ts'
 import { apply, assertApplied, type MoveTarget } from './target.ts'
 
@@ -30,7 +30,7 @@ const PAUSES_MS = [50, 100, 250, 500, 1_000]
 const DEFAULT_MAX_PAUSE_MS = 250
 
 export interface Moving {
-  readonly course: Course
+  readonly move: MoveRecord
   readonly file: SqliteDatabase
   readonly target: MoveTarget
   readonly options: MoveOptions
@@ -135,9 +135,9 @@ export class Mover {
     const now = performance.now()
     if (now < this.#renewAt) return
     this.#renewAt = now + FOLLOW_EVERY_MS
-    const { file, course } = this.#moving
+    const { file, move } = this.#moving
     const keptUntil = new Date(Date.now() + LOG_KEPT_MS)
-    if (!(await file.changeLog.renew(consumerOf(course), keptUntil, this.#progress))) throw logLost()
+    if (!(await file.changeLog.renew(consumerOf(move), keptUntil, this.#progress))) throw logLost()
     await file.changeLog.prune(new Date())
   }
 
@@ -194,7 +194,7 @@ export class Mover {
 
   /** How long writers were held up; `undefined`: it has to be tried again. */
   async #attempt(): Promise<number | undefined> {
-    const { file, course, target, options } = this.#moving
+    const { file, move, target, options } = this.#moving
     const maxPauseMs = options.maxPauseMs ?? DEFAULT_MAX_PAUSE_MS
     let begun = performance.now()
     try {
@@ -203,7 +203,7 @@ export class Mover {
         options.signal?.throwIfAborted()
         const moved = file.movedTo()
         if (moved !== undefined) throw movedError(moved)
-        this.#progress = await switchOver(raw, { course, target, progress: this.#progress, maxPauseMs })
+        this.#progress = await cutOver(raw, { move, target, progress: this.#progress, maxPauseMs })
       })
       return performance.now() - begun
     } catch (error) {

@@ -5,7 +5,7 @@ import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { inspect } from '../../open/migrate.ts'
 import { snapshotOf } from '../../rows/sqlite-source.ts'
 import { ALL_TABLES, type TableName } from '../../schema/tables.ts'
-import { courseOf } from './move-record.ts'
+import { readMove } from './move-record.ts'
 import type { Progress } from './progress.ts'
 import { MoveTarget } from './target.ts'
 
@@ -36,7 +36,7 @@ export async function planOf(
   })
   const { bytes } = await file.size()
   const { pending } = await inspect(url, busyTimeoutMs)
-  const resumes = (await courseOf(file)) !== undefined
+  const resumes = (await readMove(file)) !== undefined
   return { from: file.path, to: placeOf(to), rows, bytes, migrations: pending, resumes }
 }
 
@@ -56,14 +56,14 @@ export async function statusOf(
   busyTimeoutMs: number,
 ): Promise<MoveStatus> {
   const moved = file.movedTo()
-  const course = moved ?? (await courseOf(file))
-  if (course === undefined) return { state: 'none' }
+  const move = moved ?? (await readMove(file))
+  if (move === undefined) return { state: 'none' }
   const state = moved === undefined ? 'under way' : 'moved'
   const progress = to && (await progressIn(to, busyTimeoutMs))
-  const known = progress?.id === course.id ? progress : undefined
+  const known = progress?.id === move.id ? progress : undefined
   return {
     state,
-    ...course,
+    ...move,
     ...(known && { phase: known.phase }),
     ...(known && moved === undefined && { lag: await lagBehind(file, known) }),
   }

@@ -6,7 +6,7 @@ import type { TableName } from '../../schema/tables.ts'
 export const MOVE = 'move' as const
 
 /** In the file: that it is being moved. The file itself says when it has been: see fence.ts. */
-export interface Course {
+export interface MoveRecord {
   readonly id: string
   /** Host, port and database. */
   readonly to: string
@@ -25,4 +25,4 @@ export interface Progress extends LogPosition {
 }
 
 /** In the file's log of changes. */
-export const consumerOf = ({ id }: Course): string => `move:${id}`
+export const consumerOf = ({ id }: MoveRecord): string => `move:${id}`

@@ -4,8 +4,8 @@ import { expect, test } from 'vitest'
 import { raiseFence } from '../../../src/database/sqlite/fence.ts'
 import { type Meshstore, openStorage } from '../../../src/index.ts'
 import { assertDrained } from '../../../src/move/live/change-capture.ts'
-import { courseOf } from '../../../src/move/live/move-record.ts'
-import type { Course, Progress } from '../../../src/move/live/progress.ts'
+import { readMove } from '../../../src/move/live/move-record.ts'
+import type { MoveRecord, Progress } from '../../../src/move/live/progress.ts'
 import { followed } from '../../../src/move/live/source.ts'
 import { apply, MoveTarget } from '../../../src/move/live/target.ts'
 import { configOf, successorOf } from '../../../src/open/config.ts'
@@ -100,7 +100,7 @@ describePostgres('the capture', () => {
 })
 
 interface Planted {
-  readonly course: Course
+  readonly move: MoveRecord
   readonly ready: Progress
 }
 
@@ -112,14 +112,14 @@ async function drainedTooEarly(where: Place, check: (raw: Sqlite.Database, plant
   const file = await openSqlite(path, configOf(path))
   const target = await MoveTarget.open(successorOf(database.url), 5_000)
   try {
-    const [course, progress] = [(await courseOf(file)) as Course, (await target.progress()) as Progress]
+    const [move, progress] = [(await readMove(file)) as MoveRecord, (await target.progress()) as Progress]
     const rest = await file.read(({ raw }) => followed(raw, progress.position, 1_000))
     const ready: Progress = { ...progress, phase: 'ready', position: rest.position }
     await target.advance(progress, ready, (ask) => apply(ask, rest.changes))
     await store.nodes.create(node('between'))
     await file.exclusively(async (raw) => {
-      check(raw, { course, ready })
-      raiseFence(raw, course, new Date())
+      check(raw, { move, ready })
+      raiseFence(raw, move, new Date())
     })
   } finally {
     await target.close()
@@ -130,7 +130,7 @@ async function drainedTooEarly(where: Place, check: (raw: Sqlite.Database, plant
 describePostgres('a log that is drained before the lock is had', () => {
   test('is found under the lock', async () => {
     await using where = await place()
-    const switching = drainedTooEarly(where, (raw, { course, ready }) => assertDrained(raw, course, ready))
+    const switching = drainedTooEarly(where, (raw, { move, ready }) => assertDrained(raw, move, ready))
     await expectCode(switching, 'CONFLICT')
     await (await openStorage(where.path)).close()
   })
