@@ -1,9 +1,9 @@
 import type { Meshstore, StorageOptions } from './api.ts'
+import { MovableDatabase } from './database/movable-database.ts'
 import type { Database, Session } from './database/session.ts'
 import { Successor } from './database/successor.ts'
-import { SwitchingDatabase } from './database/switching-database.ts'
 import { StorageError } from './errors.ts'
-import { assertArrived, assertNotFilled } from './move/live/handover.ts'
+import { assertArrived, assertNotMoveTarget } from './move/live/handover.ts'
 import { type Config, configOf } from './open/config.ts'
 import { openTarget, preloadDriver } from './open/open.ts'
 import { invalidationOf, remember } from './repositories/state.ts'
@@ -22,7 +22,7 @@ export async function openStorage(target: string | StorageOptions): Promise<Mesh
   try {
     // The data may have moved already.
     await switching?.settled()
-    if (database.dialect === 'postgresql') await assertNotFilled(database.session)
+    if (database.dialect === 'postgresql') await assertNotMoveTarget(database.session)
     await settleInvalidation((switching ?? database).session, config)
     store.start()
     return store
@@ -33,13 +33,13 @@ export async function openStorage(target: string | StorageOptions): Promise<Mesh
 }
 
 /** A file's data may move to PostgreSQL while it is open. */
-async function switchingOn(database: Database, config: Config): Promise<SwitchingDatabase | undefined> {
+async function switchingOn(database: Database, config: Config): Promise<MovableDatabase | undefined> {
   if (database.dialect === 'postgresql') return undefined
   const { SqliteDatabase } = await import('./database/sqlite/sqlite-database.ts')
   if (!(database instanceof SqliteDatabase) || database.path === ':memory:') return undefined
   const { successor, maxPendingWrites, readOnly } = config
   if (successor !== undefined) preloadDriver(successor)
-  return new SwitchingDatabase(database, {
+  return new MovableDatabase(database, {
     maxPendingWrites,
     successor:
       successor &&

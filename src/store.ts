@@ -20,8 +20,8 @@ import { createBackup } from './backup/create.ts'
 import { BackupScheduler } from './backup/schedule.ts'
 import { Subscriptions } from './changes/subscriptions.ts'
 import { InUse } from './database/in-use.ts'
+import { MovableDatabase } from './database/movable-database.ts'
 import type { Database, Session } from './database/session.ts'
-import { SwitchingDatabase } from './database/switching-database.ts'
 import { StorageError } from './errors.ts'
 import { healthOf, WITHOUT } from './health.ts'
 import { Maintenance } from './maintenance.ts'
@@ -34,7 +34,7 @@ import { PathCacheSweeper } from './path-cache/sweeper.ts'
 import { SqlNodeRepository } from './repositories/node-repository.ts'
 import { SqlPolicyRepository } from './repositories/policy-repository.ts'
 import { remember } from './repositories/state.ts'
-import { otherWords } from './rows/other-data.ts'
+import { otherDataText } from './rows/other-data.ts'
 import * as rules from './schema/rules.ts'
 import { type BackupEvent, backupTracing, tracePromise } from './tracing.ts'
 
@@ -91,8 +91,8 @@ export class Store implements Meshstore {
       sweep: config.readOnly ? undefined : () => this.#sweep(sweeper),
       subscribe: config.readOnly ? undefined : () => this.#subscriptions.begin({}, { mayResume: false }),
     })
-    if (database instanceof SwitchingDatabase) {
-      database.onSwitch(async (from) => {
+    if (database instanceof MovableDatabase) {
+      database.onCutover(async (from) => {
         // The position that a computation under way began at means nothing in the other database.
         state.flights.spoilAll()
         await this.#subscriptions.left(from.changeLog)
@@ -196,7 +196,7 @@ export class Store implements Meshstore {
     })
     if (!readOnly) {
       const { schemaVersion, leftBehind = [] } = manifest
-      const value = leftBehind.length > 0 ? `${schemaVersion}${WITHOUT}${otherWords(leftBehind)}` : schemaVersion
+      const value = leftBehind.length > 0 ? `${schemaVersion}${WITHOUT}${otherDataText(leftBehind)}` : schemaVersion
       const note = { name: 'last_backup', value, updatedAt: now() } as const
       // The backup is there and verified, whether or not this can be noted, and nobody waits long for it.
       await atMost(

@@ -1,8 +1,8 @@
 /** A backup of an open database, whatever the dialect. */
 import { resolve } from 'node:path'
 import type { BackupManifest, BackupOptions } from '../api.ts'
+import { MovableDatabase } from '../database/movable-database.ts'
 import type { Database } from '../database/session.ts'
-import { SwitchingDatabase } from '../database/switching-database.ts'
 import { misuse } from '../errors.ts'
 import { checkPath } from '../files/path-rules.ts'
 
@@ -18,8 +18,7 @@ export async function createBackup(
   // At once: when the rest has been loaded, the working folder may be another one.
   const path = resolve(target)
   // The file stays open until the backup is done.
-  if (database instanceof SwitchingDatabase)
-    return database.read((current) => createBackup(current, path, options, now))
+  if (database instanceof MovableDatabase) return database.read((current) => createBackup(current, path, options, now))
   if (database.dialect === 'sqlite') {
     const { SqliteDatabase } = await import('../database/sqlite/sqlite-database.ts')
     const { backupSqlite } = await import('./sqlite-backup.ts')

@@ -13,8 +13,8 @@ import { restoreBackup } from '../restore/index.ts'
 import { openStorage } from '../storage.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
-import { type Common, command, databaseCommand, IGNORE_OTHERS, leftWords, urlOf, waitOf } from './options.ts'
-import { count, type Outcome, progressBar, report, rowWords } from './output.ts'
+import { type Common, command, databaseCommand, IGNORE_OTHERS, leftBehindText, urlOf, waitOf } from './options.ts'
+import { count, type Outcome, progressBar, report, rowsText } from './output.ts'
 
 interface InFolder {
   folder: string
@@ -124,7 +124,7 @@ async function create(flags: CreateFlags): Promise<Outcome> {
     json: { ...manifest, ...(pruned && { pruned }) },
     text: [
       `Made ${manifest.file}: ${summary(manifest)}. Verified.`,
-      ...leftWords(manifest.leftBehind),
+      ...leftBehindText(manifest.leftBehind),
       ...(pruned ? prunedText(pruned, false) : []),
     ],
   }
@@ -170,7 +170,7 @@ async function withBar<T>(
 }
 
 function summary({ bytes, schemaVersion, tables }: BackupManifest): string {
-  return `${rowWords(tables)}; ${count(bytes)} bytes; schema ${schemaVersion}`
+  return `${rowsText(tables)}; ${count(bytes)} bytes; schema ${schemaVersion}`
 }
 
 /** Most often nobody has made a backup yet, or not from this folder. */
@@ -251,7 +251,7 @@ async function restore(flags: RestoreFlags): Promise<Outcome> {
     json: done,
     text: [
       `Restored ${done.restoredTo}: ${summary(done)}, as of ${done.createdAt.toISOString()}.`,
-      ...leftWords(done.leftBehind),
+      ...leftBehindText(done.leftBehind),
       ...(done.safetyCopy === undefined ? [] : [`What was there before is in ${done.safetyCopy}.`]),
       ...done.migrated.map((tag) => `Applied ${tag}.`),
     ],
@@ -288,7 +288,7 @@ async function previewOn(target: PostgresTarget, file: string, url: string, flag
     text: [
       `${backup.file} is sound: ${summary(backup)}, as of ${backup.createdAt.toISOString()}.`,
       `It would be restored into ${restoredTo}, which is empty.`,
-      ...leftWords(backup.leftBehind),
+      ...leftBehindText(backup.leftBehind),
     ],
   }
 }

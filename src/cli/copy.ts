@@ -4,8 +4,8 @@ import { StorageError } from '../errors.ts'
 import { copyDatabase } from '../move/index.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
-import { command, IGNORE_OTHERS, leftWords, secondsOf, waitOf } from './options.ts'
-import { count, counted, type Outcome, printable, progressBar, report, rowWords } from './output.ts'
+import { command, IGNORE_OTHERS, leftBehindText, secondsOf, waitOf } from './options.ts'
+import { count, counted, type Outcome, printable, progressBar, report, rowsText } from './output.ts'
 
 interface CopyFlags {
   from?: string
@@ -111,8 +111,8 @@ function outcomeOf(done: CopyReport, refusedRows: readonly RefusedRow[], quarant
   return {
     json: { ...done, refusedRows },
     text: [
-      `${dryRun ? 'Would copy' : 'Copied'} ${rowWords(Object.fromEntries(copied))} from ${NAMES[from]} to ${NAMES[to]}.${dryRun ? '' : ' Compared: all of it has arrived.'}`,
-      ...leftWords(done.leftBehind),
+      `${dryRun ? 'Would copy' : 'Copied'} ${rowsText(Object.fromEntries(copied))} from ${NAMES[from]} to ${NAMES[to]}.${dryRun ? '' : ' Compared: all of it has arrived.'}`,
+      ...leftBehindText(done.leftBehind),
       ...migrated.map((tag) => `Applied ${tag} to the target.`),
       ...(done.quarantine === undefined
         ? []

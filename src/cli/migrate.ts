@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { FOREIGN } from '../migrator/ledger.ts'
 import * as migrator from '../open/migrate.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
-import { type Common, databaseCommand, madeAnew, urlOf, waitOf } from './options.ts'
+import { type Common, createdFileNote, databaseCommand, urlOf, waitOf } from './options.ts'
 import { count, counted, type Outcome, progressBar, report, seconds } from './output.ts'
 
 interface UpFlags extends Common {
@@ -63,7 +63,7 @@ export function addMigrate(program: Command): void {
 
 async function up(flags: UpFlags, applied: migrator.Applied[]): Promise<Outcome> {
   const onApplied = (each: migrator.Applied): void => void applied.push(each)
-  const made = madeAnew(urlOf(flags))
+  const made = createdFileNote(urlOf(flags))
   const done = await withProgress(flags, (options) => migrator.up(urlOf(flags), { ...options, onApplied }))
   return { json: done, text: [...made, ...upText(done)] }
 }

@@ -11,8 +11,8 @@ import { openTarget } from '../open/open.ts'
 import { ofEachTable } from '../schema/tables.ts'
 import { EXIT } from './exit-codes.ts'
 import { Interrupted, interruptible } from './interrupt.ts'
-import { command, IGNORE_OTHERS, leftWords, secondsOf, waitOf } from './options.ts'
-import { count, counted, counter, type Outcome, progressBar, report, rowWords, seconds } from './output.ts'
+import { command, IGNORE_OTHERS, leftBehindText, secondsOf, waitOf } from './options.ts'
+import { count, counted, counter, type Outcome, progressBar, report, rowsText, seconds } from './output.ts'
 
 interface MoveFlags {
   from?: string
@@ -123,7 +123,7 @@ async function move(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
       bars.stop()
       return {
         json: { dryRun: true, ...plan },
-        text: [...wordsOf(plan), 'Every row can live there. Nothing was changed.', ...leftWords(left)],
+        text: [...wordsOf(plan), 'Every row can live there. Nothing was changed.', ...leftBehindText(left)],
       }
     }
     if (!(await confirmed(plan, flags))) return DECLINED
@@ -162,7 +162,7 @@ const resuming = ({ resumes, from, to }: MovePlan): StorageError =>
 
 function wordsOf({ from, to, rows, bytes, migrations, resumes }: MovePlan): string[] {
   return [
-    `From  ${from}: ${rowWords(ofEachTable(({ name }) => ({ rows: rows[name] })))}; ${count(Math.ceil(bytes / 1_048_576))} MiB.`,
+    `From  ${from}: ${rowsText(ofEachTable(({ name }) => ({ rows: rows[name] })))}; ${count(Math.ceil(bytes / 1_048_576))} MiB.`,
     `To    PostgreSQL at ${to}.`,
     ...(resumes ? ['      A move to there was stopped, and goes on.'] : []),
     ...(migrations.length > 0 ? [`      To be applied there: ${migrations.join(', ')}.`] : []),
@@ -221,8 +221,8 @@ function told(
 ): string[] {
   return [
     ...migrated.map((tag) => `Applied ${tag} to the target.`),
-    `Moved ${rowWords(tables)} to PostgreSQL at ${to}. Compared: all of it is there.`,
-    ...leftWords(leftBehind),
+    `Moved ${rowsText(tables)} to PostgreSQL at ${to}. Compared: all of it is there.`,
+    ...leftBehindText(leftBehind),
     `Followed ${counted(followed, 'change')} made meanwhile. Writers were held up for ${seconds(pauseMs)}${attempts === 1 ? '' : `, at attempt ${attempts}`}.`,
     `${from} refuses writes now. Give its applications the new URL; those with it as successor have gone on there.`,
   ]

@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { OtherData } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { databaseOf } from '../open/config.ts'
-import { otherWords } from '../rows/other-data.ts'
+import { otherDataText } from '../rows/other-data.ts'
 import { printable } from './output.ts'
 
 export interface Common {
@@ -42,11 +42,11 @@ export const IGNORE_OTHERS = [
   'leave the application’s own tables and columns behind, instead of refusing',
 ] as const
 
-export const leftWords = (left: readonly OtherData[] = []): string[] =>
-  left.length === 0 ? [] : [`Left behind, being none of Meshstore's: ${printable(otherWords(left))}.`]
+export const leftBehindText = (left: readonly OtherData[] = []): string[] =>
+  left.length === 0 ? [] : [`Left behind, being none of Meshstore's: ${printable(otherDataText(left))}.`]
 
 /** Asked before a command that makes a SQLite file where there is none: whoever misspelt its path shall see it. */
-export function madeAnew(url: string): string[] {
+export function createdFileNote(url: string): string[] {
   const target = databaseOf(url)
   const isNew = target.dialect === 'sqlite' && target.path !== ':memory:' && !existsSync(target.path)
   return isNew ? [`Made ${resolve(target.path)}, which was not there.`] : []

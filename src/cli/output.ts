@@ -134,7 +134,7 @@ export const count = (value: number): string => value.toLocaleString('en-US')
 export const counted = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`
 /** `5,000 nodes, 1 policy, 20 cached paths`: of the tables that are given. */
-export const rowWords = (tables: Readonly<Partial<Record<TableKey, { readonly rows: number }>>>): string =>
+export const rowsText = (tables: Readonly<Partial<Record<TableKey, { readonly rows: number }>>>): string =>
   Object.entries(tables)
     .map(([table, { rows }]) => counted(rows, ...(NAMES[table] ?? [`row of ${table}`, `rows of ${table}`])))
     .join(', ')

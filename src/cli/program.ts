@@ -5,7 +5,7 @@ import { addCache } from './cache.ts'
 import { addCheck } from './check.ts'
 import { addCopy } from './copy.ts'
 import { EXIT_HELP } from './exit-codes.ts'
-import { addLook } from './look.ts'
+import { addInspect } from './inspect.ts'
 import { addMigrate } from './migrate.ts'
 import { addMove } from './move.ts'
 import { addStudio } from './studio.ts'
@@ -26,7 +26,7 @@ function program(): Command {
   addCopy(command)
   addMove(command)
   addCheck(command)
-  addLook(command)
+  addInspect(command)
   addCache(command)
   addStudio(command)
   return throwing(command)

@@ -5,7 +5,15 @@ import { isError, StorageError } from '../errors.ts'
 import * as transfer from '../transfer/index.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
-import { type Common, databaseCommand, IGNORE_OTHERS, leftWords, madeAnew, urlOf, waitOf } from './options.ts'
+import {
+  type Common,
+  createdFileNote,
+  databaseCommand,
+  IGNORE_OTHERS,
+  leftBehindText,
+  urlOf,
+  waitOf,
+} from './options.ts'
 import { count, counted, type Outcome, progressBar, report } from './output.ts'
 
 interface ExportFlags extends Common {
@@ -141,7 +149,7 @@ function exported(done: transfer.ExportReport, invalid: transfer.InvalidRow[], f
     ? [
         `Exported ${written.join(', ')}.`,
         ...(done.invalid > 0 ? [`Without ${count(done.invalid)} that break the rules.`] : []),
-        ...leftWords(done.leftBehind),
+        ...leftBehindText(done.leftBehind),
       ]
     : [
         `${count(done.invalid)} rows break the rules: the export is not complete. Correct or delete them, or leave them out with --skip-invalid.`,
@@ -158,7 +166,7 @@ function exported(done: transfer.ExportReport, invalid: transfer.InvalidRow[], f
 async function runImport(file: string, flags: ImportFlags): Promise<Outcome> {
   const { dryRun = false, onConflict, skipRefused = false } = flags
   const url = urlOf(flags)
-  const made = madeAnew(url)
+  const made = createdFileNote(url)
   const refused: transfer.Refusal[] = []
   let problems = 0
   const reading = progressBar('Reading')

@@ -7,7 +7,7 @@ import { hasTable, originOf } from './sqlite-file.ts'
 import { formerName, type Index, indexesOn } from './sqlite-rebuild.ts'
 
 /** The client's tables in the file. Throws SCHEMA_MISMATCH if a table differs from the client's DDL. */
-export function recognised(raw: Sqlite.Database): readonly SharedTable[] {
+export function recognizedTables(raw: Sqlite.Database): readonly SharedTable[] {
   if (originOf(raw) === 'library') {
     throw new StorageError(
       'SCHEMA_MISMATCH',

@@ -34,7 +34,7 @@ export interface Status {
 }
 
 /** Result of recording the migrations of a database that has our tables and no ledger. */
-export interface Takeover {
+export interface RecordedMigrations {
   /** Tags of migrations that were recorded without being run: the tables already had their effect. */
   readonly recorded: readonly string[]
   /** Triggers and indexes that were recreated. */

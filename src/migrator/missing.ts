@@ -1,7 +1,7 @@
 /** The check at every open: missing tables, keys, CHECKs and triggers. */
 import { StorageError } from '../errors.ts'
+import type { CreatedObjects } from './created-objects.ts'
 import type { Difference } from './drift.ts'
-import type { Made } from './made.ts'
 
 const missing = (table: string, part: Difference['part'], what: string): Difference => ({
   table,
@@ -13,7 +13,7 @@ const missing = (table: string, part: Difference['part'], what: string): Differe
 export const missingTrigger = (table: string, name: string): Difference => missing(table, 'trigger', `trigger ${name}`)
 
 /** Tables, keys and CHECKs that must exist. */
-export const expectedOf = ({ tables }: Made): Difference[] =>
+export const expectedOf = ({ tables }: CreatedObjects): Difference[] =>
   [...tables].flatMap(([name, constraints]) => [
     missing(name, 'table', 'the table'),
     ...[...constraints].map((what) => missing(name, 'constraint', what)),

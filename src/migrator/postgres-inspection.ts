@@ -3,7 +3,7 @@ import { translated } from '../database/postgres/errors.ts'
 import { located } from '../database/postgres/pool.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import type { Drift } from './drift.ts'
-import { longestMatch, refusedStatus, type Status, statusFrom, type Takeover } from './inspection.ts'
+import { longestMatch, type RecordedMigrations, refusedStatus, type Status, statusFrom } from './inspection.ts'
 import type { MigrationStatus } from './ledger.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
 import { driftNow, postgresDrift } from './postgres-drift.ts'
@@ -47,7 +47,7 @@ async function driftIn(pool: pg.Pool, { applied, pending, newer }: MigrationStat
  * Records in the ledger which migrations made the tables, and creates missing triggers and indexes. Use: a database that
  * lost its ledger, or that drizzle/postgresql.sql or drizzle-kit push made. Returns no tags if there was a ledger.
  */
-export const adoptPostgres = (target: PostgresTarget, busyTimeoutMs: number): Promise<Takeover> =>
+export const adoptPostgres = (target: PostgresTarget, busyTimeoutMs: number): Promise<RecordedMigrations> =>
   withPool(target, busyTimeoutMs, (pool) =>
     locked(pool, async (client) => {
       if (!(await isUnrecorded(client))) return { recorded: [], repaired: [] }

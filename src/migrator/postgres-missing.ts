@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { ALL_TABLES } from '../schema/tables.ts'
 import { postgresTriggerNames } from '../schema/triggers.ts'
+import { objectsCreatedBy } from './created-objects.ts'
 import type { Difference } from './drift.ts'
-import { madeBy } from './made.ts'
 import type { Migration } from './migrations.ts'
 import { expectedOf, missingTrigger } from './missing.ts'
 
@@ -29,8 +29,8 @@ const FOUND = `WITH ours AS MATERIALIZED (
 
 /** Runs at every open: one query of the catalog, which needs no rights. `applied` made the tables. */
 export async function missingInPostgres(on: Queryable, applied: readonly Migration[]): Promise<Difference[]> {
-  const made = madeBy(applied)
-  const { rows } = await on.query<{ table: string; what: string }>(FOUND, [[...made.tables.keys()]])
+  const created = objectsCreatedBy(applied)
+  const { rows } = await on.query<{ table: string; what: string }>(FOUND, [[...created.tables.keys()]])
   const found = new Set(rows.map(({ table, what }) => `${table} ${what}`))
-  return [...expectedOf(made), ...TRIGGERS].filter(({ table, what }) => !found.has(`${table} ${what}`))
+  return [...expectedOf(created), ...TRIGGERS].filter(({ table, what }) => !found.has(`${table} ${what}`))
 }

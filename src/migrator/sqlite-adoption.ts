@@ -7,7 +7,7 @@ import { StorageError } from '../errors.ts'
 import type { Problem } from '../schema/cells.ts'
 import { encodeTime } from '../schema/codecs.ts'
 import * as rules from '../schema/rules.ts'
-import { indexesOf, recognised } from './adoption-layout.ts'
+import { indexesOf, recognizedTables } from './adoption-layout.ts'
 import { type SharedTable, slicesOf, type TableRow, type Verdict } from './adoption-rows.ts'
 import { Quarantine } from './quarantine.ts'
 import { type Rebuilding, rebuild } from './sqlite-rebuild.ts'
@@ -26,7 +26,7 @@ const PROBLEMS_IN_MESSAGE = 3
 
 /** Throws SCHEMA_MISMATCH, with `issues`, if the file cannot be taken over. Changes nothing. */
 export async function assertAdoptable(raw: Sqlite.Database, options: MigrationOptions): Promise<void> {
-  const tables = recognised(raw)
+  const tables = recognizedTables(raw)
   const quarantine = quarantineOf(raw, options)
   try {
     const checked = await checkRows(tables, raw, ({ table, rowid, row, verdict }) => {
@@ -44,7 +44,7 @@ const quarantineOf = (raw: Sqlite.Database, { quarantine }: MigrationOptions): Q
 
 /** Dry run of an adoption: changes nothing. Throws SCHEMA_MISMATCH for tables that are not the client's. */
 export async function previewAdoption(raw: Sqlite.Database): Promise<AdoptionReport> {
-  const tables = recognised(raw)
+  const tables = recognizedTables(raw)
   return { ...(await checkRows(tables, raw, () => {})), indexes: indexesOf(raw, tables).map(({ name }) => name) }
 }
 
@@ -60,7 +60,7 @@ export interface AdoptOptions extends MigrationOptions {
  * `quarantine`; CONFIG if the quarantine file cannot be written.
  */
 export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promise<AdoptionReport> {
-  const tables = recognised(raw)
+  const tables = recognizedTables(raw)
   const quarantine = quarantineOf(raw, options)
   raw.exec('CREATE TEMP TABLE meshstore_left_out (name TEXT, row INTEGER, PRIMARY KEY (name, row)) WITHOUT ROWID')
   try {

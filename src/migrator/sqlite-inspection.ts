@@ -3,7 +3,7 @@ import { BusyRetry, openConnection } from '../database/sqlite/connection.ts'
 import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
 import { StorageError } from '../errors.ts'
-import { longestMatch, refusedStatus, type Status, statusFrom, type Takeover } from './inspection.ts'
+import { longestMatch, type RecordedMigrations, refusedStatus, type Status, statusFrom } from './inspection.ts'
 import { migrationsOf } from './migrations.ts'
 import { adoptionOf, previewAdoption } from './sqlite-adoption.ts'
 import { sqliteDrift } from './sqlite-drift.ts'
@@ -76,9 +76,9 @@ async function statusOf(raw: Sqlite.Database): Promise<Status> {
  * Records in the ledger which migrations made the tables, and creates missing triggers and indexes. Use: a database that
  * lost its ledger, or that drizzle/sqlite.sql or drizzle-kit push made. Returns no tags if there was a ledger.
  */
-export async function adoptSqlite(path: string, busyTimeoutMs: number): Promise<Takeover> {
+export async function adoptSqlite(path: string, busyTimeoutMs: number): Promise<RecordedMigrations> {
   const recorded: string[] = []
-  let repaired: Takeover['repaired'] = []
+  let repaired: RecordedMigrations['repaired'] = []
   const busyRetry = new BusyRetry(busyTimeoutMs)
   const file = prepareFile(path, { create: false })
   const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))

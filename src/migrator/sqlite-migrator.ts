@@ -18,7 +18,7 @@ import {
 import { folderOf, type Migration, migrationsOf } from './migrations.ts'
 import { missingError } from './missing.ts'
 import { assertNoMoreOrphans, orphansIn } from './orphans.ts'
-import { besideOthers } from './others.ts'
+import { keepOtherObjects } from './other-objects.ts'
 import { hasTable, isEmpty, originOf } from './sqlite-file.ts'
 import { missingInSqlite } from './sqlite-missing.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
@@ -143,7 +143,7 @@ interface Step {
 async function step(raw: Sqlite.Database, { next, applied }: Step, options: MigrationOptions): Promise<void> {
   const orphans = orphansIn(raw)
   const at = timeOf(options)
-  const create = (): void => naming(next, () => besideOthers(raw, applied, next, () => apply(raw, next, at)))
+  const create = (): void => naming(next, () => keepOtherObjects(raw, applied, next, () => apply(raw, next, at)))
   const verify = (): void => naming(next, () => assertNoMoreOrphans(raw, orphans))
   if (isUnrecorded(raw)) {
     const report = await (await adoption()).adopt(raw, { ...options, create, verify })

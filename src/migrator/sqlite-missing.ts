@@ -1,13 +1,13 @@
 import type Sqlite from 'better-sqlite3'
+import { objectsCreatedBy } from './created-objects.ts'
 import type { Difference } from './drift.ts'
-import { madeBy } from './made.ts'
 import type { Migration } from './migrations.ts'
 import { expectedOf, missingTrigger } from './missing.ts'
 import { normalised } from './sqlite-drift.ts'
 
 /** Runs at every open: one query of the catalog, and no scratch database. `applied` made the tables. */
 export function missingInSqlite(raw: Sqlite.Database, applied: readonly Migration[]): Difference[] {
-  const made = madeBy(applied)
+  const created = objectsCreatedBy(applied)
   const found = new Map(
     raw
       .prepare<[], [string, string]>(
@@ -16,9 +16,9 @@ export function missingInSqlite(raw: Sqlite.Database, applied: readonly Migratio
       .raw()
       .all(),
   )
-  const triggers = [...made.triggers].filter(([name, { sql }]) => !isSame(found.get(`trigger ${name}`), sql))
+  const triggers = [...created.triggers].filter(([name, { sql }]) => !isSame(found.get(`trigger ${name}`), sql))
   return [
-    ...expectedOf(made).filter((part) => !isIn(found.get(`table ${part.table}`), part)),
+    ...expectedOf(created).filter((part) => !isIn(found.get(`table ${part.table}`), part)),
     ...triggers.map(([name, { table }]) => missingTrigger(table, name)),
   ]
 }

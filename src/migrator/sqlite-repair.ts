@@ -3,7 +3,7 @@ import type Sqlite from 'better-sqlite3'
 import { switchOff } from '../database/sqlite/change-log.ts'
 import { BusyRetry, openConnection } from '../database/sqlite/connection.ts'
 import { translated } from '../database/sqlite/errors.ts'
-import { fenceOf, movedError } from '../database/sqlite/fence.ts'
+import { movedError, prepareFenceQuery } from '../database/sqlite/fence.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
 import { StorageError } from '../errors.ts'
 import { encodeTime } from '../schema/codecs.ts'
@@ -51,7 +51,7 @@ export async function repairSqlite(path: string, options: RepairOptions, backup:
 }
 
 function assertSqliteRepairable(raw: Sqlite.Database): { applied: readonly Migration[] } {
-  const moved = fenceOf(raw)()
+  const moved = prepareFenceQuery(raw)()
   if (moved !== undefined) throw movedError(moved)
   assertNoMove(ledgerOf(raw))
   const migrations = migrationStatusOf(raw)

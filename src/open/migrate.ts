@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import type { Copy } from '../backup/before-migration.ts'
 import { StorageError } from '../errors.ts'
-import type { Status, Takeover } from '../migrator/inspection.ts'
+import type { RecordedMigrations, Status } from '../migrator/inspection.ts'
 import { type Migration, migrationsOf } from '../migrator/migrations.ts'
 import type { RepairReport } from '../migrator/repair.ts'
 import type { AdoptionReport, Applied, MigrationOptions } from '../migrator/steps.ts'
@@ -87,7 +87,7 @@ export async function up(url: string, options: UpOptions = {}): Promise<UpReport
   }
 }
 
-export interface AdoptReport extends UpReport, Takeover {
+export interface AdoptReport extends UpReport, RecordedMigrations {
   /** Left alone: the database had its ledger. */
   readonly pending: readonly string[]
 }

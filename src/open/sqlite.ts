@@ -1,6 +1,6 @@
 import type { Copy } from '../backup/before-migration.ts'
 import { BusyRetry } from '../database/sqlite/connection.ts'
-import { fenceOf } from '../database/sqlite/fence.ts'
+import { prepareFenceQuery } from '../database/sqlite/fence.ts'
 import { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
 import { checkSqlite, isUnrecorded, migrateSqlite, problemOf, schemaVersionOf } from '../migrator/sqlite-migrator.ts'
 import type { MigrationOptions } from '../migrator/steps.ts'
@@ -15,7 +15,7 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
     {
       check: async (raw) => {
         // The data has moved: no program uses this file any more, so skip the check of its schema.
-        migrate = fenceOf(raw)() === undefined ? asked : 'skip'
+        migrate = prepareFenceQuery(raw)() === undefined ? asked : 'skip'
         if (migrate !== 'skip') await checkSqlite(raw, migrate, config.migration)
       },
       adopt: async (raw) => {

@@ -17,7 +17,7 @@ import * as rules from '../schema/rules.ts'
 import {
   assertNotInUse,
   assertUntouched,
-  finishMoving,
+  finishInterruptedRename,
   makeSafetyCopy,
   preflightTarget,
   type SafetyCopy,
@@ -102,7 +102,7 @@ async function restored(file: string, path: string, options: RestoreOptions): Pr
   assertTwo(file, path)
   // Clean up after a killed restore: the file may also still have its unfinished name.
   sweepPartials(path)
-  finishMoving(path)
+  finishInterruptedRename(path)
   if (preflightTarget(path) === 'taken' && options.replace !== true) throw taken(path)
   const manifest = await verifyBackup(file)
   const source = openConnection(file, { readOnly: true })

@@ -119,7 +119,7 @@ function move(from: string, to: string): void {
 }
 
 /** A restore was killed between a damaged file and its log: the log follows. */
-export function finishMoving(path: string): void {
+export function finishInterruptedRename(path: string): void {
   if (existsSync(path)) return
   const name = copiesBefore(path, 'restore').at(-1)
   if (name === undefined || existsSync(manifestPath(name))) return

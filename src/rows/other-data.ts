@@ -15,7 +15,7 @@ export const isKnown = (table: string): boolean =>
 export const withRows = (found: readonly OtherData[]): OtherData[] => found.filter(({ rows }) => rows !== 0)
 
 /** `links (3 rows), nodes.color (1 row)` */
-export const otherWords = (found: readonly OtherData[]): string =>
+export const otherDataText = (found: readonly OtherData[]): string =>
   found
     .map(({ table, column, rows }) => {
       const many = rows === undefined ? 'rows not counted' : `${rows} ${rows === 1 ? 'row' : 'rows'}`
@@ -28,7 +28,7 @@ export function assertNoOthers(found: readonly OtherData[], ignore: boolean | un
   if (found.length === 0 || ignore === true) return found
   throw new StorageError(
     'SCHEMA_MISMATCH',
-    `The database holds data of other tables, which would be left behind: ${otherWords(found)}. Nothing was changed. Copy it by other means, and leave it out here with ignoreOtherTables (--ignore-other-tables).`,
+    `The database holds data of other tables, which would be left behind: ${otherDataText(found)}. Nothing was changed. Copy it by other means, and leave it out here with ignoreOtherTables (--ignore-other-tables).`,
     {
       issues: found.map(({ table, column, rows }) => ({
         path: column === undefined ? table : `${table}.${column}`,

@@ -1,6 +1,6 @@
 /** Checks an open file from inside: integrity, settings and moves. */
 import type Sqlite from 'better-sqlite3'
-import { fenceOf } from '../../database/sqlite/fence.ts'
+import { prepareFenceQuery } from '../../database/sqlite/fence.ts'
 import { type Findings, RESTORE } from '../findings.ts'
 
 /** SQLite stops after this number of problems. */
@@ -21,7 +21,7 @@ export function checkIntegrity(raw: Sqlite.Database, findings: Findings): void {
 
 /** Reports a move to another database, under way or done. */
 export function checkMove(raw: Sqlite.Database, findings: Findings): void {
-  const moved = fenceOf(raw)()
+  const moved = prepareFenceQuery(raw)()
   if (moved !== undefined) {
     findings.add({
       severity: 'warning',

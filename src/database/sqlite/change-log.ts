@@ -93,7 +93,7 @@ export class SqliteChangeLog implements ChangeLog {
 
   read({ log, position }: LogPosition, limit: number): Promise<LogPage | undefined> {
     return this.#database.read(({ raw }) => {
-      const page = changesBehind(raw, position, limit)
+      const page = changesAfter(raw, position, limit)
       // Read the name after the rows: names are never reused, so that the log was on for the whole read.
       return nameOf(raw) === log ? page : undefined
     })
@@ -117,7 +117,7 @@ export class SqliteChangeLog implements ChangeLog {
 }
 
 /** `undefined` if the change at the position, or a change after the position, is missing. */
-export function changesBehind(raw: Sqlite.Database, position: string, limit: number): LogPage | undefined {
+export function changesAfter(raw: Sqlite.Database, position: string, limit: number): LogPage | undefined {
   const from = seqOf(position)
   const rows = raw.prepare<[number, number], Row>(READ).all(from, limit + 1)
   if (from > 0) {
@@ -150,7 +150,7 @@ function unreadFrom(raw: Sqlite.Database): number {
   return least === null ? Number.POSITIVE_INFINITY : Math.min(least, seqOf(newest(raw)))
 }
 
-const isHeld = (raw: Sqlite.Database, position: string): boolean => changesBehind(raw, position, 1) !== undefined
+const isHeld = (raw: Sqlite.Database, position: string): boolean => changesAfter(raw, position, 1) !== undefined
 
 const hasConsumers = (raw: Sqlite.Database): boolean =>
   raw.prepare('SELECT 1 FROM meshstore_consumers LIMIT 1').get() !== undefined

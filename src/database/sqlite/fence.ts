@@ -25,7 +25,7 @@ function nameOf(table: string, event: string): string {
 }
 
 /** Prepares a query of the fence. Its result is `undefined` if the data has not moved, or the file has no tables of ours. */
-export function fenceOf(raw: Sqlite.Database): () => Moved | undefined {
+export function prepareFenceQuery(raw: Sqlite.Database): () => Moved | undefined {
   let select: Sqlite.Statement<[string], string> | undefined
   return () => {
     try {
@@ -40,7 +40,7 @@ export function fenceOf(raw: Sqlite.Database): () => Moved | undefined {
 }
 
 /** Prepares a query of whether a move of the file is under way. */
-export function moveOn(raw: Sqlite.Database): () => boolean {
+export function prepareMoveQuery(raw: Sqlite.Database): () => boolean {
   let select: Sqlite.Statement<[], number> | undefined
   return () => {
     try {

@@ -11,7 +11,7 @@ import { Checkpoints } from './checkpoints.ts'
 import { BusyRetry, type Durability, openConnection, prepareWriter, SqliteConnection } from './connection.ts'
 import { sqliteDialect } from './dialect.ts'
 import { isBusy, isSqliteFailure, translated, translatedCommit } from './errors.ts'
-import { fenceOf, type Moved, movedError, moveOn } from './fence.ts'
+import { type Moved, movedError, prepareFenceQuery, prepareMoveQuery } from './fence.ts'
 import { prepareFile } from './file.ts'
 import { OpenFile } from './open-file.ts'
 import { Readers } from './readers.ts'
@@ -94,9 +94,9 @@ export class SqliteDatabase implements Database {
     })
     this.#readers = new Readers(options.path, this.#busyRetry)
     this.#checkpoints = new Checkpoints(connections.writer.raw, () => this.#queue.length === 0)
-    this.#fence = fenceOf(connections.writer.raw)
-    this.#fenceToReaders = fenceOf(connections.reader.raw)
-    this.#isMoveUnderWay = moveOn(connections.reader.raw)
+    this.#fence = prepareFenceQuery(connections.writer.raw)
+    this.#fenceToReaders = prepareFenceQuery(connections.reader.raw)
+    this.#isMoveUnderWay = prepareMoveQuery(connections.reader.raw)
     this.session = new StoreSession(this)
     if (connections.writer !== connections.reader) {
       this.#file = new OpenFile(connections.writer.raw, { ...options, onLost: (error) => this.#lose(error) })

@@ -10,7 +10,7 @@ import { performance } from '../../event-loop.ts'
 import { TABLES } from '../../schema/tables.ts'
 import { assertDrained } from './change-capture.ts'
 import { consumerOf, MOVE, type MoveRecord, type Progress } from './progress.ts'
-import { currentOf, type Followed, followed, type TableChange } from './source.ts'
+import { type ChangeBatch, currentOf, followed, type TableChange } from './source.ts'
 import { apply, assertApplied, type MoveTarget, remember } from './target.ts'
 
 /** More than that is not drained within a pause: it is followed before. */
@@ -107,7 +107,7 @@ function carriedStateOf(raw: Sqlite.Database, move: MoveRecord): CarriedState {
 }
 
 /** In the transaction of the target. */
-async function writeRest(ask: Ask, rest: Followed, carried: CarriedState): Promise<void> {
+async function writeRest(ask: Ask, rest: ChangeBatch, carried: CarriedState): Promise<void> {
   await apply(ask, rest.changes)
   await assertApplied(ask, rest.changes)
   // Rows of an earlier attempt.

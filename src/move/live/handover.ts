@@ -10,7 +10,7 @@ const progressOf = async (session: Session): Promise<Progress | undefined> => {
 }
 
 /** A database that a move fills is behind its file. Throws CONFIG. */
-export async function assertNotFilled(session: Session): Promise<void> {
+export async function assertNotMoveTarget(session: Session): Promise<void> {
   const progress = await progressOf(session).catch((error) => {
     // Without tables, or rights to them, whoever reads or writes is told so.
     if (error instanceof StorageError && (error.code === 'SCHEMA_MISMATCH' || error.code === 'CONFIG')) return undefined

@@ -13,7 +13,7 @@ import { checkRows } from '../copy.ts'
 import { assertEmpty } from '../preflight.ts'
 import { assertLogging } from './change-capture.ts'
 import { abandonMove, assertSameTarget, beginMove, readMove } from './move-record.ts'
-import { LOG_KEPT_MS, Mover, type Moving } from './mover.ts'
+import { LOG_KEPT_MS, type MoveContext, Mover } from './mover.ts'
 import { consumerOf, type MoveRecord, type Progress } from './progress.ts'
 import { empty, MoveTarget } from './target.ts'
 
@@ -43,7 +43,7 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
     const found = await target.progress()
     assertOurs(found, before)
     const move = await beginMove(file, placeOf(to))
-    const progress = await begun({ file, target, move }, found)
+    const progress = await startOrResume({ file, target, move }, found)
     await onReady?.()
     const mover = new Mover({ file, target, move, options }, progress)
     const { contents, ...done } = await mover.run()
@@ -128,7 +128,10 @@ function assertUnderWay(found: Progress): void {
 }
 
 /** Begins the move, or continues it where it was stopped. */
-async function begun({ file, target, move }: Omit<Moving, 'options'>, found: Progress | undefined): Promise<Progress> {
+async function startOrResume(
+  { file, target, move }: Omit<MoveContext, 'options'>,
+  found: Progress | undefined,
+): Promise<Progress> {
   const consumer = consumerOf(move)
   const keptUntil = new Date(Date.now() + LOG_KEPT_MS)
   if (found !== undefined && (await file.changeLog.resume(consumer, keptUntil, found))) return found

@@ -14,7 +14,7 @@ import { snapshotOf } from '../../rows/sqlite-source.ts'
 import { ALL_TABLES } from '../../schema/tables.ts'
 import { cutOver, Postponed } from './cutover.ts'
 import { consumerOf, type MoveRecord, type Progress } from './progress.ts'
-import { assertMovable, chunkBehind, type Followed, followed, logLost, type TableChange } from './source.ts'
+import { assertMovable, type ChangeBatch, chunkAfter, followed, logLost, type TableChange } from './source.ts'
 import { apply, assertApplied, type MoveTarget } from './target.ts'
 
 /** Entries of the log that are followed at once. */
@@ -29,7 +29,7 @@ export const LOG_KEPT_MS = 86_400_000
 const PAUSES_MS = [50, 100, 250, 500, 1_000]
 const DEFAULT_MAX_PAUSE_MS = 250
 
-export interface Moving {
+export interface MoveContext {
   readonly move: MoveRecord
   readonly file: SqliteDatabase
   readonly target: MoveTarget
@@ -45,19 +45,19 @@ export interface Done {
 }
 
 export class Mover {
-  readonly #moving: Moving
+  readonly #context: MoveContext
   #progress: Progress
   #followed = 0
   #renewAt = 0
 
-  constructor(moving: Moving, progress: Progress) {
-    this.#moving = moving
+  constructor(context: MoveContext, progress: Progress) {
+    this.#context = context
     this.#progress = progress
   }
 
   async run(): Promise<Done> {
     if (this.#progress.phase === 'copying') await this.#copy()
-    await this.#moving.target.analyze()
+    await this.#context.target.analyze()
     await this.#follow()
     const contents = await this.#verify()
     const switched = await this.#switch()
@@ -65,13 +65,13 @@ export class Mover {
   }
 
   #report(step: MoveProgress['step'], done: number, total?: number): void {
-    this.#moving.options.signal?.throwIfAborted()
-    this.#moving.options.onProgress?.({ step, done, total })
+    this.#context.options.signal?.throwIfAborted()
+    this.#context.options.onProgress?.({ step, done, total })
   }
 
   /** Rows as they are now: what changes later is in the log, whose position was taken before. */
   async #copy(): Promise<void> {
-    const { file } = this.#moving
+    const { file } = this.#context
     const total = await file.withSnapshot(({ raw }) => countAll(snapshotOf(raw, { asStored: true }), ALL_TABLES))
     let copied = 0
     let followAt = performance.now() + FOLLOW_EVERY_MS
@@ -80,7 +80,7 @@ export class Mover {
       let after = table.name === this.#progress.table ? (this.#progress.key ?? undefined) : undefined
       for (let limit = SLICE_ROWS / 4, more = true; more; ) {
         this.#report('copying', copied, total)
-        const chunk = await file.read(({ raw }) => chunkBehind(raw, table, after, limit))
+        const chunk = await file.read(({ raw }) => chunkAfter(raw, table, after, limit))
         after = chunk.last ?? after
         limit = chunk.limit
         more = chunk.more
@@ -98,7 +98,7 @@ export class Mover {
 
   /** Writes the progress and the changes in one transaction. */
   async #write(next: Progress, changes: readonly TableChange[]): Promise<void> {
-    await this.#moving.target.advance(this.#progress, next, async (ask) => {
+    await this.#context.target.advance(this.#progress, next, async (ask) => {
       await apply(ask, changes)
       // All that is copied is compared later; what is followed may come after that.
       if (next.phase !== 'copying') await assertApplied(ask, changes)
@@ -117,14 +117,14 @@ export class Mover {
   }
 
   async #followOnce(): Promise<number> {
-    const { file } = this.#moving
+    const { file } = this.#context
     const rest = await file.read(({ raw }) => followed(raw, this.#progress.position, BATCH))
     await this.#take(rest)
     await this.#renew()
     return rest.count
   }
 
-  async #take(rest: Followed): Promise<void> {
+  async #take(rest: ChangeBatch): Promise<void> {
     if (rest.count === 0) return
     await this.#write({ ...this.#progress, position: rest.position }, rest.changes)
     this.#followed += rest.count
@@ -135,7 +135,7 @@ export class Mover {
     const now = performance.now()
     if (now < this.#renewAt) return
     this.#renewAt = now + FOLLOW_EVERY_MS
-    const { file, move } = this.#moving
+    const { file, move } = this.#context
     const keptUntil = new Date(Date.now() + LOG_KEPT_MS)
     if (!(await file.changeLog.renew(consumerOf(move), keptUntil, this.#progress))) throw logLost()
     await file.changeLog.prune(new Date())
@@ -143,7 +143,7 @@ export class Mover {
 
   /** All rows of both, as of one moment of the file: counts prove nothing. */
   async #verify(): Promise<Content> {
-    const { file, target } = this.#moving
+    const { file, target } = this.#context
     return file.withSnapshot(async ({ raw }) => {
       for (let count = BATCH; count === BATCH; ) {
         const rest = followed(raw, this.#progress.position, BATCH)
@@ -186,7 +186,7 @@ export class Mover {
 
   /** Sweeps invalidated paths: the switch has to carry over the rest while writers wait. */
   async #sweep(): Promise<void> {
-    const { session } = this.#moving.file
+    const { session } = this.#context.file
     const state = await session.readOne(invalidationState, {})
     if (!state?.isAnyPending) return
     await sweepInvalidated(session, { position: state.position, earlierWritersEnded: async () => true })
@@ -194,7 +194,7 @@ export class Mover {
 
   /** How long writers were held up; `undefined`: it has to be tried again. */
   async #attempt(): Promise<number | undefined> {
-    const { file, move, target, options } = this.#moving
+    const { file, move, target, options } = this.#context
     const maxPauseMs = options.maxPauseMs ?? DEFAULT_MAX_PAUSE_MS
     let begun = performance.now()
     try {
@@ -217,7 +217,7 @@ export class Mover {
 
   /** The file is fenced: the target is what it was to become. */
   async finish(): Promise<void> {
-    await this.#moving.target.advance(this.#progress, { ...this.#progress, phase: 'done' }, async () => {})
+    await this.#context.target.advance(this.#progress, { ...this.#progress, phase: 'done' }, async () => {})
   }
 }
 

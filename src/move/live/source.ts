@@ -1,7 +1,7 @@
 /** The SQLite file that is moved, while others write to it. */
 import { isUtf8 } from 'node:buffer'
 import type Sqlite from 'better-sqlite3'
-import { changesBehind } from '../../database/sqlite/change-log.ts'
+import { changesAfter } from '../../database/sqlite/change-log.ts'
 import { StorageError } from '../../errors.ts'
 import { problemsOf } from '../../rows/compatibility.ts'
 import { nextLimit, SLICE_ROWS } from '../../rows/source.ts'
@@ -17,7 +17,7 @@ export interface TableChange {
   readonly deleted: readonly string[]
 }
 
-export interface Followed {
+export interface ChangeBatch {
   readonly changes: TableChange[]
   /** How many entries of the log. */
   readonly count: number
@@ -25,8 +25,8 @@ export interface Followed {
 }
 
 /** The rows that the log says changed after a position, in their current state. Several changes of one row give one entry. */
-export function followed(raw: Sqlite.Database, from: string, limit: number): Followed {
-  const page = changesBehind(raw, from, limit)
+export function followed(raw: Sqlite.Database, from: string, limit: number): ChangeBatch {
+  const page = changesAfter(raw, from, limit)
   if (page === undefined) throw logLost()
   const { changes: entries, position } = page
   const keys = new Map<Table, Set<string>>(ALL_TABLES.map((table) => [table, new Set()]))
@@ -78,7 +78,7 @@ export interface Chunk {
   readonly limit: number
 }
 
-export function chunkBehind(raw: Sqlite.Database, table: Table, after: string | undefined, limit: number): Chunk {
+export function chunkAfter(raw: Sqlite.Database, table: Table, after: string | undefined, limit: number): Chunk {
   const cells = rowsOf(raw, table, { after, limit })
   const rows = movable(table, cells)
   const last = rows.at(-1)?.[0]

@@ -1,7 +1,7 @@
 /** The live move of a store, by itself. */
 import type { MoveOptions, MoveReport } from '../../api.ts'
+import { MovableDatabase } from '../../database/movable-database.ts'
 import type { Database } from '../../database/session.ts'
-import { SwitchingDatabase } from '../../database/switching-database.ts'
 import { misuse, StorageError } from '../../errors.ts'
 import { type Config, successorOf } from '../../open/config.ts'
 import { openTarget } from '../../open/open.ts'
@@ -29,7 +29,7 @@ export class StoreMove {
   async run(url: string, options: MoveOptions, closing: AbortSignal): Promise<MoveReport> {
     rules.checkOptions('The options', RULES, options)
     const database = this.#database
-    if (!(database instanceof SwitchingDatabase) || database.current !== database.file)
+    if (!(database instanceof MovableDatabase) || database.current !== database.file)
       throw misuse('Data moves from a SQLite file alone, once.')
     if (this.#config.readOnly) throw new StorageError('READ_ONLY', 'The store was opened read-only.')
     const refused = database.session.refusal()
@@ -48,14 +48,14 @@ export class StoreMove {
     await this.#running?.catch(() => {})
   }
 
-  async #move(database: SwitchingDatabase, url: string, options: MoveOptions): Promise<MoveReport> {
+  async #move(database: MovableDatabase, url: string, options: MoveOptions): Promise<MoveReport> {
     const { file } = database
     const to = successorOf(url)
     const { busyTimeoutMs } = this.#config
     let next: Database | undefined
     const onReady = async (): Promise<void> => {
       next = await openTarget(to, this.#config)
-      database.leadTo(next)
+      database.setMoveTarget(next)
     }
     try {
       const { moveLive } = await import('./index.ts')
@@ -68,7 +68,7 @@ export class StoreMove {
       // The file says where the data is, whether or not the move succeeded.
       await database.settled().catch(() => {})
       if (next !== undefined && database.current !== next) {
-        database.leadTo(undefined)
+        database.setMoveTarget(undefined)
         await next.close()
       }
     }

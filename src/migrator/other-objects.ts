@@ -15,7 +15,7 @@ interface SchemaObject {
  * Runs a migration inside a transaction. If the migration rebuilds a table, other programs' indexes on that table are
  * recreated; their views and triggers are refused with SCHEMA_MISMATCH. `applied`: the migrations that made our tables.
  */
-export function besideOthers(
+export function keepOtherObjects(
   raw: Sqlite.Database,
   applied: readonly Migration[],
   next: Migration,

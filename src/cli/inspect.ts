@@ -17,7 +17,7 @@ type Table = (typeof TABLES)[number]
 const FEW = 5
 
 /** `meshstore stats` and `meshstore inspect` */
-export function addLook(program: Command): void {
+export function addInspect(program: Command): void {
   databaseCommand(program, 'stats')
     .description('Counts what is in a database, and says how large it is. Changes nothing.')
     .action((flags: Common) => report(flags, () => stats(flags)))
@@ -29,7 +29,7 @@ export function addLook(program: Command): void {
 }
 
 /** Opens the database read-only with any schema version. If that fails, the error says which migration command to run. */
-async function looking<T>(flags: Common, look: (store: Meshstore) => Promise<T>): Promise<T> {
+async function withReadOnlyStore<T>(flags: Common, look: (store: Meshstore) => Promise<T>): Promise<T> {
   const url = urlOf(flags)
   const busyTimeoutMs = waitOf(flags)
   try {
@@ -37,12 +37,12 @@ async function looking<T>(flags: Common, look: (store: Meshstore) => Promise<T>)
     return await look(store)
   } catch (error) {
     if (!(error instanceof StorageError) || !['SCHEMA_MISMATCH', 'CORRUPT'].includes(error.code)) throw error
-    throw (await unready(url, busyTimeoutMs)) ?? error
+    throw (await notReadyError(url, busyTimeoutMs)) ?? error
   }
 }
 
 /** Returns an error that says which command makes the database readable. */
-async function unready(url: string, busyTimeoutMs: number): Promise<StorageError | undefined> {
+async function notReadyError(url: string, busyTimeoutMs: number): Promise<StorageError | undefined> {
   const found = await inspectSchema(url, busyTimeoutMs).catch(() => undefined)
   const words = {
     new: 'The database has no tables yet. Run meshstore migrate up.',
@@ -59,7 +59,7 @@ const ADOPT =
   'Another program made the file, and it has not been adopted. meshstore migrate adopt --dry-run says what would become of its rows, meshstore migrate up adopts it.'
 
 async function stats(flags: Common): Promise<Outcome> {
-  const { dialect, found, validPaths } = await looking(flags, async (store) => ({
+  const { dialect, found, validPaths } = await withReadOnlyStore(flags, async (store) => ({
     dialect: store.dialect,
     found: await store.stats(),
     validPaths: await store.pathCache.count(),
@@ -83,7 +83,7 @@ async function inspect(asked: string | undefined, flags: InspectFlags): Promise<
   const chosen = table === undefined ? TABLES : TABLES.filter((name) => name === table)
   if (chosen.length === 0) throw misnamed(table ?? '')
   const page = { limit: flags.limit ?? (table === undefined ? FEW : 20), after: flags.after }
-  const found = await looking(flags, async (store) => {
+  const found = await withReadOnlyStore(flags, async (store) => {
     const rows: Partial<Record<Table, readonly object[]>> = {}
     const text: string[] = []
     for (const name of chosen) {
@@ -116,7 +116,7 @@ const READERS: Readonly<Record<Table, Reader>> = {
     return {
       title: `Nodes (${count(await nodes.count())}):`,
       shown,
-      lines: inLine(shown.map(nodeCells)),
+      lines: aligned(shown.map(nodeCells)),
       last: shown.at(-1)?.nodeId,
     }
   },
@@ -125,7 +125,7 @@ const READERS: Readonly<Record<Table, Reader>> = {
     return {
       title: `Policies (${count(await policies.count())}):`,
       shown,
-      lines: inLine(shown.map(policyCells)),
+      lines: aligned(shown.map(policyCells)),
       last: shown.at(-1)?.policyId,
     }
   },
@@ -134,7 +134,7 @@ const READERS: Readonly<Record<Table, Reader>> = {
     return {
       title: `Cached paths (${count(await pathCache.count())}):`,
       shown,
-      lines: inLine(shown.map(pathCells)),
+      lines: aligned(shown.map(pathCells)),
       last: shown.at(-1)?.cacheKey,
     }
   },
@@ -172,7 +172,7 @@ const pathCells = ({ source, destination, k, bundle, expiresAt }: CachedPath): C
 
 /** A longer cell stands out, and the others stay in line. */
 const WIDEST = 40
-function inLine(rows: readonly Cells[]): string[] {
+function aligned(rows: readonly Cells[]): string[] {
   const printed = rows.map((cells) => cells.map(printable))
   const widths = (printed[0] ?? []).map((_, column) =>
     Math.max(...printed.map((cells) => cells[column]?.length ?? 0).filter((length) => length <= WIDEST), 0),

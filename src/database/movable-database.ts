@@ -27,7 +27,7 @@ interface Held {
   readonly reject: (error: unknown) => void
 }
 
-export class SwitchingDatabase implements Database {
+export class MovableDatabase implements Database {
   readonly session: Session = new SwitchingSession(this)
   readonly file: SqliteDatabase
   readonly #options: Options
@@ -35,7 +35,7 @@ export class SwitchingDatabase implements Database {
   readonly #leaving: ((from: Database) => Promise<void>)[] = []
   #current: Database
   /** The target of this process's own move. */
-  #leadsTo: Database | undefined
+  #moveTarget: Database | undefined
   #calls = 0
   #held: Held[] = []
   #following: Promise<void> | undefined
@@ -66,13 +66,13 @@ export class SwitchingDatabase implements Database {
   }
 
   /** Calls the listener when the data has moved. The file is closed when all listeners have left it. */
-  onSwitch(listener: (from: Database) => Promise<void>): void {
+  onCutover(listener: (from: Database) => Promise<void>): void {
     this.#leaving.push(listener)
   }
 
   /** The database that a move of this process's own leads to; it is open. */
-  leadTo(database: Database | undefined): void {
-    this.#leadsTo = database
+  setMoveTarget(database: Database | undefined): void {
+    this.#moveTarget = database
   }
 
   /** Whether reads may use the current database: nearly always. Throws MOVED if the data's new database is not known. */
@@ -83,23 +83,23 @@ export class SwitchingDatabase implements Database {
     if (now - this.#lookedAt < LOOK_EVERY_MS) return true
     this.#lookedAt = now
     this.#preload(now)
-    return !this.#look()
+    return !this.#detectMove()
   }
 
   #isFollowed(): boolean {
-    return this.#leadsTo !== undefined || this.#options.successor !== undefined
+    return this.#moveTarget !== undefined || this.#options.successor !== undefined
   }
 
   /** Opens the successor ahead of time if another process moves the file. */
   #preload(now: number): void {
     const { successor } = this.#options
-    if (successor === undefined || this.#leadsTo !== undefined || now - this.#preloadedAt < LOOK_EVERY_MS) return
+    if (successor === undefined || this.#moveTarget !== undefined || now - this.#preloadedAt < LOOK_EVERY_MS) return
     this.#preloadedAt = now
     if (this.file.refusal() === undefined && this.file.movedTo() === undefined) successor.preload(this.file.isMoving())
   }
 
   /** Whether the data has moved. If so, the cutover begins. */
-  #look(): boolean {
+  #detectMove(): boolean {
     // The file's own reasons come first: that it is closed, or is used inside its own transaction.
     if (this.file.refusal() !== undefined) return false
     const moved = this.file.movedTo()
@@ -115,7 +115,7 @@ export class SwitchingDatabase implements Database {
 
   async settled(): Promise<void> {
     if (this.#current !== this.file) return
-    if (this.#following === undefined) this.#look()
+    if (this.#following === undefined) this.#detectMove()
     await this.#following
   }
 
@@ -172,7 +172,7 @@ export class SwitchingDatabase implements Database {
   }
 
   async #switch(moved: Moved): Promise<void> {
-    const next = this.#leadsTo ?? (await this.#options.successor?.take(moved))
+    const next = this.#moveTarget ?? (await this.#options.successor?.take(moved))
     if (next === undefined) throw movedError(moved)
     // The file's queue refuses its earlier writes, which are then held.
     await this.file.written()

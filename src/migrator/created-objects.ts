@@ -1,7 +1,7 @@
 /** Tables, constraints and triggers, read from the migrations' text: every open needs them, and a scratch database is slow. */
 import type { Migration } from './migrations.ts'
 
-export interface Made {
+export interface CreatedObjects {
   /** `PRIMARY KEY` and `CONSTRAINT` with the name of each CHECK, by table. */
   readonly tables: ReadonlyMap<string, ReadonlySet<string>>
   /** SQLite only: there a trigger is one statement. */
@@ -20,18 +20,18 @@ const RENAMED = /^ RENAME TO [`"]?(\w+)/
 const ALTERED = /^ (ADD|DROP) CONSTRAINT [`"]?(\w+)[`"]?( CHECK)?/
 const CHECK = /CONSTRAINT [`"]?(\w+)[`"]? CHECK/g
 
-const known = new WeakMap<readonly Migration[], Made>()
+const known = new WeakMap<readonly Migration[], CreatedObjects>()
 
-export function madeBy(migrations: readonly Migration[]): Made {
-  let made = known.get(migrations)
-  if (made === undefined) {
-    made = read(migrations)
-    known.set(migrations, made)
+export function objectsCreatedBy(migrations: readonly Migration[]): CreatedObjects {
+  let created = known.get(migrations)
+  if (created === undefined) {
+    created = read(migrations)
+    known.set(migrations, created)
   }
-  return made
+  return created
 }
 
-function read(migrations: readonly Migration[]): Made {
+function read(migrations: readonly Migration[]): CreatedObjects {
   const tables = new Map<string, Set<string>>()
   const triggers = new Map<string, Trigger>()
   for (const statement of migrations.flatMap(({ statements }) => statements)) {
