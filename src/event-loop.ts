@@ -2,7 +2,7 @@
  * Captured when the library is loaded. An application's tests may fake these globals later, and a write that waits for a
  * faked timer would hang.
  */
-export const { performance, setImmediate, setTimeout } = globalThis
+export const { performance, setImmediate, setTimeout, clearTimeout } = globalThis
 
 /** Yields to the event loop: timers, sockets and other callers run first. */
 export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

@@ -123,7 +123,8 @@ export interface Meshstore extends Repositories, AsyncDisposable {
   /**
    * Change data capture: yields every change that any process or program commits to nodes, policies and cached paths. Each change
    * comes at least once, and changes of one row come in commit order. The triggers write the log only while there is a subscriber.
-   * The stream polls the log every 25 ms.
+   * A commit of this store wakes the stream at once. For other programs' commits the store polls the log: every 25 ms while
+   * changes come, and up to 250 ms apart when nothing changes. All streams of a store share the poll.
    *
    * A subscriber that stays away for longer than `keepSeconds`, or falls a million changes behind, gets CHANGES_MISSED. So does a
    * resume token whose changes are gone. Then subscribe anew, and read everything after `ready()`.

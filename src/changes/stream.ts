@@ -1,13 +1,11 @@
 /** A subscription: the change stream of a database, as an async iterator. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Change, Changes, ChangesOptions } from '../api.ts'
 import type { ChangeLog, Database, LoggedChange, LogPosition } from '../database/session.ts'
 import { misuse, StorageError, type StorageErrorCode } from '../errors.ts'
 import * as rules from '../schema/rules.ts'
+import type { LogPoller } from './poller.ts'
 import { changeOf, positionOf, tokenOf } from './tokens.ts'
 
-/** Interval between two polls of an empty log, in milliseconds. */
-const POLL_MS = 25
 /** Interval between two checks that the log still holds the stream's position, in milliseconds. */
 const ANCHOR_MS = 1_000
 /** Changes read by one query. */
@@ -40,6 +38,7 @@ interface Reading {
 
 export class ChangeStream implements Changes {
   readonly #database: Database
+  readonly #poller: LogPoller
   readonly #keepMs: number
   readonly #mayResume: boolean
   readonly #onReading: (reads: boolean) => void
@@ -65,9 +64,15 @@ export class ChangeStream implements Changes {
   /** Queues calls of `next()`: a caller may call it before the previous call settles. */
   #lastRead: Promise<unknown> = Promise.resolve()
 
-  constructor(database: Database, options: ChangesOptions, { mayResume = true, onReading = () => {} }: Reading = {}) {
+  constructor(
+    database: Database,
+    poller: LogPoller,
+    options: ChangesOptions,
+    { mayResume = true, onReading = () => {} }: Reading = {},
+  ) {
     rules.checkOptions('The options', RULES, options)
     this.#database = database
+    this.#poller = poller
     this.#mayResume = mayResume
     this.#onReading = onReading
     this.#log = database.changeLog
@@ -231,7 +236,8 @@ export class ChangeStream implements Changes {
   }
 
   async #pause(): Promise<void> {
-    await sleep(POLL_MS, undefined, { signal: this.#waking }).catch(() => {})
+    const at = { log: this.#told.log, position: this.#position }
+    await this.#poller.wait(this.#log, at, { until: this.#renewAt, signal: this.#waking })
   }
 
   async return(): Promise<IteratorResult<Change, undefined>> {

@@ -1,17 +1,20 @@
 import type { ChangesOptions } from '../api.ts'
 import type { ChangeLog, Database } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
+import { LogPoller } from './poller.ts'
 import { ChangeStream } from './stream.ts'
 
 /** The subscriptions of a store. */
 export class Subscriptions {
   readonly #database: Database
+  readonly #poller: LogPoller
   readonly #readOnly: boolean
   /** Streams whose callers read. A caller may abandon a stream after an error. */
   readonly #streams = new Set<ChangeStream>()
 
   constructor(database: Database, { readOnly }: { readOnly: boolean }) {
     this.#database = database
+    this.#poller = new LogPoller(database)
     this.#readOnly = readOnly
   }
 
@@ -22,7 +25,7 @@ export class Subscriptions {
       if (reads) this.#streams.add(stream)
       else this.#streams.delete(stream)
     }
-    const stream = new ChangeStream(this.#database, options, { mayResume, onReading })
+    const stream = new ChangeStream(this.#database, this.#poller, options, { mayResume, onReading })
     return stream
   }
 

@@ -3,6 +3,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { StorageError } from '../errors.ts'
 import { nextTurn, performance } from '../event-loop.ts'
+import type { CommitSignal } from './commit-signal.ts'
 import { InUse } from './in-use.ts'
 import type { ChangeLog, Database, Session, TransactionLimits } from './session.ts'
 import { type Moved, movedError } from './sqlite/fence.ts'
@@ -63,6 +64,10 @@ export class MovableDatabase implements Database {
 
   get changeLog(): ChangeLog {
     return this.#current.changeLog
+  }
+
+  get commits(): CommitSignal {
+    return this.#current.commits
   }
 
   /** Calls the listener when the data has moved. The file is closed when all listeners have left it. */

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { misuse, type StorageError } from '../errors.ts'
+import type { CommitSignal } from './commit-signal.ts'
 import type { Statement } from './statement.ts'
 
 export interface Written<R, F = never> {
@@ -108,6 +109,8 @@ export interface ChangeLog {
   anchor(at: LogPosition): Promise<LogPosition | undefined>
   /** Reads up to `limit` changes after a position; `undefined` if changes after this position are gone. */
   read(from: LogPosition, limit: number): Promise<LogPage | undefined>
+  /** For each position: whether changes follow it, or `read()` and `anchor()` have something to say of it. One query for all. */
+  news(positions: readonly LogPosition[]): Promise<readonly boolean[]>
   /** Deletes expired consumers, and the changes that all consumers have read. */
   prune(now: Date): Promise<void>
 }
@@ -117,6 +120,7 @@ export interface Database {
   readonly dialect: 'sqlite' | 'postgresql'
   readonly session: Session
   readonly changeLog: ChangeLog
+  readonly commits: CommitSignal
   transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T>
   /** Bytes of the database and of its write-ahead log, and the number of waiting writes. */
   size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }>

@@ -13,6 +13,8 @@ import { reaching, snapshot, xmin } from './snapshots.ts'
  * wrote has been deleted.
  */
 export const WHOLE = ''
+/** In meshstore_consumers, the names of beats begin so. */
+const BEAT = 'beat:'
 /** How long the transactions may take that began before the log was switched on, and do not write it, in milliseconds. */
 const LONGEST_WAIT_MS = 10_000
 /** More changes than that are kept for nobody. */
@@ -52,13 +54,19 @@ const FIRST_UNSEEN = `WITH unseen AS MATERIALIZED (
     UNION ALL
     SELECT seq, transaction FROM meshstore_changes WHERE transaction = ANY (ARRAY(SELECT pg_snapshot_xip($1::pg_snapshot)))
   ) SELECT pg_current_snapshot()::text, min(seq), max(transaction::text::bigint) FROM unseen`
+/** For each position at the end of a window: whether a change follows it, or it is not held any more. */
+const HAS_NEWS = `SELECT EXISTS (SELECT 1 FROM meshstore_changes WHERE transaction >= pg_snapshot_xmax(seen))
+    OR EXISTS (SELECT 1 FROM meshstore_changes WHERE transaction = ANY (ARRAY(SELECT pg_snapshot_xip(seen))))
+    OR pg_snapshot_xmax(seen) > pg_snapshot_xmax(pg_current_snapshot())
+    OR NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log' AND value = log)
+    OR NOT EXISTS (SELECT 1 FROM meshstore_consumers WHERE name = '${BEAT}' || beat)
+    OR NOT EXISTS (SELECT 1 FROM meshstore_consumers WHERE name = '${WHOLE}' AND position::xid8 <= pg_snapshot_xmin(seen))
+  FROM unnest($1::text[], $2::pg_snapshot[], $3::text[]) WITH ORDINALITY AS at (log, seen, beat, number) ORDER BY number`
 const READ = `SELECT seq, table_name, key, operation, nonce FROM meshstore_changes
   WHERE seq > $3 AND NOT pg_visible_in_snapshot(transaction, $1::pg_snapshot)
   AND pg_visible_in_snapshot(transaction, $2::pg_snapshot)
   ORDER BY seq LIMIT $4`
 const FORGET = `DELETE FROM meshstore_consumers WHERE kept_until < $1 AND name <> '${WHOLE}'`
-/** In meshstore_consumers, the names of beats begin so. */
-const BEAT = 'beat:'
 const NO_CONSUMER = `(name = '${WHOLE}' OR name LIKE '${BEAT}%')`
 /** Deletes beats that no position can name any more: a consumer only moves on to later beats. */
 const FORGET_BEATS = `DELETE FROM meshstore_consumers WHERE name LIKE '${BEAT}%'
@@ -215,6 +223,16 @@ export class PostgresChangeLog implements ChangeLog {
       const end = positionOf({ seen: window.end, seq: 0, beat, digest })
       return { changes, position: rows.length < limit ? end : (changes.at(-1)?.position ?? end) }
     })
+  }
+
+  async news(positions: readonly LogPosition[]): Promise<readonly boolean[]> {
+    const places = positions.map(({ log, position }) => ({ log, ...placeOf(position) }))
+    // Behind its beat, or in the middle of a window, a position has something to be read or anchored.
+    const settled = places.filter(({ upTo, digest }) => digest === 0n && upTo === undefined)
+    const columns = [settled.map(({ log }) => log), settled.map(({ seen }) => seen), settled.map(({ beat }) => beat)]
+    const rows = settled.length === 0 ? [] : await this.#read((ask) => ask<[boolean]>(HAS_NEWS, columns))
+    const answers = new Map(settled.map((place, index) => [place, rows[index]?.[0]]))
+    return places.map((place) => answers.get(place) ?? true)
   }
 
   async prune(now: Date): Promise<void> {

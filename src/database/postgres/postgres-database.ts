@@ -3,6 +3,7 @@ import { misuse, StorageError } from '../../errors.ts'
 import { performance, sleep } from '../../event-loop.ts'
 import { OUR_TABLES } from '../../schema/tables.ts'
 import { commitTracing, type TransactionEvent, traceLong, tracePromise, transactionTracing } from '../../tracing.ts'
+import { CommitSignal } from '../commit-signal.ts'
 import { InUse } from '../in-use.ts'
 import {
   type Call,
@@ -64,6 +65,7 @@ export class PostgresDatabase implements Database {
   readonly dialect = 'postgresql'
   readonly session: Session
   readonly changeLog = new PostgresChangeLog(this)
+  readonly commits = new CommitSignal()
   readonly compiler = new StatementCompiler(postgresDialect)
   readonly #options: PostgresOptions
   readonly #pool: pg.Pool
@@ -154,7 +156,9 @@ export class PostgresDatabase implements Database {
     }
     this.#pendingWrites++
     try {
-      return await this.#inUse.while(work)
+      const result = await this.#inUse.while(work)
+      this.commits.tell()
+      return result
     } finally {
       this.#pendingWrites--
     }

@@ -99,6 +99,14 @@ export class SqliteChangeLog implements ChangeLog {
     })
   }
 
+  news(positions: readonly LogPosition[]): Promise<readonly boolean[]> {
+    return this.#database.read(({ raw }) => {
+      const end = newest(raw)
+      const current = nameOf(raw)
+      return positions.map(({ log, position }) => log !== current || position !== end)
+    })
+  }
+
   async prune(now: Date): Promise<void> {
     const { log, held } = await this.#database.read(({ raw }) => ({ log: nameOf(raw), held: oldest(raw) }))
     if (log === undefined && held === Number.POSITIVE_INFINITY) return

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 import { misuse, StorageError } from '../../errors.ts'
 import { performance } from '../../event-loop.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
+import { CommitSignal } from '../commit-signal.ts'
 import { InUse } from '../in-use.ts'
 import { type Database, type Session, TransactionGuard, type TransactionLimits } from '../session.ts'
 import { StatementCompiler } from '../statement.ts'
@@ -45,6 +46,7 @@ const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The sto
 /** One SQLite file: a writing connection, a reading connection, and a pool of connections for snapshots. */
 export class SqliteDatabase implements Database {
   readonly dialect = 'sqlite'
+  readonly commits = new CommitSignal()
   /** The real path, or `:memory:`. */
   readonly path: string
   readonly session: Session
@@ -89,7 +91,7 @@ export class SqliteDatabase implements Database {
     this.#queue = new WriteQueue(connections.writer.raw, {
       ...options,
       refusal: () => this.#refusalInside(),
-      unacknowledged: () => this.#file?.unacknowledged(),
+      unacknowledged: () => this.#committed(),
       onIdle: () => this.#checkpointLater(),
     })
     this.#readers = new Readers(options.path, this.#busyRetry)
@@ -220,8 +222,15 @@ export class SqliteDatabase implements Database {
 
   #commit(raw: SqliteConnection['raw']): void {
     commit(raw)
-    const unacknowledged = this.#file?.unacknowledged()
+    const unacknowledged = this.#committed()
     if (unacknowledged !== undefined) throw unacknowledged
+  }
+
+  /** The error if the commit must not be acknowledged. */
+  #committed(): StorageError | undefined {
+    const unacknowledged = this.#file?.unacknowledged()
+    if (unacknowledged === undefined) this.commits.tell()
+    return unacknowledged
   }
 
   /** MOVED if the data has moved. Call it while you hold the lock, which keeps the file from moving. */
