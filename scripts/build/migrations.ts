@@ -2,14 +2,15 @@
 import { cp, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Plugin } from 'rolldown'
-import { folderOf } from '../../src/migrator/migrations.ts'
-import { type Dialect, shipped } from '../../src/migrator/shipped.ts'
+import { objectsCreatedBy } from '../../src/migrator/created-objects.ts'
+import { folderOf, statementsOf } from '../../src/migrator/migrations.ts'
+import { type Dialect, type Shipped, shipped } from '../../src/migrator/shipped.ts'
 import { readJson, writeJson } from './files.ts'
 import { type Snapshot, translated } from './snapshots.ts'
 
 const DIALECTS: readonly Dialect[] = ['sqlite', 'postgresql']
 
-/** In place of src/migrator/shipped.ts: the same function, with the migrations of that tree in it. */
+/** In place of src/migrator/shipped.ts: the same functions, with the migrations of that tree in them. */
 export const embeddedMigrations: Plugin = {
   name: 'embedded-migrations',
   load: (id) =>
@@ -18,7 +19,20 @@ export const embeddedMigrations: Plugin = {
 
 export function moduleOf(folder: string): string {
   const all = Object.fromEntries(DIALECTS.map((dialect) => [dialect, shipped(dialect, folder)]))
-  return `const SHIPPED = ${JSON.stringify(all)}\nexport const shipped = (dialect) => SHIPPED[dialect]\n`
+  const created = Object.fromEntries(DIALECTS.map((dialect) => [dialect, objectsOf(shipped(dialect, folder))]))
+  return `const SHIPPED = ${JSON.stringify(all)}
+export const shipped = (dialect) => SHIPPED[dialect]
+const OBJECTS = ${JSON.stringify(created)}
+export const shippedObjects = (dialect) => ({
+  tables: new Map(OBJECTS[dialect].tables.map(([name, constraints]) => [name, new Set(constraints)])),
+  triggers: new Map(OBJECTS[dialect].triggers),
+})
+`
+}
+
+function objectsOf(migrations: readonly Shipped[]) {
+  const { tables, triggers } = objectsCreatedBy(migrations.map(({ sql }) => ({ statements: statementsOf(sql) })))
+  return { tables: [...tables].map(([name, constraints]) => [name, [...constraints]]), triggers: [...triggers] }
 }
 
 /**

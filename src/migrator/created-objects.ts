@@ -1,6 +1,4 @@
 /** Tables, constraints and triggers, read from the migrations' text: every open needs them, and a scratch database is slow. */
-import type { Migration } from './migrations.ts'
-
 export interface CreatedObjects {
   /** `PRIMARY KEY` and `CONSTRAINT` with the name of each CHECK, by table. */
   readonly tables: ReadonlyMap<string, ReadonlySet<string>>
@@ -20,9 +18,16 @@ const RENAMED = /^ RENAME TO [`"]?(\w+)/
 const ALTERED = /^ (ADD|DROP) CONSTRAINT [`"]?(\w+)[`"]?( CHECK)?/
 const CHECK = /CONSTRAINT [`"]?(\w+)[`"]? CHECK/g
 
-const known = new WeakMap<readonly Migration[], CreatedObjects>()
+type Migrations = readonly { readonly statements: readonly string[] }[]
 
-export function objectsCreatedBy(migrations: readonly Migration[]): CreatedObjects {
+const known = new WeakMap<Migrations, CreatedObjects>()
+
+/** Remembers what the build has read: the first open of a process need not read the text. */
+export function remember(migrations: Migrations, created: CreatedObjects): void {
+  known.set(migrations, created)
+}
+
+export function objectsCreatedBy(migrations: Migrations): CreatedObjects {
   let created = known.get(migrations)
   if (created === undefined) {
     created = read(migrations)
@@ -31,7 +36,7 @@ export function objectsCreatedBy(migrations: readonly Migration[]): CreatedObjec
   return created
 }
 
-function read(migrations: readonly Migration[]): CreatedObjects {
+function read(migrations: Migrations): CreatedObjects {
   const tables = new Map<string, Set<string>>()
   const triggers = new Map<string, Trigger>()
   for (const statement of migrations.flatMap(({ statements }) => statements)) {

@@ -1,5 +1,6 @@
 /** The migrations that drizzle-kit wrote. They are part of the code: an application bundled into one file has them too. */
-import { type Dialect, shipped } from './shipped.ts'
+import { remember } from './created-objects.ts'
+import { type Dialect, shipped, shippedObjects } from './shipped.ts'
 
 export type { Dialect }
 
@@ -19,6 +20,8 @@ export interface Migration {
 export const folderOf = ({ tag, when }: Pick<Migration, 'tag' | 'when'>): string =>
   `${new Date(when).toISOString().replaceAll(/\D/g, '').slice(0, 14)}_${tag.replace(/^\d+_/, '')}`
 
+export const statementsOf = (sql: string): string[] => sql.split('--> statement-breakpoint')
+
 const loaded = new Map<Dialect, readonly Migration[]>()
 
 export function migrationsOf(dialect: Dialect): readonly Migration[] {
@@ -29,8 +32,10 @@ export function migrationsOf(dialect: Dialect): readonly Migration[] {
       file: `migrations/${dialect}/${tag}.sql`,
       when,
       hash,
-      statements: sql.split('--> statement-breakpoint'),
+      statements: statementsOf(sql),
     }))
+    const created = shippedObjects(dialect)
+    if (created !== undefined) remember(found, created)
     loaded.set(dialect, found)
   }
   return found

@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { embeddedMigrations } from '../../scripts/build/migrations.ts'
+import { embeddedMigrations, moduleOf } from '../../scripts/build/migrations.ts'
+import { objectsCreatedBy } from '../../src/migrator/created-objects.ts'
+import { type Dialect, migrationsOf } from '../../src/migrator/migrations.ts'
 import { root, run } from '../schema/tree-copy.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { HERE, statusOf } from './support/commands.ts'
@@ -42,6 +44,17 @@ test('the application is one file', () => {
   expect(imported.filter((name) => !isBuiltin(name) && !DRIVERS.includes(name))).toEqual([])
   expect(imported).toEqual(expect.arrayContaining(DRIVERS))
   expect(text).toContain('idx_cache_source_dest')
+})
+
+test('the build puts in the migrations, and what an open would read from their text', async () => {
+  const text = Buffer.from(moduleOf(join(root, 'migrations'))).toString('base64')
+  const { shipped, shippedObjects } = await import(/* @vite-ignore */ `data:text/javascript;base64,${text}`)
+  for (const dialect of ['sqlite', 'postgresql'] satisfies Dialect[]) {
+    const known = migrationsOf(dialect)
+    expect(shipped(dialect).map(({ hash }: { hash: string }) => hash)).toEqual(known.map(({ hash }) => hash))
+    expect(shippedObjects(dialect)).toEqual(objectsCreatedBy(known))
+    expect(shippedObjects(dialect).tables.size).toBeGreaterThan(5)
+  }
 })
 
 eachDialect('an application in one file', (dialect, make) => {
