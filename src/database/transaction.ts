@@ -1,5 +1,6 @@
 import { misuse, StorageError } from '../errors.ts'
 import { nextTurn } from '../event-loop.ts'
+import { type Inserted, InsertedKeys } from './inserted-keys.ts'
 import type { Call, Calls, Rows, Session, TransactionGuard, WriteOptions, Written } from './session.ts'
 import type { BoundStatement, Statement, StatementCompiler } from './statement.ts'
 
@@ -26,6 +27,11 @@ export interface Executor {
    * been done in part: a savepoint is around it.
    */
   writeSlice?<P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]>
+  /**
+   * Reads the keys of inserts that were undone with their savepoint. `undefined` if the dialect still knows that the
+   * transaction depends on them.
+   */
+  readonly lookAt?: (inserted: Inserted) => Promise<void>
   /** SAVEPOINT, RELEASE, ROLLBACK TO, and what comes of the savepoint by it. */
   control(sql: string, savepoint: string, step: SavepointStep): MaybePromise<unknown>
   /**
@@ -70,6 +76,7 @@ export class OpenTransaction implements Session {
   #tail: Promise<unknown> | undefined
   #end: StorageError | undefined
   #doom: unknown
+  readonly #inserted = new InsertedKeys()
 
   constructor(on: On, options: { readOnly: boolean; outer?: OpenTransaction }) {
     this.#on = on
@@ -116,6 +123,7 @@ export class OpenTransaction implements Session {
       return this.#unit(async (unit) => unit.write(statement, await parameters, { lookup }))
     }
     const { executor, compiler } = this.#on
+    this.#noteInsert({ statement, parameters })
     if (lookup === undefined) return this.#run(statement, parameters, (bound) => executor.write(bound))
     const looking = compiler.bind(lookup, parameters)
     return this.#run(
@@ -156,6 +164,7 @@ export class OpenTransaction implements Session {
   ): Promise<void> {
     const { executor, compiler } = this.#on
     this.#assertUsable()
+    for (const call of calls) this.#noteInsert(call)
     if (executor.writeSlice !== undefined) {
       const written = await this.#execute(async () => executor.writeSlice?.(calls) ?? [])
       for (const [index, each] of written.entries()) add(each, calls[index] as Call<P, R>)
@@ -166,6 +175,15 @@ export class OpenTransaction implements Session {
       const bound = compiler.bind(call.statement, call.parameters)
       add(await this.#execute(() => executor.write(bound)), call)
     }
+  }
+
+  #noteInsert<P, R>({ statement, parameters }: Call<P, R>): void {
+    const { executor, compiler } = this.#on
+    // What is undone with the whole transaction, nobody has seen.
+    if (this.#outer === undefined || executor.lookAt === undefined || statement.kind !== 'inserts one row') return
+    const { table, key } = compiler.target(statement) ?? {}
+    if (table === undefined || key === undefined) return
+    this.#inserted.add(table, String((parameters as Readonly<Record<string, unknown>>)[key]))
   }
 
   /** A savepoint of the library's own: the caller's code does not run in it. */
@@ -304,12 +322,17 @@ export class OpenTransaction implements Session {
       if (nested.doom !== undefined) throw nested.doom
     } catch (error) {
       nested.end()
-      if (this.#unusable() === undefined) await this.#control(`ROLLBACK TO ${name}; RELEASE ${name}`, name, 'undone')
+      if (this.#unusable() === undefined) {
+        await this.#control(`ROLLBACK TO ${name}; RELEASE ${name}`, name, 'undone')
+        const { byTable } = nested.#inserted
+        if (byTable.size > 0) await this.#execute(() => this.#on.executor.lookAt?.(byTable))
+      }
       throw error
     }
     nested.end()
     this.#assertUsable()
     await this.#control(`RELEASE ${name}`, name, 'kept')
+    if (this.#outer !== undefined) this.#inserted.addAll(nested.#inserted.byTable)
     return result
   }
 

@@ -1,5 +1,6 @@
 /** One attempt at a transaction. Its callback starts at once, and its statements wait for BEGIN. */
 import { performance } from '../../event-loop.ts'
+import type { Inserted } from '../inserted-keys.ts'
 import type { Call, TransactionGuard, Written } from '../session.ts'
 import type { BoundStatement, StatementCompiler } from '../statement.ts'
 import { type Executor, type Naming, OpenTransaction, type SavepointStep, withinTime } from '../transaction.ts'
@@ -112,6 +113,7 @@ class LateExecutor implements Executor {
   write = <R>(bound: BoundStatement<R>): Promise<Written<R>> => this.#then((open) => open.write(bound))
   writeSlice = <P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]> =>
     this.#then((open) => open.writeSlice?.(calls) ?? [])
+  lookAt = (inserted: Inserted): Promise<void> => this.#then((open) => open.lookAt?.(inserted))
   control = (sql: string, savepoint: string, step: SavepointStep): Promise<unknown> =>
     this.#then((open) => open.control(sql, savepoint, step))
   endedBy = (error: unknown): 'transaction' | 'savepoint' | 'nothing' => this.#open?.endedBy(error) ?? 'transaction'

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { performance } from '../../event-loop.ts'
 import { type StatementEvent, statementTracing, traceLong } from '../../tracing.ts'
+import type { Inserted } from '../inserted-keys.ts'
 import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Compiled, StatementCompiler } from '../statement.ts'
 import type { Executor, SavepointStep } from '../transaction.ts'
@@ -16,6 +17,7 @@ import {
 } from './errors.ts'
 import { located } from './pool.ts'
 import { StatementSavepoints } from './statement-savepoints.ts'
+import { lookingAt } from './undone-inserts.ts'
 
 /** Names of prepared statements: a number, since the server cuts names at 63 bytes. */
 export class StatementNames {
@@ -238,6 +240,10 @@ export class PostgresExecutor implements Executor {
     } catch (error) {
       throw translated(error)
     }
+  }
+
+  async lookAt(inserted: Inserted): Promise<void> {
+    for (const bound of lookingAt(inserted)) await this.#guarded(bound, 'read')
   }
 
   async control(sql: string, savepoint: string, step: SavepointStep): Promise<void> {

@@ -1,0 +1,31 @@
+/**
+ * What an undone savepoint has learned by inserting. PostgreSQL forgets it with the savepoint: an insert reads no row, and
+ * takes no predicate lock on a key that is free. The callback knows whether the key was free, so the transaction depends
+ * on it: two transactions could each undo an insert and then insert the other's key (write skew).
+ */
+import { ALL_TABLES } from '../../schema/tables.ts'
+import type { Inserted } from '../inserted-keys.ts'
+import type { BoundStatement, Compiled } from '../statement.ts'
+import { textArray } from './arrays.ts'
+
+const lookAt = (name: string, sql: string): Compiled<never, never> => ({ name, sql, bind: () => [], decode: undefined })
+
+const LOOKS = new Map(
+  ALL_TABLES.map(({ name, twin, key }) => [
+    twin as string,
+    {
+      keys: lookAt(`${name}.undone`, `SELECT FROM "${name}" WHERE "${key.name}" = ANY($1::text[])`),
+      table: lookAt(`${name}.undone*`, `SELECT count(*) FROM "${name}"`),
+    },
+  ]),
+)
+
+/** Reads the keys: from now on the transaction depends on them. */
+export function* lookingAt(inserted: Inserted): Generator<BoundStatement<never>> {
+  for (const [table, keys] of inserted) {
+    const looks = LOOKS.get(table)
+    if (looks === undefined) continue
+    if (keys === 'any') yield { compiled: looks.table, values: [] }
+    else yield { compiled: looks.keys, values: [textArray.mapToDriverValue([...keys])] }
+  }
+}
