@@ -17,7 +17,6 @@ interface Asked {
 
 /** Never rejects. */
 export async function healthOf({ database, now, readOnly, failures }: Asked): Promise<Health> {
-  const { session } = database
   const problems: { code: string; message: string }[] = []
   const probe = async (action: () => Promise<unknown>): Promise<{ works: boolean; milliseconds: number }> => {
     const begun = performance.now()
@@ -31,7 +30,7 @@ export async function healthOf({ database, now, readOnly, failures }: Asked): Pr
   }
   let lastBackup: Date | undefined
   const read = await probe(async () => {
-    const found = await remembered(session, 'last_backup')
+    const found = await remembered(database, 'last_backup')
     lastBackup = found?.updatedAt
     const [, without] = found?.value.split(WITHOUT) ?? []
     if (without !== undefined)
@@ -44,7 +43,7 @@ export async function healthOf({ database, now, readOnly, failures }: Asked): Pr
   if (schema !== undefined) problems.push(problemOf(schema))
   const write = readOnly
     ? { works: false, milliseconds: 0 }
-    : await probe(() => remember(session, { name: 'last_health_check', value: '', updatedAt: now() }))
+    : await probe(() => remember(database, { name: 'last_health_check', value: '', updatedAt: now() }))
   for (const [what, failure] of Object.entries(failures)) {
     if (failure === undefined) continue
     const { code, message } = problemOf(failure)

@@ -17,13 +17,13 @@ import { Store } from './store.ts'
 export async function openStorage(target: string | StorageOptions): Promise<Meshstore> {
   const config = configOf(target)
   const database = await openTarget(config.target, config)
-  const switching = await switchingOn(database, config)
-  const store = new Store(switching ?? database, config)
+  const movable = await asMovable(database, config)
+  const store = new Store(movable ?? database, config)
   try {
     // The data may have moved already.
-    await switching?.settled()
-    if (database.dialect === 'postgresql') await assertNotMoveTarget(database.session)
-    await settleInvalidation((switching ?? database).session, config)
+    await movable?.settled()
+    if (database.dialect === 'postgresql') await assertNotMoveTarget(database)
+    await settleInvalidation(movable ?? database, config)
     store.start()
     return store
   } catch (error) {
@@ -33,7 +33,7 @@ export async function openStorage(target: string | StorageOptions): Promise<Mesh
 }
 
 /** A file's data may move to PostgreSQL while it is open. */
-async function switchingOn(database: Database, config: Config): Promise<MovableDatabase | undefined> {
+async function asMovable(database: Database, config: Config): Promise<MovableDatabase | undefined> {
   if (database.dialect === 'postgresql') return undefined
   const { SqliteDatabase } = await import('./database/sqlite/sqlite-database.ts')
   if (!(database instanceof SqliteDatabase) || database.path === ':memory:') return undefined

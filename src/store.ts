@@ -21,7 +21,7 @@ import { BackupScheduler } from './backup/schedule.ts'
 import { Subscriptions } from './changes/subscriptions.ts'
 import { InUse } from './database/in-use.ts'
 import { MovableDatabase } from './database/movable-database.ts'
-import type { Database, Session } from './database/session.ts'
+import type { Database, Session, TransactionSession } from './database/session.ts'
 import { StorageError } from './errors.ts'
 import { healthOf, WITHOUT } from './health.ts'
 import { Maintenance } from './maintenance.ts'
@@ -69,7 +69,7 @@ export class Store implements Meshstore {
     this.#subscriptions = new Subscriptions(database, config)
     this.#moving = new StoreMove(database, config)
     this.#schedule = config.backups && this.#scheduled(config.backups)
-    const { session } = database
+    const session: Session = database
     const { nodes, policies } = this.#repositories(session)
     this.nodes = nodes
     this.policies = policies
@@ -151,7 +151,7 @@ export class Store implements Meshstore {
     return this.#database.transaction((session) => work(this.#transaction(session)), limits)
   }
 
-  #transaction(session: Session): Transaction {
+  #transaction(session: TransactionSession): Transaction {
     return {
       ...this.#repositories(session),
       pathCache: new TransactionCachedPaths(session, this.#cachedPaths),
@@ -201,7 +201,7 @@ export class Store implements Meshstore {
       // The backup is there and verified, whether or not this can be noted, and nobody waits long for it.
       await atMost(
         NOTED_WITHIN_MS,
-        remember(this.#database.session, note).catch(() => {}),
+        remember(this.#database, note).catch(() => {}),
       )
     }
     return manifest
@@ -217,7 +217,7 @@ export class Store implements Meshstore {
 
   async close(): Promise<void> {
     // Inside a transaction it is refused, and nothing of the store has ended.
-    if (this.#database.session.refusal()?.code === 'MISUSE') return this.#database.close()
+    if (this.#database.refusal()?.code === 'MISUSE') return this.#database.close()
     const closed = new StorageError('CLOSED', 'The store is closed.')
     const consumers = this.#subscriptions.stop(closed)
     this.#schedule?.stop()

@@ -12,13 +12,14 @@ export async function createBackup(
   options: BackupOptions,
   now: () => Date,
 ): Promise<BackupManifest> {
-  const refused = database.session.refusal()
+  const refused = database.refusal()
   if (refused !== undefined) throw refused
   checkPath(target)
   // At once: when the rest has been loaded, the working folder may be another one.
   const path = resolve(target)
   // The file stays open until the backup is done.
-  if (database instanceof MovableDatabase) return database.read((current) => createBackup(current, path, options, now))
+  if (database instanceof MovableDatabase)
+    return database.onCurrent((current) => createBackup(current, path, options, now))
   if (database.dialect === 'sqlite') {
     const { SqliteDatabase } = await import('../database/sqlite/sqlite-database.ts')
     const { backupSqlite } = await import('./sqlite-backup.ts')

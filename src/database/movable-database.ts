@@ -5,11 +5,21 @@ import { StorageError } from '../errors.ts'
 import { nextTurn, performance } from '../event-loop.ts'
 import type { CommitSignal } from './commit-signal.ts'
 import { InUse } from './in-use.ts'
-import type { ChangeLog, Database, Session, TransactionLimits } from './session.ts'
+import type {
+  Call,
+  Calls,
+  ChangeLog,
+  Database,
+  Rows,
+  TransactionLimits,
+  TransactionSession,
+  WriteOptions,
+  Written,
+} from './session.ts'
 import { type Moved, movedError } from './sqlite/fence.ts'
 import type { SqliteDatabase } from './sqlite/sqlite-database.ts'
+import type { Statement } from './statement.ts'
 import type { Successor } from './successor.ts'
-import { SwitchingSession } from './switching-session.ts'
 
 /** Longest time for which readers may miss a cutover, in milliseconds. */
 const LOOK_EVERY_MS = 50
@@ -29,7 +39,7 @@ interface Held {
 }
 
 export class MovableDatabase implements Database {
-  readonly session: Session = new SwitchingSession(this)
+  readonly inTransaction = false
   readonly file: SqliteDatabase
   readonly #options: Options
   /** Listeners that must resolve before the file is closed. */
@@ -80,8 +90,46 @@ export class MovableDatabase implements Database {
     this.#moveTarget = database
   }
 
+  refusal(): StorageError | undefined {
+    return this.#current.refusal()
+  }
+
+  read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
+    return this.#readNow((database) => database.read(statement, parameters))
+  }
+
+  readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
+    return this.#readNow((database) => database.readOne(statement, parameters))
+  }
+
+  /** A single statement: `close()` of the file waits for it, so that it needs no count of its own. */
+  #readNow<T>(work: Work<T>): Promise<T> {
+    try {
+      if (this.#mayRead()) return work(this.#current)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return this.onCurrent(work)
+  }
+
+  write<P, R, F>(
+    statement: Statement<P, R>,
+    parameters: P | Promise<P>,
+    options?: WriteOptions<P, F>,
+  ): Promise<Written<R, F>> {
+    return this.#run((database) => database.write(statement, parameters, options))
+  }
+
+  writeEach<P, R, T>(
+    calls: Calls<P, R>,
+    result: (written: Written<R>, call: Call<P, R>) => T,
+    rows?: Rows,
+  ): Promise<T[]> {
+    return this.#run((database) => database.writeEach(calls, result, rows))
+  }
+
   /** Whether reads may use the current database: nearly always. Throws MOVED if the data's new database is not known. */
-  mayRead(): boolean {
+  #mayRead(): boolean {
     if (this.#current !== this.file) return true
     if (this.#following !== undefined) return false
     const now = performance.now()
@@ -125,13 +173,13 @@ export class MovableDatabase implements Database {
   }
 
   /** Reads from the current database. During a cutover, waits for the new database. */
-  async read<T>(work: Work<T>): Promise<T> {
-    if (!this.mayRead()) await this.settled()
+  async onCurrent<T>(work: Work<T>): Promise<T> {
+    if (!this.#mayRead()) await this.settled()
     return this.#current === this.file ? this.#reading.while(() => work(this.file)) : work(this.#current)
   }
 
   /** Runs `work`. If the file refuses it as moved before it begins, `work` runs on the new database. */
-  run<T>(work: Work<T>): Promise<T> {
+  #run<T>(work: Work<T>): Promise<T> {
     if (this.#current !== this.file) return work(this.#current)
     if (this.#options.successor !== undefined) this.#preload(performance.now())
     const order = this.#calls++
@@ -192,25 +240,25 @@ export class MovableDatabase implements Database {
     if (this.#closing !== undefined) next.close(this.#closing).catch(() => {})
   }
 
-  transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T> {
-    if (limits.readOnly) return this.read((database) => database.transaction(work, limits))
-    return this.run((database) => database.transaction(work, limits))
+  transaction<T>(work: (session: TransactionSession) => Promise<T>, limits: TransactionLimits): Promise<T> {
+    if (limits.readOnly) return this.onCurrent((database) => database.transaction(work, limits))
+    return this.#run((database) => database.transaction(work, limits))
   }
 
   size(): ReturnType<Database['size']> {
-    return this.read((database) => database.size())
+    return this.onCurrent((database) => database.size())
   }
 
   schemaVersion(): Promise<string> {
-    return this.read((database) => database.schemaVersion())
+    return this.onCurrent((database) => database.schemaVersion())
   }
 
   schemaProblem(): Promise<StorageError | undefined> {
-    return this.read((database) => database.schemaProblem())
+    return this.onCurrent((database) => database.schemaProblem())
   }
 
   earlierWritersEnded(): Promise<boolean> {
-    return this.read((database) => database.earlierWritersEnded())
+    return this.onCurrent((database) => database.earlierWritersEnded())
   }
 
   async close(consumers: readonly string[] = []): Promise<void> {

@@ -34,7 +34,7 @@ export interface Call<P, R> {
 /** Calls, or a promise of calls whose parameters are still being computed. */
 export type Calls<P, R> = readonly Call<P, R>[] | Promise<readonly Call<P, R>[]>
 
-/** Runs statements on the store or in a transaction. Repositories work the same on both. */
+/** Runs statements on a database or in a transaction. Repositories work the same on both. */
 export interface Session {
   readonly inTransaction: boolean
   /** The error if this session cannot be used by the caller; else `undefined`. */
@@ -56,8 +56,11 @@ export interface Session {
     result: (written: Written<R>, call: Call<P, R>) => T,
     rows?: Rows,
   ): Promise<T[]>
-  /** On the store: a transaction. In a transaction: a savepoint. */
-  transaction<T>(work: (session: Session) => Promise<T>): Promise<T>
+}
+
+export interface TransactionSession extends Session {
+  /** Runs `work` in a savepoint. */
+  transaction<T>(work: (session: TransactionSession) => Promise<T>): Promise<T>
 }
 
 export interface TransactionLimits {
@@ -115,13 +118,12 @@ export interface ChangeLog {
   prune(now: Date): Promise<void>
 }
 
-/** One store's database, on each dialect. */
-export interface Database {
+/** One store's database, on each dialect. As a `Session` it runs statements outside of any transaction. */
+export interface Database extends Session {
   readonly dialect: 'sqlite' | 'postgresql'
-  readonly session: Session
   readonly changeLog: ChangeLog
   readonly commits: CommitSignal
-  transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T>
+  transaction<T>(work: (session: TransactionSession) => Promise<T>, limits: TransactionLimits): Promise<T>
   /** Bytes of the database and of its write-ahead log, and the number of waiting writes. */
   size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }>
   /** The last migration that was applied. */

@@ -1,7 +1,7 @@
 import { misuse, StorageError } from '../errors.ts'
 import { nextTurn } from '../event-loop.ts'
 import { type Inserted, InsertedKeys } from './inserted-keys.ts'
-import type { Call, Calls, Rows, Session, TransactionGuard, WriteOptions, Written } from './session.ts'
+import type { Call, Calls, Rows, TransactionGuard, TransactionSession, WriteOptions, Written } from './session.ts'
 import type { BoundStatement, Statement, StatementCompiler } from './statement.ts'
 
 /** A unit of many statements lets the event loop run after so many of them. */
@@ -66,7 +66,7 @@ const ENDED = 'The transaction has ended. Use `tx` only inside its callback, and
  * A transaction, or a savepoint in one. Its statements run at once, when they are called; what makes them durable is the
  * COMMIT of whoever opened it.
  */
-export class OpenTransaction implements Session {
+export class OpenTransaction implements TransactionSession {
   readonly inTransaction = true
   readonly #on: On
   readonly #readOnly: boolean
@@ -193,7 +193,7 @@ export class OpenTransaction implements Session {
     return this.#savepoint(work)
   }
 
-  async transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  async transaction<T>(work: (session: TransactionSession) => Promise<T>): Promise<T> {
     const misused = this.#on.guard.misuseOf(this)
     if (misused !== undefined) throw misused
     return this.#savepoint((nested) => this.#on.guard.run(nested, () => work(nested)), true)

@@ -30,7 +30,7 @@ export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<v
   const database = await openTarget(config.target, config)
   try {
     for (const table of ALL_TABLES)
-      if ((await database.session.readOne(statementsOf(table).any, {})) !== undefined) throw taken(table.name)
+      if ((await database.readOne(statementsOf(table).any, {})) !== undefined) throw taken(table.name)
   } finally {
     await database.close()
   }

@@ -17,7 +17,7 @@ export async function openPostgres(target: PostgresTarget, config: Config): Prom
   const database = await PostgresDatabase.open(target, options, {
     prepare: async (pool) => {
       if (migrate === 'skip' || (await checkPostgres(pool, migrate))) return
-      await withPatience(target, options, config)
+      await migrateOnOwnPool(target, options, config)
     },
     version: schemaVersionOf,
     problem: problemOf,
@@ -32,7 +32,7 @@ export async function openPostgres(target: PostgresTarget, config: Config): Prom
   }
 }
 
-async function withPatience(
+async function migrateOnOwnPool(
   target: PostgresTarget,
   options: PoolOptions,
   { now, migration, migrationWaitMs }: Config,

@@ -1,4 +1,4 @@
-import type { Database } from '../database/session.ts'
+import type { Database, Session } from '../database/session.ts'
 import { isSqliteFailure } from '../database/sqlite/errors.ts'
 import { StorageError } from '../errors.ts'
 import { MAX_TIMER_MS } from '../schema/rules.ts'
@@ -102,7 +102,7 @@ function rowsOver(staging: Staging, { onRows }: ImportOptions): (count: number) 
 async function inTransaction(
   open: Open,
   { write, busyTimeoutMs }: { write: boolean; busyTimeoutMs: number },
-  work: (session: Database['session'] | undefined) => Promise<boolean>,
+  work: (session: Session | undefined) => Promise<boolean>,
 ): Promise<boolean> {
   const database = await open({ readOnly: !write })
   if (database === undefined) return work(undefined)

@@ -88,7 +88,7 @@ describe.each([
 
   beforeAll(async () => {
     database = await openSqlite(':memory:', configOf('sqlite::memory:'))
-    const { nodes, policies, pathCache } = recordingRepositories(database.session, [])
+    const { nodes, policies, pathCache } = recordingRepositories(database, [])
     await nodes.createMany(
       Array.from({ length: rows }, (_, index) => node(`n-${index}`, { started: index % 10 === 0 })),
     )
@@ -99,9 +99,9 @@ describe.each([
         return { key: pathKey(source, destination), bundle: bundle(source, destination), ttlSeconds: 1 + index }
       }),
     )
-    if (statistics !== 'without statistics') await database.write(({ raw }) => void raw.exec('ANALYZE'))
+    if (statistics !== 'without statistics') await database.onWriter(({ raw }) => void raw.exec('ANALYZE'))
     if (statistics === 'with statistics of a million rows') {
-      await database.write(({ raw }) => {
+      await database.onWriter(({ raw }) => {
         const set = raw.prepare('UPDATE sqlite_stat1 SET stat = ? WHERE idx = ?')
         set.run('1000000 100000 1', 'idx_nodes_started')
         set.run('1000000 1000 20', 'idx_cache_source_dest')
@@ -116,12 +116,12 @@ describe.each([
   /** How SQLite goes about the statements that the work runs. */
   async function plansOf(work: Work): Promise<string[]> {
     const ran: Ran[] = []
-    await work(recordingRepositories(database.session, ran))
+    await work(recordingRepositories(database, ran))
     const plans: string[] = []
     for (const { statement, parameters } of ran) {
       const { sql, bind } = database.compiler.compile(statement)
       const values = bind(await parameters)
-      const steps = await database.read(({ raw }) =>
+      const steps = await database.onReader(({ raw }) =>
         raw.prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`).all(values),
       )
       plans.push(steps.map(({ detail }) => detail).join('\n'))

@@ -12,7 +12,7 @@ test.each(['full', 'normal'] as const)("is synced at its commit, with durability
   using folder = temporaryFolder()
   const url = folder.file('mesh.db')
   const database = await openSqlite(url, configOf({ url, durability }))
-  const level = () => database.write(({ raw }) => raw.pragma('synchronous', { simple: true }))
+  const level = () => database.onWriter(({ raw }) => raw.pragma('synchronous', { simple: true }))
   expect(await level()).toBe(SYNCHRONOUS[durability])
   expect(await database.exclusively(async (raw) => raw.pragma('synchronous', { simple: true }))).toBe(2)
   expect(await level()).toBe(SYNCHRONOUS[durability])
@@ -32,12 +32,12 @@ test('nobody writes meanwhile, of this process or another', async () => {
   let waiting: Promise<unknown> | undefined
   await database.exclusively(async (raw) => {
     insert(raw, 'first')
-    waiting = database.write((writer) => {
+    waiting = database.onWriter((writer) => {
       insert(writer.raw, 'second')
       steps.push('second')
     })
     await expectCode(
-      other.write((writer) => insert(writer.raw, 'third')),
+      other.onWriter((writer) => insert(writer.raw, 'third')),
       'BUSY',
     )
     steps.push('first')

@@ -41,13 +41,13 @@ describe.each([
   test('every connection that reads has the safe ones', async () => {
     using folder = temporaryFolder()
     await using inside = await openInside(folder.file('mesh.db'), { durability })
-    expect(await inside.database.read(settingsOfReader)).toMatchObject(SAFE)
+    expect(await inside.database.onReader(settingsOfReader)).toMatchObject(SAFE)
     const snapshot = await inside.database.withSnapshot(async (reader) => {
       expect(reader.raw.readonly).toBe(true)
       return settingsOfReader(reader)
     })
     expect(snapshot).toMatchObject(SAFE)
-    expect(await inside.database.read(({ raw }) => raw.readonly)).toBe(true)
+    expect(await inside.database.onReader(({ raw }) => raw.readonly)).toBe(true)
   })
 })
 

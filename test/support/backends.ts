@@ -106,7 +106,7 @@ const openDatabase = SqliteDatabase.open
 SqliteDatabase.open = async (...args) => {
   const database = await openDatabase.apply(SqliteDatabase, args)
   const reached = reaching.getStore()
-  if (reached !== undefined) reached.push(await database.write(({ raw }) => raw))
+  if (reached !== undefined) reached.push(await database.onWriter(({ raw }) => raw))
   return database
 }
 

@@ -7,10 +7,13 @@ import { CommitSignal } from '../commit-signal.ts'
 import { InUse } from '../in-use.ts'
 import {
   type Call,
+  type Calls,
   type Database,
-  type Session,
+  type Rows,
   TransactionGuard,
   type TransactionLimits,
+  type TransactionSession,
+  type WriteOptions,
   type Written,
 } from '../session.ts'
 import { type Statement, StatementCompiler } from '../statement.ts'
@@ -22,15 +25,12 @@ import { forget, PostgresChangeLog } from './change-log.ts'
 import { Connections } from './connections.ts'
 import { postgresDialect } from './dialect.ts'
 import { translated } from './errors.ts'
-
 import { KeyedQueue } from './keyed-queue.ts'
 import { located, ONLY_READS, openPool } from './pool.ts'
 import { ReadBatcher } from './read-batcher.ts'
 import { assertEncoding, explained, inOwnTransaction, type OwnTransaction } from './session-control.ts'
 import type { Ask } from './single.ts'
-import { StoreSession } from './store-session.ts'
-
-import { type Touched, touchedByCall } from './touched.ts'
+import { type Touched, touchedByCall, touchedByCalls, touchedByRows } from './touched.ts'
 import type { PostgresTarget } from './url.ts'
 import { WriteLane } from './write-lane.ts'
 
@@ -63,7 +63,7 @@ const LONGEST_WAIT_MS = 64
 /** A PostgreSQL database through a pool of connections. */
 export class PostgresDatabase implements Database {
   readonly dialect = 'postgresql'
-  readonly session: Session
+  readonly inTransaction = false
   readonly changeLog = new PostgresChangeLog(this)
   readonly commits = new CommitSignal()
   readonly compiler = new StatementCompiler(postgresDialect)
@@ -95,7 +95,6 @@ export class PostgresDatabase implements Database {
     const commit: Attempts['commit'] = (batch, limits) =>
       traced(batch.items.length, () => this.#attempts.commit(batch, limits))
     this.#lane = new WriteLane(this.queue, this.compiler, { ...options, commit })
-    this.session = new StoreSession(this)
   }
 
   /** Opens. Throws StorageErrors. */
@@ -120,7 +119,7 @@ export class PostgresDatabase implements Database {
     return this.refusal() ?? (this.#options.readOnly ? readOnlyError() : undefined)
   }
 
-  async read<P, R>({ statement, parameters }: Call<P, R>): Promise<R[]> {
+  async read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
     const refused = this.refusal()
     if (refused !== undefined) throw refused
     const bound = this.compiler.bind(statement, parameters)
@@ -128,11 +127,31 @@ export class PostgresDatabase implements Database {
     return this.#inUse.while(() => (bulk === undefined ? this.#attempts.read(bound) : this.#gets.read(bulk, bound)))
   }
 
-  async write<P, R, F>(call: Call<P, R>, lookup?: Statement<P, F>): Promise<Written<R, F>> {
+  async readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
+    return (await this.read(statement, parameters))[0]
+  }
+
+  async write<P, R, F>(
+    statement: Statement<P, R>,
+    parameters: P | Promise<P>,
+    { rows, lookup }: WriteOptions<P, F> = {},
+  ): Promise<Written<R, F>> {
+    if (parameters instanceof Promise)
+      return this.#unit(named(rows), async (tx) => tx.write(statement, await parameters, { lookup }))
+    const call = { statement, parameters }
     const touched = touchedByCall(this.compiler, call)
     if (touched.rows.length > 0) return this.#writing(() => this.#lane.write(call, touched, lookup))
-    const bound = this.compiler.bind(call.statement, call.parameters)
+    const bound = this.compiler.bind(statement, parameters)
     return this.#writing(() => this.#inPlace(touched, () => traced(1, () => this.#attempts.write(bound))))
+  }
+
+  writeEach<P, R, T>(
+    calls: Calls<P, R>,
+    result: (written: Written<R>, call: Call<P, R>) => T,
+    rows?: Rows,
+  ): Promise<T[]> {
+    const touched = calls instanceof Promise ? named(rows) : touchedByCalls(this.compiler, calls)
+    return this.#unit(touched, (tx) => tx.writeEach(calls, result))
   }
 
   /** Runs when the earlier calls that it has to wait for have ended. */
@@ -164,7 +183,7 @@ export class PostgresDatabase implements Database {
     }
   }
 
-  async transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T> {
+  async transaction<T>(work: (session: TransactionSession) => Promise<T>, limits: TransactionLimits): Promise<T> {
     const refused = this.refusal()
     if (refused !== undefined) throw refused
     const guarded = (tx: OpenTransaction): Promise<T> => this.#guard.run(tx, () => work(tx))
@@ -179,7 +198,7 @@ export class PostgresDatabase implements Database {
   }
 
   /** A unit of any number of statements, without a time limit: the caller's own code does not run in it. */
-  async unit<T>(touched: Touched, work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
+  async #unit<T>(touched: Touched, work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
     const { busyTimeoutMs } = this.#options
     const limits = { readOnly: false, timeoutMs: undefined, retryMs: busyTimeoutMs, attempts: Number.POSITIVE_INFINITY }
     return this.#writing(() =>
@@ -262,6 +281,12 @@ export class PostgresDatabase implements Database {
     })
     return this.#closing
   }
+}
+
+/** A call whose parameters are still pending names its rows: it takes its place in the order at once. */
+function named(rows: Rows | undefined): Touched {
+  if (rows === undefined) throw new TypeError('A write whose parameters are pending must name its rows.')
+  return touchedByRows(rows)
 }
 
 /** As a commit's event, if anybody listens. */

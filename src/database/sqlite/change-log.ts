@@ -6,8 +6,8 @@ import type { SqliteConnection } from './connection.ts'
 
 /** The database that holds the log. */
 interface Host {
-  read<T>(run: (reader: SqliteConnection) => T): Promise<T>
-  write<T>(run: (writer: SqliteConnection) => T): Promise<T>
+  onReader<T>(run: (reader: SqliteConnection) => T): Promise<T>
+  onWriter<T>(run: (writer: SqliteConnection) => T): Promise<T>
 }
 
 /** The row of meshstore_state that switches the log on, and names it. */
@@ -47,7 +47,7 @@ export class SqliteChangeLog implements ChangeLog {
   }
 
   at(consumer: string): Promise<LogPosition | undefined> {
-    return this.#database.read(({ raw }) => {
+    return this.#database.onReader(({ raw }) => {
       const log = nameOf(raw)
       const position = raw.prepare<[string], string>(AT).pluck().get(consumer)
       return log === undefined || position === undefined ? undefined : { log, position }
@@ -55,7 +55,7 @@ export class SqliteChangeLog implements ChangeLog {
   }
 
   begin(consumer: string, keptUntil: Date): Promise<LogPosition> {
-    return this.#database.write((writer) =>
+    return this.#database.onWriter((writer) =>
       writer.savepoint(() => {
         const log = nameOf(writer.raw) ?? switchOn(writer.raw)
         const position = newest(writer.raw)
@@ -66,7 +66,7 @@ export class SqliteChangeLog implements ChangeLog {
   }
 
   resume(consumer: string, keptUntil: Date, { log, position }: LogPosition): Promise<boolean> {
-    return this.#database.write((writer) =>
+    return this.#database.onWriter((writer) =>
       writer.savepoint(() => {
         if (nameOf(writer.raw) !== log || !isHeld(writer.raw, position)) return false
         writer.raw.prepare(REGISTER).run(consumer, position, encodeTime(keptUntil))
@@ -76,14 +76,14 @@ export class SqliteChangeLog implements ChangeLog {
   }
 
   renew(consumer: string, keptUntil: Date, { log, position }: LogPosition): Promise<boolean> {
-    return this.#database.write(({ raw }) => {
+    return this.#database.onWriter(({ raw }) => {
       if (nameOf(raw) !== log || !isHeld(raw, position)) return false
       return raw.prepare(RENEW).run(position, encodeTime(keptUntil), consumer).changes > 0
     })
   }
 
   async end(consumer: string): Promise<void> {
-    await this.#database.write((writer) => writer.savepoint(() => forget(writer.raw, [consumer])))
+    await this.#database.onWriter((writer) => writer.savepoint(() => forget(writer.raw, [consumer])))
   }
 
   /** Each read verifies the position: there is nothing to do. */
@@ -92,7 +92,7 @@ export class SqliteChangeLog implements ChangeLog {
   }
 
   read({ log, position }: LogPosition, limit: number): Promise<LogPage | undefined> {
-    return this.#database.read(({ raw }) => {
+    return this.#database.onReader(({ raw }) => {
       const page = changesAfter(raw, position, limit)
       // Read the name after the rows: names are never reused, so that the log was on for the whole read.
       return nameOf(raw) === log ? page : undefined
@@ -100,7 +100,7 @@ export class SqliteChangeLog implements ChangeLog {
   }
 
   news(positions: readonly LogPosition[]): Promise<readonly boolean[]> {
-    return this.#database.read(({ raw }) => {
+    return this.#database.onReader(({ raw }) => {
       const end = newest(raw)
       const current = nameOf(raw)
       return positions.map(({ log, position }) => log !== current || position !== end)
@@ -108,17 +108,17 @@ export class SqliteChangeLog implements ChangeLog {
   }
 
   async prune(now: Date): Promise<void> {
-    const { log, held } = await this.#database.read(({ raw }) => ({ log: nameOf(raw), held: oldest(raw) }))
+    const { log, held } = await this.#database.onReader(({ raw }) => ({ log: nameOf(raw), held: oldest(raw) }))
     if (log === undefined && held === Number.POSITIVE_INFINITY) return
-    await this.#database.write((writer) =>
+    await this.#database.onWriter((writer) =>
       writer.savepoint(() => {
         writer.raw.prepare('DELETE FROM meshstore_consumers WHERE kept_until < ?').run(encodeTime(now))
         if (!hasConsumers(writer.raw)) switchOff(writer.raw)
       }),
     )
     // Computed again for each batch: a consumer may have resumed meanwhile at an earlier position.
-    while (await this.#database.read(({ raw }) => oldest(raw) < unreadFrom(raw))) {
-      await this.#database.write(({ raw }) => deleteBefore(raw, unreadFrom(raw)))
+    while (await this.#database.onReader(({ raw }) => oldest(raw) < unreadFrom(raw))) {
+      await this.#database.onWriter(({ raw }) => deleteBefore(raw, unreadFrom(raw)))
       await nextTurn()
     }
   }

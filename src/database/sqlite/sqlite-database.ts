@@ -4,9 +4,18 @@ import { performance } from '../../event-loop.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
 import { CommitSignal } from '../commit-signal.ts'
 import { InUse } from '../in-use.ts'
-import { type Database, type Session, TransactionGuard, type TransactionLimits } from '../session.ts'
-import { StatementCompiler } from '../statement.ts'
-import { OpenTransaction, withinTime } from '../transaction.ts'
+import {
+  type Call,
+  type Calls,
+  type Database,
+  TransactionGuard,
+  type TransactionLimits,
+  type TransactionSession,
+  type WriteOptions,
+  type Written,
+} from '../session.ts'
+import { type Statement, StatementCompiler } from '../statement.ts'
+import { OpenTransaction, SLICE, withinTime } from '../transaction.ts'
 import { forget, SqliteChangeLog } from './change-log.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { BusyRetry, type Durability, openConnection, prepareWriter, SqliteConnection } from './connection.ts'
@@ -16,7 +25,6 @@ import { type Moved, movedError, prepareFenceQuery, prepareMoveQuery } from './f
 import { prepareFile } from './file.ts'
 import { OpenFile } from './open-file.ts'
 import { Readers } from './readers.ts'
-import { StoreSession } from './store-session.ts'
 import { WriteQueue } from './write-queue.ts'
 
 export interface SqliteOptions {
@@ -49,7 +57,7 @@ export class SqliteDatabase implements Database {
   readonly commits = new CommitSignal()
   /** The real path, or `:memory:`. */
   readonly path: string
-  readonly session: Session
+  readonly inTransaction = false
   readonly changeLog = new SqliteChangeLog(this)
   readonly #options: SqliteOptions
   readonly #schema: SchemaSteps
@@ -99,7 +107,6 @@ export class SqliteDatabase implements Database {
     this.#fence = prepareFenceQuery(connections.writer.raw)
     this.#fenceToReaders = prepareFenceQuery(connections.reader.raw)
     this.#isMoveUnderWay = prepareMoveQuery(connections.reader.raw)
-    this.session = new StoreSession(this)
     if (connections.writer !== connections.reader) {
       this.#file = new OpenFile(connections.writer.raw, { ...options, onLost: (error) => this.#lose(error) })
     }
@@ -154,16 +161,53 @@ export class SqliteDatabase implements Database {
     return this.#guard.misuseOfStore()
   }
 
-  refusalToWrite(): StorageError | undefined {
+  #refusalToWrite(): StorageError | undefined {
     return this.refusal() ?? this.#lost ?? (this.#options.readOnly ? readOnlyError() : undefined)
   }
 
+  read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
+    const bound = this.compiler.bind(statement, parameters)
+    return this.onReader((reader) => reader.all(bound))
+  }
+
+  readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
+    const bound = this.compiler.bind(statement, parameters)
+    return this.onReader((reader) => reader.first(bound))
+  }
+
+  write<P, R, F>(
+    statement: Statement<P, R>,
+    parameters: P | Promise<P>,
+    { lookup }: WriteOptions<P, F> = {},
+  ): Promise<Written<R, F>> {
+    // A unit takes its place in the queue now: later writes wait until its parameters are known.
+    if (parameters instanceof Promise) {
+      return this.#unit(async (tx) => tx.write(statement, await parameters, { lookup }))
+    }
+    const bound = this.compiler.bind(statement, parameters)
+    if (lookup === undefined) return this.onWriter((writer) => writer.write(bound))
+    const looking = this.compiler.bind(lookup, parameters)
+    return this.onWriter((writer) => {
+      const written = writer.write(bound)
+      return written.changes > 0 ? written : { ...written, found: writer.all(looking) }
+    })
+  }
+
+  writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]> {
+    // Many calls get their own transaction, which yields to the event loop between slices.
+    if (calls instanceof Promise || calls.length > SLICE) return this.#unit((tx) => tx.writeEach(calls, result))
+    const unit = calls.map((call) => ({ call, bound: this.compiler.bind(call.statement, call.parameters) }))
+    return this.onWriter((writer) =>
+      writer.savepoint(() => unit.map(({ call, bound }) => result(writer.write(bound), call))),
+    )
+  }
+
   /** Runs on the reading connection, which sees only committed rows. */
-  read<T>(run: (reader: SqliteConnection) => T): Promise<T> {
+  onReader<T>(run: (reader: SqliteConnection) => T): Promise<T> {
     const refused = this.refusal()
     if (refused !== undefined) return Promise.reject(refused)
     // In memory the reader is the writer: wait, so that the read does not see an open transaction.
-    if (this.#locked !== undefined && this.#reader === this.#writer) return this.#locked.then(() => this.read(run))
+    if (this.#locked !== undefined && this.#reader === this.#writer) return this.#locked.then(() => this.onReader(run))
     try {
       return Promise.resolve(run(this.#reader))
     } catch (error) {
@@ -171,14 +215,15 @@ export class SqliteDatabase implements Database {
     }
   }
 
-  write<T>(run: (writer: SqliteConnection) => T): Promise<T> {
-    const refused = this.refusalToWrite()
+  /** Runs on the writing connection, in the queue of writes. */
+  onWriter<T>(run: (writer: SqliteConnection) => T): Promise<T> {
+    const refused = this.#refusalToWrite()
     if (refused !== undefined) return Promise.reject(refused)
     return this.#queue.write(() => run(this.#writer))
   }
 
-  transaction<T>(work: (session: Session) => Promise<T>, limits: TransactionLimits): Promise<T> {
-    const refused = limits.readOnly ? this.refusal() : this.refusalToWrite()
+  transaction<T>(work: (session: TransactionSession) => Promise<T>, limits: TransactionLimits): Promise<T> {
+    const refused = limits.readOnly ? this.refusal() : this.#refusalToWrite()
     if (refused !== undefined) return Promise.reject(refused)
     const guarded = (tx: OpenTransaction): Promise<T> => this.#guard.run(tx, () => work(tx))
     const run = (): Promise<T> =>
@@ -189,8 +234,8 @@ export class SqliteDatabase implements Database {
   }
 
   /** Runs a transaction of the library's own, without a time limit: no caller's code runs in it. */
-  unit<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
-    const refused = this.refusalToWrite()
+  #unit<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
+    const refused = this.#refusalToWrite()
     return refused === undefined ? this.#ownWriter(work, undefined) : Promise.reject(refused)
   }
 
@@ -335,19 +380,19 @@ export class SqliteDatabase implements Database {
   }
 
   async size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }> {
-    const pages = await this.read(({ raw }) => Number(raw.pragma('page_count', { simple: true })))
-    const pageSize = await this.read(({ raw }) => Number(raw.pragma('page_size', { simple: true })))
+    const pages = await this.onReader(({ raw }) => Number(raw.pragma('page_count', { simple: true })))
+    const pageSize = await this.onReader(({ raw }) => Number(raw.pragma('page_size', { simple: true })))
     // stat() opens no handle: see prepareFile().
     const walBytes = statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0
     return { bytes: pages * pageSize, walBytes, queuedWrites: this.#queue.length }
   }
 
   async schemaVersion(): Promise<string> {
-    return this.read(({ raw }) => this.#schema.version(raw))
+    return this.onReader(({ raw }) => this.#schema.version(raw))
   }
 
   async schemaProblem(): Promise<StorageError | undefined> {
-    return this.read(({ raw }) => this.#schema.problem(raw))
+    return this.onReader(({ raw }) => this.#schema.problem(raw))
   }
 
   /** Always true: SQLite has one writer, which sees all earlier commits. */

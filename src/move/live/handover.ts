@@ -1,5 +1,5 @@
 /** Checks and opens the database that a file's data has moved to. */
-import type { Database, Session } from '../../database/session.ts'
+import type { Session } from '../../database/session.ts'
 import { StorageError } from '../../errors.ts'
 import { remember, remembered } from '../../repositories/state.ts'
 import { MOVE, type Progress } from './progress.ts'
@@ -24,7 +24,7 @@ export async function assertNotMoveTarget(session: Session): Promise<void> {
 }
 
 /** Throws CONFIG if the database is not the one that the data has moved to. If the mover ended before it recorded its success, records it. */
-export async function assertArrived({ session }: Database, id: string, readOnly: boolean): Promise<void> {
+export async function assertArrived(session: Session, id: string, readOnly: boolean): Promise<void> {
   const progress = await progressOf(session)
   if (progress?.id !== id)
     throw new StorageError(

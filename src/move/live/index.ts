@@ -172,7 +172,7 @@ async function emptyTarget(
   const target = await MoveTarget.open(to, busyTimeoutMs)
   try {
     // A mover may have been waited for. Its switch holds the file: afterwards it has been made, and this is MOVED, or never will be.
-    await file.write(() => undefined)
+    await file.onWriter(() => undefined)
     const found = await target.progress()
     if (found?.id !== move.id) return
     assertUnderWay(found)

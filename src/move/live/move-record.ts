@@ -6,13 +6,13 @@ import { encodeTime } from '../../schema/codecs.ts'
 import { consumerOf, MOVE, type MoveRecord } from './progress.ts'
 
 export async function readMove(file: SqliteDatabase): Promise<MoveRecord | undefined> {
-  const found = await remembered(file.session, MOVE)
+  const found = await remembered(file, MOVE)
   return found && (JSON.parse(found.value) as MoveRecord)
 }
 
 /** The move that is under way, or one that begins. Throws CONFIG if the file moves elsewhere. */
 export async function beginMove(file: SqliteDatabase, to: string): Promise<MoveRecord> {
-  return file.write(({ raw }) => {
+  return file.onWriter(({ raw }) => {
     const select = raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck()
     const value = select.get(MOVE)
     if (value !== undefined) {
@@ -40,5 +40,5 @@ export function assertSameTarget(move: MoveRecord, to: string): void {
 /** The file is as it was before the move. */
 export async function abandonMove(file: SqliteDatabase, move: MoveRecord): Promise<void> {
   await file.changeLog.end(consumerOf(move))
-  await file.write(({ raw }) => raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(MOVE))
+  await file.onWriter(({ raw }) => raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(MOVE))
 }

@@ -80,7 +80,7 @@ export class Mover {
       let after = table.name === this.#progress.table ? (this.#progress.key ?? undefined) : undefined
       for (let limit = SLICE_ROWS / 4, more = true; more; ) {
         this.#report('copying', copied, total)
-        const chunk = await file.read(({ raw }) => chunkAfter(raw, table, after, limit))
+        const chunk = await file.onReader(({ raw }) => chunkAfter(raw, table, after, limit))
         after = chunk.last ?? after
         limit = chunk.limit
         more = chunk.more
@@ -118,7 +118,7 @@ export class Mover {
 
   async #followOnce(): Promise<number> {
     const { file } = this.#context
-    const rest = await file.read(({ raw }) => followed(raw, this.#progress.position, BATCH))
+    const rest = await file.onReader(({ raw }) => followed(raw, this.#progress.position, BATCH))
     await this.#take(rest)
     await this.#renew()
     return rest.count
@@ -186,7 +186,7 @@ export class Mover {
 
   /** Sweeps invalidated paths: the switch has to carry over the rest while writers wait. */
   async #sweep(): Promise<void> {
-    const { session } = this.#context.file
+    const session = this.#context.file
     const state = await session.readOne(invalidationState, {})
     if (!state?.isAnyPending) return
     await sweepInvalidated(session, { position: state.position, earlierWritersEnded: async () => true })

@@ -80,7 +80,7 @@ async function progressIn(to: PostgresTarget, busyTimeoutMs: number): Promise<Pr
 }
 
 const lagBehind = (file: SqliteDatabase, { position }: Progress): Promise<number> =>
-  file.read(({ raw }) =>
+  file.onReader(({ raw }) =>
     Number(
       raw
         .prepare<[number], number>('SELECT count(*) FROM meshstore_changes WHERE seq > ?')

@@ -32,7 +32,7 @@ export class StoreMove {
     if (!(database instanceof MovableDatabase) || database.current !== database.file)
       throw misuse('Data moves from a SQLite file alone, once.')
     if (this.#config.readOnly) throw new StorageError('READ_ONLY', 'The store was opened read-only.')
-    const refused = database.session.refusal()
+    const refused = database.refusal()
     if (refused !== undefined) throw refused
     if (this.#running !== undefined) throw misuse('A move of this store is under way.')
     const signal = options.signal === undefined ? closing : AbortSignal.any([closing, options.signal])

@@ -16,7 +16,7 @@ export interface OpenDatabase extends AsyncDisposable {
 
 export async function openDatabase(): Promise<OpenDatabase> {
   const database = await openSqlite(':memory:', configOf('sqlite::memory:'))
-  return { database, session: database.session, [Symbol.asyncDispose]: () => database.close() }
+  return { database, session: database, [Symbol.asyncDispose]: () => database.close() }
 }
 
 type AnyStatement = Statement<never, unknown>

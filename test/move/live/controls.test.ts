@@ -113,7 +113,7 @@ async function drainedTooEarly(where: Place, check: (raw: Sqlite.Database, plant
   const target = await MoveTarget.open(successorOf(database.url), 5_000)
   try {
     const [move, progress] = [(await readMove(file)) as MoveRecord, (await target.progress()) as Progress]
-    const rest = await file.read(({ raw }) => followed(raw, progress.position, 1_000))
+    const rest = await file.onReader(({ raw }) => followed(raw, progress.position, 1_000))
     const ready: Progress = { ...progress, phase: 'ready', position: rest.position }
     await target.advance(progress, ready, (ask) => apply(ask, rest.changes))
     await store.nodes.create(node('between'))

@@ -15,7 +15,7 @@ export interface Inside extends AsyncDisposable {
 
 export async function openInside(path: string, options: Omit<StorageOptions, 'url'> = {}): Promise<Inside> {
   const database = await openSqlite(path, configOf({ url: path, ...options }))
-  const writer = await database.write(({ raw }) => raw)
-  const nodes = new SqlNodeRepository(database.session, () => new Date())
+  const writer = await database.onWriter(({ raw }) => raw)
+  const nodes = new SqlNodeRepository(database, () => new Date())
   return { database, nodes, writer, [Symbol.asyncDispose]: () => database.close() }
 }
