@@ -43,7 +43,7 @@ function sqliteFile(url: string): string {
   const path = pathIn(url)
   // As config.ts does: quotes that became part of the variable would make a new file, and serve.
   if (/^["']|["']$|:\/\/|\/\/[^/]*@/.test(path))
-    throw new Error('DATABASE_URL looks like a URL, or like one in quotes.')
+    throw new Error('DATABASE_URL looks like a URL, or like one in quotes. Give sqlite:<path>, file: or postgres://.')
   return path
 }
 
@@ -52,7 +52,7 @@ function pathIn(url: string): string {
   const [prefix, scheme] = /^([a-z][a-z0-9+.-]+):/i.exec(url) ?? ['']
   const rest = url.slice(prefix.length)
   // No message repeats the URL, which may hold a password.
-  if (rest.includes('?')) throw new Error('DATABASE_URL must not have parameters.')
+  if (rest.includes('?')) throw new Error('DATABASE_URL must not have parameters. Remove them.')
   switch (scheme?.toLowerCase()) {
     case undefined:
       return url
@@ -62,7 +62,7 @@ function pathIn(url: string): string {
     case 'file':
       return rest.startsWith('/') ? fileURLToPath(url) : rest
     default:
-      throw new Error(`DATABASE_URL begins with ${prefix} and should with sqlite:, file: or postgres:.`)
+      throw new Error(`DATABASE_URL begins with ${prefix}. Give one that begins with sqlite:, file: or postgres:.`)
   }
 }
 
@@ -116,7 +116,7 @@ const REFUSED: Readonly<Record<string, string>> = {
 /** drizzle-kit prints the message and exits with 1. */
 function refuse(args: readonly string[]): void {
   const command = args.map((arg) => arg.replace(/=true$/, '')).find((arg) => Object.hasOwn(REFUSED, arg))
-  if (command !== undefined) throw new Error(`meshstore: drizzle-kit ${command} ${REFUSED[command]}`)
+  if (command !== undefined) throw new Error(`meshstore: drizzle-kit ${command}: it ${REFUSED[command]}`)
 }
 
 /** As the library creates it, for its owner alone. drizzle-kit would let everybody read it. */

@@ -58,9 +58,17 @@ export interface ValidationIssue {
   readonly message: string
 }
 
+/** Where the documents say more about a code, also one that only the command line prints. */
+export const docsOf = (code: StorageErrorCode | CommandCode): string => `docs/reference/errors.md#${code.toLowerCase()}`
+
+/** Codes that the command line prints, beside those of the library. */
+export type CommandCode = 'USAGE' | 'INTERRUPTED' | 'INTERNAL'
+
 export class StorageError extends Error {
   override readonly name = 'StorageError'
   readonly code: StorageErrorCode
+  /** The section about the code, as a path in the package's folder: `docs/reference/errors.md#busy`. */
+  readonly docs: string
   /** Whether the same call may succeed later without anybody doing anything. */
   readonly retryable: boolean
   /**
@@ -76,6 +84,7 @@ export class StorageError extends Error {
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
+    this.docs = docsOf(code)
     this.retryable = RETRYABLE.has(code)
     this.issues = options.issues ?? []
   }
@@ -84,11 +93,14 @@ export class StorageError extends Error {
 /** At most this many problems are spelled out in the message; `issues` has all that were found. */
 const ISSUES_IN_MESSAGE = 3
 
-export function validationError(what: string, issues: readonly ValidationIssue[]): StorageError {
+export function problemsIn(what: string, issues: readonly ValidationIssue[]): string {
   const shown = issues.slice(0, ISSUES_IN_MESSAGE).map(({ path, message }) => (path ? `${path}: ${message}` : message))
   const more = issues.length > shown.length ? `; and ${issues.length - shown.length} more` : ''
-  return new StorageError('VALIDATION', `${what} was refused: ${shown.join('; ')}${more}`, { issues })
+  return `${what} was refused: ${shown.join('; ')}${more}`
 }
+
+export const validationError = (what: string, issues: readonly ValidationIssue[]): StorageError =>
+  new StorageError('VALIDATION', `${problemsIn(what, issues)}. Nothing was written. Correct the value.`, { issues })
 
 export const misuse = (message: string): StorageError => new StorageError('MISUSE', message)
 
@@ -103,13 +115,22 @@ export const explainedBy =
 type Kind = 'node' | 'policy'
 
 export const alreadyExists = (kind: Kind, id: string): StorageError =>
-  new StorageError('ALREADY_EXISTS', `There is a ${kind} ${JSON.stringify(id)} already.`)
+  new StorageError(
+    'ALREADY_EXISTS',
+    `There is a ${kind} ${JSON.stringify(id)} already. Nothing was written. Use save() to replace it.`,
+  )
 
 export const notFound = (kind: Kind, id: string): StorageError =>
-  new StorageError('NOT_FOUND', `There is no ${kind} ${JSON.stringify(id)}.`)
+  new StorageError(
+    'NOT_FOUND',
+    `There is no ${kind} ${JSON.stringify(id)}. Nothing was written. Use save() to create it.`,
+  )
 
 export const conflict = (kind: Kind, id: string): StorageError =>
-  new StorageError('CONFLICT', `The ${kind} ${JSON.stringify(id)} has changed since it was read. Read it again.`)
+  new StorageError(
+    'CONFLICT',
+    `The ${kind} ${JSON.stringify(id)} has changed since it was read. Nothing was written. Read it again, then decide.`,
+  )
 
 /** Node and drivers may throw an `Error` of another realm: Jest gives each test file an `Error` of its own. */
 export const isError = (value: unknown): value is Error =>

@@ -36,7 +36,7 @@ export async function healthOf({ database, now, readOnly, failures }: Asked): Pr
     if (without !== undefined)
       problems.push({
         code: 'SCHEMA_MISMATCH',
-        message: `The last backup is without the application's own tables: ${without}. Back them up by other means.`,
+        message: `The last backup is without the application's own tables: ${without}. No backup was made of them: make one by other means.`,
       })
   })
   const schema = read.works ? await database.schemaProblem().catch((error: unknown) => error) : undefined
@@ -61,5 +61,8 @@ export async function healthOf({ database, now, readOnly, failures }: Asked): Pr
 
 function problemOf(error: unknown): { code: string; message: string } {
   if (error instanceof StorageError) return { code: error.code, message: error.message }
-  return { code: 'UNAVAILABLE', message: 'The database did not answer.' }
+  return {
+    code: 'UNAVAILABLE',
+    message: 'The database did not answer. Nothing was written. Check the server, or the disk.',
+  }
 }

@@ -57,7 +57,7 @@ async function settleInvalidation(session: Session, { pathCache, readOnly, now }
   const found = await invalidationOf(session)
   if (found === invalidation) return
   if (readOnly) {
-    const message = `The invalidation of this database is '${found}', and a read-only store cannot change it to '${invalidation}'.`
+    const message = `The invalidation of this database is '${found}', and a read-only store cannot change it to '${invalidation}'. Nothing was changed. Leave the option out, or open the store without readOnly.`
     throw new StorageError('CONFIG', message)
   }
   await remember(session, { name: 'path_cache_invalidation', value: invalidation, updatedAt: now() })

@@ -218,7 +218,10 @@ export class Store implements Meshstore {
   async close(): Promise<void> {
     // Inside a transaction it is refused, and nothing of the store has ended.
     if (this.#database.refusal()?.code === 'MISUSE') return this.#database.close()
-    const closed = new StorageError('CLOSED', 'The store is closed.')
+    const closed = new StorageError(
+      'CLOSED',
+      'The store is closed. Nothing was written. Open a new one with openStorage().',
+    )
     const consumers = this.#subscriptions.stop(closed)
     this.#schedule?.stop()
     this.#maintenance?.stop()

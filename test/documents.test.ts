@@ -12,8 +12,17 @@ const root = join(import.meta.dirname, '..')
 const PAGES = ['README.md', ...globSync('docs/**/*.md', { cwd: root })].toSorted()
 const pages = PAGES.map((name) => ({ name, text: readFileSync(join(root, name), 'utf8') }))
 const snippets = pages.flatMap(({ name, text }) =>
-  [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ''], index) => ({ what: `${name} ${index}`, code })),
+  [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ''], index) => ({ name, what: `${name} ${index}`, code })),
 )
+const filesOf = (page: string): string[] =>
+  snippets.flatMap(({ name }, index) => (name === page ? [`snippet-${index}.ts`] : []))
+
+/** A page's snippets in one process: it takes Node longer to start than a snippet to run. */
+const EACH_IN_TURN = `for (const file of process.argv.slice(2)) {
+  console.log(file)
+  await import(\`./\${file}\`)
+}
+`
 
 let folder = ''
 beforeAll(async () => {
@@ -28,6 +37,7 @@ beforeAll(async () => {
       exclude: [],
     }),
   )
+  await writeFile(join(folder, 'run.ts'), EACH_IN_TURN)
   for (const [index, { code }] of snippets.entries()) {
     await writeFile(join(folder, `snippet-${index}.ts`), code.replace("'meshstore'", `'${join(root, 'src/index.ts')}'`))
   }
@@ -46,9 +56,14 @@ describe('the documents', () => {
     })
   })
 
-  test.each(snippets.map(({ what }, index) => [what, index] as const))('run: %s', async (_, index) => {
-    const { stderr } = await run(process.execPath, [`snippet-${index}.ts`], { cwd: folder })
+  test.each(PAGES.filter((page) => filesOf(page).length > 0))('run: %s', async (page) => {
+    const { stdout, stderr } = await run(process.execPath, ['run.ts', ...filesOf(page)], { cwd: folder })
     expect(stderr).toBe('')
+    const printed = stdout.split(/^snippet-.*$/m).slice(1)
+    expect(printed.length).toBe(filesOf(page).length)
+    if (page !== 'docs/reference/errors.md') return
+    for (const [at, { code }] of snippets.filter(({ name }) => name === page).entries())
+      for (const [, says = ''] of code.matchAll(/\/\/ ([A-Z_]{4,}( true)?)$/gm)) expect(printed[at]).toContain(says)
   })
 
   test("work on every run: the README's first program, twice in one folder", async () => {
@@ -92,7 +107,7 @@ describe('the documents', () => {
 const anchorOf = (heading: string): string =>
   heading
     .toLowerCase()
-    .replace(/[^\p{L}\p{N} -]/gu, '')
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
     .replaceAll(' ', '-')
 
 function isThere(page: string, link: string): boolean {

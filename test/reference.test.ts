@@ -3,9 +3,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { EXIT, EXIT_HELP } from '../src/cli/exit-codes.ts'
+import { docsOf } from '../src/errors.ts'
 import { StorageError, type StorageErrorCode } from '../src/index.ts'
 import { configOf } from '../src/open/config.ts'
 import { expectCode, expectRefused } from './support/expectations.ts'
+import { messages } from './support/messages.ts'
 import { bundle, node, pathKey } from './support/samples.ts'
 import { eachBackend } from './support/settings.ts'
 
@@ -54,6 +56,47 @@ test('the table of errors has each code once, and says yes where it is retryable
   const actual = codes.map((code) => ({ code, retryable: new StorageError(code, '').retryable }))
   const byCode = (a: { code: string }, b: { code: string }): number => (a.code < b.code ? -1 : 1)
   expect(documented.toSorted(byCode)).toEqual(actual.toSorted(byCode))
+})
+
+test('each code has a section: what happened, what it means for the data, whether to retry, and what to do', () => {
+  const page = readFileSync(join(import.meta.dirname, '../docs/reference/errors.md'), 'utf8')
+  const codes = [...(Object.keys(CODES) as StorageErrorCode[]), 'USAGE', 'INTERRUPTED', 'INTERNAL'] as const
+  const sections = page.split(/^## /m).slice(1)
+  expect(sections.map((section) => section.split('\n')[0]).toSorted()).toEqual(codes.toSorted())
+  for (const section of sections) {
+    expect(section).toMatch(/^\w+\n\n[^-].*\n- \*\*The data\*\*: .*\n- \*\*Retry\*\*: .*\n- \*\*What to do\*\*: .*\n/s)
+  }
+  for (const code of codes) expect(docsOf(code)).toBe(`docs/reference/errors.md#${code.toLowerCase()}`)
+  expect(new StorageError('OUTCOME_UNKNOWN', '').docs).toBe('docs/reference/errors.md#outcome_unknown')
+})
+
+/** Begins a sentence, or a part of one. A part that is known only when it runs may be the action. */
+const ACTION = new RegExp(
+  `(?:^|[.:;?] |, (?:or |then |and )?|\\b(?:or|then) )(?:…|it …|(?:${[
+    'abort|await|call|change|check|choose|close|compute|connect|convert|copy|correct|create|delete|drop|enable|finish|free',
+    'generate|give|go on|install|keep|leave|look|lower|make|move|name|open|percent-encode|raise|read|remove|repair|restore',
+    'run|set|shorten|split|stop|store|subscribe|try|use|wait|write',
+  ].join('|')})\\b)`,
+  'i',
+)
+const FOR_THE_DATA =
+  /\b(nothing|rolled back|may or may not|not written|not complete|(is|are) (complete|whole)|(was|were) saved|cannot be read|could not be saved|no backup was made|have kept|must not be (used|restored))\b/i
+
+test('each message of the source says what to do, and those of failures what it means for the data', () => {
+  const all = messages()
+  // So many are there: a way of making an error that the collector does not know would leave them out.
+  expect(all.length).toBeGreaterThan(250)
+  expect(new Set(all.map(({ code }) => code)).size).toBeGreaterThan(20)
+  expect(all.filter(({ text }) => !ACTION.test(text))).toEqual([])
+  const failures = all.filter(({ code }) => code !== undefined && code !== 'CONFIG' && code !== 'MISUSE')
+  expect(failures.filter(({ text }) => !FOR_THE_DATA.test(text) && !text.startsWith('The target: '))).toEqual([])
+})
+
+test('notices a message without an action', () => {
+  for (const text of ['The file is damaged.', 'The disk is full. Nothing was written.'])
+    expect(text).not.toMatch(ACTION)
+  for (const text of ['It is damaged. Restore a backup.', 'Make room, then go on.']) expect(text).toMatch(ACTION)
+  expect('There is a node "a" already. Use save().').not.toMatch(FOR_THE_DATA)
 })
 
 test('the table of exit codes has each code, as the help has', () => {

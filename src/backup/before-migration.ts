@@ -71,9 +71,15 @@ async function copyTo(
   const { file } = await copyOf(source, target, options, {
     verify: async (partial) => {
       if (!(await isSound(partial)))
-        throw new StorageError('CORRUPT', 'The database file is damaged (integrity_check). Restore a backup.')
+        throw new StorageError(
+          'CORRUPT',
+          'The database file is damaged (integrity_check). Nothing was changed. Keep the file, then restore a backup.',
+        )
       if ((await everythingInFile(partial)) !== expected)
-        throw new StorageError('BACKUP_INVALID', 'The copy is not what was read: the disk, or the memory, is at fault.')
+        throw new StorageError(
+          'BACKUP_INVALID',
+          'The copy is not the same as the database. Nothing was changed. Check the disk and the memory.',
+        )
       return describe(partial, createdAt)
     },
     beside: (manifest) => ({ path: manifestPath(resolve(target)), text: manifestText(manifest) }),

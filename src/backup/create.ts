@@ -29,5 +29,5 @@ export async function createBackup(
     const { backupPostgres } = await import('./postgres-backup.ts')
     if (database instanceof PostgresDatabase) return backupPostgres({ ...database.server, now }, path, options)
   }
-  throw misuse('This database cannot be backed up.')
+  throw misuse('This database cannot be backed up. Open a store of a file or of PostgreSQL.')
 }

@@ -47,7 +47,10 @@ export function listBackups(folder: string): Listing {
 function listed(file: string): BackupManifest {
   const manifest = readManifest(file)
   if (statSync(file).size !== manifest.bytes)
-    throw new StorageError('BACKUP_INVALID', 'It is not of the size that its manifest says.')
+    throw new StorageError(
+      'BACKUP_INVALID',
+      'It is not of the size that its manifest says. It must not be restored: use another backup.',
+    )
   return withFile(file, manifest)
 }
 
@@ -55,7 +58,9 @@ function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder).sort()
   } catch (error) {
-    throw new StorageError('CONFIG', `The folder ${folder} cannot be read.`, { cause: error })
+    throw new StorageError('CONFIG', `The folder ${folder} cannot be read. Check the path, its owner and mode.`, {
+      cause: error,
+    })
   }
 }
 
@@ -84,7 +89,7 @@ export async function pruneBackups(
   if (Object.values(keep).every((amount) => !amount))
     throw new StorageError(
       'CONFIG',
-      'Nothing would be kept: say how many of the last, hourly, daily or weekly backups.',
+      'Nothing would be kept. Give how many of the last, hourly, daily or weekly backups to keep.',
     )
   const folder = resolve(where)
   const { backups, broken } = listBackups(folder)

@@ -82,7 +82,11 @@ function parsed(text: string, path: string): Described {
 }
 
 const invalid = (what: string, cause?: unknown): StorageError =>
-  new StorageError('BACKUP_INVALID', `${what}: the backup must not be trusted.`, { cause })
+  new StorageError(
+    'BACKUP_INVALID',
+    `${what}. The backup must not be trusted, and nothing was restored. Use another backup.`,
+    { cause },
+  )
 
 /** Only of files that no SQLite handle of this process is on: closing any other handle would drop its locks. */
 export async function fileHash(file: string): Promise<string> {

@@ -111,20 +111,26 @@ export async function stepwise(source: Sqlite.Database, target: string, options:
   })
   // It says that it is done, having copied nothing, when the file is locked.
   if (totalPages === 0)
-    throw new StorageError('BUSY', 'Another process holds the lock of the database file. Try again.')
+    throw new StorageError(
+      'BUSY',
+      'Another process holds the lock of the database file. No backup was made. Try again.',
+    )
 }
 
 export function createFolder(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
   } catch (error) {
-    throw unusable(`The folder ${folder} cannot be created.`, error)
+    throw unusable(`The folder ${folder} cannot be created. No backup was made. Check the folder above it.`, error)
   }
 }
 
 function refuseTaken(file: string): void {
   if (existsSync(file))
-    throw new StorageError('CONFIG', `There is a file at ${file} already, and nothing is ever replaced.`)
+    throw new StorageError(
+      'CONFIG',
+      `There is a file at ${file} already. Nothing was written. Name another file, or remove that one.`,
+    )
 }
 
 /** Gives the finished file its name, unless somebody else has taken it meanwhile. */
@@ -133,7 +139,7 @@ function publish(partial: string, file: string): void {
     linkSync(partial, file)
   } catch (error) {
     refuseTaken(file)
-    throw unusable(`${file} cannot be created.`, error)
+    throw unusable(`${file} cannot be created. Nothing was written. Check its folder.`, error)
   }
   try {
     rmSync(partial)

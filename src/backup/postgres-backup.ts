@@ -72,7 +72,10 @@ async function backedUp(
 function migrationsUpTo(schemaVersion: string): readonly Migration[] {
   const known = migrationsOf('sqlite')
   if (schemaVersion === 'none')
-    throw new StorageError('SCHEMA_MISMATCH', 'The database has no tables of ours: there is nothing to back up.')
+    throw new StorageError(
+      'SCHEMA_MISMATCH',
+      'The database has no tables of Meshstore: there is nothing to back up. Check the URL, or run meshstore migrate up.',
+    )
   const last = known.findIndex(({ tag }) => tag === schemaVersion)
   return last === -1 ? known : known.slice(0, last + 1)
 }
@@ -113,6 +116,6 @@ const refusing =
     if (problem === undefined) return false
     throw new StorageError(
       'CORRUPT',
-      `${table.name} ${shownKey(cells[0])}: ${problem.column} ${problem.message}. Another program wrote it; correct or delete the row, then make the backup.`,
+      `${table.name} ${shownKey(cells[0])}: ${problem.column} ${problem.message}. Another program wrote it. No backup was made. Correct or delete the row, then make the backup.`,
     )
   }

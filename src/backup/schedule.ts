@@ -38,7 +38,9 @@ export class BackupScheduler {
   /** Also what is being made. */
   stop(): void {
     clearTimeout(this.#timer)
-    this.#stopping.abort(new StorageError('CLOSED', 'The store is closed.'))
+    this.#stopping.abort(
+      new StorageError('CLOSED', 'The store is closed. No backup was made. Open a new one with openStorage().'),
+    )
     this.#release?.()
   }
 

@@ -49,11 +49,17 @@ export async function backupSqlite(
 /** Verifies a finished copy against the content that was read, and returns the content of its manifest. */
 export async function described(partial: string, expected: Content | undefined, createdAt: Date): Promise<Described> {
   if (!(await isSound(partial))) {
-    throw new StorageError('CORRUPT', 'The database file is damaged (integrity_check). Restore an earlier backup.')
+    throw new StorageError(
+      'CORRUPT',
+      'The database file is damaged (integrity_check). No backup was made. Keep the file, then restore an earlier backup.',
+    )
   }
   const found = await describe(partial, createdAt)
   if (JSON.stringify(found.tables) !== JSON.stringify(expected)) {
-    throw new StorageError('BACKUP_INVALID', 'The copy is not what was read: the disk, or the memory, is at fault.')
+    throw new StorageError(
+      'BACKUP_INVALID',
+      'The copy is not the same as the database. No backup was made. Check the disk and the memory.',
+    )
   }
   return found
 }

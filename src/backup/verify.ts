@@ -29,12 +29,18 @@ async function verified(file: string): Promise<BackupManifest> {
   const manifest = readManifest(file)
   const { size } = statSync(file)
   if (size !== manifest.bytes || (await fileHash(file)) !== manifest.sha256)
-    throw new StorageError('BACKUP_INVALID', `${file} is not the file that its manifest was written for.`)
+    throw new StorageError(
+      'BACKUP_INVALID',
+      `${file} is not the file that its manifest was written for. Nothing was restored. Use another backup.`,
+    )
   try {
     const { schemaVersion, tables } = await readAll(file)
     const same = schemaVersion === manifest.schemaVersion && JSON.stringify(tables) === JSON.stringify(manifest.tables)
     if (same && (await isSound(file))) return withFile(file, manifest)
-    throw new StorageError('BACKUP_INVALID', `${file} does not hold what its manifest says.`)
+    throw new StorageError(
+      'BACKUP_INVALID',
+      `${file} does not hold the rows that its manifest says. Nothing was restored. Use another backup.`,
+    )
   } catch (error) {
     throw asInvalid(error, file)
   }
@@ -49,10 +55,14 @@ async function verified(file: string): Promise<BackupManifest> {
  */
 function assertFinished(file: string): void {
   const stats = statSync(file, { throwIfNoEntry: false })
-  if (!stats?.isFile()) throw new StorageError('CONFIG', `There is no file at ${file}.`)
+  if (!stats?.isFile())
+    throw new StorageError('CONFIG', `There is no file at ${file}. Check the path and the current folder.`)
   const hasLog = SIDECARS.some((sidecar) => existsSync(file + sidecar))
   if (hasLog || wantsLog(file)) {
-    throw new StorageError('BACKUP_INVALID', `${file} is a database, or the copy of one, and no backup. Use backup().`)
+    throw new StorageError(
+      'BACKUP_INVALID',
+      `${file} is a database, or the copy of one, and no backup. Nothing was restored. Make a backup with backup().`,
+    )
   }
 }
 
@@ -72,5 +82,9 @@ function asInvalid(error: unknown, file: string): unknown {
   const failure = translatedFile(error)
   const damaged = failure instanceof StorageError && ['CORRUPT', 'SCHEMA_MISMATCH'].includes(failure.code)
   if (!damaged) return failure
-  return new StorageError('BACKUP_INVALID', `${file} is damaged, or no backup of this library's.`, { cause: failure })
+  return new StorageError(
+    'BACKUP_INVALID',
+    `${file} is damaged, or no backup of this library. Nothing was restored. Use another backup.`,
+    { cause: failure },
+  )
 }

@@ -26,7 +26,7 @@ const RULES: rules.Rules = {
 const missed = (): StorageError =>
   new StorageError(
     'CHANGES_MISSED',
-    'Changes were missed: they are not kept any more, or the database is another one. Subscribe anew, then read everything.',
+    'Changes were missed, since they are not kept any more or the database is another one. The data is complete. Subscribe anew, then read everything.',
   )
 
 interface Reading {

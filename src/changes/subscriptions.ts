@@ -20,7 +20,10 @@ export class Subscriptions {
 
   begin(options: ChangesOptions = {}, { mayResume = true } = {}): ChangeStream {
     if (this.#readOnly)
-      throw new StorageError('READ_ONLY', 'The store was opened read-only: a subscriber is noted in the database.')
+      throw new StorageError(
+        'READ_ONLY',
+        'The store was opened read-only, and a subscriber is noted in the database. Nothing was written. Open it without readOnly.',
+      )
     const onReading = (reads: boolean): void => {
       if (reads) this.#streams.add(stream)
       else this.#streams.delete(stream)

@@ -10,9 +10,13 @@ export const tokenOf = ({ log, position }: LogPosition): string => `${log}~${pos
 export function positionOf(token: string): LogPosition {
   const [, log, position] = /^([0-9a-f-]{36})~([0-9a-f:,/-]+)$/.exec(token) ?? []
   if (log !== undefined && position !== undefined) return { log, position }
-  throw new StorageError('VALIDATION', 'The token was refused: it is none of a change.', {
-    issues: [{ path: 'after', message: 'must be a token of a change' }],
-  })
+  throw new StorageError(
+    'VALIDATION',
+    'The token was refused, since it is none of a change. Nothing was subscribed. Give the token of a change, or none.',
+    {
+      issues: [{ path: 'after', message: 'must be a token of a change' }],
+    },
+  )
 }
 
 export function changeOf({ table, key, operation }: LoggedChange, token: string): Change {

@@ -83,7 +83,7 @@ const keeping = (of: Command): Command =>
 
 function amountOf(text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text)
-  throw new InvalidArgumentError('It takes a whole number, from 0.')
+  throw new InvalidArgumentError('Give a whole number from 0.')
 }
 
 function retentionOf({ keepLast, keepHourly, keepDaily, keepWeekly }: Keeping): Retention | undefined {
@@ -97,7 +97,7 @@ function retentionOf({ keepLast, keepHourly, keepDaily, keepWeekly }: Keeping): 
 const keepsNothing = (): StorageError =>
   new StorageError(
     'CONFIG',
-    'Nothing would be kept: give --keep-last, --keep-hourly, --keep-daily or --keep-weekly, or several.',
+    'Nothing would be kept. Nothing was deleted. Give --keep-last, --keep-hourly, --keep-daily or --keep-weekly, or several.',
   )
 
 async function create(flags: CreateFlags): Promise<Outcome> {
@@ -107,11 +107,12 @@ async function create(flags: CreateFlags): Promise<Outcome> {
   const isEmpty = async () => target.dialect === 'postgresql' && (await inspect(url, waitOf(flags))).state === 'new'
   if (flags.ifExists && (missing || (await isEmpty())))
     return { json: { file: null }, text: ['There is no database yet: nothing to back up.'] }
-  if (missing) throw new StorageError('CONFIG', `There is no database at ${target.path}.`)
+  if (missing)
+    throw new StorageError('CONFIG', `There is no database at ${target.path}. Check the path and the current folder.`)
   const file = flags.file ?? resolve(flags.folder, backupName(nameOf(target), new Date()))
   const keep = retentionOf(flags)
   if (keep !== undefined && flags.file !== undefined)
-    throw new StorageError('CONFIG', 'What is kept is chosen in a folder: give --folder, not --file.')
+    throw new StorageError('CONFIG', 'Only a folder has backups to choose from. Give --folder, not --file.')
   const manifest = await withBar('Copying', async (onProgress) => {
     // Accept any schema version: the backup precedes the migration.
     const readOnly = target.dialect === 'sqlite' && (await isOfAnother(target.path, waitOf(flags)))
@@ -176,7 +177,7 @@ function summary({ bytes, schemaVersion, tables }: BackupManifest): string {
 /** Most often nobody has made a backup yet, or not from this folder. */
 function assertFolder(folder: string): void {
   if (!existsSync(folder))
-    throw new StorageError('CONFIG', `There is no folder at ${resolve(folder)}: name it with --folder.`)
+    throw new StorageError('CONFIG', `There is no folder at ${resolve(folder)}. Name it with --folder.`)
 }
 
 async function list({ folder }: InFolder): Promise<Outcome> {
@@ -244,7 +245,8 @@ async function restore(flags: RestoreFlags): Promise<Outcome> {
   const { from: file, to: url = process.env.DATABASE_URL } = flags
   if (!url) throw new StorageError('CONFIG', 'Into which database? Give --to, or set DATABASE_URL.')
   // First: what is at the target matters only if there is something to put there.
-  if (!existsSync(file)) throw new StorageError('CONFIG', `There is no file at ${resolve(file)}.`)
+  if (!existsSync(file))
+    throw new StorageError('CONFIG', `There is no file at ${resolve(file)}. Check the path and the current folder.`)
   if (flags.dryRun) return preview(file, url, flags)
   const done = await withBar('Restoring', (onProgress) => restoreBackup(file, url, { ...restoring(flags), onProgress }))
   return {

@@ -33,7 +33,7 @@ export function addCache(program: Command): void {
 function entriesOf(text: string): number {
   const value = Number(text)
   if (/^\d+$/.test(text) && value >= 1 && value <= 2_147_483_647) return value
-  throw new InvalidArgumentError('It takes a whole number, from 1 on.')
+  throw new InvalidArgumentError('Give a whole number from 1.')
 }
 
 async function using<T>(

@@ -141,10 +141,7 @@ const READERS: Readonly<Record<Table, Reader>> = {
 }
 
 const misnamed = (table: string): StorageError =>
-  new StorageError(
-    'CONFIG',
-    `There is no table ${JSON.stringify(table)} to look at: it is one of ${TABLES.join(', ')}.`,
-  )
+  new StorageError('CONFIG', `There is no table ${JSON.stringify(table)} to look at. Name one of ${TABLES.join(', ')}.`)
 
 type Cells = readonly string[]
 

@@ -66,7 +66,7 @@ export function addMove(program: Command): void {
 function millisecondsOf(text: string): number {
   const value = Number(text)
   if (/^\d+$/.test(text) && value >= 1 && value <= 3_600_000) return value
-  throw new InvalidArgumentError('It takes a whole number of milliseconds, from 1 on.')
+  throw new InvalidArgumentError('Give a whole number of milliseconds, from 1.')
 }
 
 async function run(flags: MoveFlags): Promise<Outcome> {
@@ -89,7 +89,7 @@ async function open(url: string, busyTimeoutMs: number): Promise<SqliteDatabase>
   if (source.dialect !== 'sqlite' || source.path === ':memory:' || !existsSync(source.path))
     throw new StorageError(
       'CONFIG',
-      'There is no such SQLite file. Data moves from one to PostgreSQL; the other way there is meshstore copy.',
+      'There is no such SQLite file. Check the path. Data moves from SQLite to PostgreSQL; use meshstore copy for the other way.',
     )
   const { openSqlite } = await import('../open/sqlite.ts')
   return openSqlite(source.path, configOf({ url, migrate: 'check', busyTimeoutMs }))
@@ -158,7 +158,10 @@ const resuming = ({ resumes, from, to }: MovePlan): StorageError =>
         'CONFIG',
         `A move of ${from} is under way, or was stopped. Go on with --resume, or give it up with --abort.`,
       )
-    : new StorageError('CONFIG', `No move of ${from} to ${to} was stopped: there is nothing to resume.`)
+    : new StorageError(
+        'CONFIG',
+        `No move of ${from} to ${to} was stopped. Nothing was changed. Leave --resume out to begin one.`,
+      )
 
 function wordsOf({ from, to, rows, bytes, migrations, resumes }: MovePlan): string[] {
   return [
@@ -179,7 +182,10 @@ async function confirmed(plan: MovePlan, { yes, json, maxPause }: MoveFlags): Pr
   if (!json) process.stderr.write(words.map((line) => `${line}\n`).join(''))
   if (yes) return true
   if (!process.stdin.isTTY || !process.stderr.isTTY)
-    throw new StorageError('CONFIG', 'Nobody is there to be asked: give --yes. --dry-run looks at everything first.')
+    throw new StorageError(
+      'CONFIG',
+      'There is no terminal to ask you. Nothing was changed. Look with --dry-run first, then give --yes.',
+    )
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
     return /^y(es)?$/i.test((await terminal.question('Move it? [y/N] ')).trim())

@@ -58,11 +58,11 @@ export const waitOf = ({ wait }: Pick<Common, 'wait'>): number => Math.round(wai
 export function limitOf(text: string): number {
   const value = Number(text)
   if (/^\d+$/.test(text) && value >= 1 && value <= 10_000) return value
-  throw new InvalidArgumentError('It takes a whole number, from 1 to 10000.')
+  throw new InvalidArgumentError('Give a whole number from 1 to 10000.')
 }
 
 export function secondsOf(text: string): number {
   const value = Number(text)
   if (text.trim() !== '' && value >= 0 && value <= 86_400) return value
-  throw new InvalidArgumentError('It takes a number of seconds, up to 86400.')
+  throw new InvalidArgumentError('Give a number of seconds, up to 86400.')
 }

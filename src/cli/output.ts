@@ -1,6 +1,6 @@
 /** Output of a command: the result on stdout, as text or as one JSON document; errors and progress on stderr. */
 import { SingleBar } from 'cli-progress'
-import { isError, StorageError } from '../errors.ts'
+import { type CommandCode, docsOf, isError, StorageError } from '../errors.ts'
 import type { TableKey } from '../schema/tables.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { beforeSignal, Interrupted } from './interrupt.ts'
@@ -32,8 +32,7 @@ export async function report(
     const { json, text } = soFar()
     if (options.json) printJson({ ...json, error: described(error) })
     else printLines(text)
-    const { code, message } = described(error)
-    process.stderr.write(`${code}: ${message}\n`)
+    printError(described(error))
     process.exitCode = exitCodeFor(error)
   }
 }
@@ -46,30 +45,45 @@ function exitCodeFor(error: unknown): number {
 export const printJson = (json: object): void => print(`${JSON.stringify(json, null, 2)}\n`)
 const printLines = (lines: readonly string[]): void => print(lines.map((line) => `${line}\n`).join(''))
 
+const INCOMPLETE =
+  'The output could not be written, and is not complete. Check the disk or the reader, then run the command again.'
+
 function print(text: string): void {
   process.stdout.write(text, (error) => {
     // EPIPE: the reader closed the pipe early, which is no failure. Any other error leaves an incomplete report.
     if (!error || ('code' in error && error.code === 'EPIPE')) return
     process.exitCode = EXIT.failed
-    process.stderr.write(`${'code' in error ? error.code : 'INTERNAL'}: The output could not be written.\n`)
+    const code = 'code' in error ? String(error.code) : 'INTERNAL'
+    printError({ code, message: INCOMPLETE, docs: docsOf('INTERNAL') })
   })
 }
 
-interface Described {
+export interface Described {
   readonly code: string
   readonly message: string
+  readonly docs: string
   readonly retryable: boolean
   readonly issues?: StorageError['issues']
 }
 
 function described(error: unknown): Described {
   if (error instanceof StorageError) {
-    const { code, message, retryable, issues } = error
-    return { code, message, retryable, ...(issues.length > 0 && { issues }) }
+    const { code, message, docs, retryable, issues } = error
+    return { code, message, docs, retryable, ...(issues.length > 0 && { issues }) }
   }
   // A message that is not the library's own may hold values.
-  const name = isError(error) && 'code' in error ? String(error.code) : 'INTERNAL'
-  return { code: name, message: isError(error) ? error.message : 'An unknown error.', retryable: false }
+  const docs = docsOf(error instanceof Interrupted ? 'INTERRUPTED' : 'INTERNAL')
+  if (isError(error) && 'code' in error)
+    return { code: String(error.code), message: error.message, docs, retryable: false }
+  const message = `${isError(error) ? error.message : 'Unknown error'}. ${INTERNAL}`.replace('..', '.')
+  return { code: 'INTERNAL' satisfies CommandCode, message, docs, retryable: false }
+}
+
+const INTERNAL = 'This is a mistake in Meshstore. Run meshstore check to see how the data is, then report the mistake.'
+
+/** The one line of an error on stderr. */
+export const printError = ({ code, message, docs }: Pick<Described, 'code' | 'message' | 'docs'>): void => {
+  process.stderr.write(`${code}: ${message} See ${docs}\n`)
 }
 
 /** A bar on stderr while `done` goes up to `total`, with what is done in a second if that has a name; nothing unless that is a terminal. */

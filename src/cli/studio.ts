@@ -26,7 +26,7 @@ export function addStudio(program: Command): void {
 function portOf(text: string): number {
   const value = Number(text)
   if (/^\d+$/.test(text) && value >= 1 && value <= 65_535) return value
-  throw new InvalidArgumentError('It takes a port, from 1 to 65535.')
+  throw new InvalidArgumentError('Give a port from 1 to 65535.')
 }
 
 async function studio(flags: StudioFlags): Promise<Outcome> {
@@ -35,9 +35,10 @@ async function studio(flags: StudioFlags): Promise<Outcome> {
   const kit =
     upwards(process.cwd(), 'node_modules/drizzle-kit/bin.cjs') ??
     upwards(import.meta.dirname, 'node_modules/drizzle-kit/bin.cjs')
-  if (kit === undefined) throw new StorageError('CONFIG', 'Drizzle Studio comes with drizzle-kit: npm i -D drizzle-kit')
+  if (kit === undefined)
+    throw new StorageError('CONFIG', 'Drizzle Studio comes with drizzle-kit. Run npm i -D drizzle-kit.')
   if (dialect === 'postgresql' && flags.live !== true)
-    throw new StorageError('CONFIG', 'Of PostgreSQL no copy is made: say --live to open the database itself.')
+    throw new StorageError('CONFIG', 'No copy is made of PostgreSQL. Give --live to open the database itself.')
   const folder = mkdtempSync(join(tmpdir(), 'meshstore-studio-'))
   try {
     const database = flags.live === true ? live(url) : await snapshot(url, { folder, busyTimeoutMs: waitOf(flags) })
@@ -60,7 +61,8 @@ const warningFor = (live: boolean): string =>
 function live(url: string): string {
   const target = databaseOf(url)
   if (target.dialect === 'postgresql') return url
-  if (!existsSync(target.path)) throw new StorageError('CONFIG', `There is no database at ${target.path}.`)
+  if (!existsSync(target.path))
+    throw new StorageError('CONFIG', `There is no database at ${target.path}. Check the path and the current folder.`)
   return resolve(target.path)
 }
 

@@ -91,7 +91,7 @@ function tablesOf(given: string, before: readonly transfer.TableName[] = []): tr
   // As `inspect` calls them.
   const name = given === 'paths' ? 'path_cache' : given
   const known = transfer.TABLE_NAMES.find((each) => each === name)
-  if (known === undefined) throw new InvalidArgumentError(`Known are ${transfer.TABLE_NAMES.join(', ')}.`)
+  if (known === undefined) throw new InvalidArgumentError(`Give one of ${transfer.TABLE_NAMES.join(', ')}.`)
   return [...before, known]
 }
 
@@ -99,7 +99,7 @@ async function runExport(flags: ExportFlags): Promise<Outcome> {
   const { skipInvalid = false, table } = flags
   const file = flags.output === '-' ? undefined : flags.output
   if (file === undefined && flags.json)
-    throw new StorageError('CONFIG', 'The rows go to stdout: for --json name a file with --output.')
+    throw new StorageError('CONFIG', 'The rows go to stdout. Name a file with --output to use --json.')
   const url = urlOf(flags)
   const tables = transfer.TABLE_NAMES.filter((name) => table?.includes(name) ?? true)
   const bar = progressBar('Exporting')
@@ -201,7 +201,8 @@ async function runImport(file: string, flags: ImportFlags): Promise<Outcome> {
 async function bytesOf(file: string, onRead: (done: number, total: number) => void): Promise<AsyncIterable<Buffer>> {
   if (file === '-') return process.stdin
   const stats = await stat(file).catch(() => undefined)
-  if (stats === undefined) throw new StorageError('CONFIG', `There is no file at ${file}.`)
+  if (stats === undefined)
+    throw new StorageError('CONFIG', `There is no file at ${file}. Check the path and the current folder.`)
   if (stats.isDirectory()) throw new StorageError('CONFIG', `${file} is a folder. Name a file in it.`)
   return readAll(file, (done) => onRead(done, Math.max(done, stats.size)))
 }
@@ -216,7 +217,7 @@ async function* readAll(file: string, onRead: (done: number) => void): AsyncGene
     }
   } catch (error) {
     if (!(isError(error) && 'syscall' in error)) throw error
-    throw new StorageError('CONFIG', `${file} cannot be read.`, { cause: error })
+    throw new StorageError('CONFIG', `${file} cannot be read. Check its owner and mode.`, { cause: error })
   }
 }
 

@@ -1,7 +1,8 @@
 /** Reports arguments that cannot be used. */
 import { type Command, CommanderError } from 'commander'
+import { docsOf } from '../errors.ts'
 import { EXIT } from './exit-codes.ts'
-import { printJson } from './output.ts'
+import { printError, printJson } from './output.ts'
 
 /** Every command throws instead of exiting and printing, so that there is one place that knows the exit codes. */
 export function throwing(command: Command): Command {
@@ -21,8 +22,9 @@ export function reportUsage(error: unknown, argv: readonly string[]): void {
   // It has printed the help.
   if (error.code === 'commander.help') return
   const message = sentence(error.message)
-  if (argv.includes('--json')) printJson({ error: { code: 'USAGE', message, retryable: false } })
-  process.stderr.write(`USAGE: ${message}\n`)
+  const described = { code: 'USAGE', message, docs: docsOf('USAGE'), retryable: false }
+  if (argv.includes('--json')) printJson({ error: described })
+  printError(described)
 }
 
 /** A URL among the arguments may hold a password, and may stand in the wrong place. */
@@ -32,5 +34,5 @@ function sentence(message: string): string {
     .replaceAll(/\s*\n\s*/g, ' ')
     .replaceAll(/\S*(:\/\/|@)\S*/g, '…')
     .trim()
-  return `${line.charAt(0).toUpperCase()}${line.slice(1).replace(/\.$/, '')}. --help says what there is.`
+  return `${line.charAt(0).toUpperCase()}${line.slice(1).replace(/\.$/, '')}. Nothing was done. Run the command with --help.`
 }

@@ -201,7 +201,10 @@ export class MovableDatabase implements Database {
   #hold<T>(order: number, work: Work<T>): Promise<T> {
     if (this.#held.length >= this.#options.maxPendingWrites) {
       return Promise.reject(
-        new StorageError('BUSY', `${this.#held.length} writes are waiting already. Wait for some of them.`),
+        new StorageError(
+          'BUSY',
+          `${this.#held.length} writes are waiting already. This one was not written. Wait for some of them.`,
+        ),
       )
     }
     return new Promise<T>((resolve, reject) => {

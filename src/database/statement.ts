@@ -214,7 +214,8 @@ function binder<P>(statementName: string, params: readonly unknown[]): (paramete
         continue
       }
       const value = values[name]
-      if (value === undefined) throw misuse(`The statement ${statementName} needs a value for its parameter ${name}.`)
+      if (value === undefined)
+        throw misuse(`The statement ${statementName} has no value for its parameter ${name}. Give it one.`)
       bound.push(encode === undefined ? value : encode(value))
     }
     return bound
@@ -270,6 +271,6 @@ function corrupt(
   const key = typeof row[keyAt] === 'string' ? ` of ${JSON.stringify(row[keyAt])}` : ''
   return new StorageError(
     'CORRUPT',
-    `A row of ${table} breaks the rules: ${column.name}${key} ${cause.message}. Another program wrote it; correct or delete the row.`,
+    `A row of ${table} breaks the rules: ${column.name}${key} ${cause.message}. Another program wrote it, and it cannot be read. Correct or delete the row.`,
   )
 }

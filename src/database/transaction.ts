@@ -200,7 +200,11 @@ export class OpenTransaction implements TransactionSession {
   }
 
   #assertWritable(): void {
-    if (this.#readOnly) throw new StorageError('READ_ONLY', 'A write in a read-only transaction was refused.')
+    if (this.#readOnly)
+      throw new StorageError(
+        'READ_ONLY',
+        'A write in a read-only transaction was refused. Nothing was written. Leave readOnly out.',
+      )
   }
 
   /** `many`: it runs more than one statement, between which no other may come. */
@@ -368,7 +372,7 @@ export async function withinTime<T>(
     if (timeoutMs === undefined) return await tx.completing(work)
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        const message = `The transaction took longer than ${of} ms and was rolled back.`
+        const message = `The transaction took longer than ${of} ms and was rolled back. Shorten it, or raise timeoutMs.`
         const error = new StorageError('TIMEOUT', message)
         tx.end(error)
         reject(error)

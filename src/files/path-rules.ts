@@ -6,7 +6,7 @@ import { StorageError } from '../errors.ts'
 /** Throws CONFIG for a path that SQLite would take for another one. */
 export function checkPath(path: string): void {
   const problem = pathProblem(path)
-  if (problem !== undefined) throw new StorageError('CONFIG', `The path ${problem}.`)
+  if (problem !== undefined) throw new StorageError('CONFIG', `The path ${problem}. Correct the path.`)
 }
 
 /** Without links: SQLite puts its log beside the file, not beside a link to it. */

@@ -11,7 +11,7 @@ export function recognizedTables(raw: Sqlite.Database): readonly SharedTable[] {
   if (originOf(raw) === 'library') {
     throw new StorageError(
       'SCHEMA_MISMATCH',
-      'The file has the tables of this package, and no record of the migrations that made them. Run meshstore migrate adopt, which compares them and records that.',
+      'The file has the tables of this package, and no record of the migrations that made them. Nothing was changed. Run meshstore migrate adopt, which compares and records them.',
     )
   }
   const tables = SHARED.filter(({ name }) => hasTable(raw, name))
@@ -24,7 +24,7 @@ export function recognizedTables(raw: Sqlite.Database): readonly SharedTable[] {
   if (obstacles.length === 0) return tables
   throw new StorageError(
     'SCHEMA_MISMATCH',
-    `Another program made the file, and its tables cannot be adopted: ${obstacles.join('; ')}. Nothing was changed.`,
+    `Another program made the file, and its tables cannot be adopted: ${obstacles.join('; ')}. Nothing was changed. Use another file, or correct its tables.`,
   )
 }
 

@@ -98,6 +98,6 @@ export async function longestMatch(
   const example = nearest === undefined ? '' : ` (${nearest.table}: ${nearest.kind} ${nearest.what})`
   throw new StorageError(
     'SCHEMA_MISMATCH',
-    `The tables are not as any of the migrations leaves them${example}. Nothing was recorded.`,
+    `The tables are not as any of the migrations leaves them${example}. Nothing was recorded. Correct the tables, or restore a backup.`,
   )
 }

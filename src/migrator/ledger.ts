@@ -38,7 +38,7 @@ export function assertTablesThere({ applied }: MigrationStatus, { hasState }: Le
   if (applied.length === 0 || hasState) return
   throw new StorageError(
     'SCHEMA_MISMATCH',
-    'The migrations are recorded as applied, and the tables are not there: dropped, or in a schema that is not looked in (on PostgreSQL a database has one ledger, for one schema). Restore a backup, or use another database.',
+    'The migrations are recorded as applied, and the tables are not there. Nothing was changed. They were dropped, or are in another schema (on PostgreSQL a database has one ledger, for one schema). Restore a backup, or use another database.',
   )
 }
 
@@ -48,7 +48,7 @@ export function assertNoMove({ notes }: Ledger): void {
   if (move === undefined || (JSON.parse(move) as { phase?: string }).phase === 'done') return
   throw new StorageError(
     'BUSY',
-    'The data is being moved to another database: migrations wait until that is done (meshstore move --resume) or given up (--abort).',
+    'The data is being moved to another database. Nothing was changed. Finish the move (meshstore move --resume) or abort it (--abort), then migrate.',
   )
 }
 
@@ -121,7 +121,7 @@ export function migrationStatus(known: readonly Migration[], { rows, notes }: Le
 export const pendingError = ({ pending, foreign }: MigrationStatus): StorageError =>
   new StorageError(
     'SCHEMA_MISMATCH',
-    `Migrations are pending: ${pending.map(({ tag }) => tag).join(', ')}. Run meshstore migrate up, or open with migrate: 'apply'.${
+    `Migrations are pending: ${pending.map(({ tag }) => tag).join(', ')}. Nothing was changed. Run meshstore migrate up, or open with migrate: 'apply'.${
       foreign.length === 0 ? '' : ` drizzle-kit migrate may skip them. ${FOREIGN}`
     }`,
   )
@@ -151,21 +151,21 @@ function dated({ when, hash }: LedgerRow): string {
 function edited({ file }: Migration): StorageError {
   return new StorageError(
     'MIGRATION_EDITED',
-    `${file} is not the file that was applied to this database. A released migration is never edited: bring the applied one back (install the package again), and make the change in a new migration.`,
+    `${file} is not the file that was applied to this database. Nothing was changed. Install the package again to bring the applied file back. Make the change in a new migration.`,
   )
 }
 
 function missing(name: string): StorageError {
   return new StorageError(
     'MIGRATION_MISSING',
-    `A migration was applied to this database that this version does not have, though it has younger ones: ${name}. Use the version, or the branch, that has it.`,
+    `A migration was applied to this database that this version does not have, though it has younger ones: ${name}. Nothing was changed. Use the version, or the branch, that has it.`,
   )
 }
 
 function outOfOrder({ file }: Migration): StorageError {
   return new StorageError(
     'MIGRATION_OUT_OF_ORDER',
-    `${file} is older than a migration that was applied already: it was merged late. Generate it anew, so that it comes last.`,
+    `${file} is older than a migration that was applied already: it was merged late. Nothing was changed. Generate it anew, so that it comes last.`,
   )
 }
 
@@ -178,7 +178,7 @@ export function refuseBreaking(known: readonly Migration[], notes: ReadonlyMap<s
     if (tags.has(tag)) continue
     throw new StorageError(
       'SCHEMA_NEWER',
-      `A newer version of this package changed the database in a way that this one cannot work with: ${tag} (${reason}). Use the newer version, or restore a backup from before.`,
+      `A newer version of this package changed the database in a way that this one cannot work with: ${tag} (${reason}). Nothing was changed. Use the newer version, or restore a backup from before.`,
     )
   }
 }

@@ -31,6 +31,6 @@ export function missingError(parts: readonly Difference[]): StorageError | undef
   })
   return new StorageError(
     'SCHEMA_MISMATCH',
-    `The tables are not as the migrations made them. Missing: ${named.join('; ')}. Meanwhile changed nodes may have kept their cached paths, and changes may not have been reported. Run meshstore migrate repair.`,
+    `The tables are not as the migrations made them. Missing: ${named.join('; ')}. Meanwhile changed nodes may have kept their cached paths, and changes may not have been reported. Nothing was changed now. Run meshstore migrate repair.`,
   )
 }

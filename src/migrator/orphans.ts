@@ -35,7 +35,7 @@ export function assertNoMoreOrphans(raw: Sqlite.Database, before: Orphans): void
     if (count <= (before.get(key) ?? 0)) continue
     throw new StorageError(
       'SCHEMA_MISMATCH',
-      `Rows of another table would refer to rows that are not there any more (foreign_key_check): ${key}. Nothing was changed.`,
+      `Rows of another table would refer to rows that are not there any more (foreign_key_check): ${key}. Nothing was changed. Correct or delete those rows, then try again.`,
     )
   }
 }

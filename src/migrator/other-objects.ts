@@ -38,7 +38,7 @@ export function keepOtherObjects(
 const refused = (tables: readonly string[], objects: readonly SchemaObject[]): StorageError =>
   new StorageError(
     'SCHEMA_MISMATCH',
-    `It builds ${tables.join(', ')} anew, and views or triggers of other programs name it: ${objects.map(({ type, name }) => `${type} ${name}`).join(', ')}. Drop them, migrate, and create them again.`,
+    `The migration builds ${tables.join(', ')} anew, and views or triggers of other programs name it. Nothing was changed. They are: ${objects.map(({ type, name }) => `${type} ${name}`).join(', ')}. Drop them, migrate, and create them again.`,
   )
 
 /** In the order of creation. */

@@ -141,7 +141,7 @@ export async function record(client: pg.PoolClient, migration: Migration, time: 
 function failed({ file }: Migration, error: unknown): unknown {
   const reason = asOwner(error)
   if (!(reason instanceof StorageError)) return error
-  const message = `${file} failed, and nothing of it happened: ${reason.message}`
+  const message = `${file} failed. The migration was rolled back. Correct the cause, then migrate again: ${reason.message}`
   return new StorageError(reason.code, message, { cause: reason.cause ?? reason })
 }
 
@@ -159,7 +159,7 @@ export async function refuseUnrecorded(on: Queryable): Promise<void> {
   if (found.length === 0) return
   throw new StorageError(
     'SCHEMA_MISMATCH',
-    `The database has tables that no migration made (${found.join(', ')}). If they are this package's, restored without the schema drizzle for example, run meshstore migrate adopt, which compares them and records that; if not, use another database or schema.`,
+    `The database has tables that no migration made (${found.join(', ')}). Nothing was changed. If they are this package's, restored without the schema drizzle for example, run meshstore migrate adopt, which compares and records them. If not, use another database or schema.`,
   )
 }
 

@@ -51,7 +51,10 @@ export async function repairIn(client: pg.PoolClient, applied: readonly Migratio
 async function driftOn(client: pg.PoolClient, applied: readonly Migration[]): Promise<Drift> {
   const drift = await postgresDrift(client, applied)
   if (drift !== undefined) return drift
-  throw new StorageError('CONFIG', 'The role may not make temporary tables to compare with. Repair as the owner.')
+  throw new StorageError(
+    'CONFIG',
+    'The role may not make temporary tables to compare with. Nothing was changed. Repair as the owner.',
+  )
 }
 
 function remedies({ differences, lost }: Drift): string[] {

@@ -29,9 +29,13 @@ export class Quarantine {
     const real = realPath(this.file)
     const names = databases.flatMap((path) => ['', '-wal', '-shm', '-journal'].map((end) => realPath(path) + end))
     // Closing any handle on a database would drop SQLite's locks on it.
-    if (names.includes(real)) throw new StorageError('CONFIG', 'The quarantine file must not be the database.')
+    if (names.includes(real))
+      throw new StorageError(
+        'CONFIG',
+        'The quarantine file must not be the database. Nothing was changed. Name another file.',
+      )
     if (existsSync(real) && !statSync(real).isFile())
-      throw new StorageError('CONFIG', `${this.file} is no regular file.`)
+      throw new StorageError('CONFIG', `${this.file} is no regular file. Nothing was changed. Name another file.`)
     this.#partial = `${this.file}.partial-${randomBytes(6).toString('hex')}`
   }
 
@@ -43,7 +47,10 @@ export class Quarantine {
       // writeFileSync, since writeSync() may write only a part.
       writeFileSync(this.#handle, `${line}\n`)
     } catch (error) {
-      throw unusable(`${this.file} cannot be written.`, error)
+      throw unusable(
+        `${this.file} cannot be written. Nothing was changed. Check its owner and mode, or name another file.`,
+        error,
+      )
     }
   }
 
@@ -68,7 +75,11 @@ export class Quarantine {
     try {
       linkSync(this.#partial, this.file)
     } catch (error) {
-      if (!existsSync(this.file)) throw unusable(`${this.file} cannot be created.`, error)
+      if (!existsSync(this.file))
+        throw unusable(
+          `${this.file} cannot be created. Nothing was changed. Check its folder, or name another file.`,
+          error,
+        )
       this.#assertSame()
     }
   }
@@ -97,7 +108,10 @@ export class Quarantine {
 
   #assertSame(): void {
     if (readFileSync(this.file).equals(readFileSync(this.#partial))) return
-    throw new StorageError('CONFIG', `There is a file at ${this.file} already, and nothing is ever replaced.`)
+    throw new StorageError(
+      'CONFIG',
+      `There is a file at ${this.file} already. Nothing was changed. Name another file, or remove that one.`,
+    )
   }
 
   discard(): void {

@@ -36,11 +36,20 @@ export const mayHaveMissedWrites = ({ repaired }: RepairReport): boolean =>
 /** Throws the reason if a database cannot be repaired. */
 export function assertRepairable({ applied, newer }: MigrationStatus, isUnrecorded: boolean): void {
   if (isUnrecorded)
-    throw new StorageError('SCHEMA_MISMATCH', 'No migration is recorded as applied. Run meshstore migrate adopt.')
+    throw new StorageError(
+      'SCHEMA_MISMATCH',
+      'No migration is recorded as applied. Nothing was changed. Run meshstore migrate adopt.',
+    )
   if (applied.length === 0)
-    throw new StorageError('CONFIG', 'The database has no tables of ours. Run meshstore migrate up.')
+    throw new StorageError(
+      'CONFIG',
+      'The database has no tables of Meshstore. Nothing was changed. Run meshstore migrate up.',
+    )
   if (newer.length > 0)
-    throw new StorageError('SCHEMA_NEWER', `A newer version of this package made the tables. Repair with that version.`)
+    throw new StorageError(
+      'SCHEMA_NEWER',
+      `A newer version of this package made the tables. Nothing was changed. Repair with that version.`,
+    )
 }
 
 /** Throws SCHEMA_MISMATCH if a table is missing: its rows are lost. */

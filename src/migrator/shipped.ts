@@ -42,5 +42,5 @@ export const shippedObjects = (_: Dialect): CreatedObjects | undefined => undefi
 const noTwin = (tag: string): StorageError =>
   new StorageError(
     'SCHEMA_MISMATCH',
-    `Only one dialect has the migration ${tag}. drizzle-kit generate writes one folder alone: remove the migration, then run npm run db:generate -- --name what_changes, which writes both.`,
+    `Only one dialect has the migration ${tag}, since drizzle-kit generate writes one folder. Nothing was changed. Remove the migration, then run npm run db:generate -- --name what_changes, which writes both.`,
   )

@@ -60,7 +60,7 @@ async function statusOf(raw: Sqlite.Database): Promise<Status> {
       const refused = adoption.tables.reduce((sum, table) => sum + table.refused, 0)
       const status = { ...nothing, pending: migrationsOf('sqlite').map(({ tag }) => tag), adoption }
       if (refused === 0) return { ...status, state: 'adoptable' }
-      const message = `${refused} rows of another program's cannot be kept. Correct them, or run meshstore migrate adopt --quarantine FILE.`
+      const message = `${refused} rows of another program's cannot be kept. Nothing was changed. Correct them, or run meshstore migrate adopt --quarantine FILE.`
       return { ...status, state: 'refused', problem: { code: 'SCHEMA_MISMATCH', message } }
     }
     const migrations = migrationStatusOf(raw)

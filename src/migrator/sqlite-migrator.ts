@@ -82,7 +82,7 @@ const adoption = () => import('./sqlite-adoption.ts')
 const notAdopted = (): StorageError =>
   new StorageError(
     'SCHEMA_MISMATCH',
-    "The file was made by another program and has not been adopted. Run meshstore migrate up, or open with migrate: 'apply'.",
+    "Another program made the file, and it has not been adopted. Nothing was changed. Run meshstore migrate up, or open with migrate: 'apply'.",
   )
 
 /**
@@ -164,7 +164,7 @@ function naming({ file }: Migration, run: () => void): void {
     // SQLite's message names tables and columns, and no values.
     const { cause } = failure
     const reason = isSqliteFailure(cause) && cause.code === 'SQLITE_ERROR' ? `${cause.message}.` : failure.message
-    const message = `${file} failed, and nothing of it happened: ${reason}`
+    const message = `${file} failed. The migration was rolled back. Correct the cause, then migrate again: ${reason}`
     throw new StorageError(failure.code, message, { cause: failure.cause ?? failure })
   }
 }

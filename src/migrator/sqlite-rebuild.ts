@@ -44,7 +44,11 @@ function copy(raw: Sqlite.Database, { name, values, isKept = 'true' }: Rebuildin
     )
     .pluck()
     .get()
-  if (isWhole !== 1) throw new StorageError('CORRUPT', `Not every row of ${name} could be copied.`)
+  if (isWhole !== 1)
+    throw new StorageError(
+      'CORRUPT',
+      `Not every row of ${name} could be copied. Nothing was changed. Run meshstore check, then restore a backup.`,
+    )
 }
 
 export interface Index {

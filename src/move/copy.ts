@@ -78,7 +78,11 @@ function refuseSame(from: string, to: string): void {
     source.dialect === 'sqlite' && target.dialect === 'sqlite'
       ? realPath(source.path) === realPath(target.path)
       : JSON.stringify(source) === JSON.stringify(target)
-  if (same) throw new StorageError('CONFIG', 'Source and target are the same database.')
+  if (same)
+    throw new StorageError(
+      'CONFIG',
+      'Source and target are the same database. Nothing was changed. Name another target.',
+    )
 }
 
 /** A snapshot's is not older, or it could not have been taken. */

@@ -21,7 +21,7 @@ export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<v
   if (state === 'adoptable')
     throw new StorageError(
       'CONFIG',
-      "The target is another program's file, and nothing is ever replaced. Name an empty database.",
+      'The target is a file of another program. Nothing was changed. Name an empty database.',
     )
   const [last] = unknown.slice(-1)
   if (last !== undefined) throw newer('target', last)
@@ -39,5 +39,5 @@ export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<v
 export const newer = (which: 'source' | 'target', schemaVersion: string): StorageError =>
   new StorageError(
     'SCHEMA_NEWER',
-    `A newer version of this package has migrated the ${which} (${schemaVersion}): source and target must have the same schema. Copy with that version.`,
+    `A newer version of this package has migrated the ${which} (${schemaVersion}), and both must have the same schema. Nothing was changed. Copy with that version.`,
   )

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { BackupSchedule, PathCacheOptions, Retention, StorageOptions } from '../api.ts'
 import { RETENTION_RULES } from '../backup/retention.ts'
 import { type PostgresTarget, postgresTarget } from '../database/postgres/url.ts'
-import { misuse, StorageError, validationError } from '../errors.ts'
+import { misuse, problemsIn, StorageError } from '../errors.ts'
 import { checkPath, pathProblem } from '../files/path-rules.ts'
 import type { MigrationOptions } from '../migrator/steps.ts'
 import type { CountRules } from '../schema/policy-text.ts'
@@ -95,7 +95,7 @@ export function configOf(target: string | StorageOptions): Config {
   const issues = rules.problems(RULES, options)
   if (issues.length === 0 && options.url === undefined) issues.push({ path: 'url', message: 'is missing' })
   if (issues.length > 0)
-    throw new StorageError('CONFIG', validationError('The configuration', issues).message, { issues })
+    throw new StorageError('CONFIG', `${problemsIn('The configuration', issues)}. Correct the options.`, { issues })
   const database = databaseOf(options.url)
   return {
     target: database,
@@ -122,7 +122,7 @@ export function configOf(target: string | StorageOptions): Config {
 export function successorOf(url: string): PostgresTarget {
   const successor = databaseOf(url)
   if (successor.dialect === 'postgresql') return successor
-  throw new StorageError('CONFIG', 'Data moves to PostgreSQL alone: give a URL that begins with postgres://.')
+  throw new StorageError('CONFIG', 'Data moves to PostgreSQL only. Give a URL that begins with postgres://.')
 }
 
 /** The name that a database's backups begin with. */
@@ -133,7 +133,8 @@ function checkedClock(now: () => Date): () => Date {
   return () => {
     const time = now()
     const problem = rules.isTime(time)
-    if (problem !== undefined) throw misuse(`What \`now\` returns ${problem}.`)
+    if (problem !== undefined)
+      throw misuse(`The value that \`now\` returned ${problem}. Nothing was written. Correct the function.`)
     return time
   }
 }
@@ -170,7 +171,7 @@ function fromFileUrl(url: string): string {
     if (search === '' && hash === '') return fileURLToPath(url)
   } catch {
     // The error would quote the URL.
-    throw new StorageError('CONFIG', 'The file: URL names no local file.')
+    throw new StorageError('CONFIG', 'The file: URL names no local file. Give one such as file:///data/mesh.db.')
   }
   throw new StorageError('CONFIG', 'A file: URL must not have parameters. Give options beside the URL.')
 }

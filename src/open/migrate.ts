@@ -104,7 +104,7 @@ export async function adopt(url: string, options: UpOptions = {}): Promise<Adopt
   if (status.state === 'new')
     throw new StorageError(
       'CONFIG',
-      'The database has no tables of ours: there is nothing to take over. Run meshstore migrate up.',
+      'The database has no tables of Meshstore. Nothing was changed. Run meshstore migrate up.',
     )
   if (status.adoption !== undefined) return { ...nothing, ...(await up(url, options)) }
   const { problem } = status

@@ -164,15 +164,15 @@ export class TransactionCachedPaths extends CachedPaths {
 
   async resolve(): Promise<never> {
     throw misuse(
-      'Paths are not computed in a transaction: it would hold the writer. Call it on the store, before or after.',
+      'Paths are not computed in a transaction, since it would hold the writer. Call the store before or after the transaction.',
     )
   }
 
   async sweep(): Promise<never> {
-    throw misuse('The cache is not swept in a transaction: it would hold the writer. Call it on the store.')
+    throw misuse('The cache is not swept in a transaction, since it would hold the writer. Call sweep() on the store.')
   }
 
   watch(): never {
-    throw misuse('A cached path is not watched in a transaction: it sees one moment. Call it on the store.')
+    throw misuse('A cached path is not watched in a transaction, which sees one moment. Call watch() on the store.')
   }
 }

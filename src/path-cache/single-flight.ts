@@ -43,7 +43,11 @@ export class SingleFlight<T> {
     const asking = this.#inside.getStore()
     const found = this.#flights.get(key)
     if (found !== undefined && asking !== undefined && waitsFor(found, asking)) {
-      return Promise.reject(misuse('A computation asked for the paths that it is to find, and would wait for itself.'))
+      return Promise.reject(
+        misuse(
+          'A computation asked for the paths that it computes, and would wait for itself. Compute them without the cache.',
+        ),
+      )
     }
     const flight = found ?? this.#begin(key, compute)
     flight.waiting++

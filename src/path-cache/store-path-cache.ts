@@ -61,7 +61,11 @@ export class StorePathCache extends CachedPaths implements PathCacheRepository {
   }
 
   async sweep(): Promise<SweepReport> {
-    if (this.#sweep === undefined) throw new StorageError('READ_ONLY', 'The store was opened read-only.')
+    if (this.#sweep === undefined)
+      throw new StorageError(
+        'READ_ONLY',
+        'The store was opened read-only. Nothing was deleted. Open it without readOnly.',
+      )
     return this.#sweep()
   }
 
@@ -72,7 +76,10 @@ export class StorePathCache extends CachedPaths implements PathCacheRepository {
     const checked = rules.checkedKey(key)
     rules.checkOptions('The options', WATCH_RULES, options)
     if (this.#watchers === undefined)
-      throw new StorageError('READ_ONLY', 'The store was opened read-only: a subscriber is noted in the database.')
+      throw new StorageError(
+        'READ_ONLY',
+        'The store was opened read-only, and a subscriber is noted in the database. Nothing was written. Open it without readOnly.',
+      )
     return this.#watchers.watch(checked, options)
   }
 }

@@ -17,7 +17,10 @@ export async function withinTime<B extends PathBundle>(
   signal.addEventListener('abort', abort, { once: true })
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(() => {
-    const error = new StorageError('TIMEOUT', `The computation of the paths took longer than ${timeoutMs} ms.`)
+    const error = new StorageError(
+      'TIMEOUT',
+      `The computation of the paths took longer than ${timeoutMs} ms. Nothing was stored. Try again, or raise the limit.`,
+    )
     controller.abort(error)
     late.reject(error)
   }, timeoutMs)

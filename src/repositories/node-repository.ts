@@ -30,7 +30,11 @@ function created(row: MeshNode | undefined, { changes }: Pick<Written<never>, 'c
 }
 
 function saved({ rows: [row] }: Pick<Written<MeshNode>, 'rows'>): MeshNode {
-  if (row === undefined) throw new StorageError('CONFLICT', 'A trigger in the database kept the node from being saved.')
+  if (row === undefined)
+    throw new StorageError(
+      'CONFLICT',
+      'A trigger in the database kept the node from being saved. Nothing was written. Drop the trigger, or change the value.',
+    )
   return row
 }
 

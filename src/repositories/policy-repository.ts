@@ -18,7 +18,10 @@ function created(row: Policy | undefined, { changes }: Pick<Written<never>, 'cha
 
 function saved({ rows: [row] }: Pick<Written<Policy>, 'rows'>): Policy {
   if (row === undefined)
-    throw new StorageError('CONFLICT', 'A trigger in the database kept the policy from being saved.')
+    throw new StorageError(
+      'CONFLICT',
+      'A trigger in the database kept the policy from being saved. Nothing was written. Drop the trigger, or change the value.',
+    )
   return row
 }
 

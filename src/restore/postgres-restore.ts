@@ -19,9 +19,12 @@ export async function restoreIntoPostgres(
   target: PostgresTarget,
 ): Promise<RestoreReport> {
   if (replace === true)
-    throw new StorageError('CONFIG', 'On PostgreSQL nothing is replaced: restore into an empty database.')
+    throw new StorageError('CONFIG', 'On PostgreSQL nothing is replaced. Nothing was changed. Name an empty database.')
   if (migrate === false)
-    throw new StorageError('CONFIG', 'On PostgreSQL a backup is restored into tables of the current schema alone.')
+    throw new StorageError(
+      'CONFIG',
+      'On PostgreSQL a backup is restored into tables of the current schema only. Nothing was changed. Leave --no-migrate (migrate: false) out.',
+    )
   const copying = copyingOf(file, url, {
     signal,
     dryRun,

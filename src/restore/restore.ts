@@ -86,7 +86,11 @@ export async function previewRestore(file: string, url: string): Promise<Restore
 }
 
 function assertTwo(from: string, to: string): void {
-  if (from === to) throw new StorageError('CONFIG', 'The backup and the database are the same file.')
+  if (from === to)
+    throw new StorageError(
+      'CONFIG',
+      'The backup and the database are the same file. Nothing was changed. Name another target.',
+    )
 }
 
 function assertKnownSchema(file: string): void {
@@ -125,7 +129,7 @@ async function restored(file: string, path: string, options: RestoreOptions): Pr
 const taken = (path: string): StorageError =>
   new StorageError(
     'CONFIG',
-    `There is something at ${path} already. Choose a path where nothing is, or say that it is to be replaced (replace: true, --replace).`,
+    `There is something at ${path} already. Nothing was changed. Choose another path, or replace it with replace: true (--replace).`,
   )
 
 interface Writing {
@@ -176,20 +180,24 @@ async function overwrite(
 async function assertSame(file: string, { tables }: BackupManifest, safetyCopy?: string): Promise<void> {
   const found = await readAll(file)
   if (JSON.stringify(found.tables) === JSON.stringify(tables) && (await isSound(file))) return
-  const before = safetyCopy === undefined ? '' : ` What was there before is in ${safetyCopy}.`
+  const before = safetyCopy === undefined ? '' : ` The database from before is kept in ${safetyCopy}.`
   throw new StorageError(
     'BACKUP_INVALID',
-    `What was written is not what was read: the disk, or the memory, is at fault.${before}`,
+    `The rows that were written are not those that were read. The restored database must not be used: check the disk and the memory.${before}`,
   )
 }
 
 function onlyRestored(error: unknown): never {
   if (!(error instanceof StorageError)) throw error
   const { code, issues, cause } = error
-  throw new StorageError(code, `It was restored, and could not be brought up to date: ${error.message}`, {
-    issues,
-    cause,
-  })
+  throw new StorageError(
+    code,
+    `It was restored, and could not be brought up to date. The restored rows are whole: correct the cause, then run meshstore migrate up. ${error.message}`,
+    {
+      issues,
+      cause,
+    },
+  )
 }
 
 /** Returns the tags of what was applied. The backup itself is the copy of before. */

@@ -31,11 +31,15 @@ export function preflightTarget(path: string): 'absent' | 'empty' | 'taken' {
   if (stats === undefined) {
     for (const sidecar of SIDECARS) {
       if (!existsSync(path + sidecar)) continue
-      throw new StorageError('CONFIG', `${path}${sidecar} is there: remove it, or choose a path where nothing is.`)
+      throw new StorageError(
+        'CONFIG',
+        `${path}${sidecar} is there. Nothing was changed. Remove it, or choose another path.`,
+      )
     }
     return 'absent'
   }
-  if (!stats.isFile()) throw new StorageError('CONFIG', `${path} is no regular file.`)
+  if (!stats.isFile())
+    throw new StorageError('CONFIG', `${path} is no regular file. Nothing was changed. Choose another path.`)
   return stats.size === 0 && !SIDECARS.some((sidecar) => existsSync(path + sidecar)) ? 'empty' : 'taken'
 }
 
@@ -134,7 +138,8 @@ function leaveWalMode(raw: Sqlite.Database): void {
 
 const isWithoutWal = (raw: Sqlite.Database): boolean => raw.pragma('journal_mode', { simple: true }) === 'delete'
 
-const inUse = (): StorageError => new StorageError('BUSY', 'The database is in use. Stop what uses it, then restore.')
+const inUse = (): StorageError =>
+  new StorageError('BUSY', 'The database is in use. Nothing was changed. Stop the programs that use it, then restore.')
 
 /** Throws BUSY if somebody has written since. To be called while nobody else can write. */
 export function assertUntouched(path: string, { version }: SafetyCopy): void {

@@ -28,7 +28,7 @@ export function assertNoOthers(found: readonly OtherData[], ignore: boolean | un
   if (found.length === 0 || ignore === true) return found
   throw new StorageError(
     'SCHEMA_MISMATCH',
-    `The database holds data of other tables, which would be left behind: ${otherDataText(found)}. Nothing was changed. Copy it by other means, and leave it out here with ignoreOtherTables (--ignore-other-tables).`,
+    `The database holds data of other tables, which would be left behind: ${otherDataText(found)}. Nothing was changed. Copy it by other means, then leave it out here with ignoreOtherTables (--ignore-other-tables).`,
     {
       issues: found.map(({ table, column, rows }) => ({
         path: column === undefined ? table : `${table}.${column}`,

@@ -71,7 +71,7 @@ export async function assertSame(
     if (found.rows === rows && found.sha256 === sha256) continue
     throw new StorageError(
       'CONFLICT',
-      `What arrived in ${table.name} of the target is not what was sent: a trigger there changes rows, or a disk or the memory is at fault. Nothing was copied.`,
+      `The rows that arrived in ${table.name} of the target are not those that were sent. Nothing was copied. Drop triggers that change rows there, and check disks and memory.`,
     )
   }
 }

@@ -97,7 +97,11 @@ function storedRow(raw: Sqlite.Database, table: Table, rowid: unknown): StoredRo
   const cells = columns.map((name) => `${name}, CASE typeof(${name}) WHEN 'text' THEN CAST(${name} AS BLOB) END`)
   const select = raw.prepare<[unknown], Cell[]>(`SELECT rowid, ${cells.join(', ')} FROM ${table.name} WHERE rowid = ?`)
   const [id, ...found] = select.raw().safeIntegers().get(rowid) ?? []
-  if (typeof id !== 'bigint') throw new StorageError('CORRUPT', `A row of ${table.name} is not found by its number.`)
+  if (typeof id !== 'bigint')
+    throw new StorageError(
+      'CORRUPT',
+      `A row of ${table.name} is not found by its number. Nothing was changed. Run meshstore check.`,
+    )
   const entries = columns.map((name, index): [string, Cell] => {
     const [cell = null, bytes] = [found[2 * index], found[2 * index + 1]]
     return [name, Buffer.isBuffer(bytes) && !isUtf8(bytes) ? new BrokenText(bytes) : cell]

@@ -27,7 +27,7 @@ export async function intoSqlite<T>(
     raw.pragma('wal_checkpoint(TRUNCATE)')
     return result
   } catch (error) {
-    throw translated(error)
+    throw translated(error, raw.name)
   } finally {
     if (raw.inTransaction) raw.exec('ROLLBACK')
     raw.close()
@@ -38,7 +38,7 @@ function commit(raw: Sqlite.Database): void {
   try {
     raw.exec('COMMIT')
   } catch (error) {
-    throw translatedCommit(error)
+    throw translatedCommit(error, raw.name)
   }
 }
 
@@ -62,7 +62,7 @@ export function targetOn(raw: Sqlite.Database): Target {
       try {
         for (const row of rows) insert.run(...row)
       } catch (error) {
-        throw translated(error)
+        throw translated(error, raw.name)
       }
     },
     written: async () => {},

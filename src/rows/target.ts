@@ -21,5 +21,5 @@ export interface TargetOptions {
 export const taken = (table: string): StorageError =>
   new StorageError(
     'CONFIG',
-    `There are rows in ${table} of the target already, and nothing is ever replaced. Name an empty database.`,
+    `There are rows in ${table} of the target already. Nothing was changed. Name an empty database.`,
   )

@@ -45,7 +45,8 @@ export function rulesIn(text: string, path: string, countRules: CountRules = cou
   const documents = parsedPolicy(text, path)
   const count = countRules(documents)
   const problem = isInteger(0, MAX_INTEGER)(count)
-  if (problem !== undefined) throw misuse(`What countRules returns ${problem}.`)
+  if (problem !== undefined)
+    throw misuse(`The value that countRules returned ${problem}. Nothing was written. Correct the function.`)
   return count
 }
 

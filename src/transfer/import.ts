@@ -83,7 +83,7 @@ export async function importFrom(
 /** The database's own errors have been translated: what is still one of the driver's is the temporary file's. */
 function ofStaging(error: unknown): unknown {
   if (!isSqliteFailure(error)) return error
-  const message = `What was read could not be kept in a temporary file (${error.code}); nothing was imported. TMPDIR names another folder for it.`
+  const message = `The temporary file of the import cannot be written (${error.code}). Nothing was imported. Make room, or set TMPDIR to another folder.`
   return new StorageError(error.code.startsWith('SQLITE_FULL') ? 'STORAGE_FULL' : 'UNAVAILABLE', message, {
     cause: error,
   })

@@ -104,10 +104,14 @@ export async function wholeText(bytes: AsyncIterable<Buffer>, maxBytes: number):
   for await (const chunk of bytes) {
     length += chunk.length
     if (length > maxBytes)
-      throw new StorageError('VALIDATION', `A NetJSON document must not be larger than ${maxBytes} bytes.`)
+      throw new StorageError(
+        'VALIDATION',
+        `A NetJSON document must not be larger than ${maxBytes} bytes. Nothing was imported. Split the file.`,
+      )
     chunks.push(chunk)
   }
   const text = decoded(Buffer.concat(chunks), 1)
-  if (text === undefined) throw new StorageError('VALIDATION', 'The file is no UTF-8.')
+  if (text === undefined)
+    throw new StorageError('VALIDATION', 'The file is no UTF-8. Nothing was imported. Convert it to UTF-8.')
   return text
 }

@@ -62,13 +62,16 @@ async function created(partial: string, file: string): Promise<FileHandle> {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 })
     return await open(partial, 'wx', 0o600)
   } catch (cause) {
-    throw unusable(`${file} cannot be created.`, cause)
+    throw unusable(`${file} cannot be created. Nothing was written. Check its folder, or name another file.`, cause)
   }
 }
 
 function refuseTaken(file: string): void {
   if (existsSync(file))
-    throw new StorageError('CONFIG', `There is a file at ${file} already, and nothing is ever replaced.`)
+    throw new StorageError(
+      'CONFIG',
+      `There is a file at ${file} already. Nothing was written. Name another file, or remove that one.`,
+    )
 }
 
 /** Unless somebody else has taken the name meanwhile. */
@@ -77,7 +80,7 @@ async function publish(partial: string, file: string): Promise<void> {
     await link(partial, file)
   } catch (cause) {
     refuseTaken(file)
-    throw unusable(`${file} cannot be created.`, cause)
+    throw unusable(`${file} cannot be created. Nothing was written. Check its folder, or name another file.`, cause)
   }
 }
 
@@ -98,7 +101,10 @@ export class OutputGone extends Error {
 /** Translates an error of a stream. The stream may be a file on a failing disk. */
 function streamFailure(cause: Error): Error {
   if (!('code' in cause) || cause.code === 'EPIPE' || String(cause.code).startsWith('ERR_'))
-    return new OutputGone('Whoever read the output has gone: it is not complete.', { cause })
+    return new OutputGone(
+      'The program that read the output has closed it. The output is not complete: run the command again.',
+      { cause },
+    )
   const failure = translatedFile(cause)
   if (!(failure instanceof StorageError)) return cause
   return new StorageError(failure.code, `The output is not complete. ${failure.message}`, { cause })

@@ -88,7 +88,11 @@ class Reading {
   }
 
   end(): void {
-    if (!this.#header) throw new StorageError('VALIDATION', 'The file is empty.')
+    if (!this.#header)
+      throw new StorageError(
+        'VALIDATION',
+        'The file is empty. Nothing was imported. Check that the export was completed.',
+      )
     if (!this.#trailer)
       this.#staging.refuse({
         line: this.#last,
@@ -109,11 +113,14 @@ function parsed(text: string): unknown {
 function assertHeader(value: unknown): void {
   const { format, version } = (value ?? {}) as { format?: unknown; version?: unknown }
   if (format !== FORMAT)
-    throw new StorageError('VALIDATION', `The first line is no header of a ${FORMAT} file. Is its beginning missing?`)
+    throw new StorageError(
+      'VALIDATION',
+      `The first line is no header of a ${FORMAT} file. Nothing was imported. Check whether the beginning of the file is missing.`,
+    )
   if (version !== VERSION)
     throw new StorageError(
       'VALIDATION',
-      `The file has another version of the format than this program, which reads version ${VERSION}. Use the version of meshstore that wrote it, or a newer one.`,
+      `The file has another version of the format than this program, which reads version ${VERSION}. Nothing was imported. Use the version of meshstore that wrote it, or a newer one.`,
     )
 }
 

@@ -38,20 +38,27 @@ export async function stageNetJson(
 }
 
 function read(text: string): Graph {
-  if (text.trim() === '') throw new StorageError('VALIDATION', 'The file is empty.')
+  if (text.trim() === '')
+    throw new StorageError(
+      'VALIDATION',
+      'The file is empty. Nothing was imported. Check that the export was completed.',
+    )
   let document: unknown
   try {
     document = JSON.parse(text)
   } catch {
     throw new StorageError(
       'VALIDATION',
-      'The file is neither an export of meshstore, which begins with a header, nor one JSON document.',
+      'The file is neither an export of meshstore nor one JSON document. Nothing was imported. Check which file you gave.',
     )
   }
   try {
     return graphOf(document, 'NetJSON')
   } catch (error) {
     if (!(error instanceof NoGraph)) throw error
-    throw new StorageError('VALIDATION', `The file is no NetJSON NetworkGraph: ${error.message}.`)
+    throw new StorageError(
+      'VALIDATION',
+      `The file is no NetJSON NetworkGraph: ${error.message}. Nothing was imported. Correct the file.`,
+    )
   }
 }

@@ -70,7 +70,10 @@ async function writeRows(
   const calls = rows.map(({ text }) => ({ statement, parameters: parametersOf(table, JSON.parse(text)) }))
   await session.writeEach(calls, ({ changes }) => {
     if (changes > 0) return
-    throw new StorageError('CONFLICT', `A trigger in the database kept a row of ${table.name} from being imported.`)
+    throw new StorageError(
+      'CONFLICT',
+      `A trigger in the database kept a row of ${table.name} from being imported. Nothing was imported. Drop the trigger, or correct the row.`,
+    )
   })
 }
 

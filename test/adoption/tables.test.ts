@@ -118,6 +118,6 @@ test('what they are not is said with the table and the column', async () => {
   const path = await makeFile(folder.file('mesh.db'), [], { sql, by: client })
   const { message } = await expectCode(openStorage(path), 'SCHEMA_MISMATCH')
   expect(message).toBe(
-    'Another program made the file, and its tables cannot be adopted: nodes has the column region, which is not ours; policies has no column rules_count. Nothing was changed.',
+    'Another program made the file, and its tables cannot be adopted: nodes has the column region, which is not ours; policies has no column rules_count. Nothing was changed. Use another file, or correct its tables.',
   )
 })

@@ -70,7 +70,7 @@ describe('backup create', () => {
     using folder = temporaryFolder()
     const path = await database(folder.file('mesh.db'))
     const args = ['backup', 'create', '--url', path, '--folder', folder.file('b'), '--keep-last', '0']
-    const words = expect.stringMatching(/^CONFIG: Nothing would be kept: give --keep-last/)
+    const words = expect.stringMatching(/^CONFIG: Nothing would be kept\. Nothing was deleted\. Give --keep-last/)
     expect(await runCommand(args)).toMatchObject({ code: 2, stdout: '', stderr: words })
     expect(namesIn(folder.path)).toEqual(['mesh.db'])
   })

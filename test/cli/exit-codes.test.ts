@@ -17,8 +17,15 @@ async function migrate(args: readonly string[], code: number, options: RunOption
   const { error } = documentOf(json)
   if (error === undefined) expect(json.stderr).toBe('')
   else {
-    const { code: name, message, retryable } = error as { code: string; message: string; retryable: boolean }
-    expect(json.stderr).toBe(`${name}: ${message}\n`)
+    const {
+      code: name,
+      message,
+      docs,
+      retryable,
+    } = error as Record<'code' | 'message' | 'docs', string> & {
+      retryable: boolean
+    }
+    expect(json.stderr).toBe(`${name}: ${message} See ${docs}\n`)
     expect(json.stderr).toMatch(ONE_LINE)
     expect(retryable).toBe(code === 5)
   }

@@ -45,7 +45,10 @@ describePostgres('interrupted in the middle', () => {
     expect(readdirSync(folder.path)).toHaveLength(1)
     const ended = await exporting.interrupted()
     await holder.query('ROLLBACK')
-    expect(await ended()).toEqual({ code: 130, stderr: 'INTERRUPTED: Stopped. Nothing was exported.\n' })
+    expect(await ended()).toEqual({
+      code: 130,
+      stderr: 'INTERRUPTED: Stopped. Nothing was exported. See docs/reference/errors.md#interrupted\n',
+    })
     expect(readdirSync(folder.path)).toEqual([])
   })
 
@@ -67,7 +70,7 @@ describePostgres('interrupted in the middle', () => {
     const { code, stderr } = await ended()
     expect(code).toBe(130)
     expect(stderr).toContain(
-      `INTERRUPTED: Stopped before the switch. ${path} serves as before. Go on with --resume, or give it up with --abort.\n`,
+      `INTERRUPTED: Stopped before the switch. ${path} serves as before. Go on with --resume, or give it up with --abort. See docs/reference/errors.md#interrupted\n`,
     )
     expect(await runCommand(['move', ...places, '--resume'])).toMatchObject({ code: 0 })
   })

@@ -102,7 +102,10 @@ describe('when nobody reads stdout any more', () => {
     using folder = temporaryFolder()
     const path = await makeFile(folder.file('mesh.db'), [nodeRow()])
     const { code, stderr } = await shell(`${command('migrate', 'status', '--url', path)} > /dev/full`)
-    expect({ code, stderr }).toEqual({ code: 1, stderr: 'ENOSPC: The output could not be written.\n' })
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^ENOSPC: The output could not be written, .*#internal\n$/),
+    })
   })
 
   test('what was asked for is done all the same', async () => {

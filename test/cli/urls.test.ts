@@ -17,7 +17,9 @@ describe.each(COMMANDS)('migrate %s', (command) => {
       const ran = await runCommand(['migrate', command, '--json'], { env })
       expect(ran.code).toBe(2)
       expect(documentOf(ran)).toMatchObject({ error: { code: 'CONFIG', retryable: false } })
-      expect(ran.stderr).toBe('CONFIG: Which database? Give --url, or set DATABASE_URL.\n')
+      expect(ran.stderr).toBe(
+        'CONFIG: Which database? Give --url, or set DATABASE_URL. See docs/reference/errors.md#config\n',
+      )
     }
   })
 
@@ -52,7 +54,11 @@ describe.each(COMMANDS)('migrate %s', (command) => {
 test.each(LOOKING)('migrate %s on a file that is missing is refused, and creates nothing', async (command) => {
   using folder = temporaryFolder()
   const ran = await runCommand(['migrate', command, '--url', 'sqlite:./nowhere/mesh.db'], { cwd: folder.path })
-  expect(ran).toEqual({ code: 2, stdout: '', stderr: 'CONFIG: There is no database at ./nowhere/mesh.db.\n' })
+  expect(ran).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringMatching(/^CONFIG: There is no database at .\/nowhere\/mesh.db. Check .*\n$/),
+  })
   expect(readdirSync(folder.path)).toEqual([])
 })
 
@@ -95,7 +101,7 @@ describe('without the rights', () => {
       const args = ['migrate', 'up', '--url', folder.file('closed', name)]
       const ran = await runCommand(args, { unprivileged: true })
       expect(ran).toMatchObject({ code: 2, stdout: '' })
-      expect(ran.stderr).toMatch(/^CONFIG: .*cannot be created\.\n$/)
+      expect(ran.stderr).toMatch(/^CONFIG: .*cannot be created\. .*#config\n$/)
     }
   })
 

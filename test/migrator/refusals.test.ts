@@ -46,7 +46,7 @@ const REFUSALS: readonly Refusal[] = [
     made: () => full,
     openedBy: () => edited,
     names: (dialect) => fileOf(dialect, tagOf(full, ADD_NOTE)),
-    advice: /bring the applied one back.*new migration/,
+    advice: /bring the applied file back.*new migration/,
   },
   {
     title: 'a file that is missing between those that are known',

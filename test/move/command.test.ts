@@ -26,7 +26,7 @@ describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
     expect(await ownHash(target)).toBe(await ownHash(source))
     const again = await copy()
     expect(again).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(ONE_LINE) })
-    expect(again.stderr).toContain('nothing is ever replaced')
+    expect(again.stderr).toContain('Name an empty database')
   })
 })
 

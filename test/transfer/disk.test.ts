@@ -76,5 +76,5 @@ test('a reader that goes at the last word is told apart, too', async () => {
   const gone = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })
   const output = streamOutput(new Writable({ write: (_, __, done) => setImmediate(done, gone) }))
   await output.write('{}\n')
-  await expect(output.finish()).rejects.toThrow('Whoever read the output has gone')
+  await expect(output.finish()).rejects.toThrow('The program that read the output has closed it.')
 })

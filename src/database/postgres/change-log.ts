@@ -145,7 +145,7 @@ export class PostgresChangeLog implements ChangeLog {
     if (await this.#database.earlierWritersEnded(LONGEST_WAIT_MS)) return
     throw new StorageError(
       'BUSY',
-      `A transaction that began before the change log was switched on has not ended within ${LONGEST_WAIT_MS} ms: its changes would be missed.`,
+      `A transaction that began before the change log was switched on has not ended within ${LONGEST_WAIT_MS} ms. Its changes would be missed, so nothing was subscribed. Wait for it or end it, then try again.`,
     )
   }
 

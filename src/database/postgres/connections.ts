@@ -12,7 +12,11 @@ const LOST: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
 const unsent = (error: StorageError): StorageError =>
   error.code === 'UNAVAILABLE'
     ? error
-    : new StorageError('UNAVAILABLE', 'The server does not answer; nothing was sent to it.', { cause: error })
+    : new StorageError(
+        'UNAVAILABLE',
+        'The server does not answer. Nothing was sent to it. Check the server, then try again.',
+        { cause: error },
+      )
 
 export class Connections {
   readonly #pool: pg.Pool

@@ -7,45 +7,139 @@ interface Meaning {
 }
 
 /** Our own values have been checked at the door: what the schema refuses then was in the row before. */
-const BROKEN_ROW = 'The row breaks the rules of the schema. Another program wrote it; correct or delete it.'
+const BROKEN_ROW =
+  'The row breaks the rules of the schema, because another program wrote it. Nothing was written. Correct or delete the row.'
 
 const POOL_MODE = 'Open with pool: { mode: "transaction" }, or add pool_mode=transaction to the URL.'
 
 const timeLimit = (setting: string): string =>
-  `The server's ${setting} ended the transaction; nothing was written. Shorten the transaction, or raise the setting.`
+  `The server's ${setting} ended the transaction. Nothing was written. Shorten the transaction, or raise the setting.`
 
 /** A SQLSTATE or its class; the first that fits decides. */
 const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
-  ['40001', { code: 'BUSY', message: 'The transaction conflicted with others and was rolled back. Try again.' }],
-  ['40P01', { code: 'BUSY', message: 'The transaction ran into a deadlock and was rolled back. Try again.' }],
-  ['55P03', { code: 'BUSY', message: 'Another transaction held a row for too long. Try again.' }],
-  ['23505', { code: 'ALREADY_EXISTS', message: 'The key exists.' }],
+  ['40001', { code: 'BUSY', message: 'The transaction conflicted with others and was rolled back. Try it again.' }],
+  ['40P01', { code: 'BUSY', message: 'The transaction ran into a deadlock and was rolled back. Try it again.' }],
+  ['55P03', { code: 'BUSY', message: 'Another transaction held a row for too long. Nothing was written. Try again.' }],
+  [
+    '23505',
+    { code: 'ALREADY_EXISTS', message: 'The key exists already. Nothing was written. Use save() to replace the row.' },
+  ],
   ['23514', { code: 'CORRUPT', message: BROKEN_ROW }],
   ['23502', { code: 'CORRUPT', message: BROKEN_ROW }],
-  ['23', { code: 'CONFLICT', message: 'A constraint in the database refused the write.' }],
-  ['P0001', { code: 'CONFLICT', message: 'A trigger in the database refused the write.' }],
-  ['22', { code: 'VALIDATION', message: 'PostgreSQL cannot hold a value.' }],
-  ['54', { code: 'VALIDATION', message: 'A value is larger than PostgreSQL can hold there.' }],
-  ['53100', { code: 'STORAGE_FULL', message: "The server's disk is full; nothing was written." }],
-  ['53', { code: 'UNAVAILABLE', message: 'The server has no room for the connection. Try again.' }],
-  ['57014', { code: 'TIMEOUT', message: 'The server gave up on a statement that took too long; nothing was written.' }],
-  ['57', { code: 'UNAVAILABLE', message: 'The server is shutting down or starting. Try again.' }],
-  ['08P01', { code: 'CONFIG', message: `A proxy refused the settings. ${POOL_MODE}` }],
-  ['08', { code: 'UNAVAILABLE', message: 'The connection to the server was lost.' }],
-  ['25006', { code: 'READ_ONLY', message: 'The server, or the session, is read-only.' }],
+  [
+    '23',
+    {
+      code: 'CONFLICT',
+      message:
+        'A constraint in the database refused the write. Nothing was written. Change the value, or the constraint.',
+    },
+  ],
+  [
+    'P0001',
+    {
+      code: 'CONFLICT',
+      message: 'A trigger in the database refused the write. Nothing was written. Change the value, or the trigger.',
+    },
+  ],
+  ['22', { code: 'VALIDATION', message: 'PostgreSQL cannot hold a value. Nothing was written. Correct the value.' }],
+  [
+    '54',
+    {
+      code: 'VALIDATION',
+      message: 'A value is larger than PostgreSQL can hold there. Nothing was written. Store a smaller value.',
+    },
+  ],
+  [
+    '53100',
+    {
+      code: 'STORAGE_FULL',
+      message: "The server's disk is full. Nothing was written. Make room there, then try again.",
+    },
+  ],
+  [
+    '53',
+    {
+      code: 'UNAVAILABLE',
+      message: 'The server has no room for the connection. Nothing was written. Try again, or lower pool.max.',
+    },
+  ],
+  [
+    '57014',
+    {
+      code: 'TIMEOUT',
+      message:
+        'The server cancelled a statement that took too long. Nothing was written. Try again, or raise statement_timeout.',
+    },
+  ],
+  ['57', { code: 'UNAVAILABLE', message: 'The server is shutting down or starting. Nothing was written. Try again.' }],
+  ['08P01', { code: 'CONFIG', message: `A proxy refused the settings. Nothing was written. ${POOL_MODE}` }],
+  [
+    '08',
+    {
+      code: 'UNAVAILABLE',
+      message: 'The connection to the server was lost. Nothing was written. Check the server, then try again.',
+    },
+  ],
+  [
+    '25006',
+    {
+      code: 'READ_ONLY',
+      message:
+        'The server, or the session, is read-only. Nothing was written. Connect to the primary, or unset default_transaction_read_only.',
+    },
+  ],
   ['25P03', { code: 'TIMEOUT', message: timeLimit('idle_in_transaction_session_timeout') }],
   ['25P04', { code: 'TIMEOUT', message: timeLimit('transaction_timeout') }],
   [
     '42501',
-    { code: 'CONFIG', message: 'The role may not do this. drizzle/postgresql-grants.sql gives what is needed.' },
+    {
+      code: 'CONFIG',
+      message: 'The role lacks a right. Nothing was written. Run drizzle/postgresql-grants.sql as the owner.',
+    },
   ],
-  ['42', { code: 'SCHEMA_MISMATCH', message: 'The database does not have the tables that this version works with.' }],
-  ['28', { code: 'CONFIG', message: 'The server refused the user or the password.' }],
-  ['3D000', { code: 'CONFIG', message: 'There is no such database on the server.' }],
-  ['3F000', { code: 'CONFIG', message: 'No schema of the search_path exists. Create it, or set another search_path.' }],
-  ['26000', { code: 'CONFIG', message: `A proxy swapped the connection. ${POOL_MODE}` }],
-  ['58', { code: 'UNAVAILABLE', message: "The server's system reported an error." }],
-  ['XX', { code: 'CORRUPT', message: 'The server reports that its data is damaged.' }],
+  [
+    '42',
+    {
+      code: 'SCHEMA_MISMATCH',
+      message:
+        'The database does not have the tables that this version needs. Nothing was written. Run meshstore migrate status.',
+    },
+  ],
+  [
+    '28',
+    { code: 'CONFIG', message: 'The server refused the user or the password. Nothing was written. Correct the URL.' },
+  ],
+  [
+    '3D000',
+    {
+      code: 'CONFIG',
+      message: 'There is no such database on the server. Nothing was written. Create it, or correct the URL.',
+    },
+  ],
+  [
+    '3F000',
+    {
+      code: 'CONFIG',
+      message: 'No schema of the search_path exists. Nothing was written. Create it, or set another search_path.',
+    },
+  ],
+  ['26000', { code: 'CONFIG', message: `A proxy swapped the connection. Nothing was written. ${POOL_MODE}` }],
+  [
+    '58',
+    {
+      code: 'UNAVAILABLE',
+      message:
+        "The server's system reported an error. Nothing was written. Check the log of the server, then try again.",
+    },
+  ],
+  [
+    'XX',
+    {
+      code: 'CORRUPT',
+      message:
+        'The server reports that its data is damaged. Nothing was written. Check the log of the server, then restore a backup.',
+    },
+  ],
 ]
 
 /** Other transactions were in the way: the same may succeed at once if it is run again from its beginning. */
@@ -94,7 +188,8 @@ export function asLost(error: unknown): unknown {
 const overtaken = new WeakSet<object>()
 /** A transaction has come to need what an earlier call of the same store still works on: its snapshot is too old. */
 export function overtakenError(): StorageError {
-  const message = 'A row that an earlier call still works on was first named inside the transaction. Try again.'
+  const message =
+    'A row that an earlier call still works on was first named inside the transaction. Nothing was written. Try again.'
   const error = new StorageError('BUSY', message)
   overtaken.add(error)
   return error
@@ -129,7 +224,7 @@ export function translated(error: unknown): unknown {
   const [, { code, message }] = isOfPolicy(error)
     ? BY_POLICY
     : (MEANINGS.find(([prefix]) => sqlstate.startsWith(prefix)) ?? UNKNOWN)
-  const where = code === 'UNAVAILABLE' ? placeOf(error) : refusedBy(error)
+  const where = code === 'UNAVAILABLE' ? placeOf(error) : (refusedBy(error) ?? placeOf(error))
   return new StorageError(code, `${message} (${[sqlstate, where].filter(Boolean).join('; ')})`, {
     cause: cleaned(error),
   })
@@ -148,10 +243,20 @@ export const placeOf = (error: unknown): string | undefined =>
   isError(error) ? (places.get(error) ?? placeOf(error.cause)) : undefined
 
 /** A trigger may have a SQLSTATE of its own. Trying again would not help. */
-const UNKNOWN: (typeof MEANINGS)[number] = ['', { code: 'CONFLICT', message: 'The database refused the write.' }]
+const UNKNOWN: (typeof MEANINGS)[number] = [
+  '',
+  {
+    code: 'CONFLICT',
+    message: "The database refused the write. Nothing was written. Look the SQLSTATE up in PostgreSQL's documents.",
+  },
+]
 const BY_POLICY: (typeof MEANINGS)[number] = [
   '42501',
-  { code: 'CONFLICT', message: "A policy of the table's row-level security refused the row." },
+  {
+    code: 'CONFLICT',
+    message:
+      "A policy of the table's row-level security refused the row. Nothing was written. Change the policy, or the value.",
+  },
 ]
 
 /** The server has one SQLSTATE for a missing right and for a policy; the function that reports it is another. */
@@ -188,15 +293,15 @@ export function translatedWrite(error: unknown): unknown {
 function connectionError(error: Error): StorageError {
   const code = codeOf(error)
   if (code !== undefined && CERTIFICATE.test(code)) {
-    const message = `The server's certificate cannot be trusted (${code}). Name its authority with sslrootcert=FILE in the URL.`
+    const message = `The server's certificate cannot be trusted (${code}). Nothing was sent. Name its authority with sslrootcert=FILE in the URL.`
     return new StorageError('CONFIG', message, { cause: cleaned(error) })
   }
   const suffix = code === undefined ? '' : ` (${code})`
   const place = placeOf(error)
   const message =
     place === undefined && code !== undefined && UNRESOLVED.has(code)
-      ? 'The name of the host in the URL has no address.'
-      : `The server${place === undefined ? '' : ` at ${place}`} cannot be reached, or did not answer in time.`
+      ? 'The name of the host in the URL has no address. Nothing was sent. Correct the URL, or check the name server.'
+      : `The server${place === undefined ? '' : ` at ${place}`} cannot be reached, or did not answer in time. Nothing was written. Check the server, then try again.`
   return new StorageError('UNAVAILABLE', message + suffix, { cause: cleaned(error) })
 }
 

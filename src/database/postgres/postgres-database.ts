@@ -47,8 +47,10 @@ export interface SchemaSteps {
   readonly problem: (pool: pg.Pool) => Promise<StorageError | undefined>
 }
 
-const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
-const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
+const closedError = (): StorageError =>
+  new StorageError('CLOSED', 'The store is closed. Nothing was written. Open a new one with openStorage().')
+const readOnlyError = (): StorageError =>
+  new StorageError('READ_ONLY', 'The store was opened read-only. Nothing was written. Open it without readOnly.')
 
 /** Every transaction holds a lock on itself, which all roles may see. */
 const RUNNING_TRANSACTIONS = `SELECT virtualxid || '/' || pid FROM pg_locks
@@ -171,7 +173,10 @@ export class PostgresDatabase implements Database {
     const refused = this.#refusalToWrite()
     if (refused !== undefined) throw refused
     if (this.#pendingWrites >= this.#options.maxPendingWrites) {
-      throw new StorageError('BUSY', `${this.#pendingWrites} writes are waiting already. Wait for some of them.`)
+      throw new StorageError(
+        'BUSY',
+        `${this.#pendingWrites} writes are waiting already. This one was not written. Wait for some of them.`,
+      )
     }
     this.#pendingWrites++
     try {
@@ -271,7 +276,9 @@ export class PostgresDatabase implements Database {
 
   close(consumers: readonly string[] = []): Promise<void> {
     if (this.#guard.misuseOfStore() !== undefined) {
-      return Promise.reject(misuse('close() inside a transaction of the same store would wait for itself.'))
+      return Promise.reject(
+        misuse('close() inside a transaction of the same store would wait for itself. Call it after the transaction.'),
+      )
     }
     this.#closing ??= this.#inUse.idle().then(async () => {
       // If it fails, the log is kept for them for as long as they asked.

@@ -37,7 +37,10 @@ export async function commit(connection: PostgresConnection, { readOnly }: { rea
   }
   // The server answers a COMMIT of what has failed with a ROLLBACK, and calls it a success.
   if (command !== 'COMMIT') {
-    throw new StorageError('CONFLICT', 'A statement that nobody waited for failed: the transaction was rolled back.')
+    throw new StorageError(
+      'CONFLICT',
+      'A statement that was not awaited failed, and the transaction was rolled back. Await every call inside the callback.',
+    )
   }
 }
 
@@ -128,7 +131,11 @@ export async function inOwnTransaction<T>(
 export async function assertEncoding(pool: pg.Pool): Promise<void> {
   const { rows } = await pool.query<[string]>({ text: 'SHOW server_encoding', rowMode: 'array' })
   const encoding = rows[0]?.[0]
-  if (encoding !== 'UTF8') throw new StorageError('CONFIG', `The database's encoding is ${encoding}; UTF8 is needed.`)
+  if (encoding !== 'UTF8')
+    throw new StorageError(
+      'CONFIG',
+      `The database's encoding is ${encoding}, and UTF8 is needed. Nothing was written. Create a database with that encoding.`,
+    )
 }
 
 /** Why a database could not be opened: the driver has no code for a server that does not speak TLS. */
@@ -137,7 +144,7 @@ export async function explained(error: unknown, target: PostgresTarget, pool: pg
   const mayBePlain = failure instanceof StorageError && failure.code === 'UNAVAILABLE' && target.ssl !== false
   if (!mayBePlain || (await answerToTls(target)) !== 'N') return failure
   const message =
-    'The server does not speak TLS. If it is to be spoken to in clear, say so with sslmode=disable in the URL.'
+    'The server does not speak TLS. Nothing was sent. Enable TLS there, or add sslmode=disable to the URL to connect in clear text.'
   return new StorageError('CONFIG', message)
 }
 

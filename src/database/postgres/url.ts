@@ -46,7 +46,7 @@ export function postgresTarget(url: string): PostgresTarget {
   }
   for (const name of parameters.keys()) {
     if (!PARAMETERS.has(name)) {
-      throw config(`The parameter ${name} of the URL is unknown. Known are ${[...PARAMETERS].join(', ')}.`)
+      throw config(`The parameter ${name} of the URL is unknown. Use one of ${[...PARAMETERS].join(', ')}.`)
     }
   }
   const named = parameters.get('host') ?? decoded(parsed.hostname).replace(/^\[(.*)\]$/, '$1')
@@ -70,7 +70,7 @@ export function postgresTarget(url: string): PostgresTarget {
 function poolModeOf(said: string | null): PostgresTarget['poolMode'] {
   if (said === null) return 'session'
   if (said === 'session' || said === 'transaction') return said
-  throw config('The parameter pool_mode of the URL must be session or transaction.')
+  throw config('The parameter pool_mode of the URL is wrong. Give session or transaction.')
 }
 
 function parse(url: string): URL {
@@ -102,7 +102,7 @@ function numberOf(
   if (text === null) return range.usual
   const value = Number(text)
   if (/^\d+$/.test(text) && value >= range.least && value <= range.most) return value
-  throw config(`The parameter ${name} of the URL must be an integer from ${range.least} to ${range.most}.`)
+  throw config(`The parameter ${name} of the URL is wrong. Give an integer from ${range.least} to ${range.most}.`)
 }
 
 /** Where it is, without user and password. */
@@ -120,7 +120,7 @@ function sslOf(parameters: URLSearchParams, host: string): PostgresTarget['ssl']
   const withFiles = ['sslrootcert', 'sslcert', 'sslkey'].some((name) => parameters.has(name))
   const mode = parameters.get('sslmode') ?? (isLocal(host) && !withFiles ? 'disable' : 'verify-full')
   if (mode === 'disable') {
-    if (withFiles) throw config('sslmode=disable and certificates contradict each other.')
+    if (withFiles) throw config('sslmode=disable and certificates contradict each other. Remove one of them.')
     return false
   }
   const files = {
@@ -131,7 +131,9 @@ function sslOf(parameters: URLSearchParams, host: string): PostgresTarget['ssl']
   if (mode === 'require' || mode === 'verify-ca' || mode === 'verify-full')
     return { rejectUnauthorized: true, ...files }
   if (mode === 'no-verify') return { rejectUnauthorized: false, ...files }
-  throw config('sslmode must be disable, require, verify-ca, verify-full (all three verify fully) or no-verify.')
+  throw config(
+    'The parameter sslmode is wrong. Give disable, require, verify-ca, verify-full (all three verify fully) or no-verify.',
+  )
 }
 
 function fileOf<K extends string>(parameters: URLSearchParams, name: string, option: K): { [P in K]?: string } {
@@ -140,6 +142,6 @@ function fileOf<K extends string>(parameters: URLSearchParams, name: string, opt
   try {
     return { [option]: readFileSync(path, 'utf8') } as { [P in K]?: string }
   } catch (cause) {
-    throw config(`The file that ${name} names cannot be read.`, cause)
+    throw config(`The file that ${name} names cannot be read. Check its path, owner and mode.`, cause)
   }
 }

@@ -56,7 +56,7 @@ export class SqliteConnection implements Executor {
       const row = this.#prepare(compiled).get(values)
       return row === undefined ? undefined : compiled.decode?.(row as unknown[])
     } catch (error) {
-      throw translated(error)
+      throw translated(error, this.raw.name)
     }
   }
 
@@ -87,9 +87,9 @@ export class SqliteConnection implements Executor {
   }
 
   #traced<R>({ name }: Compiled<never, R>, run: () => Written<R>): Written<R> {
-    if (!statementTracing.hasSubscribers) return translating(run)
+    if (!statementTracing.hasSubscribers) return translating(run, this.raw.name)
     return traceSync(statementTracing, { name }, (event) => {
-      const written = translating(run)
+      const written = translating(run, this.raw.name)
       event.rows = written.changes
       return written
     })
@@ -136,7 +136,7 @@ export class SqliteConnection implements Executor {
   }
 
   control(sql: string): void {
-    translating(() => this.raw.exec(sql))
+    translating(() => this.raw.exec(sql), this.raw.name)
   }
 
   /** Whether an error ended the transaction: after a full disk or an I/O error SQLite has rolled back. */
@@ -155,11 +155,11 @@ const decodeAll = <R>(compiled: Compiled<never, R>, rows: unknown[]): R[] => {
   return decode === undefined ? [] : rows.map((row) => decode(row as unknown[]))
 }
 
-function translating<T>(run: () => T): T {
+function translating<T>(run: () => T, file: string): T {
   try {
     return run()
   } catch (error) {
-    throw translated(error)
+    throw translated(error, file)
   }
 }
 
@@ -178,7 +178,7 @@ export function openConnection(path: string, options: { readOnly: boolean }): Sq
     return raw
   } catch (error) {
     raw?.close()
-    throw translated(error)
+    throw translated(error, path)
   }
 }
 
@@ -192,7 +192,10 @@ export async function prepareWriter(raw: Sqlite.Database, durability: Durability
   const synchronous = durability === 'full' ? 2 : 1
   raw.pragma(`synchronous = ${synchronous}`)
   if (raw.pragma('synchronous', { simple: true }) !== synchronous) {
-    throw new StorageError('CONFIG', `SQLite did not accept durability '${durability}'.`)
+    throw new StorageError(
+      'CONFIG',
+      `SQLite did not accept durability '${durability}'. Nothing was written. Check which better-sqlite3 is installed.`,
+    )
   }
   raw.pragma('foreign_keys = ON')
 }
@@ -200,7 +203,11 @@ export async function prepareWriter(raw: Sqlite.Database, durability: Durability
 function beginLog(raw: Sqlite.Database): void {
   const mode = raw.pragma('journal_mode = WAL', { simple: true })
   // BUSY also if another process has the file open: that passes, and a file system without WAL does not.
-  if (mode !== 'wal') throw new StorageError('BUSY', `The file could not be given a write-ahead log (${mode}).`)
+  if (mode !== 'wal')
+    throw new StorageError(
+      'BUSY',
+      `${raw.name} has no write-ahead log (journal mode ${mode}). Nothing was written. Close other programs that use it, and keep it on a local disk.`,
+    )
 }
 
 function assertVersion(raw: Sqlite.Database): void {
@@ -211,7 +218,7 @@ function assertVersion(raw: Sqlite.Database): void {
   if (at(major, minor, patch) < at(oldestMajor, oldestMinor, oldestPatch)) {
     throw new StorageError(
       'CONFIG',
-      `SQLite ${version} can damage a write-ahead log; ${OLDEST_SQLITE.join('.')} is needed.`,
+      `SQLite ${version} can damage a write-ahead log. Install a better-sqlite3 with SQLite ${OLDEST_SQLITE.join('.')} or newer.`,
     )
   }
 }

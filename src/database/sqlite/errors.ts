@@ -7,37 +7,127 @@ interface Meaning {
 }
 
 /** The library validates its values: a CHECK that refuses a write concerns a value already in the row. */
-const BROKEN_ROW = 'The row breaks the rules of the schema. Another program wrote it; correct or delete it.'
+const BROKEN_ROW =
+  'The row breaks the rules of the schema, because another program wrote it. Nothing was written. Correct or delete the row.'
 
-const UNKNOWN = 'SQLite reported an unexpected result code. Read the data before you try again.'
+const UNKNOWN =
+  'SQLite reported an unexpected result code. The write was rolled back. Read the data before you try again.'
 
 /** The first matching prefix of a result code decides. */
 const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
-  ['SQLITE_BUSY', { code: 'BUSY', message: 'Another process holds the lock of the database file. Try again.' }],
-  ['SQLITE_LOCKED', { code: 'BUSY', message: 'Another connection holds the lock of the database. Try again.' }],
-  ['SQLITE_FULL', { code: 'STORAGE_FULL', message: 'The disk is full; nothing was written. Make room and try again.' }],
-  ['SQLITE_READONLY', { code: 'READ_ONLY', message: 'The database file or its folder cannot be written.' }],
-  ['SQLITE_PERM', { code: 'READ_ONLY', message: 'The database file may not be accessed in this way.' }],
+  [
+    'SQLITE_BUSY',
+    {
+      code: 'BUSY',
+      message:
+        'Another process holds the lock of the database file. Nothing was written. Try again, or raise busyTimeoutMs.',
+    },
+  ],
+  [
+    'SQLITE_LOCKED',
+    { code: 'BUSY', message: 'Another connection holds the lock of the database. Nothing was written. Try again.' },
+  ],
+  [
+    'SQLITE_FULL',
+    { code: 'STORAGE_FULL', message: 'The disk is full. Nothing was written. Make room, then try again.' },
+  ],
+  [
+    'SQLITE_READONLY',
+    {
+      code: 'READ_ONLY',
+      message: 'The database file or its folder cannot be written. Nothing was written. Check their owner and mode.',
+    },
+  ],
+  [
+    'SQLITE_PERM',
+    {
+      code: 'READ_ONLY',
+      message: 'The system denies access to the database file. Nothing was written. Check its owner and mode.',
+    },
+  ],
   [
     'SQLITE_CANTOPEN',
-    { code: 'CONFIG', message: 'The database file cannot be opened: look at its folder and rights.' },
+    {
+      code: 'CONFIG',
+      message: 'The database file cannot be opened. Nothing was written. Check its folder, its owner and mode.',
+    },
   ],
-  ['SQLITE_IOERR', { code: 'UNAVAILABLE', message: 'The disk reported an error; nothing was written.' }],
-  ['SQLITE_NOMEM', { code: 'UNAVAILABLE', message: 'SQLite ran out of memory; nothing was written.' }],
-  ['SQLITE_PROTOCOL', { code: 'BUSY', message: 'The lock of the database file could not be had. Try again.' }],
-  ['SQLITE_CORRUPT', { code: 'CORRUPT', message: 'The database file is damaged. Restore a backup.' }],
-  ['SQLITE_NOTADB', { code: 'CORRUPT', message: 'The file is no SQLite database, or its beginning is damaged.' }],
-  ['SQLITE_CONSTRAINT_PRIMARYKEY', { code: 'ALREADY_EXISTS', message: 'The key exists.' }],
-  ['SQLITE_CONSTRAINT_UNIQUE', { code: 'ALREADY_EXISTS', message: 'The key exists.' }],
+  [
+    'SQLITE_IOERR',
+    {
+      code: 'UNAVAILABLE',
+      message: 'The disk reported an error. Nothing was written. Check the disk, then try again.',
+    },
+  ],
+  [
+    'SQLITE_NOMEM',
+    { code: 'UNAVAILABLE', message: 'SQLite ran out of memory. Nothing was written. Free memory, then try again.' },
+  ],
+  [
+    'SQLITE_PROTOCOL',
+    {
+      code: 'BUSY',
+      message: 'Too many processes ask for the lock of the database file. Nothing was written. Try again.',
+    },
+  ],
+  [
+    'SQLITE_CORRUPT',
+    {
+      code: 'CORRUPT',
+      message: 'The database file is damaged. Nothing was written. Keep the file, then restore a backup.',
+    },
+  ],
+  [
+    'SQLITE_NOTADB',
+    {
+      code: 'CORRUPT',
+      message:
+        'The file is no SQLite database, or its beginning is damaged. Nothing was written. Check the path, or restore a backup.',
+    },
+  ],
+  [
+    'SQLITE_CONSTRAINT_PRIMARYKEY',
+    { code: 'ALREADY_EXISTS', message: 'The key exists already. Nothing was written. Use save() to replace the row.' },
+  ],
+  [
+    'SQLITE_CONSTRAINT_UNIQUE',
+    { code: 'ALREADY_EXISTS', message: 'The key exists already. Nothing was written. Use save() to replace the row.' },
+  ],
   ['SQLITE_CONSTRAINT_CHECK', { code: 'CORRUPT', message: BROKEN_ROW }],
   ['SQLITE_CONSTRAINT_NOTNULL', { code: 'CORRUPT', message: BROKEN_ROW }],
-  ['SQLITE_CONSTRAINT_TRIGGER', { code: 'CONFLICT', message: 'A trigger in the database refused the write.' }],
-  ['SQLITE_CONSTRAINT', { code: 'CONFLICT', message: 'A constraint in the database refused the write.' }],
-  ['SQLITE_TOOBIG', { code: 'VALIDATION', message: 'A value is larger than SQLite can hold.' }],
-  ['SQLITE_SCHEMA', { code: 'BUSY', message: 'The schema changed meanwhile. Try again.' }],
+  [
+    'SQLITE_CONSTRAINT_TRIGGER',
+    {
+      code: 'CONFLICT',
+      message: 'A trigger in the database refused the write. Nothing was written. Change the value, or the trigger.',
+    },
+  ],
+  [
+    'SQLITE_CONSTRAINT',
+    {
+      code: 'CONFLICT',
+      message:
+        'A constraint in the database refused the write. Nothing was written. Change the value, or the constraint.',
+    },
+  ],
+  [
+    'SQLITE_TOOBIG',
+    {
+      code: 'VALIDATION',
+      message: 'A value is larger than SQLite can hold. Nothing was written. Store a smaller value.',
+    },
+  ],
+  [
+    'SQLITE_SCHEMA',
+    { code: 'BUSY', message: 'Another process changed the schema meanwhile. Nothing was written. Try again.' },
+  ],
   [
     'SQLITE_ERROR',
-    { code: 'SCHEMA_MISMATCH', message: 'The database does not have the tables that this version works with.' },
+    {
+      code: 'SCHEMA_MISMATCH',
+      message:
+        'The database does not have the tables that this version needs. Nothing was written. Run meshstore migrate status.',
+    },
   ],
 ]
 
@@ -55,22 +145,24 @@ export const isBusy = (error: unknown): boolean =>
     ? error.code === 'BUSY'
     : isSqliteFailure(error) && meaningOf(error.code).code === 'BUSY'
 
-/** Translates a driver's error into a StorageError. Returns errors that are not SQLite's unchanged. */
-export function translated(error: unknown): unknown {
+/** Translates a driver's error into a StorageError that names `file`. Returns errors that are not SQLite's unchanged. */
+export function translated(error: unknown, file?: string): unknown {
   if (!isSqliteFailure(error)) return error
   const { code, message } = meaningOf(error.code)
-  return new StorageError(code, `${message} (${error.code})`, { cause: cleaned(error) })
+  return new StorageError(code, `${message} (${named(error.code, file)})`, { cause: cleaned(error) })
 }
 
 /** Translates an error of COMMIT: after an I/O error the commit is indeterminate. */
-export function translatedCommit(error: unknown): unknown {
-  if (!isSqliteFailure(error) || !error.code.startsWith('SQLITE_IOERR')) return translated(error)
+export function translatedCommit(error: unknown, file?: string): unknown {
+  if (!isSqliteFailure(error) || !error.code.startsWith('SQLITE_IOERR')) return translated(error, file)
   return new StorageError(
     'OUTCOME_UNKNOWN',
-    `The disk reported an error during COMMIT: the write may or may not be there. Read before writing again. (${error.code})`,
+    `The disk reported an error during COMMIT: the write may or may not be there. Read before writing again. (${named(error.code, file)})`,
     { cause: cleaned(error) },
   )
 }
+
+const named = (code: string, file?: string): string => (file === undefined ? code : `${code}; ${file}`)
 
 function meaningOf(code: string): Meaning {
   const found = MEANINGS.find(([prefix]) => code.startsWith(prefix))

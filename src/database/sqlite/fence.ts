@@ -73,5 +73,5 @@ export function raiseFence(raw: Sqlite.Database, { id, to }: Moved, at: Date): v
 export const movedError = ({ to }: Moved): StorageError =>
   new StorageError(
     'MOVED',
-    `The data has moved to PostgreSQL at ${to}: nothing was read or written. Open that database, or give its URL as \`successor\`.`,
+    `The data has moved to PostgreSQL at ${to}. Nothing was read or written. Open that database, or give its URL as \`successor\`.`,
   )

@@ -19,10 +19,7 @@ export function prepareFile(path: string, mode: { create: boolean }): string {
     return prepared(path, mode)
   } catch (error) {
     if (error instanceof StorageError) throw error
-    throw config(
-      'The path cannot be used: it is longer than the file system allows, or its folder cannot be read.',
-      error,
-    )
+    throw config('The path is longer than the file system allows, or its folder cannot be read. Check both.', error)
   }
 }
 
@@ -34,10 +31,12 @@ function prepared(path: string, mode: { create: boolean }): string {
     stats = statSync(real)
   }
   if (stats.isDirectory()) throw config(`${path} is a folder. Name a file in it.`)
-  if (!stats.isFile()) throw config(`${path} is no regular file.`)
+  if (!stats.isFile()) throw config(`${path} is no regular file. Name another one.`)
   // Each name of a file gets its own WAL, and two WALs would overwrite each other's pages.
   if (stats.nlink > 1)
-    throw config(`${path} has ${stats.nlink} names (hard links). Remove all but one; SQLite needs it so.`)
+    throw config(
+      `${path} has ${stats.nlink} names (hard links). SQLite would give each a log of its own. Remove all but one.`,
+    )
   return real
 }
 
@@ -45,19 +44,19 @@ function realPath(path: string, mode: { create: boolean }): string {
   try {
     return realpathSync(path)
   } catch (error) {
-    if (!isMissing(error)) throw config(`${path} cannot be opened.`, error)
+    if (!isMissing(error)) throw config(`${path} cannot be opened. Check its owner, its mode and its folder.`, error)
     const found = lstatSync(path, { throwIfNoEntry: false })
-    if (found?.isSymbolicLink()) throw config(`${path} is a link to nowhere.`)
+    if (found?.isSymbolicLink()) throw config(`${path} is a link to nowhere. Correct the link.`)
     // Another process created the file at the same time.
     if (found !== undefined) return realPath(path, mode)
-    if (!mode.create) throw config(`There is no database at ${path}.`)
+    if (!mode.create) throw config(`There is no database at ${path}. Check the path and the current folder.`)
   }
   const folder = dirname(path)
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     return join(realpathSync(folder), basename(path))
   } catch (error) {
-    throw config(`The folder ${folder} cannot be created.`, error)
+    throw config(`The folder ${folder} cannot be created. Check the folder above it.`, error)
   }
 }
 
@@ -66,7 +65,7 @@ function statIfThere(path: string) {
     return statSync(path)
   } catch (error) {
     if (isMissing(error)) return undefined
-    throw config(`${path} cannot be opened.`, error)
+    throw config(`${path} cannot be opened. Check its owner, its mode and its folder.`, error)
   }
 }
 
@@ -76,6 +75,6 @@ function create(path: string): void {
   } catch (error) {
     // Another process was first: use its file.
     if (isError(error) && 'code' in error && error.code === 'EEXIST') return
-    throw config(`${path} cannot be created.`, error)
+    throw config(`${path} cannot be created. Check its folder.`, error)
   }
 }

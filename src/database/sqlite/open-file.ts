@@ -45,7 +45,7 @@ export class OpenFile {
       this.#lookAgain()
       return undefined
     }
-    return new StorageError('OUTCOME_UNKNOWN', `${this.#lose()} Whether this write is among it, read there.`)
+    return new StorageError('OUTCOME_UNKNOWN', `${this.#lose()} This write may or may not be in it: read there.`)
   }
 
   /** Schedules a check that covers the commits acknowledged since the last one. */
@@ -88,11 +88,11 @@ export class OpenFile {
       sync(saved)
       sync(dirname(saved))
       return found === 'ok'
-        ? `All that was committed in it was saved as ${saved}.`
-        : `What was committed in it was saved as ${saved}, which is damaged: others wrote at the same time.`
+        ? `Everything committed was saved as ${saved}.`
+        : `The committed rows were saved as ${saved}, which is damaged, since others wrote at the same time.`
     } catch (error) {
       const code = isError(error) && 'code' in error ? ` (${error.code})` : ''
-      return `What was committed in it could not be saved${code}: read it from this store before you close it.`
+      return `The committed rows could not be saved${code}: read them from this store before you close it.`
     }
   }
 }

@@ -48,8 +48,10 @@ export interface SchemaSteps {
   readonly problem: (raw: SqliteConnection['raw']) => StorageError | undefined
 }
 
-const closedError = (): StorageError => new StorageError('CLOSED', 'The store is closed.')
-const readOnlyError = (): StorageError => new StorageError('READ_ONLY', 'The store was opened read-only.')
+const closedError = (): StorageError =>
+  new StorageError('CLOSED', 'The store is closed. Nothing was written. Open a new one with openStorage().')
+const readOnlyError = (): StorageError =>
+  new StorageError('READ_ONLY', 'The store was opened read-only. Nothing was written. Open it without readOnly.')
 
 /** One SQLite file: a writing connection, a reading connection, and a pool of connections for snapshots. */
 export class SqliteDatabase implements Database {
@@ -146,7 +148,7 @@ export class SqliteDatabase implements Database {
       return new SqliteDatabase({ ...options, path }, schema, { writer, reader })
     } catch (error) {
       writer.close()
-      throw options.readOnly ? explainedReadOnly(path, translated(error)) : translated(error)
+      throw options.readOnly ? explainedReadOnly(path, translated(error, path)) : translated(error, path)
     }
   }
 
@@ -211,7 +213,9 @@ export class SqliteDatabase implements Database {
     try {
       return Promise.resolve(run(this.#reader))
     } catch (error) {
-      return isBusy(error) ? this.#busyRetry.run(() => run(this.#reader)) : Promise.reject(translated(error))
+      return isBusy(error)
+        ? this.#busyRetry.run(() => run(this.#reader))
+        : Promise.reject(translated(error, this.#reader.raw.name))
     }
   }
 
@@ -328,7 +332,7 @@ export class SqliteDatabase implements Database {
       this.#commit(raw)
       return result
     } catch (error) {
-      throw translated(error)
+      throw translated(error, raw.name)
     } finally {
       if (raw.inTransaction) rollBack(raw)
       if (raw.open) raw.pragma(`synchronous = ${durability}`)
@@ -408,7 +412,9 @@ export class SqliteDatabase implements Database {
 
   close(consumers: readonly string[] = []): Promise<void> {
     if (this.misuse() !== undefined) {
-      return Promise.reject(misuse('close() inside a transaction of the same store would wait for itself.'))
+      return Promise.reject(
+        misuse('close() inside a transaction of the same store would wait for itself. Call it after the transaction.'),
+      )
     }
     this.#closing ??= this.#close(consumers)
     return this.#closing
@@ -447,7 +453,7 @@ function explainedReadOnly(path: string, error: unknown): unknown {
   if (!isSqliteFailure(cause) || !/^SQLITE_(CANTOPEN|READONLY)/.test(cause.code)) return error
   return new StorageError(
     code,
-    `${path} cannot be read while its folder cannot be written: SQLite has to make ${path}-wal and ${path}-shm. On a read-only file system, open a copy in a folder that can be written. (${cause.code})`,
+    `${path} cannot be read while its folder cannot be written, since SQLite has to make ${path}-wal and ${path}-shm. Nothing was read. Open a copy in a folder that can be written. (${cause.code})`,
     { cause },
   )
 }
@@ -456,7 +462,7 @@ function commit(raw: SqliteConnection['raw']): void {
   try {
     raw.exec('COMMIT')
   } catch (error) {
-    throw translatedCommit(error)
+    throw translatedCommit(error, raw.name)
   }
 }
 

@@ -104,7 +104,10 @@ export class WriteQueue {
   }
 
   #tooMany(): StorageError {
-    return new StorageError('BUSY', `${this.length} writes are waiting already. Wait for some of them.`)
+    return new StorageError(
+      'BUSY',
+      `${this.length} writes are waiting already. This one was not written. Wait for some of them.`,
+    )
   }
 
   /** Resolves when the caller owns the writer, with the function that releases it. */
@@ -125,7 +128,7 @@ export class WriteQueue {
         this.#busySince = undefined
         return
       } catch (error) {
-        if (!isBusy(error) || this.#hasWaited(since)) throw translated(error)
+        if (!isBusy(error) || this.#hasWaited(since)) throw translated(error, this.#raw.name)
       }
       await sleep(jittered(pause))
     }
@@ -211,8 +214,8 @@ export class WriteQueue {
     try {
       this.#statements.begin.run()
     } catch (error) {
-      if (isBusy(error)) this.#waitForOthers(translated(error))
-      else this.#refuse(batch, translated(error))
+      if (isBusy(error)) this.#waitForOthers(translated(error, this.#raw.name))
+      else this.#refuse(batch, translated(error, this.#raw.name))
       return
     }
     this.#busySince = undefined
@@ -245,7 +248,7 @@ export class WriteQueue {
     try {
       this.#statements.commit.run()
     } catch (failure) {
-      const error = translatedCommit(failure)
+      const error = translatedCommit(failure, this.#raw.name)
       this.#rollBack()
       for (const { write } of outcomes) write.reject(error)
       this.#nextTurn()
@@ -277,7 +280,7 @@ export class WriteQueue {
     try {
       return { write, failed: false, value: write.run() }
     } catch (error) {
-      return { write, failed: true, value: translated(error) }
+      return { write, failed: true, value: translated(error, this.#raw.name) }
     }
   }
 

@@ -16,7 +16,7 @@ export function assertLogging(raw: Sqlite.Database): void {
   if (missing.length === 0) return
   throw new StorageError(
     'SCHEMA_MISMATCH',
-    `The file has lost triggers that log its changes (${missing.join(', ')}): what is written meanwhile would not be taken along. Nothing was switched.`,
+    `The file has lost triggers that log its changes: ${missing.join(', ')}. Later writes would not be moved, so nothing was switched. Run meshstore migrate repair, then meshstore move --resume.`,
   )
 }
 
@@ -26,10 +26,16 @@ export function assertDrained(raw: Sqlite.Database, move: MoveRecord, { log, pos
     raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(name)
   const found = text(MOVE)
   if (found === undefined || (JSON.parse(found) as MoveRecord).id !== move.id)
-    throw new StorageError('CONFLICT', 'The move was given up meanwhile. Nothing was switched.')
+    throw new StorageError(
+      'CONFLICT',
+      'The move was aborted meanwhile. Nothing was switched. Run meshstore move again if you want it.',
+    )
   // Switched off, be it for a moment, it has not heard of everything, and its numbers do not tell.
   if (text(LOG) !== log) throw logLost()
   if (newest(raw) !== position)
-    throw new StorageError('CONFLICT', 'The file was written to after its log was drained. Nothing was switched.')
+    throw new StorageError(
+      'CONFLICT',
+      'The file was written to after its log was drained. Nothing was switched. Run meshstore move --resume.',
+    )
   assertLogging(raw)
 }

@@ -19,7 +19,7 @@ export async function assertNotMoveTarget(session: Session): Promise<void> {
   if (progress === undefined || progress.phase === 'done') return
   throw new StorageError(
     'CONFIG',
-    'A move into this database is under way, or was stopped: it may be behind the file. Finish it with meshstore move --resume, or abort it with --abort.',
+    'A move into this database is under way, or was stopped. Nothing was written, since it may be behind the file. Finish the move with meshstore move --resume, or abort it with --abort.',
   )
 }
 
@@ -29,7 +29,7 @@ export async function assertArrived(session: Session, id: string, readOnly: bool
   if (progress?.id !== id)
     throw new StorageError(
       'CONFIG',
-      'The successor is not the database that the data has moved to: it has no such move.',
+      'The successor is not the database that the data has moved to. Nothing was written. Correct the option successor.',
     )
   if (progress.phase === 'done' || readOnly) return
   await remember(session, { name: MOVE, value: JSON.stringify({ ...progress, phase: 'done' }), updatedAt: new Date() })

@@ -78,7 +78,10 @@ export async function checkMove({
   assertNotMoved(file)
   const version = await file.schemaVersion()
   if (version !== migrationsOf('sqlite').at(-1)?.tag)
-    throw new StorageError('SCHEMA_MISMATCH', `The file has another schema (${version}) than this version works with.`)
+    throw new StorageError(
+      'SCHEMA_MISMATCH',
+      `The file has another schema (${version}) than this version works with. Nothing was changed. Run meshstore migrate up first.`,
+    )
   return file.withSnapshot(async ({ raw }) => {
     assertLogging(raw)
     const snapshot = snapshotOf(raw, { asStored: true })
@@ -114,7 +117,7 @@ function assertOurs(found: Progress | undefined, move: MoveRecord | undefined): 
   }
   throw new StorageError(
     'CONFIG',
-    `The target belongs to another move (${found.id}). Abort that one with its own file, or use another database.`,
+    `The target belongs to another move (${found.id}). Nothing was changed. Abort that move with its own file, or use another database.`,
   )
 }
 
@@ -123,7 +126,7 @@ function assertUnderWay(found: Progress): void {
   if (found.phase !== 'done') return
   throw new StorageError(
     'CONFIG',
-    `The move has arrived in the target (${found.id}), and this file does not know: it is an older copy. Nothing was changed.`,
+    `The move has arrived in the target (${found.id}), and this file is an older copy that does not know it. Nothing was changed. Open the target.`,
   )
 }
 
@@ -152,10 +155,14 @@ export async function abortMove(
   if (moved !== undefined)
     throw new StorageError(
       'MOVED',
-      `The switch has been made: the data is in PostgreSQL at ${moved.to}. Copy it back with meshstore copy.`,
+      `The switch has been made, and the data is in PostgreSQL at ${moved.to}. Nothing was changed. Copy it back with meshstore copy.`,
     )
   const move = await readMove(file)
-  if (move === undefined) throw new StorageError('CONFIG', 'No move of this file is under way.')
+  if (move === undefined)
+    throw new StorageError(
+      'CONFIG',
+      'No move of this file is under way. Nothing was changed. Run meshstore move to begin one.',
+    )
   if (to !== undefined) await emptyTarget(file, to, move, busyTimeoutMs)
   await abandonMove(file, move)
   return move
@@ -168,7 +175,10 @@ async function emptyTarget(
   busyTimeoutMs: number,
 ): Promise<void> {
   if (placeOf(to) !== move.to)
-    throw new StorageError('CONFIG', `The data is being moved to ${move.to}, not to ${placeOf(to)}.`)
+    throw new StorageError(
+      'CONFIG',
+      `The data is being moved to ${move.to}, not to ${placeOf(to)}. Nothing was changed. Give the URL of that database.`,
+    )
   const target = await MoveTarget.open(to, busyTimeoutMs)
   try {
     // A mover may have been waited for. Its switch holds the file: afterwards it has been made, and this is MOVED, or never will be.

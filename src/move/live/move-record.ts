@@ -33,7 +33,7 @@ export function assertSameTarget(move: MoveRecord, to: string): void {
   if (move.to === to) return
   throw new StorageError(
     'CONFIG',
-    `The data is being moved to ${move.to}, not to ${to}. Go on with that move, or abort it first.`,
+    `The data is being moved to ${move.to}, not to ${to}. Nothing was changed. Go on with that move, or abort it first.`,
   )
 }
 

@@ -224,5 +224,5 @@ export class Mover {
 const differs = (table: string): StorageError =>
   new StorageError(
     'CONFLICT',
-    `What is in ${table} of the target is not what is in the file: something else writes there, a trigger that logs changes is missing, or a disk or the memory is at fault. Nothing was switched.`,
+    `The rows in ${table} of the target are not those of the file. Nothing was switched. Check that nothing else writes to the target, run meshstore check on the file, then meshstore move --abort.`,
   )

@@ -49,7 +49,7 @@ export function followed(raw: Sqlite.Database, from: string, limit: number): Cha
 export const logLost = (): StorageError =>
   new StorageError(
     'CHANGES_MISSED',
-    'The log of what was written meanwhile has not been kept for long enough. Nothing was switched: go on with the move, and it copies anew.',
+    'The log of the writes during the move was not kept for long enough. Nothing was switched. Run meshstore move --resume, which copies anew.',
   )
 
 export function currentOf(raw: Sqlite.Database, table: Table, keys: readonly string[]): TableChange {
@@ -102,5 +102,5 @@ function movable(table: Table, cells: readonly (readonly unknown[])[]): Plain[][
 const unmovable = (table: Table, what: string): StorageError =>
   new StorageError(
     'CORRUPT',
-    `A row cannot live in PostgreSQL: ${table.name} ${what}. Nothing was switched: correct or delete it, and go on with the move.`,
+    `A row cannot live in PostgreSQL: ${table.name} ${what}. Nothing was switched. Correct or delete it, then go on with the move.`,
   )

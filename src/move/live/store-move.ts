@@ -30,11 +30,15 @@ export class StoreMove {
     rules.checkOptions('The options', RULES, options)
     const database = this.#database
     if (!(database instanceof MovableDatabase) || database.current !== database.file)
-      throw misuse('Data moves from a SQLite file alone, once.')
-    if (this.#config.readOnly) throw new StorageError('READ_ONLY', 'The store was opened read-only.')
+      throw misuse('Data moves from a SQLite file only, and only once. Call moveTo() on a store of a file.')
+    if (this.#config.readOnly)
+      throw new StorageError(
+        'READ_ONLY',
+        'The store was opened read-only. Nothing was changed. Open it without readOnly.',
+      )
     const refused = database.refusal()
     if (refused !== undefined) throw refused
-    if (this.#running !== undefined) throw misuse('A move of this store is under way.')
+    if (this.#running !== undefined) throw misuse('A move of this store is under way. Wait for it, or abort it.')
     const signal = options.signal === undefined ? closing : AbortSignal.any([closing, options.signal])
     this.#running = this.#move(database, url, { ...options, signal })
     try {

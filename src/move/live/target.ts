@@ -34,7 +34,10 @@ export class MoveTarget {
   /** `alone`: throws BUSY if another process moves something there. */
   static async open(target: PostgresTarget, busyTimeoutMs: number, { alone = true } = {}): Promise<MoveTarget> {
     if (target.poolMode === 'transaction') {
-      throw new StorageError('CONFIG', 'A move locks a session. Name the server itself, without pool_mode=transaction.')
+      throw new StorageError(
+        'CONFIG',
+        'A move locks a session, which a pooler does not allow. Name the server itself, without pool_mode=transaction.',
+      )
     }
     const pool = openSingle(target, { busyTimeoutMs })
     const client = await connected(pool)
@@ -54,7 +57,10 @@ export class MoveTarget {
       const [locked] = await this.#ask<[boolean]>(LOCK)
       if (locked?.[0] === true) return
       if (performance.now() > deadline)
-        throw new StorageError('BUSY', 'Another process is moving data to that database.')
+        throw new StorageError(
+          'BUSY',
+          'Another process is moving data to that database. Nothing was changed. Wait for it, or use another database.',
+        )
       await sleep(100)
     }
   }
@@ -81,7 +87,11 @@ export class MoveTarget {
     await this.transaction(async (ask) => {
       const set = 'UPDATE meshstore_state SET value = $3 WHERE name = $1 AND value = $2 RETURNING 1'
       const moved = await ask(set, [MOVE, JSON.stringify(from), JSON.stringify(to)])
-      if (moved.length === 0) throw new StorageError('CONFLICT', 'Another process has gone on with this move.')
+      if (moved.length === 0)
+        throw new StorageError(
+          'CONFLICT',
+          'Another process has gone on with this move. Nothing was changed here. Look with meshstore move --status.',
+        )
       await work(ask)
     })
   }
@@ -153,7 +163,7 @@ export async function assertApplied(ask: Ask, changes: readonly TableChange[]): 
     if (JSON.stringify(found.sort()) === JSON.stringify(sent.sort())) continue
     throw new StorageError(
       'CONFLICT',
-      `What arrived in ${table.name} of the target is not what was sent: a trigger there changes rows, or somebody else writes to it. Nothing was switched.`,
+      `The rows that arrived in ${table.name} of the target are not those that were sent. Nothing was switched. Drop triggers that change rows there, and stop other writers.`,
     )
   }
 }
