@@ -64,7 +64,7 @@ test('each code has a section: what happened, what it means for the data, whethe
   const sections = page.split(/^## /m).slice(1)
   expect(sections.map((section) => section.split('\n')[0]).toSorted()).toEqual(codes.toSorted())
   for (const section of sections) {
-    expect(section).toMatch(/^\w+\n\n[^-].*\n- \*\*The data\*\*: .*\n- \*\*Retry\*\*: .*\n- \*\*What to do\*\*: .*\n/s)
+    expect(section).toMatch(/^\w+\n\n[^-].*\n- \*\*The data\*\*: .*\n- \*\*Retry\*\*: .*\n- \*\*To do\*\*: .*\n/s)
   }
   for (const code of codes) expect(docsOf(code)).toBe(`docs/reference/errors.md#${code.toLowerCase()}`)
   expect(new StorageError('OUTCOME_UNKNOWN', '').docs).toBe('docs/reference/errors.md#outcome_unknown')

@@ -74,8 +74,8 @@ export function checkDrift({ drift, others }: Status, findings: Findings): void 
       check: 'others',
       message: `It has the ${what}, which is not this package's.`,
       advice: what.startsWith('trigger')
-        ? 'What it refuses or changes is out of this package’s hands. Nothing, if it is known.'
-        : 'It costs time at every write. Nothing, if it is known.',
+        ? 'It may refuse or change rows, which this package cannot prevent. Do nothing if you know it.'
+        : 'It costs time at every write. Do nothing if you know it.',
       table,
     })
   }

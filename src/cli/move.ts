@@ -29,9 +29,9 @@ interface MoveFlags {
 }
 
 const HELP = `
-Copies the file's rows while applications go on reading and writing, follows
-what they write meanwhile, compares everything, and switches in one transaction
-of the file: from then on the data is in PostgreSQL, and the file refuses
+Copies the file's rows while applications go on reading and writing, and follows
+their writes. Then it compares everything, and switches in one transaction of
+the file (cutover). From then on the data is in PostgreSQL, and the file refuses
 writes. Writers wait for no longer than --max-pause; if that would not do, they
 go on, and the switch is tried again.
 

@@ -30,9 +30,9 @@ interface ImportFlags extends Common {
 }
 
 const EXPORT_HELP = `
-One moment of the database, while others read and write: a header, a line for
-each row in the order of the keys, and a last line with the number of rows,
-without which an import refuses the file. Expired paths are in it too. Times are
+A consistent snapshot, while others read and write. It has a header, a line for
+each row in the order of the keys, and a last line with the number of rows. An
+import refuses a file without that line. Expired paths are in it too. Times are
 the stored numbers to the last bit; bundles are texts, byte for byte. Two
 databases that hold the same, on SQLite or PostgreSQL, make the same file: lists
 are spaced in one way.
@@ -59,10 +59,10 @@ imported; with --skip-refused the others are. The exit code is 4 in both cases.
 A file that was cut off counts as one with such a line: with --skip-refused what
 there is of it is imported.
 
---on-conflict says what becomes of a line whose key is in the database, or
-earlier in the file: error refuses the line; skip keeps what was first; replace
-takes what is last, with its times. Of a NetworkGraph, replace keeps times of
-creation and routes.`
+--on-conflict decides about a line whose key is in the database, or earlier in
+the file. With error the line is refused. With skip the first row stays. With
+replace the last line counts, with its times. From a NetworkGraph, replace keeps
+times of creation and routes.`
 
 /** `meshstore export`, `meshstore import` */
 export function addTransfer(program: Command): void {

@@ -52,9 +52,21 @@ function texts(of: unknown, constants: ReadonlyMap<string, Syntax>, depth = 0): 
 const joined = (parts: readonly (readonly string[])[]): string[] =>
   parts.reduce<string[]>((all, part) => all.flatMap((begun) => part.map((text) => begun + text)), [''])
 
+function constantsOf(program: Syntax): Map<string, Syntax> {
+  const constants = new Map<string, Syntax>()
+  const declare = (of: Syntax): void => {
+    const name = of.type === 'VariableDeclarator' ? nameOf(of.id) : undefined
+    if (name !== undefined && isSyntax(of.init)) constants.set(name, of.init)
+    for (const child of children(of)) declare(child)
+  }
+  declare(program)
+  return constants
+}
+
 function messagesIn(file: string): Message[] {
   const source = readFileSync(join(root, file), 'utf8')
-  const constants = new Map<string, Syntax>()
+  const program = parseAst(source, { lang: 'ts' }) as unknown as Syntax
+  const constants = constantsOf(program)
   const found: Message[] = []
   const add = (at: Syntax, code: unknown, message: unknown): void => {
     const where = `${file}:${source.slice(0, at.start).split('\n').length}`
@@ -62,11 +74,6 @@ function messagesIn(file: string): Message[] {
     const known = only !== undefined && /^[A-Z_]+$/.test(only) ? only : undefined
     // Without a word of its own it is a message that was made elsewhere.
     for (const text of texts(message, constants)) if (/[a-z]{2} /.test(text)) found.push({ where, code: known, text })
-  }
-  const declare = (of: Syntax): void => {
-    const name = of.type === 'VariableDeclarator' ? nameOf(of.id) : undefined
-    if (name !== undefined && isSyntax(of.init)) constants.set(name, of.init)
-    for (const child of children(of)) declare(child)
   }
   const collect = (of: Syntax): void => {
     const [first, second] = list(of.arguments)
@@ -89,8 +96,6 @@ function messagesIn(file: string): Message[] {
     }
     for (const child of children(of)) collect(child)
   }
-  const program = parseAst(source, { lang: 'ts' }) as unknown as Syntax
-  declare(program)
   collect(program)
   return found
 }
@@ -98,3 +103,24 @@ function messagesIn(file: string): Message[] {
 /** Of every file in src/. */
 export const messages = (): Message[] =>
   globSync('src/**/*.ts', { cwd: root }).flatMap((file) => messagesIn(file.replaceAll('\\', '/')))
+
+const DESCRIBING = ['description', 'option', 'requiredOption', 'argument', 'addHelpText', 'helpOption', 'version']
+
+/** Help texts of the command line, and the findings of `check` with their advice. */
+export function wordsForPeople(): string[] {
+  const found: string[] = []
+  const collect = (of: Syntax, constants: ReadonlyMap<string, Syntax>): void => {
+    const { callee } = of
+    const method = isSyntax(callee) && callee.type === 'MemberExpression' ? nameOf(callee.property) : undefined
+    if (method !== undefined && DESCRIBING.includes(method))
+      found.push(...list(of.arguments).flatMap((argument) => texts(argument, constants)))
+    if (of.type === 'Property' && ['advice', 'message'].includes(nameOf(of.key) ?? ''))
+      found.push(...texts(of.value, constants))
+    for (const child of children(of)) collect(child, constants)
+  }
+  for (const file of globSync('src/{cli,check}/**/*.ts', { cwd: root })) {
+    const program = parseAst(readFileSync(join(root, file), 'utf8'), { lang: 'ts' }) as unknown as Syntax
+    collect(program, constantsOf(program))
+  }
+  return found.filter((text) => / /.test(text))
+}

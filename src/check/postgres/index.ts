@@ -83,7 +83,7 @@ async function checkBackup(ask: Ask, { now }: Settings, findings: Findings): Pro
   await findings.look('last-backup', async () => {
     const [found = [null, 0]] = await ask<LastBackup>(LAST_BACKUP)
     const advice =
-      'Run meshstore backup create, and have it run every day; or see that whoever runs the server backs it up.'
+      'Run meshstore backup create, and have it run every day; or make sure that the operators of the server back it up.'
     // The database does not record the server's own backups.
     checkLastBackup(found, findings, { now: now(), advice, never: 'info' })
   })

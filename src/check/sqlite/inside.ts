@@ -27,7 +27,7 @@ export function checkMove(raw: Sqlite.Database, findings: Findings): void {
       severity: 'warning',
       check: 'move',
       message: `The data has moved to PostgreSQL at ${moved.to}: the file refuses writes.`,
-      advice: 'Check that database instead, and give its URL to whoever still uses the file.',
+      advice: 'Check that database instead, and give its URL to all who still use the file.',
     })
     return
   }
