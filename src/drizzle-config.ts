@@ -8,7 +8,7 @@ import { closeSync, openSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** What drizzle-kit's `defineConfig` takes. */
+/** The configuration that drizzle-kit's `defineConfig` takes. */
 export interface DrizzleConfig {
   dialect: 'sqlite' | 'postgresql'
   /** The file that defines the tables. */
@@ -18,7 +18,7 @@ export interface DrizzleConfig {
   dbCredentials: { url: string }
 }
 
-/** From a URL such as `openStorage` takes: `sqlite:`, `file:` or a path, `postgres://` or `postgresql://`. Others throw. */
+/** Takes the same URLs as `openStorage`: `sqlite:`, `file:` or a path, `postgres://` or `postgresql://`. Throws for other ones. */
 export function drizzleConfig(url = process.env.DATABASE_URL || 'sqlite:./mesh.db'): DrizzleConfig {
   return /^postgres(ql)?:/i.test(url)
     ? { dialect: 'postgresql', ...folders('postgresql', 'postgres'), dbCredentials: { url } }
@@ -31,24 +31,24 @@ function folders(dialect: string, schema: string): { schema: string; out: string
   const file = kit1 ? `./drizzle-kit-1/schema-${schema}.cjs` : `./schema-${schema}.js`
   return {
     schema: pathOf(built ? file : `./schema/${schema}.ts`),
-    // drizzle-kit's generate and check put ./ before it: an absolute path is not found.
+    // drizzle-kit's generate and check put ./ before the path, so that an absolute path would not be found.
     out: relative('', pathOf(kit1 ? `./drizzle-kit-1/${dialect}` : `../migrations/${dialect}`)),
   }
 }
 
 const pathOf = (url: string): string => fileURLToPath(new URL(url, import.meta.url))
 
-/** As config.ts reads it, which is not imported: it would bring all that opens a database. A test compares the two. */
+/** Repeats a part of config.ts, whose import would load the drivers. A test compares the two. */
 function sqliteFile(url: string): string {
   const path = pathIn(url)
-  // As config.ts does: quotes that became part of the variable would make a new file, and serve.
+  // As in config.ts: quotes in the variable must not create a new file, which would then serve.
   if (/^["']|["']$|:\/\/|\/\/[^/]*@/.test(path))
     throw new Error('DATABASE_URL looks like a URL, or like one in quotes. Give sqlite:<path>, file: or postgres://.')
   return path
 }
 
 function pathIn(url: string): string {
-  // Two letters and more: the C: of a Windows path is no scheme.
+  // A scheme has at least two letters: the C: of a Windows path is none.
   const [prefix, scheme] = /^([a-z][a-z0-9+.-]+):/i.exec(url) ?? ['']
   const rest = url.slice(prefix.length)
   // No message repeats the URL, which may hold a password.
@@ -71,7 +71,7 @@ interface Manifest {
   readonly version?: string
 }
 
-/** What drizzle-kit 1.0 reads has another form than what 0.31 reads. */
+/** drizzle-kit 1.0 reads another form of migrations than 0.31. */
 const isKit1 = (): boolean => Number.parseInt((kitThatRuns() ?? kitInstalled())?.version ?? '0', 10) >= 1
 
 /** The drizzle-kit whose program this process is. */
@@ -102,7 +102,7 @@ function kitIn(folder: string): Manifest | undefined {
 const INSTEAD = 'Run drizzle-kit migrate or meshstore migrate up.'
 const OWN = "Use a drizzle.config.ts of the application's own for it, with `migrations: { table: '__app_migrations' }`."
 
-/** The commands that would change what is not theirs, and why. */
+/** Refused commands, which would change the package's files, with the reason. */
 const REFUSED: Readonly<Record<string, string>> = {
   push: `would drop the triggers of the tables. Nothing was changed. ${INSTEAD}`,
   pull: `would write into the package. ${OWN}`,
@@ -119,13 +119,13 @@ function refuse(args: readonly string[]): void {
   if (command !== undefined) throw new Error(`meshstore: drizzle-kit ${command}: it ${REFUSED[command]}`)
 }
 
-/** As the library creates it, for its owner alone. drizzle-kit would let everybody read it. */
+/** Creates the file with mode 0600, as the library does. drizzle-kit would use the umask. */
 function createPrivately(path: string): void {
   if (path === ':memory:') return
   try {
     closeSync(openSync(path, 'wx', 0o600))
   } catch {
-    // It is there, or cannot be: drizzle-kit opens it next, and says so.
+    // Ignore the error: the file exists, or drizzle-kit reports why it cannot open it.
   }
 }
 

@@ -29,7 +29,7 @@ export type StorageErrorCode =
   | 'OUTCOME_UNKNOWN'
   /** The disk is full; nothing of the write happened. */
   | 'STORAGE_FULL'
-  /** What was read breaks the rules: a damaged file, or a row that another program wrote. */
+  /** A stored value breaks the rules: the file is damaged, or another program wrote the row. */
   | 'CORRUPT'
   /** The database's schema is not the one that this version works with; or migrations are pending that must not be applied. */
   | 'SCHEMA_MISMATCH'
@@ -69,11 +69,11 @@ export class StorageError extends Error {
   readonly code: StorageErrorCode
   /** The section about the code, as a path in the package's folder: `docs/reference/errors.md#busy`. */
   readonly docs: string
-  /** Whether the same call may succeed later without anybody doing anything. */
+  /** Whether the same call may succeed later without an operator's action. */
   readonly retryable: boolean
   /**
-   * What is wrong with the value or the options (`VALIDATION`, `CONFIG`), or with the rows of a file that another program
-   * made (`SCHEMA_MISMATCH`); else empty.
+   * The problems of the value or the options (`VALIDATION`, `CONFIG`), or of rows in a file that another program made
+   * (`SCHEMA_MISMATCH`); else empty.
    */
   readonly issues: readonly ValidationIssue[]
 
@@ -90,7 +90,7 @@ export class StorageError extends Error {
   }
 }
 
-/** At most this many problems are spelled out in the message; `issues` has all that were found. */
+/** Most problems in the message; `issues` has all of them. */
 const ISSUES_IN_MESSAGE = 3
 
 export function problemsIn(what: string, issues: readonly ValidationIssue[]): string {
@@ -104,7 +104,7 @@ export const validationError = (what: string, issues: readonly ValidationIssue[]
 
 export const misuse = (message: string): StorageError => new StorageError('MISUSE', message)
 
-/** A refusal by the schema names a constraint alone. Reading the row says which column of it is at fault, by throwing. */
+/** A constraint's refusal does not name the column. Reading the row throws an error that does. */
 export const explainedBy =
   (readRow: () => Promise<unknown>) =>
   async (error: unknown): Promise<never> => {

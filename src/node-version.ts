@@ -1,6 +1,6 @@
 /**
- * Refuses a Node that is too old, with a sentence that helps. Imported before everything else: better-sqlite3 ends the
- * process there without a word. What is loaded up to here must itself run on such a Node.
+ * Refuses a Node that is too old, with a helpful message. It is imported first, since better-sqlite3 ends an old Node without
+ * one. This file must itself run on an old Node.
  */
 
 /**
@@ -9,7 +9,7 @@
  */
 const OLDEST_MINOR: Readonly<Record<number, number>> = { 22: 14, 23: 6 }
 
-/** What to tell somebody who runs this version of Node; `undefined` if it is new enough. */
+/** The message for this version of Node; `undefined` if it is new enough. */
 function problemOf(version: string): string | undefined {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   if (major > 23) return undefined

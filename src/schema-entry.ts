@@ -1,3 +1,3 @@
-/** `meshstore/schema`: the tables, for those who write their own queries. */
+/** `meshstore/schema`: the tables, for your own queries. */
 export * as postgres from './schema/postgres.ts'
 export * as sqlite from './schema/sqlite.ts'

@@ -10,9 +10,14 @@ import { invalidationOf, remember } from './repositories/state.ts'
 import { Store } from './store.ts'
 
 /**
- * Opens a store: creates the file, and its folder, if they are missing, and brings the schema up to date.
+ * Opens a store. Creates the file and its folder if they are missing, and brings the schema up to date (see `migrate`).
  *
- * Rejects with CONFIG for what cannot be used, SCHEMA_MISMATCH, CORRUPT, BUSY or UNAVAILABLE.
+ *     await using store = await openStorage('sqlite:./mesh.db')
+ *     await using other = await openStorage({ url: 'postgres://app@db.example/mesh', migrate: 'check' })
+ *
+ * @throws {StorageError} CONFIG (the URL, an option or the environment cannot be used; see `issues`), SCHEMA_MISMATCH, SCHEMA_NEWER,
+ * MIGRATION_EDITED, MIGRATION_MISSING and MIGRATION_OUT_OF_ORDER (the schema is not the one that this version works with), CORRUPT,
+ * READ_ONLY, STORAGE_FULL, BUSY, UNAVAILABLE, MOVED (the data has moved, and `successor` is not set)
  */
 export async function openStorage(target: string | StorageOptions): Promise<Meshstore> {
   const config = configOf(target)
@@ -50,7 +55,7 @@ async function asMovable(database: Database, config: Config): Promise<MovableDat
   })
 }
 
-/** It is the database's, so that the triggers know it. */
+/** The database records the invalidation mode, which its triggers read. */
 async function settleInvalidation(session: Session, { pathCache, readOnly, now }: Config): Promise<void> {
   const { invalidation } = pathCache
   if (invalidation === undefined) return

@@ -93,7 +93,7 @@ export class Store implements Meshstore {
     })
     if (database instanceof MovableDatabase) {
       database.onCutover(async (from) => {
-        // The position that a computation under way began at means nothing in the other database.
+        // A running computation's position belongs to the old database: its result must not be stored in the new one.
         state.flights.spoilAll()
         await this.#subscriptions.left(from.changeLog)
       })
@@ -105,7 +105,7 @@ export class Store implements Meshstore {
     this.#maintenance?.start()
   }
 
-  /** A sweep by hand does everything that is due. */
+  /** A sweep by hand also prunes the change log. */
   async #sweep(sweeper: PathCacheSweeper): Promise<SweepReport> {
     const report = await sweeper.sweep('call')
     await this.#pruneChanges()
@@ -123,7 +123,7 @@ export class Store implements Meshstore {
       await changeLog.prune(new Date())
     } catch (error) {
       await this.#database.settled()
-      // The log of a file whose data has moved is not needed any more.
+      // Ignore the error if the data has moved meanwhile: the old log is no longer needed.
       if (this.#database.changeLog === changeLog) throw error
     }
   }
@@ -198,7 +198,7 @@ export class Store implements Meshstore {
       const { schemaVersion, leftBehind = [] } = manifest
       const value = leftBehind.length > 0 ? `${schemaVersion}${WITHOUT}${otherDataText(leftBehind)}` : schemaVersion
       const note = { name: 'last_backup', value, updatedAt: now() } as const
-      // The backup is there and verified, whether or not this can be noted, and nobody waits long for it.
+      // The backup is complete, also if this note fails or takes long.
       await atMost(
         NOTED_WITHIN_MS,
         remember(this.#database, note).catch(() => {}),
@@ -216,7 +216,7 @@ export class Store implements Meshstore {
   }
 
   async close(): Promise<void> {
-    // Inside a transaction it is refused, and nothing of the store has ended.
+    // Inside a transaction close() is refused before anything of the store ends.
     if (this.#database.refusal()?.code === 'MISUSE') return this.#database.close()
     const closed = new StorageError(
       'CLOSED',
@@ -242,7 +242,7 @@ export class Store implements Meshstore {
   }
 }
 
-/** Waits no longer than that; the work goes on. */
+/** Waits up to the limit. The work goes on. */
 async function atMost(milliseconds: number, work: Promise<unknown>): Promise<void> {
   const late = Promise.withResolvers<void>()
   const timer = setTimeout(late.resolve, milliseconds)

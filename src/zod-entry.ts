@@ -1,4 +1,4 @@
-/** `meshstore/zod`: the rules for what the store takes as zod schemas. It needs zod, which the package does not bring. */
+/** `meshstore/zod`: the store's rules as zod schemas. Install zod yourself: it is an optional peer dependency. */
 export {
   meshNodePatchSchema,
   newMeshNodeSchema,

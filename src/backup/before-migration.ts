@@ -1,4 +1,4 @@
-/** The copy that is made of a file before it is changed: of all that is in it, whoever made its tables. */
+/** Copies a file before a migration or a restore changes it, with the tables of all programs. */
 import { createHash, type Hash } from 'node:crypto'
 import { existsSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
@@ -15,20 +15,20 @@ import { namesBeside, PARTIAL } from './partial.ts'
 import { describe } from './sqlite-backup.ts'
 import { verifyBackup } from './verify.ts'
 
-/** `mesh.db.before-0003_add_region-20261124T175255123Z`: beside the file, and never in the way of another one. */
+/** The copy's name beside the file: `mesh.db.before-0003_add_region-20261124T175255123Z`. Each name is new. */
 export const nameBefore = (path: string, before: string, time: Date): string =>
   `${path}.before-${before}-${time.toISOString().replaceAll(/[-:.]/g, '')}`
 
-/** A copy, and how to be rid of it and its manifest again. */
+/** A copy; `discard` deletes it and its manifest. */
 export interface Copy {
   readonly file: string
   readonly discard: () => void
 }
 
 export interface BeforeMigration extends BackupOptions {
-  /** In place of a name beside the file. */
+  /** Path of the copy. Default: a name beside the file. */
   readonly target?: string | undefined
-  /** The clock: the system's unless said. */
+  /** Default: the system's clock. */
   readonly now?: (() => Date) | undefined
 }
 
@@ -90,7 +90,7 @@ async function copyTo(
   return { file, discard }
 }
 
-/** The lock is held: what is unfinished is nobody's any more, and so is a manifest that is alone. */
+/** Deletes unfinished files and manifests without a copy. Their process has ended: this process holds the lock. */
 function sweep(path: string): void {
   const names = namesBeside(`${path}.before-`).filter((name) => /\.before-(adoption|repair|restore|\d{4}_)/.test(name))
   for (const name of names) {
@@ -113,7 +113,7 @@ async function saysTheSame(file: string, expected: string): Promise<boolean> {
     await verifyBackup(file)
     return (await everythingInFile(file)) === expected
   } catch {
-    // Damaged, or not there, or somebody else's: a new copy is made, or says why it cannot be.
+    // The old copy cannot be used: make a new one, which reports its own errors.
     return false
   }
 }
@@ -127,7 +127,7 @@ async function everythingInFile(file: string): Promise<string> {
   }
 }
 
-/** A hash over the catalog and every value of every table, in the order in which the table has them. */
+/** Hashes the catalog and each value of each table, in the tables' own order. */
 async function everythingIn(raw: Sqlite.Database): Promise<string> {
   const hash = createHash('sha256')
   const catalog = raw.prepare<[], { type: string; name: string; sql: string | null }>(
@@ -137,7 +137,7 @@ async function everythingIn(raw: Sqlite.Database): Promise<string> {
   const yielding = new EventLoopYield()
   hash.update(JSON.stringify(objects))
   for (const { type, name, sql } of objects) {
-    // A virtual table has its rows in others, and may need an extension to be read.
+    // Other tables hold a virtual table's rows. Reading it may need an extension.
     if (type !== 'table' || /^CREATE VIRTUAL/i.test(sql ?? '')) continue
     let seen = 0
     for (const row of rowsOf(raw, name)) {
@@ -157,7 +157,7 @@ const rowsOf = (raw: Sqlite.Database, name: string): IterableIterator<unknown[]>
     .safeIntegers()
     .iterate()
 
-/** With its type and its length, so that no two contents run together. */
+/** Hashes a cell with its type and its length, so that the hash is unambiguous. */
 function add(hash: Hash, cell: unknown): void {
   const bytes = Buffer.isBuffer(cell) ? cell : Buffer.from(String(cell))
   hash.update(`${Buffer.isBuffer(cell) ? 'blob' : typeof cell}:${bytes.length};`).update(bytes)

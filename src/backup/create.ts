@@ -1,4 +1,4 @@
-/** A backup of an open database, whatever the dialect. */
+/** Backs up an open database of either dialect. */
 import { resolve } from 'node:path'
 import type { BackupManifest, BackupOptions } from '../api.ts'
 import { MovableDatabase } from '../database/movable-database.ts'
@@ -15,7 +15,7 @@ export async function createBackup(
   const refused = database.refusal()
   if (refused !== undefined) throw refused
   checkPath(target)
-  // At once: when the rest has been loaded, the working folder may be another one.
+  // Resolve now: the working folder may change while modules are loaded.
   const path = resolve(target)
   // The file stays open until the backup is done.
   if (database instanceof MovableDatabase)

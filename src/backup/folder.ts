@@ -1,4 +1,4 @@
-/** A folder of backups: what is in it, and what may be deleted. */
+/** Lists and prunes a folder of backups. */
 import { existsSync, lstatSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { BackupManifest, Retention } from '../api.ts'
@@ -11,7 +11,7 @@ import { RETENTION_RULES, retained } from './retention.ts'
 import { verifyBackup } from './verify.ts'
 
 const MANIFEST = manifestPath('')
-/** So long after it was touched, nobody is working on an unfinished file any more. */
+/** An unfinished file that was not changed for this long is abandoned. */
 const ABANDONED_AFTER_MS = 86_400_000
 
 export interface Broken {
@@ -67,16 +67,16 @@ function namesIn(folder: string): string[] {
 export interface PruneReport {
   readonly kept: readonly (BackupManifest & { readonly reasons: readonly string[] })[]
   readonly deleted: readonly BackupManifest[]
-  /** Left where they are: somebody should look at them. */
+  /** Files that pruning leaves for an operator to look at. */
   readonly broken: readonly Broken[]
-  /** Unfinished files of more than a day ago. */
+  /** Deleted unfinished files, older than a day. */
   readonly abandoned: readonly string[]
 }
 
 /**
- * Deletes what `keep` does not keep. The newest backup that can be verified stays in any case; what must not be trusted is
- * not counted, and not deleted. With `dryRun` nothing is deleted. `keepAlso` is a file that was made just now: by a clock that
- * was set back, it is older than others.
+ * Deletes the backups that `keep` does not keep. The newest backup that can be verified always stays. Broken backups are neither
+ * counted nor deleted. `dryRun` deletes nothing. `keepAlso` is a file that was just made: if the clock was set back, others look
+ * newer.
  *
  * Throws CONFIG if `keep` names nothing to keep.
  */
@@ -109,7 +109,7 @@ export async function pruneBackups(
   const deleted = candidates.filter((backup) => !reasons.has(backup))
   const abandoned = namesIn(folder).filter((name) => isUnfinished(folder, name) && isAbandoned(join(folder, name)))
   if (options.dryRun !== true) {
-    // The backup first: a manifest alone is no backup to anybody.
+    // Delete the backup first: after a crash in between, a manifest without a backup is ignored.
     for (const { file } of deleted) for (const path of [file, manifestPath(file)]) remove(path)
     for (const name of abandoned) remove(join(folder, name))
   }
@@ -132,7 +132,7 @@ async function newestVerified(
       await verifyBackup(backup.file)
       return { newest: backup, damaged }
     } catch (error) {
-      // Another process has deleted it meanwhile.
+      // Another process may have deleted the backup.
       if (!existsSync(backup.file)) continue
       if (!(error instanceof StorageError) || error.code !== 'BACKUP_INVALID') throw error
       damaged.push({ file: backup.file, message: error.message })
@@ -149,7 +149,7 @@ function remove(path: string): void {
   }
 }
 
-/** Also a manifest of ours without its backup: it gets its name first. */
+/** Includes a manifest without its backup: a backup's manifest gets its name first. */
 function isUnfinished(folder: string, name: string): boolean {
   if (PARTIAL.test(name)) return true
   const file = join(folder, name.slice(0, -MANIFEST.length))

@@ -2,8 +2,8 @@ import { createRequire } from 'node:module'
 import { Worker } from 'node:worker_threads'
 
 /**
- * `integrity_check` is one call, which may take seconds: on a thread of its own, so that the event loop goes on. Without `require`,
- * which there is none of where the program itself was given as a text, and as a module (node --input-type=module --eval).
+ * `integrity_check` is one call, which may take seconds: it runs on a thread of its own and does not block the event loop. The
+ * thread's program does not use `require`, which `node --input-type=module --eval` lacks.
  */
 const PROGRAM = `
 const { parentPort, workerData } = process.getBuiltinModule('node:worker_threads')
@@ -22,8 +22,8 @@ try {
 
 /** Whether SQLite finds nothing wrong with the pages of a file. It does not find every flipped bit. */
 export async function isSound(file: string): Promise<boolean> {
-  // Its text, not its file: an application may be bundled into one.
-  // A bundle of CommonJS has no import.meta.url.
+  // The thread gets its program as a text: a bundled application has no file of it.
+  // `import.meta.url` is undefined in a CommonJS bundle.
   const driver = createRequire(import.meta.url ?? process.cwd()).resolve('better-sqlite3')
   const worker = new Worker(PROGRAM, { eval: true, workerData: { driver, file } })
   try {

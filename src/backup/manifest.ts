@@ -11,7 +11,7 @@ import { StorageError } from '../errors.ts'
 import { ofEachTable } from '../schema/tables.ts'
 
 const FORMAT = 'meshstore-backup'
-/** 2: it says what the backup is without. */
+/** Version 2 names the tables that the backup leaves out. */
 const VERSION = 2
 
 export const manifestPath = (file: string): string => `${file}.manifest.json`
@@ -19,7 +19,7 @@ export const manifestPath = (file: string): string => `${file}.manifest.json`
 /** The content of a manifest, without the file's path. */
 export type Described = Omit<BackupManifest, 'file'>
 
-/** As it is written: the last property is a hash over the others. */
+/** The manifest's text. Its last property is a hash over the others. */
 export function manifestText(described: Described): string {
   const { createdAt, bytes, sha256, schemaVersion, tables, leftBehind } = described
   const body = {
@@ -38,17 +38,17 @@ export function manifestText(described: Described): string {
 const contentOf = ({ rows, sha256 }: TableContent): TableContent => ({ rows, sha256 })
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-/** Throws BACKUP_INVALID if there is none, or one that is not as it was written. */
+/** Throws BACKUP_INVALID if the manifest is missing, or was changed. */
 export function readManifest(file: string): Described {
   const path = manifestPath(file)
   const text = textOf(path)
   const described = parsed(text, path)
-  // To the byte: what is not as we write it was written by somebody else.
+  // Compare each byte: a manifest that this code would write otherwise was changed.
   if (manifestText(described) !== text) throw invalid(`${path} was changed`)
   return described
 }
 
-/** Whether there is a sound one for this file, which need not be there. */
+/** Whether the file has a sound manifest. The file itself may be missing. */
 export function isManifestOf(file: string): boolean {
   try {
     readManifest(file)
@@ -88,7 +88,7 @@ const invalid = (what: string, cause?: unknown): StorageError =>
     { cause },
   )
 
-/** Only of files that no SQLite handle of this process is on: closing any other handle would drop its locks. */
+/** Call it only for a file that this process does not have open in SQLite: closing the handle would drop SQLite's locks. */
 export async function fileHash(file: string): Promise<string> {
   const hash = createHash('sha256')
   await pipeline(createReadStream(file), hash)

@@ -1,4 +1,4 @@
-/** Writes a SQLite database into one new file, which gets its name only when it has been looked at. */
+/** Writes a SQLite database into a new file, which gets its name only when it is verified. */
 import { closeSync, existsSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
@@ -10,20 +10,20 @@ import { checkPath } from '../files/path-rules.ts'
 import { discard, finished, partialOf, sweepPartials } from './partial.ts'
 
 export const SIDECARS = ['-wal', '-shm', '-journal'] as const
-/** 4 KiB each; the event loop runs between two steps. */
+/** Pages of 4 KiB that one step copies. The event loop runs between two steps. */
 const PAGES_PER_STEP = 256
 
 interface Steps<T> {
   /** Verifies the finished copy. If it throws, the copy is discarded. */
   readonly verify: (partial: string) => Promise<T>
-  /** A text that is put beside the file, and has its name before the file has one. */
+  /** A file to write beside the new one. It gets its name first. */
   readonly beside?: (verified: T) => { readonly path: string; readonly text: string }
-  /** Takes away what has the name, when the copy is ready for it: at once, so that the name is without a file for a moment. */
+  /** Called when the copy is verified: moves away the file that has the name. For a moment no file has the name. */
   readonly makeRoom?: (() => void) | undefined
 }
 
 /**
- * Copies a database. `source` has a read transaction open: without one the copy would begin again at every write of another
+ * Copies a database. `source` needs an open read transaction: without one the copy would begin again after each write of another
  * process. Rejects as `newFile` does.
  */
 export const copyOf = <T>(
@@ -40,13 +40,13 @@ interface Made<T> {
 }
 
 interface NewFile<T> extends Steps<T> {
-  /** Writes the database into an empty file, and leaves no handle on it. */
+  /** Writes the database into an empty file, and closes its handles. */
   readonly fill: (partial: string) => Promise<void>
 }
 
 /**
- * On any failure nothing is left. Rejects with CONFIG if the target is taken, the signal's reason, what `fill` and `verify`
- * throw, or an error of reading or writing.
+ * Leaves nothing after a failure. Rejects with CONFIG if the target exists, with the signal's reason, with an error of `fill` or
+ * `verify`, or with an I/O error.
  */
 export async function newFile<T>(
   target: string,
@@ -55,13 +55,13 @@ export async function newFile<T>(
 ): Promise<Made<T>> {
   checkPath(target)
   const file = resolve(target)
-  // First: a file that is whole may still have its unfinished name.
+  // Sweep first: a complete file may still have its unfinished name.
   sweepPartials(file)
   if (makeRoom === undefined) refuseTaken(file)
   createFolder(dirname(file))
   const partial = partialOf(file)
   try {
-    // SQLite keeps the mode of a file that is there; one that it creates could be read by others.
+    // Create the file with mode 0600, which SQLite keeps. SQLite itself would use the umask.
     closeSync(openSync(partial, 'wx', 0o600))
     await fill(partial)
     const verified = await verify(partial)
@@ -89,27 +89,27 @@ async function copyPages(source: Sqlite.Database, partial: string, options: Back
   await stepwise(source, partial, options)
   const copy = new Sqlite(partial)
   try {
-    // Without it there would be a file of shared memory, for which a full disk has no room.
+    // In exclusive mode SQLite needs no shared-memory file, for which a full disk has no room.
     copy.pragma('locking_mode = EXCLUSIVE')
-    // The copy's header says WAL, and would have sidecars; a backup is one file.
+    // A backup is one file: the copy must not be in WAL mode, which needs sidecars.
     copy.pragma('journal_mode = DELETE')
   } finally {
     copy.close()
   }
 }
 
-/** Writes a database's pages into a file, in one transaction of that file's: killed meanwhile, it is as it was. */
+/** Writes a database's pages into a file in one transaction: after a crash the file is unchanged. */
 export async function stepwise(source: Sqlite.Database, target: string, options: BackupOptions): Promise<void> {
   options.signal?.throwIfAborted()
   const { totalPages } = await source.backup(target, {
     progress: ({ totalPages, remainingPages }) => {
       options.onProgress?.({ copiedPages: totalPages - remainingPages, totalPages })
-      // After that: the caller may have had enough, and the next step may be the last.
+      // Check after `onProgress`, in which the caller may abort: the next step may be the last.
       options.signal?.throwIfAborted()
       return PAGES_PER_STEP
     },
   })
-  // It says that it is done, having copied nothing, when the file is locked.
+  // If the file is locked, the driver reports success without copying.
   if (totalPages === 0)
     throw new StorageError(
       'BUSY',
@@ -133,7 +133,7 @@ function refuseTaken(file: string): void {
     )
 }
 
-/** Gives the finished file its name, unless somebody else has taken it meanwhile. */
+/** Gives the finished file its name. Throws CONFIG if another process has taken the name. */
 function publish(partial: string, file: string): void {
   try {
     linkSync(partial, file)

@@ -1,4 +1,4 @@
-/** Unfinished files: a name of their own until they are whole, and the end of those whose process was killed. */
+/** Names of unfinished files, and the removal of files that killed processes left. */
 
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, rmSync } from 'node:fs'
@@ -13,7 +13,7 @@ export const PARTIAL = /\.partial-[0-9a-f]{12}(-wal|-shm|-journal)?$/
 const mine = new Set<string>()
 const LARGEST_PID = 0xff_ff_ff
 
-/** A name beside the file, with the number of this process in it. To be given back to `finished()`. */
+/** Returns a name beside the file that contains this process's id. Call `finished()` with it later. */
 export function partialOf(file: string): string {
   // A larger process id does not fit: the largest number stands for it.
   const pid = Math.min(process.pid, LARGEST_PID).toString(16).padStart(6, '0')
@@ -26,9 +26,8 @@ export function partialOf(file: string): string {
 export const finished = (partial: string): boolean => mine.delete(basename(partial))
 
 /**
- * Removes what processes left that were killed while they wrote this very file: unfinished files, and a manifest that is
- * alone. One of another machine, or container, on the same folder is taken for ended; both want the same name, so that only
- * one of them could have got it.
+ * Removes unfinished files, and a manifest without its file, that killed processes left for this path. A process of another
+ * machine or container counts as ended: both want the same name, which only one can get.
  */
 export function sweepPartials(file: string): void {
   const names = namesFrom(file)
@@ -69,7 +68,7 @@ function isRunning(name: string): boolean {
   try {
     return process.kill(number, 0)
   } catch (error) {
-    // It is another user's, which is running all the same.
+    // EPERM: the process runs as another user.
     return isError(error) && 'code' in error && error.code !== 'ESRCH'
   }
 }

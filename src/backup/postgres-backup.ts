@@ -28,11 +28,11 @@ interface Server {
 }
 
 /**
- * Copies everything into one new SQLite file, as of the moment it begins, with a manifest beside it, as `backupSqlite` does:
- * the same format restores into either. On a connection of its own: the store's go on.
+ * Copies a consistent snapshot into a new SQLite file with a manifest, in the format of `backupSqlite`: it restores into either
+ * dialect. Uses a connection of its own, beside the store's pool.
  *
- * Rejects with CONFIG if the target is taken, CORRUPT for a row that no database of ours can hold, BACKUP_INVALID if the copy
- * is not what was read, the signal's reason, or an error of reading or writing.
+ * Rejects with CONFIG if the target exists, CORRUPT for an unreadable row, BACKUP_INVALID if the copy differs from what was read,
+ * the signal's reason, or an I/O error.
  */
 export async function backupPostgres(server: Server, file: string, options: BackupOptions): Promise<BackupManifest> {
   rules.checkOptions('The options', BACKUP_RULES, options)
@@ -68,7 +68,7 @@ async function backedUp(
   return withFile(file, verified)
 }
 
-/** The SQLite migrations with the names of those that were applied to the server. For a newer schema, all known migrations. */
+/** The SQLite migrations up to the server's last one; for a newer schema, all known migrations. */
 function migrationsUpTo(schemaVersion: string): readonly Migration[] {
   const known = migrationsOf('sqlite')
   if (schemaVersion === 'none')
@@ -89,7 +89,7 @@ interface Filling {
 async function fill(partial: string, snapshot: Snapshot, { known, options, now }: Filling): Promise<Content> {
   const raw = openConnection(partial, { readOnly: false })
   try {
-    // It has no name yet: a crash leaves nothing that anybody would open. It is synced when it is complete.
+    // Needs no journal: after a crash the file still has its unfinished name. It is synced when it is complete.
     raw.pragma('journal_mode = OFF')
     raw.pragma('synchronous = OFF')
     await migrateSqlite(raw, new BusyRetry(0), { now }, known)
@@ -108,7 +108,7 @@ async function fill(partial: string, snapshot: Snapshot, { known, options, now }
   }
 }
 
-/** None is ever left out. Throws CORRUPT. */
+/** A backup leaves no row out: throws CORRUPT for a row that it cannot hold. */
 const refusing =
   (table: Table) =>
   (cells: readonly unknown[]): boolean => {

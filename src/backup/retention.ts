@@ -1,4 +1,4 @@
-/** Which backups are kept, and why. Times in UTC. */
+/** Retention: which backups are kept, and why. Times are in UTC. */
 import type { Retention } from '../api.ts'
 import * as rules from '../schema/rules.ts'
 
@@ -9,7 +9,7 @@ interface Dated {
   readonly createdAt: Date
 }
 
-/** The period that a time is in: the newest backup of each period is the one that is kept. */
+/** Returns the period of a time. The newest backup of a period is kept. */
 const PERIODS: Readonly<Record<'hourly' | 'daily' | 'weekly', (time: Date) => string>> = {
   hourly: (time) => time.toISOString().slice(0, 13),
   daily: (time) => time.toISOString().slice(0, 10),
@@ -19,8 +19,8 @@ const PERIODS: Readonly<Record<'hourly' | 'daily' | 'weekly', (time: Date) => st
 const DAY_MS = 86_400_000
 
 /**
- * For each of the backups that are kept, the reasons: the last so many, and the newest of each of the last so many hours,
- * days and weeks that have one. A backup may be kept for several.
+ * Returns the kept backups with their reasons: the last `last` backups, and the newest backup of each of the last `hourly` hours,
+ * `daily` days and `weekly` weeks that have a backup. A backup may have several reasons.
  */
 export function retained<B extends Dated>(backups: readonly B[], keep: Retention): Map<B, string[]> {
   const newestFirst = backups.toSorted((a, b) => b.createdAt.getTime() - a.createdAt.getTime())

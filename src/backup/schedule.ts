@@ -9,12 +9,12 @@ export interface Scheduling extends BackupSchedule {
   readonly make: (target: string, signal: AbortSignal) => Promise<BackupManifest>
 }
 
-/** After a failure: twice as long each time, up to the usual. */
+/** First pause after a failure. It doubles with each failure, up to the usual interval. */
 const FIRST_RETRY_MS = 10_000
-/** Another process is making one. */
+/** Pause while another process makes the backup, in milliseconds. */
 const LOOK_AGAIN_MS = 1_000
 
-/** Makes backups while a store is open. Keeps no process running, throws nothing, and tries again. */
+/** Makes backups while a store is open, and retries after a failure. Never throws. Its timers do not keep a process running. */
 export class BackupScheduler {
   readonly #options: Scheduling
   #stopping = new AbortController()
@@ -25,7 +25,7 @@ export class BackupScheduler {
   failure: unknown
 
   constructor(options: Scheduling) {
-    // The working folder may be another one later.
+    // Resolve now: the working folder may change later.
     this.#options = { ...options, folder: resolve(options.folder) }
     this.start()
   }
@@ -35,7 +35,7 @@ export class BackupScheduler {
     this.#wait(0)
   }
 
-  /** Also what is being made. */
+  /** Stops the schedule, and aborts the running backup. */
   stop(): void {
     clearTimeout(this.#timer)
     this.#stopping.abort(
@@ -67,8 +67,8 @@ export class BackupScheduler {
   }
 
   /**
-   * Milliseconds. The newest backup in the folder counts, whoever made it: this process before it was restarted, or another.
-   * One from the future does not: the clock was set back, and it would be waited for.
+   * Milliseconds until the next backup is due. The newest backup in the folder counts, also one of another process. A backup from
+   * the future does not count: the clock was set back.
    */
   async #untilDue(): Promise<number> {
     const { folder, everySeconds, now } = this.#options
@@ -77,12 +77,12 @@ export class BackupScheduler {
     try {
       newest = listBackups(folder).backups.findLast(({ createdAt }) => createdAt <= now())?.createdAt
     } catch {
-      // The folder is not there yet; if it cannot be used, making the backup says why.
+      // The folder is missing, or cannot be used: making the backup creates it, or reports the error.
     }
     return newest === undefined ? 0 : newest.getTime() + everySeconds * 1_000 - now().getTime()
   }
 
-  /** `false` if another process is at it, or was a moment ago. */
+  /** Makes the backup under the lease. Returns `false` if another process holds the lease, or has just made the backup. */
   async #madeAlone(): Promise<boolean> {
     const { folder, name } = this.#options
     const [{ acquireLease }, { createFolder }] = await Promise.all([

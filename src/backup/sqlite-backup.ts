@@ -15,11 +15,11 @@ import { forgetChanges } from './without-change-log.ts'
 export const BACKUP_RULES: rules.Rules = { onProgress: rules.isFunction, signal: rules.isSignal }
 
 /**
- * Copies everything into one new file, as of the moment it begins, with a manifest beside it. Both get their names only when
- * the copy has been verified against what was read; on any failure nothing is left. `path` is absolute.
+ * Copies a consistent snapshot into a new file, with a manifest beside it. Both get their names only when the copy is verified
+ * against the content that was read. A failure leaves nothing. `path` is absolute.
  *
- * Rejects with CONFIG if the target is taken, CORRUPT if what was read is damaged, BACKUP_INVALID if the copy is not what was
- * read, the signal's reason, or an error of reading or writing.
+ * Rejects with CONFIG if the target exists, CORRUPT if the database is damaged, BACKUP_INVALID if the copy differs from what was
+ * read, the signal's reason, or an I/O error.
  */
 export async function backupSqlite(
   database: SqliteDatabase,
@@ -30,7 +30,7 @@ export async function backupSqlite(
   rules.checkOptions('The options', BACKUP_RULES, options)
   return database.withSnapshot(async ({ raw }) => {
     const createdAt = now()
-    // A row that breaks the rules is found here, and not when the backup is needed.
+    // Reads each row: a damaged row is found now, and not when the backup is needed.
     const expected = await contentOf(raw).catch((error: unknown) => {
       throw translated(error)
     })

@@ -10,14 +10,14 @@ import { SIDECARS } from './new-file.ts'
 import { readAll } from './sqlite-backup.ts'
 
 /**
- * Reads all of a backup and compares it with its manifest: the file's bytes, then what SQLite makes of them, then every row.
+ * Compares a whole backup with its manifest: the file's bytes, then SQLite's integrity check, then each row.
  *
- * Rejects with BACKUP_INVALID for a file that must not be trusted, CONFIG if there is none.
+ * Rejects with BACKUP_INVALID for a file that must not be trusted, CONFIG if there is no file.
  */
 export async function verifyBackup(file: string): Promise<BackupManifest> {
   checkPath(file)
   try {
-    // At once: the working folder may be another one later.
+    // Resolve now: the working folder may change later.
     return await verified(resolve(file))
   } catch (error) {
     throw translatedFile(error)
@@ -47,11 +47,10 @@ async function verified(file: string): Promise<BackupManifest> {
 }
 
 /**
- * A backup is one file that needs no log. One whose header asks for a log is no backup, and SQLite would put a log beside
- * it; one with a log beside it is in use, or was copied while in use.
+ * Throws BACKUP_INVALID for a file in WAL mode, which is no finished backup, and for a file with a log beside it, which is in use
+ * or was copied while in use.
  *
- * The header is read only where no log is there: closing a handle on a file that this process has open would drop
- * SQLite's locks on it.
+ * Reads the header only if there is no log: closing a handle on a file that this process has open would drop SQLite's locks.
  */
 function assertFinished(file: string): void {
   const stats = statSync(file, { throwIfNoEntry: false })

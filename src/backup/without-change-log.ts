@@ -9,7 +9,7 @@ import { hasTable } from '../migrator/sqlite-file.ts'
 export function forgetChanges(file: string): void {
   const raw = openConnection(file, { readOnly: false })
   try {
-    // An earlier version's has none.
+    // A copy of an earlier schema version has no change log.
     if (!hasTable(raw, 'meshstore_changes')) return
     const isUsed = raw.prepare(
       `SELECT 1 FROM meshstore_state WHERE name IN ('change_log', 'move') UNION ALL SELECT 1 FROM meshstore_consumers

@@ -131,7 +131,7 @@ async function create(flags: CreateFlags): Promise<Outcome> {
   }
 }
 
-/** A file that has not been adopted has no place for the time of a backup: its journal's mode stays as it is, too. */
+/** Whether another program made the file. Such a file is opened read-only: it has no table for the time of a backup. */
 async function isOfAnother(path: string, timeout: number): Promise<boolean> {
   const { default: Sqlite } = await import('better-sqlite3')
   const { originOf } = await import('../migrator/sqlite-file.ts')
@@ -148,7 +148,7 @@ async function isOfAnother(path: string, timeout: number): Promise<boolean> {
   }
 }
 
-/** Writable, so that the time of the backup is noted, unless the file or its folder cannot be written. */
+/** Opens the store writable, so that it records the time of the backup; read-only if the file or its folder is read-only. */
 async function opened(options: StorageOptions): Promise<Meshstore> {
   try {
     return await openStorage(options)
@@ -174,7 +174,7 @@ function summary({ bytes, schemaVersion, tables }: BackupManifest): string {
   return `${rowsText(tables)}; ${count(bytes)} bytes; schema ${schemaVersion}`
 }
 
-/** Most often nobody has made a backup yet, or not from this folder. */
+/** Throws CONFIG if the folder is missing: often no backup was made yet, or the working folder is another one. */
 function assertFolder(folder: string): void {
   if (!existsSync(folder))
     throw new StorageError('CONFIG', `There is no folder at ${resolve(folder)}. Name it with --folder.`)
@@ -244,7 +244,7 @@ const restoring = ({ replace, migrate, ignoreOtherTables }: RestoreFlags) => ({ 
 async function restore(flags: RestoreFlags): Promise<Outcome> {
   const { from: file, to: url = process.env.DATABASE_URL } = flags
   if (!url) throw new StorageError('CONFIG', 'Into which database? Give --to, or set DATABASE_URL.')
-  // First: what is at the target matters only if there is something to put there.
+  // Check the backup first: its absence is the likelier mistake.
   if (!existsSync(file))
     throw new StorageError('CONFIG', `There is no file at ${resolve(file)}. Check the path and the current folder.`)
   if (flags.dryRun) return preview(file, url, flags)
@@ -272,7 +272,7 @@ async function preview(file: string, url: string, flags: RestoreFlags): Promise<
   }
 }
 
-/** Looks at every row of the backup, and whether the database is empty. */
+/** Dry run: checks each row of the backup, and that the database is empty. */
 async function previewOn(target: PostgresTarget, file: string, url: string, flags: RestoreFlags): Promise<Outcome> {
   const { restoreIntoPostgres } = await import('../restore/postgres-restore.ts')
   const {

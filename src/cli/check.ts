@@ -27,7 +27,7 @@ async function run(flags: CheckFlags): Promise<Outcome> {
     const found = await check(urlOf(flags), {
       quick: flags.quick,
       busyTimeoutMs: waitOf(flags),
-      // They are counted first: only for somebody who is watching.
+      // Counting the rows takes time: do it only for a terminal.
       onProgress: process.stderr.isTTY ? ({ done, total }) => bar.update(done, total) : undefined,
     })
     return { json: found, text: textOf(found), exitCode: exitCodeFor(found) }
@@ -51,7 +51,7 @@ function textOf({ findings, counts, passed, notChecked }: CheckReport): string[]
     )
     return lines.length === 0 ? [] : [`${TITLES[severity]} (${count(counts[severity])}):`, ...lines, '']
   })
-  // Something may be said of what passed, too: then it is said above.
+  // A check that passed may have an `info` finding, which is printed above.
   const well = passed.filter((name) => findings.every((finding) => finding.check !== name))
   const unseen = Object.entries(Object.groupBy(notChecked, ({ reason }) => reason))
   return [

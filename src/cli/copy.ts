@@ -57,7 +57,7 @@ export function addCopy(program: Command): void {
     })
 }
 
-/** In a JSON document. On stderr all of them are. */
+/** Most refused rows in the JSON document. stderr gets all of them. */
 const LISTED = 1_000
 
 async function run(flags: CopyFlags, refused: RefusedRow[]): Promise<Outcome> {
@@ -84,7 +84,7 @@ async function run(flags: CopyFlags, refused: RefusedRow[]): Promise<Outcome> {
         quarantine,
         ignoreOtherTables: flags.ignoreOtherTables,
         busyTimeoutMs: waitOf(flags),
-        // The rows are counted first: only for somebody who is watching.
+        // Counting the rows takes time: do it only for a terminal.
         onProgress: process.stderr.isTTY ? onProgress : undefined,
         onRefused: (row) => {
           if (refused.length < LISTED) refused.push(row)

@@ -6,11 +6,11 @@ export const EXIT = {
   failed: 1,
   /** Arguments, a URL or the environment cannot be used. */
   usage: 2,
-  /** Something waits to be done: migrations are pending, a file is to be adopted, or `check` has warnings. */
+  /** Work is pending: migrations, an adoption, or warnings of `check`. */
   pending: 3,
-  /** The database is not as it should be: a person has to look. */
+  /** The database is damaged or has an unexpected schema: an operator must act. */
   person: 4,
-  /** Something was in the way, or away: the same may succeed later. */
+  /** A lock was held, or the server was away: the same command may succeed later. */
   later: 5,
 } as const
 

@@ -13,7 +13,7 @@ const TABLES = ['nodes', 'policies', 'paths'] as const
 /** Name of the paths' table in the database and in an export. */
 const PATHS = 'path_cache'
 type Table = (typeof TABLES)[number]
-/** Rows of each table, where no table is named. */
+/** Rows of each table if no table is named. */
 const FEW = 5
 
 /** `meshstore stats` and `meshstore inspect` */
@@ -48,7 +48,7 @@ async function notReadyError(url: string, busyTimeoutMs: number): Promise<Storag
     new: 'The database has no tables yet. Run meshstore migrate up.',
     pending: `Migrations are pending: ${found?.pending.join(', ')}. Run meshstore migrate up.`,
     adoptable: ADOPT,
-    // Rows that cannot be kept, of a file that has not been adopted.
+    // The file has not been adopted, and has rows that an adoption would refuse.
     refused: found?.adoption === undefined ? undefined : ADOPT,
     current: undefined,
   }[found?.state ?? 'current']
@@ -70,7 +70,7 @@ async function stats(flags: Common): Promise<Outcome> {
     text: [
       `Nodes         ${count(rows.nodes)}`,
       `Policies      ${count(rows.policies)}`,
-      // The rest has been invalidated, and waits for the next sweep.
+      // The other paths are invalidated and wait for the next sweep.
       `Cached paths  ${count(rows.pathCache)}, of which ${count(validPaths)} are valid and ${count(expiredPaths)} have expired`,
       `Bytes         ${count(bytes)}${dialect === 'sqlite' ? `, and ${count(walBytes)} in the log` : ''}`,
       `Schema        ${schemaVersion}`,
@@ -167,7 +167,7 @@ const pathCells = ({ source, destination, k, bundle, expiresAt }: CachedPath): C
   `until ${expiresAt.toISOString()}`,
 ]
 
-/** A longer cell stands out, and the others stay in line. */
+/** Maximum width of an aligned column: a longer cell does not widen it. */
 const WIDEST = 40
 function aligned(rows: readonly Cells[]): string[] {
   const printed = rows.map((cells) => cells.map(printable))

@@ -1,6 +1,6 @@
 /** Stops a command in an orderly way on Ctrl+C and SIGTERM. */
 
-/** As shells have it: 128 and the number of the signal. */
+/** 128 plus the signal's number, as in shells. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const
 type Signal = keyof typeof EXIT_CODES
 const SIGNALS = Object.keys(EXIT_CODES) as Signal[]
@@ -36,7 +36,7 @@ export async function interruptible<T>(message: string, work: (signal: AbortSign
   }
 }
 
-/** Runs `tidy` when a signal comes, which otherwise does what it did. Returns what takes that back. */
+/** Runs `tidy` before a signal takes its usual effect. Returns a function that removes the handler. */
 export function beforeSignal(tidy: () => void): () => void {
   const caught = (signal: Signal): void => {
     off()

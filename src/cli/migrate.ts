@@ -18,7 +18,7 @@ interface AdoptFlags extends RepairFlags {
   quarantine?: string
 }
 
-/** Another process may be making a copy of a large file, and building its tables anew. */
+/** Default wait, in seconds: another process may be copying a large file and rebuilding its tables. */
 const LONG_WAIT = { wait: 600 }
 
 /** `meshstore migrate …` */

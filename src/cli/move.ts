@@ -172,7 +172,7 @@ function wordsOf({ from, to, rows, bytes, migrations, resumes }: MovePlan): stri
   ]
 }
 
-/** Whether to go on. */
+/** Asks on a terminal whether to begin the move. */
 async function confirmed(plan: MovePlan, { yes, json, maxPause }: MoveFlags): Promise<boolean> {
   const words = [
     ...wordsOf(plan),
@@ -190,7 +190,7 @@ async function confirmed(plan: MovePlan, { yes, json, maxPause }: MoveFlags): Pr
   try {
     return /^y(es)?$/i.test((await terminal.question('Move it? [y/N] ')).trim())
   } catch {
-    // Ctrl+C or Ctrl+D is no answer, and leaves the cursor behind the question.
+    // Ctrl+C and Ctrl+D leave the cursor behind the question.
     process.stderr.write('\n')
     return false
   } finally {
@@ -234,7 +234,7 @@ function told(
   ]
 }
 
-/** A mover that was killed after the switch may not have told the target. */
+/** Records the success of a mover that was killed after the cutover. */
 async function finished(file: SqliteDatabase, id: string, to: PostgresTarget, flags: MoveFlags): Promise<Outcome> {
   const { assertArrived } = await import('../move/live/handover.ts')
   const config = configOf({ url: String(flags.to), migrate: 'skip', busyTimeoutMs: waitOf(flags), pool: { max: 1 } })

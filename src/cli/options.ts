@@ -30,7 +30,7 @@ export function databaseCommand(parent: Command, nameAndArguments: string, defau
   )
 }
 
-/** Without a default: a deploy whose variable is missing must not migrate a new file, and report success. */
+/** There is no default: a deploy without the variable must not migrate a new file and report success. */
 export function urlOf({ url = process.env.DATABASE_URL }: Pick<Common, 'url'>): string {
   if (url) return url
   throw new StorageError('CONFIG', 'Which database? Give --url, or set DATABASE_URL.')
@@ -45,7 +45,7 @@ export const IGNORE_OTHERS = [
 export const leftBehindText = (left: readonly OtherData[] = []): string[] =>
   left.length === 0 ? [] : [`Left behind, being none of Meshstore's: ${printable(otherDataText(left))}.`]
 
-/** Asked before a command that makes a SQLite file where there is none: whoever misspelt its path shall see it. */
+/** Call it before a command that may create a SQLite file: the note shows a misspelt path. */
 export function createdFileNote(url: string): string[] {
   const target = databaseOf(url)
   const isNew = target.dialect === 'sqlite' && target.path !== ':memory:' && !existsSync(target.path)

@@ -10,13 +10,13 @@ export interface Outcome {
   readonly json: object
   /** Lines for people. */
   readonly text: readonly string[]
-  /** 0 unless said. */
+  /** Default: 0. */
   readonly exitCode?: number
 }
 
 /**
- * Runs a command's work and prints what came of it. Sets the exit code; nothing is thrown. `soFar`: what had been done when it
- * failed.
+ * Runs a command's work, prints its outcome or its error, and sets the exit code. Never throws. `soFar` describes partial work
+ * after a failure.
  */
 export async function report(
   options: { json?: boolean | undefined },
@@ -71,7 +71,7 @@ function described(error: unknown): Described {
     const { code, message, docs, retryable, issues } = error
     return { code, message, docs, retryable, ...(issues.length > 0 && { issues }) }
   }
-  // A message that is not the library's own may hold values.
+  // Only the library's own messages are known to contain no values.
   const docs = docsOf(error instanceof Interrupted ? 'INTERRUPTED' : 'INTERNAL')
   if (isError(error) && 'code' in error)
     return { code: String(error.code), message: error.message, docs, retryable: false }
@@ -86,7 +86,7 @@ export const printError = ({ code, message, docs }: Pick<Described, 'code' | 'me
   process.stderr.write(`${code}: ${message} See ${docs}\n`)
 }
 
-/** A bar on stderr while `done` goes up to `total`, with what is done in a second if that has a name; nothing unless that is a terminal. */
+/** Shows a progress bar on stderr if that is a terminal. With a `unit` it shows the rate per second. */
 export function progressBar(what: string, unit?: string): { update(done: number, total: number): void; stop(): void } {
   if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} }
   const bar = new SingleBar({
@@ -94,7 +94,7 @@ export function progressBar(what: string, unit?: string): { update(done: number,
     stream: process.stderr,
     clearOnComplete: true,
     hideCursor: true,
-    // It would take Ctrl+C for itself: the bar would go, and the work go on.
+    // The library's own handler of Ctrl+C would remove the bar and let the work go on.
     gracefulExit: false,
     barsize: 30,
   })
@@ -126,7 +126,7 @@ export function progressBar(what: string, unit?: string): { update(done: number,
   }
 }
 
-/** How much has been done of what nobody knows the end of, on stderr; nothing unless that is a terminal. */
+/** Shows a count without a total on stderr if that is a terminal. */
 export function counter(what: string, unit: string): { update(done: number): void; stop(): void } {
   if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} }
   let shown = false
@@ -142,12 +142,12 @@ export function counter(what: string, unit: string): { update(done: number): voi
   }
 }
 
-/** `1,234`, whatever the locale. */
+/** `1,234` in each locale. */
 export const count = (value: number): string => value.toLocaleString('en-US')
 /** `1 line`, `2 lines`. */
 export const counted = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`
-/** `5,000 nodes, 1 policy, 20 cached paths`: of the tables that are given. */
+/** `5,000 nodes, 1 policy, 20 cached paths`, for the given tables. */
 export const rowsText = (tables: Readonly<Partial<Record<TableKey, { readonly rows: number }>>>): string =>
   Object.entries(tables)
     .map(([table, { rows }]) => counted(rows, ...(NAMES[table] ?? [`row of ${table}`, `rows of ${table}`])))
@@ -161,5 +161,5 @@ const NAMES: Readonly<Record<string, [one: string, many?: string]>> = {
 export const seconds = (milliseconds: number): string =>
   milliseconds < 1_000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1_000).toFixed(1)} s`
 
-/** Names and paths of others may hold what would move the cursor of a terminal. */
+/** Replaces control characters: foreign names and paths must not move a terminal's cursor. */
 export const printable = (text: string): string => text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '\ufffd')

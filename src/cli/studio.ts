@@ -66,7 +66,7 @@ function live(url: string): string {
   return resolve(target.path)
 }
 
-/** A verified copy in a folder that nobody else may enter. */
+/** Makes a verified copy in a private folder. */
 async function snapshot(
   url: string,
   { folder, busyTimeoutMs }: { folder: string; busyTimeoutMs: number },
@@ -78,17 +78,17 @@ async function snapshot(
   return file
 }
 
-/** The URL goes in a file that nobody else may read, not among the arguments. */
+/** Writes the URL to a private file: other users could read it among the arguments. */
 function configIn(folder: string, dialect: 'sqlite' | 'postgresql', url: string): string {
   const name = dialect === 'sqlite' ? 'sqlite' : 'postgres'
-  // In the package beside this file's folder, in the repository in src/.
+  // The schema file lies above this file's folder in the package, and in src/ in the repository.
   const schema = upwards(import.meta.dirname, `schema-${name}.js`) ?? upwards(import.meta.dirname, `schema/${name}.ts`)
   const file = join(folder, 'drizzle.config.json')
   writeFileSync(file, JSON.stringify({ dialect, schema, out: folder, dbCredentials: { url } }), { mode: 0o600 })
   return file
 }
 
-/** The first that is there, in this folder or one above it. */
+/** Finds the file in this folder or the nearest one above it. */
 function upwards(from: string, name: string): string | undefined {
   for (let folder = from; ; folder = dirname(folder)) {
     const candidate = join(folder, name)
@@ -104,7 +104,7 @@ async function run(kit: string, { config, port }: { config: string; port: number
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end)
   return new Promise((done, failed) => {
     child.once('error', failed)
-    // Ended by us: that is how it ends.
+    // A signal is this command's own way to end the child.
     child.once('close', (code, signal) => done(signal === null ? (code ?? 1) : 0))
   })
 }

@@ -88,7 +88,7 @@ export function addTransfer(program: Command): void {
 }
 
 function tablesOf(given: string, before: readonly transfer.TableName[] = []): transfer.TableName[] {
-  // As `inspect` calls them.
+  // `inspect` calls the table `paths`, too.
   const name = given === 'paths' ? 'path_cache' : given
   const known = transfer.TABLE_NAMES.find((each) => each === name)
   if (known === undefined) throw new InvalidArgumentError(`Give one of ${transfer.TABLE_NAMES.join(', ')}.`)
@@ -119,7 +119,7 @@ async function runExport(flags: ExportFlags): Promise<Outcome> {
           process.stderr.write(`${row.table} ${row.key}: ${row.column} ${row.message}\n`)
         },
       })
-    // A reader that stands still holds a stream up, and with it whatever would listen to a signal.
+    // A reader that has stopped would block the stream's end, and with it the signal.
     const done =
       file === undefined
         ? await exporting(output)
@@ -130,7 +130,7 @@ async function runExport(flags: ExportFlags): Promise<Outcome> {
   }
 }
 
-/** Stops between two writes: what there is of a file is then removed. */
+/** Stops between two writes. An incomplete file is then removed. */
 const stoppable = (output: transfer.Output, signal: AbortSignal): transfer.Output => ({
   ...output,
   write: async (text) => {
@@ -139,7 +139,7 @@ const stoppable = (output: transfer.Output, signal: AbortSignal): transfer.Outpu
   },
 })
 
-/** In a JSON document. On stderr all of them are. */
+/** Most refused lines in the JSON document. stderr gets all of them. */
 const SHOWN = 1_000
 
 function exported(done: transfer.ExportReport, invalid: transfer.InvalidRow[], file: string | undefined): Outcome {
@@ -244,7 +244,7 @@ function imported(
     ]
     return words.length === 0 ? [] : [`${table}: ${words.join(', ')}`]
   })
-  // A map is one document: its lines say nothing of how many nodes are refused.
+  // A NetworkGraph is one document: count its problems, not its lines.
   const what = done.format === 'netjson' ? counted(problems, 'problem') : `${counted(done.refused, 'line')} refused`
   const none = done.imported
     ? []

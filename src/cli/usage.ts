@@ -4,14 +4,14 @@ import { docsOf } from '../errors.ts'
 import { EXIT } from './exit-codes.ts'
 import { printError, printJson } from './output.ts'
 
-/** Every command throws instead of exiting and printing, so that there is one place that knows the exit codes. */
+/** Makes each command throw instead of exiting: one place sets the exit codes. */
 export function throwing(command: Command): Command {
   command.exitOverride().configureOutput({ outputError: () => {} })
   for (const child of command.commands) throwing(child)
   return command
 }
 
-/** Sets the exit code for what `parseAsync` threw. Throws what is no error of usage. */
+/** Sets the exit code for a usage error of `parseAsync`. Rethrows other errors. */
 export function reportUsage(error: unknown, argv: readonly string[]): void {
   if (!(error instanceof CommanderError)) throw error
   if (['commander.helpDisplayed', 'commander.version'].includes(error.code)) {
@@ -19,7 +19,7 @@ export function reportUsage(error: unknown, argv: readonly string[]): void {
     return
   }
   process.exitCode = EXIT.usage
-  // It has printed the help.
+  // commander has printed the help.
   if (error.code === 'commander.help') return
   const message = sentence(error.message)
   const described = { code: 'USAGE', message, docs: docsOf('USAGE'), retryable: false }
@@ -27,7 +27,7 @@ export function reportUsage(error: unknown, argv: readonly string[]): void {
   printError(described)
 }
 
-/** A URL among the arguments may hold a password, and may stand in the wrong place. */
+/** Drops arguments from the message: a misplaced URL may contain a password. */
 function sentence(message: string): string {
   const line = message
     .replace(/^error: /, '')

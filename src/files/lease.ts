@@ -1,18 +1,18 @@
-/** One at a time: who makes the scheduled backup in a folder that several processes use. */
+/** Lease: one process at a time makes the scheduled backup in a folder that several processes share. */
 
 import { closeSync, openSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { isError } from '../errors.ts'
 import { translatedFile } from './file-errors.ts'
 
-/** Like an unfinished file's, so that it is removed with those. */
+/** Looks like an unfinished file's suffix, so that the sweep of unfinished files removes it. */
 const SUFFIX = '.partial-000000000000'
 const REFRESHED_EVERY_MS = 10_000
-/** So long after it was touched, its process is not there any more. */
+/** A lease that was not refreshed for this long belongs to a process that has ended. */
 const LOST_AFTER_MS = 60_000
 
 /**
- * Gives back what releases it; `undefined` if another process has it. `file` is the same for all of them; its folder is there.
- * Throws StorageErrors.
+ * Returns a function that releases the lease; `undefined` if another process holds it. All processes use the same `file`, whose
+ * folder must exist. Throws StorageErrors.
  */
 export function acquireLease(file: string): (() => void) | undefined {
   const path = file + SUFFIX
@@ -27,7 +27,7 @@ export function acquireLease(file: string): (() => void) | undefined {
   timer.unref()
   let released = false
   return () => {
-    // Once: afterwards it may be another's.
+    // Only the first call removes the file: later it may be another process's lease.
     if (!released) rmSync(path, { force: true })
     released = true
     clearInterval(timer)
@@ -37,7 +37,7 @@ export function acquireLease(file: string): (() => void) | undefined {
 function dropLost(path: string): void {
   const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs
   if (touched === undefined || Math.abs(Date.now() - touched) < LOST_AFTER_MS) return
-  // Under a name that nobody else has: of those who find it lost at once, one removes it.
+  // Several processes may find the lease lost. The rename succeeds in one of them.
   const mine = `${path.slice(0, -12)}${process.pid.toString(16).padStart(12, '0')}`
   try {
     renameSync(path, mine)
@@ -52,7 +52,7 @@ function touch(path: string): void {
   try {
     utimesSync(path, now, now)
   } catch {
-    // It is gone, or the disk fails: the backup says so.
+    // Ignore the error: the backup reports a failing disk.
   }
 }
 

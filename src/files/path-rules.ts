@@ -20,7 +20,7 @@ export function pathProblem(path: unknown): string | undefined {
   if (path.trim() !== path) return 'must not begin or end with blanks'
   if (!path.isWellFormed()) return 'must be well-formed Unicode'
   if (path.includes('?')) return 'must not contain ?; give options beside the URL'
-  // A variable whose quotes became part of it, or a URL that lost its beginning: a new file would be made, and serve.
+  // A typo in a variable (quotes, a lost scheme) must not create a new file, which would then serve.
   if (/^["']|["']$|:\/\/|\/\/[^/]*@/.test(path)) return 'looks like a URL, or like one in quotes'
   return undefined
 }

@@ -1,4 +1,4 @@
-/** Everything from one database into an empty other one: looked at first, then written in one transaction, then compared. */
+/** Copies a database into an empty one: checks all rows, writes them in one transaction, and compares before the commit. */
 import type { CopiedTable, CopyOptions, CopyProgress, CopyReport, OtherData, RefusedRow } from '../api.ts'
 import { StorageError, type ValidationIssue } from '../errors.ts'
 import { realPath } from '../files/path-rules.ts'
@@ -23,7 +23,7 @@ export interface Copying {
   readonly to: string
   readonly options: CopyOptions
   readonly dialects: { readonly from: Dialect; readonly to: Dialect }
-  /** Database files that must not be written to as if they were others. */
+  /** Paths of both database files: the dead-letter file must not be one of them. */
   readonly files: readonly string[]
   readonly tables: readonly Table<TableName>[]
   readonly busyTimeoutMs: number
@@ -31,7 +31,7 @@ export interface Copying {
   readonly advice?: string
 }
 
-/** How many rows of a table cannot live in the target. */
+/** The number of rows of each table that the target cannot hold. */
 type Refused = ReadonlyMap<Table, number>
 
 export async function copy(from: string, to: string, options: CopyOptions): Promise<CopyReport> {
@@ -57,7 +57,7 @@ export function copyingOf(from: string, to: string, options: CopyOptions): Copyi
   }
 }
 
-/** Into a database that was found to be empty, and is looked at again under its lock. */
+/** Copies into a database that the preflight check found empty. The write checks again under its lock. */
 export async function copySnapshot(snapshot: Snapshot, copying: Copying): Promise<CopyReport> {
   const { options, files } = copying
   const quarantine = options.quarantine === undefined ? undefined : new Quarantine(options.quarantine, ...files)
@@ -85,15 +85,15 @@ function refuseSame(from: string, to: string): void {
     )
 }
 
-/** A snapshot's is not older, or it could not have been taken. */
+/** Throws SCHEMA_NEWER. An older schema already failed when the snapshot was taken. */
 function assertCurrent(dialect: Dialect, schemaVersion: string): void {
   if (schemaVersion !== migrationsOf(dialect).at(-1)?.tag) throw newer('source', schemaVersion)
 }
 
-/** In an error's `issues`. */
+/** Most rows in an error's `issues`. */
 const LISTED = 1_000
 
-/** Looks at every row before anything is changed. Throws CORRUPT, with `issues`, for those that nobody said where to put. */
+/** Preflight check of all rows. Throws CORRUPT, with `issues`, if there are refused rows and no dead-letter file for them. */
 export async function checkRows(
   snapshot: Snapshot,
   { options, dialects, tables, advice }: Copying,
@@ -125,7 +125,7 @@ export async function checkRows(
   return refused
 }
 
-/** A key that nobody checked may be as long as a book. */
+/** Another program may have written a key of any length. */
 const shortened = (key: string): string => (key.length <= 2 * MAX_ID_CHARACTERS ? key : shown(key))
 
 const CORRECT = 'Correct or delete them, or have them written to a file (quarantine, --quarantine FILE).'
@@ -165,7 +165,7 @@ async function reportOfDryRun(snapshot: Snapshot, copying: Copying, preflight: P
 
 async function write(snapshot: Snapshot, copying: Copying, preflight: Preflight): Promise<CopyReport> {
   const { to, options, busyTimeoutMs } = copying
-  // There are no rows in it: nothing would be lost without a copy of it.
+  // The target has no rows, so it needs no backup before its migration.
   const { applied } = await up(to, { busyTimeoutMs, backup: false })
   const tables = await into(to, { busyTimeoutMs }, async (target) => {
     const sent = await send(snapshot, copying, { target, refused: preflight.refused })
@@ -175,7 +175,7 @@ async function write(snapshot: Snapshot, copying: Copying, preflight: Preflight)
       await progressOver(target.snapshot, copying.tables, step('comparing', options)),
       options.signal,
     )
-    // On disk before the commit: however it ends, a row is in the source, or here and there.
+    // The dead-letter file is on disk before the commit, so that no row is lost at a crash.
     preflight.quarantine?.publish()
     return sent
   })
@@ -205,7 +205,7 @@ async function send(
   const progress = await progressOver(snapshot, tables, step('copying', options))
   const sent = new Map<Table, Sent>()
   for (const table of tables) {
-    // They have been looked at: again only where some are to be left out.
+    // The preflight check has seen all rows. Check again only the tables with refused rows.
     const isLeftOut = refused.has(table)
       ? (cells: readonly unknown[]) => problemsOf(table, cells, dialects.to).length > 0
       : () => false

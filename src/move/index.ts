@@ -1,4 +1,4 @@
-/** Copying from one database into another, loaded on demand: no driver is needed to import the library. */
+/** Copies a database. The drivers are loaded on demand: importing the library needs none. */
 import { resolve } from 'node:path'
 import type { CopyOptions, CopyReport } from '../api.ts'
 import { checkPath } from '../files/path-rules.ts'
@@ -16,22 +16,22 @@ const OPTION_RULES: rules.Rules = {
   signal: rules.isSignal,
 }
 
-/** At once: when the rest has been loaded, the working folder may be another one. */
+/** Resolves a path now: the working folder may change while modules are loaded. */
 function absolute(url: string): string {
   const target = databaseOf(url)
   return target.dialect === 'sqlite' && target.path !== ':memory:' ? resolve(target.path) : url
 }
 
 /**
- * Copies everything from one database into another, empty one: from SQLite to PostgreSQL, back, or between two of a kind. The
- * source is read as of one moment, while others read and write it; what they write meanwhile is not copied. The target's schema
- * is brought up to date, its rows are written in one transaction, and compared with what was read before that is committed:
- * whatever happens, all of it is there or nothing.
+ * Copies a database into an empty one: from SQLite to PostgreSQL, back, or between two of a kind. Other programs may use the source
+ * meanwhile: the copy is a consistent snapshot, without later writes. The target's schema is brought up to date. One transaction
+ * writes all rows, and compares them with the source before it commits: the target gets everything or nothing.
  *
- * Rejects with CONFIG if the target has rows; SCHEMA_MISMATCH, SCHEMA_NEWER and the like if the two schemas cannot be the same;
- * SCHEMA_MISMATCH if the source has other tables with rows, and `ignoreOtherTables` does not leave them behind;
- * CORRUPT, with `issues`, before anything is changed, if there are rows that cannot live in the target and no `quarantine` for
- * them; CONFLICT if what arrived is not what was sent; the signal's reason.
+ *     await copyDatabase('sqlite:./mesh.db', 'postgres://…/mesh')
+ *
+ * @throws {StorageError} CONFIG (the target has rows), SCHEMA_MISMATCH and SCHEMA_NEWER (the two schemas differ), SCHEMA_MISMATCH
+ * (other tables of the source have rows, and `ignoreOtherTables` is not set), CORRUPT with `issues` (the target cannot hold some
+ * rows, and there is no `quarantine` file for them; nothing was changed), CONFLICT (the target's rows differ from the sent ones)
  */
 export async function copyDatabase(from: string, to: string, options: CopyOptions = {}): Promise<CopyReport> {
   rules.checkOptions('The options', OPTION_RULES, options)

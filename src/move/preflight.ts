@@ -8,8 +8,8 @@ import { taken } from '../rows/target.ts'
 import { ALL_TABLES } from '../schema/tables.ts'
 
 /**
- * That a database can be copied into, before anything is changed: it is new, or has our tables and no rows. Throws CONFIG,
- * or what the migrator says of it.
+ * Preflight check of a copy's target: it must be new, or have our tables without rows. Throws CONFIG, or the error that the
+ * migrator finds. Changes nothing.
  */
 export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<void> {
   const target = databaseOf(url)

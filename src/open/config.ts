@@ -1,4 +1,4 @@
-/** A URL or options, checked; the one place that chooses a dialect. */
+/** Checks a URL and options. The URL chooses the dialect. */
 import { fileURLToPath } from 'node:url'
 import type { BackupSchedule, PathCacheOptions, Retention, StorageOptions } from '../api.ts'
 import { RETENTION_RULES } from '../backup/retention.ts'
@@ -12,16 +12,16 @@ import * as rules from '../schema/rules.ts'
 export interface Config {
   readonly target: Target
   readonly migrate: 'apply' | 'check' | 'skip'
-  /** How long to wait for another process that migrates: unless said, as long as a large one may take. */
+  /** How long to wait for another process that migrates, in milliseconds. The default allows for a large migration. */
   readonly migrationWaitMs: number
-  /** How a migration goes, where somebody asked for more than that it is done. */
+  /** Options of the migration commands. */
   readonly migration?: MigrationOptions
   readonly durability: 'full' | 'normal'
   readonly readOnly: boolean
   readonly now: () => Date
   readonly busyTimeoutMs: number
   readonly maxPendingWrites: number
-  /** `mode`: unless said, the URL's. */
+  /** Default of `mode`: the URL's. */
   readonly pool: { readonly max: number; readonly mode: 'session' | 'transaction' | undefined }
   readonly pathCache: PathCacheOptions
   readonly countRules: CountRules | undefined
@@ -40,7 +40,7 @@ export interface SqliteTarget {
 
 export type Target = SqliteTarget | PostgresTarget
 
-/** Another process may be making a backup of a large file, and building its tables anew. */
+/** Another process may be backing up a large file and rebuilding its tables. */
 const MIGRATION_WAIT_MS = 600_000
 
 const POOL_RULES: rules.Rules = {
@@ -89,7 +89,7 @@ function nested(of: rules.Rules, value: unknown): string | undefined {
   return issue.path === '' ? issue.message : `${issue.path} ${issue.message}`
 }
 
-/** Throws CONFIG, with `issues`. */
+/** Throws CONFIG with `issues`. */
 export function configOf(target: string | StorageOptions): Config {
   const options: StorageOptions = typeof target === 'string' ? { url: target } : target
   const issues = rules.problems(RULES, options)
@@ -139,10 +139,10 @@ function checkedClock(now: () => Date): () => Date {
   }
 }
 
-/** At least two letters: `C:` is a drive. */
+/** A scheme has at least two letters: `C:` is a drive. */
 const SCHEME = /^([a-z][a-z0-9+.-]+):/i
 
-/** Throws CONFIG. The URL itself appears in no message: it may hold a password. */
+/** Throws CONFIG. No message contains the URL, which may hold a password. */
 export function databaseOf(url: string): Target {
   const scheme = SCHEME.exec(url)?.[1]?.toLowerCase()
   if (scheme === undefined) return sqlite(url)
@@ -164,13 +164,13 @@ function withoutAuthority(path: string): string {
 
 function fromFileUrl(url: string): string {
   const rest = url.slice('file:'.length)
-  // `file:mesh.db`: what SQLite calls a URI, though no URL.
+  // `file:mesh.db` is a URI of SQLite, and no URL.
   if (!rest.startsWith('/')) return rest
   try {
     const { search, hash } = new URL(url)
     if (search === '' && hash === '') return fileURLToPath(url)
   } catch {
-    // The error would quote the URL.
+    // Node's error would quote the URL.
     throw new StorageError('CONFIG', 'The file: URL names no local file. Give one such as file:///data/mesh.db.')
   }
   throw new StorageError('CONFIG', 'A file: URL must not have parameters. Give options beside the URL.')

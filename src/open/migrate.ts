@@ -16,7 +16,7 @@ export type { AdoptionReport, Applied, RowProblem, TableReport } from '../migrat
 
 const DEFAULT_WAIT_MS = 5_000
 
-/** Throws CONFIG if there is no such file; BUSY, UNAVAILABLE and the like. Changes nothing. */
+/** Inspects the schema without changing it. Throws CONFIG if there is no such file, BUSY or UNAVAILABLE. */
 export async function inspect(url: string, busyTimeoutMs = DEFAULT_WAIT_MS): Promise<Status> {
   const target = databaseOf(url)
   if (target.dialect === 'postgresql')
@@ -50,9 +50,9 @@ export interface UpReport {
 }
 
 /**
- * Brings a database up to date, as `openStorage` does with `migrate: 'apply'`, and closes it. Throws what that throws.
+ * Brings a database up to date, as `openStorage` does with `migrate: 'apply'`, and closes it. Throws the same errors.
  *
- * With `quarantine`, an adoption leaves out the rows that cannot be kept, and writes them there.
+ * With `quarantine`, an adoption writes the rows that it cannot keep to this dead-letter file, and leaves them out.
  */
 export async function up(url: string, options: UpOptions = {}): Promise<UpReport> {
   const target = databaseOf(url)
@@ -88,13 +88,13 @@ export async function up(url: string, options: UpOptions = {}): Promise<UpReport
 }
 
 export interface AdoptReport extends UpReport, RecordedMigrations {
-  /** Left alone: the database had its ledger. */
+  /** Pending migrations of a database that has its ledger: they were not applied. */
   readonly pending: readonly string[]
 }
 
 /**
- * Takes over a database that has the tables and no ledger: builds those of another program anew, records which migrations
- * made ours. One that has a ledger is left as it is. Throws CONFIG where there is nothing to take over.
+ * Takes over a database that has tables and no ledger: rebuilds another program's tables, or records the migrations that made
+ * ours. A database with a ledger stays as it is. Throws CONFIG if there is nothing to take over.
  */
 export async function adopt(url: string, options: UpOptions = {}): Promise<AdoptReport> {
   const target = databaseOf(url)
@@ -110,7 +110,7 @@ export async function adopt(url: string, options: UpOptions = {}): Promise<Adopt
   const { problem } = status
   if (problem !== undefined && status.unrecorded !== true) throw new StorageError(problem.code, problem.message)
   if (status.unrecorded !== true) {
-    // An adoption that was killed after its first step is finished.
+    // Finish an adoption that was killed after its first step.
     if (status.adopted !== undefined) return { ...nothing, ...(await up(url, options)) }
     return { ...nothing, pending: status.pending }
   }
@@ -122,15 +122,15 @@ export async function adopt(url: string, options: UpOptions = {}): Promise<Adopt
 }
 
 export interface RepairOptions extends Pick<UpOptions, 'busyTimeoutMs' | 'backup' | 'onBackup'> {
-  /** Finds out what would be made again, and changes nothing. */
+  /** Reports what a repair would recreate, and changes nothing. */
   readonly dryRun?: boolean | undefined
 }
 
 /**
- * Makes the triggers, indexes, keys and CHECKs again that the tables have lost. Cached paths are invalidated then, and
- * subscribers get CHANGES_MISSED, since writes were not followed meanwhile.
+ * Recreates triggers, indexes, keys and CHECKs that the tables have lost. If triggers were missing, cached paths are invalidated,
+ * and subscribers get CHANGES_MISSED: nothing followed the writes meanwhile.
  *
- * Throws SCHEMA_MISMATCH, and changes nothing, where a table is gone or rows break what is to be made again.
+ * Throws SCHEMA_MISMATCH, and changes nothing, if a table is gone or if rows violate a key or CHECK.
  */
 export async function repair(url: string, options: RepairOptions = {}): Promise<RepairReport> {
   const target = databaseOf(url)

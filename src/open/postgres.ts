@@ -5,7 +5,7 @@ import type { PostgresTarget } from '../database/postgres/url.ts'
 import { checkPostgres, migratePostgres, problemOf, schemaVersionOf } from '../migrator/postgres-migrator.ts'
 import type { Config } from './config.ts'
 
-/** A migration may rewrite a large table: that takes as long as it takes. */
+/** Time limit of a migration's statement: a migration may rewrite a large table. */
 const DAY_MS = 86_400_000
 
 /** Connects to a server and brings the database's schema up to date. */

@@ -4,7 +4,7 @@ import { snapshotOf } from '../rows/sqlite-source.ts'
 import { configOf } from './config.ts'
 import { openSqlite } from './sqlite.ts'
 
-/** One moment of a file, while others read and write. Throws StorageErrors. */
+/** Runs `work` on a consistent snapshot of a file that others may use. Throws StorageErrors. */
 export async function withSqliteSnapshot<T>(
   path: string,
   { busyTimeoutMs, anySchema = false }: SourceOptions,

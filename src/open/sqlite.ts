@@ -20,7 +20,7 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
       },
       adopt: async (raw) => {
         if (migrate !== 'apply') return
-        // Another process may be giving the file its log.
+        // Another process may be switching the file to WAL mode.
         if (!(await new BusyRetry(config.busyTimeoutMs).run(() => isUnrecorded(raw)))) return
         raw.pragma('synchronous = FULL')
         await migrateSqlite(raw, new BusyRetry(config.migrationWaitMs), withBackup(config))
@@ -34,7 +34,7 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
   )
 }
 
-/** Unless the caller says how, the backup lies beside the file. */
+/** By default the backup is made beside the file. */
 function withBackup({ now, migration }: Config): MigrationOptions {
   const backup = async (before: string, path: string): Promise<Copy> => {
     const { copyBeforeMigration } = await import('../backup/before-migration.ts')

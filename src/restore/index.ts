@@ -1,4 +1,4 @@
-/** Restoring a backup, loaded on demand: no driver is needed to import the library. */
+/** Restores a backup. The drivers are loaded on demand: importing the library needs none. */
 import { resolve } from 'node:path'
 import type { RestoreOptions, RestoreReport } from '../api.ts'
 import { checkPath } from '../files/path-rules.ts'
@@ -15,7 +15,7 @@ import { databaseOf } from '../open/config.ts'
 export async function restoreBackup(file: string, url: string, options?: RestoreOptions): Promise<RestoreReport> {
   checkPath(file)
   const target = databaseOf(url)
-  // At once: the working folder may be another one when the rest has been loaded.
+  // Resolve now: the working folder may change while modules are loaded.
   const to = target.dialect === 'sqlite' && target.path !== ':memory:' ? resolve(target.path) : url
   const from = resolve(file)
   return (await import('./restore.ts')).restoreBackup(from, to, options)

@@ -55,7 +55,7 @@ export async function restoreBackup(file: string, url: string, options: RestoreO
   }
 }
 
-/** At once: the working folder may be another one later. */
+/** Resolves both paths now: the working folder may change later. */
 function placesOf(file: string, target: ReturnType<typeof databaseOf>): { from: string; to: string } {
   checkPath(file)
   if (target.dialect !== 'sqlite' || target.path === ':memory:')
@@ -66,7 +66,7 @@ function placesOf(file: string, target: ReturnType<typeof databaseOf>): { from: 
 export interface RestorePreview {
   readonly backup: BackupManifest
   readonly target: string
-  /** Whether something is there. */
+  /** Whether a database exists at the target, which the restore would replace. */
   readonly replaces: boolean
 }
 
@@ -143,7 +143,7 @@ async function write(source: Sqlite.Database, { path, manifest, options, safety 
   try {
     if (safety.version === undefined)
       await copyOf(source, path, options, {
-        // The copy that is made before a migration has it.
+        // A copy that was made before a migration still has its change log.
         verify: (partial) => {
           forgetChanges(partial)
           return assertSame(partial, manifest)
@@ -160,7 +160,7 @@ async function write(source: Sqlite.Database, { path, manifest, options, safety 
   await assertSame(path, manifest, safety.path)
 }
 
-/** In one transaction of the file: killed meanwhile, it is as it was. A file is never copied, or renamed, over it. */
+/** Overwrites the file's pages in one transaction: after a crash the old content is there. Renaming over it would lose locks. */
 async function overwrite(
   source: Sqlite.Database,
   { path, options, safety }: Pick<Writing, 'path' | 'options' | 'safety'>,
@@ -169,7 +169,7 @@ async function overwrite(
   await stepwise(source, path, {
     ...options,
     onProgress: (progress) => {
-      // At the first step nothing has been copied yet, and no other process can write any more.
+      // The first step holds the lock, and has copied nothing yet.
       if (!begun) assertUntouched(path, safety)
       begun = true
       options.onProgress?.(progress)
@@ -200,7 +200,7 @@ function onlyRestored(error: unknown): never {
   )
 }
 
-/** Returns the tags of what was applied. The backup itself is the copy of before. */
+/** Returns the tags of the applied migrations. The backup itself serves as the copy before the migration. */
 async function migrate(path: string): Promise<string[]> {
   const applied: string[] = []
   const config = configOf({ url: path })

@@ -21,11 +21,11 @@ export interface SafetyCopy {
   readonly version?: FileVersion
   /** Moves away what cannot be overwritten. */
   readonly makeRoom?: () => void
-  /** After a failure, when nothing was written. */
+  /** Undoes the preparation after a failure that wrote nothing. */
   readonly undo: () => Promise<void>
 }
 
-/** `empty`: a file that nobody has put anything into. Throws CONFIG. */
+/** `empty`: a file of zero bytes. Throws CONFIG if the path is not a file's, or has sidecars without their file. */
 export function preflightTarget(path: string): 'absent' | 'empty' | 'taken' {
   const stats = statSync(path, { throwIfNoEntry: false })
   if (stats === undefined) {
@@ -44,8 +44,8 @@ export function preflightTarget(path: string): 'absent' | 'empty' | 'taken' {
 }
 
 /**
- * Copies what is there to a name of its own, and leaves the file without a log. One that SQLite cannot read is to be moved to
- * that name as it is. Throws BUSY if another connection is on it.
+ * Copies the file to a name beside it, and leaves the file without a write-ahead log. A file that SQLite cannot read is moved
+ * there instead. Throws BUSY if another connection has the file open.
  */
 export async function makeSafetyCopy(path: string, signal: AbortSignal | undefined): Promise<SafetyCopy> {
   const found = preflightTarget(path)
@@ -70,7 +70,7 @@ async function copied(path: string, signal: AbortSignal | undefined): Promise<Sa
     const { file: safetyCopy, discard } = await copyBefore(path, 'restore', { signal })
     const version = fileVersionOf(path)
     const undo = async (): Promise<void> => {
-      // If the disk failed when it was rolled back, the copy is what is left.
+      // Keep the copy if the rollback failed and left the file damaged.
       if (await isSound(path)) discard()
     }
     return { path: safetyCopy, version, undo }
@@ -83,8 +83,8 @@ async function copied(path: string, signal: AbortSignal | undefined): Promise<Sa
 }
 
 /**
- * Throws BUSY if another connection is on it. It is left as any program leaves it that opens and closes it: what a process
- * that was killed had in its log is in the file then.
+ * Throws BUSY if another connection has the file open. Like any open and close, this moves the log of a killed process into
+ * the file.
  */
 export function assertNotInUse(path: string): void {
   try {
@@ -92,7 +92,7 @@ export function assertNotInUse(path: string): void {
   } catch (error) {
     const failure = translatedFile(error)
     if (isBusy(failure)) throw inUse()
-    // A file that SQLite cannot read is moved aside unchanged.
+    // The restore moves away a file that SQLite cannot read.
     if (!(failure instanceof StorageError) || failure.code !== 'CORRUPT') throw failure
   }
 }
@@ -100,7 +100,7 @@ export function assertNotInUse(path: string): void {
 function lockAlone(path: string): void {
   const raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
   try {
-    // With a log, the file is had so only by a connection that is alone.
+    // In WAL mode only the sole connection gets an exclusive lock.
     raw.pragma('locking_mode = EXCLUSIVE')
     raw.exec('BEGIN EXCLUSIVE')
     raw.exec('ROLLBACK')
@@ -117,12 +117,12 @@ function byMoving(path: string): SafetyCopy {
   return { path: name, makeRoom: () => move(path, name), undo }
 }
 
-/** The file before its log: a log without its file is taken for that of a file that comes later. */
+/** Renames the file before its log: SQLite would apply a log that is left behind to the next file of that name. */
 function move(from: string, to: string): void {
   for (const end of ['', ...SIDECARS]) if (existsSync(from + end)) renameSync(from + end, to + end)
 }
 
-/** A restore was killed between a damaged file and its log: the log follows. */
+/** Renames the log of a damaged file, if an earlier restore was killed after it renamed the file. */
 export function finishInterruptedRename(path: string): void {
   if (existsSync(path)) return
   const name = copiesBefore(path, 'restore').at(-1)
@@ -130,7 +130,7 @@ export function finishInterruptedRename(path: string): void {
   if (!SIDECARS.some((end) => existsSync(name + end))) move(path, name)
 }
 
-/** The log is given up only by a connection that is alone: a running application is found in this way. */
+/** Only the sole connection can leave WAL mode: this detects a running application. */
 function leaveWalMode(raw: Sqlite.Database): void {
   raw.pragma('journal_mode = DELETE')
   if (!isWithoutWal(raw)) throw inUse()
@@ -141,12 +141,12 @@ const isWithoutWal = (raw: Sqlite.Database): boolean => raw.pragma('journal_mode
 const inUse = (): StorageError =>
   new StorageError('BUSY', 'The database is in use. Nothing was changed. Stop the programs that use it, then restore.')
 
-/** Throws BUSY if somebody has written since. To be called while nobody else can write. */
+/** Throws BUSY if another process has written since. Call it while you hold the write lock. */
 export function assertUntouched(path: string, { version }: SafetyCopy): void {
   if (fileVersionOf(path) !== version) throw inUse()
 }
 
-/** No handle is opened: closing it would drop SQLite's locks. */
+/** Uses stat(), which opens no handle: closing a handle would drop SQLite's locks. */
 function fileVersionOf(path: string): FileVersion {
   const { ino, size, mtimeNs } = statSync(path, { bigint: true })
   return `${ino} ${size} ${mtimeNs}`

@@ -4,9 +4,9 @@ import { TABLE_NAMES, type TableName } from '../schema/tables.ts'
 export interface TableCounts {
   added: number
   replaced: number
-  /** Left as they are, because their keys were there. */
+  /** Rows whose keys existed: they stay as they are. */
   skipped: number
-  /** Lines whose keys were in the file already: with `skip` the first one counts, with `replace` the last one. */
+  /** Lines that repeat a key of the file. `skip` takes the first of them, `replace` the last. */
   repeated: number
 }
 export type Counts = Readonly<Record<TableName, TableCounts>>

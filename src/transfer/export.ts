@@ -9,12 +9,12 @@ import type { Output } from './output.ts'
 
 export interface ExportOptions {
   readonly tables: readonly TableName[]
-  /** The export is complete without the rows that cannot be read. */
+  /** Leaves unreadable rows out, and counts the export as complete. */
   readonly skipInvalid: boolean
-  /** Leave the application's own tables and columns out. */
+  /** Leaves the application's own tables and columns out. */
   readonly ignoreOtherTables?: boolean | undefined
   readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined
-  /** A row that the library could not read, and that is left out. */
+  /** Called with each unreadable row. */
   readonly onInvalid: (row: InvalidRow) => void
 }
 
@@ -24,12 +24,12 @@ export interface InvalidRow extends Problem {
 }
 
 export interface ExportReport {
-  /** Whether all that was asked for is there; else the output has no trailer, or the file is not there. */
+  /** Whether the output is complete. An incomplete output has no trailer; an incomplete file is deleted. */
   readonly complete: boolean
   readonly schema: string
   readonly rows: Readonly<Partial<Record<TableName, number>>>
   readonly invalid: number
-  /** The application's own tables and columns, if there are any: they are not in the output. */
+  /** The application's own tables and columns, which the output leaves out. */
   readonly leftBehind?: readonly OtherData[]
 }
 

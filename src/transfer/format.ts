@@ -1,16 +1,16 @@
-/** The lines of an export: a header, one line for each row, a trailer. Equal contents make equal files: no time is in it. */
+/** Lines of an export: a header, a line for each row, a trailer. They contain no time: equal contents make equal files. */
 import type { Table, TableName } from '../schema/tables.ts'
 
 export const FORMAT = 'meshstore-ndjson'
 export const VERSION = 1
 
-/** Longest line, in bytes: JSON escapes can make a text of 1 MiB six times as long. */
+/** Maximum length of a line, in bytes: JSON escapes can make a text of 1 MiB six times as long. */
 export const MAX_LINE_BYTES = 8 * 1_048_576
 
 export interface Header {
   readonly format: string
   readonly version: number
-  /** The last migration of the database that was exported. */
+  /** The last migration of the exported database. */
   readonly schema: string
   readonly tables: readonly TableName[]
 }
@@ -26,7 +26,7 @@ export const headerLine = (of: Pick<Header, 'schema' | 'tables'>): string =>
 
 export const trailerLine = (rows: Trailer['rows']): string => `${JSON.stringify({ end: FORMAT, rows })}\n`
 
-/** A row of which each value is what its column's kind has in a file. */
+/** The line of a row whose values are in their file form. */
 export function rowLine({ name, columns }: Table, values: readonly unknown[]): string {
   const members = columns.map((column, index) => `${JSON.stringify(column.name)}:${json(values[index])}`)
   return `{"table":${JSON.stringify(name)},${members.join()}}\n`

@@ -9,14 +9,14 @@ import { writeStaged } from './write.ts'
 
 export interface ImportOptions {
   readonly onConflict: OnConflict
-  /** Import what is not refused. */
+  /** Imports the other lines if some are refused. */
   readonly skipRefused: boolean
-  /** Only say what would become of the lines. */
+  /** Reports what an import would do, and writes nothing. */
   readonly dryRun: boolean
-  /** How long to wait for others' locks, in milliseconds. */
+  /** How long to wait for other programs' locks, in milliseconds. */
   readonly busyTimeoutMs: number
   readonly now: () => Date
-  /** Each that was refused, in the order of the lines, when all are known; also where something else fails. */
+  /** Called with each refusal, in the order of the lines, after the whole file was read; also if the import then fails. */
   readonly onRefused: (refusal: Refusal) => void
   readonly onRows?: ((progress: { done: number; total: number }) => void) | undefined
 }
@@ -24,18 +24,18 @@ export interface ImportOptions {
 export interface ImportReport {
   readonly format: FileFormat
   readonly dryRun: boolean
-  /** Whether anything was, or with `dryRun` would be, written. */
+  /** Whether the import wrote rows; with `dryRun`, whether it would. */
   readonly imported: boolean
-  /** Number of rows by outcome; with `dryRun`, by the outcome that an import would have. */
+  /** Number of rows by outcome; with `dryRun`, by the expected outcome. */
   readonly rows: Counts
-  /** Lines, or elements of a document's lists. */
+  /** Refused lines, or refused elements of a document's lists. */
   readonly refused: number
 }
 
-/** `undefined`: there is no database yet, or nothing in it. */
+/** Opens the database; `undefined` if there is none yet, or it has no tables. */
 export type Open = (how: { readonly readOnly: boolean }) => Promise<Database | undefined>
 
-/** How often it is run again when others are in the way. */
+/** Least number of attempts after serialization failures. */
 const ATTEMPTS = 10
 /** How long an attempt waits for a locked row, and the pause before the next attempt, in milliseconds. */
 const ATTEMPT_MS = 60
@@ -60,7 +60,7 @@ export async function importFrom(
     const write = !dryRun && (skipRefused || staging.refusedLines === 0)
     let rows = inFile
     const sound = await inTransaction(open, { write, busyTimeoutMs }, async (session) => {
-      // It may be run again from its beginning.
+      // The transaction may be retried from its beginning.
       staging.forgetLate()
       rows = structuredClone(inFile)
       return writeStaged(session, staging, rows, {
@@ -80,7 +80,7 @@ export async function importFrom(
   }
 }
 
-/** The database's own errors have been translated: what is still one of the driver's is the temporary file's. */
+/** Translates an error of the staging area's temporary file: errors of the database itself are already translated. */
 function ofStaging(error: unknown): unknown {
   if (!isSqliteFailure(error)) return error
   const message = `The temporary file of the import cannot be written (${error.code}). Nothing was imported. Make room, or set TMPDIR to another folder.`

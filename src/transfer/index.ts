@@ -16,7 +16,7 @@ export type { ImportReport } from './import.ts'
 export { fileOutput, type Output, streamOutput } from './output.ts'
 export type { OnConflict, Refusal } from './staging.ts'
 
-/** Writes one moment of a database. Throws CONFIG if there is none, BUSY, UNAVAILABLE and the like. */
+/** Exports a consistent snapshot. Throws CONFIG if there is no database, BUSY or UNAVAILABLE. */
 export async function exportTo(
   url: string,
   output: Output,
@@ -31,7 +31,7 @@ export async function exportTo(
   }
 }
 
-/** One moment of the database at a URL. */
+/** Runs `work` on a consistent snapshot of the database at a URL. */
 export async function withSnapshot<T>(
   url: string,
   options: SourceOptions,
@@ -53,8 +53,8 @@ function refuseMemory(path: string): void {
 }
 
 /**
- * Imports an export, or a NetJSON NetworkGraph. A SQLite file that is missing is created, and the schema brought up to date,
- * unless nothing is to be written.
+ * Imports an export, or a NetJSON NetworkGraph. Unless this is a dry run, it creates a missing SQLite file, and brings the schema
+ * up to date.
  */
 export async function importInto(
   url: string,
@@ -69,7 +69,7 @@ export async function importInto(
     if (target.dialect === 'sqlite' && !existsSync(target.path)) return undefined
     return opened(url, { busyTimeoutMs, readOnly, migrate: 'check' }).catch(noneIfNew(url))
   }
-  // With SQLite for its temporary file, whatever the database is.
+  // The staging area needs the driver of SQLite, also for an import into PostgreSQL.
   const { importFrom } = await import('./import.ts')
   return importFrom(file, open, options)
 }
@@ -82,7 +82,7 @@ function opened(
   return openTarget(config.target, config)
 }
 
-/** A database without our tables has no rows of ours. */
+/** Treats a database without our tables as an empty one. */
 const noneIfNew =
   (url: string) =>
   async (error: unknown): Promise<undefined> => {

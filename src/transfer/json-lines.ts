@@ -1,9 +1,9 @@
-/** On which line of a JSON document's text the elements of its lists begin: JSON.parse() does not say. */
+/** Finds the line on which each element of a JSON document's lists begins, which JSON.parse() does not tell. */
 
-/** A text, a sign, an end of a line, or what stands between them. The text is valid JSON. */
+/** Matches a string, a punctuation mark, a line end, or any other token of valid JSON. */
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{}:,]|\n|[^\s"[\]{}:,]+/g
 
-/** The lines of the elements of each list that is a member of the document itself. */
+/** The elements' lines, for each list that is a top-level member. */
 export function linesOfElements(text: string): ReadonlyMap<string, readonly number[]> {
   const found = new Map<string, number[]>()
   let line = 1

@@ -2,7 +2,7 @@
 import { StorageError } from '../errors.ts'
 
 export interface Line {
-  /** From 1, as editors count. */
+  /** Counted from 1, as in editors. */
   readonly number: number
   readonly text: string
 }
@@ -17,7 +17,7 @@ const CR = 0x0d
 const BOM = '\ufeff'
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** The line's text, without the mark that some programs put at the beginning of a file. `undefined`: no UTF-8. */
+/** The line's text, without a byte-order mark; `undefined` if it is no UTF-8. */
 export function decoded(bytes: Uint8Array, number: number): string | undefined {
   try {
     const text = utf8.decode(bytes)
@@ -27,7 +27,7 @@ export function decoded(bytes: Uint8Array, number: number): string | undefined {
   }
 }
 
-/** Lines end with LF or CRLF; blank ones are counted and left out. */
+/** Splits at LF or CRLF. Counts blank lines, and leaves them out. */
 export async function* linesOf(bytes: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Line | BadLine> {
   let parts: Buffer[] = []
   let length = 0
@@ -69,7 +69,7 @@ function lineOf(bytes: Buffer, number: number): Line | BadLine | undefined {
   return text.trim() === '' ? undefined : { number, text }
 }
 
-/** The bytes again, and the beginning of them: up to the first line's end, or so many. */
+/** Reads ahead to the first line's end, or to `most` bytes. Returns this beginning, and all bytes with it. */
 export async function peeked(
   bytes: AsyncIterable<Buffer>,
   most: number,
@@ -91,13 +91,13 @@ export async function peeked(
   return { beginning: Buffer.concat(chunks).subarray(0, most), bytes: again() }
 }
 
-/** An end of a line that has something before it. */
+/** Whether the chunk has a complete line that is not blank. */
 const hasLine = (chunk: Buffer): boolean => {
   const at = chunk.lastIndexOf(LF)
   return at >= 0 && chunk.subarray(0, at).some((byte) => byte > 0x20)
 }
 
-/** All of it as text. Throws VALIDATION past so many bytes, and for what is no UTF-8. */
+/** Reads the whole input as text. Throws VALIDATION if it is too long, or no UTF-8. */
 export async function wholeText(bytes: AsyncIterable<Buffer>, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0

@@ -1,4 +1,4 @@
-/** NetJSON NetworkGraphs (https://netjson.org/rfc.html), and the nodes that follow from them. */
+/** Reads NetJSON NetworkGraphs (https://netjson.org/rfc.html) and derives nodes from them. */
 import type { NewMeshNode } from '../schema/index.ts'
 import { isId, MAX_LIST_ITEMS } from '../schema/rules.ts'
 
@@ -6,7 +6,7 @@ export interface Link {
   readonly source: string
   readonly target: string
   readonly cost: number
-  /** Like `wifi` or `vpn`, where the map says so. */
+  /** For example `wifi` or `vpn`, if the document says so. */
   readonly kind: string | undefined
 }
 
@@ -16,7 +16,7 @@ export interface Topology {
   /** Unit of a link's cost: `latency_ms`, `1/TQ`, … */
   readonly metric: string | undefined
   readonly nodeIds: readonly string[]
-  /** How many of the nodes only links name. */
+  /** Number of nodes that only links name. */
   readonly unlisted: number
   readonly links: readonly Link[]
 }
@@ -43,7 +43,7 @@ export interface Graph {
   readonly repeated: readonly Place[]
 }
 
-/** The document is no NetworkGraph; the message says why, and no value. */
+/** The document is no NetworkGraph. The message says why, and contains no value. */
 export class NoGraph extends Error {}
 
 const OTHER_TYPES: readonly unknown[] = [
@@ -53,7 +53,7 @@ const OTHER_TYPES: readonly unknown[] = [
   'DeviceMonitoring',
 ]
 
-/** Throws NoGraph. `name` is its label where it has none. */
+/** Throws NoGraph. `name` is the label of a graph that has none. */
 export function graphOf(document: unknown, name: string): Graph {
   const graph = objectOf(document)
   if (graph?.type !== 'NetworkGraph') {
@@ -109,7 +109,7 @@ class Reading {
     const problems = found.flatMap(([member, message]) => (message === undefined ? [] : { ...place, member, message }))
     this.problems.push(...problems)
     if (problems.length > 0) return
-    // Each has been looked at just now.
+    // Both were checked above.
     const ends = { source: source as string, target: target as string }
     this.links.push({
       ...ends,
@@ -144,7 +144,7 @@ export function nodesOf(topologies: readonly Topology[]): NewMeshNode[] {
     for (const { source, target, kind } of links) {
       for (const id of new Set([source, target])) {
         const existing = of(interfaces, id)
-        // A link of no kind has an interface to itself.
+        // Each link without a kind counts as an interface of its own.
         if (existing.size < MAX_LIST_ITEMS) existing.add(kind === undefined ? `if${existing.size}` : interfaceOf(kind))
       }
     }

@@ -8,18 +8,18 @@ import { StorageError } from '../errors.ts'
 import { translatedFile, unusable } from '../files/file-errors.ts'
 
 export interface Output {
-  /** Resolves when there is room for more. */
+  /** Resolves when the output accepts more. */
   write(text: string): Promise<void>
-  /** All of it is there. */
+  /** Completes the output. */
   finish(): Promise<void>
-  /** It will not be completed. */
+  /** Ends an incomplete output. */
   discard(): Promise<void>
 }
 
-/** A file with the mode 0600 at a path where nothing is. Throws CONFIG, STORAGE_FULL and the like. */
+/** Creates a file with mode 0600 at a free path. Throws CONFIG or STORAGE_FULL. */
 export async function fileOutput(path: string): Promise<Output> {
   const file = resolve(path)
-  // First: a file that is whole may still have its unfinished name.
+  // Sweep first: a complete file may still have its unfinished name.
   sweepPartials(file)
   refuseTaken(file)
   const partial = partialOf(file)
@@ -74,7 +74,7 @@ function refuseTaken(file: string): void {
     )
 }
 
-/** Unless somebody else has taken the name meanwhile. */
+/** Gives the file its name. Throws CONFIG if another process has taken the name. */
 async function publish(partial: string, file: string): Promise<void> {
   try {
     await link(partial, file)
@@ -110,11 +110,11 @@ function streamFailure(cause: Error): Error {
   return new StorageError(failure.code, `The output is not complete. ${failure.message}`, { cause })
 }
 
-/** A stream that others read, who may be slow, or go away: then OutputGone. Or a file: then STORAGE_FULL and the like. */
+/** Writes to a stream. A slow reader holds it up. Throws OutputGone if the reader is gone, STORAGE_FULL for a full disk. */
 export function streamOutput(stream: Writable): Output {
   let failure: Error | undefined
   let wake = (): void => {}
-  // Stays: the error comes when it likes, and without a listener it would end the process.
+  // Keep this listener: without one, a late error would end the process.
   stream.on('error', (cause) => {
     failure = streamFailure(cause)
     wake()
@@ -134,7 +134,7 @@ export function streamOutput(stream: Writable): Output {
     finish: () =>
       new Promise((resolve, reject) => {
         wake = () => failure !== undefined && reject(failure)
-        // It may be told of a failure before the listener is.
+        // The callback may get the error before the listener does.
         stream.write('', (error) => (error ? reject(failure ?? streamFailure(error)) : resolve()))
       }),
     discard: async () => {},

@@ -1,4 +1,4 @@
-/** A row between its line in a file and the parameters of a statement. */
+/** Checks a line of an export, and makes a statement's parameters of it. */
 import type { Problem } from '../schema/cells.ts'
 import { kindOf } from '../schema/kinds.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
@@ -10,7 +10,7 @@ export type CheckedRow =
   | { readonly table: TableName; readonly key: string }
   | { readonly table?: TableName; readonly key?: string; readonly problems: readonly Problem[] }
 
-/** Looks at a line by the rules at the door. Never says what a value was. */
+/** Validates a line. No message contains a value. */
 export function checkRow(line: unknown): CheckedRow {
   if (!isObject(line)) return { problems: [{ column: '', message: 'must be an object' }] }
   const described = tableNamed(line.table)
@@ -44,14 +44,14 @@ function problemsOf(column: string, found: ReturnType<rules.Rule>): Problem[] {
   })
 }
 
-// Each has kept its rule.
+// The columns' own rules were checked before.
 const isItsKey = ({ cache_key: key, source, destination, k }: Line): boolean =>
   key === cacheKey({ source: source as string, destination: destination as string, k: k as number })
 
 type Line = Readonly<Record<string, unknown>>
 const isObject = (value: unknown): value is Line => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** The parameters of a statement that writes the row. It has been checked. */
+/** The parameters of the statement that writes a checked row. */
 export function parametersOf({ columns }: Table, line: Line): Record<string, unknown> {
   const parameters: Record<string, unknown> = {}
   for (const column of columns) {

@@ -6,7 +6,7 @@ import { type Line, linesOf } from './lines.ts'
 import { checkRow } from './rows.ts'
 import type { OnConflict, Staging } from './staging.ts'
 
-/** Reads our own format: each row into the staging area, each line that cannot be kept among its refusals. */
+/** Reads the export format: stages valid rows, and records the other lines as refusals. */
 export async function stageNdjson(
   bytes: AsyncIterable<Buffer>,
   staging: Staging,
@@ -26,7 +26,7 @@ class Reading {
   readonly #counts: Counts
   readonly #onConflict: OnConflict
   readonly #found = new Map<TableName, number>()
-  /** Lines of which nobody knows what they were. */
+  /** Unreadable lines, whose tables are unknown. */
   #unknown = 0
   #header = false
   #trailer = false

@@ -7,10 +7,10 @@ import { wholeText } from './lines.ts'
 import { type Graph, graphOf, NoGraph, nodesOf, type Place } from './netjson.ts'
 import type { OnConflict, Staging } from './staging.ts'
 
-/** A document is one value, and held in memory. */
+/** Maximum size of a document, which is parsed in memory. */
 const MAX_DOCUMENT_BYTES = 64 * 1_048_576
 
-/** Reads a NetworkGraph: its nodes into the staging area, each element that cannot be kept among its refusals. */
+/** Reads a NetworkGraph: stages its nodes, and records invalid elements as refusals. */
 export async function stageNetJson(
   bytes: AsyncIterable<Buffer>,
   staging: Staging,

@@ -1,4 +1,4 @@
-/** Finds out what a file is, and reads it. */
+/** Detects a file's format, and stages its rows. */
 import type { Counts } from './counts.ts'
 import { FORMAT } from './format.ts'
 import { peeked } from './lines.ts'
@@ -8,10 +8,10 @@ import type { OnConflict, Staging } from './staging.ts'
 
 export type FileFormat = typeof FORMAT | 'netjson'
 
-/** Longer than any header. */
+/** Bytes to detect the format by: more than any header has. */
 const BEGINNING_BYTES = 65_536
 
-/** Throws VALIDATION for what cannot be read at all. */
+/** Throws VALIDATION for a file of neither format. */
 export async function stage(
   file: AsyncIterable<Buffer>,
   staging: Staging,
@@ -27,15 +27,15 @@ export async function stage(
   return 'netjson'
 }
 
-/** The first line by itself is a header, or a row, which is then refused for want of a header. */
+/** Whether the first line is a header, or a row. A file that begins with a row lacks its header, and is refused later. */
 function isNdjson(beginning: Buffer): boolean {
-  // It may end in the middle of a character: this decoder takes that, and leaves out a mark at the beginning.
+  // The bytes may end inside a character, which this decoder accepts. It drops a byte-order mark.
   const [line = ''] = new TextDecoder().decode(beginning).trimStart().split('\n', 1)
   try {
     const value: unknown = JSON.parse(line)
     return typeof value === 'object' && value !== null && ('format' in value || 'table' in value)
   } catch {
-    // A row may be longer than what was looked at.
+    // A row may be longer than the bytes that were read.
     return /^\s*\{\s*"(format|table)"\s*:/.test(line)
   }
 }

@@ -1,16 +1,16 @@
 /**
- * Staging area of an import: a temporary SQLite database without a name, which spills to the disk and ends with the process. So an
- * import validates a file of any size in constant memory, and finds duplicates, before it writes a row.
+ * Staging area of an import: an unnamed temporary SQLite database, which spills to the disk and ends with the process. An import
+ * validates a file of any size in constant memory, and finds duplicates, before it writes a row.
  */
 import Sqlite from 'better-sqlite3'
 import { TABLE_NAMES, type TableName } from '../schema/tables.ts'
 
-/** A line, or an element of a document, that is not imported. */
+/** A line, or an element of a document, that the import refuses. */
 export interface Refusal {
   readonly line: number
   readonly table?: TableName | undefined
   readonly key?: string | undefined
-  /** The column, or a part of it: `interfaces[3]`. `''` for the line as a whole. */
+  /** The column or a part of it, such as `interfaces[3]`; `''` for the whole line. */
   readonly column: string
   readonly message: string
 }
@@ -25,7 +25,7 @@ export interface StagedRow {
 /** How an import treats a row whose key exists. */
 export type OnConflict = 'error' | 'skip' | 'replace'
 
-/** `rows` is in the order of the keys; `refused` in that of the lines. `late`: found in the database, not in the file. */
+/** `rows` are ordered by key, `refused` by line. `late`: the conflict was found in the database, not in the file. */
 const SCHEMA = `
 CREATE TABLE rows (t INTEGER, key TEXT, line INTEGER, text TEXT);
 CREATE UNIQUE INDEX rows_by_key ON rows (t, key);
@@ -71,12 +71,12 @@ export class Staging implements Disposable {
     this.#statements.refuse.run([line, t, key ?? null, column, message, late ? 1 : 0])
   }
 
-  /** A transaction is run again: what was found in the database before may have changed. */
+  /** Forgets the conflicts of an earlier attempt of the transaction: the database may have changed. */
   forgetLate(): void {
     this.#raw.exec('DELETE FROM refused WHERE late')
   }
 
-  /** How many lines are refused: one may have many problems. */
+  /** Number of refused lines. A line may have several refusals. */
   get refusedLines(): number {
     return Number(this.#raw.prepare('SELECT count(DISTINCT line) FROM refused').pluck().get())
   }
@@ -85,7 +85,7 @@ export class Staging implements Disposable {
     return Number(this.#raw.prepare('SELECT count(*) FROM rows').pluck().get())
   }
 
-  /** The rows of a table in the order of their keys, few at a time. */
+  /** Small batches of a table's rows, in the order of their keys. */
   *batches(table: TableName): Generator<StagedRow[]> {
     const select = this.#raw.prepare<[number, string, number], StagedRow>(
       'SELECT line, key, text FROM rows WHERE t = ? AND key > ? ORDER BY key LIMIT ?',

@@ -11,19 +11,19 @@ import type { OnConflict, StagedRow, Staging } from './staging.ts'
 export interface WriteOptions {
   readonly format: FileFormat
   readonly onConflict: OnConflict
-  /** Else it is only found out what would become of the rows. */
+  /** `false`: only counts what a write would do. */
   readonly write: boolean
-  /** Rows whose keys are there are refused, and the others written. */
+  /** Refuses rows whose keys exist, and writes the others. */
   readonly skipRefused: boolean
   readonly onRows: (count: number) => void
 }
 
-/** A NetworkGraph knows nothing of routes and times: they stay as they are, as with `save()`. */
+/** A NetworkGraph has no routes and times: existing ones stay, as with `save()`. */
 const SAVE_DERIVED = asWrite(upsert(['started']))
 
 /**
- * Writes what is staged, in the order of the keys, inside the caller's transaction. No session: an empty database. Says
- * whether all of it may be committed.
+ * Writes the staged rows, in the order of their keys, inside the caller's transaction. Without a session the database counts as
+ * empty. Returns whether the caller may commit.
  */
 export async function writeStaged(
   session: Session | undefined,

@@ -1,4 +1,4 @@
-/** That the log has all that was written to the file: what it does not have is not followed, and nobody would miss it in time. */
+/** Checks of the change capture: the mover copies only changes that the file's log has, so a gap in the log loses data. */
 import type Sqlite from 'better-sqlite3'
 import { LOG, newest } from '../../database/sqlite/change-log.ts'
 import { StorageError } from '../../errors.ts'
@@ -20,7 +20,7 @@ export function assertLogging(raw: Sqlite.Database): void {
   )
 }
 
-/** While nobody can write, after the log has been drained up to the progress. Throws CONFLICT if the move was given up. */
+/** Call it while no other process can write, after the log was drained up to the progress. Throws CONFLICT if the move was aborted. */
 export function assertDrained(raw: Sqlite.Database, move: MoveRecord, { log, position }: Progress): void {
   const text = (name: string): string | undefined =>
     raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(name)
@@ -30,7 +30,7 @@ export function assertDrained(raw: Sqlite.Database, move: MoveRecord, { log, pos
       'CONFLICT',
       'The move was aborted meanwhile. Nothing was switched. Run meshstore move again if you want it.',
     )
-  // Switched off, be it for a moment, it has not heard of everything, and its numbers do not tell.
+  // A log that was switched off for a moment misses changes, and its sequence numbers do not show it.
   if (text(LOG) !== log) throw logLost()
   if (newest(raw) !== position)
     throw new StorageError(

@@ -1,4 +1,4 @@
-/** Cutover: while nobody can write to the file, the rest of its log goes to the target, then the file is fenced. */
+/** Cutover: while no process can write to the file, the mover sends the rest of its log to the target, then fences the file. */
 
 import type Sqlite from 'better-sqlite3'
 import { WHOLE } from '../../database/postgres/change-log.ts'
@@ -13,12 +13,12 @@ import { consumerOf, MOVE, type MoveRecord, type Progress } from './progress.ts'
 import { type ChangeBatch, currentOf, followed, type TableChange } from './source.ts'
 import { apply, assertApplied, type MoveTarget, remember } from './target.ts'
 
-/** More than that is not drained within a pause: it is followed before. */
+/** The most changes that a cutover sends within its pause. The mover follows the log until fewer are left. */
 const MOST_CHANGES = 2_000
-/** The rest of the pause is for the file's own commit. */
+/** The target's part of the pause. The rest is for the file's own commit. */
 const PART_FOR_TARGET = 0.7
 
-/** It would have written too long: writes go on, and it is tried again when the target has answered. */
+/** The cutover would take too long. Writes to the file go on; the mover tries again when the target has answered. */
 export class Postponed extends Error {
   readonly answered: Promise<unknown>
 
@@ -35,20 +35,20 @@ interface Cutover {
   readonly maxPauseMs: number
 }
 
-/** State beside the tables' rows that the switch carries over. */
+/** State beside the tables' rows that the cutover carries over. */
 interface CarriedState {
   readonly invalidation: string | undefined
   /** Invalidations whose paths have not been deleted yet. */
   readonly invalidations: readonly (readonly [string | null, string | null, string | null, number])[]
-  /** Paths that were stored after those. */
+  /** Paths that were stored after these invalidations. */
   readonly newerPaths: TableChange
   /** The subscribers of the change log. */
   readonly consumers: readonly (readonly [string, number])[]
 }
 
 /**
- * Runs in a transaction that excludes other writers of the file. The caller commits it: that commit is the switch. If it throws
- * (`Postponed`, or another error), the file stays authoritative and the target stays a copy.
+ * Runs in a transaction that excludes other writers of the file. The caller's commit is the cutover. If this throws (`Postponed`,
+ * or another error), the file stays authoritative and the target stays a copy.
  */
 export async function cutOver(raw: Sqlite.Database, cutover: Cutover): Promise<Progress> {
   const { move, target, progress, maxPauseMs } = cutover
@@ -106,11 +106,11 @@ function carriedStateOf(raw: Sqlite.Database, move: MoveRecord): CarriedState {
   }
 }
 
-/** In the transaction of the target. */
+/** Runs in a transaction of the target. */
 async function writeRest(ask: Ask, rest: ChangeBatch, carried: CarriedState): Promise<void> {
   await apply(ask, rest.changes)
   await assertApplied(ask, rest.changes)
-  // Rows of an earlier attempt.
+  // An earlier attempt may have left rows.
   await ask('DELETE FROM path_cache_marks')
   await ask('DELETE FROM path_cache_stamps')
   await ask('DELETE FROM meshstore_changes')
@@ -133,10 +133,10 @@ async function carryInvalidations(ask: Ask, { invalidations, newerPaths }: Carri
   await apply(ask, [newerPaths])
 }
 
-/** At the end: what the move itself has written is news to nobody. */
+/** Runs last: subscribers do not get the move's own writes as changes. */
 async function carryConsumers(ask: Ask, { consumers }: CarriedState): Promise<void> {
   if (consumers.length === 0) return
-  // Another log: what a token of the file's says means nothing here.
+  // This log gets its own name, so that resume tokens of the file's log are refused.
   await remember(ask, LOG, crypto.randomUUID())
   // Low-water mark: every transaction on the target began after the log, so all of them write to it.
   await ask('INSERT INTO meshstore_consumers (name, position, kept_until) VALUES ($1, $2, $3)', [

@@ -12,7 +12,7 @@ const progressOf = async (session: Session): Promise<Progress | undefined> => {
 /** A database that a move fills is behind its file. Throws CONFIG. */
 export async function assertNotMoveTarget(session: Session): Promise<void> {
   const progress = await progressOf(session).catch((error) => {
-    // Without tables, or rights to them, whoever reads or writes is told so.
+    // Tables or rights are missing: the caller's first statement reports it.
     if (error instanceof StorageError && (error.code === 'SCHEMA_MISMATCH' || error.code === 'CONFIG')) return undefined
     throw error
   })
@@ -23,7 +23,7 @@ export async function assertNotMoveTarget(session: Session): Promise<void> {
   )
 }
 
-/** Throws CONFIG if the database is not the one that the data has moved to. If the mover ended before it recorded its success, records it. */
+/** Throws CONFIG if the data has not moved to this database. Records the success of a mover that ended too early. */
 export async function assertArrived(session: Session, id: string, readOnly: boolean): Promise<void> {
   const progress = await progressOf(session)
   if (progress?.id !== id)

@@ -1,4 +1,4 @@
-/** The live move of a file that is open: by the process that serves from it, or by one beside it. */
+/** Live move of a file that is in use, by the process that serves from it or by another one. */
 import type { MoveOptions, MoveReport, OtherData } from '../../api.ts'
 import { type PostgresTarget, placeOf } from '../../database/postgres/url.ts'
 import { movedError } from '../../database/sqlite/fence.ts'
@@ -19,12 +19,12 @@ import { empty, MoveTarget } from './target.ts'
 
 export interface LiveMove {
   readonly file: SqliteDatabase
-  /** The target: as a URL, and parsed. */
+  /** The target as a URL; `to` is the same, parsed. */
   readonly url: string
   readonly to: PostgresTarget
   readonly busyTimeoutMs: number
   readonly options: MoveOptions
-  /** The target is up to date and belongs to the move: whoever serves from it afterwards opens it now. */
+  /** Called when the target is up to date and belongs to the move. A store opens it now, ready for the cutover. */
   readonly onReady?: () => Promise<void>
 }
 
@@ -38,7 +38,7 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
   const target = await MoveTarget.open(to, busyTimeoutMs)
   try {
     options.signal?.throwIfAborted()
-    // Another mover may have been waited for.
+    // Another mover may have finished while this one waited for the lock.
     assertNotMoved(file)
     const found = await target.progress()
     assertOurs(found, before)
@@ -47,7 +47,7 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
     await onReady?.()
     const mover = new Mover({ file, target, move, options }, progress)
     const { contents, ...done } = await mover.run()
-    // The switch has been made: if this fails, whoever opens the target with the file at hand makes up for it.
+    // The cutover is done. If this fails, the next store that opens the file records the success.
     await mover.finish().catch(() => {})
     const migrated = applied.map(({ tag }) => tag)
     return {
@@ -68,7 +68,7 @@ function assertNotMoved(file: SqliteDatabase): void {
   if (moved !== undefined) throw movedError(moved)
 }
 
-/** All rows, before anything is changed. Returns what will be left behind. */
+/** Preflight check of the file and all its rows. Returns the tables that will be left behind. */
 export async function checkMove({
   file,
   url,
@@ -121,7 +121,7 @@ function assertOurs(found: Progress | undefined, move: MoveRecord | undefined): 
   )
 }
 
-/** The switch was made by another file than this, which is a copy of it from before: the target serves, and is not emptied. */
+/** Throws CONFIG if the move is done: this file is an older copy, and the target is authoritative. It must not be emptied. */
 function assertUnderWay(found: Progress): void {
   if (found.phase !== 'done') return
   throw new StorageError(
@@ -138,14 +138,14 @@ async function startOrResume(
   const consumer = consumerOf(move)
   const keptUntil = new Date(Date.now() + LOG_KEPT_MS)
   if (found !== undefined && (await file.changeLog.resume(consumer, keptUntil, found))) return found
-  // Before the first row is read: what changes from now on is in the log.
+  // The log begins before the first row is read: it has every later change.
   const at = await file.changeLog.begin(consumer, keptUntil)
   const progress: Progress = { id: move.id, ...at, phase: 'copying', table: TABLE_NAMES[0] as 'nodes', key: null }
   await target.begin(progress)
   return progress
 }
 
-/** The file is as it was before, and the target is empty. Throws CONFIG if there is no move to abort, MOVED after the switch. */
+/** Restores the file's state, and empties the target. Throws CONFIG if no move is under way, MOVED after the cutover. */
 export async function abortMove(
   file: SqliteDatabase,
   to: PostgresTarget | undefined,
@@ -181,7 +181,7 @@ async function emptyTarget(
     )
   const target = await MoveTarget.open(to, busyTimeoutMs)
   try {
-    // A mover may have been waited for. Its switch holds the file: afterwards it has been made, and this is MOVED, or never will be.
+    // The last mover's cutover may hold the file's lock. This write waits for it: then the file has moved (MOVED), or never will.
     await file.onWriter(() => undefined)
     const found = await target.progress()
     if (found?.id !== move.id) return

@@ -1,4 +1,4 @@
-/** That a file is being moved, and where to. */
+/** The record in the file that says that it is being moved, and where to. */
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../../errors.ts'
 import { remembered } from '../../repositories/state.ts'
@@ -10,7 +10,7 @@ export async function readMove(file: SqliteDatabase): Promise<MoveRecord | undef
   return found && (JSON.parse(found.value) as MoveRecord)
 }
 
-/** The move that is under way, or one that begins. Throws CONFIG if the file moves elsewhere. */
+/** Returns the move that is under way, or records a new one. Throws CONFIG if the file moves elsewhere. */
 export async function beginMove(file: SqliteDatabase, to: string): Promise<MoveRecord> {
   return file.onWriter(({ raw }) => {
     const select = raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck()
@@ -28,7 +28,7 @@ export async function beginMove(file: SqliteDatabase, to: string): Promise<MoveR
   })
 }
 
-/** Throws CONFIG. */
+/** Throws CONFIG if the move has another target. */
 export function assertSameTarget(move: MoveRecord, to: string): void {
   if (move.to === to) return
   throw new StorageError(
@@ -37,7 +37,7 @@ export function assertSameTarget(move: MoveRecord, to: string): void {
   )
 }
 
-/** The file is as it was before the move. */
+/** Removes the record and the move's consumer of the log. */
 export async function abandonMove(file: SqliteDatabase, move: MoveRecord): Promise<void> {
   await file.changeLog.end(consumerOf(move))
   await file.onWriter(({ raw }) => raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(MOVE))

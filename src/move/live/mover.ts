@@ -1,4 +1,4 @@
-/** The live move: copy, follow, verify, switch. Each step can be killed at any point, and gone on with. */
+/** The live move: copy, follow, verify, cutover. A move that was killed in any step can continue. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { MoveOptions, MoveProgress } from '../../api.ts'
 import { movedError } from '../../database/sqlite/fence.ts'
@@ -17,15 +17,15 @@ import { consumerOf, type MoveRecord, type Progress } from './progress.ts'
 import { assertMovable, type ChangeBatch, chunkAfter, followed, logLost, type TableChange } from './source.ts'
 import { apply, assertApplied, type MoveTarget } from './target.ts'
 
-/** Entries of the log that are followed at once. */
+/** Entries of the log in one transaction of the target. */
 const BATCH = 1_000
-/** With fewer left than that, the lag is small. */
+/** The mover tries the cutover when fewer changes are left. */
 const SMALL_LAG = 100
-/** While it copies, the log is followed so often, in milliseconds; so often its consumer's place is renewed. */
+/** Interval, in milliseconds, for following the log during the copy, and for renewing the consumer. */
 const FOLLOW_EVERY_MS = 2_000
-/** How long the log is kept for a move that was killed, in milliseconds. */
+/** How long the log is kept after a move was killed, in milliseconds. */
 export const LOG_KEPT_MS = 86_400_000
-/** From one attempt at the switch to the next, in milliseconds: longer each time. */
+/** Pauses between attempts at the cutover, in milliseconds. */
 const PAUSES_MS = [50, 100, 250, 500, 1_000]
 const DEFAULT_MAX_PAUSE_MS = 250
 
@@ -38,7 +38,7 @@ export interface MoveContext {
 
 export interface Done {
   readonly contents: Content
-  /** Changes that were taken along. */
+  /** Changes that the mover followed. */
   readonly followed: number
   readonly attempts: number
   readonly pauseMs: number
@@ -69,7 +69,7 @@ export class Mover {
     this.#context.options.onProgress?.({ step, done, total })
   }
 
-  /** Rows as they are now: what changes later is in the log, whose position was taken before. */
+  /** Copies rows in their current state. The log, which began earlier, has every later change. */
   async #copy(): Promise<void> {
     const { file } = this.#context
     const total = await file.withSnapshot(({ raw }) => countAll(snapshotOf(raw, { asStored: true }), ALL_TABLES))
@@ -100,13 +100,13 @@ export class Mover {
   async #write(next: Progress, changes: readonly TableChange[]): Promise<void> {
     await this.#context.target.advance(this.#progress, next, async (ask) => {
       await apply(ask, changes)
-      // All that is copied is compared later; what is followed may come after that.
+      // `#verify` compares the copied rows. Changes that are followed after it are compared here.
       if (next.phase !== 'copying') await assertApplied(ask, changes)
     })
     this.#progress = next
   }
 
-  /** Until the lag is small, or as small as it gets while others write at this rate. */
+  /** Follows the log until the lag is small, or no longer shrinks. */
   async #follow(): Promise<void> {
     for (let last = Number.POSITIVE_INFINITY; ; ) {
       const count = await this.#followOnce()
@@ -130,7 +130,7 @@ export class Mover {
     this.#followed += rest.count
   }
 
-  /** So that the log is kept from there on, and no longer from before. */
+  /** Renews the consumer, and prunes the log before its position. */
   async #renew(): Promise<void> {
     const now = performance.now()
     if (now < this.#renewAt) return
@@ -141,7 +141,7 @@ export class Mover {
     await file.changeLog.prune(new Date())
   }
 
-  /** All rows of both, as of one moment of the file: counts prove nothing. */
+  /** Compares all rows of both databases at one snapshot of the file. */
   async #verify(): Promise<Content> {
     const { file, target } = this.#context
     return file.withSnapshot(async ({ raw }) => {
@@ -184,7 +184,7 @@ export class Mover {
     }
   }
 
-  /** Sweeps invalidated paths: the switch has to carry over the rest while writers wait. */
+  /** Sweeps invalidated paths: writers wait while the cutover carries over the rest. */
   async #sweep(): Promise<void> {
     const session = this.#context.file
     const state = await session.readOne(invalidationState, {})
@@ -192,7 +192,7 @@ export class Mover {
     await sweepInvalidated(session, { position: state.position, earlierWritersEnded: async () => true })
   }
 
-  /** How long writers were held up; `undefined`: it has to be tried again. */
+  /** Returns how long writers waited, in milliseconds; `undefined` if the mover must try again. */
   async #attempt(): Promise<number | undefined> {
     const { file, move, target, options } = this.#context
     const maxPauseMs = options.maxPauseMs ?? DEFAULT_MAX_PAUSE_MS
@@ -209,13 +209,13 @@ export class Mover {
     } catch (error) {
       if (error instanceof Postponed) await error.answered
       else if (!(error instanceof StorageError) || error.code !== 'BUSY') throw error
-      // Whether or not the target has committed it.
+      // The target may have committed the attempt: its own record decides.
       this.#progress = (await target.progress()) ?? this.#progress
       return undefined
     }
   }
 
-  /** The file is fenced: the target is what it was to become. */
+  /** Marks the target as authoritative, after the file was fenced. */
   async finish(): Promise<void> {
     await this.#context.target.advance(this.#progress, { ...this.#progress, phase: 'done' }, async () => {})
   }

@@ -10,15 +10,15 @@ import type { Progress } from './progress.ts'
 import { MoveTarget } from './target.ts'
 
 export interface MovePlan {
-  /** The file's whole path. */
+  /** The file's absolute path. */
   readonly from: string
   /** Host, port and database. */
   readonly to: string
   readonly rows: Readonly<Record<TableName, number>>
   readonly bytes: number
-  /** To be applied to the target. */
+  /** Migrations to apply to the target. */
   readonly migrations: readonly string[]
-  /** A move to there was stopped, and goes on. */
+  /** Continues a move to this target that was stopped. */
   readonly resumes: boolean
 }
 
@@ -69,7 +69,7 @@ export async function statusOf(
   }
 }
 
-/** Without the mover's lock: one may be running. */
+/** Reads without the mover's lock: a mover may be running. */
 async function progressIn(to: PostgresTarget, busyTimeoutMs: number): Promise<Progress | undefined> {
   const target = await MoveTarget.open(to, busyTimeoutMs, { alone: false })
   try {

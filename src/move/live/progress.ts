@@ -2,10 +2,10 @@
 import type { LogPosition } from '../../database/session.ts'
 import type { TableName } from '../../schema/tables.ts'
 
-/** In meshstore_state, the row of both databases. */
+/** Name of the row in `meshstore_state`, in both databases. */
 export const MOVE = 'move' as const
 
-/** In the file: that it is being moved. The file itself says when it has been: see fence.ts. */
+/** The file's row: a move is under way. After the cutover, the fence records the move instead (see fence.ts). */
 export interface MoveRecord {
   readonly id: string
   /** Host, port and database. */
@@ -13,16 +13,16 @@ export interface MoveRecord {
 }
 
 /**
- * In the target, written in the transaction of what it tells of. Until `done` the target is a copy that may be behind: whoever opens
- * it is refused.
+ * The target's row, written in the same transaction as the data. Until `done` the target is a copy that may be behind, and no store
+ * opens it.
  */
 export interface Progress extends LogPosition {
   readonly id: string
   readonly phase: 'copying' | 'following' | 'ready' | 'done'
-  /** The last row that was copied; of no meaning afterwards. */
+  /** Table and key of the last copied row. Unused after the copy. */
   readonly table: TableName
   readonly key: string | null
 }
 
-/** In the file's log of changes. */
+/** Name of the move's consumer in the file's change log. */
 export const consumerOf = ({ id }: MoveRecord): string => `move:${id}`

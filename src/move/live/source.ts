@@ -1,4 +1,4 @@
-/** The SQLite file that is moved, while others write to it. */
+/** Reads the SQLite file that is moved, while other programs write to it. */
 import { isUtf8 } from 'node:buffer'
 import type Sqlite from 'better-sqlite3'
 import { changesAfter } from '../../database/sqlite/change-log.ts'
@@ -19,7 +19,7 @@ export interface TableChange {
 
 export interface ChangeBatch {
   readonly changes: TableChange[]
-  /** How many entries of the log. */
+  /** Number of the log's entries. */
   readonly count: number
   readonly position: string
 }
@@ -32,7 +32,7 @@ export function followed(raw: Sqlite.Database, from: string, limit: number): Cha
   const keys = new Map<Table, Set<string>>(ALL_TABLES.map((table) => [table, new Set()]))
   for (const { table: name, key, operation } of entries) {
     const table = tableNamed(name)
-    // Which paths have been invalidated is taken along by the switch.
+    // The cutover carries over the invalidations.
     if (operation === 'invalidate' || table === undefined) continue
     if (typeof key === 'string') keys.get(table)?.add(key)
     else assertSoundKeys(raw, table)
@@ -45,7 +45,7 @@ export function followed(raw: Sqlite.Database, from: string, limit: number): Cha
   }
 }
 
-/** More has been written than the log holds. */
+/** The log no longer has all changes. */
 export const logLost = (): StorageError =>
   new StorageError(
     'CHANGES_MISSED',
@@ -60,7 +60,7 @@ export function currentOf(raw: Sqlite.Database, table: Table, keys: readonly str
   return { table, rows, deleted: keys.filter((key) => !found.has(key)) }
 }
 
-/** The log tells of a key by which its row is not found: whether one like that is there still. Looks at all; hardly ever. */
+/** Throws CORRUPT if a row has a key of invalid UTF-8, which the log cannot name. Reads all keys; rarely needed. */
 function assertSoundKeys(raw: Sqlite.Database, table: Table): void {
   const key = table.key.name
   const keys = raw.prepare<[], [string, Buffer]>(`SELECT typeof(${key}), CAST(${key} AS BLOB) FROM ${table.name}`).raw()
@@ -74,7 +74,7 @@ export interface Chunk {
   readonly rows: readonly (readonly Plain[])[]
   readonly last: string | undefined
   readonly more: boolean
-  /** For the next one: by the size of these. */
+  /** Rows of the next chunk, by the size of this one. */
   readonly limit: number
 }
 
@@ -86,7 +86,7 @@ export function chunkAfter(raw: Sqlite.Database, table: Table, after: string | u
   return { rows, last: last === undefined ? undefined : String(last), more, limit: nextLimit(cells, 5 * SLICE_ROWS) }
 }
 
-/** Throws CORRUPT for a row that cannot live there: another program has written it meanwhile. */
+/** Throws CORRUPT for a row that the target cannot hold: another program wrote it after the preflight check. */
 export function assertMovable(table: Table, cells: readonly (readonly unknown[])[]): void {
   for (const row of cells) {
     const [problem] = problemsOf(table, row, 'postgresql')

@@ -1,4 +1,4 @@
-/** The live move of a store, by itself. */
+/** Live move that a store makes itself: `moveTo()`. */
 import type { MoveOptions, MoveReport } from '../../api.ts'
 import { MovableDatabase } from '../../database/movable-database.ts'
 import type { Database } from '../../database/session.ts'
@@ -25,7 +25,7 @@ export class StoreMove {
     this.#config = config
   }
 
-  /** `closing`: the store is being closed. */
+  /** `closing` is aborted when the store closes. */
   async run(url: string, options: MoveOptions, closing: AbortSignal): Promise<MoveReport> {
     rules.checkOptions('The options', RULES, options)
     const database = this.#database
@@ -65,7 +65,7 @@ export class StoreMove {
       const { moveLive } = await import('./index.ts')
       const report = await moveLive({ file, url, to, busyTimeoutMs, options, onReady })
       await database.settled()
-      // The mover may have lost its connection before it could say so: whoever opened the target would be refused.
+      // The mover may have lost its connection before it recorded its success; without the record no store opens the target.
       if (next !== undefined) await assertArrived(next, report.id, false).catch(() => {})
       return report
     } finally {

@@ -1,4 +1,4 @@
-/** The PostgreSQL database that a file is moved to. */
+/** Writes to the PostgreSQL database that a file is moved to. */
 
 import type pg from 'pg'
 import { type Ask, askOn, connected, openSingle } from '../../database/postgres/single.ts'
@@ -31,7 +31,7 @@ export class MoveTarget {
     this.#ask = askOn(client)
   }
 
-  /** `alone`: throws BUSY if another process moves something there. */
+  /** `alone`: takes the movers' lock. Throws BUSY if another process moves data into this database. */
   static async open(target: PostgresTarget, busyTimeoutMs: number, { alone = true } = {}): Promise<MoveTarget> {
     if (target.poolMode === 'transaction') {
       throw new StorageError(
@@ -51,7 +51,7 @@ export class MoveTarget {
     }
   }
 
-  /** A mover that was killed holds it until the server notices. */
+  /** Waits for the lock: a killed mover holds it until the server notices the end of its connection. */
   async #lock(deadline: number): Promise<void> {
     for (;;) {
       const [locked] = await this.#ask<[boolean]>(LOCK)
@@ -70,19 +70,19 @@ export class MoveTarget {
     return row && (JSON.parse(row[0]) as Progress)
   }
 
-  /** Into an empty database, or anew into one that has an older part of the same move. */
+  /** Begins in an empty database, or empties one that has rows of an earlier beginning of this move. */
   async begin(progress: Progress): Promise<void> {
     await this.transaction(async (ask) => {
       const [row] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1 FOR UPDATE', [MOVE])
       if (row === undefined) await assertNoRows(ask)
       else await empty(ask)
       await remember(ask, MOVE, JSON.stringify(progress))
-      // Copied rows must not invalidate paths: the switch carries over the file's invalidations.
+      // Copied rows must not invalidate paths: the cutover carries over the file's invalidations.
       await remember(ask, 'path_cache_invalidation', 'manual')
     })
   }
 
-  /** From one state of the move to the next. Throws CONFLICT if it is in another one. */
+  /** Writes data and the next progress in one transaction. Throws CONFLICT if another mover has changed the progress. */
   async advance(from: Progress, to: Progress, work: (ask: Ask) => Promise<void>): Promise<void> {
     await this.transaction(async (ask) => {
       const set = 'UPDATE meshstore_state SET value = $3 WHERE name = $1 AND value = $2 RETURNING 1'
@@ -108,7 +108,7 @@ export class MoveTarget {
     }
   }
 
-  /** One moment of it. */
+  /** Runs `work` on a consistent snapshot of the target. */
   async snapshot<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
     try {
       await this.#ask('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
@@ -124,7 +124,7 @@ export class MoveTarget {
     await analyze(this.#ask)
   }
 
-  /** With the connection, what has not been committed is gone. */
+  /** Closes the connection, which rolls back an open transaction. */
   async close(): Promise<void> {
     if (!this.#closed) this.#client.release(true)
     this.#closed = true
@@ -132,7 +132,7 @@ export class MoveTarget {
   }
 }
 
-/** All that a move has put there. */
+/** Deletes everything that a move writes. */
 export async function empty(ask: Ask): Promise<void> {
   for (const table of FILLED) await ask(`DELETE FROM ${table}`)
   await ask("DELETE FROM meshstore_state WHERE name IN ('change_log', 'path_cache_invalidation', 'move')")
@@ -145,7 +145,7 @@ export const remember = (ask: Ask, name: string, value: string): Promise<unknown
     [name, value, Date.now() / 1_000],
   )
 
-/** Makes the rows what they are in the source. */
+/** Applies changes: the rows are then as in the source. */
 export async function apply(ask: Ask, changes: readonly TableChange[]): Promise<void> {
   for (const { table, rows, deleted } of changes) {
     if (deleted.length > 0) await ask(`DELETE FROM ${table.name} WHERE ${table.key.name} = ANY($1::text[])`, [deleted])
@@ -153,7 +153,7 @@ export async function apply(ask: Ask, changes: readonly TableChange[]): Promise<
   }
 }
 
-/** Reads what has been applied. Throws CONFLICT if it is not what was sent. */
+/** Reads the applied rows back. Throws CONFLICT if they differ from the sent ones. */
 export async function assertApplied(ask: Ask, changes: readonly TableChange[]): Promise<void> {
   for (const { table, rows, deleted } of changes) {
     const keys = [...rows.map(([key]) => key), ...deleted]
