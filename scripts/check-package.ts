@@ -14,7 +14,7 @@ import { installApplication, installTool } from './check-package/install.ts'
 import { npm, printSummary } from './check-package/run.ts'
 import { checkTools } from './check-package/tools.ts'
 import { checkTypes } from './check-package/types.ts'
-import { checkCommand, checkRefusal, checkUse, checkWithoutZod } from './check-package/use.ts'
+import { checkCommand, checkRefusal, checkUse, checkWithoutPeers } from './check-package/use.ts'
 
 const HELP = `npm run test:package                packs the library, installs it, and uses it: what takes seconds each
 npm run test:package -- --all       also in ts-jest, vitest, Next.js, Bun and Deno: some minutes more
@@ -49,7 +49,7 @@ async function checkPackage(tarball: string, version: string): Promise<void> {
   const consumer = join(import.meta.dirname, 'consumer')
   for (const file of await readdir(consumer)) await cp(join(consumer, file), join(app, file))
 
-  await checkWithoutZod(app)
+  await checkWithoutPeers(app)
   await checkCommand(app, version)
   await checkDeploy(work, tarball)
   await checkDrizzleKit(work, tarball)

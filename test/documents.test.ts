@@ -1,7 +1,7 @@
 /** The documents' snippets, as they stand: extracted, compiled and run; and their links. */
 import { execFile } from 'node:child_process'
 import { existsSync, globSync, readFileSync } from 'node:fs'
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -24,6 +24,12 @@ const EACH_IN_TURN = `for (const file of process.argv.slice(2)) {
 }
 `
 
+/** As an application imports it; here it is the source. */
+const fromSource = (code: string): string =>
+  code
+    .replaceAll("'meshstore'", `'${join(root, 'src/index.ts')}'`)
+    .replaceAll("'meshstore/opentelemetry'", `'${join(root, 'src/opentelemetry-entry.ts')}'`)
+
 let folder = ''
 beforeAll(async () => {
   folder = await mkdtemp(join(QUICK, 'meshstore-readme-'))
@@ -38,8 +44,10 @@ beforeAll(async () => {
     }),
   )
   await writeFile(join(folder, 'run.ts'), EACH_IN_TURN)
+  // Packages that snippets import.
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   for (const [index, { code }] of snippets.entries()) {
-    await writeFile(join(folder, `snippet-${index}.ts`), code.replace("'meshstore'", `'${join(root, 'src/index.ts')}'`))
+    await writeFile(join(folder, `snippet-${index}.ts`), fromSource(code))
   }
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))

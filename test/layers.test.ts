@@ -25,7 +25,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['health.ts', 'maintenance.ts', 'store.ts'],
   ['storage.ts'],
   ['cli'],
-  ['drizzle-config.ts', 'index.ts', 'schema-entry.ts', 'zod-entry.ts'],
+  ['opentelemetry'],
+  ['drizzle-config.ts', 'index.ts', 'opentelemetry-entry.ts', 'schema-entry.ts', 'zod-entry.ts'],
 ]
 
 interface Import {

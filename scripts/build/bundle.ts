@@ -12,13 +12,13 @@ import {
 import { embeddedMigrations } from './migrations.ts'
 
 /** The entries of the package, apart from the command: `require()` and types find each of them too. */
-export const ENTRIES = ['index', 'schema', 'zod', 'drizzle-config'] as const
+export const ENTRIES = ['index', 'schema', 'zod', 'opentelemetry', 'drizzle-config'] as const
 
 const NODE = /^node:/
 /** Each is loaded when its dialect is opened. */
 export const DRIVERS = ['better-sqlite3', 'pg']
-/** An application's `eq(nodes.nodeId, …)` must be of the same drizzle-orm as the tables; the same for zod. */
-export const SHARED = ['drizzle-orm', 'zod']
+/** An application's `eq(nodes.nodeId, …)` must be of the same drizzle-orm as the tables; the same for zod and OpenTelemetry. */
+export const SHARED = ['drizzle-orm', 'zod', '@opentelemetry/api']
 
 /** drizzle-kit 1.0 knows tables of its own drizzle-orm alone, which is not the one that this package depends on. */
 const FROM_KIT = "require = require('node:module').createRequire(require('node:fs').realpathSync(process.argv[1]))"
@@ -81,7 +81,7 @@ function importedBy(root: string, context: ChunkingContext): Set<string> {
 }
 
 /** Jest cannot load ES modules by `require()`: these tools get the library as CommonJS. drizzle-kit runs on Node itself. */
-export const COMMONJS = ['index', 'schema', 'zod'] as const
+export const COMMONJS = ['index', 'schema', 'zod', 'opentelemetry'] as const
 
 export interface Bundles {
   /** The library and the command: everything inside but the drivers. */
@@ -113,6 +113,7 @@ export async function bundle(dist: string): Promise<Bundles> {
       input: {
         schema: 'src/schema-entry.ts',
         zod: 'src/zod-entry.ts',
+        opentelemetry: 'src/opentelemetry-entry.ts',
         'schema-sqlite': 'src/schema/sqlite.ts',
         'schema-postgres': 'src/schema/postgres.ts',
         'drizzle-config': 'src/drizzle-config.ts',
@@ -141,7 +142,10 @@ export async function bundle(dist: string): Promise<Bundles> {
   const commonjs = [
     ...(await write({ ...library, input: { index: 'src/index.ts' } }, commonJsOutput(dist, 'library'))),
     ...(await write(
-      { ...besideShared, input: { schema: 'src/schema-entry.ts', zod: 'src/zod-entry.ts' } },
+      {
+        ...besideShared,
+        input: { schema: 'src/schema-entry.ts', zod: 'src/zod-entry.ts', opentelemetry: 'src/opentelemetry-entry.ts' },
+      },
       commonJsOutput(dist, 'schema'),
     )),
   ]

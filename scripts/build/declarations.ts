@@ -15,6 +15,7 @@ const ENTRIES = [
   { file: 'index', packages: [] },
   { file: 'schema-entry', packages: SHARED },
   { file: 'zod-entry', packages: ['zod'] },
+  { file: 'opentelemetry-entry', packages: ['@opentelemetry/api'] },
   { file: 'drizzle-config', packages: [] },
 ] as const
 /** The module whose types are written out. */

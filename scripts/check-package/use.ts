@@ -10,15 +10,19 @@ export const checkCommand = (app: string, version: string): Promise<void> =>
     equal(await npm(app, ['exec', '--no', '--', 'meshstore', '--version']), `${version}\n`)
   })
 
-/** zod is the application's to install, for the one entry that needs it. Installs it. */
-export async function checkWithoutZod(app: string): Promise<void> {
+/** What the application installs for the entries that need it. Installs it. */
+export async function checkWithoutPeers(app: string): Promise<void> {
   const load = (entry: string) => command(process.execPath, ['--eval', `require('${entry}')`], { cwd: app })
-  await check('without zod everything but meshstore/zod can be loaded', async () => {
+  const peers = { 'meshstore/zod': 'zod', 'meshstore/opentelemetry': '@opentelemetry/api' }
+  await check('without optional peers everything but their entries can be loaded', async () => {
     for (const entry of ['meshstore', 'meshstore/schema', 'meshstore/drizzle-config'])
       deepEqual(await load(entry), { code: 0, stdout: '', stderr: '' })
-    match((await load('meshstore/zod')).stderr, /zod/)
+    for (const [entry, peer] of Object.entries(peers)) match((await load(entry)).stderr, new RegExp(peer))
   })
-  await npm(app, ['install', 'zod@4'])
+  await npm(app, ['install', 'zod@4', '@opentelemetry/api@1.9'])
+  await check('with them their entries, too', async () => {
+    for (const entry of Object.keys(peers)) deepEqual(await load(entry), { code: 0, stdout: '', stderr: '' })
+  })
 }
 
 /** Uses the installed package in every way that a program can. */

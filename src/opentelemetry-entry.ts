@@ -1,0 +1,47 @@
+/** `meshstore/opentelemetry`: metrics and spans of a store. It needs `@opentelemetry/api`, which the package does not bring. */
+import { type MeterProvider, metrics, type TracerProvider, trace } from '@opentelemetry/api'
+import type { Meshstore } from './api.ts'
+import { recordMetrics } from './opentelemetry/metrics.ts'
+import { recordSpans } from './opentelemetry/spans.ts'
+
+export interface InstrumentOptions {
+  /** Default: the provider that the application has registered with `@opentelemetry/api`. */
+  readonly meterProvider?: MeterProvider | undefined
+  /** Default: the provider that the application has registered with `@opentelemetry/api`. */
+  readonly tracerProvider?: TracerProvider | undefined
+  /**
+   * `db.client.operation.duration`, a measurement of each statement. It makes a read from memory about 2.5 µs slower: the SDK takes
+   * 2 µs to record one. Default: `true`.
+   */
+  readonly statements?: boolean | undefined
+  /** A span for each statement, transaction, commit, cache request, sweep and backup. Default: `true`. */
+  readonly spans?: boolean | undefined
+}
+
+/**
+ * Reports a store to OpenTelemetry: metrics and spans by the semantic conventions for databases. No value of a row is in any of
+ * them. Register your providers first. Dispose of the result before you close the store.
+ *
+ * Events come from channels of the process: with two stores in a process, each reports the statements of both.
+ *
+ * @example
+ * using instrumented = instrument(store)
+ */
+export function instrument(
+  store: Meshstore,
+  {
+    meterProvider = metrics.getMeterProvider(),
+    tracerProvider = trace.getTracerProvider(),
+    statements = true,
+    spans = true,
+  }: InstrumentOptions = {},
+): Disposable {
+  const recording = recordMetrics(store, meterProvider, { statements })
+  const tracing = spans ? recordSpans(store, tracerProvider) : undefined
+  return {
+    [Symbol.dispose]() {
+      recording[Symbol.dispose]()
+      tracing?.[Symbol.dispose]()
+    },
+  }
+}

@@ -1,0 +1,61 @@
+/** The library's tracing channels, by name, as any program sees them. */
+import channels from 'node:diagnostics_channel'
+import type {
+  BackupEvent,
+  CacheEvent,
+  CommitEvent,
+  StatementEvent,
+  SweepEvent,
+  TransactionEvent,
+} from '../tracing-events.ts'
+
+export interface Events {
+  readonly statement: StatementEvent
+  readonly transaction: TransactionEvent
+  readonly commit: CommitEvent
+  readonly cache: CacheEvent
+  readonly sweep: SweepEvent
+  readonly backup: BackupEvent
+}
+export type EventName = keyof Events
+
+/** Some channels trace promises, and end with `asyncEnd`. */
+const LAST: Readonly<Record<EventName, 'end' | 'asyncEnd'>> = {
+  statement: 'end',
+  transaction: 'asyncEnd',
+  commit: 'end',
+  cache: 'asyncEnd',
+  sweep: 'asyncEnd',
+  backup: 'asyncEnd',
+}
+
+export class Listeners implements Disposable {
+  readonly #stop: (() => void)[] = []
+
+  onStart<N extends EventName>(name: N, listener: (event: Events[N]) => void): void {
+    this.#on(name, 'start', listener)
+  }
+
+  onEnd<N extends EventName>(name: N, listener: (event: Events[N]) => void): void {
+    this.#on(name, LAST[name], listener)
+  }
+
+  #on<N extends EventName>(name: N, moment: 'start' | 'end' | 'asyncEnd', listener: (event: Events[N]) => void): void {
+    const channel = channels.tracingChannel(`meshstore:${name}`)[moment]
+    // Only the library publishes on its channels, and only events of this type.
+    const onMessage = (event: unknown): void => listener(event as Events[N])
+    channel.subscribe(onMessage)
+    this.#stop.push(() => channel.unsubscribe(onMessage))
+  }
+
+  [Symbol.dispose](): void {
+    for (const stop of this.#stop.splice(0)) stop()
+  }
+}
+
+/** The code of a StorageError; of another error its name. Never its message, which may hold a value. */
+export function codeOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return '_OTHER'
+  const { code, name } = error as { code?: unknown; name?: unknown }
+  return typeof code === 'string' ? code : typeof name === 'string' ? name : '_OTHER'
+}
