@@ -11,6 +11,7 @@ import type {
   ChangeLog,
   Database,
   Rows,
+  Snapshot,
   TransactionLimits,
   TransactionSession,
   WriteOptions,
@@ -110,6 +111,13 @@ export class MovableDatabase implements Database {
       return Promise.reject(error)
     }
     return this.onCurrent(work)
+  }
+
+  get snapshot(): Snapshot | undefined {
+    if (this.#current.snapshot === undefined) return undefined
+    return (work) =>
+      // Meanwhile the data may have moved to where reads keep nobody waiting.
+      this.onCurrent((database) => (database.snapshot === undefined ? work(database) : database.snapshot(work)))
   }
 
   write<P, R, F>(

@@ -34,6 +34,8 @@ export interface Call<P, R> {
 /** Calls, or a promise of calls whose parameters are still being computed. */
 export type Calls<P, R> = readonly Call<P, R>[] | Promise<readonly Call<P, R>[]>
 
+export type Snapshot = <T>(work: (session: Session) => Promise<T>) => Promise<T>
+
 /** Runs statements on a database or in a transaction. Repositories work the same on both. */
 export interface Session {
   readonly inTransaction: boolean
@@ -56,6 +58,11 @@ export interface Session {
     result: (written: Written<R>, call: Call<P, R>) => T,
     rows?: Rows,
   ): Promise<T[]>
+  /**
+   * Where each read keeps the event loop waiting: runs reads that all see one moment. In a transaction, its later statements
+   * wait. `undefined` where reads do not keep it waiting.
+   */
+  readonly snapshot: Snapshot | undefined
 }
 
 export interface TransactionSession extends Session {

@@ -1,7 +1,16 @@
 import { misuse, StorageError } from '../errors.ts'
 import { nextTurn } from '../event-loop.ts'
 import { type Inserted, InsertedKeys } from './inserted-keys.ts'
-import type { Call, Calls, Rows, TransactionGuard, TransactionSession, WriteOptions, Written } from './session.ts'
+import type {
+  Call,
+  Calls,
+  Rows,
+  Snapshot,
+  TransactionGuard,
+  TransactionSession,
+  WriteOptions,
+  Written,
+} from './session.ts'
 import type { BoundStatement, Statement, StatementCompiler } from './statement.ts'
 
 /** A unit of many statements lets the event loop run after so many of them. */
@@ -18,6 +27,8 @@ export type SavepointStep = 'opened' | 'kept' | 'undone'
 
 /** A connection inside an open transaction, which nobody else uses meanwhile. Throws StorageErrors. */
 export interface Executor {
+  /** A read keeps the event loop waiting until it is done. */
+  readonly readsBlock: boolean
   all<R>(bound: BoundStatement<R>): MaybePromise<R[]>
   first<R>(bound: BoundStatement<R>): MaybePromise<R | undefined>
   /** What throws has changed nothing. */
@@ -68,6 +79,7 @@ const ENDED = 'The transaction has ended. Use `tx` only inside its callback, and
  */
 export class OpenTransaction implements TransactionSession {
   readonly inTransaction = true
+  readonly snapshot: Snapshot | undefined
   readonly #on: On
   readonly #readOnly: boolean
   readonly #outer: OpenTransaction | undefined
@@ -80,6 +92,7 @@ export class OpenTransaction implements TransactionSession {
 
   constructor(on: On, options: { readOnly: boolean; outer?: OpenTransaction }) {
     this.#on = on
+    this.snapshot = on.executor.readsBlock ? (work) => this.#unit(work) : undefined
     this.#readOnly = options.readOnly
     this.#outer = options.outer
     this.#depth = options.outer === undefined ? 0 : options.outer.#depth + 1

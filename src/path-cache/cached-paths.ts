@@ -8,7 +8,7 @@ import type {
 } from '../api.ts'
 import type { Session } from '../database/session.ts'
 import { misuse, validationError } from '../errors.ts'
-import { iteratePages } from '../repositories/pages.ts'
+import { iterateRows, readPage } from '../repositories/pages.ts'
 import { invalidationOf } from '../repositories/state.ts'
 import type { CachedPath, PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
@@ -28,8 +28,6 @@ import { PathInvalidator } from './invalidator.ts'
 import type { PathCacheState } from './state.ts'
 
 const DEFAULT_BATCH = 500
-/** Rows of the first page: a bundle may have 1 MiB. */
-const FIRST_ENTRIES = 4
 
 export interface CachedPathsOptions {
   readonly now: () => Date
@@ -100,17 +98,13 @@ export class CachedPaths implements TransactionPathCache {
 
   async list(options: CachedPathFilter & Page = {}): Promise<CachedPath[]> {
     rules.checkOptions('The filter', LIST_RULES, options)
-    return this.#entries.page(options)
+    const { limit = rules.DEFAULT_PAGE, after, ...filter } = options
+    return readPage(this.#session, this.#entries.listing(filter, this.#now()), { after, limit })
   }
 
   async *iterate(filter: CachedPathFilter = {}): AsyncGenerator<CachedPath, void, undefined> {
     rules.checkOptions('The filter', FILTER_RULES, filter)
-    const fixed = { ...filter }
-    yield* iteratePages(
-      (position) => this.#entries.page({ ...fixed, ...position }),
-      (entry) => entry.cacheKey,
-      FIRST_ENTRIES,
-    )
+    yield* iterateRows(this.#session, this.#entries.listing({ ...filter }))
   }
 
   async count(filter: CachedPathFilter = {}): Promise<number> {

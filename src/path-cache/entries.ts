@@ -1,10 +1,10 @@
 /** The valid rows of the path cache, as one session sees them: neither expired nor invalidated. */
-import type { CachedPathFilter, CacheEntryOptions, Page } from '../api.ts'
+import type { CachedPathFilter, CacheEntryOptions } from '../api.ts'
 import type { Session } from '../database/session.ts'
 import { given } from '../database/statement.ts'
+import type { Listing } from '../repositories/pages.ts'
 import type { CachedPath, PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey, keysOf } from '../schema/path-bundle.ts'
-import * as rules from '../schema/rules.ts'
 import { entryOf, type NewEntry } from './arguments.ts'
 import * as statements from './entry-statements.ts'
 import { isInvalidated, nodesOn, parsed } from './invalidation.ts'
@@ -25,6 +25,11 @@ export interface Computed {
   readonly bundle: PathBundle
   readonly position: string
 }
+
+/** Rows of the first page: a bundle may have 1 MiB. */
+const FIRST_ENTRIES = 4
+
+type Row = CachedPath & { readonly invalidations: string | null }
 
 interface Options {
   readonly now: () => Date
@@ -65,28 +70,31 @@ export class PathEntries {
     return found && this.#validEntry(found)
   }
 
-  #validEntry({ invalidations, ...entry }: CachedPath & { invalidations: string | null }): CachedPath | undefined {
+  #validEntry({ invalidations, ...entry }: Row): CachedPath | undefined {
     if (invalidations === null) return entry
     this.#options.onPending()
     return isInvalidated(invalidations, entry) ? undefined : entry
   }
 
-  /** One page of valid entries: later entries replace invalidated rows. */
-  async page(options: CachedPathFilter & Page): Promise<CachedPath[]> {
-    const { limit = rules.DEFAULT_PAGE, ...filter } = options
-    const now = this.#options.now()
-    const page: CachedPath[] = []
+  /** The entries that are valid at `moment`, by default when each is read. Others are passed. */
+  listing(filter: CachedPathFilter, moment?: Date): Listing<Row, CachedPath> {
     const keys = filter.source === undefined ? undefined : keysOf(filter.source, filter.destination)
-    for (let after = later(filter.after, keys?.after); ; ) {
-      const from = { ...filter, after, before: keys?.before }
-      const list = statements.list(given(from, statements.CONDITIONS))
-      const rows = await this.#session.read(list, { ...from, now, limit })
-      for (const row of rows) {
-        const entry = this.#validEntry(row)
-        if (entry !== undefined && page.push(entry) === limit) return page
-      }
-      if (rows.length < limit) return page
-      after = rows.at(-1)?.cacheKey
+    const behind = (after: string | undefined) => ({ after: later(after, keys?.after), before: keys?.before })
+    return {
+      // The keys begin with the source.
+      isSelective: filter.destination !== undefined && filter.source === undefined,
+      first: FIRST_ENTRIES,
+      read: (on, { after, upTo, limit }) => {
+        const from = { ...filter, ...behind(after), upTo }
+        const list = statements.list(given(from, statements.CONDITIONS))
+        return on.read(list, { ...from, now: moment ?? this.#options.now(), limit })
+      },
+      keyOf: (row) => row.cacheKey,
+      shown: (row) => this.#validEntry(row),
+      keyAhead: async (on, { after, passed }) => {
+        const from = { ...behind(after), skipped: passed - 1 }
+        return (await on.readOne(statements.keyAhead(given(from, statements.AHEAD)), from))?.cacheKey
+      },
     }
   }
 

@@ -18,13 +18,15 @@ import {
   undecoded,
 } from '../database/queries.ts'
 import { pick, statement, statementFor } from '../database/statement.ts'
+import type { Range } from '../repositories/pages.ts'
 import type { JsonText } from '../schema/codecs.ts'
 import type { CachedPath, PathBundle } from '../schema/index.ts'
 import { MAX_PENDING_PER_PATH } from './invalidation.ts'
 
 const COLUMNS = ['cacheKey', 'source', 'destination', 'k', 'bundle', 'createdAt', 'expiresAt'] as const
 export const FILTER_FIELDS = ['source', 'destination'] as const
-export const CONDITIONS = [...FILTER_FIELDS, 'after', 'before'] as const
+export const AHEAD = ['after', 'before'] as const
+export const CONDITIONS = [...FILTER_FIELDS, ...AHEAD, 'upTo'] as const
 
 export const byKey = statement<{ cacheKey: string; now: Date }>()(
   'pathCache.get',
@@ -97,9 +99,10 @@ export const remove = statement<{ cacheKey: string; now: Date }>()(
 )
 
 type Filter = CachedPathFilter & { now: Date }
+type Keys = Range & { before?: string | undefined }
 /** In the keys' order, read from the key's index: another column's index would need a sort. */
 export const list = statementFor((fields: readonly (typeof CONDITIONS)[number][]) =>
-  statement<Filter & { after?: string | undefined; before?: string | undefined; limit: number }>()(
+  statement<Filter & Keys & { limit: number }>()(
     `pathCache.list:${fields.join()}`,
     (db, { pathCache }, p, { invalidations, unindexed }) =>
       db
@@ -111,11 +114,30 @@ export const list = statementFor((fields: readonly (typeof CONDITIONS)[number][]
             fields.includes('destination') ? unindexed(eq(pathCache.destination, p.destination)) : undefined,
             fields.includes('after') ? gt(pathCache.cacheKey, p.after) : undefined,
             fields.includes('before') ? lt(pathCache.cacheKey, p.before) : undefined,
+            fields.includes('upTo') ? lte(pathCache.cacheKey, p.upTo) : undefined,
             unindexed(gt(pathCache.expiresAt, p.now)),
           ),
         )
         .orderBy(ascending(pathCache.cacheKey))
         .limit(p.limit),
+  ),
+)
+
+/** Read from the key's index alone. */
+export const keyAhead = statementFor((fields: readonly (typeof AHEAD)[number][]) =>
+  statement<Keys & { skipped: number }>()(`pathCache.keyAhead:${fields.join()}`, (db, { pathCache }, p) =>
+    db
+      .select({ cacheKey: pathCache.cacheKey })
+      .from(pathCache)
+      .where(
+        and(
+          fields.includes('after') ? gt(pathCache.cacheKey, p.after) : undefined,
+          fields.includes('before') ? lt(pathCache.cacheKey, p.before) : undefined,
+        ),
+      )
+      .orderBy(ascending(pathCache.cacheKey))
+      .limit(1)
+      .offset(p.skipped),
   ),
 )
 

@@ -6,7 +6,7 @@ import type { MeshNode, MeshNodePatch, NewMeshNode } from '../schema/index.ts'
 import * as rules from '../schema/rules.ts'
 import { checkedNode, checkedNodePatch, checkedNodes, keysOf, snapshotsOf } from './checked.ts'
 import * as statements from './node-statements.ts'
-import { iteratePages, PAGE_RULES } from './pages.ts'
+import { type Counting, countRows, iterateRows, type Listing, PAGE_RULES, readPage } from './pages.ts'
 
 const FILTER_RULES: rules.Rules = { started: rules.isFlag, protocol: rules.isId, interface: rules.isId }
 const LIST_RULES: rules.Rules = { ...FILTER_RULES, ...PAGE_RULES }
@@ -37,6 +37,24 @@ function saved({ rows: [row] }: Pick<Written<MeshNode>, 'rows'>): MeshNode {
     )
   return row
 }
+
+/** An index leads to the nodes that are started; protocols and interfaces are looked for row by row. */
+const listing = (filter: NodeFilter): Listing<MeshNode> & Counting => ({
+  isSelective: filter.protocol !== undefined || filter.interface !== undefined,
+  read: (on, range) => {
+    const from = { ...filter, ...range }
+    return on.read(statements.list(given(from, statements.CONDITIONS)), from)
+  },
+  keyOf: ({ nodeId }) => nodeId,
+  count: async (on, range) => {
+    const from = { ...filter, ...range }
+    return (await on.readOne(statements.countMatching(given(from, statements.CONDITIONS)), from))?.count ?? 0
+  },
+  keyAhead: async (on, { after, passed }) => {
+    const from = { ...filter, after, skipped: passed - 1 }
+    return (await on.readOne(statements.keyAhead(given(from, statements.AHEAD)), from))?.nodeId
+  },
+})
 
 export class SqlNodeRepository implements NodeRepository {
   readonly #session: Session
@@ -96,21 +114,13 @@ export class SqlNodeRepository implements NodeRepository {
 
   async list(options: NodeFilter & Page = {}): Promise<MeshNode[]> {
     rules.checkOptions('The filter', LIST_RULES, options)
-    return this.#page(options)
+    const { limit = rules.DEFAULT_PAGE, after, ...filter } = options
+    return readPage(this.#session, listing(filter), { after, limit })
   }
 
   async *iterate(filter: NodeFilter = {}): AsyncGenerator<MeshNode, void, undefined> {
     rules.checkOptions('The filter', FILTER_RULES, filter)
-    const fixed = { ...filter }
-    yield* iteratePages(
-      (position) => this.#page({ ...fixed, ...position }),
-      ({ nodeId }) => nodeId,
-    )
-  }
-
-  #page(options: NodeFilter & Page): Promise<MeshNode[]> {
-    const { limit = rules.DEFAULT_PAGE, ...filter } = options
-    return this.#session.read(statements.list(given(filter, statements.CONDITIONS)), { ...filter, limit })
+    yield* iterateRows(this.#session, listing({ ...filter }))
   }
 
   async update(nodeId: string, patch: MeshNodePatch, options: UpdateOptions = {}): Promise<MeshNode> {
@@ -166,9 +176,6 @@ export class SqlNodeRepository implements NodeRepository {
 
   async count(filter: NodeFilter = {}): Promise<number> {
     rules.checkOptions('The filter', FILTER_RULES, filter)
-    const found = await this.#session.readOne(statements.countMatching(given(filter, statements.FILTER_FIELDS)), {
-      ...filter,
-    })
-    return found?.count ?? 0
+    return countRows(this.#session, listing({ ...filter }))
   }
 }

@@ -15,6 +15,7 @@ import {
 } from '../database/queries.ts'
 import { pick, statement, statementFor } from '../database/statement.ts'
 import type { MeshNode, MeshNodePatch } from '../schema/index.ts'
+import type { Range } from './pages.ts'
 
 const COLUMNS = ['nodeId', 'interfaces', 'protocols', 'started', 'routesDiscovered', 'createdAt', 'updatedAt'] as const
 export const PATCH_FIELDS = ['interfaces', 'protocols', 'started', 'routesDiscovered'] as const
@@ -108,9 +109,9 @@ export const remove = statement<{ nodeId: string }>()(
   'changes one row',
 )
 
-type Filter = NodeFilter & { after?: string | undefined }
-type Condition = FilterField | 'after'
-export const CONDITIONS = [...FILTER_FIELDS, 'after'] as const
+type Filter = NodeFilter & Range
+type Condition = FilterField | keyof Range
+export const CONDITIONS = [...FILTER_FIELDS, 'after', 'upTo'] as const
 
 export const list = statementFor((fields: readonly Condition[]) =>
   statement<Filter & { limit: number }>()(`nodes.list:${fields.join()}`, (db, { nodes }, p, fn) =>
@@ -123,6 +124,7 @@ export const list = statementFor((fields: readonly Condition[]) =>
           fields.includes('protocol') ? fn.contains(nodes.protocols, p.protocol) : undefined,
           fields.includes('interface') ? fn.contains(nodes.interfaces, p.interface) : undefined,
           fields.includes('after') ? gt(nodes.nodeId, p.after) : undefined,
+          fields.includes('upTo') ? lte(nodes.nodeId, p.upTo) : undefined,
         ),
       )
       .orderBy(ascending(nodes.nodeId))
@@ -130,8 +132,27 @@ export const list = statementFor((fields: readonly Condition[]) =>
   ),
 )
 
-export const countMatching = statementFor((fields: readonly FilterField[]) =>
-  statement<NodeFilter>()(`nodes.count:${fields.join()}`, (db, { nodes }, p, fn) =>
+export const AHEAD = ['started', 'after'] as const
+/** Read from an index alone. */
+export const keyAhead = statementFor((fields: readonly (typeof AHEAD)[number][]) =>
+  statement<Filter & { skipped: number }>()(`nodes.keyAhead:${fields.join()}`, (db, { nodes }, p) =>
+    db
+      .select({ nodeId: nodes.nodeId })
+      .from(nodes)
+      .where(
+        and(
+          fields.includes('started') ? eq(nodes.started, p.started) : undefined,
+          fields.includes('after') ? gt(nodes.nodeId, p.after) : undefined,
+        ),
+      )
+      .orderBy(ascending(nodes.nodeId))
+      .limit(1)
+      .offset(p.skipped),
+  ),
+)
+
+export const countMatching = statementFor((fields: readonly Condition[]) =>
+  statement<Filter>()(`nodes.count:${fields.join()}`, (db, { nodes }, p, fn) =>
     db
       .select({ count: count() })
       .from(nodes)
@@ -140,6 +161,8 @@ export const countMatching = statementFor((fields: readonly FilterField[]) =>
           fields.includes('started') ? eq(nodes.started, p.started) : undefined,
           fields.includes('protocol') ? fn.contains(nodes.protocols, p.protocol) : undefined,
           fields.includes('interface') ? fn.contains(nodes.interfaces, p.interface) : undefined,
+          fields.includes('after') ? gt(nodes.nodeId, p.after) : undefined,
+          fields.includes('upTo') ? lte(nodes.nodeId, p.upTo) : undefined,
         ),
       ),
   ),

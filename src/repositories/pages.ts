@@ -1,3 +1,5 @@
+/** Keyset pagination, in pieces where a read keeps the event loop waiting. */
+import type { Session } from '../database/session.ts'
 import { EventLoopYield, performance } from '../event-loop.ts'
 import { isId, isLimit, type Rules } from '../schema/rules.ts'
 
@@ -5,31 +7,179 @@ export const PAGE_RULES: Rules = { limit: isLimit, after: isId }
 
 /** Rows that `iterate` reads at once: more are no faster, and all of them are held at the same time. */
 const MOST_ROWS = 100
-/** A page may keep the event loop for so long: SQLite reads within the call. */
+/** A page of so many rows is read at once where no row is passed: about 3 ms. */
+const MOST_AT_ONCE = 2_000
+/** Rows that one statement may pass, whether or not they match. About 1 ms for a filter that SQLite evaluates row by row. */
+const MOST_PASSED = 500
+/** A piece may keep the event loop for so long: SQLite reads within the call. */
 const PAGE_MS = 4
 
+/** Keys after `after`, up to and including `upTo`. */
+export interface Range {
+  readonly after?: string | undefined
+  readonly upTo?: string | undefined
+}
+
+interface Matching {
+  /** A statement may pass many rows that do not match. */
+  readonly isSelective: boolean
+  /** The key of the row that is `passed` rows further on, whether or not it matches; `undefined` if there are fewer. */
+  readonly keyAhead: (on: Session, range: Range & { passed: number }) => Promise<string | undefined>
+}
+
+/** The rows of a table that match, in the order of the keys. */
+export interface Listing<Row, Shown = Row> extends Matching {
+  readonly read: (on: Session, range: Range & { limit: number }) => Promise<Row[]>
+  readonly keyOf: (row: Row) => string
+  /** What the caller sees of a row: `undefined` if it is passed. */
+  readonly shown?: (row: Row) => Shown | undefined
+  /** Rows of the first piece, where rows may be large: the first pieces tell how many fit into `PAGE_MS`. */
+  readonly first?: number
+}
+
+export interface Counting extends Matching {
+  readonly count: (on: Session, range: Range) => Promise<number>
+}
+
+interface Page {
+  readonly after?: string | undefined
+  readonly limit: number
+}
+
 /**
- * Keyset pagination over all pages. No statement stays open between two of them: an open one would pin the reader's
- * snapshot and keep the write-ahead log from being emptied. Keys ascend, so that each comes at most once. `first` is for
- * rows that may be large: the first pages tell how many fit into `PAGE_MS`.
+ * One page, as of one moment. Where a read keeps the event loop waiting, a page of many rows, or one that passes many, is
+ * read in pieces from a snapshot.
  */
-export async function* iteratePages<R>(
-  page: (position: { after: string | undefined; limit: number }) => Promise<R[]>,
-  keyOf: (row: R) => string,
-  first = MOST_ROWS,
-): AsyncGenerator<R, void, undefined> {
+export function readPage<Row, Shown = Row>(on: Session, listing: Listing<Row, Shown>, page: Page): Promise<Shown[]> {
+  const isLong = on.snapshot !== undefined && (listing.isSelective || page.limit > MOST_AT_ONCE)
+  // Without `shown` a row is what the caller sees.
+  if (!isLong && listing.shown === undefined) return listing.read(on, page) as Promise<never[]>
+  return readInSteps(on, listing, { ...page, isLong })
+}
+
+async function readInSteps<Row, Shown>(
+  on: Session,
+  listing: Listing<Row, Shown>,
+  page: Page & { isLong: boolean },
+): Promise<Shown[]> {
+  // In a transaction all of it takes its place in the order of calls at once.
+  const isAtOnce = page.isLong && on.inTransaction
+  const rows = isAtOnce ? undefined : await readShort(on, listing, page)
+  if (rows !== undefined) {
+    const all = shownOf(listing, rows)
+    // Otherwise rows were passed, and others take their place.
+    if (all.length === rows.length || rows.length < page.limit) return all
+  }
+  return on.snapshot === undefined
+    ? collect(on, listing, page)
+    : on.snapshot((moment) => collect(moment, listing, page))
+}
+
+/** The page, if one statement that passes few rows can read it. */
+async function readShort<Row>(
+  on: Session,
+  listing: Listing<Row, unknown>,
+  { after, limit, isLong }: Page & { isLong: boolean },
+): Promise<Row[] | undefined> {
+  if (!isLong) return listing.read(on, { after, limit })
+  if (!listing.isSelective) {
+    const rows = await listing.read(on, { after, limit: MOST_ROWS })
+    return rows.length < MOST_ROWS ? rows : undefined
+  }
+  const upTo = await listing.keyAhead(on, { after, passed: MOST_PASSED })
+  if (upTo === undefined) return listing.read(on, { after, limit })
+  if (limit > MOST_PASSED) return undefined
+  const rows = await listing.read(on, { after, upTo, limit })
+  return rows.length === limit ? rows : undefined
+}
+
+function shownOf<Row, Shown>({ shown }: Listing<Row, Shown>, rows: Row[]): Shown[] {
+  return shown === undefined ? (rows as never[]) : rows.flatMap((row) => shown(row) ?? [])
+}
+
+/** A page in pieces. */
+async function collect<Row, Shown>(
+  on: Session,
+  listing: Listing<Row, Shown>,
+  { after, limit }: Page,
+): Promise<Shown[]> {
+  const all: Shown[] = []
+  for await (const rows of pieces(on, listing, { after, most: Math.min(limit, MOST_PASSED) })) {
+    for (const row of rows) if (all.push(row) === limit) return all
+  }
+  return all
+}
+
+/**
+ * Iterates over all rows. No statement stays open between two pieces: an open one would pin the reader's snapshot and keep
+ * the write-ahead log from being emptied. Keys ascend, so that each comes at most once.
+ */
+export async function* iterateRows<Row, Shown>(
+  on: Session,
+  listing: Listing<Row, Shown>,
+): AsyncGenerator<Shown, void, undefined> {
+  for await (const rows of pieces(on, listing, { most: MOST_ROWS })) yield* rows
+}
+
+async function* pieces<Row, Shown>(
+  on: Session,
+  listing: Listing<Row, Shown>,
+  { after, most }: { after?: string | undefined; most: number },
+): AsyncGenerator<Shown[], void, undefined> {
+  const { first = most, isSelective } = listing
+  const isBounded = isSelective && on.snapshot !== undefined
   const yielding = new EventLoopYield()
-  let after: string | undefined
+  let upTo: string | undefined
   for (let limit = first; ; ) {
-    const begun = performance.now()
-    const reading = page({ after, limit })
-    const share = PAGE_MS / (performance.now() - begun)
-    const rows = await reading
-    yield* rows
+    const busy = new Busy()
+    if (isBounded && upTo === undefined) {
+      upTo = await busy.during(() => listing.keyAhead(on, { after, passed: passedBy(limit, most) }))
+    }
+    const rows = await busy.during(() => listing.read(on, { after, upTo, limit }))
+    yield shownOf(listing, rows)
     const last = rows.at(-1)
-    if (last === undefined || rows.length < limit) return
-    after = keyOf(last)
-    if (share < 1 || limit < MOST_ROWS) limit = Math.max(1, Math.min(Math.floor(limit * share), MOST_ROWS))
+    if (rows.length === limit && last !== undefined) after = listing.keyOf(last)
+    else if (upTo === undefined) return
+    else {
+      after = upTo
+      upTo = undefined
+    }
+    const share = PAGE_MS / busy.milliseconds
+    if (share < 1 || limit < most) limit = Math.max(1, Math.min(Math.floor(limit * share), most))
     if (yielding.isDue()) await yielding.now()
+  }
+}
+
+/** Where even few rows take long, fewer are passed. */
+const passedBy = (limit: number, most: number): number => Math.max(1, Math.round((MOST_PASSED * limit) / most))
+
+/** Counts the rows that match, as of one moment; in pieces where a read keeps the event loop waiting. */
+export async function countRows(on: Session, counting: Counting): Promise<number> {
+  const { snapshot } = on
+  if (snapshot === undefined || !counting.isSelective) return counting.count(on, {})
+  const isShort = !on.inTransaction && (await counting.keyAhead(on, { passed: MOST_PASSED })) === undefined
+  if (isShort) return counting.count(on, {})
+  return snapshot(async (moment) => {
+    const yielding = new EventLoopYield()
+    let count = 0
+    for (let after: string | undefined; ; ) {
+      const upTo = await counting.keyAhead(moment, { after, passed: MOST_PASSED })
+      count += await counting.count(moment, { after, upTo })
+      if (upTo === undefined) return count
+      after = upTo
+      if (yielding.isDue()) await yielding.now()
+    }
+  })
+}
+
+/** How long calls have kept the event loop: SQLite reads before it returns the promise. */
+class Busy {
+  milliseconds = 0
+
+  during<T>(call: () => Promise<T>): Promise<T> {
+    const begun = performance.now()
+    const reading = call()
+    this.milliseconds += performance.now() - begun
+    return reading
   }
 }

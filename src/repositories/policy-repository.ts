@@ -6,7 +6,7 @@ import type { NewPolicy, Policy, PolicyPatch, PolicySummary } from '../schema/in
 import type { CountRules, RulesIn } from '../schema/policy-text.ts'
 import * as rules from '../schema/rules.ts'
 import { checkedPolicies, checkedPolicy, checkedPolicyPatch, keysOf, snapshotsOf } from './checked.ts'
-import { iteratePages, PAGE_RULES } from './pages.ts'
+import { iterateRows, type Listing, PAGE_RULES, readPage } from './pages.ts'
 import * as statements from './policy-statements.ts'
 
 const UPDATE_RULES: rules.Rules = { ifUpdatedAt: rules.isTime }
@@ -39,6 +39,16 @@ function counting<T>(count: (rulesIn: RulesIn) => T | Promise<T>): T | Promise<T
   // Mark the rejection as handled: a refused write never awaits this promise.
   counted.catch(() => {})
   return counted
+}
+
+const LISTING: Listing<PolicySummary> = {
+  isSelective: false,
+  read: (on, { after, limit }) => on.read(statements.list(given({ after }, ['after'])), { after, limit }),
+  keyOf: ({ policyId }) => policyId,
+  keyAhead: async (on, { after, passed }) => {
+    const from = { after, skipped: passed - 1 }
+    return (await on.readOne(statements.keyAhead(given(from, ['after'])), from))?.policyId
+  },
 }
 
 export class SqlPolicyRepository implements PolicyRepository {
@@ -92,18 +102,12 @@ export class SqlPolicyRepository implements PolicyRepository {
 
   async list(options: Page = {}): Promise<PolicySummary[]> {
     rules.checkOptions('The page', PAGE_RULES, options)
-    return this.#page(options)
+    const { limit = rules.DEFAULT_PAGE, after } = options
+    return readPage(this.#session, LISTING, { after, limit })
   }
 
   iterate(): AsyncGenerator<PolicySummary, void, undefined> {
-    return iteratePages(
-      (position) => this.#page(position),
-      ({ policyId }) => policyId,
-    )
-  }
-
-  #page({ limit = rules.DEFAULT_PAGE, after }: Page): Promise<PolicySummary[]> {
-    return this.#session.read(statements.list(given({ after }, ['after'])), { after, limit })
+    return iterateRows(this.#session, LISTING)
   }
 
   async update(policyId: string, patch: PolicyPatch, options: UpdateOptions = {}): Promise<Policy> {

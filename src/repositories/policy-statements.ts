@@ -100,6 +100,21 @@ export const list = statementFor((fields: readonly 'after'[]) =>
   ),
 )
 
+/** Read from the key's index alone. */
+export const keyAhead = statementFor((fields: readonly 'after'[]) =>
+  statement<{ after?: string | undefined; skipped: number }>()(
+    `policies.keyAhead:${fields.join()}`,
+    (db, { policies }, p) =>
+      db
+        .select({ policyId: policies.policyId })
+        .from(policies)
+        .where(fields.includes('after') ? gt(policies.policyId, p.after) : undefined)
+        .orderBy(ascending(policies.policyId))
+        .limit(1)
+        .offset(p.skipped),
+  ),
+)
+
 export const countAll = statement<object>()('policies.count', (db, { policies }) =>
   db.select({ count: count() }).from(policies).where(undefined),
 )

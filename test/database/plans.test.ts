@@ -14,8 +14,8 @@ const START = new Date('2026-01-02T03:04:05.678Z')
 const at = (seconds: number): Date => new Date(START.getTime() + 1_000 * seconds)
 
 const BY_KEY = /SEARCH \w+ USING INDEX sqlite_autoindex_\w+_1 \(\w+=\?\)/
-const IN_ORDER_OF_KEYS = /SCAN \w+ USING INDEX sqlite_autoindex_\w+_1/
-const BEHIND_A_KEY = /SEARCH \w+ USING INDEX sqlite_autoindex_\w+_1 \(\w+>\?\)/
+const IN_ORDER_OF_KEYS = /SCAN \w+ USING (COVERING )?INDEX sqlite_autoindex_\w+_1/
+const BEHIND_A_KEY = /SEARCH \w+ USING (COVERING )?INDEX sqlite_autoindex_\w+_1 \(\w+>\?\)/
 const BY_STARTED = /USING (COVERING )?INDEX idx_nodes_started \(started=\?\)/
 const STARTED_BEHIND_A_KEY = /USING INDEX idx_nodes_started \(started=\? AND node_id>\?\)/
 const BETWEEN_KEYS = /SEARCH \w+ USING INDEX sqlite_autoindex_\w+_1 \(\w+>\? AND \w+<\?\)/

@@ -137,7 +137,8 @@ describe('a patch or a filter', () => {
     await nodes.update('a', { protocols: ['aodv'], started: true, interfaces: undefined })
     await nodes.list({ limit: 1, protocol: 'aodv', started: true, after: '-' })
     await nodes.list({ started: true, after: '-', protocol: 'aodv', interface: undefined })
-    const names = ran.slice(1).map((each) => each.statement.name)
+    const statements = ran.slice(1).flatMap(({ statement }) => (statement.name.includes('keyAhead') ? [] : [statement]))
+    const names = statements.map(({ name }) => name)
     expect(names).toEqual([
       'pathCache.count:source,destination',
       'pathCache.count:source,destination',
@@ -146,7 +147,6 @@ describe('a patch or a filter', () => {
       'nodes.list:started,protocol,after',
       'nodes.list:started,protocol,after',
     ])
-    const statements = ran.slice(1).map((each) => each.statement)
     for (const at of [0, 2, 4]) expect(statements[at]).toBe(statements[at + 1])
   })
 

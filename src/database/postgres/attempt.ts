@@ -90,6 +90,7 @@ export async function attempt<T>(
 
 /** Until the transaction has begun, its statements wait. */
 class LateExecutor implements Executor {
+  readonly readsBlock = false
   readonly #opening: Promise<{ readonly executor: Executor }>
   #open: Executor | undefined
 

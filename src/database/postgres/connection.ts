@@ -190,6 +190,7 @@ export class PostgresConnection {
 
 /** The same for a transaction's statements. Throws StorageErrors. */
 export class PostgresExecutor implements Executor {
+  readonly readsBlock = false
   readonly #connection: PostgresConnection
   readonly #compiler: StatementCompiler
   readonly #savepoints = new StatementSavepoints()

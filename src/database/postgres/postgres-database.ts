@@ -66,6 +66,7 @@ const LONGEST_WAIT_MS = 64
 export class PostgresDatabase implements Database {
   readonly dialect = 'postgresql'
   readonly inTransaction = false
+  readonly snapshot = undefined
   readonly changeLog = new PostgresChangeLog(this)
   readonly commits = new CommitSignal()
   readonly compiler = new StatementCompiler(postgresDialect)

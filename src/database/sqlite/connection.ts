@@ -29,6 +29,7 @@ interface SavepointStatements {
 
 /** One handle on a database, with its prepared statements. */
 export class SqliteConnection implements Executor {
+  readonly readsBlock = true
   readonly raw: Sqlite.Database
   readonly #prepared = new Map<unknown, Sqlite.Statement<unknown[]>>()
   #savepoint: SavepointStatements | undefined

@@ -8,6 +8,7 @@ import {
   type Call,
   type Calls,
   type Database,
+  type Snapshot,
   TransactionGuard,
   type TransactionLimits,
   type TransactionSession,
@@ -347,6 +348,9 @@ export class SqliteDatabase implements Database {
   #snapshot<T>(work: (tx: OpenTransaction) => Promise<T>, timeoutMs: number | undefined): Promise<T> {
     return this.withSnapshot((reader) => withinTime(this.#begun(reader, { readOnly: true }), work, timeoutMs))
   }
+
+  // A new connection would open another file than the lost one, which the reader still has open.
+  readonly snapshot: Snapshot = (work) => (this.#lost === undefined ? this.#snapshot(work, undefined) : work(this))
 
   /** Runs `work` on a consistent snapshot, on a connection of its own. `close()` waits for it. */
   withSnapshot<T>(work: (reader: SqliteConnection) => Promise<T>): Promise<T> {
