@@ -24,6 +24,7 @@ export type {
   BackupEvent,
   CacheEvent,
   CommitEvent,
+  ReplicationEvent,
   StatementEvent,
   SweepEvent,
   TransactionEvent,

@@ -29,6 +29,7 @@ export async function openStorage(target: string | StorageOptions): Promise<Mesh
     await movable?.settled()
     if (database.dialect === 'postgresql') await assertNotMoveTarget(database)
     await settleInvalidation(movable ?? database, config)
+    await store.prepared()
     store.start()
     return store
   } catch (error) {

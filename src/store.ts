@@ -22,7 +22,7 @@ import { Subscriptions } from './changes/subscriptions.ts'
 import { InUse } from './database/in-use.ts'
 import { MovableDatabase } from './database/movable-database.ts'
 import type { Database, Session, TransactionSession } from './database/session.ts'
-import { StorageError } from './errors.ts'
+import { misuse, StorageError } from './errors.ts'
 import { healthOf, WITHOUT } from './health.ts'
 import { Maintenance } from './maintenance.ts'
 import { StoreMove } from './move/live/store-move.ts'
@@ -31,6 +31,8 @@ import { type CachedPathsOptions, TransactionCachedPaths } from './path-cache/ca
 import { PathCacheState } from './path-cache/state.ts'
 import { StorePathCache } from './path-cache/store-path-cache.ts'
 import { PathCacheSweeper } from './path-cache/sweeper.ts'
+import { replicated } from './replication/index.ts'
+import type { Shipper } from './replication/shipper.ts'
 import { SqlNodeRepository } from './repositories/node-repository.ts'
 import { SqlPolicyRepository } from './repositories/policy-repository.ts'
 import { remember } from './repositories/state.ts'
@@ -57,6 +59,7 @@ export class Store implements Meshstore {
   readonly #config: Config
   readonly #cachedPaths: CachedPathsOptions
   readonly #schedule: BackupScheduler | undefined
+  readonly #shipper: Promise<Shipper> | undefined
   readonly #maintenance: Maintenance<'sweep' | 'prune'> | undefined
   readonly #backingUp = new InUse()
   readonly #subscriptions: Subscriptions
@@ -69,6 +72,7 @@ export class Store implements Meshstore {
     this.#subscriptions = new Subscriptions(database, config)
     this.#moving = new StoreMove(database, config)
     this.#schedule = config.backups && this.#scheduled(config.backups)
+    this.#shipper = replicated(database, config)
     const session: Session = database
     const { nodes, policies } = this.#repositories(session)
     this.nodes = nodes
@@ -103,6 +107,15 @@ export class Store implements Meshstore {
   /** Starts the background jobs. */
   start(): void {
     this.#maintenance?.start()
+    this.#shipper?.then(
+      (shipper) => shipper.start(),
+      () => {},
+    )
+  }
+
+  /** Rejects with CONFIG if the database cannot be replicated to the place. */
+  async prepared(): Promise<void> {
+    await this.#shipper
   }
 
   /** A sweep by hand also prunes the change log. */
@@ -177,10 +190,21 @@ export class Store implements Meshstore {
     }
   }
 
-  health(): Promise<Health> {
+  async health(): Promise<Health> {
     const { now, readOnly } = this.#config
     const failures = { 'scheduled backup': this.#schedule?.failure, ...this.#maintenance?.failures() }
-    return healthOf({ database: this.#database, now, readOnly, failures })
+    const health = await healthOf({ database: this.#database, now, readOnly, failures })
+    const replication = (await this.#shipper)?.health()
+    if (replication === undefined) return health
+    const { problem } = replication
+    return { ...health, replication, problems: problem === undefined ? health.problems : [...health.problems, problem] }
+  }
+
+  async flushReplica(): Promise<void> {
+    const refused = this.#database.refusal()
+    if (refused !== undefined) throw refused
+    if (this.#shipper === undefined) throw misuse('The store was opened without the option replicate.')
+    await (await this.#shipper).flush()
   }
 
   async backup(target: string, options: BackupOptions = {}): Promise<BackupManifest> {
@@ -228,11 +252,19 @@ export class Store implements Meshstore {
     this.#closing.abort(closed)
     try {
       // No new work begins from here on; closing waits for a running backup or move.
-      await Promise.all([this.#database.close(consumers), this.#backingUp.idle(), this.#moving.idle()])
+      await Promise.all([
+        this.#database.close(consumers),
+        this.#backingUp.idle(),
+        this.#moving.idle(),
+        this.#shipper?.then(
+          (shipper) => shipper.stop(),
+          () => {},
+        ),
+      ])
     } catch (error) {
       this.#closing = new AbortController()
       this.#schedule?.start()
-      this.#maintenance?.start()
+      this.start()
       throw error
     }
   }

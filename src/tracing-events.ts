@@ -46,6 +46,20 @@ export interface SweepEvent {
   error?: unknown
 }
 
+/** `meshstore:replication`: a step of the replication. Ends with `asyncEnd`, or with `error`. */
+export interface ReplicationEvent {
+  readonly trigger: 'ship'
+  /** From `asyncEnd` on, if a segment was shipped. */
+  generation?: number
+  segment?: number
+  rows?: number
+  bytes?: number
+  /** From `asyncEnd` on: age of the newest moment that can be restored, in seconds. */
+  behindSeconds?: number
+  milliseconds?: number
+  error?: unknown
+}
+
 /** `meshstore:cache`: a call of `getOrCompute` or `resolve`. Ends with `asyncEnd`. */
 export interface CacheEvent {
   /**

@@ -9,12 +9,13 @@ import type {
   BackupEvent,
   CacheEvent,
   CommitEvent,
+  ReplicationEvent,
   StatementEvent,
   SweepEvent,
   TransactionEvent,
 } from './tracing-events.ts'
 
-export type { BackupEvent, CacheEvent, CommitEvent, StatementEvent, SweepEvent, TransactionEvent }
+export type { BackupEvent, CacheEvent, CommitEvent, ReplicationEvent, StatementEvent, SweepEvent, TransactionEvent }
 
 type Tracing<E extends object> = TracingChannel<unknown, E>
 
@@ -23,6 +24,7 @@ export const transactionTracing: Tracing<TransactionEvent> = channels.tracingCha
 export const commitTracing: Tracing<CommitEvent> = channels.tracingChannel('meshstore:commit')
 export const cacheTracing: Tracing<CacheEvent> = channels.tracingChannel('meshstore:cache')
 export const backupTracing: Tracing<BackupEvent> = channels.tracingChannel('meshstore:backup')
+export const replicationTracing: Tracing<ReplicationEvent> = channels.tracingChannel('meshstore:replication')
 export const sweepTracing: Tracing<SweepEvent> = channels.tracingChannel('meshstore:sweep')
 
 interface Timed {

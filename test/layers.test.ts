@@ -22,6 +22,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['transfer'],
   ['move'],
   ['restore', 'check'],
+  ['replication'],
   ['health.ts', 'maintenance.ts', 'store.ts'],
   ['storage.ts'],
   ['cli'],

@@ -44,6 +44,21 @@ export interface StorageOptions {
    * again. A failed backup never makes another call fail.
    */
   readonly backups?: BackupSchedule | undefined
+  /**
+   * Keeps a second copy of the database that is some seconds old, in a folder or a bucket. `health()` reports how far it is. A failure
+   * there never refuses or delays a write.
+   */
+  readonly replicate?: ReplicateOptions | undefined
+}
+
+/** A replica: segments of committed changes, and bases. */
+export interface ReplicateOptions {
+  /** A folder (a path or a `file:` URL) or `s3://bucket/prefix`. Give each database a place of its own. */
+  readonly to: string
+  /** Interval between two segments, in seconds: 1 by default, and 10 for a bucket, where each request costs money. */
+  readonly everySeconds?: number | undefined
+  /** The bases to keep that are older than 24 hours: `{ daily: 7 }` by default. Every moment of the last 24 hours is kept. */
+  readonly keep?: Retention | undefined
 }
 
 export interface PoolOptions {

@@ -68,6 +68,20 @@ export interface Health {
    * SCHEMA_MISMATCH names triggers and constraints that our tables have lost: run `meshstore migrate repair`.
    */
   readonly problems: readonly { readonly code: string; readonly message: string }[]
+  /** With the option `replicate`: how far the replica is. */
+  readonly replication?: ReplicationHealth
+}
+
+/** How far the replica of a database is. */
+export interface ReplicationHealth {
+  /** The folder or the bucket. */
+  readonly place: string
+  /** Everything that was committed up to this moment can be restored. `undefined`: nothing was shipped yet. */
+  readonly upTo: Date | undefined
+  /** Age of `upTo`, in seconds: what a lost machine would lose. */
+  readonly behindSeconds: number | undefined
+  /** Why the last step failed; it is tried again. MOVED: another database was promoted. */
+  readonly problem: { readonly code: string; readonly message: string } | undefined
 }
 
 /** An open store. */
@@ -96,6 +110,13 @@ export interface Meshstore extends Repositories, AsyncDisposable {
   stats(): Promise<StorageStats>
   /** Tests a read and a write, and returns a report. Never rejects: problems are in the report. */
   health(): Promise<Health>
+  /**
+   * Resolves when the replica has everything that was committed before this call.
+   *
+   * @throws {StorageError} MISUSE without the option `replicate`; BUSY if another process ships this database; why the place cannot be
+   * written
+   */
+  flushReplica(): Promise<void>
   /**
    * Copies a consistent snapshot into one new file, while reads and writes go on. The file gets its name only after it was
    * verified. On both dialects it is a SQLite file with a manifest beside it, and you can restore it into either.

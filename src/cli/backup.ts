@@ -15,6 +15,7 @@ import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
 import { type Common, command, databaseCommand, IGNORE_OTHERS, leftBehindText, urlOf, waitOf } from './options.ts'
 import { count, type Outcome, progressBar, report, rowsText } from './output.ts'
+import { isPlace, type RestoreMomentFlags, restoreFrom } from './replicate.ts'
 
 interface InFolder {
   folder: string
@@ -27,13 +28,7 @@ interface Keeping {
   keepWeekly?: number
 }
 type CreateFlags = Common & Keeping & { folder: string; file?: string; ifExists?: boolean }
-interface RestoreFlags {
-  from: string
-  to?: string
-  json?: boolean
-  replace?: boolean
-  dryRun?: boolean
-  ignoreOtherTables?: boolean
+interface RestoreFlags extends RestoreMomentFlags {
   migrate: boolean
 }
 
@@ -62,8 +57,10 @@ export function addBackup(program: Command): void {
     .option('--dry-run', 'say what would be deleted, and delete nothing')
     .action((flags: InFolder & Keeping & { dryRun?: boolean }) => report(flags, () => prune(flags)))
   command(program, 'restore')
-    .description('Verifies a backup, writes it to a SQLite file or into PostgreSQL, and brings the schema up to date.')
-    .requiredOption('--from <backup>', 'the file of the backup')
+    .description('Restores a backup, or a moment of a replica, into a SQLite file or PostgreSQL.')
+    .requiredOption('--from <backup>', 'the file of a backup, or the place of a replica')
+    .option('--at <moment>', 'of a replica: a time, or a segment such as g000001/42 (default: the newest)')
+    .option('--list', 'of a replica: say which moments can be restored, and which cannot')
     .option('--to <url>', 'where to restore it: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
     .option('--replace', 'replace the SQLite file that is there; a copy of it is kept beside it')
     .option('--no-migrate', 'leave the schema as it is in the backup')
@@ -242,6 +239,7 @@ function prunedText({ kept, deleted, broken, abandoned }: PruneReport, dryRun: b
 const restoring = ({ replace, migrate, ignoreOtherTables }: RestoreFlags) => ({ replace, migrate, ignoreOtherTables })
 
 async function restore(flags: RestoreFlags): Promise<Outcome> {
+  if (isPlace(flags)) return restoreFrom(flags)
   const { from: file, to: url = process.env.DATABASE_URL } = flags
   if (!url) throw new StorageError('CONFIG', 'Into which database? Give --to, or set DATABASE_URL.')
   // Check the backup first: its absence is the likelier mistake.

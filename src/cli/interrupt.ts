@@ -36,6 +36,21 @@ export async function interruptible<T>(message: string, work: (signal: AbortSign
   }
 }
 
+/** Resolves when the first signal comes. The second one ends the process at once. */
+export function untilSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    // A listener alone keeps no process running.
+    const alive = setInterval(() => {}, 60_000)
+    const stop = (signal: Signal): void => {
+      for (const each of SIGNALS) process.off(each, stop)
+      for (const each of SIGNALS) process.once(each, () => process.exit(EXIT_CODES[signal]))
+      clearInterval(alive)
+      resolve()
+    }
+    for (const signal of SIGNALS) process.on(signal, stop)
+  })
+}
+
 /** Runs `tidy` before a signal takes its usual effect. Returns a function that removes the handler. */
 export function beforeSignal(tidy: () => void): () => void {
   const caught = (signal: Signal): void => {

@@ -8,6 +8,7 @@ import { EXIT_HELP } from './exit-codes.ts'
 import { addInspect } from './inspect.ts'
 import { addMigrate } from './migrate.ts'
 import { addMove } from './move.ts'
+import { addReplicate } from './replicate.ts'
 import { addStudio } from './studio.ts'
 import { addTransfer } from './transfer.ts'
 import { reportUsage, throwing } from './usage.ts'
@@ -25,6 +26,7 @@ function program(): Command {
   addTransfer(command)
   addCopy(command)
   addMove(command)
+  addReplicate(command)
   addCheck(command)
   addInspect(command)
   addCache(command)

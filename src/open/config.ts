@@ -1,6 +1,6 @@
 /** Checks a URL and options. The URL chooses the dialect. */
 import { fileURLToPath } from 'node:url'
-import type { BackupSchedule, PathCacheOptions, Retention, StorageOptions } from '../api.ts'
+import type { BackupSchedule, PathCacheOptions, ReplicateOptions, Retention, StorageOptions } from '../api.ts'
 import { RETENTION_RULES } from '../backup/retention.ts'
 import { type PostgresTarget, postgresTarget } from '../database/postgres/url.ts'
 import { misuse, problemsIn, StorageError } from '../errors.ts'
@@ -29,6 +29,7 @@ export interface Config {
   readonly successor: PostgresTarget | undefined
   /** `name`: the database that the files are named after. */
   readonly backups: (BackupSchedule & { readonly name: string }) | undefined
+  readonly replicate: ReplicateOptions | undefined
 }
 
 /** A SQLite database. */
@@ -68,6 +69,14 @@ const RULES: rules.Rules = {
   successor: (value) =>
     typeof value === 'string' && value !== '' ? undefined : 'must be the URL of a PostgreSQL database',
   backups: (value) => nested(BACKUP_RULES, value) ?? missing(value as Partial<BackupSchedule>),
+  replicate: (value) =>
+    nested(REPLICATE_RULES, value) ?? ((value as Partial<ReplicateOptions>).to === undefined ? 'needs to' : undefined),
+}
+
+const REPLICATE_RULES: rules.Rules = {
+  to: (value) => (typeof value === 'string' && value !== '' ? undefined : 'must be a folder or a URL'),
+  everySeconds: rules.isNumber(0.01, 3_600),
+  keep: (value) => nested(RETENTION_RULES, value),
 }
 
 const BACKUP_RULES: rules.Rules = {
@@ -114,6 +123,10 @@ export function configOf(target: string | StorageOptions): Config {
       ...options.backups,
       keep: options.backups.keep && { ...options.backups.keep },
       name: nameOf(database),
+    },
+    replicate: options.replicate && {
+      ...options.replicate,
+      keep: options.replicate.keep && { ...options.replicate.keep },
     },
   }
 }

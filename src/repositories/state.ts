@@ -3,7 +3,14 @@ import { eq, excluded } from '../database/queries.ts'
 import type { Session } from '../database/session.ts'
 import { pick, statement } from '../database/statement.ts'
 
-type Name = 'last_backup' | 'last_health_check' | 'path_cache_invalidation' | 'move'
+type Name =
+  | 'last_backup'
+  | 'last_health_check'
+  | 'path_cache_invalidation'
+  | 'move'
+  // By the id of the replica's place.
+  | `replica:${string}`
+  | `lineage:${string}`
 
 interface Entry {
   name: string
@@ -29,6 +36,22 @@ const upsert = statement<Entry>()(
       }),
   'names one row',
 )
+
+const insert = statement<Entry>()(
+  'state.add',
+  (db, { state }, p) =>
+    db
+      .insert(state)
+      .values(pick(p, ['name', 'value', 'updatedAt']))
+      .onConflictDoNothing(),
+  'names one row',
+)
+
+/** Keeps what another process has noted, and returns it. */
+export async function rememberOnce(session: Session, entry: Entry & { name: Name }): Promise<string> {
+  await session.write(insert, entry)
+  return (await remembered(session, entry.name))?.value ?? entry.value
+}
 
 export const remember = (session: Session, entry: Entry & { name: Name }): Promise<unknown> =>
   session.write(upsert, entry)

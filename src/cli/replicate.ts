@@ -1,0 +1,201 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Command, InvalidArgumentError } from 'commander'
+import type { ReplicationHealth } from '../api.ts'
+import { StorageError } from '../errors.ts'
+import { databaseOf } from '../open/config.ts'
+import { momentOf, type Span } from '../replication/moment.ts'
+import { placeOf } from '../replication/open-place.ts'
+import type { OnProgress } from '../replication/replay.ts'
+import { restoreMoment } from '../replication/restore.ts'
+import { type Contents, listMoments, verifyPlace } from '../replication/verify.ts'
+import { openStorage } from '../storage.ts'
+import { EXIT } from './exit-codes.ts'
+import { interruptible, untilSignal } from './interrupt.ts'
+import { type Common, databaseCommand, leftBehindText, urlOf, waitOf } from './options.ts'
+import { count, counted, counter, type Outcome, progressBar, report, rowsText } from './output.ts'
+
+interface ReplicateFlags extends Common {
+  to: string
+  every?: number
+  keepDaily?: number
+  once?: boolean
+  verify?: boolean
+}
+
+const HELP = `
+Runs beside the application until it gets Ctrl+C or SIGTERM, and then ships what
+is left. PLACE is a folder, file:///path, or s3://bucket/prefix. Give each
+database a place of its own.
+
+A process that is killed goes on where it was. If two processes ship the same
+database, one of them stands by.
+
+--verify needs no database. It replays everything in the place and compares it
+with the hashes of the bases. The exit code is 4 if something is damaged or
+missing.`
+
+/** `meshstore replicate` */
+export function addReplicate(program: Command): void {
+  databaseCommand(program, 'replicate')
+    .description('Keeps a second copy of the database in a folder or a bucket, some seconds old.')
+    .requiredOption('--to <place>', 'a folder, or s3://bucket/prefix')
+    .option('--every <seconds>', 'how often to ship (default: 1, and 10 for a bucket)', everyOf)
+    .option(
+      '--keep-daily <n>',
+      'older than 24 hours, keep the last base of each of the last n days (default: 7)',
+      daysOf,
+    )
+    .option('--once', 'ship what there is, then end')
+    .option('--verify', 'replay what the place holds, and compare it')
+    .addHelpText('after', HELP)
+    .action((flags: ReplicateFlags) => report(flags, () => (flags.verify ? verify(flags) : replicate(flags))))
+}
+
+function everyOf(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && value >= 0.01 && value <= 3_600) return value
+  throw new InvalidArgumentError('It takes a number of seconds, up to 3600.')
+}
+
+function daysOf(text: string): number {
+  if (/^\d{1,5}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It takes a whole number of days.')
+}
+
+async function replicate(flags: ReplicateFlags): Promise<Outcome> {
+  const url = urlOf(flags)
+  const target = databaseOf(url)
+  if (target.dialect === 'sqlite' && !existsSync(target.path))
+    throw new StorageError('CONFIG', `There is no database at ${target.path}.`)
+  const { to, every, keepDaily } = flags
+  const keep = keepDaily === undefined ? undefined : { daily: keepDaily }
+  const replication = { to, everySeconds: every ?? (flags.once ? 3_600 : undefined), keep }
+  await using store = await openStorage({
+    url,
+    migrate: 'check',
+    busyTimeoutMs: waitOf(flags),
+    replicate: replication,
+  })
+  if (!flags.once) {
+    const shown = counter('Replicated', 'seconds behind')
+    const timer = setInterval(async () => {
+      const { replication: found } = await store.health()
+      if (found?.behindSeconds !== undefined) shown.update(Math.round(found.behindSeconds))
+    }, 1_000)
+    await untilSignal()
+    clearInterval(timer)
+    shown.stop()
+  }
+  await store.flushReplica()
+  const { replication: found } = await store.health()
+  return { json: { ...found }, text: [toldOf(found)] }
+}
+
+const toldOf = (found: ReplicationHealth | undefined): string =>
+  `${found?.place} has everything up to ${found?.upTo?.toISOString()}.`
+
+async function verify({ to }: ReplicateFlags): Promise<Outcome> {
+  const bars = replayBars()
+  try {
+    const found = await interruptible('Stopped.', (signal) =>
+      verifyPlace(placeOf(to), { onProgress: bars.show, signal }),
+    )
+    bars.stop()
+    const { bases, segments, rows, problems } = found
+    return {
+      json: found,
+      text: [
+        `Replayed ${counted(segments, 'segment')} with ${counted(rows, 'row')}, and compared ${counted(bases, 'base')}.`,
+        ...wordsOf(found),
+      ],
+      exitCode: problems.length > 0 ? EXIT.person : EXIT.done,
+    }
+  } finally {
+    bars.stop()
+  }
+}
+
+/** Shows a bar for the base and one for the segments. */
+function replayBars(): { show: OnProgress; stop: () => void } {
+  const bars = { loading: progressBar('Loading  ', 'rows'), replaying: progressBar('Replaying', 'segments') }
+  const stop = (): void => {
+    for (const bar of Object.values(bars)) bar.stop()
+  }
+  let last = ''
+  return {
+    show: ({ step, done, total }) => {
+      if (step !== last) stop()
+      last = step
+      bars[step].update(done, total)
+    },
+    stop,
+  }
+}
+
+function wordsOf({ spans, problems }: Contents): string[] {
+  return [
+    ...spans.map(spanWords),
+    ...problems.map((problem) => `Lost: ${problem}`),
+    ...(spans.length === 0 ? ['Nothing can be restored yet.'] : []),
+  ]
+}
+
+const spanWords = ({ generation, from, to, missing }: Span): string =>
+  [
+    `Generation ${generation}: from ${from.at} (segment ${from.segment}) to ${to.at} (segment ${to.segment}).`,
+    ...(missing === undefined ? [] : [`Segments ${missing.first} to ${missing.last} are not there.`]),
+  ].join(' ')
+
+export interface RestoreMomentFlags {
+  from: string
+  to?: string
+  at?: string
+  list?: boolean
+  dryRun?: boolean
+  json?: boolean
+  replace?: boolean
+  ignoreOtherTables?: boolean
+}
+
+/** Whether `--from` names a place, and no backup. */
+export const isPlace = ({ from, at, list }: RestoreMomentFlags): boolean =>
+  at !== undefined ||
+  list === true ||
+  /^s3:/i.test(from) ||
+  existsSync(join(from.replace(/^file:\/\//, ''), 'replica.json'))
+
+export async function restoreFrom(flags: RestoreMomentFlags): Promise<Outcome> {
+  const place = placeOf(flags.from)
+  if (flags.list) {
+    const found = await listMoments(place)
+    return { json: found, text: wordsOf(found), exitCode: found.problems.length > 0 ? EXIT.person : EXIT.done }
+  }
+  if (flags.dryRun)
+    throw new StorageError('CONFIG', 'Of a replica, --list says what can be restored. Leave --dry-run out.')
+  const { to: url = process.env.DATABASE_URL, at, replace, ignoreOtherTables } = flags
+  if (!url) throw new StorageError('CONFIG', 'Into which database? Give --to, or set DATABASE_URL.')
+  const moment = at === undefined ? undefined : momentOf(at)
+  const bars = replayBars()
+  try {
+    const done = await interruptible('Stopped. Nothing was restored.', (signal) =>
+      restoreMoment(place, url, { moment, replace, ignoreOtherTables, signal, onReplay: bars.show }),
+    )
+    bars.stop()
+    const { restoredTo, tables, reached, segments, verified, problem, leftBehind, safetyCopy } = done
+    const { nodes, policies } = tables
+    return {
+      json: done,
+      text: [
+        `Restored ${restoredTo}: ${rowsText({ nodes, policies })}, as of ${reached.at} (g${String(reached.generation).padStart(6, '0')}/${reached.segment}).`,
+        `Replayed ${count(segments)} segments; compared ${counted(verified + 1, 'base')}: all of it is as it was.`,
+        ...(problem === undefined ? [] : [`Lost: ${problem}`]),
+        ...leftBehindText(leftBehind),
+        ...(safetyCopy === undefined ? [] : [`What was there before is in ${safetyCopy}.`]),
+      ],
+      exitCode: problem === undefined ? EXIT.done : EXIT.person,
+    }
+  } finally {
+    bars.stop()
+  }
+}

@@ -1,0 +1,22 @@
+/** Why a database does not ship to its place. */
+import { StorageError } from '../errors.ts'
+import type { Place } from './place.ts'
+
+/** Another process ships the same database, or a copy of it: this one stands by. */
+export class Outrun extends Error {
+  override readonly name = 'Outrun'
+}
+
+export const fenced = ({ name }: Place, generation: number): StorageError =>
+  new StorageError(
+    'MOVED',
+    `Another database was promoted and ships to ${name} since generation ${generation}. What is written here from then on is in no replica. Stop this database's writers, and use the other one.`,
+  )
+
+export const isFenced = (error: unknown): boolean => error instanceof StorageError && error.code === 'MOVED'
+
+export const ofAnother = ({ name }: Place): StorageError =>
+  new StorageError(
+    'CONFIG',
+    `${name} holds the replica of another database. Nothing was written there. Choose an empty place.`,
+  )

@@ -1,0 +1,55 @@
+/** What a database notes about its replica: rows of `meshstore_state`, by the id of the place. */
+import type { Session } from '../database/session.ts'
+import { StorageError } from '../errors.ts'
+import { remember, remembered, rememberOnce } from '../repositories/state.ts'
+import type { At } from './generation.ts'
+import { registrationOf } from './place.ts'
+
+/** Copies of a database have its lineage. */
+export interface Lineage {
+  readonly id: string
+  /** The database was restored from the place, or promoted: it may begin a generation after another lineage's. */
+  readonly takesOver?: boolean
+}
+
+const lineageName = (place: string): `lineage:${string}` => `lineage:${place}`
+
+function parsed<T>(text: string, name: string): T {
+  try {
+    return JSON.parse(text) as T
+  } catch {
+    throw new StorageError('CORRUPT', `The row ${name} of meshstore_state is no JSON. Delete it.`)
+  }
+}
+
+export async function lineageOf(session: Session, place: string): Promise<Lineage | undefined> {
+  const name = lineageName(place)
+  const row = await remembered(session, name)
+  return row && parsed<Lineage>(row.value, name)
+}
+
+export async function noteLineage(session: Session, place: string, lineage: Lineage): Promise<void> {
+  const entry = { name: lineageName(place), value: JSON.stringify(lineage), updatedAt: new Date() }
+  await remember(session, entry)
+}
+
+/** The database's lineage. Processes that begin at the same time get the same one. */
+export async function ownLineage(session: Session, place: string, lineage: Lineage): Promise<Lineage> {
+  const name = lineageName(place)
+  const value = await rememberOnce(session, { name, value: JSON.stringify(lineage), updatedAt: new Date() })
+  return parsed<Lineage>(value, name)
+}
+
+/**
+ * The segment that is about to be shipped. A place that has more was not filled by this database as it is: the file was rolled back to
+ * a copy, and changes after that copy would be missed.
+ */
+export async function intentOf(session: Session, place: string): Promise<At | undefined> {
+  const name = registrationOf(place)
+  const row = await remembered(session, name)
+  return row && parsed<At>(row.value, name)
+}
+
+export async function intend(session: Session, place: string, at: At): Promise<void> {
+  await remember(session, { name: registrationOf(place), value: JSON.stringify(at), updatedAt: new Date() })
+}

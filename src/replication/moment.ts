@@ -1,0 +1,87 @@
+/** Chooses the base of a moment, and says which moments there are. */
+import { StorageError } from '../errors.ts'
+import type { BaseManifest } from './base.ts'
+import { type Generation, readSegment } from './look.ts'
+import { generationOf } from './names.ts'
+import type { Place } from './place.ts'
+import type { Reached } from './replay.ts'
+
+/** A time, or a segment of a generation. */
+export type Moment = Date | { readonly generation: number; readonly segment: number }
+
+/** Parses `2026-11-28T13:36:48Z` or `g000001/42`. Throws CONFIG. */
+export function momentOf(text: string): Moment {
+  const [, folder = '', segment] = /^(g\d{6})\/(\d{1,10})$/.exec(text) ?? []
+  const generation = generationOf(folder)
+  if (generation !== undefined) return { generation, segment: Number(segment) }
+  const time = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/.test(text)
+    ? new Date(text)
+    : undefined
+  if (time !== undefined && !Number.isNaN(time.getTime())) return time
+  throw new StorageError(
+    'CONFIG',
+    `${JSON.stringify(text)} is no moment. Give a time with its zone, such as 2026-11-28T13:36:48Z, or a segment, such as g000001/42.`,
+  )
+}
+
+export const isUpTo =
+  (moment: Moment | undefined) =>
+  ({ generation, segment, at }: Pick<Reached, 'generation' | 'segment' | 'at'>): boolean => {
+    if (moment === undefined) return true
+    if (moment instanceof Date) return new Date(at) <= moment
+    return generation === moment.generation && segment <= moment.segment
+  }
+
+export interface Chosen {
+  readonly generation: Generation
+  readonly base: BaseManifest
+}
+
+/** The last base in the order of the chain that is not after the moment. Throws CONFIG if there is none. */
+export function baseOf(generations: readonly Generation[], moment: Moment | undefined): Chosen {
+  for (const generation of generations.toReversed()) {
+    const base = generation.bases.findLast(isUpTo(moment))
+    if (base !== undefined) return { generation, base }
+  }
+  const [first] = generations.flatMap(({ bases }) => bases)
+  throw new StorageError(
+    'CONFIG',
+    first === undefined
+      ? 'There is nothing to restore: the place has no base yet.'
+      : `There is nothing to restore from before ${first.at}.`,
+  )
+}
+
+/** Moments that can be restored without a gap: from a base to the last segment that follows it. */
+export interface Span {
+  readonly generation: number
+  readonly from: { readonly segment: number; readonly at: string }
+  readonly to: { readonly segment: number; readonly at: string }
+  /** Later segments of the generation that nothing leads to: a segment is missing, or they were pruned. */
+  readonly missing?: { readonly first: number; readonly last: number }
+}
+
+/** Ascending. Reads the headers at the ends of the spans alone. */
+export async function spansOf(place: Place, generations: readonly Generation[]): Promise<readonly Span[]> {
+  const spans: Span[] = []
+  for (const generation of generations) {
+    const { bases, segments } = generation
+    const present = new Set(segments)
+    let covered = 0
+    for (const base of bases) {
+      if (base.segment <= covered) continue
+      let last = base.segment
+      while (present.has(last + 1)) last++
+      covered = last
+      const next = segments.find((segment) => segment > last)
+      const header = last === base.segment ? undefined : (await readSegment(place, generation.generation, last))?.header
+      spans.push({
+        generation: generation.generation,
+        from: { segment: base.segment, at: base.at },
+        to: { segment: last, at: header?.at ?? base.at },
+        ...(next !== undefined && { missing: { first: last + 1, last: next - 1 } }),
+      })
+    }
+  }
+  return spans
+}

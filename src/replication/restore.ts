@@ -1,0 +1,110 @@
+/** Restores a moment of a place, by way of a backup. */
+import { rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
+import type { RestoreOptions, RestoreReport } from '../api.ts'
+import { manifestPath, manifestText } from '../backup/manifest.ts'
+import { newFile, SIDECARS } from '../backup/new-file.ts'
+import { described } from '../backup/sqlite-backup.ts'
+import { BusyRetry, openConnection } from '../database/sqlite/connection.ts'
+import { StorageError } from '../errors.ts'
+import { migrationsOf } from '../migrator/migrations.ts'
+import { migrateSqlite } from '../migrator/sqlite-migrator.ts'
+import { databaseOf } from '../open/config.ts'
+import { restoreBackup } from '../restore/restore.ts'
+import { type Content, contentOf } from '../rows/content-hash.ts'
+import { generationsIn } from './look.ts'
+import { baseOf, isUpTo, type Moment } from './moment.ts'
+import { idOf, type Place } from './place.ts'
+import { loadBase, type OnProgress, type Reached, type Replayed, replay } from './replay.ts'
+import { targetOn } from './sqlite-target.ts'
+import { REPLICATED } from './tables.ts'
+
+export interface MomentOptions {
+  /** Default: the newest. */
+  readonly moment?: Moment | undefined
+  readonly onReplay?: OnProgress | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Replica extends Replayed {
+  readonly file: string
+}
+
+/** Writes a moment as a backup: one new file with its manifest. Throws CONFIG, BACKUP_INVALID and SCHEMA_NEWER. */
+export async function writeMoment(place: Place, path: string, options: MomentOptions = {}): Promise<Replica> {
+  const id = await idOf(place)
+  if (id === undefined) throw new StorageError('CONFIG', `${place.name} holds no replica.`)
+  const { moment } = options
+  const { generation: whole, base } = baseOf(await generationsIn(place), moment)
+  const isSegmentWanted = (segment: number): boolean =>
+    moment === undefined || moment instanceof Date || segment <= moment.segment
+  const generation = { ...whole, segments: whole.segments.filter(isSegmentWanted) }
+  const file = resolve(path)
+  let replayed: Replayed | undefined
+  let content: Content | undefined
+  await newFile(file, options.signal, {
+    fill: async (partial) => {
+      const raw = openConnection(partial, { readOnly: false })
+      try {
+        // It has no name yet: a crash leaves nothing that anybody would open. It is synced when it is complete.
+        raw.pragma('journal_mode = OFF')
+        raw.pragma('synchronous = OFF')
+        await migrateSqlite(raw, new BusyRetry(0), { now: () => new Date() }, migrationsOf('sqlite'))
+        raw.exec('BEGIN')
+        const note = raw.prepare('INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
+        note.run('path_cache_invalidation', 'manual', 0)
+        const into = { target: targetOn(raw), tables: REPLICATED, onProgress: options.onReplay, signal: options.signal }
+        const loaded = await loadBase(place, base, into)
+        replayed = await replay(place, generation, loaded, isUpTo(moment), into)
+        raw.exec("DELETE FROM meshstore_state WHERE name = 'path_cache_invalidation'")
+        // Whoever goes on with the restored database may go on shipping to this place.
+        note.run(`lineage:${id}`, JSON.stringify({ id: crypto.randomUUID(), takesOver: true }), Date.now() / 1_000)
+        raw.exec('COMMIT')
+        content = await contentOf(raw)
+      } finally {
+        raw.close()
+      }
+    },
+    verify: (partial) => described(partial, content, new Date(atOf(replayed))),
+    beside: (manifest) => ({ path: manifestPath(file), text: manifestText(manifest) }),
+  })
+  if (replayed === undefined) throw new TypeError('Nothing was replayed.')
+  return { ...replayed, file }
+}
+
+const atOf = (replayed: Replayed | undefined): string => replayed?.reached.at ?? new Date(0).toISOString()
+
+export interface MomentReport extends RestoreReport {
+  readonly reached: Reached
+  readonly segments: number
+  readonly verified: number
+  /** Why it ends before the moment that was asked for. */
+  readonly problem?: string
+}
+
+/** Restores a moment into a SQLite file, or an empty PostgreSQL database. */
+export async function restoreMoment(
+  place: Place,
+  url: string,
+  options: MomentOptions & Pick<RestoreOptions, 'replace' | 'ignoreOtherTables' | 'onProgress'> = {},
+): Promise<MomentReport> {
+  const { replace, ignoreOtherTables, onProgress, signal } = options
+  const target = databaseOf(url)
+  if (target.dialect === 'sqlite' && target.path === ':memory:')
+    throw new StorageError('CONFIG', 'A database in memory is gone with the process. Name a file.')
+  const name = `.moment-${process.pid}-${crypto.randomUUID().slice(0, 8)}.sqlite`
+  // Beside the file, where there is room for it.
+  const scratch =
+    target.dialect === 'sqlite'
+      ? join(dirname(resolve(target.path)), `${basename(target.path)}${name}`)
+      : join(tmpdir(), `meshstore${name}`)
+  try {
+    const { reached, segments, verified, problem } = await writeMoment(place, scratch, options)
+    const report = await restoreBackup(scratch, url, { replace, ignoreOtherTables, onProgress, signal })
+    return { ...report, reached, segments, verified, ...(problem !== undefined && { problem }) }
+  } finally {
+    for (const end of ['', ...SIDECARS]) rmSync(scratch + end, { force: true })
+    rmSync(manifestPath(scratch), { force: true })
+  }
+}

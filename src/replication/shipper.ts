@@ -1,0 +1,171 @@
+/** Ships a database to its place while a store is open. It keeps no process running, and makes no other call fail or wait. */
+import { AsyncResource } from 'node:async_hooks'
+import type { ReplicationHealth, Retention } from '../api.ts'
+import { StorageError } from '../errors.ts'
+import { performance } from '../event-loop.ts'
+import { replicationTracing, tracePromise } from '../tracing.ts'
+import { Chain, type ChainOptions, type Step } from './chain.ts'
+import { isFenced, Outrun } from './errors.ts'
+import { lastHeaderOf } from './look.ts'
+import { prune } from './prune.ts'
+
+export interface ShipperOptions extends ChainOptions {
+  readonly everyMs: number
+  readonly keep: Retention
+  /** Called once when another database was promoted. */
+  readonly onFenced?: ((error: StorageError) => Promise<unknown>) | undefined
+}
+
+const MOST_BACKOFF_MS = 10_000
+const PRUNE_EVERY_MS = 3_600_000
+/** A process that stands by takes over when the place did not change for so long, in milliseconds. */
+const TAKE_OVER_MS = 10_000
+
+export class Shipper {
+  readonly #options: ShipperOptions
+  readonly #chain: Chain
+  readonly #round: () => void
+  #timer: NodeJS.Timeout | undefined
+  #turn: Promise<unknown> = Promise.resolve()
+  #isStopped = true
+  #pauseMs = 0
+  #upTo: Date | undefined
+  #failure: unknown
+  #isFenced = false
+  /** While another process ships: its last segment, and since when that is the last. */
+  #standsBy: { last: string; since: number } | undefined
+  #prunedAt = Number.NEGATIVE_INFINITY
+
+  constructor(options: ShipperOptions) {
+    this.#options = options
+    this.#chain = new Chain(options)
+    this.#round = AsyncResource.bind(() => void this.#run())
+  }
+
+  start(): void {
+    this.#isStopped = false
+    this.#wait(0)
+  }
+
+  /** Resolves when nothing runs any more. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    clearTimeout(this.#timer)
+    await Promise.all([this.#turn.catch(() => {}), this.#chain.stop()])
+  }
+
+  health(): ReplicationHealth {
+    const { place, now } = this.#options
+    const upTo = this.#upTo
+    return {
+      place: place.name,
+      upTo,
+      behindSeconds: upTo && Math.max(0, (now().getTime() - upTo.getTime()) / 1_000),
+      problem: this.#problem(),
+    }
+  }
+
+  #problem(): ReplicationHealth['problem'] {
+    const failure = this.#failure ?? this.#chain.baseFailure
+    if (failure === undefined) return undefined
+    if (failure instanceof StorageError) return { code: failure.code, message: failure.message }
+    return { code: 'UNAVAILABLE', message: 'The replica could not be written. It is tried again.' }
+  }
+
+  /** Resolves when the place has everything that was committed before this call. Rejects with why it has not. */
+  async flush(): Promise<void> {
+    await this.#next()
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#standsBy !== undefined) throw new StorageError('BUSY', 'Another process ships this database.')
+    await this.#chain.based()
+    this.#noteBased()
+  }
+
+  #wait(milliseconds: number): void {
+    if (this.#isStopped) return
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(this.#round, milliseconds)
+    this.#timer.unref()
+  }
+
+  async #run(): Promise<void> {
+    const begun = performance.now()
+    await this.#next()
+    const { everyMs } = this.#options
+    const failed = this.#failure !== undefined
+    this.#pauseMs = failed ? Math.min(Math.max(MOST_BACKOFF_MS, everyMs), Math.max(250, this.#pauseMs * 2)) : 0
+    this.#wait(failed ? this.#pauseMs : Math.max(1, everyMs - (performance.now() - begun)))
+  }
+
+  /** One after the other. */
+  #next(): Promise<void> {
+    const result = this.#turn.then(() => this.#cycle())
+    this.#turn = result
+    return result
+  }
+
+  async #cycle(): Promise<void> {
+    try {
+      if (this.#standsBy !== undefined && !(await this.#mayTakeOver())) return
+      await this.#step()
+      this.#standsBy = undefined
+      this.#failure = undefined
+      await this.#prune()
+    } catch (error) {
+      await this.#failed(error)
+    }
+  }
+
+  async #step(): Promise<void> {
+    if (!replicationTracing.hasSubscribers) return this.#noted(await this.#chain.step())
+    await tracePromise(replicationTracing, { trigger: 'ship' }, async (event) => {
+      const step = await this.#chain.step()
+      this.#noted(step)
+      Object.assign(event, step.shipped, { behindSeconds: this.health().behindSeconds })
+    })
+  }
+
+  #waitsForBase: Date | undefined
+  /** A moment counts when it can be restored: in a new generation, when its first base is there. */
+  #noted({ upTo }: Step): void {
+    this.#waitsForBase = upTo
+    this.#noteBased()
+  }
+
+  #noteBased(): void {
+    if (this.#chain.hasBase) this.#upTo = this.#waitsForBase ?? this.#upTo
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    this.#chain.leaveAfter(error)
+    if (error instanceof Outrun) {
+      this.#failure = undefined
+      this.#standsBy = { last: '', since: performance.now() }
+      return
+    }
+    this.#failure = error
+    if (!isFenced(error) || this.#isFenced) return
+    this.#isFenced = true
+    await this.#options.onFenced?.(error as StorageError).catch(() => {})
+  }
+
+  /** Whether the other process has stopped: nothing arrives from it any more. */
+  async #mayTakeOver(): Promise<boolean> {
+    const standsBy = this.#standsBy
+    const last = await lastHeaderOf(this.#options.place)
+    const name = last === undefined ? 'none' : `${last.generation}/${last.segment}`
+    if (standsBy === undefined || name !== standsBy.last) {
+      this.#standsBy = { last: name, since: performance.now() }
+      if (last !== undefined) this.#upTo = new Date(last.at)
+      return false
+    }
+    return performance.now() - standsBy.since > Math.max(TAKE_OVER_MS, 3 * this.#options.everyMs)
+  }
+
+  async #prune(): Promise<void> {
+    if (performance.now() - this.#prunedAt < PRUNE_EVERY_MS || !this.#chain.hasBase) return
+    this.#prunedAt = performance.now()
+    const { place, keep } = this.#options
+    await prune(place, keep, new Date())
+  }
+}

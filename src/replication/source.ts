@@ -1,0 +1,23 @@
+/** The database that is replicated. */
+import type { ChangeLog, LogPage, LogPosition, Session } from '../database/session.ts'
+import type { Table } from '../schema/tables.ts'
+
+/** One committed state. */
+export interface CommittedState {
+  readonly schemaVersion: string
+  /** Changes after a position, up to this state. `undefined`: some of them are gone. */
+  changes(from: LogPosition, limit: number): Promise<LogPage | undefined>
+  /** The rows with these keys; each row has a cell for each column first. */
+  rows(table: Table, keys: readonly string[]): Promise<readonly (readonly unknown[])[]>
+  /** All rows by ascending key. */
+  slices(table: Table): AsyncIterable<readonly (readonly unknown[])[]>
+}
+
+export interface Source {
+  readonly session: Session
+  readonly changeLog: ChangeLog
+  /** Pins a state for `work`. `long`: it takes long, and so gets a connection of its own. */
+  withState<T>(work: (state: CommittedState) => Promise<T>, options?: { readonly long?: boolean }): Promise<T>
+  /** The number of log entries after a position. `undefined`: some, and nobody has counted them. */
+  behind(at: LogPosition): Promise<number | undefined>
+}

@@ -1,0 +1,25 @@
+import type Sqlite from 'better-sqlite3'
+import { changesAfter, LOG, newest, seqOf } from '../database/sqlite/change-log.ts'
+import type { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
+import { rowsOf, snapshotOf } from '../rows/sqlite-source.ts'
+import type { CommittedState, Source } from './source.ts'
+
+export const sqliteSource = (database: SqliteDatabase): Source => ({
+  session: database,
+  changeLog: database.changeLog,
+  withState: (work) => database.withSnapshot(({ raw }) => work(stateOf(raw))),
+  behind: ({ position }) => database.onReader(({ raw }) => seqOf(newest(raw)) - seqOf(position)),
+})
+
+function stateOf(raw: Sqlite.Database): CommittedState {
+  const snapshot = snapshotOf(raw, { asStored: true })
+  return {
+    schemaVersion: snapshot.schemaVersion,
+    changes: async ({ log, position }, limit) => {
+      const name = raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(LOG)
+      return name === log ? changesAfter(raw, position, limit) : undefined
+    },
+    rows: async (table, keys) => rowsOf(raw, table, { keys }),
+    slices: (table) => snapshot.slices(table),
+  }
+}

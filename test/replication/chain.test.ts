@@ -1,0 +1,154 @@
+/** What keeps a chain whole: the intent, the hash of the segment before, and conditional creation. */
+import { copyFileSync, cpSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { openStorage, StorageError } from '../../src/index.ts'
+import { FolderPlace } from '../../src/replication/folder.ts'
+import { lastingBackends, sqliteFile } from '../support/backends.ts'
+import { temporaryFolder } from '../support/folders.ts'
+import { manyNodes, node, policy } from '../support/samples.ts'
+import { breaking, byHand, contentOf, objectsIn, restored, shipping } from './support/replicas.ts'
+
+test('a file that was rolled back to a copy, and written since, begins a new generation', async () => {
+  using folder = temporaryFolder()
+  const to = folder.file('replica')
+  await using opened = await sqliteFile.open()
+  {
+    await using first = await openStorage({ url: opened.url, ...byHand(to) })
+    await first.nodes.save(node('a'))
+    await first.flushReplica()
+    await first.nodes.save(node('b'))
+    await first.flushReplica()
+    // Consistent: nothing is written meanwhile, and the log is copied with the file.
+    for (const end of ['', '-wal']) copyFileSync(opened.path + end, folder.file(`copy.db${end}`))
+    for (const each of ['c', 'd', 'e']) {
+      await first.nodes.save(node(each))
+      await first.flushReplica()
+    }
+  }
+  await using rolledBack = await openStorage({ url: folder.file('copy.db'), ...byHand(to) })
+  for (const each of manyNodes(20)) await rolledBack.nodes.save(each)
+  await rolledBack.flushReplica()
+  const { content, reached } = await restored(to)
+  expect(reached.generation).toBe(2)
+  expect(content).toEqual(await contentOf(rolledBack))
+  // The earlier generation's moments are still there.
+  const before = await restored(to, 'g000001/5')
+  expect(before.content.nodes.map(({ nodeId }) => nodeId)).toEqual(['a', 'b', 'c', 'd', 'e'])
+})
+
+for (const backend of lastingBackends) {
+  describe(`a chain of ${backend.name}`, () => {
+    test('goes on when replies of the place are lost, and each segment is shipped once', async () => {
+      using folder = temporaryFolder()
+      const to = folder.file('replica')
+      await using opened = await backend.open()
+      let lost = 0
+      const place = breaking(to, ({ create }) => ({
+        create: async (name, bytes) => {
+          const created = await create(name, bytes)
+          if (name.includes('.') && created && ++lost % 2 === 1)
+            throw new StorageError('UNAVAILABLE', 'The answer was lost.')
+          return created
+        },
+      }))
+      await using it = await shipping(opened.url, place)
+      for (let turn = 0; turn < 6; turn++) {
+        await it.store.nodes.save(node(`n${turn}`))
+        await it.shipper.flush().catch(() => {})
+      }
+      await it.store.nodes.save(node('last'))
+      for (;;) {
+        const done = await it.shipper.flush().then(
+          () => true,
+          () => false,
+        )
+        if (done) break
+      }
+      expect(lost).toBeGreaterThan(5)
+      const { content, problem } = await restored(to)
+      expect(problem).toBeUndefined()
+      expect(content).toEqual(await contentOf(it.store))
+    })
+
+    test('has one shipper of two; the other stands by, and takes over', async () => {
+      using folder = temporaryFolder()
+      const to = folder.file('replica')
+      await using opened = await backend.open()
+      await using one = await shipping(opened.url, new FolderPlace(to))
+      await using two = await shipping(opened.url, new FolderPlace(to))
+      const results = await Promise.allSettled([one.shipper.flush(), two.shipper.flush()])
+      expect(results.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThan(0)
+      for (let turn = 0; turn < 10; turn++) {
+        await one.store.nodes.save(node(`n${turn}`))
+        const shipped = await Promise.allSettled([one.shipper.flush(), two.shipper.flush()])
+        expect(shipped.some(({ status }) => status === 'fulfilled')).toBe(true)
+        expect(one.shipper.health().problem).toBeUndefined()
+        expect(two.shipper.health().problem).toBeUndefined()
+      }
+      const { content, problem } = await restored(to)
+      expect(problem).toBeUndefined()
+      expect(content).toEqual(await contentOf(one.store))
+    })
+
+    test('ships bases while segments go on, and every base is compared', async () => {
+      using folder = temporaryFolder()
+      const to = folder.file('replica')
+      await using opened = await backend.open()
+      await using it = await shipping(opened.url, new FolderPlace(to), { baseEverySegments: 3 })
+      for (let turn = 0; turn < 12; turn++) {
+        await it.store.nodes.saveMany(manyNodes(20, `n${turn}`))
+        await it.store.policies.save(policy('p', `# ${turn}\n`))
+        await it.shipper.flush()
+      }
+      expect(objectsIn(to).filter((name) => name.endsWith('.base.json')).length).toBeGreaterThan(2)
+      const { content, verified } = await restored(to, 'g000001/12')
+      expect(content).toEqual(await contentOf(it.store))
+      expect(verified).toBeGreaterThanOrEqual(0)
+    })
+
+    test('a migration begins a new generation', async () => {
+      using folder = temporaryFolder()
+      const to = folder.file('replica')
+      await using opened = await backend.open()
+      await using it = await shipping(opened.url, new FolderPlace(to))
+      const ledger = backend === sqliteFile ? '__drizzle_migrations' : 'drizzle.__drizzle_migrations'
+      // The newest migration is not there yet.
+      const isNewest = `created_at = (SELECT max(created_at) FROM ${ledger})`
+      await opened.other.execute(`CREATE TABLE newest AS SELECT * FROM ${ledger} WHERE ${isNewest}`)
+      await opened.other.execute(`DELETE FROM ${ledger} WHERE ${isNewest}`)
+      await it.store.nodes.save(node('a'))
+      await it.shipper.flush()
+      await opened.other.execute(`INSERT INTO ${ledger} SELECT * FROM newest`)
+      await it.store.nodes.save(node('b'))
+      await it.shipper.flush()
+      const { content, reached } = await restored(to)
+      expect(reached.generation).toBe(2)
+      expect(content).toEqual(await contentOf(it.store))
+      await opened.other.execute('DROP TABLE newest')
+    })
+  })
+}
+
+test('a row that no other database can hold is named, and replication goes on when it is corrected', async () => {
+  using folder = temporaryFolder()
+  const to = folder.file('replica')
+  await using opened = await sqliteFile.open(byHand(to))
+  const { store, other } = opened
+  await store.policies.save(policy('p'))
+  await store.flushReplica()
+  await other.execute("UPDATE policies SET yaml_content = CAST(x'ff' AS TEXT) WHERE policy_id = 'p'")
+  await expect(store.flushReplica()).rejects.toMatchObject({ code: 'CORRUPT', message: expect.stringContaining('"p"') })
+  await store.policies.save(policy('p', '# well\n'))
+  await store.flushReplica()
+  expect((await restored(to)).content).toEqual(await contentOf(store))
+})
+
+test('a folder of one place is not taken for another one when it is copied', async () => {
+  using folder = temporaryFolder()
+  const to = folder.file('replica')
+  await using opened = await sqliteFile.open(byHand(to))
+  await opened.store.nodes.save(node('a'))
+  await opened.store.flushReplica()
+  cpSync(to, folder.file('copied'), { recursive: true })
+  expect((await restored(folder.file('copied'))).content).toEqual(await contentOf(opened.store))
+})
