@@ -203,7 +203,8 @@ export class Store implements Meshstore {
   async flushReplica(): Promise<void> {
     const refused = this.#database.refusal()
     if (refused !== undefined) throw refused
-    if (this.#shipper === undefined) throw misuse('The store was opened without the option replicate.')
+    if (this.#shipper === undefined)
+      throw misuse('The store was opened without the option replicate. Open it with that option.')
     await (await this.#shipper).flush()
   }
 

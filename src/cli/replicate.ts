@@ -55,19 +55,19 @@ export function addReplicate(program: Command): void {
 function everyOf(text: string): number {
   const value = Number(text)
   if (text.trim() !== '' && value >= 0.01 && value <= 3_600) return value
-  throw new InvalidArgumentError('It takes a number of seconds, up to 3600.')
+  throw new InvalidArgumentError('Give a number of seconds, up to 3600.')
 }
 
 function daysOf(text: string): number {
   if (/^\d{1,5}$/.test(text)) return Number(text)
-  throw new InvalidArgumentError('It takes a whole number of days.')
+  throw new InvalidArgumentError('Give a whole number of days.')
 }
 
 async function replicate(flags: ReplicateFlags): Promise<Outcome> {
   const url = urlOf(flags)
   const target = databaseOf(url)
   if (target.dialect === 'sqlite' && !existsSync(target.path))
-    throw new StorageError('CONFIG', `There is no database at ${target.path}.`)
+    throw new StorageError('CONFIG', `There is no database at ${target.path}. Give another --url.`)
   const { to, every, keepDaily } = flags
   const keep = keepDaily === undefined ? undefined : { daily: keepDaily }
   const replication = { to, everySeconds: every ?? (flags.once ? 3_600 : undefined), keep }

@@ -10,7 +10,7 @@ export class Outrun extends Error {
 export const fenced = ({ name }: Place, generation: number): StorageError =>
   new StorageError(
     'MOVED',
-    `Another database was promoted and ships to ${name} since generation ${generation}. What is written here from then on is in no replica. Stop this database's writers, and use the other one.`,
+    `Another database was promoted and ships to ${name} since generation ${generation}. Nothing that is written here from then on is in a replica. Stop this database's writers, and use the other one.`,
   )
 
 export const isFenced = (error: unknown): boolean => error instanceof StorageError && error.code === 'MOVED'

@@ -28,7 +28,11 @@ export class FolderPlace implements Place {
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw translatedFile(error)
       const parent = dirname(this.#root)
-      throw new StorageError('CONFIG', `There is no folder ${parent}. Create it, or mount its disk.`, { cause: error })
+      throw new StorageError(
+        'CONFIG',
+        `There is no folder ${parent}. Create it, or make sure that its disk is mounted.`,
+        { cause: error },
+      )
     }
   }
 
@@ -107,7 +111,11 @@ export class FolderPlace implements Place {
 
   #explained(error: unknown): unknown {
     if (codeOf(error) !== 'ENOENT') return translatedFile(error)
-    return new StorageError('UNAVAILABLE', `${this.name} is not there any more. Mount its disk.`, { cause: error })
+    return new StorageError(
+      'UNAVAILABLE',
+      `${this.name} is not there any more. Nothing was shipped. Make sure that its disk is mounted.`,
+      { cause: error },
+    )
   }
 }
 

@@ -20,7 +20,10 @@ export function replicated(
 }
 
 async function refused(): Promise<never> {
-  throw new StorageError('CONFIG', 'A store in memory, and a read-only store, cannot be replicated.')
+  throw new StorageError(
+    'CONFIG',
+    'A store in memory, and a read-only store, cannot be replicated. Leave replicate out.',
+  )
 }
 
 async function shipperOf(

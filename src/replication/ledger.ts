@@ -18,7 +18,10 @@ function parsed<T>(text: string, name: string): T {
   try {
     return JSON.parse(text) as T
   } catch {
-    throw new StorageError('CORRUPT', `The row ${name} of meshstore_state is no JSON. Delete it.`)
+    throw new StorageError(
+      'CORRUPT',
+      `The row ${name} of meshstore_state is no JSON. Nothing was shipped. Delete the row.`,
+    )
   }
 }
 

@@ -47,8 +47,8 @@ export function baseOf(generations: readonly Generation[], moment: Moment | unde
   throw new StorageError(
     'CONFIG',
     first === undefined
-      ? 'There is nothing to restore: the place has no base yet.'
-      : `There is nothing to restore from before ${first.at}.`,
+      ? 'There is nothing to restore: the place has no base yet. Wait for the first one.'
+      : `There is nothing to restore from before ${first.at}. Choose a later moment.`,
   )
 }
 

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { StorageError } from '../errors.ts'
 import { checkPath } from '../files/path-rules.ts'
+import { BucketPlace } from './bucket.ts'
 import { FolderPlace } from './folder.ts'
 import type { Place } from './place.ts'
 
@@ -17,6 +18,7 @@ export function placeOf(url: string): Place {
     checkPath(path)
     return new FolderPlace(resolve(path))
   }
+  if (scheme === 's3') return new BucketPlace(url)
   throw new StorageError('CONFIG', `A replica cannot be in ${scheme}:. Use a folder, file: or s3://bucket/prefix.`)
 }
 
@@ -26,6 +28,6 @@ function fromFileUrl(url: string): string {
   try {
     return fileURLToPath(new URL(url))
   } catch {
-    throw new StorageError('CONFIG', 'The file: URL names no local folder.')
+    throw new StorageError('CONFIG', 'The file: URL names no local folder. Use a path.')
   }
 }

@@ -56,8 +56,15 @@ export function parsed(bytes: Uint8Array, name: string): Readonly<Record<string,
 
 export function assertVersion(found: unknown, known: number, name: string): void {
   if (typeof found === 'number' && found > known)
-    throw new StorageError('SCHEMA_NEWER', `${name} was written by a newer version of this package. Use that version.`)
+    throw new StorageError(
+      'SCHEMA_NEWER',
+      `${name} was written by a newer version of this package. Nothing was restored. Use that version.`,
+    )
 }
 
 export const damaged = (name: string, cause?: unknown): StorageError =>
-  new StorageError('BACKUP_INVALID', `${name} is damaged: it is not what was written.`, { cause })
+  new StorageError(
+    'BACKUP_INVALID',
+    `${name} is damaged: it is not what was written, and must not be used. Restore an earlier moment.`,
+    { cause },
+  )

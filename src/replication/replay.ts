@@ -49,7 +49,11 @@ export async function loadBase(place: Place, manifest: BaseManifest, into: Into)
     signal?.throwIfAborted()
     const name = partName(generation, segment, part)
     const bytes = await place.get(name)
-    if (bytes === undefined) throw new StorageError('BACKUP_INVALID', `${place.name}/${name} is missing.`)
+    if (bytes === undefined)
+      throw new StorageError(
+        'BACKUP_INVALID',
+        `${place.name}/${name} is missing: the base must not be used. Restore an earlier moment.`,
+      )
     const { header, hash: found, body } = await opened<PartHeader>(bytes, name, 'meshstore-base')
     if (found !== expected) throw damaged(name)
     assertKnownColumns(header.tables, tables, name)
@@ -88,7 +92,7 @@ export async function assertContent({ generation, segment, tables }: BaseManifes
     if (found.rows === expected.rows && found.sha256 === expected.sha256) continue
     throw new StorageError(
       'BACKUP_INVALID',
-      `${name} as of ${manifestName(generation, segment)} is not what the source had: nothing of it may be trusted.`,
+      `${name} as of ${manifestName(generation, segment)} is not what the source had: nothing of it may be trusted. Restore an earlier moment.`,
     )
   }
 }

@@ -69,14 +69,21 @@ export class Shipper {
     const failure = this.#failure ?? this.#chain.baseFailure
     if (failure === undefined) return undefined
     if (failure instanceof StorageError) return { code: failure.code, message: failure.message }
-    return { code: 'UNAVAILABLE', message: 'The replica could not be written. It is tried again.' }
+    return {
+      code: 'UNAVAILABLE',
+      message: 'A segment could not be shipped. Nothing is lost: it is shipped again. Look at the place.',
+    }
   }
 
   /** Resolves when the place has everything that was committed before this call. Rejects with why it has not. */
   async flush(): Promise<void> {
     await this.#next()
     if (this.#failure !== undefined) throw this.#failure
-    if (this.#standsBy !== undefined) throw new StorageError('BUSY', 'Another process ships this database.')
+    if (this.#standsBy !== undefined)
+      throw new StorageError(
+        'BUSY',
+        'Another process ships this database. Nothing was shipped by this one. Try again later.',
+      )
     await this.#chain.based()
     this.#noteBased()
   }

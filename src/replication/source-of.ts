@@ -25,5 +25,5 @@ async function sourceOn(database: Database): Promise<Source> {
     const { postgresSource } = await import('./postgres-source.ts')
     if (database instanceof PostgresDatabase) return postgresSource(database)
   }
-  throw misuse('This database cannot be replicated.')
+  throw misuse('This database cannot be replicated. Use a file or a server.')
 }

@@ -17,7 +17,7 @@ export function assertKnownColumns(found: Columns, tables: readonly Table[], nam
     if (JSON.stringify(known[table]) === JSON.stringify(columns)) continue
     throw new StorageError(
       'SCHEMA_NEWER',
-      `${name} has columns of ${table} that this version does not have. Use the version that wrote it.`,
+      `${name} has columns of ${table} that this version does not have. Nothing was restored. Use the version that wrote it.`,
     )
   }
 }

@@ -29,7 +29,8 @@ export async function listMoments(place: Place): Promise<Contents> {
 }
 
 async function generationsOf(place: Place): Promise<readonly Generation[]> {
-  if ((await idOf(place)) === undefined) throw new StorageError('CONFIG', `${place.name} holds no replica.`)
+  if ((await idOf(place)) === undefined)
+    throw new StorageError('CONFIG', `${place.name} holds no replica. Look at its name.`)
   return generationsIn(place)
 }
 
