@@ -89,6 +89,7 @@ class Turn {
   /** The last statement waits for this, as each statement before it did. */
   #last: Promise<void> | undefined
   #isWriter = false
+  #hasEnded = false
 
   constructor(
     on: Environment & { readonly queue: KeyedQueue },
@@ -110,6 +111,8 @@ class Turn {
   }
 
   #name(touched: Touched, reads = false): Promise<void> | undefined {
+    // A callback may run on after its time limit: nobody would end a place that it takes then.
+    if (this.#hasEnded) return undefined
     const ended = this.#on.queue.name(this.#place, touched, reads)
     if (ended === undefined) return this.#last
     this.#earlier.push(ended)
@@ -143,5 +146,6 @@ class Turn {
   end(): void {
     if (this.#isWriter) this.#writers.free()
     this.#isWriter = false
+    this.#hasEnded = true
   }
 }
