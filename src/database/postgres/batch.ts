@@ -42,9 +42,11 @@ function groupsOf(items: readonly Item[]): Group[] {
   }
   const groups = waves.flatMap((wave) => [...wave.values()])
   for (const { bulk, items } of groups) if (bulk !== undefined && items.length > 1) sort(bulk, items)
-  const isOfPaths = ({ items: [first] }: Group): boolean => first !== undefined && tableOf(rowOf(first)) === 'pathCache'
-  return [...groups.filter(isOfPaths), ...groups.filter((group) => !isOfPaths(group))]
+  const comesFirst = ({ items: [first] }: Group): boolean => first !== undefined && isOfPaths(first)
+  return [...groups.filter(comesFirst), ...groups.filter((group) => !comesFirst(group))]
 }
+
+export const isOfPaths = (item: Item): boolean => tableOf(rowOf(item)) === 'pathCache'
 
 const rowOf = ({ place }: Item): string => place.rows[0]?.name ?? ''
 

@@ -8,12 +8,17 @@ import { inWholeTables, MOST_ROWS, type Touched, tableOf } from './touched.ts'
  */
 type Kind = 'lane' | 'call' | 'transaction'
 
+/** A call that waits in the queue. `ready` is called when it may run, unless it may at once. */
+export interface Waiter {
+  ready(): void
+}
+
 /** The place of one call. The call may run when `blockers` is 0. */
 export class Place {
   /** When the call was made, relative to others. */
   readonly order: number
   kind: Kind
-  readonly onReady: (() => void) | undefined
+  readonly waiter: Waiter | undefined
   running = false
   done = false
   /** How many earlier calls it still waits for. */
@@ -23,17 +28,15 @@ export class Place {
   readonly rows: Row[] = []
   /** Tables of which it concerns any row. */
   readonly wholeOf: Table[] = []
-  /** Tables in which it concerns a row. */
-  readonly memberOf: Table[] = []
   /** Callbacks that wait until the call has ended. */
   untilEnd: (Place | (() => void))[] = []
   /** Callbacks that wait until the call may run. */
   untilReady: Place[] = []
 
-  constructor(order: number, kind: Kind, onReady?: () => void) {
+  constructor(order: number, kind: Kind, waiter?: Waiter) {
     this.order = order
     this.kind = kind
-    this.onReady = onReady
+    this.waiter = waiter
   }
 }
 
@@ -81,9 +84,9 @@ export class KeyedQueue {
     return size
   }
 
-  /** Takes a call's place, when the call is made. `onReady` may be called at once. */
-  enter(kind: 'lane' | 'call', touched: Touched, onReady: () => void): Place {
-    const place = new Place(this.#order++, kind, onReady)
+  /** Takes a call's place, when the call is made. */
+  enter(kind: 'lane' | 'call', touched: Touched, waiter: Waiter): Place {
+    const place = new Place(this.#order++, kind, waiter)
     const waitFor = (earlier: Place): void => {
       if (earlier === place) return
       place.blockers++
@@ -97,7 +100,6 @@ export class KeyedQueue {
       table.wholes.push(place)
       place.wholeOf.push(table)
     }
-    if (place.blockers === 0) onReady()
     return place
   }
 
@@ -209,13 +211,11 @@ export class KeyedQueue {
     for (const row of place.rows) {
       remove(place.kind === 'lane' ? row.lane : row.others, place)
       row.readers.delete(place)
+      row.table.members.delete(place)
+      row.table.outsideLane.delete(place)
       if (row.lane.length === 0 && row.others.length === 0) this.#rows.delete(row.name)
     }
     for (const table of place.wholeOf) remove(table.wholes, place)
-    for (const table of place.memberOf) {
-      table.members.delete(place)
-      table.outsideLane.delete(place)
-    }
     const { untilEnd } = place
     place.untilEnd = []
     for (const waiter of untilEnd) {
@@ -235,7 +235,6 @@ export class KeyedQueue {
   #join(place: Place, table: Table): void {
     table.members.add(place)
     if (place.kind !== 'lane' || place.blockers > 0) table.outsideLane.add(place)
-    if (!place.memberOf.includes(table)) place.memberOf.push(table)
   }
 
   #row(name: string): Row {
@@ -268,7 +267,7 @@ function holdBack(later: Place, transaction: Place): void {
 
 function unblock(place: Place): void {
   if (--place.blockers > 0 || place.done) return
-  place.onReady?.()
+  place.waiter?.ready()
   tellReady(place)
 }
 

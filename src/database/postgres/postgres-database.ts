@@ -160,7 +160,7 @@ export class PostgresDatabase implements Database {
   /** Runs when the earlier calls that it has to wait for have ended. */
   async #inPlace<T>(touched: Touched, work: () => Promise<T>): Promise<T> {
     const ready = Promise.withResolvers<void>()
-    const place = this.queue.enter('call', touched, ready.resolve)
+    const place = this.queue.enter('call', touched, { ready: ready.resolve })
     try {
       if (place.blockers > 0) await ready.promise
       place.running = true

@@ -3,13 +3,15 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { performance, setImmediate } from '../../event-loop.ts'
 import type { Call, Written } from '../session.ts'
 import type { Statement, StatementCompiler } from '../statement.ts'
-import { Batch, type Item } from './batch.ts'
+import { Batch, type Item, isOfPaths } from './batch.ts'
 import { isBusy, refusalOf } from './errors.ts'
-import type { KeyedQueue, Place } from './keyed-queue.ts'
+import type { KeyedQueue, Place, Waiter } from './keyed-queue.ts'
 import { keyOf, type Touched, tableOf } from './touched.ts'
 
 /** Calls in one batch. */
 const MOST_CALLS = 500
+/** Batches at the same time. Only batches of inserts: those that search an index would be conflicts for each other. */
+const MOST_BATCHES = 2
 /** How long a batch waits for another session's lock, in milliseconds; and each half of a batch that has waited in vain. */
 const LOCK_MS = 20
 const LOCK_MS_OF_HALF = 5
@@ -34,15 +36,49 @@ export interface LaneOptions {
   readonly statementMs: number
 }
 
+/** What the batches that run at the same time must know of each other. */
+interface Running {
+  readonly isOfInserts: boolean
+  readonly hasPaths: boolean
+}
+
+/** Knows its place, and is told by it. */
+class LaneCall implements Item, Waiter {
+  readonly bound: Item['bound']
+  readonly bulk: Item['bulk']
+  readonly lookup: Item['lookup']
+  readonly resolve: Item['resolve']
+  readonly reject: Item['reject']
+  readonly place: Place
+  readonly #add: (item: Item) => void
+
+  constructor(asked: Omit<Item, 'place'>, enter: (waiter: Waiter) => Place, add: (item: Item) => void) {
+    this.bound = asked.bound
+    this.bulk = asked.bulk
+    this.lookup = asked.lookup
+    this.resolve = asked.resolve
+    this.reject = asked.reject
+    this.#add = add
+    this.place = enter(this)
+  }
+
+  ready(): void {
+    this.#add(this)
+  }
+}
+
+const isInsert = ({ bulk }: Item): boolean => bulk?.kind === 'inserts one row'
+
 export class WriteLane {
   readonly #options: LaneOptions
   readonly #queue: KeyedQueue
   readonly #compiler: StatementCompiler
   /** Batches run outside of any caller's asynchronous context. */
   readonly #outside = AsyncLocalStorage.snapshot()
-  readonly #items = new WeakMap<Place, Item>()
   #ready: Item[] = []
-  #busy = false
+  #isScheduled = false
+  /** The batches that run now. */
+  readonly #running = new Set<Running>()
 
   constructor(queue: KeyedQueue, compiler: StatementCompiler, options: LaneOptions) {
     this.#queue = queue
@@ -57,40 +93,62 @@ export class WriteLane {
     const bulk = this.#compiler.bulk(statement)
     const looking = lookup && this.#compiler.bind(lookup, parameters)
     return new Promise((resolve, reject) => {
-      let item: Item | undefined
-      const place = this.#queue.enter('lane', touched, () => item && this.#add(item))
-      item = { bound, bulk, lookup: looking, place, resolve, reject }
-      this.#items.set(place, item)
-      if (place.blockers === 0) this.#add(item)
+      const enter = (waiter: Waiter): Place => this.#queue.enter('lane', touched, waiter)
+      const item = new LaneCall({ bound, bulk, lookup: looking, resolve, reject }, enter, this.#add)
+      if (item.place.blockers === 0) this.#add(item)
     })
   }
 
   /** A place may become ready, be held back by a transaction, and become ready again. */
-  #add(item: Item): void {
+  readonly #add = (item: Item): void => {
     if (item.place.done || item.place.kind !== 'lane') return
     this.#ready.push(item)
-    if (this.#busy) return
-    this.#busy = true
+    if (this.#isScheduled) return
+    this.#isScheduled = true
     // A macrotask: calls that are made in the same turn of the event loop share a commit.
-    this.#outside(() => setImmediate(() => this.#runAll()))
+    this.#outside(() => setImmediate(() => this.#start()))
   }
 
-  async #runAll(): Promise<void> {
-    while (this.#ready.length > 0) await this.#run(this.#take(), performance.now() + this.#options.statementMs)
-    this.#busy = false
+  #start(): void {
+    this.#isScheduled = false
+    while (this.#ready.length > 0 && this.#running.size < MOST_BATCHES) {
+      const items = this.#take()
+      if (items.length === 0) return
+      const running = { isOfInserts: items.every(isInsert), hasPaths: items.some(isOfPaths) }
+      this.#running.add(running)
+      void this.#run(items, performance.now() + this.#options.statementMs).finally(() => {
+        this.#running.delete(running)
+        this.#start()
+      })
+    }
   }
 
+  /** The calls that may run now, in the order in which they became ready. */
   #take(): Item[] {
     const taken: Item[] = []
+    const rows = new Set<string>()
+    const left: Item[] = []
+    const running = [...this.#running]
+    const isAlone = running.length === 0
+    if (!running.every(({ isOfInserts }) => isOfInserts)) return taken
+    // A path that was stored before a change of the topology must not be stored after it.
+    const hasPaths = running.some((each) => each.hasPaths)
     let at = 0
     for (; at < this.#ready.length && taken.length < MOST_CALLS; at++) {
       const item = this.#ready[at] as Item
       const { place } = item
       if (place.blockers > 0 || place.running || place.done || place.kind !== 'lane') continue
-      place.running = true
-      taken.push(item)
+      if (!isAlone && (!isInsert(item) || (hasPaths && !isOfPaths(item)))) break
+      const row = place.rows[0]
+      // Another batch works on the row.
+      if (row?.lane[0]?.running && !rows.has(row.name)) left.push(item)
+      else {
+        if (row !== undefined) rows.add(row.name)
+        place.running = true
+        taken.push(item)
+      }
     }
-    this.#ready = this.#ready.slice(at)
+    this.#ready = [...left, ...this.#ready.slice(at)]
     return taken.sort((a, b) => a.place.order - b.place.order)
   }
 
@@ -157,7 +215,7 @@ export class WriteLane {
     return place.rows
       .flatMap(({ lane }) => lane)
       .filter(({ running, lockedSince }) => !running && lockedSince !== undefined && lockedSince <= since)
-      .flatMap((late) => this.#items.get(late) ?? [])
+      .flatMap(({ waiter }) => (waiter instanceof LaneCall ? waiter : []))
   }
 
   #settle(items: readonly Item[], results: ReadonlyMap<Item, Written<unknown, unknown>>): void {
