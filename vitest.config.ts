@@ -58,7 +58,12 @@ export default defineConfig({
   // Not in node_modules, which several working trees may share.
   cacheDir: '.vitest',
   // As an application names it; here it is the source.
-  resolve: { alias: [{ find: /^meshstore$/, replacement: join(import.meta.dirname, 'src/index.ts') }] },
+  resolve: {
+    alias: [
+      { find: /^meshstore$/, replacement: join(import.meta.dirname, 'src/index.ts') },
+      { find: /^meshstore\/(.+)$/, replacement: join(import.meta.dirname, 'src/$1-entry.ts') },
+    ],
+  },
   test: {
     setupFiles: ['test/canaries/setup.ts'],
     globalSetup: ['test/support/shared-setup.ts', 'test/support/postgres-setup.ts'],

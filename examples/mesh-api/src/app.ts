@@ -127,7 +127,7 @@ function closeInOrder(
   })
   app.addHook('onClose', async () => {
     clearTimeout(patience)
-    metrics[Symbol.dispose]()
+    await metrics[Symbol.asyncDispose]()
     await store.close()
   })
 }

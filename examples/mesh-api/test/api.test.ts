@@ -329,7 +329,7 @@ eachLastingBackend('the mesh API', (backend) => {
       const [first] = answers
       for (const { body } of answers) expect({ ...body, cache: 0 }).toEqual({ ...first?.body, cache: 0 })
       const { body } = await client.ask<string>('GET', '/metrics')
-      expect(body).toContain('\npathfinder_calculations_total 1\n')
+      expect(body).toContain('\nmeshstore_cache_duration_count{meshstore_cache_origin="computed"} 1\n')
     }))
 
   test('draws a map of the topology', () =>
@@ -360,18 +360,17 @@ eachLastingBackend('the mesh API', (backend) => {
       const { body, headers } = await client.ask<string>('GET', '/metrics')
       expect(headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/)
       for (const line of [
-        'meshstore_cache_requests_total{origin="computed"} 1',
-        'meshstore_cache_requests_total{origin="hit"} 2',
-        'pathfinder_calculations_total 1',
-        'meshstore_up 1',
-        'meshstore_rows{table="nodes"} 12',
-        'http_request_duration_seconds_count{method="POST",route="/mesh/nodes",status="201"} 1',
-        'http_request_duration_seconds_count{method="GET",route="/mesh/paths",status="200"} 3',
+        'meshstore_cache_duration_count{meshstore_cache_origin="computed"} 1',
+        'meshstore_cache_duration_count{meshstore_cache_origin="hit"} 2',
+        'meshstore_readable 1',
+        'meshstore_rows{db_collection_name="nodes"} 12',
+        'http_server_request_duration_count{http_request_method="POST",http_route="/mesh/nodes",http_response_status_code="201"} 1',
+        'http_server_request_duration_count{http_request_method="GET",http_route="/mesh/paths",http_response_status_code="200"} 3',
       ])
         expect(body.split('\n')).toContain(line)
-      expect(body).toMatch(/^meshstore_statement_seconds_count\{statement="nodes\.[^"]+"\} [1-9]/m)
-      expect(body).toMatch(/^meshstore_transaction_seconds_count\{outcome="committed"\} [1-9]/m)
-      expect(body).toMatch(/^meshstore_commit_seconds_count [1-9]/m)
+      expect(body).toMatch(/^db_client_operation_duration_count\{[^}]*db_operation_name="nodes\.[^"]+"\} [1-9]/m)
+      expect(body).toMatch(/^meshstore_transaction_duration_count\{meshstore_read_only="false"\} [1-9]/m)
+      expect(body).toMatch(/^meshstore_commit_duration_count [1-9]/m)
       expect(body).not.toMatch(/abilene-\d/)
     }))
 
@@ -408,7 +407,7 @@ eachLastingBackend('the mesh API', (backend) => {
       await refused(client, 503, 'GET', '/mesh/paths?source=abilene-0&destination=abilene-1')
       const health = await client.ask('GET', '/health')
       expect([health.status, health.body.status]).toEqual([503, 'failing'])
-      expect((await client.ask<string>('GET', '/metrics')).body).toContain('\nmeshstore_up 0\n')
+      expect((await client.ask<string>('GET', '/metrics')).body).toContain('\nmeshstore_readable 0\n')
     }))
 
   test('has given every answer that it describes', () => {
