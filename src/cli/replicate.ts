@@ -171,8 +171,7 @@ export async function restoreFrom(flags: RestoreMomentFlags): Promise<Outcome> {
     const found = await listMoments(place)
     return { json: found, text: wordsOf(found), exitCode: found.problems.length > 0 ? EXIT.person : EXIT.done }
   }
-  if (flags.dryRun)
-    throw new StorageError('CONFIG', '--list says what a replica can restore. Leave --dry-run out.')
+  if (flags.dryRun) throw new StorageError('CONFIG', '--list says what a replica can restore. Leave --dry-run out.')
   const { to: url = process.env.DATABASE_URL, at, replace, ignoreOtherTables } = flags
   if (!url) throw new StorageError('CONFIG', 'Into which database? Give --to, or set DATABASE_URL.')
   const moment = at === undefined ? undefined : momentOf(at)
