@@ -1,5 +1,5 @@
 /** Writes a SQLite database into a new file, which gets its name only when it is verified. */
-import { closeSync, existsSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import type { BackupOptions } from '../api.ts'
@@ -7,6 +7,7 @@ import { sync } from '../database/sqlite/sync.ts'
 import { StorageError } from '../errors.ts'
 import { translatedFile, unusable } from '../files/file-errors.ts'
 import { checkPath } from '../files/path-rules.ts'
+import { publish, refuseTaken } from '../files/publish.ts'
 import { discard, finished, partialOf, sweepPartials } from './partial.ts'
 
 export const SIDECARS = ['-wal', '-shm', '-journal'] as const
@@ -122,31 +123,6 @@ export function createFolder(folder: string): void {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
   } catch (error) {
     throw unusable(`The folder ${folder} cannot be created. No backup was made. Check the folder above it.`, error)
-  }
-}
-
-function refuseTaken(file: string): void {
-  if (existsSync(file))
-    throw new StorageError(
-      'CONFIG',
-      `There is a file at ${file} already. Nothing was written. Name another file, or remove that one.`,
-    )
-}
-
-/** Gives the finished file its name. Throws CONFIG if another process has taken the name. */
-function publish(partial: string, file: string): void {
-  try {
-    linkSync(partial, file)
-  } catch (error) {
-    refuseTaken(file)
-    throw unusable(`${file} cannot be created. Nothing was written. Check its folder.`, error)
-  }
-  try {
-    rmSync(partial)
-    sync(dirname(file))
-  } catch (error) {
-    discard(file)
-    throw error
   }
 }
 

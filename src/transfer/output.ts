@@ -1,11 +1,11 @@
 /** Target of an export: a stream, or a file that gets its name when it is complete. */
-import { existsSync } from 'node:fs'
-import { type FileHandle, link, mkdir, open, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { finished, partialOf, sweepPartials } from '../backup/partial.ts'
 import { StorageError } from '../errors.ts'
 import { translatedFile, unusable } from '../files/file-errors.ts'
+import { publish, refuseTaken } from '../files/publish.ts'
 
 export interface Output {
   /** Resolves when the output accepts more. */
@@ -42,11 +42,7 @@ export async function fileOutput(path: string): Promise<Output> {
     finish: async () => {
       try {
         await handle.sync()
-        await publish(partial, file)
-        await syncFolder(dirname(file)).catch(async (error) => {
-          await rm(file, { force: true }).catch(() => {})
-          throw error
-        })
+        publish(partial, file)
       } catch (error) {
         throw translatedFile(error)
       } finally {
@@ -63,33 +59,6 @@ async function created(partial: string, file: string): Promise<FileHandle> {
     return await open(partial, 'wx', 0o600)
   } catch (cause) {
     throw unusable(`${file} cannot be created. Nothing was written. Check its folder, or name another file.`, cause)
-  }
-}
-
-function refuseTaken(file: string): void {
-  if (existsSync(file))
-    throw new StorageError(
-      'CONFIG',
-      `There is a file at ${file} already. Nothing was written. Name another file, or remove that one.`,
-    )
-}
-
-/** Gives the file its name. Throws CONFIG if another process has taken the name. */
-async function publish(partial: string, file: string): Promise<void> {
-  try {
-    await link(partial, file)
-  } catch (cause) {
-    refuseTaken(file)
-    throw unusable(`${file} cannot be created. Nothing was written. Check its folder, or name another file.`, cause)
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 

@@ -1,9 +1,6 @@
 /** Snapshots as texts: `xmin:xmax:ids in progress` (https://www.postgresql.org/docs/current/functions-info.html). */
 import type { Ask } from './single.ts'
 
-/** SQLite's positions are none. */
-export const isSnapshot = (text: string): boolean => /^\d+:\d+:[\d,]*$/.test(text)
-
 export async function snapshot(ask: Ask): Promise<string> {
   const [row] = await ask<[string]>('SELECT pg_current_snapshot()::text')
   return row?.[0] ?? ''

@@ -19,35 +19,16 @@ import { type Statement, StatementCompiler } from '../statement.ts'
 import { OpenTransaction, SLICE, withinTime } from '../transaction.ts'
 import { forget, SqliteChangeLog } from './change-log.ts'
 import { Checkpoints } from './checkpoints.ts'
-import { BusyRetry, type Durability, openConnection, prepareWriter, SqliteConnection } from './connection.ts'
+import { BusyRetry, type SqliteConnection } from './connection.ts'
 import { sqliteDialect } from './dialect.ts'
-import { isBusy, isSqliteFailure, translated, translatedCommit } from './errors.ts'
-import { type Moved, movedError, prepareFenceQuery, prepareMoveQuery } from './fence.ts'
-import { prepareFile } from './file.ts'
+import { isBusy, translated } from './errors.ts'
+import type { Moved } from './fence.ts'
+import { Fence } from './fence-state.ts'
+import { openConnections, type SchemaSteps, type SqliteOptions } from './open-connections.ts'
 import { OpenFile } from './open-file.ts'
+import { commit, pin, rollBack } from './raw-transaction.ts'
 import { Readers } from './readers.ts'
 import { WriteQueue } from './write-queue.ts'
-
-export interface SqliteOptions {
-  /** A path, or `:memory:`. */
-  readonly path: string
-  readonly durability: Durability
-  readonly readOnly: boolean
-  readonly busyTimeoutMs: number
-  readonly maxPendingWrites: number
-}
-
-export interface SchemaSteps {
-  /** Runs before any change, even of the journal mode. Throws if the file must not be used. */
-  readonly check: (raw: SqliteConnection['raw']) => Promise<void>
-  /** Runs before the file gets a write-ahead log: a refused file stays as it was. */
-  readonly adopt: (raw: SqliteConnection['raw']) => Promise<void>
-  readonly migrate: (raw: SqliteConnection['raw']) => Promise<void>
-  /** The last migration that was applied. */
-  readonly version: (raw: SqliteConnection['raw']) => string
-  /** The error that names the missing parts of our tables, if any. */
-  readonly problem: (raw: SqliteConnection['raw']) => StorageError | undefined
-}
 
 const closedError = (): StorageError =>
   new StorageError('CLOSED', 'The store is closed. Nothing was written. Open a new one with openStorage().')
@@ -71,12 +52,7 @@ export class SqliteDatabase implements Database {
   readonly #writer: SqliteConnection
   readonly #reader: SqliteConnection
   readonly #queue: WriteQueue
-  readonly #fence: () => Moved | undefined
-  #moved: Moved | undefined
-  readonly #fenceToReaders: () => Moved | undefined
-  readonly #isMoveUnderWay: () => boolean
-  /** Errors of calls that were refused before they began, since the data has moved, with the data's new place. */
-  readonly #refusals = new WeakMap<object, Moved>()
+  readonly #fence: Fence
   /** `undefined` for a store in memory and for a read-only store, which cannot lose writes. */
   readonly #file: OpenFile | undefined
   /** Set when the file was lost: all writes are refused with this error. */
@@ -101,15 +77,13 @@ export class SqliteDatabase implements Database {
     this.#reader = connections.reader
     this.#queue = new WriteQueue(connections.writer.raw, {
       ...options,
-      refusal: () => this.#refusalInside(),
+      refusal: () => this.#fence.refusalInside(),
       unacknowledged: () => this.#committed(),
       onIdle: () => this.#checkpointLater(),
     })
     this.#readers = new Readers(options.path, this.#busyRetry)
     this.#checkpoints = new Checkpoints(connections.writer.raw, () => this.#queue.length === 0)
-    this.#fence = prepareFenceQuery(connections.writer.raw)
-    this.#fenceToReaders = prepareFenceQuery(connections.reader.raw)
-    this.#isMoveUnderWay = prepareMoveQuery(connections.reader.raw)
+    this.#fence = new Fence(connections.writer, connections.reader)
     if (connections.writer !== connections.reader) {
       this.#file = new OpenFile(connections.writer.raw, { ...options, onLost: (error) => this.#lose(error) })
     }
@@ -128,29 +102,8 @@ export class SqliteDatabase implements Database {
 
   /** Opens the file, and creates it unless read-only. Throws StorageErrors. */
   static async open(options: SqliteOptions, schema: SchemaSteps): Promise<SqliteDatabase> {
-    const memory = options.path === ':memory:'
-    const path = memory ? options.path : prepareFile(options.path, { create: !options.readOnly })
-    const busyRetry = new BusyRetry(options.busyTimeoutMs)
-    const connect = (readOnly: boolean): Promise<SqliteConnection> =>
-      busyRetry
-        .run(() => new SqliteConnection(openConnection(path, { readOnly })))
-        .catch((error) => {
-          throw readOnly ? explainedReadOnly(path, error) : error
-        })
-
-    const writer = await connect(options.readOnly && !memory)
-    let reader = writer
-    try {
-      await busyRetry.run(() => schema.check(writer.raw))
-      await schema.adopt(writer.raw)
-      if (!options.readOnly || memory) await prepareWriter(writer.raw, options.durability, busyRetry)
-      await schema.migrate(writer.raw)
-      if (!memory && !options.readOnly) reader = await connect(true)
-      return new SqliteDatabase({ ...options, path }, schema, { writer, reader })
-    } catch (error) {
-      writer.close()
-      throw options.readOnly ? explainedReadOnly(path, translated(error, path)) : translated(error, path)
-    }
+    const { path, ...connections } = await openConnections(options, schema)
+    return new SqliteDatabase({ ...options, path }, schema, connections)
   }
 
   /** The error if the caller cannot use the store. */
@@ -251,7 +204,7 @@ export class SqliteDatabase implements Database {
     const release = await this.#lockWriter()
     try {
       await this.#queue.begin(asked)
-      const refusal = this.#refusalInside()
+      const refusal = this.#fence.refusalInside()
       if (refusal !== undefined) {
         rollBack(raw)
         throw refusal
@@ -283,29 +236,18 @@ export class SqliteDatabase implements Database {
     return unacknowledged
   }
 
-  /** MOVED if the data has moved. Call it while you hold the lock, which keeps the file from moving. */
-  #refusalInside(): StorageError | undefined {
-    // The fence consists of triggers: an unchanged schema means an unchanged fence.
-    if (this.#writer.isSchemaChanged()) this.#moved = this.#fence()
-    const moved = this.#moved
-    if (moved === undefined) return undefined
-    const refusal = movedError(moved)
-    this.#refusals.set(refusal, moved)
-    return refusal
-  }
-
   /** The data's new place if this store refused the call with `error`. Another store's MOVED error does not count. */
   refusedAsMoved(error: unknown): Moved | undefined {
-    return typeof error === 'object' && error !== null ? this.#refusals.get(error) : undefined
+    return this.#fence.refusedAsMoved(error)
   }
 
   /** The data's new place, if it has moved. */
   movedTo(): Moved | undefined {
-    return this.#fenceToReaders()
+    return this.#fence.movedTo()
   }
 
   isMoving(): boolean {
-    return this.#isMoveUnderWay()
+    return this.#fence.isMoving()
   }
 
   /** Resolves when the waiting writes are committed or refused. */
@@ -360,7 +302,7 @@ export class SqliteDatabase implements Database {
     return this.#inUse.while(async () => {
       const { reader, giveBack } = await this.#borrowReader()
       try {
-        await this.#busyRetry.run(() => pin(reader))
+        await this.#busyRetry.run(() => pin(reader.raw))
         return await work(reader)
       } finally {
         if (reader.raw.inTransaction) rollBack(reader.raw)
@@ -448,38 +390,4 @@ export class SqliteDatabase implements Database {
     if (this.#file !== undefined && this.#lost === undefined) this.#checkpoints.now('TRUNCATE')
     this.#writer.close()
   }
-}
-
-/** SQLite reads a file in WAL mode through two more files, -wal and -shm, which it must create. */
-function explainedReadOnly(path: string, error: unknown): unknown {
-  if (!(error instanceof StorageError)) return error
-  const { code, cause } = error
-  if (!isSqliteFailure(cause) || !/^SQLITE_(CANTOPEN|READONLY)/.test(cause.code)) return error
-  return new StorageError(
-    code,
-    `${path} cannot be read while its folder cannot be written, since SQLite has to make ${path}-wal and ${path}-shm. Nothing was read. Open a copy in a folder that can be written. (${cause.code})`,
-    { cause },
-  )
-}
-
-function commit(raw: SqliteConnection['raw']): void {
-  try {
-    raw.exec('COMMIT')
-  } catch (error) {
-    throw translatedCommit(error, raw.name)
-  }
-}
-
-function rollBack(raw: SqliteConnection['raw']): void {
-  try {
-    raw.exec('ROLLBACK')
-  } catch {
-    // SQLite has rolled back by itself.
-  }
-}
-
-/** Pins the snapshot: BEGIN alone does not, the first read does. */
-function pin({ raw }: SqliteConnection): void {
-  if (!raw.inTransaction) raw.exec('BEGIN')
-  raw.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get()
 }

@@ -1,0 +1,24 @@
+import type Sqlite from 'better-sqlite3'
+import { translatedCommit } from './errors.ts'
+
+export function commit(raw: Sqlite.Database): void {
+  try {
+    raw.exec('COMMIT')
+  } catch (error) {
+    throw translatedCommit(error, raw.name)
+  }
+}
+
+export function rollBack(raw: Sqlite.Database): void {
+  try {
+    raw.exec('ROLLBACK')
+  } catch {
+    // SQLite has rolled back by itself.
+  }
+}
+
+/** Pins the snapshot: BEGIN alone does not, the first read does. */
+export function pin(raw: Sqlite.Database): void {
+  if (!raw.inTransaction) raw.exec('BEGIN')
+  raw.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get()
+}
