@@ -34,6 +34,7 @@ const FAULTS = [
   'test/move/live/moves.test.ts',
   'test/postgres/isolation.test.ts',
   'test/property/interleavings.test.ts',
+  'test/runbook.test.ts',
   'test/transfer/round-trip.test.ts',
 ]
 const MESH_API_FAULTS = [

@@ -1,0 +1,238 @@
+/**
+ * docs/operations/runbook.md, acted out: each section's commands, as they stand, against a database in that state. What they print
+ * is compared with the page. `UPDATE_RUNBOOK=1` writes it there instead.
+ */
+import { chmodSync, closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { afterAll, expect, test } from 'vitest'
+import { openStorage, type StorageError } from '../src/index.ts'
+import { MAIN, runProgram } from './cli/support/command.ts'
+import { createDatabase } from './postgres/support/database.ts'
+import { temporaryFolder } from './support/folders.ts'
+import { bundle, manyNodes, node, pathKey } from './support/samples.ts'
+import { small } from './support/small-disk.ts'
+
+const PAGE = join(import.meta.dirname, '../docs/operations/runbook.md')
+const page = readFileSync(PAGE, 'utf8')
+const sections = page.split(/^## /m).slice(1)
+const printed = new Map<string, string>()
+
+interface Place {
+  readonly path: string
+  readonly file: string
+  readonly stack: AsyncDisposableStack
+  /** In place of the page's address of a server. */
+  server?: string
+}
+/** Makes the state of a section, and what becomes of it before each of its blocks of commands. */
+type Step = (place: Place) => unknown
+
+async function filled({ path, file }: Place): Promise<void> {
+  await using store = await openStorage(file)
+  await store.nodes.createMany(manyNodes(20))
+  for (const day of ['21', '22']) await store.backup(join(path, `backups/mesh-202611${day}T030000000Z.sqlite`))
+}
+
+/** Another program's connection, until `close`. */
+function connect({ file, stack }: Place): Sqlite.Database {
+  const raw = new Sqlite(file)
+  stack.defer(() => {
+    raw.close()
+  })
+  return raw
+}
+
+let other: Sqlite.Database
+let mine: Awaited<ReturnType<typeof openStorage>>
+const nothing: Step = () => {}
+
+const STATES: Readonly<Record<string, readonly Step[]>> = {
+  'Writes are BUSY': [
+    (place) => {
+      other = connect(place)
+      other.exec('BEGIN IMMEDIATE')
+    },
+    () => other.exec('ROLLBACK'),
+  ],
+  'The outcome of a write is unknown': [
+    async ({ file }) => {
+      mine = await openStorage(file)
+      await Promise.all(manyNodes(18).map(({ nodeId }) => mine.nodes.delete(nodeId)))
+      for (const end of ['', '-wal']) renameSync(file + end, `${file}.renamed${end}`)
+      const late = await mine.nodes.create(node('late')).then(
+        () => 'done',
+        (error: StorageError) => error.code,
+      )
+      expect(late).toBe('OUTCOME_UNKNOWN')
+    },
+    () => mine.close(),
+  ],
+  'The file is damaged': [
+    ({ file }) => {
+      const descriptor = openSync(file, 'r+')
+      writeSync(descriptor, Buffer.alloc(4_096, 7), 0, 4_096, 0)
+      closeSync(descriptor)
+    },
+    nothing,
+  ],
+  'The server is away': [
+    nothing,
+    async (place) => {
+      const database = place.stack.use(await createDatabase())
+      place.server = database.url
+      await using store = await openStorage(database.url)
+      await store.nodes.createMany(manyNodes(20))
+    },
+  ],
+  'A move is stuck': [
+    async (place) => {
+      const database = place.stack.use(await createDatabase())
+      place.server = database.url
+      await using store = await openStorage(place.file)
+      const stop = new AbortController()
+      const moving = store.moveTo(database.url, {
+        signal: stop.signal,
+        onProgress: ({ step }) => step === 'verifying' && stop.abort(new Error('stopped')),
+      })
+      await expect(moving).rejects.toThrow('stopped')
+    },
+    nothing,
+  ],
+  'A log that grows': [
+    (place) => {
+      other = connect(place)
+      other.exec('BEGIN')
+      other.prepare('SELECT * FROM nodes').all()
+      const writer = connect(place)
+      writer.pragma('synchronous = OFF')
+      writer.exec('CREATE TABLE heap (x); BEGIN')
+      const insert = writer.prepare('INSERT INTO heap VALUES (zeroblob(1000000))')
+      for (let megabyte = 0; megabyte < 70; megabyte++) insert.run()
+      writer.exec('COMMIT; DROP TABLE heap')
+      writer.close()
+    },
+    () => other.close(),
+  ],
+  'A release is rolled back': [
+    (place) => {
+      const name = 'breaking:0009_split_nodes'
+      const insert = 'INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, 0)'
+      const raw = connect(place)
+      raw.prepare(insert).run(name, 'nodes are in two tables')
+      raw.close()
+    },
+    nothing,
+  ],
+  'It is slow': [
+    async ({ file }) => {
+      const past = new Date(Date.now() - 60_000)
+      await using store = await openStorage({ url: file, now: () => past, pathCache: { sweepSeconds: 86_400 } })
+      for (const { nodeId } of manyNodes(20))
+        await store.pathCache.set(pathKey(nodeId, 'b'), bundle(nodeId, 'b'), { ttlSeconds: 1 })
+    },
+    nothing,
+  ],
+}
+const FULL = 'The disk is full'
+
+/** The page as it would be printed on every machine: with its own paths, times and sizes. */
+const canonical = (text: string, { path, server }: Place): string =>
+  (server === undefined ? text : text.replaceAll(new URL(server).host + new URL(server).pathname, SERVER))
+    .replaceAll(path, '/srv/mesh')
+    .replaceAll(/\d{8}T(?!030000000)\d{9}Z/g, '20261128T093000000Z')
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '2026-11-28T09:30:00.000Z')
+    .replaceAll(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/g, '6f1c2e0a-5d3b-4c8e-9a7f-0b1d2c3e4f50')
+    .replaceAll(/^\/proc\/\d+\/fd\/\d+(\n\/proc.*)*/gm, '/proc/1234/fd/21')
+    .replaceAll(/schema \d{4}_\w+|(?<=Schema {8})\d{4}_\w+/g, (found) =>
+      found.replace(/\d{4}_\w+/, '0004_change_log_nonces'),
+    )
+    .replaceAll(/[\d,]+ bytes/g, '102,400 bytes')
+    .replaceAll(/\d+ MiB/g, '67 MiB')
+    .replaceAll(/^(Bytes {9}).*$/gm, (_, label: string) =>
+      server === undefined ? `${label}102,400, and 0 in the log` : `${label}221,184`,
+    )
+const SERVER = 'db.example.net:5432/mesh'
+const URL_ON_PAGE = 'postgres://mesh@db.example.net/mesh'
+
+async function actOut(section: string, steps: readonly Step[], place: Place): Promise<void> {
+  const blocks = [...section.matchAll(/^```console\n(.*?)^```$/gms)].map(([, block = '']) => block)
+  expect(blocks.length).toBe(steps.length)
+  for (const [index, step] of steps.entries()) {
+    await step(place)
+    const commands = (blocks[index] ?? '').split('\n').flatMap((line) => (line.startsWith('$ ') ? [line.slice(2)] : []))
+    let actual = ''
+    for (const command of commands) {
+      const ran = await runProgram('sh', ['-c', command.replaceAll(URL_ON_PAGE, place.server ?? URL_ON_PAGE)], {
+        cwd: place.path,
+        env: { PATH: `${tools.path}:${process.env.PATH}` },
+      })
+      actual += `$ ${command}\n${canonical(ran.stdout + ran.stderr, place)}`
+    }
+    if (process.env.UPDATE_RUNBOOK === undefined) expect(actual).toBe(blocks[index])
+    printed.set(
+      section,
+      (printed.get(section) ?? section).replace(`\n${blocks[index]}\`\`\``, () => `\n${actual}\`\`\``),
+    )
+  }
+}
+
+const tools = temporaryFolder()
+writeFileSync(tools.file('meshstore'), `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`)
+chmodSync(tools.file('meshstore'), 0o755)
+afterAll(() => {
+  tools[Symbol.dispose]()
+  if (process.env.UPDATE_RUNBOOK === undefined) return
+  writeFileSync(
+    PAGE,
+    [...printed].reduce((text, [before, after]) => text.replace(before, () => after), page),
+  )
+})
+
+const sectionOf = (title: string): string => sections.find((section) => section.startsWith(`${title}\n`)) ?? ''
+
+test('has a state for each section, and each says what it means, what to do, and how to undo it', () => {
+  const titles = sections.map((section) => section.split('\n')[0] ?? '')
+  for (const section of sections) {
+    for (const label of ['Symptom', 'It means', 'Do', 'Undo']) expect(section).toContain(`**${label}**: `)
+  }
+  expect([...Object.keys(STATES), FULL].toSorted()).toEqual(titles.toSorted())
+})
+
+test.each(Object.entries(STATES))('%s', async (title, steps) => {
+  const needsServer = sectionOf(title).includes(URL_ON_PAGE)
+  if (needsServer && process.env.DIALECTS === 'sqlite') {
+    console.warn(`!! DIALECTS=sqlite: not tested: ${title}`)
+    return
+  }
+  using folder = temporaryFolder()
+  await using stack = new AsyncDisposableStack()
+  const place = { path: folder.path, file: folder.file('mesh.db'), stack }
+  await filled(place)
+  await actOut(sectionOf(title), steps, place)
+})
+
+test(FULL, async () => {
+  using disk = small()
+  if (disk === undefined) return
+  await using stack = new AsyncDisposableStack()
+  const place = { path: disk.folder.path, file: disk.folder.file('mesh.db'), stack }
+  await filled(place)
+  // The application, which goes on.
+  const store = stack.use(await openStorage(place.file))
+  await store.nodes.create(node('first'))
+  const steps = [
+    async () => {
+      disk.leave(0)
+      const full = await store.nodes.saveMany(manyNodes(5_000)).then(
+        () => 'done',
+        (error: StorageError) => error.code,
+      )
+      expect(full).toBe('STORAGE_FULL')
+      expect(await store.nodes.count()).toBe(21)
+    },
+    nothing,
+  ]
+  await actOut(sectionOf(FULL), steps, place)
+  await store.nodes.save(node('first'))
+})
