@@ -4,11 +4,11 @@ interface Waiting {
 }
 
 /**
- * How many run at once; the others wait here, for as long as it takes. In the pool they would wait against the time limit that is
- * meant for connecting.
+ * Limits how much work runs at once. Other work waits here without a time limit: in the pool it would wait against the limit for
+ * connecting.
  *
- * Work that conflicts with other work runs less at once: half as much after each conflict, and one more after as many
- * successes as there are (additive increase, multiplicative decrease, as TCP finds its rate).
+ * The limit halves after each conflict, and grows by one after as many successes as the limit allows (additive increase,
+ * multiplicative decrease, as in TCP).
  */
 export class AdaptiveLimiter {
   readonly #most: number
@@ -21,7 +21,7 @@ export class AdaptiveLimiter {
     this.#limit = most
   }
 
-  /** `again`: it has waited before, for an attempt that failed, and goes ahead of all the others. */
+  /** `again`: the work has waited before, for a failed attempt, and goes ahead of all other work. */
   async while<T>(work: () => Promise<T>, again = false): Promise<T> {
     await this.take(again)
     try {
@@ -36,7 +36,7 @@ export class AdaptiveLimiter {
     else await this.#turn(again)
   }
 
-  /** A slot passes from hand to hand: nobody who comes later gets in between. */
+  /** Passes the slot to the first waiting caller: later callers cannot take it in between. */
   free(): void {
     this.#taken--
     while (this.#taken < Math.floor(this.#limit)) {
@@ -55,7 +55,7 @@ export class AdaptiveLimiter {
     this.#limit = Math.min(this.#most, this.#limit + 1 / this.#limit)
   }
 
-  /** Nobody need wait for what one has found out for all: the server is away. Nothing of theirs has been sent. */
+  /** Refuses all waiting work when one caller finds that the server is away. Nothing of this work was sent. */
   refuseWaiting(error: unknown): void {
     for (const { reject } of this.#waiting.splice(0)) reject(error)
   }

@@ -2,29 +2,29 @@ import { StorageError } from '../../errors.ts'
 import { performance } from '../../event-loop.ts'
 import { encodeTime } from '../../schema/codecs.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
-import { covers, type Place, placeOf, positionOf } from './log-position.ts'
+import { covers, formatPosition, type ParsedPosition, parsePosition } from './log-position.ts'
 import { beginAnewOnAnotherServer } from './server-identity.ts'
 import type { OwnTransaction } from './session-control.ts'
 import type { Ask } from './single.ts'
 import { reaching, snapshot, xmin } from './snapshots.ts'
 
 /**
- * In meshstore_consumers, the row of nobody: whoever writes knows of the log, and what transactions with ids below its position
- * wrote has been deleted.
+ * Name of the low-water mark in meshstore_consumers. The row exists when every open transaction writes to the log. Entries of
+ * transactions with ids below its position are deleted.
  */
 export const WHOLE = ''
-/** In meshstore_consumers, the names of beats begin so. */
+/** Prefix of the beats' names in meshstore_consumers. */
 const BEAT = 'beat:'
-/** How long the transactions may take that began before the log was switched on, and do not write it, in milliseconds. */
+/** Longest wait for transactions that began before the log was switched on, and do not write to it, in milliseconds. */
 const LONGEST_WAIT_MS = 10_000
-/** More changes than that are kept for nobody. */
+/** Most changes that the log keeps: a consumer that is further behind is deleted. */
 const MOST_CHANGES = 1_000_000
-/** Deleted at once. */
+/** Entries that one statement deletes. */
 const BATCH = 1_000
 
-/** The row of meshstore_state that switches the log on, and names it. Whoever registers or prunes has it locked. */
+/** Locks the row of meshstore_state that switches the log on and names it. Registering and pruning hold this lock. */
 const LOCK = "SELECT 1 FROM meshstore_state WHERE name = 'change_log' FOR UPDATE"
-/** Locks, too. In one statement: the row that is found there may be deleted before it is locked. */
+/** Switches the log on and locks the row, in one statement: a separate lock could miss a row that was just deleted. */
 const SWITCH_ON = `INSERT INTO meshstore_state (name, value, updated_at) VALUES ('change_log', $1, $2)
   ON CONFLICT (name) DO UPDATE SET value = meshstore_state.value RETURNING value`
 const REGISTER = `INSERT INTO meshstore_consumers (name, position, kept_until) VALUES ($1, $2, $3)
@@ -34,7 +34,7 @@ const AT = `SELECT value, position FROM meshstore_state, meshstore_consumers
   WHERE meshstore_state.name = 'change_log' AND meshstore_consumers.name = $1`
 const IS_WHOLE = `SELECT 1 FROM meshstore_consumers WHERE name = '${WHOLE}'`
 const IS_LOG = "SELECT 1 FROM meshstore_state WHERE name = 'change_log' AND value = $1"
-/** A snapshot shows all transactions below its xmin. One from the future is of another server, or of another time. Without its beat, too. */
+/** A position is not held if its beat is gone, or if its snapshot is from the future: it belongs to another server. */
 const IS_HELD = `SELECT EXISTS (${IS_LOG})
   AND pg_snapshot_xmin($2::pg_snapshot) >= (SELECT position FROM meshstore_consumers WHERE name = '${WHOLE}')::xid8
   AND pg_snapshot_xmax($2::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())
@@ -46,8 +46,8 @@ const DIGEST = `WITH beat AS MATERIALIZED (SELECT position::pg_snapshot AS shown
   AND NOT pg_visible_in_snapshot(transaction, (SELECT shown FROM beat))
   AND (pg_visible_in_snapshot(transaction, $2::pg_snapshot) OR (pg_visible_in_snapshot(transaction, $3::pg_snapshot) AND seq <= $4))`
 /**
- * The first that a snapshot does not show. Materialized, and written by ids: the index finds them, however many there are that
- * it shows, and however old its xmin is.
+ * The first changes that a snapshot does not show. Materialized, with conditions on ids: the index finds them, however many changes
+ * the snapshot shows, and however old its xmin is.
  */
 const FIRST_UNSEEN = `WITH unseen AS MATERIALIZED (
     SELECT seq, transaction FROM meshstore_changes WHERE transaction >= pg_snapshot_xmax($1::pg_snapshot)
@@ -74,9 +74,9 @@ const FORGET_BEATS = `DELETE FROM meshstore_consumers WHERE name LIKE '${BEAT}%'
     SELECT min(pg_snapshot_xmin(beats.position::pg_snapshot)::text::bigint) FROM meshstore_consumers AS beats
     JOIN meshstore_consumers AS readers ON beats.name = '${BEAT}' || split_part(readers.position, '/', 4))`
 const MOVE_TO = 'UPDATE meshstore_consumers SET position = $1 WHERE name = $2'
-/** A beat is committed so often while changes are read, in milliseconds: what follows it is compared change by change. */
+/** Interval between two beats while changes are read, in milliseconds. The digest covers the changes after a beat. */
 const BEAT_EVERY_MS = 1_000
-/** Beats have no end of their own. */
+/** Beats do not expire by time. */
 const FOR_EVER = Number.MAX_SAFE_INTEGER
 const LEAST = `SELECT min(pg_snapshot_xmin(split_part(position, '/', 1)::pg_snapshot)::text::bigint)::text
   FROM meshstore_consumers WHERE name <> '${WHOLE}'`
@@ -89,8 +89,8 @@ interface Host {
 
 export class PostgresChangeLog implements ChangeLog {
   readonly #database: Host
-  /** The last one that a subscriber of this store has committed: the others go on from it. */
-  #latest: (Place & { readonly since: number }) | undefined
+  /** The last beat that a subscriber of this store committed: all its subscribers continue from it. */
+  #latest: (ParsedPosition & { readonly since: number }) | undefined
   #beating = false
 
   constructor(database: Host) {
@@ -102,9 +102,9 @@ export class PostgresChangeLog implements ChangeLog {
       const [row] = await ask<[string, string]>(AT, [consumer])
       if (row === undefined) return undefined
       const [log, stored] = row
-      if (placeOf(stored) !== undefined) return { log, position: stored }
-      // A move has registered it there.
-      const position = positionOf(await beatAt(ask, stored))
+      if (parsePosition(stored) !== undefined) return { log, position: stored }
+      // The live move registered this consumer here.
+      const position = formatPosition(await beatAt(ask, stored))
       await ask(MOVE_TO, [position, consumer])
       return { log, position }
     })
@@ -121,7 +121,7 @@ export class PostgresChangeLog implements ChangeLog {
   #enter(consumer: string, keptUntil: Date): Promise<{ at: LogPosition; isWhole: boolean }> {
     return this.#write(async (ask) => {
       const [on] = await ask<[string]>(SWITCH_ON, [crypto.randomUUID(), encodeTime(new Date())])
-      const position = positionOf(await beatAt(ask, await snapshot(ask)))
+      const position = formatPosition(await beatAt(ask, await snapshot(ask)))
       await ask(REGISTER, [consumer, position, encodeTime(keptUntil)])
       return { at: { log: on?.[0] ?? '', position }, isWhole: (await ask(IS_WHOLE)).length > 0 }
     })
@@ -140,7 +140,7 @@ export class PostgresChangeLog implements ChangeLog {
     })
   }
 
-  /** Who began before the log was switched on may not know of it. */
+  /** Waits for transactions that began before the log was switched on: they may not write to it. */
   async #heard(): Promise<void> {
     if (await this.#database.earlierWritersEnded(LONGEST_WAIT_MS)) return
     throw new StorageError(
@@ -172,9 +172,9 @@ export class PostgresChangeLog implements ChangeLog {
   }
 
   async anchor(at: LogPosition): Promise<LogPosition | undefined> {
-    const place = placeOf(at.position)
+    const place = parsePosition(at.position)
     if (place === undefined) return undefined
-    // In the middle of a window it is judged when that has been read, or when somebody goes on from there.
+    // Inside a window: checked when the window has been read, or when a consumer resumes there.
     if (place.upTo !== undefined) return at
     const latest = this.#latest
     const isYoung = latest !== undefined && performance.now() - latest.since < BEAT_EVERY_MS
@@ -184,25 +184,25 @@ export class PostgresChangeLog implements ChangeLog {
       return beat === undefined || place.digest === 0n ? place.digest : digestOf(ask, { ...place, beat })
     })
     if (digest === undefined) return undefined
-    // Nothing has been read since the beat, or another subscriber of this store is about to commit one.
+    // Nothing was read since the beat, or another subscriber of this store is committing a beat.
     if (place.digest === 0n || this.#beating) return at
-    if (beat !== undefined) return { log: at.log, position: positionOf({ ...place, beat, digest }) }
+    if (beat !== undefined) return { log: at.log, position: formatPosition({ ...place, beat, digest }) }
     this.#beating = !isYoung
     try {
       const moved = await this.#write((ask) => beatAt(ask, place.seen))
       if (!isYoung) this.#latest = { ...moved, since: performance.now() }
-      return { log: at.log, position: positionOf(moved) }
+      return { log: at.log, position: formatPosition(moved) }
     } finally {
       if (!isYoung) this.#beating = false
     }
   }
 
   read(from: LogPosition, limit: number): Promise<LogPage | undefined> {
-    const place = placeOf(from.position)
+    const place = parsePosition(from.position)
     if (place === undefined) return Promise.resolve(undefined)
     const { seen, upTo, seq, beat } = place
     return this.#read(async (ask) => {
-      // Both are sent at once.
+      // Both queries are sent together.
       const [held, window] = await Promise.all([
         isHeld(ask, from),
         upTo === undefined ? windowBehind(ask, seen) : { end: upTo, after: seq },
@@ -218,16 +218,16 @@ export class PostgresChangeLog implements ChangeLog {
       ])
       const changes = rows.map(([each, table, key, operation, nonce]): LoggedChange => {
         digest += BigInt(nonce)
-        return { table, key, operation, position: positionOf({ seen, upTo: window.end, seq: each, beat, digest }) }
+        return { table, key, operation, position: formatPosition({ seen, upTo: window.end, seq: each, beat, digest }) }
       })
-      const end = positionOf({ seen: window.end, seq: 0, beat, digest })
+      const end = formatPosition({ seen: window.end, seq: 0, beat, digest })
       return { changes, position: rows.length < limit ? end : (changes.at(-1)?.position ?? end) }
     })
   }
 
   async news(positions: readonly LogPosition[]): Promise<readonly boolean[]> {
-    const places = positions.map(({ log, position }) => ({ log, ...placeOf(position) }))
-    // Behind its beat, or in the middle of a window, a position has something to be read or anchored.
+    const places = positions.map(({ log, position }) => ({ log, ...parsePosition(position) }))
+    // A position after its beat, or inside a window, has changes to read or to anchor.
     const settled = places.filter(({ upTo, digest }) => digest === 0n && upTo === undefined)
     const columns = [settled.map(({ log }) => log), settled.map(({ seen }) => seen), settled.map(({ beat }) => beat)]
     const rows = settled.length === 0 ? [] : await this.#read((ask) => ask<[boolean]>(HAS_NEWS, columns))
@@ -250,16 +250,16 @@ export class PostgresChangeLog implements ChangeLog {
     for (let deleted = BATCH; deleted === BATCH; ) deleted = (await this.#write((ask) => ask(sql, [below]))).length
   }
 
-  /** Forgets who is gone. What transactions with ids below this wrote, nobody has still to read. */
+  /** Deletes expired consumers. Returns the transaction id below which all consumers have read everything. */
   #unreadBelow(now: Date): Promise<string> {
     return this.#write(async (ask) => {
-      // Who switches it on now has nothing to read of what is there.
+      // The log is off: a consumer that registers now reads none of the present entries.
       if (!(await locked(ask))) return xmin(await snapshot(ask))
       await ask(FORGET, [encodeTime(now)])
       await ask(FORGET_BEATS)
       await forgetTheFurthest(ask)
       if (await switchOffUnlessUsed(ask)) return xmin(await snapshot(ask))
-      // Somebody is waiting for transactions that do not know of the log.
+      // A consumer is registering, and waits for transactions that do not write to the log.
       if ((await ask(IS_WHOLE)).length === 0) return '0'
       const [least] = await ask<[string]>(LEAST)
       await ask(REGISTER, [WHOLE, least?.[0], Number.MAX_SAFE_INTEGER])
@@ -282,35 +282,35 @@ export async function forget(ask: Ask, consumers: readonly string[]): Promise<vo
   if (isOn) await switchOffUnlessUsed(ask)
 }
 
-/** `false`: it is switched off. */
+/** Locks the log; `false` if it is switched off. */
 const locked = async (ask: Ask): Promise<boolean> => (await ask(LOCK)).length > 0
 
 async function isHeld(ask: Ask, { log, position }: LogPosition): Promise<boolean> {
-  const place = placeOf(position)
+  const place = parsePosition(position)
   if (place === undefined) return false
   const [held] = await ask<[boolean | null]>(IS_HELD, [log, place.seen, BEAT + place.beat])
   return held?.[0] === true
 }
 
-/** Everything that was read is there, and nothing else has got its transactions' ids. Of a position that is held. */
+/** Whether all changes that were read still exist, and no other transaction got their ids. The position must be held. */
 async function isAsRead(ask: Ask, { position }: LogPosition): Promise<boolean> {
-  const place = placeOf(position)
+  const place = parsePosition(position)
   return place !== undefined && (await digestOf(ask, place)) === place.digest
 }
 
-async function digestOf(ask: Ask, { seen, upTo, seq, beat }: Place): Promise<bigint> {
+async function digestOf(ask: Ask, { seen, upTo, seq, beat }: ParsedPosition): Promise<bigint> {
   const [row] = await ask<[string]>(DIGEST, [BEAT + beat, seen, upTo, seq])
   return BigInt(row?.[0] ?? 0)
 }
 
-/** A beat with this snapshot, and the place of a consumer that has read what it shows. */
-async function beatAt(ask: Ask, seen: string): Promise<Place> {
+/** Commits a beat with this snapshot. Returns the position of a consumer that has read what the snapshot shows. */
+async function beatAt(ask: Ask, seen: string): Promise<ParsedPosition> {
   const beat = crypto.randomUUID()
   await ask(REGISTER, [BEAT + beat, seen, FOR_EVER])
   return { seen, seq: 0, beat, digest: 0n }
 }
 
-/** What a transaction of one moment sees beyond a snapshot: up to another one, behind the number. `undefined`: nothing. */
+/** The window of changes that are visible now and not in the snapshot; `undefined` if there is none. */
 async function windowBehind(ask: Ask, seen: string): Promise<{ end: string; after: number | undefined }> {
   const [row] = await ask<[string, number | null, number | null]>(FIRST_UNSEEN, [seen])
   const [now = seen, first = null, newest = null] = row ?? []
@@ -318,7 +318,7 @@ async function windowBehind(ask: Ask, seen: string): Promise<{ end: string; afte
   return { end: reaching(newest, { seen, now }), after: first - 1 }
 }
 
-/** Consumers that are so far behind that the log would grow without bound. */
+/** Deletes the consumers that are furthest behind, since the log would grow without bound. */
 const forgetTheFurthest = (ask: Ask): Promise<unknown> =>
   ask(
     `DELETE FROM meshstore_consumers WHERE name <> '${WHOLE}'

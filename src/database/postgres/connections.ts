@@ -1,4 +1,4 @@
-/** The connections of a pool: how many are used at once, and what all learn of a server that is away. */
+/** Admission to a pool's connections, and the refusal of waiting calls when the server is away. */
 import type pg from 'pg'
 import { StorageError } from '../../errors.ts'
 import { performance } from '../../event-loop.ts'
@@ -8,7 +8,7 @@ import { asLost, sqlstateOf, translated } from './errors.ts'
 import { located, type PoolOptions } from './pool.ts'
 
 const LOST: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
-/** For calls that wait: nothing of theirs was sent, whatever became of the call that found out. */
+/** The error for waiting calls: nothing of them was sent. */
 const unsent = (error: StorageError): StorageError =>
   error.code === 'UNAVAILABLE'
     ? error
@@ -21,14 +21,14 @@ const unsent = (error: StorageError): StorageError =>
 export class Connections {
   readonly #pool: pg.Pool
   readonly #options: PoolOptions
-  /** One for each connection of the pool. */
+  /** One slot for each connection of the pool. */
   readonly slots: AdaptiveLimiter
-  /** Transactions of many statements that write. A slot is taken first: the other order would be a deadlock. */
+  /** Writing transactions of many statements. They take a slot first: the other order would be a deadlock. */
   readonly writers: AdaptiveLimiter
-  /** Callers' transactions may wait for other calls, which need a connection. */
+  /** Callers' transactions leave one connection free: they may wait for other calls, which need a connection. */
   readonly callers: AdaptiveLimiter
   readonly #names: StatementNames | undefined
-  /** A prepared statement keeps the plan that was made under other settings. */
+  /** Names of statements that are planned with other settings: a prepared statement keeps its plan. */
   readonly #namesByIndex: StatementNames | undefined
 
   constructor(pool: pg.Pool, options: PoolOptions) {
@@ -42,21 +42,21 @@ export class Connections {
     this.#namesByIndex = mode === 'session' ? new StatementNames('by_index_') : undefined
   }
 
-  /** Throws StorageErrors. Needs a slot. `byIndex`: its plans are made where tables are not scanned. */
+  /** Opens a connection; the caller holds a slot. `byIndex`: its statements are planned without table scans. Throws StorageErrors. */
   async open({ byIndex = false }: { byIndex?: boolean } = {}): Promise<PostgresConnection> {
     try {
       const names = byIndex ? this.#namesByIndex : this.#names
       return new PostgresConnection(await this.#pool.connect(), names, this.#options.statementMs)
     } catch (thrown) {
       const failure = located(thrown, this.#pool)
-      // No settings are asked for there, which it could refuse.
+      // In transaction mode the connection asks for no settings that a proxy could refuse: the server is lost.
       const error = translated(this.#options.mode === 'transaction' ? asLost(failure) : failure)
       if (sqlstateOf(failure) === undefined) this.#refuseWaiting(error)
       throw error
     }
   }
 
-  /** Not even the server's own time limit was answered: it is gone, or stands still, and the others need not wait. */
+  /** The server did not even report its own time limit: it is away, so refuse the waiting calls. */
   noteSilence(error: unknown, since: number): void {
     const silent = performance.now() - since > this.#options.statementMs
     if (silent && error instanceof StorageError && LOST.has(error.code)) this.#refuseWaiting(unsent(error))

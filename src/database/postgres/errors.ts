@@ -1,4 +1,4 @@
-/** What PostgreSQL's SQLSTATEs mean here (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+/** Translates PostgreSQL's SQLSTATEs (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
 import { isError, StorageError, type StorageErrorCode } from '../../errors.ts'
 
 interface Meaning {
@@ -6,7 +6,7 @@ interface Meaning {
   readonly message: string
 }
 
-/** Our own values have been checked at the door: what the schema refuses then was in the row before. */
+/** The library validates its values: a CHECK that refuses a write concerns a value already in the row. */
 const BROKEN_ROW =
   'The row breaks the rules of the schema, because another program wrote it. Nothing was written. Correct or delete the row.'
 
@@ -15,7 +15,7 @@ const POOL_MODE = 'Open with pool: { mode: "transaction" }, or add pool_mode=tra
 const timeLimit = (setting: string): string =>
   `The server's ${setting} ended the transaction. Nothing was written. Shorten the transaction, or raise the setting.`
 
-/** A SQLSTATE or its class; the first that fits decides. */
+/** The first matching prefix of a SQLSTATE decides. */
 const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['40001', { code: 'BUSY', message: 'The transaction conflicted with others and was rolled back. Try it again.' }],
   ['40P01', { code: 'BUSY', message: 'The transaction ran into a deadlock and was rolled back. Try it again.' }],
@@ -142,13 +142,13 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ],
 ]
 
-/** Other transactions were in the way: the same may succeed at once if it is run again from its beginning. */
+/** Serialization failure, deadlock, lock timeout: a retry from the beginning may succeed at once. */
 const CONFLICTS: ReadonlySet<string> = new Set(['40001', '40P01', '55P03'])
 /** A table changed under a prepared statement: it must be prepared anew. */
 const STALE_STATEMENT = '0A000'
 /**
- * A crash of the server, or of what is between: unlike an orderly end, it may come after the commit and before the answer. 40003 is
- * what distributed servers say of it.
+ * Indeterminate commit: the server or the connection may have failed after the commit and before the answer. Distributed servers
+ * report it as 40003.
  */
 const MAY_BE_COMMITTED = /^(57P02|40003|08)/
 
@@ -158,7 +158,7 @@ const CERTIFICATE = /CERT|SELF_SIGNED|LEAF_SIGNATURE|TLS/
 const codeOf = (error: unknown): string | undefined =>
   isError(error) && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 
-/** What the server answered, as opposed to a connection that failed; also of an error that has been translated. */
+/** The server's SQLSTATE, also of a translated error; `undefined` if the connection failed. */
 export function sqlstateOf(error: unknown): string | undefined {
   if (error instanceof StorageError) return sqlstateOf(error.cause)
   // The driver's DatabaseError has `severity`; Node's own codes (EPIPE) may look like a SQLSTATE.
@@ -170,23 +170,23 @@ export function sqlstateOf(error: unknown): string | undefined {
 export const isConflict = (error: unknown): boolean => CONFLICTS.has(sqlstateOf(error) ?? '')
 export const isLockTimeout = (error: unknown): boolean => sqlstateOf(error) === '55P03'
 /**
- * A statement that was cancelled before its time was up. Where a lock is had in the moment in which `lock_timeout` fires, the
- * server forgets why it cancels, and says that a user asked for it.
+ * Translates a cancellation that came before the time limit. If a lock is granted at the moment when `lock_timeout` fires, the
+ * server reports a user's cancellation instead of a lock timeout.
  */
 export function asLockTimeout(error: unknown): unknown {
   return sqlstateOf(error) === '57014' ? Object.assign(error as Error, { code: '55P03' }) : error
 }
 
 /**
- * On a connection that was had. A proxy says of all that happens to it what it says of settings that it refuses, which it does
- * before: here, it has lost the server behind it (PgBouncer: "server conn crashed?").
+ * Translates an error on an established connection. A proxy uses one SQLSTATE for refused settings and for a lost server; settings
+ * are refused earlier, so here the server is lost (PgBouncer: "server conn crashed?").
  */
 export function asLost(error: unknown): unknown {
   return sqlstateOf(error) === '08P01' ? Object.assign(error as Error, { code: '08006' }) : error
 }
 
 const overtaken = new WeakSet<object>()
-/** A transaction has come to need what an earlier call of the same store still works on: its snapshot is too old. */
+/** The transaction needs a row that an earlier call of the same store still changes: its snapshot is too old. */
 export function overtakenError(): StorageError {
   const message =
     'A row that an earlier call still works on was first named inside the transaction. Nothing was written. Try again.'
@@ -195,7 +195,7 @@ export function overtakenError(): StorageError {
   return error
 }
 
-/** Whether a transaction may succeed if it is run again from its beginning. */
+/** Whether a retry of the transaction may succeed. */
 export const mayRunAgain = (error: unknown): boolean =>
   isConflict(error) || isStaleStatement(error) || (error instanceof StorageError && overtaken.has(error))
 export const isBusy = (error: unknown): boolean => error instanceof StorageError && error.code === 'BUSY'
@@ -203,7 +203,7 @@ export const isStaleStatement = (error: unknown): boolean => sqlstateOf(error) =
 
 /** Whether the connection cannot be used again. */
 export function isConnectionLost(error: unknown): boolean {
-  // Our own refusals, of a row that breaks the rules for example, say nothing of the connection.
+  // The library's own errors do not concern the connection.
   if (error instanceof StorageError && error.cause === undefined) return false
   const sqlstate = sqlstateOf(error)
   return (
@@ -211,14 +211,14 @@ export function isConnectionLost(error: unknown): boolean {
   )
 }
 
-/** Whether nothing of a transaction in which this happened can be committed. */
+/** Whether the error ends the whole transaction. */
 export const endsTransaction = (error: unknown): boolean => mayRunAgain(error) || isConnectionLost(error)
 
-/** Anything that a driver call threw, as a StorageError. */
+/** Translates an error of a driver's call into a StorageError. */
 export function translated(error: unknown): unknown {
   if (error instanceof StorageError || !isError(error)) return error
   const sqlstate = sqlstateOf(error)
-  // A mistake of ours, in a decoder for example, is none of the connection's.
+  // A bug in the library, for example in a decoder, does not concern the connection.
   if (error instanceof TypeError || error instanceof RangeError) return error
   if (sqlstate === undefined) return connectionError(error)
   const [, { code, message }] = isOfPolicy(error)
@@ -232,17 +232,17 @@ export function translated(error: unknown): unknown {
 
 const places = new WeakMap<Error, string>()
 
-/** `place`: an address and a port as they were tried, never a part of a URL. Returns the error. */
+/** Adds the address and the port to the error, as they were tried, and returns it. They are never parts of a URL. */
 export function placed(error: unknown, place: string | undefined): unknown {
   if (isError(error) && place !== undefined) places.set(error, place)
   return error
 }
 
-/** The address of the server that a driver's error, or its translation, is about. */
+/** The server's address and port in an error, translated or not. */
 export const placeOf = (error: unknown): string | undefined =>
   isError(error) ? (places.get(error) ?? placeOf(error.cause)) : undefined
 
-/** A trigger may have a SQLSTATE of its own. Trying again would not help. */
+/** A trigger may raise a SQLSTATE of its own. A retry would not help. */
 const UNKNOWN: (typeof MEANINGS)[number] = [
   '',
   {
@@ -259,10 +259,10 @@ const BY_POLICY: (typeof MEANINGS)[number] = [
   },
 ]
 
-/** The server has one SQLSTATE for a missing right and for a policy; the function that reports it is another. */
+/** A missing right and a row security policy have one SQLSTATE. The reporting function in the server differs. */
 const isOfPolicy = (error: Error): boolean => 'routine' in error && error.routine === 'ExecWithCheckOptions'
 
-/** The constraint, or the trigger's function. Both are names from the schema, and hold no values. */
+/** The name of the constraint or of the trigger's function. Names contain no values. */
 function refusedBy(error: Error): string | undefined {
   const { constraint, where } = error as Error & { readonly constraint?: unknown; readonly where?: unknown }
   if (typeof constraint === 'string' && NAME.test(constraint)) return `constraint ${constraint}`
@@ -270,16 +270,16 @@ function refusedBy(error: Error): string | undefined {
   return name && `trigger function ${name}`
 }
 const NAME = /^[\w$]+$/
-/** The innermost of the functions that were running. */
+/** Matches the innermost function in the server's context. */
 const FUNCTION = /^PL\/pgSQL \S+ ([\w$.]+)\(/m
 
-/** The refusal of one call: its row is named. */
+/** The error of one refused call, with its row's key. */
 export function refusalOf(error: unknown, table: string, key: string): unknown {
   if (!(error instanceof StorageError) || sqlstateOf(error) === undefined) return error
   return new StorageError(error.code, `${table} ${JSON.stringify(key)}: ${error.message}`, { cause: error.cause })
 }
 
-/** The same for what may have been committed when the connection failed. */
+/** Translates an error of a write that may have been committed when the connection failed. */
 export function translatedWrite(error: unknown): unknown {
   if (error instanceof StorageError || !isError(error)) return error
   const sqlstate = sqlstateOf(error)
@@ -307,7 +307,7 @@ function connectionError(error: Error): StorageError {
 
 const UNRESOLVED: ReadonlySet<string> = new Set(['ENOTFOUND', 'EAI_AGAIN'])
 
-/** The server's messages and details hold values, whole rows even; codes and names of constraints do not. */
+/** Removes the server's messages and details, which may contain whole rows. */
 function cleaned(error: Error): Error {
   const code = codeOf(error)
   const constraint = 'constraint' in error && typeof error.constraint === 'string' ? error.constraint : undefined

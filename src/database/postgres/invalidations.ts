@@ -11,8 +11,8 @@ const known = {
   mapToDriverValue: (position: unknown): unknown => (/^\d+:\d+:[\d,]*@/.test(String(position)) ? position : null),
 }
 /**
- * The server's run. Another one begins with a restart or a fail-over, told by the start of the main process, and with a crash that
- * the main process survives, which loses the statistics. What was seen before may be lost, and its transactions' ids given again.
+ * Identifies the server's run: by the start of the main process, which a restart or a fail-over changes, and by the reset of the
+ * statistics, which a crash causes. A new run may have lost commits, and may give their transaction ids again.
  */
 const RUN = sql.raw(`extract(epoch FROM pg_postmaster_start_time()) || '/' ||
   coalesce(extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()), 0)`)
@@ -39,8 +39,8 @@ const CONCERNING_SQL = `(SELECT 1) AS one
 const CONCERNING = sql.raw(CONCERNING_SQL)
 
 /**
- * In SQL: the row of path_cache is not invalidated. For copies, which take no invalidations with them. It may leave out a valid
- * row: a node on the way is looked for in the bundle's text, and a text with escapes counts as having it.
+ * SQL condition on a row of path_cache: the row is valid. Copies use it, since they do not copy invalidations. It may exclude a
+ * valid row: it searches the bundle's text for the node, and a text with escapes counts as a match.
  */
 export const IS_VALID = `NOT EXISTS (SELECT 1 FROM ${CONCERNING_SQL}
   AND (m.through IS NULL OR m.through IN (path_cache.source, path_cache.destination)
@@ -51,7 +51,7 @@ export const invalidations: InvalidationFunctions = {
   isPending: () => sql`NOT swept`,
   isUpTo: (position) =>
     sql`(${isOfThisRun(position)} AND pg_visible_in_snapshot(transaction, ${snapshotOf(position)}))`,
-  // Nearly always none is pending, and that is known at once.
+  // Tests the common case first: no invalidation is pending.
   concerning: (most) =>
     sql`CASE WHEN EXISTS (${PENDING}) THEN (
       SELECT json_agg(found.through)::text FROM (SELECT m.through FROM ${CONCERNING} LIMIT ${sql.raw(String(most))}) AS found

@@ -1,14 +1,14 @@
-/** Where a consumer is in the change log of a PostgreSQL server, as a text. */
+/** A consumer's position in the change log of PostgreSQL, as a text. */
 
 /**
- * It has read what the snapshot `seen` shows, and of what `upTo` shows beyond that, the rows up to `seq`. Between two snapshots
- * everything is, exactly once: neither the rows' numbers nor the transactions' ids are given in the order of the commits.
+ * The consumer has read the changes that the snapshot `seen` shows, and those up to `seq` of the changes that `upTo` shows in
+ * addition. Positions are snapshots because neither numbers nor transaction ids follow the order of the commits.
  *
- * Another server may give the same ids again, after a fail-over that lost something. So a place is told by a beat, too. A beat is a
- * row that was committed after its snapshot was taken: where it is, everything is that the snapshot shows. `digest` is the sum of
- * the nonces of what was read and the beat does not show.
+ * After a fail-over that lost commits, the server may give the same ids again. A beat detects this: it is a row that was committed
+ * after its snapshot was taken, so a server that has the beat has everything that the snapshot shows. `digest` is the sum of the
+ * nonces of the changes that were read after the beat.
  */
-export interface Place {
+export interface ParsedPosition {
   readonly seen: string
   readonly upTo?: string | undefined
   readonly seq: number
@@ -18,18 +18,18 @@ export interface Place {
 
 const POSITION = /^(\d+:\d+:[\d,]*)\/(\d+:\d+:[\d,]*|)\/(\d+)\/([0-9a-f-]{36})\/(\d+)$/
 
-/** `undefined`: it is of SQLite, or of an earlier version. */
-export function placeOf(position: string): Place | undefined {
+/** `undefined` for a position of SQLite or of an earlier version. */
+export function parsePosition(position: string): ParsedPosition | undefined {
   const [, seen, upTo, seq, beat, digest] = POSITION.exec(position) ?? []
   if (seen === undefined || beat === undefined || digest === undefined) return undefined
   return { seen, upTo: upTo === '' ? undefined : upTo, seq: Number(seq), beat, digest: BigInt(digest) }
 }
 
-/** The snapshot comes first, and is found there by the log's own statements. */
-export const positionOf = ({ seen, upTo = '', seq, beat, digest }: Place): string =>
+/** The snapshot comes first: the log's statements read it from there. */
+export const formatPosition = ({ seen, upTo = '', seq, beat, digest }: ParsedPosition): string =>
   [seen, upTo, seq, beat, digest].join('/')
 
-/** Whether the snapshot shows everything that the other one does. */
+/** Whether the snapshot shows everything that the other one shows. */
 export function covers(snapshot: string, other: string): boolean {
   const [, end = '', open = ''] = snapshot.split(':')
   const [, otherEnd = '', otherOpen = ''] = other.split(':')

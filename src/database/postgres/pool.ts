@@ -10,35 +10,35 @@ export interface PoolOptions {
   readonly mode: PoolMode
   readonly readOnly: boolean
   readonly durability: 'full' | 'normal'
-  /** How long the server works on a statement, in milliseconds. */
+  /** The server's time limit for a statement, in milliseconds. */
   readonly statementMs: number
-  /** How long a single statement waits for somebody else's lock, in milliseconds. 0 would be for ever. */
+  /** How long a single statement waits for a lock, in milliseconds. 0 would mean no limit. */
   readonly lockMs: number
 }
 
-/** The server gives up first, and then says so: after the driver's own limit nobody knows what became of the statement. */
+/** The driver waits longer than the server, which reports its time limit. After the driver's limit the outcome is unknown. */
 const DRIVER_WAITS_LONGER_MS = 1_000
 /**
- * A transaction whose process is gone without a word must not hold its locks for ever. It stands idle while its caller does
- * something else, for at most its time limit.
+ * A transaction of a lost process must not hold its locks forever. Between statements a transaction is idle for at most its time
+ * limit.
  */
 const IDLE_IN_TRANSACTION_MS = 60_000
 const LONGEST_SETTING_MS = 2_147_483_647
-/** All bits of a time, whatever the role's settings say. */
+/** Full precision of times, whatever the role's settings are. */
 const FULL_TIMES = 'extra_float_digits=1'
 
 /**
- * Ends the name of a session of ours that only reads, for as long as that takes: a backup, an export. Of others' transactions nobody
- * knows whether they will write; for these nobody who has to know waits.
+ * Suffix of the application's name in a session that only reads, such as a backup or an export. `earlierWritersEnded` does not wait
+ * for sessions with this suffix.
  */
 export const ONLY_READS = ' (only reads)'
 
-/** A page comes in the order of an index: to sort all matches for each page would make an iteration quadratic. */
+/** Reads pages in the order of an index: sorting all matches for each page would make an iteration quadratic. */
 const IN_ORDER = 'enable_sort=off'
 
 /**
- * The settings of every session. Everything is SERIALIZABLE, single statements too, as it is on SQLite: with READ
- * COMMITTED beside it, orders of events can be seen that SQLite cannot produce.
+ * The settings of each session. All statements are SERIALIZABLE, as on SQLite, also single ones: under READ COMMITTED a caller could
+ * see an order of events that SQLite cannot produce.
  */
 const sessionSettings = ({ readOnly, durability, statementMs, lockMs }: PoolOptions): readonly string[] => [
   'default_transaction_isolation=serializable',
@@ -65,25 +65,24 @@ export function openPool(target: PostgresTarget, options: PoolOptions): pg.Pool 
     application_name: applicationName,
     connectionTimeoutMillis: target.connectMs,
     query_timeout: options.statementMs + DRIVER_WAITS_LONGER_MS,
-    // Else the savepoint ahead of a write would cost a round trip. Where one thing waits for the other, as it does everywhere
-    // else, it changes nothing.
+    // Without pipelining, the savepoint before a write would cost a round trip.
     pipeline: true,
-    // An open store alone keeps no process running, as on SQLite.
+    // An open store does not keep a process running, as on SQLite.
     allowExitOnIdle: true,
     types: { getTypeParser: (oid) => PARSERS[oid] ?? asText },
-    // A proxy that pools transactions refuses settings at the start of a session: there each transaction has its own.
+    // A proxy that pools transactions refuses session settings: there each transaction sets its own.
     ...(options.mode === 'session' && {
       options: sessionSettings(options)
         .map((each) => `-c ${each}`)
         .join(' '),
     }),
   })
-  // Without a listener, the end of an idle connection ends the process.
+  // Without a listener, the end of an idle connection would end the process.
   pool.on('error', () => {})
   pool.on('connect', (client) => {
     const place = places.get(pool)
     if (place !== undefined) places.set(client, place)
-    // Without a statement that it could answer.
+    // The error answers no statement.
     client.on('error', (error) => {
       if (sqlstateOf(error) !== undefined) ends.set(client, error)
     })
@@ -94,19 +93,19 @@ export function openPool(target: PostgresTarget, options: PoolOptions): pg.Pool 
 const places = new WeakMap<object, string>()
 const ends = new WeakMap<object, Error>()
 
-/** Notes what is tried. What a URL names may be a password that stands in the wrong place; an address has been looked up. */
+/** Notes the addresses that are tried. Unlike a URL's host, a resolved address cannot be a misplaced password. */
 function noting(socket: Socket, note: (place: string) => void): Socket {
   return socket.on('connectionAttempt', (address: string, port: number) => {
     if (isIP(address) !== 0) note(`${isIP(address) === 6 ? `[${address}]` : address}:${port}`)
   })
 }
 
-/** What the driver threw, with where the server is; or what the server said when it ended the connection. */
+/** Adds the server's address to a driver's error; prefers the server's own reason for ending the connection. */
 export function located(error: unknown, on: pg.Pool | pg.PoolClient): unknown {
   return placed(sqlstateOf(error) === undefined ? (ends.get(on) ?? error) : error, places.get(on))
 }
 
-/** Text of the types that our statements return. Not the driver's own table: an application may change that one. */
+/** Parsers of the types that our statements return. An application may change the driver's own global table. */
 const PARSERS: Readonly<Record<number, (text: string) => unknown>> = {
   16: (text) => text === 't',
   20: Number,
@@ -116,7 +115,7 @@ const PARSERS: Readonly<Record<number, (text: string) => unknown>> = {
 }
 const asText = (text: string): string => text
 
-/** How a transaction begins. */
+/** The SQL that begins a transaction. */
 export function beginning(
   options: PoolOptions & { lockTimeoutMs: number | undefined; timeoutMs?: number | undefined },
 ): string {
@@ -134,7 +133,7 @@ export function beginning(
       ? [`SET LOCAL lock_timeout=${lockTimeoutMs ?? lockMs}`]
       : []),
     ...(mode === 'transaction' && durability === 'normal' ? ['SET LOCAL synchronous_commit=off'] : []),
-    // The first query chooses the moment that a snapshot shows; BEGIN does not.
+    // The first query takes the snapshot; BEGIN does not.
     ...(readOnly ? ['SELECT 1'] : []),
   ].join('; ')
 }

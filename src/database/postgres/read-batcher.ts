@@ -1,4 +1,4 @@
-/** Reads by key that are asked for in the same turn of the event loop become one statement. */
+/** Batches reads by key: the reads of one turn of the event loop become one statement. */
 import type { BoundStatement, Bulk, Compiled } from '../statement.ts'
 import { keyOf } from './bulk.ts'
 
@@ -13,13 +13,13 @@ interface Read {
   readonly reject: (error: unknown) => void
 }
 
-/** Reads that differ in their keys alone. */
+/** Reads that differ only in their keys. */
 interface Together {
   readonly bulk: Bulk<unknown>
   readonly reads: Read[]
 }
 
-/** One snapshot for all of them, later than each of the calls. Each caller decodes its own row. */
+/** All reads of a batch share a snapshot that is later than their calls. Each caller decodes its own row. */
 export class ReadBatcher {
   readonly #ask: Ask
   #waiting = new Map<string, Together>()
@@ -33,7 +33,7 @@ export class ReadBatcher {
   }
 
   #add(bulk: Bulk<unknown>, read: Read): void {
-    // A microtask: a read that is asked for alone waits for nothing.
+    // A microtask: a single read does not wait.
     if (this.#waiting.size === 0) queueMicrotask(() => this.#askAll())
     const others = read.bound.values.filter((_, at) => at !== bulk.keyAt)
     const name = others.length === 0 ? bulk.compiled.name : `${bulk.compiled.name} ${JSON.stringify(others)}`
@@ -65,7 +65,7 @@ export class ReadBatcher {
     try {
       rows = await this.#ask(asked(bulk, reads, [...byKey.keys()]))
     } catch {
-      // One of them may be at fault: each learns its own error.
+      // One read may be at fault: run each alone, so that it gets its own error.
       await this.#singly(reads)
       return
     }
@@ -84,12 +84,12 @@ export class ReadBatcher {
   }
 }
 
-/** The rows as the driver gives them: each caller decodes its own. */
+/** The statement for all keys, whose rows stay undecoded. */
 function asked({ raw, keyAt }: Bulk<unknown>, [first]: readonly Read[], keys: unknown[]): BoundStatement<Row> {
   return { compiled: raw, values: first?.bound.values.map((value, at) => (at === keyAt ? keys : value)) ?? [] }
 }
 
-/** `copied`: another caller has the row's own objects. */
+/** `copied`: another caller already has the row's objects. */
 function decode({ decode }: Compiled<never, unknown>, { resolve, reject }: Read, row: Row, copied: boolean): void {
   try {
     resolve([decode?.(copied ? structuredClone(row) : row)] as never)

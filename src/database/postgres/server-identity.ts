@@ -1,4 +1,4 @@
-/** Transactions' ids that are stored in the database mean nothing on a server that did not give them. */
+/** Detects that the database was restored on another server, where the stored transaction ids have no meaning. */
 import { encodeTime } from '../../schema/codecs.ts'
 import type { OwnTransaction } from './session-control.ts'
 import type { Ask } from './single.ts'
@@ -7,7 +7,7 @@ interface Host {
   inOwnTransaction<T>(isolation: OwnTransaction, work: (ask: Ask) => Promise<T>): Promise<T>
 }
 
-/** The row of meshstore_state that says which server it is, where that may be asked. */
+/** The row of meshstore_state with the server's system identifier, if the role may read it. */
 const SERVER = 'server'
 const MAY_ASK = "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')"
 const IDENTIFIER = 'SELECT system_identifier::text FROM pg_control_system()'
@@ -15,7 +15,7 @@ const NOTED = `SELECT value FROM meshstore_state WHERE name = '${SERVER}'`
 const LOCK = `INSERT INTO meshstore_state (name, value, updated_at) VALUES ('${SERVER}', '', $1)
   ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING value`
 const NOTE = `UPDATE meshstore_state SET value = $1, updated_at = $2 WHERE name = '${SERVER}'`
-/** What a server has committed is below its own next id. */
+/** A stored transaction id at or above the server's next id came from another server. */
 const IS_AHEAD = `SELECT EXISTS (SELECT 1 FROM path_cache_marks WHERE transaction >= pg_snapshot_xmax(pg_current_snapshot()))
   OR EXISTS (SELECT 1 FROM path_cache_stamps WHERE transaction >= pg_snapshot_xmax(pg_current_snapshot()))
   OR EXISTS (SELECT 1 FROM meshstore_changes WHERE transaction >= pg_snapshot_xmax(pg_current_snapshot()))
@@ -28,12 +28,12 @@ const FORGET = [
   'DELETE FROM path_cache_stamps',
   'DELETE FROM path_cache_marks',
 ]
-/** All cached paths: what invalidated them was told by ids. */
+/** Invalidates all cached paths: their seen positions are transaction ids. */
 const INVALIDATE = 'INSERT INTO path_cache_marks (marked_at) VALUES ($1)'
 
 /**
- * After a dump of one server was restored on another: the change log begins anew, so that every token is refused, and cached paths
- * are computed once more. A standby that was promoted is the same server.
+ * If a dump was restored on another server, begins a new change log, which refuses all tokens, and invalidates all cached paths. A
+ * promoted standby counts as the same server.
  */
 export async function beginAnewOnAnotherServer(database: Host): Promise<void> {
   const isKnown = await database.inOwnTransaction('REPEATABLE READ READ ONLY', async (ask) => {
@@ -56,7 +56,7 @@ export async function beginAnewOnAnotherServer(database: Host): Promise<void> {
 
 const isSame = (noted: string, here: string | undefined): boolean => here === undefined || noted === here
 
-/** `undefined`: this role may not ask. */
+/** `undefined` if the role may not read the system identifier. */
 async function identifier(ask: Ask): Promise<string | undefined> {
   const [may] = await ask<[boolean]>(MAY_ASK)
   if (may?.[0] !== true) return undefined

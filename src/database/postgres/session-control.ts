@@ -1,4 +1,4 @@
-/** What surrounds a transaction, and what is asked of a server before anything else. */
+/** Begins and ends transactions, and checks a server when a store opens. */
 import { connect } from 'node:net'
 import type pg from 'pg'
 import { StorageError } from '../../errors.ts'
@@ -13,7 +13,7 @@ import type { PostgresTarget } from './url.ts'
 
 import type { BatchOutcome } from './write-lane.ts'
 
-/** In an explicit transaction: a deadlock would wait for a whole second before anybody noticed. */
+/** Lock timeout in an explicit transaction: the server would detect a deadlock only after a second. */
 const LOCK_TIMEOUT_MS = 50
 
 export async function begin(
@@ -32,10 +32,10 @@ export async function commit(connection: PostgresConnection, { readOnly }: { rea
   try {
     command = await connection.control('COMMIT')
   } catch (error) {
-    // Of one that only reads, nothing is left to be known.
+    // A read-only transaction has no indeterminate commit.
     throw readOnly ? translated(error) : translatedWrite(error)
   }
-  // The server answers a COMMIT of what has failed with a ROLLBACK, and calls it a success.
+  // The server answers the COMMIT of a failed transaction with ROLLBACK, and without an error.
   if (command !== 'COMMIT') {
     throw new StorageError(
       'CONFLICT',
@@ -45,8 +45,8 @@ export async function commit(connection: PostgresConnection, { readOnly }: { rea
 }
 
 /**
- * A batch in two packets: the statements, and COMMIT when their answers have been decoded and found to be complete. Nothing of a
- * refused batch is stored. Throws the driver's errors: a lost connection, and conflicts. `onCommit` is called before COMMIT is sent.
+ * Sends a batch in two packets: the statements, then COMMIT after all answers were decoded and complete. A refused batch stores
+ * nothing. Throws the driver's errors: a lost connection, and conflicts. Calls `onCommit` before it sends COMMIT.
  */
 export async function commitBatch(
   connection: PostgresConnection,
@@ -81,7 +81,7 @@ export async function commitBatch(
   }
 }
 
-/** Leaves the connection without a transaction, or ends it. */
+/** Rolls back, or ends the connection. */
 export async function settle(
   connection: PostgresConnection,
   failure: { readonly error: unknown } | undefined,
@@ -90,7 +90,7 @@ export async function settle(
     connection.release()
     return
   }
-  // After a timeout something may still be running on it, and nobody will wait for that.
+  // After a timeout a statement may still be running on the connection.
   const { error } = failure
   const unusable = error instanceof StorageError && (error.code === 'TIMEOUT' || isConnectionLost(error))
   if (unusable) {
@@ -107,7 +107,7 @@ export async function settle(
 
 export type OwnTransaction = 'READ COMMITTED' | 'REPEATABLE READ READ ONLY'
 
-/** A transaction of another isolation than the session's. Throws StorageErrors. */
+/** Runs a transaction of the library's own, with its own isolation level. Throws StorageErrors. */
 export async function inOwnTransaction<T>(
   pool: pg.Pool,
   isolation: OwnTransaction,
@@ -122,7 +122,7 @@ export async function inOwnTransaction<T>(
     client.release()
     return result
   } catch (error) {
-    // With the connection the transaction is gone.
+    // Ending the connection rolls back the transaction.
     client.release(true)
     throw error
   }
@@ -138,7 +138,7 @@ export async function assertEncoding(pool: pg.Pool): Promise<void> {
     )
 }
 
-/** Why a database could not be opened: the driver has no code for a server that does not speak TLS. */
+/** Explains why a database could not be opened: the driver has no code for a server without TLS. */
 export async function explained(error: unknown, target: PostgresTarget, pool: pg.Pool): Promise<unknown> {
   const failure = translated(located(error, pool))
   const mayBePlain = failure instanceof StorageError && failure.code === 'UNAVAILABLE' && target.ssl !== false
@@ -148,7 +148,7 @@ export async function explained(error: unknown, target: PostgresTarget, pool: pg
   return new StorageError('CONFIG', message)
 }
 
-/** SSLRequest of the protocol: `S` and `N` are the answers (https://www.postgresql.org/docs/current/protocol-flow.html). */
+/** The protocol's SSLRequest; the server answers `S` or `N` (https://www.postgresql.org/docs/current/protocol-flow.html). */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 
 function answerToTls({ host, port = 5432, connectMs }: PostgresTarget): Promise<string | undefined> {

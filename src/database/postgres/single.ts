@@ -1,4 +1,4 @@
-/** One connection beside the store's own: for a copy, a move, an export or a check. Throws StorageErrors. */
+/** A pool of one connection, for a copy, a move, an export or a check. Throws StorageErrors. */
 import type pg from 'pg'
 import { translated, translatedWrite } from './errors.ts'
 import { located, openPool, type PoolMode } from './pool.ts'
@@ -11,7 +11,7 @@ export interface SingleOptions {
   readonly busyTimeoutMs: number
   readonly mode?: PoolMode
   readonly readOnly?: boolean
-  /** More than one, where what runs needs it. */
+  /** Maximum number of connections: 1 by default. */
   readonly max?: number
 }
 
@@ -36,7 +36,7 @@ export async function connected(pool: pg.Pool): Promise<pg.PoolClient> {
   }
 }
 
-/** What others throw in between stays as it is. */
+/** Asks on a client, and translates the driver's errors. */
 export const askOn =
   (client: pg.PoolClient): Ask =>
   async <R extends unknown[]>(text: string, values: readonly unknown[] = []) => {
@@ -48,7 +48,7 @@ export const askOn =
     }
   }
 
-/** With the connection a transaction that is still open is gone. */
+/** Runs `work` on one connection, then ends the connection, which rolls back an open transaction. */
 export async function onSingle<T>(pool: pg.Pool, work: (ask: Ask, client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await connected(pool)
   try {

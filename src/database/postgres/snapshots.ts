@@ -6,7 +6,7 @@ export async function snapshot(ask: Ask): Promise<string> {
   return row?.[0] ?? ''
 }
 
-/** All transactions below it had ended. */
+/** All transactions with lower ids had ended at the snapshot. */
 export const xmin = (of: string): string => of.split(':')[0] ?? ''
 
 interface Span {
@@ -15,8 +15,8 @@ interface Span {
 }
 
 /**
- * As much of `now` as shows the transaction `newest`, and what `seen` showed. Above it are transactions that were rolled back, of
- * which a server that crashes may not know any more: then it gives their ids to others, who must not be taken for seen.
+ * Cuts `now` above the transaction `newest`, but not below `seen`. Higher ids belong to rolled-back transactions. After a crash the
+ * server may give these ids to other transactions, which must not count as seen.
  */
 export function reaching(newest: number, { seen, now }: Span): string {
   const [, seenTo = ''] = seen.split(':')

@@ -3,31 +3,31 @@ import type { SavepointStep } from '../transaction.ts'
 import { translated } from './errors.ts'
 
 const GUARD = 'guard'
-/** Goes with the beginning of a transaction. */
+/** Sent together with BEGIN. */
 export const SET_GUARD = `SAVEPOINT ${GUARD}`
 
 interface Level {
   /** The last savepoint. */
   point: string
-  /** Whether something would be lost that must not be if all after that savepoint were undone. */
+  /** Whether a write came after the savepoint: rolling back to it would lose the write. */
   written: boolean
 }
 
 /**
- * Where in a transaction a statement that fails is undone to. After an error the server refuses everything but a ROLLBACK,
- * which may be one to the last savepoint; on SQLite what failed is undone alone. So there is a savepoint between a write and
- * what follows it: it travels ahead of that, without an answer being waited for.
+ * Savepoints that let a failed statement be rolled back alone, as on SQLite: after an error PostgreSQL accepts only a ROLLBACK, at
+ * least to the last savepoint. A savepoint stands between a write and the next statement. It is sent in the same packet as that
+ * statement, so that it costs no round trip.
  *
- * The first one comes with BEGIN. As long as nothing has been written, ROLLBACK and another BEGIN would do as well, but what
- * follows would see another moment than the one in which the statement was refused.
+ * The first savepoint comes with BEGIN. Before the first write, ROLLBACK and a new BEGIN would do as well, but later statements
+ * would get another snapshot.
  *
- * Each is released by the next, so that they do not nest. The server still keeps account of every one in which something was
- * written, and no longer in its fast list past 64 of them: the many rows of one call have one for all.
+ * Each savepoint is released by the next, so that they do not nest. The server remembers each one that had a write, and leaves its
+ * fast list after 64 of them: the rows of one call share a savepoint.
  */
 export class StatementSavepoints {
-  /** What was undone alone. */
+  /** Errors of statements that were rolled back alone. */
   readonly #undone = new WeakSet<object>()
-  /** The transaction, and the savepoints that are open in it. */
+  /** The transaction and its open savepoints. */
   readonly #levels: Level[] = [{ point: GUARD, written: false }]
 
   get #level(): Level {
@@ -36,14 +36,14 @@ export class StatementSavepoints {
     return level
   }
 
-  /** What is to be sent ahead of a statement; nothing where nothing has been written since the last savepoint. */
+  /** The SQL to send before a statement; `undefined` if nothing was written since the last savepoint. */
   ahead(): string | undefined {
     const { point, written } = this.#level
     if (!written) return undefined
     return point === GUARD ? `RELEASE ${GUARD}; ${SET_GUARD}` : SET_GUARD
   }
 
-  /** What was sent ahead has been done. */
+  /** The server has set the savepoint. */
   set(): void {
     this.#level.point = GUARD
     this.#level.written = false
@@ -65,7 +65,7 @@ export class StatementSavepoints {
     return isError(error) && this.#undone.has(error)
   }
 
-  /** Anything that a driver call threw, as a StorageError of which the same is known. */
+  /** Translates a driver's error. The StorageError keeps the note that its statement was rolled back alone. */
   translated(failure: unknown): unknown {
     const error = translated(failure)
     if (this.hasUndone(failure)) this.undid(error)
@@ -77,7 +77,7 @@ export class StatementSavepoints {
       this.#levels.push({ point: savepoint, written: false })
       return
     }
-    // Its own guards have gone with it, and that of what is around it is the last savepoint again.
+    // Its own savepoints ended with it: the outer level's savepoint is the last one again.
     this.#levels.pop()
     if (step === 'kept') this.wrote()
   }

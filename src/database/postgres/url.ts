@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { StorageError } from '../../errors.ts'
 
-/** Where a PostgreSQL server is, in fields: a pool that is given the URL itself shows the password when inspected. */
+/** A PostgreSQL server's address in fields: a pool that gets a URL shows the password when it is inspected. */
 export interface PostgresTarget {
   readonly dialect: 'postgresql'
   readonly host: string
@@ -9,14 +9,14 @@ export interface PostgresTarget {
   readonly user: string | undefined
   readonly password: string | undefined
   readonly database: string | undefined
-  /** `false`, or what `tls.connect()` takes. */
+  /** `false`, or the options of `tls.connect()`. */
   readonly ssl:
     | false
     | { readonly rejectUnauthorized: boolean; readonly ca?: string; readonly cert?: string; readonly key?: string }
   readonly applicationName: string
-  /** How long to wait for a connection: 5,000. */
+  /** How long to wait for a connection, in milliseconds: 5,000 by default. */
   readonly connectMs: number
-  /** How long the server works on a statement before it gives up: 29,000. The driver waits for a second more. */
+  /** The server's time limit for a statement, in milliseconds: 29,000 by default. The driver waits a second longer. */
   readonly statementMs: number
   /** `'transaction'`: a proxy gives each transaction another session. */
   readonly poolMode: 'session' | 'transaction'
@@ -36,11 +36,11 @@ const PARAMETERS: ReadonlySet<string> = new Set([
   'host',
 ])
 
-/** Throws CONFIG. No message holds any part of the URL but names of parameters. */
+/** Throws CONFIG. Messages contain no part of the URL except names of parameters. */
 export function postgresTarget(url: string): PostgresTarget {
   const parsed = parse(url)
   const parameters = parsed.searchParams
-  // A password with a / or ? ends what is in front of the host: parts of it would be taken for something else.
+  // A / or ? in an unencoded password ends the authority: the rest of the password would count as a path or a parameter.
   if ([parsed.pathname, parsed.hash, ...parameters.keys()].some((part) => part.includes('@')) || parsed.hash !== '') {
     throw config('The postgres:// URL cannot be read. Percent-encode / ? # and @ in user, password and database.')
   }
@@ -50,7 +50,7 @@ export function postgresTarget(url: string): PostgresTarget {
     }
   }
   const named = parameters.get('host') ?? decoded(parsed.hostname).replace(/^\[(.*)\]$/, '$1')
-  // The driver would ask the environment too, and TLS depends on where the server is.
+  // Read the environment here, as the driver would: the default of TLS depends on the host.
   const host = named || process.env.PGHOST || 'localhost'
   return {
     dialect: 'postgresql',
@@ -75,10 +75,10 @@ function poolModeOf(said: string | null): PostgresTarget['poolMode'] {
 
 function parse(url: string): URL {
   try {
-    // An empty host, as for a socket named by a parameter, is allowed for schemes that the URL standard knows.
+    // The scheme postgresql: allows an empty host, which a socket named by a parameter needs.
     return new URL(url.replace(/^postgres(ql)?:/i, 'postgresql:'))
   } catch {
-    // The error would quote the URL.
+    // Node's error would quote the URL.
     throw config('The postgres:// URL cannot be read. Percent-encode special characters in user and password.')
   }
 }
@@ -105,7 +105,7 @@ function numberOf(
   throw config(`The parameter ${name} of the URL is wrong. Give an integer from ${range.least} to ${range.most}.`)
 }
 
-/** Where it is, without user and password. */
+/** The server's address and database, without user and password. */
 export const placeOf = ({ host, port = 5432, database, user }: PostgresTarget): string =>
   `${host}:${port}/${database ?? user ?? ''}`
 
@@ -113,8 +113,8 @@ export const isLocal = (host: string): boolean =>
   host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
 
 /**
- * A server that is not local is spoken to over TLS, and its certificate is verified against its name, unless the URL says
- * otherwise. `require` verifies too: an unverified certificate proves nothing.
+ * Unless the URL says otherwise, a server that is not local needs TLS with a verified certificate for its name. `require` verifies
+ * too: an unverified certificate proves nothing.
  */
 function sslOf(parameters: URLSearchParams, host: string): PostgresTarget['ssl'] {
   const withFiles = ['sslrootcert', 'sslcert', 'sslkey'].some((name) => parameters.has(name))
