@@ -5,6 +5,7 @@ import { addCache } from './cache.ts'
 import { addCheck } from './check.ts'
 import { addCopy } from './copy.ts'
 import { EXIT_HELP } from './exit-codes.ts'
+import { addFollow } from './follow.ts'
 import { addInspect } from './inspect.ts'
 import { addMigrate } from './migrate.ts'
 import { addMove } from './move.ts'
@@ -27,6 +28,7 @@ function program(): Command {
   addCopy(command)
   addMove(command)
   addReplicate(command)
+  addFollow(command)
   addCheck(command)
   addInspect(command)
   addCache(command)

@@ -96,7 +96,8 @@ async function catalogOf(client: pg.ClientBase, schema: string, as: string): Pro
     `SELECT relname::text AS table, tgname::text AS name, pg_get_triggerdef(pg_trigger.oid) AS sql,
        pg_get_functiondef(tgfoid) AS function, tgenabled::text AS enabled
      FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
-     WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND NOT tgisinternal`,
+     WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND NOT tgisinternal
+       AND tgname <> relname || '_standby'`,
   )
   // The catalog calls a session's own temporary schema pg_temp; functions name it as it is.
   const renamed = (sql: string): string => sql.replaceAll('pg_temp.', `${as}.`).replaceAll(`${schema}.`, `${as}.`)

@@ -34,6 +34,14 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
         'A constraint in the database refused the write. Nothing was written. Change the value, or the constraint.',
     },
   ],
+  // Raised by the triggers of a standby.
+  [
+    'MS001',
+    {
+      code: 'READ_ONLY',
+      message: 'The database is a standby. Nothing was written. Write to the primary, or run meshstore promote.',
+    },
+  ],
   [
     'P0001',
     {

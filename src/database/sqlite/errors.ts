@@ -1,5 +1,6 @@
 /** Translates SQLite's result codes (https://sqlite.org/rescode.html). Never by message. */
 import { isError, StorageError, type StorageErrorCode } from '../../errors.ts'
+import { STANDBY_MESSAGE } from './standby.ts'
 
 interface Meaning {
   readonly code: StorageErrorCode
@@ -131,6 +132,15 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ],
 ]
 
+const STANDBY: Meaning = {
+  code: 'READ_ONLY',
+  message: 'The database is a standby. Nothing was written. Write to the primary, or run meshstore promote.',
+}
+
+/** RAISE() has no code of its own: the triggers of a standby are told by their message, which is this library's own. */
+const isOfStandby = ({ code, message }: SqliteFailure): boolean =>
+  code === 'SQLITE_CONSTRAINT_TRIGGER' && message.startsWith(STANDBY_MESSAGE)
+
 interface SqliteFailure extends Error {
   readonly code: string
 }
@@ -148,7 +158,7 @@ export const isBusy = (error: unknown): boolean =>
 /** Translates a driver's error into a StorageError that names `file`. Returns errors that are not SQLite's unchanged. */
 export function translated(error: unknown, file?: string): unknown {
   if (!isSqliteFailure(error)) return error
-  const { code, message } = meaningOf(error.code)
+  const { code, message } = isOfStandby(error) ? STANDBY : meaningOf(error.code)
   return new StorageError(code, `${message} (${named(error.code, file)})`, { cause: cleaned(error) })
 }
 

@@ -3,15 +3,19 @@ import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
 import { encodeTime } from '../../schema/codecs.ts'
 import { TABLE_NAMES } from '../../schema/tables.ts'
+import { STANDBY_TRIGGERS } from './standby.ts'
 
 /** The row of meshstore_state that records the move. */
 const MOVED = 'moved'
 const EVENTS = ['INSERT', 'UPDATE', 'DELETE'] as const
 
-/** SQL condition on a row of sqlite_schema: a trigger of the fence. */
-export const IS_FENCE = `type = 'trigger' AND name IN (${TABLE_NAMES.flatMap((table) =>
-  EVENTS.map((event) => `'${nameOf(table, event)}'`),
-).join()})`
+/** SQL condition on a row of sqlite_schema: a trigger of the fence, or of a standby. */
+export const IS_FENCE = `type = 'trigger' AND name IN (${[
+  ...TABLE_NAMES.flatMap((table) => EVENTS.map((event) => nameOf(table, event))),
+  ...STANDBY_TRIGGERS,
+]
+  .map((name) => `'${name}'`)
+  .join()})`
 
 export interface Moved {
   /** The move's id, which the other database has too. */

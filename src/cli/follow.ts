@@ -1,0 +1,103 @@
+import type { Command } from 'commander'
+import { StorageError } from '../errors.ts'
+import { sleep } from '../event-loop.ts'
+import { Follower } from '../replication/follow.ts'
+import { placeOf } from '../replication/open-place.ts'
+import type { Mark } from '../replication/standby.ts'
+import { untilSignal } from './interrupt.ts'
+import { command, secondsOf, waitOf } from './options.ts'
+import { counted, counter, type Outcome, progressBar, report } from './output.ts'
+
+interface FollowFlags {
+  from: string
+  to?: string
+  json?: boolean
+  wait: number
+  every: number
+  once?: boolean
+}
+
+const HELP = `
+The standby serves reads. Every other program's write fails with READ_ONLY until
+meshstore promote. It follows until it gets Ctrl+C or SIGTERM, and goes on where
+it was when it is started again. On PostgreSQL the role must own the tables.`
+
+const PROMOTE_HELP = `
+Applies everything that the place holds, fences the database that shipped so
+far, and opens the standby for writes. Stop the writers of the old primary
+first: what it commits after its last segment is lost. The old primary notices
+within one interval, and reports MOVED in health().
+
+A promotion that was killed is finished by running it again.`
+
+/** `meshstore follow` and `meshstore promote` */
+export function addFollow(program: Command): void {
+  const standby = (name: string): Command =>
+    command(program, name)
+      .requiredOption('--from <place>', 'the place: a folder, or s3://bucket/prefix')
+      .option('--to <url>', 'the standby: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
+      .option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, 5)
+  standby('follow')
+    .description('Keeps a standby: a database that has what a replica holds, and serves reads.')
+    .option('--every <seconds>', 'how often to look for a new segment', secondsOf, 1)
+    .option('--once', 'apply what there is, then end')
+    .addHelpText('after', HELP)
+    .action((flags: FollowFlags) => report(flags, () => follow(flags)))
+  standby('promote')
+    .description('Makes a standby the database that takes writes.')
+    .addHelpText('after', PROMOTE_HELP)
+    .action((flags: FollowFlags) => report(flags, () => promote(flags)))
+}
+
+async function opened(flags: FollowFlags, mayBegin: boolean): Promise<Follower> {
+  const { from, to = process.env.DATABASE_URL } = flags
+  if (!to) throw new StorageError('CONFIG', 'Which standby? Give --to, or set DATABASE_URL.')
+  const bar = progressBar('Loading', 'rows')
+  const onProgress = ({ done, total }: { done: number; total: number }): void => {
+    bar.update(done, total)
+    if (done === total) bar.stop()
+  }
+  return Follower.open(placeOf(from), to, { busyTimeoutMs: waitOf(flags), onProgress }, { mayBegin })
+}
+
+async function follow(flags: FollowFlags): Promise<Outcome> {
+  const follower = await opened(flags, true)
+  const applied = counter('Followed', 'segments')
+  const stopping = new AbortController()
+  if (!flags.once) void untilSignal().then(() => stopping.abort())
+  let steps = 0
+  try {
+    for (;;) {
+      if (stopping.signal.aborted) break
+      if (await follower.step()) applied.update(++steps)
+      else if (flags.once) break
+      else await Promise.race([sleep(flags.every * 1_000), aborted(stopping.signal)])
+    }
+    applied.stop()
+    return outcomeOf(follower, follower.mark, `Followed ${counted(steps, 'segment')}.`)
+  } finally {
+    applied.stop()
+    await follower.close()
+  }
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+async function promote(flags: FollowFlags): Promise<Outcome> {
+  const follower = await opened(flags, false)
+  try {
+    const mark = await follower.promote()
+    return outcomeOf(follower, mark, `Promoted: generation ${mark.generation} begins here. Give applications this URL.`)
+  } finally {
+    await follower.close()
+  }
+}
+
+const outcomeOf = ({ name }: Follower, mark: Mark, told: string): Outcome => ({
+  json: { standby: name, ...mark },
+  text: [`${name} shows everything up to ${mark.at}.`, told],
+})

@@ -1,0 +1,34 @@
+/** A file that only a follower writes: triggers refuse the writes of all other programs. */
+import type Sqlite from 'better-sqlite3'
+import { TABLE_NAMES } from '../../schema/tables.ts'
+
+/** While the row is there, which is only inside the follower's transaction, the triggers let writes pass. */
+export const APPLYING = 'replica_applying'
+/** The triggers' messages begin so: RAISE() has no other way to say what it refuses. */
+export const STANDBY_MESSAGE = 'meshstore: standby'
+/** Cached paths are each database's own. */
+const TABLES = TABLE_NAMES.filter((name) => name !== 'path_cache')
+const EVENTS = ['INSERT', 'UPDATE', 'DELETE'] as const
+
+export const STANDBY_TRIGGERS: readonly string[] = TABLES.flatMap((table) =>
+  EVENTS.map((event) => nameOf(table, event)),
+)
+
+function nameOf(table: string, event: string): string {
+  return `${table}_standby_${event.toLowerCase()}`
+}
+
+/** Must run inside a transaction. */
+export function refuseWrites(raw: Sqlite.Database): void {
+  for (const table of TABLES) {
+    for (const event of EVENTS)
+      raw.exec(`CREATE TRIGGER IF NOT EXISTS ${nameOf(table, event)} BEFORE ${event} ON ${table}
+        WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = '${APPLYING}')
+        BEGIN SELECT RAISE(ABORT, '${STANDBY_MESSAGE}: this database is read-only. Write to the primary.'); END`)
+  }
+}
+
+/** Must run inside a transaction. */
+export function allowWrites(raw: Sqlite.Database): void {
+  for (const name of STANDBY_TRIGGERS) raw.exec(`DROP TRIGGER IF EXISTS ${name}`)
+}

@@ -1,0 +1,214 @@
+/** Follows a place with a standby, and promotes the standby. */
+import { StorageError } from '../errors.ts'
+import { configOf, databaseOf } from '../open/config.ts'
+import { openTarget } from '../open/open.ts'
+import { type BaseManifest, readManifest } from './base.ts'
+import { begin, beginOf, generationsOf, seal } from './generation.ts'
+import { generationsIn, readSegment } from './look.ts'
+import { baseOf } from './moment.ts'
+import { manifestName, segmentName } from './names.ts'
+import { linesOf } from './object.ts'
+import { idOf, type Place } from './place.ts'
+import { assertContent, loadBase, type OnProgress } from './replay.ts'
+import type { Mark, Standby } from './standby.ts'
+import { assertKnownColumns, REPLICATED } from './tables.ts'
+import { applyLines } from './target.ts'
+
+interface FollowOptions {
+  readonly busyTimeoutMs?: number | undefined
+  readonly onProgress?: OnProgress | undefined
+}
+
+const NOWHERE = { generation: 0, segment: 0, hash: '', at: new Date(0).toISOString() }
+
+export class Follower {
+  readonly #place: Place
+  readonly #id: string
+  readonly #standby: Standby
+  readonly #onProgress: OnProgress | undefined
+  #mark: Mark
+
+  private constructor(place: Place, standby: Standby, mark: Mark, onProgress: OnProgress | undefined) {
+    this.#place = place
+    this.#standby = standby
+    this.#mark = mark
+    this.#id = mark.place
+    this.#onProgress = onProgress
+  }
+
+  /**
+   * Makes an empty database a standby, or goes on with one. `mayBegin: false`: only goes on. Throws CONFIG if the place holds no
+   * replica, the database has rows of its own, or is the standby of another place.
+   */
+  static async open(
+    place: Place,
+    url: string,
+    { busyTimeoutMs = 5_000, onProgress }: FollowOptions = {},
+    { mayBegin = true } = {},
+  ): Promise<Follower> {
+    const id = await idOf(place)
+    if (id === undefined) throw new StorageError('CONFIG', `${place.name} holds no replica. Look at its name.`)
+    const standby = await opened(url, busyTimeoutMs)
+    try {
+      let mark = await standby.mark()
+      if (mark === undefined) {
+        if (!mayBegin) throw new StorageError('CONFIG', `${standby.name} is no standby. Run meshstore follow first.`)
+        mark = { ...NOWHERE, place: id }
+        await standby.begin(mark)
+      }
+      if (mark.place !== id)
+        throw new StorageError('CONFIG', `${standby.name} is the standby of another place. Use an empty database.`)
+      return new Follower(place, standby, mark, onProgress)
+    } catch (error) {
+      await standby.close()
+      throw error
+    }
+  }
+
+  get mark(): Mark {
+    return this.#mark
+  }
+
+  get name(): string {
+    return this.#standby.name
+  }
+
+  /** Applies one segment, or a base where no segment leads on. `false`: there is nothing new. Throws BACKUP_INVALID. */
+  async step(): Promise<boolean> {
+    const { generation, segment } = this.#mark
+    if (segment > 0) {
+      const next = await readSegment(this.#place, generation, segment + 1)
+      if (next !== undefined) {
+        await this.#applySegment(next)
+        return true
+      }
+    }
+    return this.#applyNewerBase()
+  }
+
+  async #applySegment({ header, hash, body }: NonNullable<Awaited<ReturnType<typeof readSegment>>>): Promise<void> {
+    const { generation, segment, at } = header
+    const name = segmentName(generation, segment)
+    if (header.prev !== this.#mark.hash)
+      throw new StorageError(
+        'BACKUP_INVALID',
+        `${name} does not follow what this standby has, and was not applied: it must not be used. Promote this standby as it is, or follow anew with an empty database.`,
+      )
+    assertKnownColumns(header.tables, REPLICATED, name)
+    const manifest = await readManifest(this.#place, manifestName(generation, segment))
+    const mark = { ...this.#mark, generation, segment, hash, at }
+    await this.#standby.apply(async ({ target, note }) => {
+      for await (const lines of linesOf(body, name)) await applyLines(target, REPLICATED, lines)
+      if (manifest?.hash === hash) await assertContent(manifest, { target, tables: REPLICATED })
+      await note(mark)
+    })
+    this.#mark = mark
+  }
+
+  /** A newer generation, or a later base where segments are missing. */
+  async #applyNewerBase(): Promise<boolean> {
+    const { generation, segment } = this.#mark
+    const newest = (await generationsOf(this.#place)).at(-1) ?? 0
+    // Nothing but the next segment is looked for while the chain is whole: a step costs two requests.
+    if (newest === generation && !(await this.#isLeftBehind())) return false
+    let base: BaseManifest
+    try {
+      base = baseOf(await generationsIn(this.#place), undefined).base
+    } catch (error) {
+      if (error instanceof StorageError && error.code === 'CONFIG') return false
+      throw error
+    }
+    const isNewer = base.generation > generation || (base.generation === generation && base.segment > segment)
+    if (!isNewer) return false
+    const { hash, at } = base
+    const mark = { place: this.#id, generation: base.generation, segment: base.segment, hash, at }
+    await this.#standby.apply(async ({ target, note }) => {
+      await loadBase(this.#place, base, { target, tables: REPLICATED, onProgress: this.#onProgress })
+      await note(mark)
+    })
+    this.#mark = mark
+    return true
+  }
+
+  /** Whether later segments are there and the next one is not. */
+  async #isLeftBehind(): Promise<boolean> {
+    const { generation, segment } = this.#mark
+    const folder = segmentName(generation, 0).split('/')[0] ?? ''
+    const names = await this.#place.list(folder, segmentName(generation, segment + 1))
+    return names.some((name) => name.endsWith('.segment'))
+  }
+
+  /** Applies everything that is there. */
+  async catchUp(signal?: AbortSignal): Promise<number> {
+    let steps = 0
+    while (await this.step()) {
+      steps++
+      signal?.throwIfAborted()
+    }
+    return steps
+  }
+
+  /**
+   * Applies the rest, fences the database that shipped so far, and lets everybody write. A promotion that was killed is finished by
+   * running it again. Throws BUSY if another standby was promoted at the same time.
+   */
+  async promote(now: Date = new Date()): Promise<Mark> {
+    await this.catchUp()
+    const { generation, lineage } = await this.#promotion()
+    const begun = await begin(this.#place, generation, lineage, now)
+    const owner = begun ?? (await beginOf(this.#place, generation))
+    if (owner?.lineage !== lineage) {
+      const { promotes: _, ...mark } = this.#mark
+      await this.#note(mark)
+      throw new StorageError(
+        'BUSY',
+        `Another database has begun generation ${generation} of ${this.#place.name}. Nothing was promoted. Look which one it is, then try again.`,
+      )
+    }
+    // What arrived between the last look and the fence.
+    while (this.#mark.generation < generation && (await this.#stepWithin(this.#mark.generation))) {}
+    const { segment, hash, at, place } = this.#mark
+    await seal(this.#place, generation, { generation: this.#mark.generation, segment, hash })
+    await this.#standby.release({ name: `lineage:${place}`, value: JSON.stringify({ id: lineage }) })
+    return { place, generation, segment, hash, at }
+  }
+
+  async #promotion(): Promise<NonNullable<Mark['promotes']>> {
+    if (this.#mark.segment === 0)
+      throw new StorageError('CONFIG', 'The standby has nothing yet. Wait for the first base of the place.')
+    const known = this.#mark.promotes
+    if (known !== undefined) return known
+    const newest = (await generationsOf(this.#place)).at(-1) ?? 0
+    const promotes = { generation: newest + 1, lineage: crypto.randomUUID() }
+    await this.#note({ ...this.#mark, promotes })
+    return promotes
+  }
+
+  async #note(mark: Mark): Promise<void> {
+    await this.#standby.apply(({ note }) => note(mark))
+    this.#mark = mark
+  }
+
+  async #stepWithin(generation: number): Promise<boolean> {
+    const next = await readSegment(this.#place, generation, this.#mark.segment + 1)
+    if (next === undefined) return false
+    await this.#applySegment(next)
+    return true
+  }
+
+  close(): Promise<void> {
+    return this.#standby.close()
+  }
+}
+
+/** Makes the database, and brings its schema up to date. */
+async function opened(url: string, busyTimeoutMs: number): Promise<Standby> {
+  const target = databaseOf(url)
+  if (target.dialect === 'sqlite' && target.path === ':memory:')
+    throw new StorageError('CONFIG', 'A database in memory is gone with the process. Name a file.')
+  const config = configOf({ url, busyTimeoutMs, pool: { max: 1 } })
+  await (await openTarget(config.target, config)).close()
+  if (target.dialect === 'sqlite')
+    return (await import('./sqlite-standby.ts')).openSqliteStandby(target.path, busyTimeoutMs)
+  return (await import('./postgres-standby.ts')).openPostgresStandby(target, busyTimeoutMs)
+}

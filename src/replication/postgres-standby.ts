@@ -1,0 +1,83 @@
+import { askOn, connected, openSingle } from '../database/postgres/single.ts'
+import { type PostgresTarget, placeOf } from '../database/postgres/url.ts'
+import { taken } from '../rows/target.ts'
+import { targetOn } from './postgres-target.ts'
+import { type Mark, STANDBY, type Standby } from './standby.ts'
+import { REPLICATED } from './tables.ts'
+
+const BEGIN = [
+  'BEGIN ISOLATION LEVEL READ COMMITTED',
+  'SET LOCAL idle_in_transaction_session_timeout = 0',
+  'SET LOCAL extra_float_digits = 1',
+]
+const NOTE = `INSERT INTO meshstore_state (name, value, updated_at) VALUES ($1, $2, $3)
+  ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`
+/** While the row is there, which is only inside the follower's transaction, the triggers let writes pass. */
+const APPLYING = 'replica_applying'
+const FUNCTION = `CREATE OR REPLACE FUNCTION meshstore_standby() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = '${APPLYING}') THEN
+    RAISE EXCEPTION 'meshstore: this database is a standby' USING ERRCODE = 'MS001';
+  END IF;
+  RETURN NULL;
+END $$`
+const triggerOn = (table: string): string => `${table}_standby`
+
+/** Opens a database with the current schema. The role must own the tables. Throws StorageErrors. */
+export async function openPostgresStandby(target: PostgresTarget, busyTimeoutMs: number): Promise<Standby> {
+  const pool = openSingle(target, { busyTimeoutMs })
+  const client = await connected(pool)
+  const ask = askOn(client)
+  const note = (name: string, value: string): Promise<unknown> => ask(NOTE, [name, value, Date.now() / 1_000])
+  const forget = (name: string): Promise<unknown> => ask('DELETE FROM meshstore_state WHERE name = $1', [name])
+  const transaction = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      for (const statement of BEGIN) await ask(statement)
+      const result = await work()
+      await ask('COMMIT')
+      return result
+    } catch (error) {
+      await ask('ROLLBACK').catch(() => {})
+      throw error
+    }
+  }
+  return {
+    name: placeOf(target),
+    mark: async () => {
+      const [row] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1', [STANDBY])
+      return row && (JSON.parse(row[0]) as Mark)
+    },
+    begin: (mark) =>
+      transaction(async () => {
+        for (const { name } of REPLICATED)
+          if ((await ask(`SELECT 1 FROM ${name} LIMIT 1`)).length > 0) throw taken(name)
+        await ask(FUNCTION)
+        for (const { name } of REPLICATED) {
+          await ask(`DROP TRIGGER IF EXISTS ${triggerOn(name)} ON ${name}`)
+          await ask(`CREATE TRIGGER ${triggerOn(name)} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${name}
+            FOR EACH STATEMENT EXECUTE FUNCTION meshstore_standby()`)
+        }
+        await note(STANDBY, JSON.stringify(mark))
+      }),
+    apply: (work) =>
+      transaction(async () => {
+        await note(APPLYING, '')
+        const done = await work({
+          target: targetOn(ask),
+          note: async (mark) => void (await note(STANDBY, JSON.stringify(mark))),
+        })
+        await forget(APPLYING)
+        return done
+      }),
+    release: ({ name, value }) =>
+      transaction(async () => {
+        for (const each of REPLICATED) await ask(`DROP TRIGGER IF EXISTS ${triggerOn(each.name)} ON ${each.name}`)
+        await ask('DROP FUNCTION IF EXISTS meshstore_standby()')
+        await forget(STANDBY)
+        await note(name, value)
+      }),
+    close: async () => {
+      client.release(true)
+      await pool.end()
+    },
+  }
+}

@@ -1,0 +1,76 @@
+import type Sqlite from 'better-sqlite3'
+import { BusyRetry, openConnection, prepareWriter } from '../database/sqlite/connection.ts'
+import { translated, translatedCommit } from '../database/sqlite/errors.ts'
+import { prepareFile } from '../database/sqlite/file.ts'
+import { APPLYING, allowWrites, refuseWrites } from '../database/sqlite/standby.ts'
+import { taken } from '../rows/target.ts'
+import { targetOn } from './sqlite-target.ts'
+import { type Mark, STANDBY, type Standby } from './standby.ts'
+import { REPLICATED } from './tables.ts'
+
+const NOTE = `INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)
+  ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`
+
+/** Opens a file with the current schema. Throws StorageErrors. */
+export async function openSqliteStandby(path: string, busyTimeoutMs: number): Promise<Standby> {
+  const busyRetry = new BusyRetry(busyTimeoutMs)
+  const file = prepareFile(path, { create: false })
+  const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
+  await prepareWriter(raw, 'full', busyRetry)
+  const note = (name: string, value: string): unknown => raw.prepare(NOTE).run(name, value, Date.now() / 1_000)
+  const forget = (name: string): unknown => raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(name)
+  const transaction = async <T>(work: () => T | Promise<T>): Promise<T> => {
+    try {
+      await busyRetry.run(() => raw.exec('BEGIN IMMEDIATE'))
+      const result = await work()
+      commit(raw)
+      return result
+    } catch (error) {
+      throw translated(error)
+    } finally {
+      if (raw.inTransaction) raw.exec('ROLLBACK')
+    }
+  }
+  return {
+    name: file,
+    mark: async () => {
+      const value = raw
+        .prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?')
+        .pluck()
+        .get(STANDBY)
+      return value === undefined ? undefined : (JSON.parse(value) as Mark)
+    },
+    begin: (mark) =>
+      transaction(() => {
+        for (const { name } of REPLICATED)
+          if (raw.prepare(`SELECT 1 FROM ${name} LIMIT 1`).get() !== undefined) throw taken(name)
+        refuseWrites(raw)
+        note(STANDBY, JSON.stringify(mark))
+      }),
+    apply: (work) =>
+      transaction(async () => {
+        note(APPLYING, '')
+        const done = await work({
+          target: targetOn(raw),
+          note: async (mark) => void note(STANDBY, JSON.stringify(mark)),
+        })
+        forget(APPLYING)
+        return done
+      }),
+    release: ({ name, value }) =>
+      transaction(() => {
+        allowWrites(raw)
+        forget(STANDBY)
+        note(name, value)
+      }),
+    close: async () => void raw.close(),
+  }
+}
+
+function commit(raw: Sqlite.Database): void {
+  try {
+    raw.exec('COMMIT')
+  } catch (error) {
+    throw translatedCommit(error)
+  }
+}

@@ -1,0 +1,12 @@
+/** node replication-writer.ts <url> <place> <seed>: goes on writing where the database is, and replicates in the same process. */
+import { openStorage } from '../../src/index.ts'
+import { COUNTER, run, unitOf } from './replication-model.ts'
+
+const [url = '', to = '', seed = ''] = process.argv.slice(2)
+await using store = await openStorage({ url, replicate: { to, everySeconds: 0.05 } })
+let next = ((await store.nodes.get(COUNTER))?.routesDiscovered ?? -1) + 1
+for (;;) {
+  const unit = next++
+  await run(store, unitOf(Number(seed), unit))
+  process.send?.(unit)
+}

@@ -1,0 +1,153 @@
+import { describe, expect, test } from 'vitest'
+import { openStorage } from '../../src/index.ts'
+import { FolderPlace } from '../../src/replication/folder.ts'
+import { Follower } from '../../src/replication/follow.ts'
+import { runCommand } from '../cli/support/command.ts'
+import { lastingBackends, sqliteFile } from '../support/backends.ts'
+import { temporaryFolder } from '../support/folders.ts'
+import { borrowDatabase } from '../support/postgres-backend.ts'
+import { manyNodes, node, policy } from '../support/samples.ts'
+import { byHand, contentOf, restored, shipping } from './support/replicas.ts'
+
+interface Target extends AsyncDisposable {
+  readonly url: string
+}
+
+/** An empty database that its owner may change. */
+async function emptyOn(name: string): Promise<Target> {
+  if (name === 'PostgreSQL') {
+    const { owner, giveBack } = await borrowDatabase()
+    return { url: owner, [Symbol.asyncDispose]: giveBack }
+  }
+  const folder = temporaryFolder()
+  return { url: folder.file('standby.db'), [Symbol.asyncDispose]: async () => folder[Symbol.dispose]() }
+}
+
+for (const backend of lastingBackends) {
+  for (const to of lastingBackends) {
+    describe(`a standby on ${to.name} of ${backend.name}`, () => {
+      test('follows, is read-only, has a change stream, and is promoted; the old primary is fenced', async () => {
+        using folder = temporaryFolder()
+        const place = new FolderPlace(folder.file('replica'))
+        await using opened = await backend.open()
+        await using target = await emptyOn(to.name)
+        await using it = await shipping(opened.url, place)
+        await it.store.nodes.saveMany(manyNodes(300))
+        await it.shipper.flush()
+        const follower = await Follower.open(place, target.url)
+        expect(await follower.catchUp()).toBe(1)
+        const standby = await openStorage(target.url)
+        expect(await contentOf(standby)).toEqual(await contentOf(it.store))
+        const changes = standby.changes()
+        await changes.ready()
+        await it.store.nodes.delete('n-0001')
+        await it.store.policies.save(policy('p'))
+        await it.shipper.flush()
+        expect(await follower.catchUp()).toBe(1)
+        expect(await contentOf(standby)).toEqual(await contentOf(it.store))
+        const heard: string[] = []
+        while (heard.length < 2) {
+          const { value } = await changes.next()
+          if (value?.table !== 'path_cache') heard.push(`${value?.table} ${value?.operation} ${value?.key}`)
+        }
+        expect(heard.sort()).toEqual(['nodes delete n-0001', 'policies insert p'])
+        await changes.return?.()
+        await expect(standby.nodes.save(node('x'))).rejects.toMatchObject({ code: 'READ_ONLY' })
+        await expect(standby.nodes.delete('n-0002')).rejects.toMatchObject({ code: 'READ_ONLY' })
+        await expect(standby.transaction((tx) => tx.policies.save(policy('q')))).rejects.toMatchObject({
+          code: 'READ_ONLY',
+        })
+
+        await it.store.nodes.save(node('last'))
+        await it.shipper.flush()
+        const { generation } = await follower.promote()
+        expect(generation).toBe(2)
+        await follower.close()
+        expect(await contentOf(standby)).toEqual(await contentOf(it.store))
+        await standby.nodes.save(node('written here'))
+        await it.store.nodes.save(node('too late'))
+        await expect(it.shipper.flush()).rejects.toMatchObject({ code: 'MOVED' })
+        expect(it.shipper.health().problem).toMatchObject({ code: 'MOVED' })
+
+        // The new primary ships to the same place.
+        await standby.close()
+        await using promoted = await openStorage({ url: target.url, ...byHand(place.name) })
+        await promoted.flushReplica()
+        expect((await restored(place.name)).content).toEqual(await contentOf(promoted))
+        await it.store.nodes.save(node('still too late'))
+        await expect(it.shipper.flush()).rejects.toMatchObject({ code: 'MOVED' })
+      })
+    })
+  }
+}
+
+test('a standby goes over to a new generation, and is killed and opened again in between', async () => {
+  using folder = temporaryFolder()
+  const to = folder.file('replica')
+  const place = new FolderPlace(to)
+  const url = folder.file('standby.db')
+  await using opened = await sqliteFile.open()
+  await using it = await shipping(opened.url, place)
+  await it.store.nodes.saveMany(manyNodes(50))
+  await it.shipper.flush()
+  {
+    const follower = await Follower.open(place, url)
+    await follower.catchUp()
+    await follower.close()
+  }
+  await opened.other.execute('DELETE FROM meshstore_changes')
+  await opened.other.execute('DELETE FROM meshstore_consumers')
+  await opened.other.execute("DELETE FROM meshstore_state WHERE name = 'change_log'")
+  await it.store.nodes.delete('n-0007')
+  await it.store.nodes.save(node('n-0008', { routesDiscovered: 8 }))
+  await it.shipper.flush()
+  const follower = await Follower.open(place, url)
+  await follower.catchUp()
+  expect(follower.mark.generation).toBe(2)
+  await using standby = await openStorage(url)
+  expect(await contentOf(standby)).toEqual(await contentOf(it.store))
+  await follower.close()
+})
+
+test('what was shipped between the last look and the fence is not lost', async () => {
+  using folder = temporaryFolder()
+  const place = new FolderPlace(folder.file('replica'))
+  await using opened = await sqliteFile.open()
+  await using it = await shipping(opened.url, place)
+  await it.store.nodes.save(node('a'))
+  await it.shipper.flush()
+  // The primary ships while the promotion creates its generation.
+  const racing = new FolderPlace(place.name)
+  const create = racing.create.bind(racing)
+  racing.create = async (name, bytes) => {
+    if (name.endsWith('/begin')) {
+      await it.store.nodes.save(node('b'))
+      await it.shipper.flush()
+    }
+    return create(name, bytes)
+  }
+  const url = folder.file('standby.db')
+  const follower = await Follower.open(racing, url)
+  await follower.promote()
+  await follower.close()
+  await using standby = await openStorage(url)
+  expect((await contentOf(standby)).nodes.map(({ nodeId }) => nodeId)).toEqual(['a', 'b'])
+})
+
+test('the commands follow and promote; a database with rows of its own is refused', async () => {
+  using folder = temporaryFolder()
+  const to = folder.file('replica')
+  const url = folder.file('standby.db')
+  await using opened = await sqliteFile.open(byHand(to))
+  await opened.store.nodes.saveMany(manyNodes(5))
+  await opened.store.flushReplica()
+  expect(await runCommand(['promote', '--from', to, '--to', url])).toMatchObject({ code: 2 })
+  const followed = await runCommand(['follow', '--from', to, '--to', url, '--once', '--json'])
+  expect(followed).toMatchObject({ code: 0, stderr: '' })
+  expect(JSON.parse(followed.stdout)).toMatchObject({ generation: 1, segment: 1 })
+  expect(await runCommand(['promote', '--from', to, '--to', url])).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('Promoted: generation 2'),
+  })
+  expect(await runCommand(['follow', '--from', to, '--to', url, '--once'])).toMatchObject({ code: 2 })
+})
