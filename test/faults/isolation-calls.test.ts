@@ -120,7 +120,10 @@ describePostgres('every call on PostgreSQL', () => {
       try {
         const names = new Set<string>()
         const creates: string[] = []
-        for (let round = 0; round < CONTROL_ROUNDS && creates.length === 0; round++) {
+        const hasSkew = (server?.version ?? 0) >= 18
+        // Before, nothing is to be found, and each round takes its full time.
+        const rounds = hasSkew ? CONTROL_ROUNDS : 1
+        for (let round = 0; round < rounds && creates.length === 0; round++) {
           const { found } = await judged(open, CONTROL_TRANSACTIONS, SEED + round, true)
           for (const { anomaly, what } of found) {
             names.add(anomaly)
@@ -128,7 +131,7 @@ describePostgres('every call on PostgreSQL', () => {
           }
         }
         console.log(`without the mend, PostgreSQL ${server?.version}: ${creates[0] ?? 'nothing is found'}`)
-        if ((server?.version ?? 0) >= 18) {
+        if (hasSkew) {
           expect(creates.length).toBeGreaterThan(0)
           expect([...names].join()).toContain('anti-dependency')
         } else expect([...names]).toEqual([])

@@ -1,9 +1,10 @@
 /** Many transactions at once on few rows: they are in each other's way, and all of them are to come to their end. */
 import { expect, test } from 'vitest'
+import { MOST_ROWS } from '../../src/database/postgres/touched.ts'
 import { openStorage } from '../../src/index.ts'
-
-import { node } from '../support/samples.ts'
+import { manyNodes, node } from '../support/samples.ts'
 import { createDatabase } from './support/database.ts'
+import { openWithQueue } from './support/opened.ts'
 import { describePostgres } from './support/suite.ts'
 
 const TRANSACTIONS = 1_000
@@ -29,5 +30,32 @@ describePostgres('a thousand transactions in flight, each on two of ten rows', (
     expect(errors).toEqual([])
     const counts = (await store.nodes.list()).map(({ routesDiscovered }) => routesDiscovered)
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(2 * TRANSACTIONS)
+  })
+})
+
+describePostgres('a transaction that names more rows than the order of calls remembers', () => {
+  test('begins again when it meets an earlier call of the table, and ends', async () => {
+    await using database = await createDatabase()
+    const { store, queue } = await openWithQueue({ url: database.url, busyTimeoutMs: 60_000 })
+    await store.nodes.create(node('held'))
+    const locker = await database.client()
+    await locker.query('BEGIN')
+    await locker.query("SELECT FROM nodes WHERE node_id = 'held' FOR UPDATE")
+    const held = store.nodes.update('held', { started: true })
+    let runs = 0
+    const transaction = store.transaction(
+      async (tx) => {
+        runs++
+        await tx.nodes.saveMany(manyNodes(MOST_ROWS))
+        // Only now it has the table's place, and must wait for the earlier call.
+        await tx.nodes.save(node('last')).finally(() => locker.query('COMMIT'))
+      },
+      { timeoutMs: 60_000 },
+    )
+    await Promise.all([held, transaction])
+    expect(runs).toBe(2)
+    expect(await store.nodes.count()).toBe(MOST_ROWS + 2)
+    expect(queue.size).toBe(0)
+    await store.close()
   })
 })

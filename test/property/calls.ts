@@ -17,6 +17,8 @@ export type Simple =
 export type Operation =
   | Simple
   | { readonly kind: 'clear' }
+  /** The calls before it have begun to run when the next is made. */
+  | { readonly kind: 'turn' }
   | { readonly kind: 'transaction'; readonly calls: readonly Simple[]; readonly fails: boolean }
 
 /** A trigger with a SQLSTATE of its own refuses `refuse`, row-level security `forbid`, a deferred foreign key `defer`. */
@@ -40,7 +42,8 @@ const simpleOn = (on: fc.Arbitrary<Id>): fc.Arbitrary<Simple> =>
 const operationOn = (on: fc.Arbitrary<Id>): fc.Arbitrary<Operation> =>
   fc.oneof(
     { weight: 8, arbitrary: simpleOn(on) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('clear') }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('clear', 'turn') }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('turn') }) },
     {
       weight: 2,
       arbitrary: fc.record({
@@ -100,6 +103,7 @@ export class Program {
   }
 
   async run(store: Meshstore, operation: Operation): Promise<unknown> {
+    if (operation.kind === 'turn') return undefined
     if (operation.kind === 'clear') return void (await store.pathCache.clear())
     if (operation.kind !== 'transaction') return this.simple(store, operation)
     return store.transaction(async (tx) => {

@@ -1,4 +1,5 @@
 /** Runs a random program without awaiting its calls, and compares what it came to with the model. */
+import { setImmediate } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { Meshstore } from '../../src/index.ts'
 import type { OtherProgram } from '../support/other-program.ts'
@@ -51,9 +52,12 @@ export async function judge(
   if (lock !== undefined) await insert('locked', 1)
   const unlock = await lock?.(program.name('locked'))
   const model = new Model({ broken: canBreak ? ['broken'] : [], locked: lock === undefined ? [] : ['locked'] })
-  const results = await Promise.all(
-    operations.map(async (each) => outcomeOf(each, await program.run(store, each).catch(codeOf))),
-  )
+  const running: Promise<unknown>[] = []
+  for (const each of operations) {
+    running.push(program.run(store, each).catch(codeOf))
+    if (each.kind === 'turn') await setImmediate()
+  }
+  const results = (await Promise.all(running)).map((each, at) => outcomeOf(operations[at] as Operation, each))
   await unlock?.()
   expect(results).toEqual(operations.map((each) => model.run(each)))
   const state = await program.state(store)

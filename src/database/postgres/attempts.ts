@@ -27,8 +27,12 @@ export interface AttemptOptions extends PoolOptions {
   readonly busyTimeoutMs: number
 }
 
-/** A sequential scan is a conflict with everybody who writes to the table. */
-const BY_INDEX = 'SET LOCAL enable_seqscan=off; SET LOCAL enable_hashjoin=off; SET LOCAL enable_mergejoin=off'
+/**
+ * A sequential scan is a conflict with everybody who writes to the table. A deferred constraint refuses a call as it would refuse
+ * the call alone, even if a later call of the batch deletes the row.
+ */
+const TOGETHER =
+  'SET LOCAL enable_seqscan=off; SET LOCAL enable_hashjoin=off; SET LOCAL enable_mergejoin=off; SET CONSTRAINTS ALL IMMEDIATE'
 /** How often a batch runs into conflicts before it is halved. */
 const BATCH_ATTEMPTS = 5
 
@@ -92,7 +96,7 @@ export class Attempts {
   async commit(batch: Batch, { lockMs, retryUntil }: BatchLimits): Promise<BatchOutcome> {
     const isAlone = batch.items.length === 1
     const settings = beginning({ ...this.#options, lockTimeoutMs: lockMs })
-    const begin = isAlone ? settings : `${settings}; ${BY_INDEX}`
+    const begin = isAlone ? settings : `${settings}; ${TOGETHER}`
     let isCommitting = false
     const once = (connection: PostgresConnection): Promise<BatchOutcome> => {
       isCommitting = false

@@ -57,6 +57,7 @@ export class Model {
 
   run(operation: Operation): unknown {
     return this.#attempt((on) => {
+      if (operation.kind === 'turn') return undefined
       if (operation.kind === 'clear') return void on.paths.clear()
       if (operation.kind !== 'transaction') return on.#simple(operation)
       const results = operation.calls.map((call) => on.#attempt((inner) => inner.#simple(call), false))
