@@ -13,8 +13,8 @@ import { parseArgs } from 'node:util'
 import Sqlite from 'better-sqlite3'
 import { drizzleConfig } from '../src/drizzle-config.ts'
 import { ALL_TABLES, OUR_TABLES, type Table } from '../src/schema/tables.ts'
+import { postgresTriggersOf, sqliteTriggersOf } from '../src/schema/trigger-sql.ts'
 import { logTriggers } from '../src/schema/triggers.ts'
-import { postgresTriggersOf, sqliteTriggersOf } from './triggers.ts'
 
 const HELP = `npm run db:generate [-- OPTIONS]
 

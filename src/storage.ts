@@ -1,4 +1,4 @@
-import type { Meshstore, StorageOptions } from './api.ts'
+import type { Meshstore, OwnSchema, SchemaTypes, StorageOptions } from './api.ts'
 import { MovableDatabase } from './database/movable-database.ts'
 import type { Database, Session } from './database/session.ts'
 import { Successor } from './database/successor.ts'
@@ -19,6 +19,10 @@ import { Store } from './store.ts'
  * MIGRATION_EDITED, MIGRATION_MISSING and MIGRATION_OUT_OF_ORDER (the schema is not the one that this version works with), CORRUPT,
  * READ_ONLY, STORAGE_FULL, BUSY, UNAVAILABLE, MOVED (the data has moved, and `successor` is not set)
  */
+export function openStorage<S extends SchemaTypes>(
+  options: StorageOptions & { readonly tables: OwnSchema<S> },
+): Promise<Meshstore<S>>
+export function openStorage(target: string | StorageOptions): Promise<Meshstore>
 export async function openStorage(target: string | StorageOptions): Promise<Meshstore> {
   const config = configOf(target)
   const database = await openTarget(config.target, config)

@@ -11,8 +11,11 @@ import type {
   PathCacheRepository,
   PolicyRepository,
   Repositories,
+  SchemaTypes,
+  Statements,
   StorageStats,
   SweepReport,
+  TableRepositories,
   Transaction,
   TransactionOptions,
 } from './api.ts'
@@ -38,6 +41,8 @@ import { SqlPolicyRepository } from './repositories/policy-repository.ts'
 import { remember } from './repositories/state.ts'
 import { otherDataText } from './rows/other-data.ts'
 import * as rules from './schema/rules.ts'
+import { repositoriesOf } from './tables/repository.ts'
+import { statementsOn } from './tables/runner.ts'
 import { type BackupEvent, backupTracing, tracePromise } from './tracing.ts'
 
 const TRANSACTION_RULES: rules.Rules = {
@@ -55,6 +60,9 @@ export class Store implements Meshstore {
   readonly nodes: NodeRepository
   readonly policies: PolicyRepository
   readonly pathCache: PathCacheRepository
+  readonly tables: TableRepositories<SchemaTypes>
+  readonly query: Statements<SchemaTypes>['query']
+  readonly run: Statements<SchemaTypes>['run']
   readonly #database: Database
   readonly #config: Config
   readonly #cachedPaths: CachedPathsOptions
@@ -77,7 +85,11 @@ export class Store implements Meshstore {
     const { nodes, policies } = this.#repositories(session)
     this.nodes = nodes
     this.policies = policies
-    const { now } = config
+    const { now, own } = config
+    this.tables = repositoriesOf(own?.byName ?? {}, session, now)
+    const { query, run } = statementsOn(session, own?.byName)
+    this.query = query
+    this.run = run
     const state = new PathCacheState(config.pathCache)
     const closing = (): AbortSignal => this.#closing.signal
     const earlierWritersEnded = (): Promise<boolean> => database.earlierWritersEnded()
@@ -167,6 +179,8 @@ export class Store implements Meshstore {
   #transaction(session: TransactionSession): Transaction {
     return {
       ...this.#repositories(session),
+      ...statementsOn(session, this.#config.own?.byName),
+      tables: repositoriesOf(this.#config.own?.byName ?? {}, session, this.#config.now),
       pathCache: new TransactionCachedPaths(session, this.#cachedPaths),
       transaction: async (work) => {
         rules.checkValue('work', rules.isFunction, work)

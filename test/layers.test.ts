@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['migrator'],
   ['rows'],
   ['changes', 'repositories'],
+  ['tables'],
   ['path-cache'],
   ['backup'],
   ['open'],
@@ -27,7 +28,17 @@ const LAYERS: readonly (readonly string[])[] = [
   ['storage.ts'],
   ['cli'],
   ['opentelemetry'],
-  ['drizzle-config.ts', 'index.ts', 'opentelemetry-entry.ts', 'schema-entry.ts', 'zod-entry.ts'],
+  [
+    'drizzle-config.ts',
+    'index.ts',
+    'opentelemetry-entry.ts',
+    'query-entry.ts',
+    'schema-entry.ts',
+    'tables-entry.ts',
+    'tables-postgres-entry.ts',
+    'tables-sqlite-entry.ts',
+    'zod-entry.ts',
+  ],
 ]
 
 interface Import {

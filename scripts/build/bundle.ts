@@ -12,7 +12,26 @@ import {
 import { embeddedMigrations } from './migrations.ts'
 
 /** The entries of the package, apart from the command: `require()` and types find each of them too. */
-export const ENTRIES = ['index', 'schema', 'zod', 'opentelemetry', 'drizzle-config'] as const
+export const ENTRIES = [
+  'index',
+  'tables',
+  'tables-sqlite',
+  'tables-postgres',
+  'query',
+  'schema',
+  'zod',
+  'opentelemetry',
+  'drizzle-config',
+] as const
+
+/** They share the library's own drizzle-orm, and what it knows of the application's tables. */
+const LIBRARY = {
+  index: 'src/index.ts',
+  tables: 'src/tables-entry.ts',
+  'tables-sqlite': 'src/tables-sqlite-entry.ts',
+  'tables-postgres': 'src/tables-postgres-entry.ts',
+  query: 'src/query-entry.ts',
+}
 
 const NODE = /^node:/
 /** Each is loaded when its dialect is opened. */
@@ -81,7 +100,16 @@ function importedBy(root: string, context: ChunkingContext): Set<string> {
 }
 
 /** Jest cannot load ES modules by `require()`: these tools get the library as CommonJS. drizzle-kit runs on Node itself. */
-export const COMMONJS = ['index', 'schema', 'zod', 'opentelemetry'] as const
+export const COMMONJS = [
+  'index',
+  'tables',
+  'tables-sqlite',
+  'tables-postgres',
+  'query',
+  'schema',
+  'zod',
+  'opentelemetry',
+] as const
 
 export interface Bundles {
   /** The library and the command: everything inside but the drivers. */
@@ -104,7 +132,7 @@ export async function bundle(dist: string): Promise<Bundles> {
     external: [NODE, ...SHARED.map((name) => new RegExp(`^${name}(/|$)`))],
   }
   const main = await write(
-    { ...library, input: { index: 'src/index.ts', cli: 'src/cli/main.ts' } },
+    { ...library, input: { ...LIBRARY, cli: 'src/cli/main.ts' } },
     { ...output, dir: dist, chunkFileNames: 'chunks/[name].js', codeSplitting: { groups: [together('src/index.ts')] } },
   )
   const schema = await write(
@@ -136,11 +164,11 @@ export async function bundle(dist: string): Promise<Bundles> {
     const entry = ENTRIES.find((name) => fileName === `${name}.js`)
     if (entry === undefined) continue
     await writeDoor(join(dist, `${entry}.cjs`), `./${entry}.js`, exports)
-    const folder = entry === 'index' ? 'library' : 'schema'
+    const folder = entry in LIBRARY ? 'library' : 'schema'
     if (isCommonJs(entry)) await writeDoor(join(dist, 'commonjs', `${entry}.cjs`), `./${folder}/${entry}.cjs`, exports)
   }
   const commonjs = [
-    ...(await write({ ...library, input: { index: 'src/index.ts' } }, commonJsOutput(dist, 'library'))),
+    ...(await write({ ...library, input: LIBRARY }, commonJsOutput(dist, 'library'))),
     ...(await write(
       {
         ...besideShared,

@@ -13,6 +13,10 @@ import { filesIn, writeJson } from './files.ts'
 /** The entries, and the packages that each may speak of. */
 const ENTRIES = [
   { file: 'index', packages: [] },
+  { file: 'tables-entry', packages: SHARED },
+  { file: 'tables-sqlite-entry', packages: SHARED },
+  { file: 'tables-postgres-entry', packages: SHARED },
+  { file: 'query-entry', packages: SHARED },
   { file: 'schema-entry', packages: SHARED },
   { file: 'zod-entry', packages: ['zod'] },
   { file: 'opentelemetry-entry', packages: ['@opentelemetry/api'] },

@@ -1,10 +1,10 @@
 /** The change stream: change data capture for nodes, policies and cached paths. */
-import type { TableName } from '../schema/tables.ts'
 import type { InvalidationFilter } from './path-cache.ts'
 
 /** A committed change. It names the table, the key and the operation, not the new values: read the row. */
 export interface Change {
-  readonly table: TableName
+  /** `nodes`, `policies`, `path_cache`, or the name of an own table in the database. */
+  readonly table: string
   /**
    * - `'insert'`, `'update'`, `'delete'`: of one row. An insert may also replace a whole row.
    * - `'invalidate'`: cached paths were dropped. From then on they are not returned; their rows are deleted later.

@@ -1,5 +1,7 @@
 /** The options of `openStorage()`. */
 
+import type { OwnSchema } from './tables.ts'
+
 /** How to open a store. Every property but `url` is optional. */
 export interface StorageOptions {
   /**
@@ -19,6 +21,13 @@ export interface StorageOptions {
   readonly durability?: 'full' | 'normal' | undefined
   /** Open an existing database and refuse every write with READ_ONLY. Default: `false`. */
   readonly readOnly?: boolean | undefined
+  /** The application's own tables: what `schema()` of `meshstore/tables` returns. */
+  readonly tables?: OwnSchema | undefined
+  /**
+   * The folder of the application's own migrations, with a folder `sqlite` or `postgresql` of drizzle-kit's in it. They are applied
+   * after the library's, by the option `migrate`, and recorded in a ledger of their own: `__app_migrations`.
+   */
+  readonly migrations?: string | undefined
   /** The clock, for tests and replays. Default: the system's clock. */
   readonly now?: (() => Date) | undefined
   /**

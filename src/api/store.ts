@@ -4,6 +4,7 @@ import type { Changes, ChangesOptions } from './changes.ts'
 import type { MoveOptions, MoveReport } from './move.ts'
 import type { PathCacheRepository, TransactionPathCache } from './path-cache.ts'
 import type { NodeRepository, PolicyRepository } from './repositories.ts'
+import type { NoTables, SchemaTypes, Statements, TableRepositories } from './tables.ts'
 
 /**
  * The repositories that a store and a transaction have in common.
@@ -19,13 +20,15 @@ export interface Repositories {
 }
 
 /** The argument of a transaction's callback. It ends with the callback; later use is MISUSE. */
-export interface Transaction extends Repositories {
+export interface Transaction<S extends SchemaTypes = NoTables> extends Repositories, Statements<S> {
+  /** The application's own tables: those of `openStorage({ tables })`. */
+  readonly tables: TableRepositories<S>
   /**
    * Runs `work` in a savepoint: if `work` throws, only its own writes are undone, and the outer transaction goes on.
    *
    * @throws {StorageError} VALIDATION, MISUSE; also the error that `work` throws
    */
-  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
+  transaction<T>(work: (tx: Transaction<S>) => Promise<T>): Promise<T>
 }
 
 export interface TransactionOptions {
@@ -85,7 +88,9 @@ export interface ReplicationHealth {
 }
 
 /** An open store. */
-export interface Meshstore extends Repositories, AsyncDisposable {
+export interface Meshstore<S extends SchemaTypes = NoTables> extends Repositories, Statements<S>, AsyncDisposable {
+  /** The application's own tables: those of `openStorage({ tables })`. */
+  readonly tables: TableRepositories<S>
   readonly pathCache: PathCacheRepository
   /** The dialect of the database that the store uses now. `moveTo()` and `successor` change it. */
   readonly dialect: 'sqlite' | 'postgresql'
@@ -105,7 +110,7 @@ export interface Meshstore extends Repositories, AsyncDisposable {
    * @throws {StorageError} TIMEOUT, BUSY, VALIDATION (options), MISUSE, READ_ONLY, OUTCOME_UNKNOWN (a failed commit); also the error
    * that `work` throws
    */
-  transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>
+  transaction<T>(work: (tx: Transaction<S>) => Promise<T>, options?: TransactionOptions): Promise<T>
   /** Returns statistics. It counts the rows, so it takes longer the more there are. */
   stats(): Promise<StorageStats>
   /** Tests a read and a write, and returns a report. Never rejects: problems are in the report. */

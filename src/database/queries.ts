@@ -64,7 +64,7 @@ interface Returning<T extends Table> extends Built<never> {
   returning<F extends Fields>(fields: F): Built<Row<F>>
 }
 interface Insert<T extends Table> extends Returning<T> {
-  onConflictDoNothing(): Returning<T>
+  onConflictDoNothing(config?: { target: Column }): Returning<T>
   onConflictDoUpdate(config: { target: Column; set: Partial<Values<T>> }): Returning<T>
 }
 interface Conditional<T extends Table> extends Returning<T> {
@@ -82,7 +82,7 @@ export interface Queries {
 /** Expressions that differ between the dialects. */
 export interface Functions {
   /** The column's value is one of the list's. */
-  isOneOf(column: Column, list: Argument<readonly string[]>): SQL
+  isOneOf(column: Column, list: Placeholder): SQL
   /** The column's list holds the value. */
   contains(column: Column, value: Argument<string>): SQL
   /** The condition, hidden from the planner: it uses another column's index. */
@@ -90,6 +90,15 @@ export interface Functions {
   /** The larger of two numbers. */
   greatest(a: SQL, b: SQL): SQL
   readonly invalidations: InvalidationFunctions
+  /** The twin of an application's own table. Throws CONFIG if the application gave none for this dialect. */
+  twinOf(twins: Twins): Table
+}
+
+/** An application's own table, for each dialect. */
+export interface Twins {
+  readonly name: string
+  readonly sqlite: Table
+  readonly postgres: Table | undefined
 }
 
 /**

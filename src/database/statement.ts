@@ -1,6 +1,7 @@
-import { Column, getTableName, Param, Placeholder, SQL, sql } from 'drizzle-orm'
+import { Column, getTableName, is, Param, Placeholder, sql } from 'drizzle-orm'
 import { misuse, StorageError } from '../errors.ts'
 import { UndecodableValue } from '../schema/codecs.ts'
+import { decoderOf, nest } from './nested-rows.ts'
 import type { Arguments, Built, Functions, Queries, Tables } from './queries.ts'
 
 type Build<P, R> = (db: Queries, tables: Tables, parameters: Arguments<P>, functions: Functions) => Built<R>
@@ -14,6 +15,10 @@ export interface Statement<P, R> {
   readonly name: string
   readonly build: Build<P, R>
   readonly kind?: StatementKind | undefined
+  /** A statement of the application's: it may name several tables, and its rows are what Drizzle makes of them. */
+  readonly isOwn?: boolean | undefined
+  /** It is built for one call. */
+  readonly isOnce?: boolean | undefined
 }
 
 /**
@@ -57,7 +62,15 @@ export function pick<T extends object, K extends keyof T>(from: T, names: readon
 export interface BuiltQuery {
   readonly sql: string
   readonly params: readonly unknown[]
-  readonly fields: readonly { readonly path: readonly string[]; readonly field: unknown }[] | undefined
+  readonly fields: readonly Field[] | undefined
+  /** In a query with joins: by table, whether each row has one of its rows. */
+  readonly joins?: Readonly<Record<string, boolean>> | undefined
+}
+
+/** A selected column or expression, and its place in a row. */
+export interface Field {
+  readonly path: readonly string[]
+  readonly field: unknown
 }
 
 /** Many calls of a statement that concerns one row, as one statement whose parameters are lists. */
@@ -75,6 +88,8 @@ export interface BulkQuery {
 export interface Compiled<P = unknown, R = unknown> {
   readonly name: string
   readonly sql: string
+  /** For one call: it is not prepared under a name. */
+  readonly isOnce?: boolean | undefined
   /** The parameters in the order of the SQL, encoded for the driver. */
   bind(parameters: P): unknown[]
   /** One row as the driver gives it, an array, to what the caller sees; `undefined` where no rows are returned. */
@@ -96,12 +111,16 @@ export interface Dialect {
   readonly renderBulk?: <R>(build: (db: Queries) => Built<R>, kind: BulkKind) => BulkQuery
   /** The table that a statement concerns, and the name of its key. */
   readonly targetOf?: <R>(build: (db: Queries) => Built<R>) => Target
+  /** All tables that a statement names. */
+  readonly tablesOf?: <R>(build: (db: Queries) => Built<R>) => readonly string[]
 }
 
 /** The target of a statement: a table, or the row whose key the parameter `key` holds. */
 export interface Target {
   readonly table: string
   readonly key: string | undefined
+  /** More tables, of which it concerns any row. */
+  readonly others?: readonly string[]
 }
 
 /** A bulk statement. Its parameters are lists of the single statement's values, in the same order. */
@@ -115,9 +134,9 @@ export interface Bulk<R> extends Omit<BulkQuery, 'query'> {
 /** Compiles each statement once. Throws if two statements share a name. */
 export class StatementCompiler {
   readonly #dialect: Dialect
-  readonly #compiled = new Map<unknown, Compiled>()
+  readonly #compiled = new WeakMap<object, Compiled>()
   readonly #bulk = new Map<unknown, Bulk<unknown>>()
-  readonly #targets = new Map<unknown, Target | undefined>()
+  readonly #targets = new WeakMap<object, { readonly target: Target | undefined }>()
   readonly #names = new Map<string, string>()
 
   constructor(dialect: Dialect) {
@@ -145,12 +164,24 @@ export class StatementCompiler {
 
   /** The statement's target. `undefined` for housekeeping, and if the dialect has no `targetOf`. */
   target<P, R>(statement: Statement<P, R>): Target | undefined {
-    if (this.#targets.has(statement)) return this.#targets.get(statement)
+    let known = this.#targets.get(statement)
+    if (known === undefined) {
+      known = { target: this.#targetOf(statement) }
+      this.#targets.set(statement, known)
+    }
+    return known.target
+  }
+
+  #targetOf<P, R>(statement: Statement<P, R>): Target | undefined {
     const { kind } = statement
-    const found = kind === 'housekeeping' ? undefined : this.#dialect.targetOf?.((db) => this.#build(statement, db))
-    const target = found && { table: found.table, key: kind === undefined ? undefined : found.key }
-    this.#targets.set(statement, target)
-    return target
+    if (kind === 'housekeeping') return undefined
+    const build = (db: Queries): Built<R> => this.#build(statement, db)
+    if (statement.isOwn) {
+      const [table, ...others] = this.#dialect.tablesOf?.(build) ?? []
+      return table === undefined ? undefined : { table, key: undefined, others }
+    }
+    const found = this.#dialect.targetOf?.(build)
+    return found && { table: found.table, key: kind === undefined ? undefined : found.key }
   }
 
   #build<P, R>(statement: Statement<P, R>, db: Queries): Built<R> {
@@ -166,8 +197,8 @@ export class StatementCompiler {
     if (text !== undefined && text !== query.sql) {
       throw misuse(`Two different statements have the name ${statement.name}. Give each its own.`)
     }
-    this.#names.set(statement.name, query.sql)
-    const compiled = compiledQuery<P, R>(statement.name, query)
+    if (!statement.isOnce) this.#names.set(statement.name, query.sql)
+    const compiled = compiledQuery<P, R>(statement.name, query, statement)
     this.#compiled.set(statement, compiled as Compiled)
     return compiled
   }
@@ -176,11 +207,16 @@ export class StatementCompiler {
 const isBulkKind = (kind: StatementKind | undefined): kind is BulkKind =>
   kind !== undefined && kind !== 'names one row' && kind !== 'housekeeping'
 
-const compiledQuery = <P, R>(name: string, { sql, params, fields }: BuiltQuery): Compiled<P, R> => ({
+const compiledQuery = <P, R>(
+  name: string,
+  { sql, params, fields, joins = {} }: BuiltQuery,
+  { isOwn = false, isOnce = false }: Pick<Statement<P, R>, 'isOwn' | 'isOnce'> = {},
+): Compiled<P, R> => ({
   name,
   sql,
+  isOnce,
   bind: binder(name, params),
-  decode: fields && decoder<R>(fields),
+  decode: fields && (isOwn ? nestedDecoder<R>(fields, joins) : decoder<R>(fields)),
 })
 
 const placeholders = <P>(): Arguments<P> =>
@@ -193,11 +229,11 @@ interface Slot {
 }
 
 function slot(param: unknown): Slot {
-  if (param instanceof Placeholder) return { name: String(param.name), constant: undefined, encode: undefined }
-  if (param instanceof Param) {
+  if (is(param, Placeholder)) return { name: String(param.name), constant: undefined, encode: undefined }
+  if (is(param, Param)) {
     const { value, encoder } = param
-    const encode = (plain: unknown): unknown => encoder.mapToDriverValue(plain)
-    if (value instanceof Placeholder) return { name: String(value.name), constant: undefined, encode }
+    const encode = (plain: unknown): unknown => (plain === null ? null : encoder.mapToDriverValue(plain))
+    if (is(value, Placeholder)) return { name: String(value.name), constant: undefined, encode }
     return { name: undefined, constant: encode(value), encode: undefined }
   }
   return { name: undefined, constant: param, encode: undefined }
@@ -216,7 +252,12 @@ function binder<P>(statementName: string, params: readonly unknown[]): (paramete
       const value = values[name]
       if (value === undefined)
         throw misuse(`The statement ${statementName} has no value for its parameter ${name}. Give it one.`)
-      bound.push(encode === undefined ? value : encode(value))
+      if (encode !== undefined) bound.push(encode(value))
+      else if (typeof value === 'boolean' || (typeof value === 'object' && value !== null))
+        throw misuse(
+          `The statement ${statementName} has its parameter ${name} beside no column, which would say how to store it. Use it beside one: eq(column, parameter).`,
+        )
+      else bound.push(value)
     }
     return bound
   }
@@ -240,9 +281,28 @@ function decoder<R>(fields: NonNullable<BuiltQuery['fields']>): (row: readonly u
   }
 }
 
+/** Rows as Drizzle shapes them: nested by table in a join, where a row that is not there is `null`. */
+function nestedDecoder<R>(
+  fields: NonNullable<BuiltQuery['fields']>,
+  joins: Readonly<Record<string, boolean>>,
+): (row: readonly unknown[]) => R {
+  const decodes = fields.map(({ field }) => (is(field, Column) ? field : decoderOf(field)))
+  return (row) => {
+    let at = 0
+    const decoded: unknown[] = []
+    try {
+      for (; at < decodes.length; at++)
+        decoded.push(row[at] === null ? null : (decodes[at]?.mapFromDriverValue(row[at]) ?? row[at]))
+    } catch (cause) {
+      throw corrupt(cause, fields, row, at)
+    }
+    return nest(fields, decoded, joins) as R
+  }
+}
+
 function fieldDecoder(field: unknown): ((value: unknown) => unknown) | undefined {
-  if (field instanceof Column) {
-    if (!field.notNull) return (value) => field.mapFromDriverValue(value)
+  if (is(field, Column)) {
+    if (!field.notNull) return (value) => (value === null ? null : field.mapFromDriverValue(value))
     // Another program may have dropped NOT NULL, and Drizzle's own decoders accept NULL.
     return (value) => {
       if (value === null) throw new UndecodableValue('is NULL')
@@ -250,11 +310,8 @@ function fieldDecoder(field: unknown): ((value: unknown) => unknown) | undefined
     }
   }
   // `decoder` is the part of SQL that mapWith() and count() set; Drizzle's own row mapping reads it the same way.
-  if (field instanceof SQL) {
-    const { decoder } = field as SQL & { decoder: { mapFromDriverValue(value: unknown): unknown } }
-    return (value) => decoder.mapFromDriverValue(value)
-  }
-  return undefined
+  const decoder = decoderOf(field)
+  return decoder && ((value) => decoder.mapFromDriverValue(value))
 }
 
 function corrupt(
@@ -265,9 +322,9 @@ function corrupt(
 ): unknown {
   if (!(cause instanceof UndecodableValue)) return cause
   const column = fields[at]?.field
-  if (!(column instanceof Column)) return cause
+  if (!is(column, Column)) return cause
   const table = getTableName(column.table)
-  const keyAt = fields.findIndex(({ field }) => field instanceof Column && field.primary)
+  const keyAt = fields.findIndex(({ field }) => is(field, Column) && field.primary)
   const key = typeof row[keyAt] === 'string' ? ` of ${JSON.stringify(row[keyAt])}` : ''
   return new StorageError(
     'CORRUPT',

@@ -5,9 +5,11 @@ import { RETENTION_RULES } from '../backup/retention.ts'
 import { type PostgresTarget, postgresTarget } from '../database/postgres/url.ts'
 import { misuse, problemsIn, StorageError } from '../errors.ts'
 import { checkPath, pathProblem } from '../files/path-rules.ts'
+import type { OwnSetup } from '../migrator/own-tables.ts'
 import type { MigrationOptions } from '../migrator/steps.ts'
 import type { CountRules } from '../schema/policy-text.ts'
 import * as rules from '../schema/rules.ts'
+import { type AnyTables, describedBy } from '../tables/described.ts'
 
 export interface Config {
   readonly target: Target
@@ -25,6 +27,8 @@ export interface Config {
   readonly pool: { readonly max: number; readonly mode: 'session' | 'transaction' | undefined }
   readonly pathCache: PathCacheOptions
   readonly countRules: CountRules | undefined
+  /** The application's own tables, by their names in the schema, and what an open makes of them. */
+  readonly own: (OwnSetup & { readonly byName: AnyTables }) | undefined
   /** The database that a SQLite file's data moves to, or has moved to. */
   readonly successor: PostgresTarget | undefined
   /** `name`: the database that the files are named after. */
@@ -66,6 +70,11 @@ const RULES: rules.Rules = {
   pool: (value) => nested(POOL_RULES, value),
   pathCache: (value) => nested(PATH_CACHE_RULES, value),
   countRules: rules.isFunction,
+  tables: (value) =>
+    typeof value === 'object' && value !== null && 'tables' in value
+      ? undefined
+      : 'must be made by schema() of meshstore/tables',
+  migrations: (value) => (typeof value === 'string' && value !== '' ? undefined : 'must be the path of a folder'),
   successor: (value) =>
     typeof value === 'string' && value !== '' ? undefined : 'must be the URL of a PostgreSQL database',
   backups: (value) => nested(BACKUP_RULES, value) ?? missing(value as Partial<BackupSchedule>),
@@ -118,6 +127,7 @@ export function configOf(target: string | StorageOptions): Config {
     pool: { max: options.pool?.max ?? 10, mode: options.pool?.mode },
     pathCache: { ...options.pathCache },
     countRules: options.countRules,
+    own: ownOf(options),
     successor: options.successor === undefined ? undefined : successorOf(options.successor),
     backups: options.backups && {
       ...options.backups,
@@ -129,6 +139,14 @@ export function configOf(target: string | StorageOptions): Config {
       keep: options.replicate.keep && { ...options.replicate.keep },
     },
   }
+}
+
+/** Throws CONFIG. */
+function ownOf({ tables, migrations }: StorageOptions): Config['own'] {
+  if (tables === undefined && migrations === undefined) return undefined
+  // What schema() returns has the tables that table() made.
+  const byName = (tables?.tables ?? {}) as AnyTables
+  return { byName, tables: Object.values(byName).map(describedBy), migrations }
 }
 
 /** Throws CONFIG. */

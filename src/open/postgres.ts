@@ -12,11 +12,15 @@ const DAY_MS = 86_400_000
 export async function openPostgres(target: PostgresTarget, config: Config): Promise<PostgresDatabase> {
   const limits = { statementMs: target.statementMs, lockMs: Math.max(1, config.busyTimeoutMs) }
   const { max, mode = target.poolMode } = config.pool
-  const options = { ...config, max, mode, ...limits }
+  const topology = config.own?.tables.flatMap(({ name, invalidates }) => (invalidates === undefined ? [] : name))
+  const options = { ...config, max, mode, ...limits, topology }
   const migrate = config.readOnly && config.migrate === 'apply' ? 'check' : config.migrate
   const database = await PostgresDatabase.open(target, options, {
     prepare: async (pool) => {
-      if (migrate === 'skip' || (await checkPostgres(pool, migrate))) return
+      if (migrate === 'skip') return
+      if (await checkPostgres(pool, migrate)) {
+        if (config.own === undefined || (await (await own()).checkOwnPostgres(pool, config.own, migrate))) return
+      }
       await migrateOnOwnPool(target, options, config)
     },
     version: schemaVersionOf,
@@ -32,10 +36,13 @@ export async function openPostgres(target: PostgresTarget, config: Config): Prom
   }
 }
 
+/** Loaded for applications with tables of their own. */
+const own = () => import('../migrator/own-postgres.ts')
+
 async function migrateOnOwnPool(
   target: PostgresTarget,
   options: PoolOptions,
-  { now, migration, migrationWaitMs }: Config,
+  { now, migration, migrationWaitMs, own: setup }: Config,
 ): Promise<void> {
   const pool = openPool(target, {
     ...options,
@@ -45,6 +52,7 @@ async function migrateOnOwnPool(
   })
   try {
     await migratePostgres(pool, { now, ...migration })
+    if (setup !== undefined) await (await own()).migrateOwnPostgres(pool, setup, { now, ...migration })
   } finally {
     await pool.end()
   }

@@ -17,6 +17,7 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
         // The data has moved: no program uses this file any more, so skip the check of its schema.
         migrate = prepareFenceQuery(raw)() === undefined ? asked : 'skip'
         if (migrate !== 'skip') await checkSqlite(raw, migrate, config.migration)
+        if (migrate === 'check' && config.own !== undefined) (await own()).checkOwnSqlite(raw, config.own)
       },
       adopt: async (raw) => {
         if (migrate !== 'apply') return
@@ -26,13 +27,20 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
         await migrateSqlite(raw, new BusyRetry(config.migrationWaitMs), withBackup(config))
       },
       migrate: async (raw) => {
-        if (migrate === 'apply') await migrateSqlite(raw, new BusyRetry(config.migrationWaitMs), withBackup(config))
+        if (migrate !== 'apply') return
+        const patience = new BusyRetry(config.migrationWaitMs)
+        await migrateSqlite(raw, patience, withBackup(config))
+        if (config.own !== undefined)
+          await (await own()).migrateOwnSqlite(raw, patience, config.own, withBackup(config))
       },
       version: schemaVersionOf,
       problem: (raw) => problemOf(raw),
     },
   )
 }
+
+/** Loaded for applications with tables of their own. */
+const own = () => import('../migrator/own-sqlite.ts')
 
 /** By default the backup is made beside the file. */
 function withBackup({ now, migration }: Config): MigrationOptions {

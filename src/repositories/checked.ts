@@ -74,7 +74,7 @@ export const checkedPolicies = <T>(
 const SLICE = 1_000
 
 /** Validates each element, in slices if there are many. `path` is `[0]`, `[1]` and so on. */
-function checkedAll<T>(
+export function checkedAll<T>(
   snapshots: rules.Snapshot[],
   check: (snapshot: rules.Snapshot, path: string) => T,
 ): T[] | Promise<T[]> {

@@ -12,6 +12,18 @@ export function bundleText(bundle: unknown, path: string): JsonText {
   )
 }
 
+/** The issues of an object that a column of JSON shall hold: it must be plain JSON that a read returns unchanged. */
+export function jsonProblems(value: unknown): readonly ValidationIssue[] | undefined {
+  if (!isObject(value)) return [{ path: '', message: 'must be an object' }]
+  try {
+    const issue = new JsonLook().problem(value, '', 0)
+    if (issue !== undefined) return [issue]
+    return Buffer.byteLength(JSON.stringify(value)) > MAX_TEXT_BYTES ? [TOO_LARGE] : undefined
+  } catch {
+    return [{ path: '', message: 'cannot be read' }]
+  }
+}
+
 /** The issues of a bundle: it must be plain JSON that a read returns unchanged. */
 export const bundleProblems = (bundle: unknown): readonly ValidationIssue[] => looked(bundle).issues
 

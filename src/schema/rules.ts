@@ -16,7 +16,7 @@ export const MIN_INTEGER = -2_147_483_648
 /** Most bytes of a policy's or a bundle's text. */
 export const MAX_TEXT_BYTES = 1_048_576
 export const MAX_DEPTH = 100
-const MAX_PAGE = 10_000
+export const MAX_PAGE = 10_000
 export const DEFAULT_PAGE = 100
 /** 100 years. */
 export const MAX_TTL_SECONDS = 3_155_760_000

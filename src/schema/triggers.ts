@@ -1,4 +1,4 @@
-/** Names of a table's triggers, which log changes and invalidate cached paths. scripts/triggers.ts makes the triggers. */
+/** Names of a table's triggers, which log changes and invalidate cached paths. `trigger-sql.ts` makes the triggers. */
 import type { Invalidates, Table } from './tables.ts'
 
 export const LOG_EVENTS = ['insert', 'update', 'delete', 'truncate'] as const
@@ -7,12 +7,25 @@ export const LOG_EVENTS = ['insert', 'update', 'delete', 'truncate'] as const
 export const logTriggers = ({ name }: Table): string[] =>
   LOG_EVENTS.filter((event) => event !== 'truncate').map((event) => `${name}_log_${event}`)
 
-/** An insert invalidates only in tables that invalidate all paths: no path leads through a new node. */
-export const markEvents = ({ paths }: Invalidates) =>
-  LOG_EVENTS.filter((event) => event !== 'insert' || paths === 'all')
+/** An insert does not invalidate in the table of the nodes: no path leads through a new node. */
+export const markEvents = ({ paths, through }: Invalidates) =>
+  LOG_EVENTS.filter((event) => event !== 'insert' || paths === 'all' || through !== undefined)
 
 /** PostgreSQL's triggers. */
 export const postgresTriggerNames = ({ name, invalidates }: Table): string[] => [
   ...LOG_EVENTS.map((event) => `${name}_log_${event}`),
   ...(invalidates === undefined ? [] : markEvents(invalidates).map((event) => `${name}_mark_${event}`)),
+]
+
+/** SQLite's triggers. */
+export const sqliteTriggerNames = (table: Table): string[] => [
+  ...logTriggers(table),
+  ...(table.invalidates === undefined
+    ? []
+    : [
+        ...markEvents(table.invalidates)
+          .filter((event) => event !== 'truncate')
+          .map((event) => `${table.name}_mark_${event}`),
+        ...(table.invalidates.paths === 'through' ? [`${table.name}_mark_replace`] : []),
+      ]),
 ]

@@ -1,9 +1,9 @@
 /** The triggers that are made from the tables' descriptions are those of the released migrations. */
 import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
-import { postgresTriggersOf, sqliteTriggersOf } from '../../scripts/triggers.ts'
 import { openStorage } from '../../src/index.ts'
 import { ALL_TABLES } from '../../src/schema/tables.ts'
+import { postgresTriggersOf, sqliteTriggersOf } from '../../src/schema/trigger-sql.ts'
 import { createDatabase, type TestDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { temporaryFolder } from '../support/folders.ts'
@@ -26,7 +26,7 @@ test('on SQLite', async () => {
     .filter(({ name, table }) => name.startsWith(`${table}_log_`) || name.startsWith(`${table}_mark_`))
     .filter(({ table }) => OURS.some((name) => name === table))
     .map(({ sql }) => sql)
-  const made = ALL_TABLES.flatMap(sqliteTriggersOf)
+  const made = ALL_TABLES.flatMap((table) => sqliteTriggersOf(table))
   expect(made.map(spaced).toSorted()).toEqual(released.map(spaced).toSorted())
   expect(made.length).toBe(16)
 })

@@ -87,7 +87,9 @@ export const postgres: LastingBackend = {
   slow: true,
   looseTypes: false,
   open: async (options = {}) => {
-    const { url, owner, giveBack } = await borrowDatabase()
+    const { url, owner, giveBack } = await borrowDatabase(Object.values(options.tables?.tables ?? {}))
+    // The store's role may not change the schema.
+    if (options.migrations !== undefined) await (await openStorage({ url: owner, ...options })).close()
     return { ...(await openAt(url, options, giveBack)), other: postgresProgram(owner) }
   },
 }

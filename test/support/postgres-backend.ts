@@ -29,7 +29,9 @@ async function using<T>(url: string, work: (client: pg.Client) => Promise<T>): P
  * An empty database that the owner has migrated: the store's URL is that of a role with the rights of the shipped grants
  * and no more, the owner's is for other programs.
  */
-export async function borrowDatabase(): Promise<{ url: string; owner: string; giveBack: () => Promise<void> }> {
+export async function borrowDatabase(
+  own: readonly { readonly name: string }[] = [],
+): Promise<{ url: string; owner: string; giveBack: () => Promise<void> }> {
   const database = free.pop() ?? (await createDatabase())
   const owner = urlOf(database)
   const app = new URL(owner)
@@ -40,7 +42,7 @@ export async function borrowDatabase(): Promise<{ url: string; owner: string; gi
       await client.query('DROP FUNCTION IF EXISTS refusing, dropping CASCADE; DROP SEQUENCE IF EXISTS dropped')
       // No trigger marks what goes with them. To truncate takes ten times as long, as there are a few rows.
       await client.query(
-        `SET session_replication_role = replica; ${OUR_TABLES.map((each) => `DELETE FROM ${each}`).join('; ')}`,
+        `SET session_replication_role = replica; ${[...own.map(({ name }) => name), ...OUR_TABLES].map((each) => `DELETE FROM ${each}`).join('; ')}`,
       )
       await client.query(VALIDATE_AGAIN)
     })

@@ -6,6 +6,7 @@ import type { BuiltQuery, BulkQuery } from '../statement.ts'
 /** A finished query of Drizzle's, as far as we look into it. */
 export interface Prepared {
   readonly config: { readonly table: PgTable; readonly returning?: unknown }
+  readonly joinsNotNullableMap?: Readonly<Record<string, boolean>>
   prepare(name: string): BuiltQuery
   returning(fields: Readonly<Record<string, PgColumn>>): Prepared
 }
@@ -14,7 +15,7 @@ export interface Prepared {
 export const keyOf = (table: PgTable): readonly [string, PgColumn] | undefined =>
   Object.entries(getTableColumns(table)).find(([, { primary }]) => primary)
 
-const typeOf = (column: Pick<PgColumn, 'getSQLType'>): string => column.getSQLType().replace(/ COLLATE .*$/, '')
+export const typeOf = (column: Pick<PgColumn, 'getSQLType'>): string => column.getSQLType().replace(/ COLLATE .*$/, '')
 
 const nameOf = (param: unknown): string => {
   const value = param instanceof Param ? param.value : param

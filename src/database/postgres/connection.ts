@@ -124,7 +124,7 @@ export class PostgresConnection {
   }
 
   async #query<R>({ compiled, values }: BoundStatement<R>): Promise<Written<R>> {
-    const name = this.#names?.of(compiled)
+    const name = compiled.isOnce ? undefined : this.#names?.of(compiled)
     const begun = performance.now()
     const query = { text: compiled.sql, values, rowMode: 'array' as const }
     const { rows, rowCount } = await this.client

@@ -1,21 +1,26 @@
 /** PostgreSQL for the statement compiler. */
-import { Param, sql } from 'drizzle-orm'
+import { getTableName, Param, sql, type Table } from 'drizzle-orm'
 import { PgDatabase, PgDialect } from 'drizzle-orm/pg-core'
+import { StorageError } from '../../errors.ts'
 import * as tables from '../../schema/postgres.ts'
 import type { Built, Functions, Queries } from '../queries.ts'
 import type { BuiltQuery, Dialect } from '../statement.ts'
-import { textArray } from './arrays.ts'
-
-import { bulkChange, bulkInsert, bulkRead, keyOf, type Prepared } from './bulk-statements.ts'
+import { baseNameOf, tablesIn } from '../tables-in.ts'
+import { arrayOf } from './arrays.ts'
+import { bulkChange, bulkInsert, bulkRead, keyOf, type Prepared, typeOf } from './bulk-statements.ts'
 import { invalidations } from './invalidations.ts'
 
 const functions: Functions = {
-  isOneOf: (column, list) => sql`${column} = ANY(${new Param(list, textArray)}::text[])`,
+  isOneOf: (column, list) => sql`${column} = ANY(${new Param(list, arrayOf(column))}::${sql.raw(typeOf(column))}[])`,
   contains: (column, value) => sql`${column} @> to_jsonb(${value}::text)`,
   // The session's `enable_sort` says it.
   unindexed: (condition) => condition,
   greatest: (a, b) => sql`greatest(${a}, ${b})`,
   invalidations,
+  twinOf: ({ name, postgres }) => {
+    if (postgres !== undefined) return postgres
+    throw new StorageError('CONFIG', `The table ${name} has no twin on PostgreSQL. Give table() its option postgres.`)
+  },
 }
 
 /** Drizzle's session is where it hands a finished query to a driver. This one hands it back. */
@@ -33,12 +38,19 @@ const drizzle = new PgDatabase(new PgDialect(), handBack as never, undefined)
 const built = <R>(build: (db: Queries) => Built<R>, db: unknown = drizzle): Prepared =>
   build(db as Queries) as unknown as Prepared
 
-const TABLE_NAMES = new Map<unknown, string>(Object.entries(tables).map(([name, table]) => [table, name]))
+/** The library's tables by their names in the database. */
+const TWINS: ReadonlyMap<string, string> = new Map(
+  Object.entries(tables).map(([twin, table]) => [getTableName(table), twin]),
+)
+const nameOf = (table: Table): string => TWINS.get(baseNameOf(table)) ?? baseNameOf(table)
 
 export const postgresDialect: Dialect = {
   tables,
   functions,
-  render: (build) => built(build).prepare(''),
+  render: (build) => {
+    const query = built(build)
+    return { ...query.prepare(''), joins: query.joinsNotNullableMap }
+  },
   renderBulk: (build, kind) => {
     if (kind === 'reads one row') return bulkRead(() => built(build))
     if (kind === 'changes one row') return bulkChange(() => built(build))
@@ -46,8 +58,7 @@ export const postgresDialect: Dialect = {
   },
   targetOf: (build) => {
     const { table } = built(build).config
-    const name = TABLE_NAMES.get(table)
-    if (name === undefined) throw new TypeError('A statement concerns a table of the schema.')
-    return { table: name, key: keyOf(table)?.[0] }
+    return { table: nameOf(table), key: keyOf(table)?.[0] }
   },
+  tablesOf: (build) => [...new Set([...tablesIn(built(build))].map(nameOf))],
 }

@@ -69,13 +69,19 @@ class Table {
 }
 
 /** A change of these drops cached paths: a path that was stored by an earlier call must not be stored after it. */
-const TOPOLOGY: ReadonlySet<string> = new Set(['nodes', 'policies'])
+const TOPOLOGY = ['nodes', 'policies']
 const PATHS = 'pathCache'
 
 export class KeyedQueue {
   #order = 0
   readonly #rows = new Map<string, Row>()
   readonly #tables = new Map<string, Table>()
+  readonly #topology: ReadonlySet<string>
+
+  /** `topology`: more tables whose changes drop cached paths. */
+  constructor(topology: readonly string[] = []) {
+    this.#topology = new Set([...TOPOLOGY, ...topology])
+  }
 
   /** How many rows and tables have unfinished calls. */
   get size(): number {
@@ -97,6 +103,7 @@ export class KeyedQueue {
       const table = this.#table(name)
       table.members.forEach(waitFor)
       table.wholes.forEach(waitFor)
+      if (this.#topology.has(name)) this.#tables.get(PATHS)?.members.forEach(waitFor)
       table.wholes.push(place)
       place.wholeOf.push(table)
     }
@@ -139,7 +146,7 @@ export class KeyedQueue {
     }
     const { rows, tables } = place.rows.length + touched.rows.length > MOST_ROWS ? inWholeTables(touched) : touched
     for (const name of rows) this.#nameRow(place, this.#row(name), reads, waitFor)
-    for (const name of tables) this.#nameTable(place, this.#table(name), reads, waitFor)
+    for (const name of tables) this.#nameTable(place, name, reads, waitFor)
     return ends.length === 0 ? undefined : Promise.all(ends).then(() => undefined)
   }
 
@@ -164,11 +171,13 @@ export class KeyedQueue {
     this.#join(place, row.table)
   }
 
-  #nameTable(place: Place, table: Table, reads: boolean, waitFor: (other: Place) => void): void {
+  #nameTable(place: Place, name: string, reads: boolean, waitFor: (other: Place) => void): void {
+    const table = this.#table(name)
     if (table.wholes.includes(place)) return
     table.members.forEach(waitFor)
     table.wholes.forEach(waitFor)
     if (reads) return
+    if (this.#topology.has(name)) this.#tables.get(PATHS)?.members.forEach(waitFor)
     for (const later of [...table.members, ...table.wholes]) holdBack(later, place)
     insert(table.wholes, place)
     place.wholeOf.push(table)
@@ -228,7 +237,7 @@ export class KeyedQueue {
   /** Earlier calls on cached paths, for a change of the topology. The lane runs its own paths first. */
   *#earlierPaths({ name }: Row, { kind, order }: Place): Generator<Place> {
     const paths = this.#tables.get(PATHS)
-    if (paths === undefined || paths.members.size === 0 || !TOPOLOGY.has(tableOf(name))) return
+    if (paths === undefined || paths.members.size === 0 || !this.#topology.has(tableOf(name))) return
     for (const path of kind === 'lane' ? paths.outsideLane : paths.members) if (path.order < order) yield path
   }
 

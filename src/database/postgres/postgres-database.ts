@@ -36,6 +36,8 @@ import { WriteLane } from './write-lane.ts'
 
 export interface PostgresOptions extends AttemptOptions {
   readonly maxPendingWrites: number
+  /** Tables of the application's whose changes drop cached paths. */
+  readonly topology?: readonly string[] | undefined
 }
 
 export interface SchemaSteps {
@@ -79,7 +81,7 @@ export class PostgresDatabase implements Database {
   readonly #environment: Environment
   readonly #attempts: Attempts
   /** The order of the calls. */
-  readonly queue = new KeyedQueue()
+  readonly queue: KeyedQueue
   readonly #lane: WriteLane
   readonly #gets: ReadBatcher
   #pendingWrites = 0
@@ -90,6 +92,7 @@ export class PostgresDatabase implements Database {
     this.#target = target
     this.#schema = schema
     this.#options = options
+    this.queue = new KeyedQueue(options.topology)
     const connections = new Connections(pool, options)
     const environment = { connections, compiler: this.compiler, guard: this.#guard, options }
     this.#environment = environment
@@ -144,6 +147,8 @@ export class PostgresDatabase implements Database {
     const call = { statement, parameters }
     const touched = touchedByCall(this.compiler, call)
     if (touched.rows.length > 0) return this.#writing(() => this.#lane.write(call, touched, lookup))
+    // A row that cannot be read is found out before the commit.
+    if (statement.isOwn) return this.#unit(touched, (tx) => tx.write(statement, parameters))
     const bound = this.compiler.bind(statement, parameters)
     return this.#writing(() => this.#inPlace(touched, () => traced(1, () => this.#attempts.write(bound))))
   }

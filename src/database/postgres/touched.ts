@@ -35,7 +35,8 @@ function touchedBy(target: Target | undefined, parameters: unknown): Touched {
   if (target === undefined) return NOTHING
   const table = ofTable(target.table)
   const key = target.key && (parameters as Readonly<Record<string, unknown>>)[target.key]
-  return typeof key === 'string' ? { rows: [rowOf(table, key)], tables: [] } : { rows: [], tables: [table] }
+  if (typeof key === 'string') return { rows: [rowOf(table, key)], tables: [] }
+  return { rows: [], tables: [...new Set([table, ...(target.others ?? []).map(ofTable)])] }
 }
 
 export const touchedByCall = <P, R>(compiler: StatementCompiler, { statement, parameters }: Call<P, R>): Touched =>

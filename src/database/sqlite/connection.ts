@@ -31,7 +31,7 @@ interface SavepointStatements {
 export class SqliteConnection implements Executor {
   readonly readsBlock = true
   readonly raw: Sqlite.Database
-  readonly #prepared = new Map<unknown, Sqlite.Statement<unknown[]>>()
+  #prepared = new WeakMap<object, Sqlite.Statement<unknown[]>>()
   #savepoint: SavepointStatements | undefined
   #schemaVersion: Sqlite.Statement<[], number> | undefined
   #schemaSeen: number | undefined
@@ -146,7 +146,7 @@ export class SqliteConnection implements Executor {
   }
 
   close(): void {
-    this.#prepared.clear()
+    this.#prepared = new WeakMap()
     this.raw.close()
   }
 }

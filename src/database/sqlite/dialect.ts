@@ -5,15 +5,22 @@ import * as tables from '../../schema/sqlite.ts'
 import type { Functions, Queries } from '../queries.ts'
 import type { BuiltQuery, Dialect } from '../statement.ts'
 import { invalidations } from './invalidations.ts'
-import { jsonArray } from './json.ts'
+import { jsonArrayOf } from './json.ts'
 
 const functions: Functions = {
-  isOneOf: (column, list) => sql`${column} IN (SELECT value FROM json_each(${new Param(list, jsonArray)}))`,
+  isOneOf: (column, list) => sql`${column} IN (SELECT value FROM json_each(${new Param(list, jsonArrayOf(column))}))`,
   contains: (column, value) => sql`EXISTS (SELECT 1 FROM json_each(${column}) WHERE value = ${value})`,
   // https://sqlite.org/optoverview.html#disqualifying_where_clause_terms_using_unary_
   unindexed: (condition) => sql`+(${condition})`,
   greatest: (a, b) => sql`max(${a}, ${b})`,
   invalidations,
+  twinOf: ({ sqlite }) => sqlite,
+}
+
+/** A finished query of Drizzle's, as far as we look into it. */
+interface Prepared {
+  readonly joinsNotNullableMap?: Readonly<Record<string, boolean>>
+  prepare(): BuiltQuery
 }
 
 /** A session for Drizzle that returns the finished query instead of running it. */
@@ -31,5 +38,8 @@ export const sqliteDialect: Dialect = {
   functions,
   // The one cast of this driver: Drizzle's builder as the part of it that both dialects share. Every statement of every
   // repository is compiled and run by the conformance suites.
-  render: (build) => (build(drizzle as unknown as Queries) as unknown as { prepare(): BuiltQuery }).prepare(),
+  render: (build) => {
+    const query = build(drizzle as unknown as Queries) as unknown as Prepared
+    return { ...query.prepare(), joins: query.joinsNotNullableMap }
+  },
 }

@@ -1,22 +1,28 @@
 /**
- * The triggers that log a table's changes and invalidate cached paths, made from its description. `npm run db:generate` writes them
- * into the migration that adds the table, where they stay as they are. A test compares them with the released ones.
+ * The triggers that log a table's changes and invalidate cached paths, made from its description. `npm run db:generate` writes those of
+ * the library's tables into the migration that adds the table, where they stay as they are. A test compares them with the released
+ * ones. Those of an application's own tables are made when its database is opened.
  */
-import type { Table } from '../src/schema/tables.ts'
-import { LOG_EVENTS, markEvents } from '../src/schema/triggers.ts'
+import { quotedName } from './described.ts'
+import type { Invalidates, Table } from './tables.ts'
+import { LOG_EVENTS, markEvents } from './triggers.ts'
 
 const IS_LOGGED = "EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')"
 const IS_AUTOMATIC =
   "NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')"
 const NOW = "CAST(strftime('%s', 'now') AS REAL)"
 
+/** The library's names need no quotes. */
+const asIs = (name: string): string => name
+type Quote = (name: string) => string
+
 /** Statements, without a semicolon at their ends. */
-export function sqliteTriggersOf(table: Table): string[] {
+export function sqliteTriggersOf(table: Table, quote: Quote = asIs): string[] {
   const { name, invalidates } = table
-  const key = table.key.name
+  const key = quote(table.key.name)
   const log = 'INSERT INTO meshstore_changes (table_name, key, operation)'
   const trigger = (title: string, event: string, when: string, ...body: string[]): string =>
-    `CREATE TRIGGER ${name}_${title} ${event} ON ${name}\nWHEN ${when}\nBEGIN\n${body.map((each) => `\t${each};\n`).join('')}END`
+    `CREATE TRIGGER ${quote(`${name}_${title}`)} ${event} ON ${quote(name)}\nWHEN ${when}\nBEGIN\n${body.map((each) => `\t${each};\n`).join('')}END`
   const triggers = [
     trigger('log_insert', 'AFTER INSERT', IS_LOGGED, `${log} VALUES ('${name}', NEW.${key}, 'insert')`),
     trigger(
@@ -29,7 +35,7 @@ export function sqliteTriggersOf(table: Table): string[] {
     trigger('log_delete', 'AFTER DELETE', IS_LOGGED, `${log} VALUES ('${name}', OLD.${key}, 'delete')`),
   ]
   if (invalidates === undefined) return triggers
-  const names = invalidates.columns.map((column) => column.name)
+  const names = invalidates.columns.map((column) => quote(column.name))
   const differs = names.map((each) => `OLD.${each} IS NOT NEW.${each}`).join(' OR ')
   const update = `AFTER UPDATE OF ${names.join(', ')}`
   const mark = 'INSERT INTO path_cache_marks'
@@ -40,6 +46,29 @@ export function sqliteTriggersOf(table: Table): string[] {
       trigger('mark_insert', 'AFTER INSERT', IS_AUTOMATIC, all),
       trigger('mark_update', update, `(${differs})\n\tAND ${IS_AUTOMATIC}`, all),
       trigger('mark_delete', 'AFTER DELETE', IS_AUTOMATIC, all),
+    ]
+  }
+  if (invalidates.through !== undefined) {
+    const through = invalidates.through.map((column) => quote(column.name))
+    const marks = (...rows: readonly string[]): string => {
+      const nodes = rows.flatMap((row) => through.map((column) => `SELECT ${row}.${column}`)).join(' UNION ')
+      return `${mark} (through, marked_at)\n\t\tSELECT node, ${NOW} FROM (SELECT NULL AS node UNION ${nodes}) WHERE node IS NOT NULL`
+    }
+    const before = `FROM ${quote(name)} AS old WHERE old.${key} = NEW.${key}`
+    const replaced = names.map((each) => `old.${each} IS NOT NEW.${each}`).join(' OR ')
+    const ends = through.map((column) => `SELECT old.${column} AS node ${before} AND (${replaced})`).join(' UNION ')
+    return [
+      ...triggers,
+      // INSERT OR REPLACE deletes the row of before without saying so.
+      trigger(
+        'mark_replace',
+        'BEFORE INSERT',
+        IS_AUTOMATIC,
+        `${mark} (through, marked_at)\n\t\tSELECT node, ${NOW} FROM (${ends}) WHERE node IS NOT NULL`,
+      ),
+      trigger('mark_insert', 'AFTER INSERT', IS_AUTOMATIC, marks('NEW')),
+      trigger('mark_update', update, `(${differs})\n\tAND ${IS_AUTOMATIC}`, marks('OLD', 'NEW')),
+      trigger('mark_delete', 'AFTER DELETE', IS_AUTOMATIC, marks('OLD')),
     ]
   }
   const others = names.filter((each) => each !== key).map((each) => `${each} IS NOT NEW.${each}`)
@@ -74,10 +103,11 @@ export function sqliteTriggersOf(table: Table): string[] {
  * One statement. The log's triggers work by statement, so that a thousand rows cost one call. The functions name their schema: who
  * writes may have another one in its search path.
  */
-export function postgresTriggersOf(table: Table): string {
+export function postgresTriggersOf(table: Table, quote: Quote = asIs): string {
   const { name, invalidates } = table
-  const made = [logFunction(table), ...LOG_EVENTS.map(logTrigger(name))]
-  if (invalidates !== undefined) {
+  const made = [logFunction(table, quote), ...LOG_EVENTS.map(logTrigger(name, quote))]
+  if (invalidates?.through !== undefined) made.push(...marksByStatement(name, invalidates, invalidates.through, quote))
+  else if (invalidates !== undefined) {
     const names = invalidates.columns.map((column) => column.name)
     const differs = names.map((each) => `OLD.${each} IS DISTINCT FROM NEW.${each}`).join(' OR ')
     const row = invalidates.paths === 'all' ? 'meshstore_mark_all' : 'meshstore_mark_node'
@@ -105,14 +135,15 @@ const ROWS = {
 }
 
 const logTrigger =
-  (name: string) =>
+  (name: string, quote: Quote, what = 'log') =>
   (event: keyof typeof ROWS): string =>
-    `CREATE TRIGGER ${name}_log_${event} AFTER ${event.toUpperCase()} ON %1$I.${name}
-		${ROWS[event]} FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_log_${name}()`
+    `CREATE TRIGGER ${quote(`${name}_${what}_${event}`)} AFTER ${event.toUpperCase()} ON %1$I.${quote(name)}
+		${ROWS[event]} FOR EACH STATEMENT EXECUTE FUNCTION %1$I.${quote(`meshstore_${what}_${name}`)}()`
 
-function logFunction({ name, key: { name: key } }: Table): string {
+function logFunction({ name, key: column }: Table, quote: Quote): string {
+  const key = quote(column.name)
   const log = 'INSERT INTO %1$I.meshstore_changes (table_name, key, operation)'
-  return `CREATE FUNCTION %1$I.meshstore_log_${name}() RETURNS trigger LANGUAGE plpgsql AS $body$
+  return `CREATE FUNCTION %1$I.${quote(`meshstore_log_${name}`)}() RETURNS trigger LANGUAGE plpgsql AS $body$
 		BEGIN
 			IF NOT EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'change_log') THEN
 				RETURN NULL;
@@ -136,3 +167,48 @@ function logFunction({ name, key: { name: key } }: Table): string {
 		END
 		$body$`
 }
+
+/** By statement: a change of many rows marks each node once. */
+function marksByStatement(
+  name: string,
+  { columns }: Invalidates,
+  through: readonly { readonly name: string }[],
+  quote: Quote,
+): string[] {
+  const list = [...new Set([...columns, ...through].map((column) => quote(column.name)))].join(', ')
+  const nodes = (rows: string): string =>
+    through.map((column) => `SELECT ${quote(column.name)} AS node FROM ${rows} AS r`).join(' UNION ')
+  const insert = (from: string): string => `INSERT INTO %1$I.path_cache_marks (through, marked_at)
+					SELECT node, extract(epoch FROM clock_timestamp()) FROM (${from}) AS n WHERE node IS NOT NULL ORDER BY 1;`
+  const changed = `(SELECT ${list} FROM replaced EXCEPT SELECT ${list} FROM written)`
+  const made = `(SELECT ${list} FROM written EXCEPT SELECT ${list} FROM replaced)`
+  return [
+    `CREATE FUNCTION %1$I.${quote(`meshstore_mark_${name}`)}() RETURNS trigger LANGUAGE plpgsql AS $body$
+		BEGIN
+			IF EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN
+				RETURN NULL;
+			END IF;
+			IF TG_OP = 'INSERT' THEN
+				${insert(nodes('written'))}
+			ELSIF TG_OP = 'UPDATE' THEN
+				${insert(`${nodes(changed)} UNION ${nodes(made)}`)}
+			ELSIF TG_OP = 'DELETE' THEN
+				${insert(nodes('replaced'))}
+			ELSE
+				INSERT INTO %1$I.path_cache_marks (marked_at) VALUES (extract(epoch FROM clock_timestamp()));
+			END IF;
+			RETURN NULL;
+		END
+		$body$`,
+    ...LOG_EVENTS.map(logTrigger(name, quote, 'mark')),
+  ]
+}
+
+/** What makes the triggers of an own table, and what removes them first. */
+export const ownTriggersOnSqlite = (table: Table): string[] => sqliteTriggersOf(table, quotedName)
+export const ownTriggersOnPostgres = (table: Table): string[] => [
+  ...['log', 'mark'].map(
+    (what) => `DROP FUNCTION IF EXISTS ${quotedName(`meshstore_${what}_${table.name}`)}() CASCADE`,
+  ),
+  postgresTriggersOf(table, quotedName),
+]

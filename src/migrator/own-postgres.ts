@@ -1,0 +1,204 @@
+/** An application's migrations and tables on PostgreSQL. The twin is own-sqlite.ts. */
+import type pg from 'pg'
+import { translated } from '../database/postgres/errors.ts'
+import { encodeTime } from '../schema/codecs.ts'
+import { quotedName } from '../schema/described.ts'
+import { OUR_TABLES, type Table } from '../schema/tables.ts'
+import { ownTriggersOnPostgres } from '../schema/trigger-sql.ts'
+import { postgresTriggerNames } from '../schema/triggers.ts'
+import { assertNoMove, type LedgerRow } from './ledger.ts'
+import { folderOf, type Migration } from './migrations.ts'
+import { misplaced, OWN_LEDGER, ownMigrations, ownStatus } from './own-migrations.ts'
+import {
+  assertOursUntouched,
+  type FoundColumn,
+  type FoundTable,
+  failedOwn,
+  type OwnSetup,
+  pendingOwn,
+  rowOfTable,
+  TABLE_ROW,
+  unsettled,
+  type Work,
+  workFor,
+} from './own-tables.ts'
+import { asOwner, ledgerOf, locked } from './postgres-migrator.ts'
+import type { Queryable } from './postgres-missing.ts'
+import { type MigrationOptions, timeOf } from './steps.ts'
+
+const LEDGER = `drizzle.${OWN_LEDGER}`
+/** As drizzle-kit writes it. */
+const CREATE_LEDGER = `CREATE SCHEMA IF NOT EXISTS drizzle;
+CREATE TABLE IF NOT EXISTS ${LEDGER} (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint)`
+const HAS_LEDGER = `SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+  WHERE nspname = 'drizzle' AND relname = '${OWN_LEDGER}'`
+const HAS_NAMES = `SELECT FROM pg_attribute WHERE attrelid = '${LEDGER}'::regclass AND attname = 'name'`
+/** The role of the grants that meshstore ships. */
+const APP_ROLE = 'meshstore_app'
+
+const knownTo = ({ migrations }: OwnSetup): Migration[] =>
+  migrations === undefined ? [] : ownMigrations(migrations, 'postgresql')
+
+async function ownLedger(
+  on: Queryable,
+  known: readonly Migration[],
+): Promise<{ rows: LedgerRow[]; misplaced: LedgerRow[] }> {
+  const has = (await on.query(HAS_LEDGER)).rowCount === 1
+  const { rows } = has
+    ? await on.query<{ hash: string; time: unknown }>(`SELECT hash, created_at AS time FROM ${LEDGER}`)
+    : { rows: [] }
+  return {
+    rows: rows.map(({ hash, time }) => ({ hash, when: Number(time) })),
+    misplaced: misplaced(known, (await ledgerOf(on)).rows),
+  }
+}
+
+/** Whether nothing is to be done. Throws what keeps the application from using the database as it is. */
+export async function checkOwnPostgres(pool: pg.Pool, setup: OwnSetup, mode: 'apply' | 'check'): Promise<boolean> {
+  const known = knownTo(setup)
+  const ledger = known.length === 0 ? { rows: [], misplaced: [] } : await ownLedger(pool, known)
+  const { pending } = ownStatus(known, [...ledger.rows, ...ledger.misplaced])
+  if (pending.length > 0) {
+    if (mode === 'apply') return false
+    throw pendingOwn(pending)
+  }
+  const works = await worksOn(pool, setup.tables)
+  if (works.length > 0 && mode === 'check') throw unsettled(works)
+  return works.length === 0 && ledger.misplaced.length === 0
+}
+
+/** After the library's migrations, under the same lock and by the same rules. */
+export async function migrateOwnPostgres(pool: pg.Pool, setup: OwnSetup, options: MigrationOptions): Promise<void> {
+  const known = knownTo(setup)
+  for (;;) {
+    const ledger = await ownLedger(pool, known)
+    const { pending } = ownStatus(known, [...ledger.rows, ...ledger.misplaced])
+    if (pending.length === 0 && ledger.misplaced.length === 0) break
+    await locked(pool, async (client) => {
+      await moveRows(client, known)
+      const [next] = ownStatus(known, (await ownLedger(client, known)).rows).pending
+      if (next === undefined) return
+      assertNoMove(await ledgerOf(client))
+      const begun = performance.now()
+      await apply(client, next)
+      options.onApplied?.({ tag: next.tag, milliseconds: performance.now() - begun })
+    }).catch(asOwners)
+  }
+  if ((await worksOn(pool, setup.tables)).length === 0) return
+  await locked(pool, async (client) => {
+    for (const { table } of await worksOn(client, setup.tables)) await settle(client, table, timeOf(options))
+  }).catch(asOwners)
+}
+
+/** Names the owner in the error of a role that may not change the schema. */
+function asOwners(error: unknown): never {
+  throw asOwner(translated(error))
+}
+
+async function moveRows(client: pg.PoolClient, known: readonly Migration[]): Promise<void> {
+  await client.query(CREATE_LEDGER)
+  const { rows, misplaced } = await ownLedger(client, known)
+  for (const { hash, when } of misplaced) {
+    const tag = known.find((each) => each.hash === hash)?.tag ?? ''
+    if (!rows.some((row) => row.hash === hash)) await insertRow(client, { hash, when, tag })
+    await client.query('DELETE FROM drizzle.__drizzle_migrations WHERE hash = $1', [hash])
+  }
+  await grant(client, `SELECT ON ${LEDGER}`)
+}
+
+async function insertRow(
+  client: pg.PoolClient,
+  { hash, when, tag }: Pick<Migration, 'hash' | 'when' | 'tag'>,
+): Promise<void> {
+  await client.query(`INSERT INTO ${LEDGER} (hash, created_at) VALUES ($1, $2)`, [hash, when])
+  // drizzle-kit 1.0 applies a migration without a name again.
+  if ((await client.query(HAS_NAMES)).rowCount !== 1) return
+  const name = /^\d{14}_/.test(tag) ? tag : folderOf({ tag, when })
+  await client.query(`UPDATE ${LEDGER} SET name = $1 WHERE hash = $2`, [name, hash])
+}
+
+async function apply(client: pg.PoolClient, migration: Migration): Promise<void> {
+  try {
+    const before = await oursOn(client)
+    for (const statement of migration.statements) await client.query(statement)
+    assertOursUntouched(migration, before, await oursOn(client))
+    await insertRow(client, migration)
+  } catch (error) {
+    throw failedOwn(migration, asOwner(translated(error)))
+  }
+}
+
+/** Columns, constraints, indexes and triggers of the library's tables, as text. Foreign keys to them are others'. */
+async function oursOn(on: Queryable): Promise<Map<string, string>> {
+  const { rows } = await on.query<{ name: string; parts: string }>(
+    `SELECT relname AS name, concat_ws(';',
+       (SELECT string_agg(attname || format_type(atttypid, atttypmod) || attnotnull, ',' ORDER BY attnum) FROM pg_attribute
+        WHERE attrelid = c.oid AND attnum > 0),
+       (SELECT string_agg(conname || pg_get_constraintdef(oid), ',' ORDER BY conname) FROM pg_constraint WHERE conrelid = c.oid),
+       (SELECT string_agg(pg_get_indexdef(indexrelid), ',' ORDER BY indexrelid) FROM pg_index WHERE indrelid = c.oid),
+       (SELECT string_agg(pg_get_triggerdef(oid), ',' ORDER BY tgname) FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)
+     ) AS parts
+     FROM pg_class AS c JOIN pg_namespace ON pg_namespace.oid = relnamespace
+     WHERE nspname = current_schema() AND relname = ANY ($1)`,
+    [OUR_TABLES],
+  )
+  return new Map(rows.map(({ name, parts }) => [name, parts]))
+}
+
+async function worksOn(on: Queryable, tables: readonly Table[]): Promise<Work[]> {
+  if (tables.length === 0) return []
+  const found = await foundOn(
+    on,
+    tables.map(({ name }) => name),
+  )
+  const none: FoundTable = { columns: [], triggers: new Set(), description: undefined }
+  return tables.flatMap((table) => workFor(table, found.get(table.name) ?? none, postgresTriggerNames(table)) ?? [])
+}
+
+/** One question for all tables: this runs at every open. */
+async function foundOn(on: Queryable, names: readonly string[]): Promise<Map<string, FoundTable>> {
+  const { rows } = await on.query<{
+    name: string
+    columns: string | null
+    triggers: string | null
+    description: string | null
+  }>(
+    `SELECT t.name,
+       (SELECT json_agg(json_build_object('name', attname, 'isNullable', NOT attnotnull, 'isKey', EXISTS (
+          SELECT FROM pg_constraint WHERE conrelid = attrelid AND contype = 'p' AND attnum = ANY (conkey))))
+        FROM pg_attribute WHERE attrelid = to_regclass(quote_ident(t.name)) AND attnum > 0 AND NOT attisdropped)::text AS columns,
+       (SELECT json_agg(tgname)::text FROM pg_trigger
+        WHERE tgrelid = to_regclass(quote_ident(t.name)) AND NOT tgisinternal AND tgenabled IN ('O', 'A')) AS triggers,
+       (SELECT value FROM meshstore_state AS s WHERE s.name = '${TABLE_ROW}' || t.name) AS description
+     FROM unnest($1::text[]) AS t(name)`,
+    [names],
+  )
+  return new Map(
+    rows.map(({ name, columns, triggers, description }) => [
+      name,
+      {
+        columns: JSON.parse(columns ?? '[]') as FoundColumn[],
+        triggers: new Set(JSON.parse(triggers ?? '[]') as string[]),
+        description: description ?? undefined,
+      },
+    ]),
+  )
+}
+
+/** Makes the table's triggers, its rights and its row in `meshstore_state` anew. */
+async function settle(client: pg.PoolClient, table: Table, now: Date): Promise<void> {
+  for (const sql of ownTriggersOnPostgres(table)) await client.query(sql)
+  await grant(client, `SELECT, INSERT, UPDATE, DELETE ON ${quotedName(table.name)}`)
+  const [name, value] = rowOfTable(table)
+  await client.query(
+    `INSERT INTO meshstore_state (name, value, updated_at) VALUES ($1, $2, $3)
+     ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
+    [name, value, encodeTime(now)],
+  )
+}
+
+/** What the application's role needs, where there is such a role. */
+const grant = (client: pg.PoolClient, what: string): Promise<unknown> =>
+  client.query(
+    `DO $do$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '${APP_ROLE}') THEN GRANT ${what} TO ${APP_ROLE}; END IF; END $do$`,
+  )

@@ -1,0 +1,182 @@
+/** An application's migrations and tables on SQLite. The twin is own-postgres.ts. */
+import type Sqlite from 'better-sqlite3'
+import type { BusyRetry } from '../database/sqlite/connection.ts'
+import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
+import { StorageError } from '../errors.ts'
+import { encodeTime } from '../schema/codecs.ts'
+import { quotedName } from '../schema/described.ts'
+import type { Table } from '../schema/tables.ts'
+import { ownTriggersOnSqlite } from '../schema/trigger-sql.ts'
+import { sqliteTriggerNames } from '../schema/triggers.ts'
+import { assertNoMove, type LedgerRow } from './ledger.ts'
+import { folderOf, type Migration } from './migrations.ts'
+import { assertNoMoreOrphans, orphansIn } from './orphans.ts'
+import { misplaced, OWN_LEDGER, ownMigrations, ownStatus } from './own-migrations.ts'
+import {
+  assertOursUntouched,
+  type FoundTable,
+  failedOwn,
+  type OwnSetup,
+  pendingOwn,
+  rowOfTable,
+  TABLE_ROW,
+  unsettled,
+  type Work,
+  workFor,
+} from './own-tables.ts'
+import { hasTable } from './sqlite-file.ts'
+import { ledgerOf, locked } from './sqlite-migrator.ts'
+import { type MigrationOptions, timeOf } from './steps.ts'
+
+/** As drizzle-kit writes it. */
+const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS ${OWN_LEDGER} (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at numeric)`
+
+const knownTo = ({ migrations }: OwnSetup): Migration[] =>
+  migrations === undefined ? [] : ownMigrations(migrations, 'sqlite')
+
+function ownLedger(raw: Sqlite.Database, known: readonly Migration[]): { rows: LedgerRow[]; misplaced: LedgerRow[] } {
+  const rows = hasTable(raw, OWN_LEDGER)
+    ? raw.prepare<[], { hash: string; time: unknown }>(`SELECT hash, created_at AS time FROM ${OWN_LEDGER}`).all()
+    : []
+  return {
+    rows: rows.map(({ hash, time }) => ({ hash, when: Number(time) })),
+    misplaced: misplaced(known, ledgerOf(raw).rows),
+  }
+}
+
+/** Changes nothing. Throws what keeps the application from using the database as it is. */
+export function checkOwnSqlite(raw: Sqlite.Database, setup: OwnSetup): void {
+  const known = knownTo(setup)
+  const ledger = ownLedger(raw, known)
+  const { pending } = ownStatus(known, [...ledger.rows, ...ledger.misplaced])
+  if (pending.length > 0) throw pendingOwn(pending)
+  const works = worksIn(raw, setup.tables)
+  if (works.length > 0) throw unsettled(works)
+}
+
+/** After the library's migrations, under the same lock and by the same rules. An existing file is backed up first. */
+export async function migrateOwnSqlite(
+  raw: Sqlite.Database,
+  busyRetry: BusyRetry,
+  setup: OwnSetup,
+  options: MigrationOptions,
+): Promise<void> {
+  const known = knownTo(setup)
+  for (let backup = options.backup; ; ) {
+    const ledger = await busyRetry.run(() => ownLedger(raw, known))
+    const [next] = ownStatus(known, [...ledger.rows, ...ledger.misplaced]).pending
+    if (next === undefined && ledger.misplaced.length === 0) break
+    let copy: { discard(): void } | undefined
+    const work = async (): Promise<void> => {
+      moveRows(raw, known)
+      const [pending] = ownStatus(known, ownLedger(raw, known).rows).pending
+      if (pending === undefined) return
+      assertNoMove(ledgerOf(raw))
+      if (!raw.memory && hasRows(raw)) copy = await backup?.(pending.tag, raw.name)
+      backup = undefined
+      const begun = performance.now()
+      apply(raw, pending)
+      options.onApplied?.({ tag: pending.tag, milliseconds: performance.now() - begun })
+    }
+    await locked(raw, busyRetry, work).catch((error) => {
+      copy?.discard()
+      throw error
+    })
+  }
+  if ((await busyRetry.run(() => worksIn(raw, setup.tables))).length === 0) return
+  await locked(raw, busyRetry, async () => {
+    for (const { table } of worksIn(raw, setup.tables)) settle(raw, table, timeOf(options))
+  })
+}
+
+/** Whether the file has anything to lose. */
+const hasRows = (raw: Sqlite.Database): boolean =>
+  ['nodes', 'policies', 'path_cache'].some(
+    (table) => raw.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get() !== undefined,
+  ) || hasTable(raw, OWN_LEDGER)
+
+/** Rows that drizzle-kit wrote into the library's ledger. */
+function moveRows(raw: Sqlite.Database, known: readonly Migration[]): void {
+  raw.exec(CREATE_LEDGER)
+  const { rows, misplaced } = ownLedger(raw, known)
+  for (const { hash, when } of misplaced) {
+    if (!rows.some((row) => row.hash === hash))
+      insertRow(raw, { hash, when, tag: known.find((each) => each.hash === hash)?.tag ?? '' })
+    raw.prepare('DELETE FROM __drizzle_migrations WHERE hash = ?').run(hash)
+  }
+}
+
+function insertRow(raw: Sqlite.Database, { hash, when, tag }: Pick<Migration, 'hash' | 'when' | 'tag'>): void {
+  raw.prepare(`INSERT INTO ${OWN_LEDGER} (hash, created_at) VALUES (?, ?)`).run(hash, when)
+  // drizzle-kit 1.0 applies a migration without a name again.
+  const hasNames = `SELECT 1 FROM pragma_table_info('${OWN_LEDGER}') WHERE name = 'name'`
+  if (raw.prepare(hasNames).get() === undefined) return
+  const name = /^\d{14}_/.test(tag) ? tag : folderOf({ tag, when })
+  raw.prepare(`UPDATE ${OWN_LEDGER} SET name = ? WHERE hash = ?`).run(name, hash)
+}
+
+function apply(raw: Sqlite.Database, migration: Migration): void {
+  const orphans = orphansIn(raw)
+  const before = oursIn(raw)
+  try {
+    for (const statement of migration.statements) raw.exec(statement)
+    assertOursUntouched(migration, before, oursIn(raw))
+    assertNoMoreOrphans(raw, orphans)
+    insertRow(raw, migration)
+  } catch (error) {
+    const failure = translated(error)
+    // SQLite's message names tables and columns, and no values.
+    const isSyntax =
+      failure instanceof StorageError && isSqliteFailure(failure.cause) && failure.cause.code === 'SQLITE_ERROR'
+    throw failedOwn(
+      migration,
+      isSyntax
+        ? new StorageError('SCHEMA_MISMATCH', `${(failure.cause as Error).message}.`, { cause: failure.cause })
+        : failure,
+    )
+  }
+}
+
+/** Everything in the schema that belongs to a table, as text. */
+const oursIn = (raw: Sqlite.Database): Map<string, string> =>
+  new Map(
+    raw
+      .prepare<[], [string, string]>(
+        `SELECT tbl_name, group_concat(type || name || coalesce(sql, ''), ';') FROM
+         (SELECT lower(tbl_name) AS tbl_name, type, name, sql FROM sqlite_schema ORDER BY name) GROUP BY 1`,
+      )
+      .raw()
+      .all(),
+  )
+
+function worksIn(raw: Sqlite.Database, tables: readonly Table[]): Work[] {
+  return tables.flatMap((table) => workFor(table, foundIn(raw, table), sqliteTriggerNames(table)) ?? [])
+}
+
+function foundIn(raw: Sqlite.Database, { name }: Table): FoundTable {
+  const columns = raw
+    .prepare<[string], { name: string; isNullable: boolean; isKey: boolean }>(
+      'SELECT name, NOT "notnull" AND NOT pk AS isNullable, pk > 0 AS isKey FROM pragma_table_info(?)',
+    )
+    .all(name)
+    .map((column) => ({ name: column.name, isNullable: Boolean(column.isNullable), isKey: Boolean(column.isKey) }))
+  const triggers = raw
+    .prepare<[string], string>("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?")
+    .pluck()
+    .all(name)
+  const description = raw
+    .prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?')
+    .pluck()
+    .get(`${TABLE_ROW}${name}`)
+  return { columns, triggers: new Set(triggers), description }
+}
+
+/** Makes the table's triggers and its row in `meshstore_state` anew. */
+function settle(raw: Sqlite.Database, table: Table, now: Date): void {
+  for (const name of sqliteTriggerNames(table)) raw.exec(`DROP TRIGGER IF EXISTS ${quotedName(name)}`)
+  for (const sql of ownTriggersOnSqlite(table)) raw.exec(sql)
+  const [name, value] = rowOfTable(table)
+  raw
+    .prepare('INSERT OR REPLACE INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
+    .run(name, value, encodeTime(now))
+}

@@ -1,0 +1,100 @@
+/** An application's own tables in a database: what an open has to make there, and why it is refused. */
+import { StorageError } from '../errors.ts'
+import { rowOfTable, TABLE_ROW } from '../schema/described.ts'
+import { OUR_TABLES, type Table } from '../schema/tables.ts'
+import type { Migration } from './migrations.ts'
+
+/** What an application gives when it opens a database. */
+export interface OwnSetup {
+  readonly tables: readonly Table[]
+  /** The folder of its migrations. */
+  readonly migrations: string | undefined
+}
+
+/** A column of a table in the database. */
+export interface FoundColumn {
+  readonly name: string
+  readonly isNullable: boolean
+  readonly isKey: boolean
+}
+
+/** What the database has of one table. */
+export interface FoundTable {
+  readonly columns: readonly FoundColumn[]
+  readonly triggers: ReadonlySet<string>
+  /** Its row in `meshstore_state`. */
+  readonly description: string | undefined
+}
+
+/** What is to be made for a table: its triggers and its row in `meshstore_state`. */
+export interface Work {
+  readonly table: Table
+  readonly reason: string
+}
+
+/** Throws SCHEMA_MISMATCH if the table or one of its columns is missing, or is another one. */
+export function workFor(table: Table, found: FoundTable, triggers: readonly string[]): Work | undefined {
+  assertColumns(table, found.columns)
+  const [, description] = rowOfTable(table)
+  if (found.description === undefined) return { table, reason: `${table.name} is not described in meshstore_state` }
+  if (found.description !== description)
+    return { table, reason: `${table.name} has another description in meshstore_state` }
+  const missing = triggers.filter((name) => !found.triggers.has(name))
+  return missing.length === 0 ? undefined : { table, reason: `${table.name} has lost ${missing.join(', ')}` }
+}
+
+const GENERATE = 'Run drizzle-kit generate, and open the database with the folder in the option migrations.'
+
+function assertColumns(table: Table, found: readonly FoundColumn[]): void {
+  const wrong = (what: string): StorageError =>
+    new StorageError('SCHEMA_MISMATCH', `${what} Nothing was changed. ${GENERATE}`)
+  if (found.length === 0) throw wrong(`The database has no table ${table.name}.`)
+  for (const { name, nullable } of table.columns) {
+    const there = found.find((column) => column.name === name)
+    if (there === undefined) throw wrong(`The table ${table.name} has no column ${name} in the database.`)
+    if (there.isKey !== (name === table.key.name))
+      throw wrong(`The primary key of ${table.name} must be ${table.key.name}, alone.`)
+    if (there.isNullable && !nullable)
+      throw wrong(`${table.name}.${name} may be NULL in the database, and not in table().`)
+  }
+  const more = found.find(
+    ({ name, isNullable }) => !isNullable && !table.columns.some((column) => column.name === name),
+  )
+  if (more !== undefined)
+    throw wrong(`The table ${table.name} has a column ${more.name} that table() does not describe.`)
+}
+
+export const pendingOwn = (pending: readonly Migration[]): StorageError =>
+  new StorageError(
+    'SCHEMA_MISMATCH',
+    `Migrations of the application are pending: ${pending.map(({ tag }) => tag).join(', ')}. Nothing was changed. Open the database with migrate: 'apply' and a role that may change the schema.`,
+  )
+
+export const unsettled = (works: readonly Work[]): StorageError =>
+  new StorageError(
+    'SCHEMA_MISMATCH',
+    `The database is not ready for the application's tables: ${works.map(({ reason }) => reason).join('; ')}. Nothing was changed. Open it once with migrate: 'apply' and a role that may change the schema.`,
+  )
+
+export function failedOwn({ file }: Migration, error: unknown): unknown {
+  if (!(error instanceof StorageError)) return error
+  const message = `${file} failed, and nothing of it happened: ${error.message}`
+  return new StorageError(error.code, message, { cause: error.cause ?? error })
+}
+
+/** Throws SCHEMA_MISMATCH if a migration of the application's changed a table of the library's. */
+export function assertOursUntouched(
+  { file }: Migration,
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+): void {
+  for (const table of OUR_TABLES) {
+    if (before.get(table) === after.get(table)) continue
+    throw new StorageError(
+      'SCHEMA_MISMATCH',
+      `${file} changes ${table}, which is a table of meshstore. Nothing was changed. Take that out of the migration, and do not export the tables of meshstore from the schema that drizzle-kit reads.`,
+    )
+  }
+}
+
+export { rowOfTable, TABLE_ROW }

@@ -1,0 +1,4 @@
+/** `meshstore/tables`: an application's own tables. */
+import './node-version.ts'
+
+export { type DefinedTable, type Schema, schema, type TableOptions, table } from './tables/define.ts'

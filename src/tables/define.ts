@@ -1,0 +1,232 @@
+/** `table()` and `schema()`: an application's own tables, each described once by its twins. */
+import {
+  type Column as DrizzleColumn,
+  Table as DrizzleTable,
+  getTableColumns,
+  getTableName,
+  is,
+  SQL,
+} from 'drizzle-orm'
+import type { PgTable } from 'drizzle-orm/pg-core'
+import { getTableConfig, type SQLiteTable } from 'drizzle-orm/sqlite-core'
+import type { OwnSchema, OwnTable } from '../api.ts'
+import { StorageError } from '../errors.ts'
+import { jsonProblems } from '../schema/bundle-rules.ts'
+import { columnNameProblem, tableNameProblem } from '../schema/described.ts'
+import { KINDS, type KindName } from '../schema/kinds.ts'
+import * as rules from '../schema/rules.ts'
+import { OUR_TABLES, tableOf } from '../schema/tables.ts'
+import { type AnyTables, type Described, describe, describedBy } from './described.ts'
+import { kindIn, postgresProblem } from './kinds.ts'
+import { type Builder, type BuilderTables, type MakesStatements, statementsOf } from './query.ts'
+import type { NamingColumn, TextColumn, Twin, TypesOf } from './types.ts'
+
+export interface TableOptions<S extends SQLiteTable, P extends PgTable, K extends TextColumn<S>> {
+  /** The table on SQLite. */
+  readonly sqlite: S
+  /** The table on PostgreSQL. You can leave it out until you open a `postgres://` URL. */
+  readonly postgres?: P & Twin<S, P>
+  /** The primary key: a text column. */
+  readonly key: K
+  /** Rules for values of a column, beside those of its type: what is wrong with the value, like `must be positive`. */
+  readonly rules?: {
+    readonly [C in string & keyof S['$inferSelect']]?: (value: S['$inferSelect'][C]) => string | undefined
+  }
+  /**
+   * A changed row drops the cached paths through the nodes that these columns name, in the same transaction, whichever program changes
+   * it. A change of `columns` counts: by default of every column but `createdAt` and `updatedAt`.
+   */
+  readonly invalidates?: {
+    readonly through: readonly NamingColumn<S>[]
+    readonly columns?: readonly (string & keyof S['$inferSelect'])[]
+  }
+}
+
+export interface DefinedTable<S extends SQLiteTable, K extends string> extends OwnTable<TypesOf<S, K>> {
+  readonly sqlite: S
+}
+
+export interface SchemaOf<T extends AnyTables> {
+  readonly tables: { readonly [N in keyof T]: T[N] extends OwnTable<infer Types> ? Types : never }
+  readonly builder: Builder
+  readonly twins: BuilderTables<T>
+}
+
+/** The tables, and their statements. */
+export interface Schema<T extends AnyTables> extends OwnSchema<SchemaOf<T>>, MakesStatements<T> {
+  readonly tables: T
+}
+
+/**
+ * Describes a table by its twins, which Drizzle's builders make for each dialect.
+ *
+ * @throws {StorageError} CONFIG for what the compiler cannot see: another name in a twin, a type that does not travel between the
+ * dialects, a reserved name
+ */
+export function table<const S extends SQLiteTable, const P extends PgTable, const K extends TextColumn<S>>(
+  options: TableOptions<S, P, K>,
+): DefinedTable<S, K> {
+  const described = description(options as unknown as TableOptions<SQLiteTable, PgTable, never>)
+  const made = { name: described.name, sqlite: options.sqlite }
+  describe(made, described)
+  return made
+}
+
+const config = (table: string, what: string): StorageError => new StorageError('CONFIG', `The table ${table}: ${what}.`)
+
+function description(options: TableOptions<SQLiteTable, PgTable, never>): Described {
+  const { sqlite, postgres, key, rules: own = {}, invalidates } = options
+  if (!is(sqlite, DrizzleTable)) throw config('', 'sqlite must be a table of sqliteTable()')
+  const name = getTableName(sqlite)
+  const problem = tableNameProblem(name)
+  if (problem !== undefined) throw config(name, `its name ${problem}`)
+  if (name !== name.toLowerCase()) throw config(name, 'its name must be in lower case')
+  const columns = getTableColumns<SQLiteTable>(sqlite)
+  if (postgres !== undefined) compareNames(name, columns, postgres)
+  const described = Object.fromEntries(
+    Object.entries(columns).map(([property, column]) => [
+      property,
+      columnOf(name, column, postgres && getTableColumns<PgTable>(postgres as PgTable)[property], {
+        isKey: property === key,
+        isStores: property === 'createdAt' || property === 'updatedAt',
+        rule: (own as Readonly<Record<string, rules.SimpleRule>>)[property],
+      }),
+    ]),
+  )
+  const keyColumn = described[key]
+  if (keyColumn?.kind !== 'text') throw config(name, `its key ${key} must be a text column`)
+  if (columns[key]?.primary !== true) throw config(name, `its key ${keyColumn.name} must be the primary key, alone`)
+  for (const time of ['createdAt', 'updatedAt'])
+    if (described[time] !== undefined && (described[time].kind !== 'time' || described[time].nullable))
+      throw config(name, `${time} must be a time() that is not NULL, which the store sets`)
+  for (const property of [...(invalidates?.through ?? []), ...(invalidates?.columns ?? []), ...Object.keys(own)])
+    if (described[property] === undefined) throw config(name, `${property} is not a column`)
+  const { indexes, foreignKeys, uniqueConstraints } = getTableConfig(sqlite)
+  const first = [
+    ...indexes.map((index) => index.config.columns[0]),
+    ...uniqueConstraints.map(({ columns: [column] }) => column),
+    ...Object.values(columns).filter(({ isUnique }) => isUnique),
+  ].flatMap((column) => (column !== undefined && 'name' in column ? [column.name] : []))
+  const isOrdered = ([, column]: [string, { name: string; nullable: boolean }]): boolean =>
+    !column.nullable && first.includes(column.name)
+  const described_ = tableOf(name, {
+    name,
+    key,
+    columns: described,
+    ...(invalidates !== undefined && {
+      invalidates: {
+        paths: 'through',
+        through: invalidates.through,
+        columns: [...new Set([...invalidates.through, ...(invalidates.columns ?? withoutTimes(described))])],
+      },
+    }),
+  })
+  return {
+    ...described_,
+    sqlite,
+    postgres: postgres as PgTable | undefined,
+    defaults: Object.entries(columns).flatMap(([property, column]) => defaultOf(property, column)),
+    ordered: new Set([
+      key,
+      ...Object.entries(described)
+        .filter(isOrdered)
+        .map(([property]) => property),
+    ]),
+    parents: foreignKeys.map((foreignKey) => getTableName(foreignKey.reference().foreignTable)),
+  }
+}
+
+const withoutTimes = (columns: object): string[] =>
+  Object.keys(columns).filter((property) => property !== 'createdAt' && property !== 'updatedAt')
+
+function compareNames(name: string, here: Readonly<Record<string, DrizzleColumn>>, postgres: unknown): void {
+  if (!is(postgres, DrizzleTable)) throw config(name, 'postgres must be a table of pgTable()')
+  if (getTableName(postgres) !== name) throw config(name, `its twin on PostgreSQL is called ${getTableName(postgres)}`)
+  const there: Readonly<Record<string, DrizzleColumn>> = getTableColumns(postgres)
+  for (const property of new Set([...Object.keys(here), ...Object.keys(there)])) {
+    const [a, b] = [here[property], there[property]]
+    if (a === undefined || b === undefined || a.name !== b.name)
+      throw config(name, `${property} is not the same column in both twins`)
+    if (a.notNull !== b.notNull || a.primary !== b.primary || a.hasDefault !== b.hasDefault)
+      throw config(name, `${a.name} differs between the twins in NOT NULL, PRIMARY KEY or its default`)
+  }
+}
+
+interface Place {
+  readonly isKey: boolean
+  readonly isStores: boolean
+  readonly rule: rules.SimpleRule | undefined
+}
+
+function columnOf(
+  table: string,
+  here: DrizzleColumn,
+  there: DrizzleColumn | undefined,
+  { isKey, isStores, rule }: Place,
+) {
+  const problem = columnNameProblem(here.name)
+  if (problem !== undefined || here.name.includes('$'))
+    throw config(table, `the column ${here.name} ${problem ?? 'must not have $ in its name'}`)
+  const kind = kindIn(here)
+  if (kind === undefined)
+    throw config(
+      table,
+      `${here.name} is ${here.getSQLType()} with values that do not travel between the dialects; use a column type of meshstore/tables/sqlite`,
+    )
+  const twinProblem = there && postgresProblem(kind, there)
+  if (twinProblem !== undefined) throw config(table, `on PostgreSQL ${here.name} ${twinProblem}`)
+  // `create` returns the row without asking the database for it.
+  if (is(here.default, SQL)) throw config(table, `${here.name} has a default in SQL; give a value, or $defaultFn()`)
+  const filledIn = isStores ? 'by store' : here.hasDefault || !here.notNull ? 'by default' : undefined
+  const nullable = !here.notNull
+  const base = isKey ? rules.isId : kind === 'json' ? jsonProblems : kind === 'text' ? rules.isLongText : undefined
+  const chosen = rule === undefined ? base : ruleBeside(kind, base, rule)
+  return { name: here.name, kind, nullable, filledIn, ...(chosen !== undefined && { rule: chosen }) } as const
+}
+
+/** The application's own rule comes after the kind's. */
+const ruleBeside =
+  (kind: KindName, base: rules.Rule = KINDS[kind].rule, rule: rules.SimpleRule): rules.Rule =>
+  (value) =>
+    base(value) ?? rule(value)
+
+function defaultOf(property: string, column: DrizzleColumn): [string, () => unknown][] {
+  if (property === 'createdAt' || property === 'updatedAt') return []
+  const { defaultFn, default: value, hasDefault, notNull } = column
+  if (!hasDefault) return notNull ? [] : [[property, () => null]]
+  return [[property, () => defaultFn?.() ?? (Array.isArray(value) ? [...value] : (value ?? null))]]
+}
+
+/**
+ * Puts an application's tables together, for `openStorage({ tables })` and for statements of its own.
+ *
+ * @throws {StorageError} CONFIG (two tables with one name, foreign keys in a circle)
+ */
+export function schema<const T extends AnyTables>(tables: T): Schema<T> {
+  const all = Object.values(tables).map(describedBy)
+  for (const [index, { name }] of all.entries())
+    if (all.findIndex((each) => each.name === name) !== index) throw config(name, 'is described twice')
+  assertParentsFirst(all)
+  return { tables, ...statementsOf<T>(tables) }
+}
+
+/** A copy writes parents first: there is no such order in a circle. */
+function assertParentsFirst(all: readonly Described[]): void {
+  const done = new Set<string>(OUR_TABLES)
+  for (let left = all; left.length > 0; ) {
+    const ready = left.filter(({ parents }) => parents.every((parent) => done.has(parent)))
+    if (ready.length === 0) {
+      const unknown = left
+        .flatMap(({ parents }) => parents)
+        .find((parent) => !all.some(({ name }) => name === parent) && !done.has(parent))
+      throw config(
+        left.map(({ name }) => name).join(', '),
+        unknown === undefined
+          ? 'foreign keys in a circle, or to the table itself, cannot be copied'
+          : `a foreign key names ${unknown}, which is not in the schema`,
+      )
+    }
+    for (const { name } of ready) done.add(name)
+    left = left.filter(({ name }) => !done.has(name))
+  }
+}

@@ -1,0 +1,38 @@
+/** What is known of an own table at run time. */
+import type { PgTable } from 'drizzle-orm/pg-core'
+import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
+import type { OwnTable } from '../api.ts'
+import { StorageError } from '../errors.ts'
+import type { Table } from '../schema/tables.ts'
+
+/** A table's description with its twins. */
+export interface Described extends Table {
+  readonly sqlite: SQLiteTable
+  readonly postgres: PgTable | undefined
+  /** Values of columns that are not given. */
+  readonly defaults: readonly (readonly [property: string, value: () => unknown])[]
+  /** Columns that lists can be ordered by: not nullable, and first in an index. */
+  readonly ordered: ReadonlySet<string>
+  /** The tables that its foreign keys name. */
+  readonly parents: readonly string[]
+}
+
+type AnyTable = OwnTable & { readonly sqlite: SQLiteTable }
+export type AnyTables = Readonly<Record<string, AnyTable>>
+
+/** The descriptions, by the values that `table()` returned. */
+const descriptions = new WeakMap<object, Described>()
+
+/** Throws CONFIG for what `table()` did not make. */
+export function describedBy(table: object): Described {
+  const described = descriptions.get(table)
+  if (described !== undefined) return described
+  throw new StorageError(
+    'CONFIG',
+    'The option tables has a table that table() did not make. Make each with table() of meshstore/tables.',
+  )
+}
+
+export const describe = (table: object, described: Described): void => {
+  descriptions.set(table, described)
+}

@@ -1,0 +1,119 @@
+/**
+ * An application's own statements over its tables and the library's, typed by Drizzle's builder for SQLite. At run time the builder is
+ * the dialect's own: as long as the twins have the same rows, so have the queries.
+ */
+import { Placeholder } from 'drizzle-orm'
+import type { BaseSQLiteDatabase, SQLiteTable } from 'drizzle-orm/sqlite-core'
+import type { ChangeStatement, Query, RowsOf } from '../api.ts'
+import type { Functions, Tables } from '../database/queries.ts'
+import type { Statement } from '../database/statement.ts'
+import { misuse } from '../errors.ts'
+import type { nodes, pathCache, policies } from '../schema/sqlite.ts'
+import { type AnyTables, describedBy } from './described.ts'
+import { Parameter } from './parameter.ts'
+
+/** The part of Drizzle's builder that builds: nothing of it runs a query. */
+export type Builder = Pick<
+  BaseSQLiteDatabase<'async', never, Record<string, never>, Record<string, never>>,
+  'select' | 'selectDistinct' | 'with' | '$with' | 'insert' | 'update' | 'delete'
+>
+
+export type BuilderTables<T extends AnyTables> = {
+  readonly nodes: typeof nodes
+  readonly policies: typeof policies
+  readonly pathCache: typeof pathCache
+} & { readonly [N in keyof T]: T[N] extends { readonly sqlite: infer S extends SQLiteTable } ? S : never }
+
+/** A finished query. One that writes has no mode of selection. */
+interface Finished {
+  readonly _: { readonly result: unknown }
+}
+interface Selecting {
+  readonly _: { readonly result: unknown; readonly selectMode: unknown }
+}
+
+/**
+ * Parameters have the types of their values, so that Drizzle's `eq`, `between`, `values()` and `set()` check them. While a statement
+ * is built they are placeholders: use them beside a column, and compute nothing with them.
+ */
+type Parameters<P> = { readonly [K in keyof P]-?: Exclude<P[K], undefined> }
+
+export type Build<T extends AnyTables, P, Q> = (db: Builder, tables: BuilderTables<T>, parameters: Parameters<P>) => Q
+
+/** Makes statements with parameters `P`. Each is built once for a dialect, and prepared once on a connection. */
+export interface MakesStatements<T extends AnyTables> {
+  /** A statement that reads. `name` is unique in the application; tracing shows it as `app:name`. */
+  query<P extends object = Record<never, never>>(): <Q extends Selecting>(
+    name: string,
+    build: Build<T, P, Q>,
+  ) => Query<P, RowsOf<Q>>
+  /** A statement that inserts, updates or deletes; its rows are those of `returning()`. */
+  change<P extends object = Record<never, never>>(): <Q extends Finished>(
+    name: string,
+    build: Build<T, P, Q extends Selecting ? never : Q>,
+  ) => ChangeStatement<P, RowsOf<Q>>
+}
+
+/** The statements behind the values that applications have. */
+const statements = new WeakMap<object, { readonly statement: Statement<object, object>; readonly tables: AnyTables }>()
+
+/** Throws MISUSE for a value that `schema()` did not make, and for a statement of another schema. */
+export function statementOf(made: object, kind: 'query' | 'change', tables: AnyTables): Statement<object, object> {
+  const found = typeof made === 'object' && made !== null ? statements.get(made) : undefined
+  if (found === undefined || (made as { kind?: unknown }).kind !== kind)
+    throw misuse(
+      `This is not a statement of schema().${kind}(). Use query() for one that reads, and run() for one that writes.`,
+    )
+  if (found.tables !== tables)
+    throw misuse(
+      `The statement ${found.statement.name} is of another schema than the store's. Use the schema that openStorage() was given.`,
+    )
+  return found.statement
+}
+
+export function statementsOf<T extends AnyTables>(tables: T): MakesStatements<T> {
+  const maker =
+    (kind: 'query' | 'change') =>
+    (name: string, build: Build<T, object, unknown>): { kind: 'query' | 'change'; name: string } => {
+      const made = { kind, name }
+      statements.set(made, { statement: ownStatement(`app:${name}`, tables, build), tables })
+      return made
+    }
+  return { query: () => maker('query') as never, change: () => maker('change') as never }
+}
+
+/** `build`: the application's, which Drizzle's types have checked. */
+export const ownStatement = <T extends AnyTables>(
+  name: string,
+  tables: T,
+  build: Build<T, object, unknown>,
+): Statement<object, object> => ({
+  name,
+  isOwn: true,
+  build: (db, ours, _, functions) => {
+    const parameters = new Map<string, Parameter>()
+    const given = new Proxy(
+      {},
+      {
+        get: (_target, property) => {
+          const key = String(property)
+          const known = parameters.get(key) ?? new Parameter(key, functions)
+          parameters.set(key, known)
+          return known
+        },
+      },
+    )
+    const built = build(db as unknown as Builder, twinsOf(tables, ours, functions) as BuilderTables<T>, given as never)
+    // From here on Drizzle takes them for placeholders.
+    for (const parameter of parameters.values()) Object.setPrototypeOf(parameter, Placeholder.prototype)
+    return built as ReturnType<Statement<object, object>['build']>
+  },
+})
+
+const twinsOf = (tables: AnyTables, ours: Tables, { twinOf }: Functions): object => {
+  const { nodes, policies, pathCache } = ours
+  const twins: Record<string, unknown> = { nodes, policies, pathCache }
+  for (const [name, table] of Object.entries(tables))
+    Object.defineProperty(twins, name, { enumerable: true, get: () => twinOf(describedBy(table)) })
+  return twins
+}

@@ -1,0 +1,225 @@
+/** The repository of an own table: what nodes and policies have, for any table. */
+import type { SchemaTypes, TableRepositories, UpdateOptions } from '../api.ts'
+import type { Call, Session, Written } from '../database/session.ts'
+import { explainedBy, StorageError } from '../errors.ts'
+import { keysOf, snapshotsOf } from '../repositories/checked.ts'
+import { iterateRows } from '../repositories/pages.ts'
+import * as rules from '../schema/rules.ts'
+import { type Arguments, argumentsOf } from './arguments.ts'
+import { type AnyTables, describedBy } from './described.ts'
+import { IF_MILLISECOND, KEYS, LIMIT, NOW, newValue, type Values } from './statements.ts'
+
+/** Arguments and results have the types that the contract gives them: `Arguments` checks each at the door. */
+class SqlTableRepository {
+  readonly #session: Session
+  readonly #now: () => Date
+  readonly #on: Arguments
+
+  constructor(session: Session, now: () => Date, on: Arguments) {
+    this.#session = session
+    this.#now = now
+    this.#on = on
+  }
+
+  async create(row: Values): Promise<Values> {
+    const complete = this.#on.complete(this.#on.row(row), this.#now())
+    const written = await this.#session.write(this.#on.statements.insert, complete)
+    if (written.changes === 0) await this.#note(complete)
+    return this.#created(complete, written)
+  }
+
+  /** Reads the conflicting row, so that a serializable transaction depends on it: ON CONFLICT DO NOTHING reads no row. */
+  async #note(row: Values): Promise<void> {
+    const { key, statements } = this.#on
+    if (this.#session.inTransaction) await this.#session.readOne(statements.keyExists, { [key]: row[key] })
+  }
+
+  async createMany(rows: readonly Values[]): Promise<Values[]> {
+    const now = this.#now()
+    const { insert } = this.#on.statements
+    let existing: Values | undefined
+    const result = (written: Written<never>, { parameters }: Call<Values, never>): Values => {
+      if (written.changes === 0) existing = parameters
+      return this.#created(parameters, written)
+    }
+    const { calls, named } = this.#calls(rows, (row) => ({
+      statement: insert,
+      parameters: this.#on.complete(row, now),
+    }))
+    return this.#session.writeEach(calls, result, named).catch(async (error) => {
+      if (existing !== undefined) await this.#note(existing)
+      throw error
+    })
+  }
+
+  #calls<R>(rows: readonly Values[], use: (row: Values) => Call<Values, R>) {
+    const snapshots = snapshotsOf('The rows', rows)
+    const named = { table: this.#on.table.name, keys: keysOf(snapshots, this.#on.key) }
+    return { calls: this.#on.rows(snapshots, use), named }
+  }
+
+  get(key: string): Promise<Values | undefined> {
+    try {
+      return this.#session.readOne(this.#on.statements.byKey, this.#on.byKey(key))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async getMany(keys: readonly string[]): Promise<Values[]> {
+    const { statements, key } = this.#on
+    const asked = rules.checkedIds('keys', keys)
+    const found = new Map<unknown, Values>()
+    for (const row of await this.#session.read(statements.byKeys, { [KEYS]: asked })) found.set(row[key], row)
+    return asked.map((each) => found.get(each)).filter((row) => row !== undefined)
+  }
+
+  async list(options: Values = {}): Promise<Values[]> {
+    const { order, isDescending, filter, after, limit } = this.#on.page(options)
+    return this.#page(order, isDescending, { ...filter, ...this.#on.position(order, after) }, limit)
+  }
+
+  async *iterate(options: Values = {}): AsyncGenerator<Values, void, undefined> {
+    const { order, isDescending, filter } = this.#on.selection(options)
+    let last: Values | undefined
+    yield* iterateRows<Values, Values>(this.#session, {
+      isSelective: false,
+      keyAhead: async () => undefined,
+      read: async (_, { limit }) => {
+        const rows = await this.#page(order, isDescending, { ...filter, ...this.#on.position(order, last) }, limit)
+        last = rows.at(-1)
+        return rows
+      },
+      keyOf: (row) => String(row[this.#on.key]),
+    })
+  }
+
+  #page(order: string, isDescending: boolean, filter: Values, limit: number): Promise<Values[]> {
+    const statement = this.#on.statements.list(order, isDescending, Object.keys(filter))
+    return this.#session.read(statement, { ...filter, [LIMIT]: limit })
+  }
+
+  async update(key: string, patch: Values, options: UpdateOptions = {}): Promise<Values> {
+    const { statements, table, hasUpdatedAt } = this.#on
+    const named = this.#on.byKey(key)
+    const ifMillisecond = this.#on.expected(options)
+    const changes = this.#on.patch(patch)
+    const set = Object.keys(changes).sort()
+    // An UPDATE must set something.
+    if (set.length === 0 && !hasUpdatedAt) return (await this.get(key)) ?? this.#missing(key)
+    const statement = statements.update(ifMillisecond === undefined ? set : [...set, IF_MILLISECOND])
+    const parameters = { ...changes, ...named, [NOW]: this.#now(), [IF_MILLISECOND]: ifMillisecond }
+    const written = await this.#session
+      .write(statement, parameters, { lookup: statements.byKey })
+      .catch(explainedBy(() => this.get(key)))
+    const [row] = written.rows
+    if (row !== undefined) return row
+    const current = written.found?.[0] ?? this.#missing(key)
+    if (ifMillisecond !== undefined && timeOf(current) !== ifMillisecond) throw this.#changed(key)
+    throw new StorageError(
+      'CONFLICT',
+      `A trigger in the database kept the row of ${table.name} from being saved. Nothing was written. Drop the trigger, or change the value.`,
+    )
+  }
+
+  async updateMany(where: Values, patch: Values): Promise<number> {
+    const filter = this.#on.needed(where)
+    const changes = this.#on.patch(patch)
+    const set = Object.fromEntries(
+      Object.keys(changes)
+        .sort()
+        .map((name) => [newValue(name), changes[name]]),
+    )
+    if (Object.keys(set).length === 0 && !this.#on.hasUpdatedAt) return this.count(where)
+    const statement = this.#on.statements.updateWhere([...Object.keys(filter), ...Object.keys(set)])
+    return (await this.#session.write(statement, { ...filter, ...set, [NOW]: this.#now() })).changes
+  }
+
+  async save(row: Values): Promise<Values> {
+    const { statement, parameters } = this.#on.saving(this.#on.row(row), this.#now())
+    const written = await this.#session
+      .write(statement, parameters)
+      .catch(explainedBy(() => this.get(String(parameters[this.#on.key]))))
+    return this.#saved(written)
+  }
+
+  async saveMany(rows: readonly Values[]): Promise<Values[]> {
+    const now = this.#now()
+    const { calls, named } = this.#calls(rows, (row) => this.#on.saving(row, now))
+    return this.#session.writeEach(calls, (written) => this.#saved(written), named)
+  }
+
+  async delete(key: string, options: UpdateOptions = {}): Promise<boolean> {
+    const { statements } = this.#on
+    const named = this.#on.byKey(key)
+    const ifMillisecond = this.#on.expected(options)
+    if (ifMillisecond === undefined) return (await this.#session.write(statements.remove([]), named)).changes > 0
+    const parameters = { ...named, [IF_MILLISECOND]: ifMillisecond }
+    const written = await this.#session.write(statements.remove([IF_MILLISECOND]), parameters, {
+      lookup: statements.byKey,
+    })
+    if (written.changes > 0) return true
+    const current = written.found?.[0]
+    if (current !== undefined && timeOf(current) !== ifMillisecond) throw this.#changed(key)
+    return false
+  }
+
+  async deleteMany(where: Values): Promise<number> {
+    const filter = this.#on.needed(where)
+    return (await this.#session.write(this.#on.statements.removeWhere(Object.keys(filter)), filter)).changes
+  }
+
+  async count(where: Values = {}): Promise<number> {
+    const filter = this.#on.filter(where)
+    return (await this.#session.readOne(this.#on.statements.count(Object.keys(filter)), filter))?.count ?? 0
+  }
+
+  #created(row: Values, { changes }: Pick<Written<never>, 'changes'>): Values {
+    const { table, key } = this.#on
+    if (changes > 0) return { ...row }
+    throw new StorageError(
+      'ALREADY_EXISTS',
+      `${table.name} has a row ${JSON.stringify(row[key])} already. Nothing was written. Use save() to replace it.`,
+    )
+  }
+
+  #saved({ rows: [row] }: Pick<Written<Values>, 'rows'>): Values {
+    if (row !== undefined) return row
+    const { name } = this.#on.table
+    throw new StorageError(
+      'CONFLICT',
+      `A trigger in the database kept the row of ${name} from being saved. Nothing was written. Drop the trigger, or change the value.`,
+    )
+  }
+
+  #changed(key: string): StorageError {
+    const { name } = this.#on.table
+    return new StorageError(
+      'CONFLICT',
+      `The row ${JSON.stringify(key)} of ${name} has changed since it was read. Nothing was written. Read it again.`,
+    )
+  }
+
+  #missing(key: string): never {
+    throw new StorageError(
+      'NOT_FOUND',
+      `${this.#on.table.name} has no row ${JSON.stringify(key)}. Nothing was written. Use save() to add it.`,
+    )
+  }
+}
+
+const timeOf = ({ updatedAt }: Values): number => (updatedAt as Date).getTime()
+
+/** The tables' repositories on a session. Each is made when it is first used: a transaction that uses none costs nothing. */
+export function repositoriesOf(tables: AnyTables, session: Session, now: () => Date): TableRepositories<SchemaTypes> {
+  const repositories = {}
+  for (const [name, table] of Object.entries(tables)) {
+    let made: SqlTableRepository | undefined
+    const get = (): SqlTableRepository => {
+      made ??= new SqlTableRepository(session, now, argumentsOf(describedBy(table)))
+      return made
+    }
+    Object.defineProperty(repositories, name, { enumerable: true, get })
+  }
+  return repositories as TableRepositories<SchemaTypes>
+}

@@ -1,0 +1,89 @@
+import { expect, test } from 'vitest'
+import { all, expectRefused, IDS_BY_BYTES } from '../../support/expectations.ts'
+import { type AppSetting, link } from '../../tables/app/stages.ts'
+
+const keys = (rows: readonly { readonly linkId: string }[]): string[] => rows.map(({ linkId }) => linkId)
+
+export function listing({ run }: AppSetting): void {
+  test('list is in the order of the keys, and pages by key or by row', () =>
+    run(async ({ tables: { links } }) => {
+      await links.createMany(IDS_BY_BYTES.toReversed().map((id) => link(id)))
+      expect(keys(await links.list())).toEqual(IDS_BY_BYTES)
+      const first = await links.list({ limit: 5 })
+      expect(keys(first)).toEqual(IDS_BY_BYTES.slice(0, 5))
+      expect(keys(await links.list({ limit: 3, after: first[4] }))).toEqual(IDS_BY_BYTES.slice(5, 8))
+      expect(keys(await links.list({ after: first[4]?.linkId }))).toEqual(IDS_BY_BYTES.slice(5))
+      expect(keys(await links.list({ descending: true, after: first[4] }))).toEqual(
+        IDS_BY_BYTES.slice(0, 4).toReversed(),
+      )
+      expect(keys(await all(links.iterate()))).toEqual(IDS_BY_BYTES)
+    }))
+
+  test('list and count take filters by value, by list and by NULL', () =>
+    run(async ({ tables: { links }, clock }) => {
+      await links.createMany([
+        link('1', { source: 'x' }),
+        link('2', { isUp: false }),
+        link('3', { seenAt: clock.now() }),
+      ])
+      expect(keys(await links.list({ where: { source: 'x' } }))).toEqual(['1'])
+      expect(keys(await links.list({ where: { source: ['x', 'a'], isUp: true } }))).toEqual(['1', '3'])
+      expect(keys(await links.list({ where: { seenAt: null } }))).toEqual(['1', '2'])
+      expect(keys(await links.list({ where: { seenAt: clock.now() } }))).toEqual(['3'])
+      expect(keys(await links.list({ where: { seenAt: [clock.now(), clock.after(1)] } }))).toEqual(['3'])
+      expect(keys(await links.list({ where: { source: [] } }))).toEqual([])
+      expect(await links.count({ isUp: [false] })).toBe(1)
+    }))
+
+  test('orderBy an indexed column pages without losing or repeating rows', () =>
+    run(async ({ tables: { links } }) => {
+      const rows = Array.from({ length: 250 }, (_, index) =>
+        link(`l-${String(index).padStart(3, '0')}`, { cost: (index * 7) % 10 }),
+      )
+      await links.createMany(rows)
+      const expected = rows.toSorted((a, b) => (a.cost ?? 0) - (b.cost ?? 0) || (a.linkId < b.linkId ? -1 : 1))
+      for (const descending of [false, true]) {
+        const wanted = keys(descending ? expected.toReversed() : expected)
+        const found: string[] = []
+        for (let page = await links.list({ orderBy: 'cost', descending, limit: 40 }); page.length > 0; ) {
+          found.push(...keys(page))
+          page = await links.list({ orderBy: 'cost', descending, limit: 40, after: page.at(-1) })
+        }
+        expect(found).toEqual(wanted)
+        expect(keys(await all(links.iterate({ orderBy: 'cost', descending })))).toEqual(wanted)
+      }
+      expect(await links.list({ orderBy: 'updatedAt', limit: 1 })).toHaveLength(1)
+    }))
+
+  test('prefix takes the keys that begin with a text, by code points', () =>
+    run(async ({ tables: { links } }) => {
+      const ids = ['a', 'ab', 'ab%', 'ab\u{10ffff}', 'ab\u{10ffff}x', 'aB', 'ac', 'b', '\u{d7ff}x', '\u{e000}']
+      await links.createMany(ids.map((id) => link(id)))
+      for (const prefix of ['a', 'ab', 'ab\u{10ffff}', 'b', '\u{d7ff}', 'none'])
+        expect(keys(await links.list({ prefix })).toSorted()).toEqual(
+          ids.filter((id) => id.startsWith(prefix)).toSorted(),
+        )
+      expect(keys(await links.list({ prefix: 'ab', orderBy: 'cost', limit: 1 }))).toEqual(['ab'])
+    }))
+
+  test('getMany returns the rows that exist, in the order asked for', () =>
+    run(async ({ tables: { links } }) => {
+      await links.createMany([link('1'), link('2')])
+      expect(keys(await links.getMany(['2', '3', '1', '2']))).toEqual(['2', '1', '2'])
+    }))
+
+  test('what a list cannot do is refused', () =>
+    run(async ({ tables: { links } }) => {
+      await expectRefused(links.list({ where: { nope: 1 } as never }), 'nope')
+      await expectRefused(links.list({ where: { tags: ['x'] } as never }), 'tags')
+      await expectRefused(links.list({ where: { cost: 'x' } as never }), 'cost')
+      await expectRefused(links.list({ where: { cost: [1, 'x'] } as never }), 'cost[1]')
+      await expectRefused(links.list({ where: { cost: null } as never }), 'cost')
+      await expectRefused(links.list({ orderBy: 'target' }), 'orderBy')
+      await expectRefused(links.list({ orderBy: 'siteId' as never }), 'orderBy')
+      await expectRefused(links.list({ orderBy: 'cost', after: 'l' }), 'after')
+      await expectRefused(links.list({ limit: 0 }), 'limit')
+      await expectRefused(links.list({ prefix: '' }), 'prefix')
+      await expectRefused(links.list({ nope: 1 } as never), 'nope')
+    }))
+}

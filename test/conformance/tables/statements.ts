@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest'
+import { eq } from '../../../src/query-entry.ts'
+import { schema } from '../../../src/tables-entry.ts'
+import { expectCode } from '../../support/expectations.ts'
+import { node } from '../../support/samples.ts'
+import { type AppSetting, type AppStage, link } from '../../tables/app/stages.ts'
+import * as statements from '../../tables/app/statements.ts'
+
+async function filled({ tables, nodes, clock }: AppStage): Promise<void> {
+  await nodes.createMany([node('n', { started: true }), node('m')])
+  await tables.sites.create({ siteId: 's', name: 'one' })
+  await tables.links.createMany([
+    link('1', { cost: 2, owner: 'n', seenAt: clock.now() }),
+    link('2', { source: 'b', target: 'c', cost: 3, owner: 'n', siteId: 's' }),
+    link('3', { source: 'b', isUp: false }),
+  ])
+}
+
+export function ownStatements({ run }: AppSetting): void {
+  test('a join gives a row of each table, or null', () =>
+    run(async (stage) => {
+      await filled(stage)
+      const { query, nodes, tables } = stage
+      const [first, third] = [await tables.links.get('1'), await tables.links.get('3')]
+      expect(await query(statements.withOwners, { cost: 0 })).toEqual([
+        { links: first, nodes: await nodes.get('n') },
+        { links: await tables.links.get('2'), nodes: await nodes.get('n') },
+        { links: third, nodes: null },
+      ])
+      expect(await query(statements.ends)).toEqual([
+        { linkId: '1', isUp: true, started: true, at: (await nodes.get('n'))?.createdAt },
+        { linkId: '2', isUp: true, started: true, at: (await nodes.get('n'))?.createdAt },
+        { linkId: '3', isUp: false, started: null, at: null },
+      ])
+    }))
+
+  test('groups, common table expressions, subqueries, unions and aliases', () =>
+    run(async (stage) => {
+      await filled(stage)
+      const { query, clock } = stage
+      expect(await query(statements.perSource, { since: new Date(0), isUp: true })).toEqual([
+        { source: 'a', links: 1, cost: 2, mean: 2, last: clock.now() },
+        { source: 'b', links: 1, cost: 3, mean: 3, last: null },
+      ])
+      expect(await query(statements.perSource, { since: clock.after(1), isUp: true })).toEqual([])
+      expect(await query(statements.degrees, { least: 1 })).toEqual([{ nodeId: 'n', degree: 2 }])
+      expect(await query(statements.onStarted, { sources: ['a', 'b'], not: ['b'] })).toEqual([{ linkId: '1' }])
+      expect(await query(statements.bothEnds)).toEqual([{ node: 'a' }, { node: 'b' }, { node: 'c' }])
+      expect(await query(statements.neighbours, { prefix: '1' })).toEqual([
+        { first: '1', second: '2' },
+        { first: '1', second: '3' },
+      ])
+      expect(await query(statements.bySite, { limit: 2 })).toEqual([
+        { linkId: '2', siteId: 's' },
+        { linkId: '1', siteId: null },
+      ])
+    }))
+
+  test('run returns the rows of returning(), and how many rows were written', () =>
+    run(async (stage) => {
+      await filled(stage)
+      const { run: write, tables, clock } = stage
+      expect(await write(statements.takeDown, { source: 'a', now: clock.after(9), site: null })).toEqual({
+        rows: [{ linkId: '1', isUp: false, updatedAt: clock.after(9) }],
+        changes: 1,
+      })
+      expect(await write(statements.addSite, { siteId: 's', name: 'two' })).toEqual({ rows: [], changes: 1 })
+      expect(await tables.sites.get('s')).toMatchObject({ name: 'two', floors: 1 })
+      await expectCode(write(statements.removeSites), 'CONFLICT')
+      await tables.links.deleteMany({ siteId: 's' })
+      expect(await write(statements.removeSites)).toEqual({ rows: [], changes: 1 })
+    }))
+
+  test('a query may be built for one call', () =>
+    run(async (stage) => {
+      await filled(stage)
+      for (const id of ['1', '2'])
+        expect(
+          await stage.query((db, { links }) => db.select({ id: links.linkId }).from(links).where(eq(links.linkId, id))),
+        ).toEqual([{ id }])
+    }))
+
+  test('statements take effect in the order of the calls', () =>
+    run(async ({ tables, run: write, query, clock }) => {
+      const [, , , down] = await Promise.all([
+        tables.links.create(link('1')),
+        tables.links.create(link('2')),
+        tables.links.update('1', { cost: 4 }),
+        write(statements.takeDown, { source: 'a', now: clock.now(), site: null }),
+        tables.links.save(link('1', { isUp: true })),
+      ])
+      expect(down.changes).toBe(2)
+      expect((await query(statements.ends)).map(({ isUp }) => isUp)).toEqual([true, false])
+    }))
+
+  test('what is no statement of the schema is MISUSE', () =>
+    run(async ({ query, run: write }) => {
+      await expectCode(query(statements.takeDown as never), 'MISUSE')
+      await expectCode(write(statements.ends as never), 'MISUSE')
+      await expectCode(query({} as never), 'MISUSE')
+      await expectCode(query(statements.degrees, {} as never), 'MISUSE')
+      await expectCode(query(statements.misplaced, { at: new Date() }), 'MISUSE')
+      const other = schema({})
+      await expectCode(query(other.query()('nodes.all', (db, { nodes }) => db.select().from(nodes))), 'MISUSE')
+    }))
+}
