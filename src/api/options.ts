@@ -66,6 +66,12 @@ export interface ReplicateOptions {
   readonly to: string
   /** Interval between two segments, in seconds: 1 by default, and 10 for a bucket, where each request costs money. */
   readonly everySeconds?: number | undefined
+  /**
+   * What to do when another database was promoted. `'report'` (the default): `health()` says MOVED, and writes go on; they are in no
+   * replica. `'refuse'`: this database becomes a standby, and each write fails with READ_ONLY. `meshstore follow` then makes it follow the
+   * new primary. On PostgreSQL the role must own the tables.
+   */
+  readonly onFenced?: 'report' | 'refuse' | undefined
   /** The bases to keep that are older than 24 hours: `{ daily: 7 }` by default. Every moment of the last 24 hours is kept. */
   readonly keep?: Retention | undefined
 }

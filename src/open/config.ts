@@ -86,6 +86,7 @@ const REPLICATE_RULES: rules.Rules = {
   to: (value) => (typeof value === 'string' && value !== '' ? undefined : 'must be a folder or a URL'),
   everySeconds: rules.isNumber(0.01, 3_600),
   keep: (value) => nested(RETENTION_RULES, value),
+  onFenced: rules.isOneOf('report', 'refuse'),
 }
 
 const BACKUP_RULES: rules.Rules = {

@@ -98,6 +98,13 @@ export class Chain {
     return this.#head
   }
 
+  /** Makes this database a standby of the place. */
+  async refuseWrites(): Promise<void> {
+    const source = await this.#options.source()
+    const nowhere = { generation: 0, segment: 0, hash: '', at: new Date(0).toISOString() }
+    await source.refuseWrites({ ...nowhere, place: this.#id })
+  }
+
   /** Whether a restore is possible from this generation. */
   get hasBase(): boolean {
     return this.#base !== undefined

@@ -28,7 +28,7 @@ async function refused(): Promise<never> {
 
 async function shipperOf(
   database: Database,
-  { to, everySeconds, keep = KEEP }: NonNullable<Config['replicate']>,
+  { to, everySeconds, keep = KEEP, onFenced }: NonNullable<Config['replicate']>,
   now: Config['now'],
 ): Promise<Shipper> {
   const [{ placeOf }, { Shipper }, { sourceOf }, { REPLICATED }] = await Promise.all([
@@ -40,5 +40,5 @@ async function shipperOf(
   const place = placeOf(to)
   const seconds = everySeconds ?? (to.startsWith('s3:') ? 10 : 1)
   const source = () => sourceOf(database)
-  return new Shipper({ source, place, tables: REPLICATED, now, everyMs: seconds * 1_000, keep })
+  return new Shipper({ source, place, tables: REPLICATED, now, everyMs: seconds * 1_000, keep, onFenced })
 }

@@ -3,6 +3,7 @@ import { ONLY_READS } from '../database/postgres/pool.ts'
 import type { PostgresDatabase } from '../database/postgres/postgres-database.ts'
 import { type Ask, onSingle, openSingle } from '../database/postgres/single.ts'
 import { columnsAsText, snapshotOf } from '../rows/postgres-source.ts'
+import { refuseWrites } from './postgres-standby.ts'
 import type { CommittedState, Source } from './source.ts'
 
 /** Times keep all their digits on any role. A base's reader may be slow, so that its transaction stands idle. */
@@ -24,6 +25,7 @@ export const postgresSource = (database: PostgresDatabase): Source => ({
       return work(await stateOf(ask, version))
     })
   },
+  refuseWrites: (mark) => database.inOwnTransaction('READ COMMITTED', (ask) => refuseWrites(ask, mark)),
   behind: async (at) => {
     const [hasNews] = await database.changeLog.news([at])
     return hasNews ? undefined : 0

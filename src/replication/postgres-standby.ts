@@ -1,4 +1,4 @@
-import { askOn, connected, openSingle } from '../database/postgres/single.ts'
+import { type Ask, askOn, connected, openSingle } from '../database/postgres/single.ts'
 import { type PostgresTarget, placeOf } from '../database/postgres/url.ts'
 import { taken } from '../rows/target.ts'
 import { targetOn } from './postgres-target.ts'
@@ -21,6 +21,17 @@ const FUNCTION = `CREATE OR REPLACE FUNCTION meshstore_standby() RETURNS trigger
   RETURN NULL;
 END $$`
 const triggerOn = (table: string): string => `${table}_standby`
+
+/** In an open transaction. */
+export async function refuseWrites(ask: Ask, mark: Mark): Promise<void> {
+  await ask(FUNCTION)
+  for (const { name } of REPLICATED) {
+    await ask(`DROP TRIGGER IF EXISTS ${triggerOn(name)} ON ${name}`)
+    await ask(`CREATE TRIGGER ${triggerOn(name)} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${name}
+      FOR EACH STATEMENT EXECUTE FUNCTION meshstore_standby()`)
+  }
+  await ask(NOTE, [STANDBY, JSON.stringify(mark), Date.now() / 1_000])
+}
 
 /** Opens a database with the current schema. The role must own the tables. Throws StorageErrors. */
 export async function openPostgresStandby(target: PostgresTarget, busyTimeoutMs: number): Promise<Standby> {
@@ -50,13 +61,7 @@ export async function openPostgresStandby(target: PostgresTarget, busyTimeoutMs:
       transaction(async () => {
         for (const { name } of REPLICATED)
           if ((await ask(`SELECT 1 FROM ${name} LIMIT 1`)).length > 0) throw taken(name)
-        await ask(FUNCTION)
-        for (const { name } of REPLICATED) {
-          await ask(`DROP TRIGGER IF EXISTS ${triggerOn(name)} ON ${name}`)
-          await ask(`CREATE TRIGGER ${triggerOn(name)} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${name}
-            FOR EACH STATEMENT EXECUTE FUNCTION meshstore_standby()`)
-        }
-        await note(STANDBY, JSON.stringify(mark))
+        await refuseWrites(ask, mark)
       }),
     apply: (work) =>
       transaction(async () => {

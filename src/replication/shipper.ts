@@ -12,8 +12,7 @@ import { prune } from './prune.ts'
 export interface ShipperOptions extends ChainOptions {
   readonly everyMs: number
   readonly keep: Retention
-  /** Called once when another database was promoted. */
-  readonly onFenced?: ((error: StorageError) => Promise<unknown>) | undefined
+  readonly onFenced?: 'report' | 'refuse' | undefined
 }
 
 const MOST_BACKOFF_MS = 10_000
@@ -151,9 +150,13 @@ export class Shipper {
       return
     }
     this.#failure = error
-    if (!isFenced(error) || this.#isFenced) return
-    this.#isFenced = true
-    await this.#options.onFenced?.(error as StorageError).catch(() => {})
+    if (!isFenced(error) || this.#isFenced || this.#options.onFenced !== 'refuse') return
+    try {
+      await this.#chain.refuseWrites()
+      this.#isFenced = true
+    } catch (refusal) {
+      this.#failure = refusal
+    }
   }
 
   /** Whether the other process has stopped: nothing arrives from it any more. */

@@ -1,6 +1,7 @@
 /** The database that is replicated. */
 import type { ChangeLog, LogPage, LogPosition, Session } from '../database/session.ts'
 import type { Table } from '../schema/tables.ts'
+import type { Mark } from './standby.ts'
 
 /** One committed state. */
 export interface CommittedState {
@@ -18,6 +19,8 @@ export interface Source {
   readonly changeLog: ChangeLog
   /** Pins a state for `work`. `long`: it takes long, and so gets a connection of its own. */
   withState<T>(work: (state: CommittedState) => Promise<T>, options?: { readonly long?: boolean }): Promise<T>
+  /** Makes the database a standby: nobody but a follower may write. */
+  refuseWrites(mark: Mark): Promise<void>
   /** The number of log entries after a position. `undefined`: some, and nobody has counted them. */
   behind(at: LogPosition): Promise<number | undefined>
 }

@@ -1,13 +1,23 @@
 import type Sqlite from 'better-sqlite3'
 import { changesAfter, LOG, newest, seqOf } from '../database/sqlite/change-log.ts'
 import type { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
+import { refuseWrites } from '../database/sqlite/standby.ts'
 import { rowsOf, snapshotOf } from '../rows/sqlite-source.ts'
 import type { CommittedState, Source } from './source.ts'
+import { noteIn } from './sqlite-standby.ts'
+import { STANDBY } from './standby.ts'
 
 export const sqliteSource = (database: SqliteDatabase): Source => ({
   session: database,
   changeLog: database.changeLog,
   withState: (work) => database.withSnapshot(({ raw }) => work(stateOf(raw))),
+  refuseWrites: (mark) =>
+    database.onWriter((writer) =>
+      writer.savepoint(() => {
+        refuseWrites(writer.raw)
+        noteIn(writer.raw, STANDBY, JSON.stringify(mark))
+      }),
+    ),
   behind: ({ position }) => database.onReader(({ raw }) => seqOf(newest(raw)) - seqOf(position)),
 })
 

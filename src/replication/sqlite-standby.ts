@@ -11,13 +11,16 @@ import { REPLICATED } from './tables.ts'
 const NOTE = `INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)
   ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`
 
+export const noteIn = (raw: Sqlite.Database, name: string, value: string): unknown =>
+  raw.prepare(NOTE).run(name, value, Date.now() / 1_000)
+
 /** Opens a file with the current schema. Throws StorageErrors. */
 export async function openSqliteStandby(path: string, busyTimeoutMs: number): Promise<Standby> {
   const busyRetry = new BusyRetry(busyTimeoutMs)
   const file = prepareFile(path, { create: false })
   const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
   await prepareWriter(raw, 'full', busyRetry)
-  const note = (name: string, value: string): unknown => raw.prepare(NOTE).run(name, value, Date.now() / 1_000)
+  const note = (name: string, value: string): unknown => noteIn(raw, name, value)
   const forget = (name: string): unknown => raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(name)
   const transaction = async <T>(work: () => T | Promise<T>): Promise<T> => {
     try {

@@ -81,6 +81,32 @@ for (const backend of lastingBackends) {
   }
 }
 
+for (const backend of lastingBackends.filter(({ name }) => name !== 'PostgreSQL')) {
+  test(`an old primary on ${backend.name} refuses writes if told so, and follows the new one`, async () => {
+    using folder = temporaryFolder()
+    const to = folder.file('replica')
+    await using opened = await backend.open()
+    const store = await opened.reopen({ replicate: { to, everySeconds: 3_600, onFenced: 'refuse' } })
+    await store.nodes.saveMany(manyNodes(20))
+    await store.flushReplica()
+    const url = folder.file('standby.db')
+    const follower = await Follower.open(new FolderPlace(to), url)
+    await follower.promote()
+    await follower.close()
+    await store.nodes.save(node('too late'))
+    await expect(store.flushReplica()).rejects.toMatchObject({ code: 'MOVED' })
+    await expect(store.nodes.save(node('refused'))).rejects.toMatchObject({ code: 'READ_ONLY' })
+    await using promoted = await openStorage({ url, ...byHand(to) })
+    await promoted.nodes.save(node('new'))
+    await promoted.flushReplica()
+    const back = await Follower.open(new FolderPlace(to), opened.url)
+    await back.catchUp()
+    await back.close()
+    expect(await contentOf(store)).toEqual(await contentOf(promoted))
+    expect((await contentOf(store)).nodes.some(({ nodeId }) => nodeId === 'too late')).toBe(false)
+  })
+}
+
 test('a standby goes over to a new generation, and is killed and opened again in between', async () => {
   using folder = temporaryFolder()
   const to = folder.file('replica')
