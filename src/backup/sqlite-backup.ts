@@ -70,7 +70,7 @@ export async function describe(file: string, createdAt: Date): Promise<Described
   return { createdAt, bytes: statSync(file).size, sha256: await fileHash(file), schemaVersion, tables }
 }
 
-/** Reads every row of a file that nobody else has open. */
+/** Reads each row of a file that no other connection has open. */
 export async function readAll(file: string): Promise<Pick<Described, 'schemaVersion' | 'tables'>> {
   const raw = openConnection(file, { readOnly: true })
   try {

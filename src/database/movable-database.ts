@@ -116,7 +116,7 @@ export class MovableDatabase implements Database {
   get snapshot(): Snapshot | undefined {
     if (this.#current.snapshot === undefined) return undefined
     return (work) =>
-      // Meanwhile the data may have moved to where reads keep nobody waiting.
+      // The data may have moved to PostgreSQL meanwhile, where reads do not block the event loop.
       this.onCurrent((database) => (database.snapshot === undefined ? work(database) : database.snapshot(work)))
   }
 

@@ -113,8 +113,8 @@ export interface ChangeLog {
   renew(consumer: string, keptUntil: Date, at: LogPosition): Promise<boolean>
   end(consumer: string): Promise<void>
   /**
-   * The same place, in words that hold for the next second, too; `undefined` if what was read up to it is not there any more, as
-   * after a fail-over that lost something.
+   * Returns a form of the position that stays valid for the next second, too; `undefined` if changes up to the position are gone, as
+   * after a fail-over that lost commits.
    */
   anchor(at: LogPosition): Promise<LogPosition | undefined>
   /** Reads up to `limit` changes after a position; `undefined` if changes after this position are gone. */

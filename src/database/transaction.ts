@@ -13,29 +13,29 @@ import type {
 } from './session.ts'
 import type { BoundStatement, Statement, StatementCompiler } from './statement.ts'
 
-/** A unit of many statements lets the event loop run after so many of them. */
+/** A unit of many statements yields to the event loop after this number of statements. */
 export const SLICE = 500
 
 type MaybePromise<T> = T | Promise<T>
 
-/** The same turn of the event loop where it can be: on SQLite nothing comes between two statements then. */
+/** Stays in the same turn of the event loop if possible: on SQLite no other work then runs between two statements. */
 const after = <T, U>(value: MaybePromise<T>, then: (value: T) => MaybePromise<U>): MaybePromise<U> =>
   value instanceof Promise ? value.then(then) : then(value)
 
-/** How a savepoint came to be, or came to its end. */
+/** The savepoint was set, released, or rolled back. */
 export type SavepointStep = 'opened' | 'kept' | 'undone'
 
-/** A connection inside an open transaction, which nobody else uses meanwhile. Throws StorageErrors. */
+/** A connection inside an open transaction, for this transaction alone. Throws StorageErrors. */
 export interface Executor {
-  /** A read keeps the event loop waiting until it is done. */
+  /** Whether a read blocks the event loop. */
   readonly readsBlock: boolean
   all<R>(bound: BoundStatement<R>): MaybePromise<R[]>
   first<R>(bound: BoundStatement<R>): MaybePromise<R | undefined>
-  /** What throws has changed nothing. */
+  /** A write that throws has changed nothing. */
   write<R>(bound: BoundStatement<R>): MaybePromise<Written<R>>
   /**
-   * Many calls in fewer statements, where the dialect gains by it; in order, at most `SLICE` of them. What throws may have
-   * been done in part: a savepoint is around it.
+   * Runs up to `SLICE` calls, in order, in fewer statements. A call that throws may have changed some rows: the caller sets a
+   * savepoint around it. `undefined`: the dialect gains nothing by it.
    */
   writeSlice?<P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]>
   /**
@@ -43,24 +43,24 @@ export interface Executor {
    * transaction depends on them.
    */
   readonly lookAt?: (inserted: Inserted) => Promise<void>
-  /** SAVEPOINT, RELEASE, ROLLBACK TO, and what comes of the savepoint by it. */
+  /** Runs SAVEPOINT, RELEASE or ROLLBACK TO; `step` is its effect on the savepoint. */
   control(sql: string, savepoint: string, step: SavepointStep): MaybePromise<unknown>
   /**
-   * What this error has ended: the whole transaction, of which nothing can be committed any more, or all up to the last
-   * savepoint, or nothing.
+   * The scope that this error ends: the whole transaction, which can no longer commit, the statements since the last savepoint, or
+   * nothing.
    */
   endedBy(error: unknown): 'transaction' | 'savepoint' | 'nothing'
 }
 
 /**
- * Tells the order of calls which rows the transaction names. Each returns what the statement has to wait for, if anything. It
- * rejects where the transaction must begin again.
+ * Tells the queue of calls which rows the transaction names. Each method returns the promise that the statement must wait for, if
+ * any. The promise rejects if the transaction must begin again.
  */
 export interface Naming {
   call<P, R>(call: Call<P, R>, reads: boolean): Promise<void> | undefined
   calls<P, R>(calls: readonly Call<P, R>[]): Promise<void> | undefined
   rows(rows: Rows): Promise<void> | undefined
-  /** What the statements named before have to wait for. */
+  /** The wait of the statements that were named before. */
   earlier(): Promise<void> | undefined
 }
 
@@ -74,8 +74,7 @@ interface On {
 const ENDED = 'The transaction has ended. Use `tx` only inside its callback, and await what it returns.'
 
 /**
- * A transaction, or a savepoint in one. Its statements run at once, when they are called; what makes them durable is the
- * COMMIT of whoever opened it.
+ * A transaction, or a savepoint in a transaction. Statements run when they are called. The opener of the transaction commits.
  */
 export class OpenTransaction implements TransactionSession {
   readonly inTransaction = true
@@ -84,7 +83,7 @@ export class OpenTransaction implements TransactionSession {
   readonly #readOnly: boolean
   readonly #outer: OpenTransaction | undefined
   readonly #depth: number
-  /** A savepoint that is open, or a statement that waits for its turn: everything else waits for it. */
+  /** An open savepoint, or a waiting statement: all later statements wait for it. */
   #tail: Promise<unknown> | undefined
   #end: StorageError | undefined
   #doom: unknown
@@ -102,7 +101,7 @@ export class OpenTransaction implements TransactionSession {
     return this.#end !== undefined || (this.#outer?.ended ?? false)
   }
 
-  /** The error that ended the transaction in the database, whether or not the callback let it through. */
+  /** The error that ended the transaction in the database, also if the callback caught it. */
   get doom(): unknown {
     return this.#doom
   }
@@ -192,14 +191,14 @@ export class OpenTransaction implements TransactionSession {
 
   #noteInsert<P, R>({ statement, parameters }: Call<P, R>): void {
     const { executor, compiler } = this.#on
-    // What is undone with the whole transaction, nobody has seen.
+    // No caller has seen the rows that a rollback of the whole transaction undoes.
     if (this.#outer === undefined || executor.lookAt === undefined || statement.kind !== 'inserts one row') return
     const { table, key } = compiler.target(statement) ?? {}
     if (table === undefined || key === undefined) return
     this.#inserted.add(table, String((parameters as Readonly<Record<string, unknown>>)[key]))
   }
 
-  /** A savepoint of the library's own: the caller's code does not run in it. */
+  /** Runs a savepoint of the library's own, without the caller's code. */
   async #unit<T>(work: (unit: OpenTransaction) => Promise<T>): Promise<T> {
     const misused = this.#on.guard.misuseOf(this)
     if (misused !== undefined) throw misused
@@ -220,7 +219,7 @@ export class OpenTransaction implements TransactionSession {
       )
   }
 
-  /** `many`: it runs more than one statement, between which no other may come. */
+  /** `many`: `run` consists of several statements, between which no other statement may run. */
   async #run<P, R, T>(
     statement: Statement<P, R>,
     parameters: P,
@@ -240,7 +239,7 @@ export class OpenTransaction implements TransactionSession {
     return isNext && !(many && naming !== undefined) ? runIt() : this.#enqueue(earlier, runIt)
   }
 
-  /** In the order of the calls; `earlier` are calls outside of the transaction. */
+  /** Runs in the order of the calls. `earlier`: calls outside of the transaction to wait for. */
   #enqueue<T>(earlier: Promise<void> | undefined, work: () => Promise<T>): Promise<T> {
     const before = this.#tail
     const run = async (): Promise<T> => {
@@ -248,7 +247,7 @@ export class OpenTransaction implements TransactionSession {
       try {
         await earlier
       } catch (error) {
-        // It would have to wait with locks in its hands.
+        // The statement would wait while the transaction holds locks: begin again.
         this.#doomAll(error)
         throw error
       }
@@ -259,7 +258,7 @@ export class OpenTransaction implements TransactionSession {
     return done
   }
 
-  /** Statements that are asked for from now on wait until this has come to its end. */
+  /** Later statements wait until this work has ended. */
   #follow(done: Promise<unknown>): void {
     const settled: Promise<void> = done.then(
       () => this.#unfollow(settled),
@@ -272,7 +271,7 @@ export class OpenTransaction implements TransactionSession {
     if (this.#tail === settled) this.#tail = undefined
   }
 
-  /** Why neither this nor anything around it takes statements any more. */
+  /** The error that ended this transaction or an outer one, if any. */
   #unusable(): unknown {
     return this.#end ?? this.#doom ?? (this.#outer === undefined ? undefined : this.#outer.#unusable())
   }
@@ -299,8 +298,8 @@ export class OpenTransaction implements TransactionSession {
   }
 
   /**
-   * Savepoints of one transaction come one after the other: their names nest, and so must they. `startsAtOnce`: the callback
-   * names its rows at once where the order asks for them, and its statements wait for the savepoint.
+   * Runs the savepoints of a transaction one after the other, since savepoints nest. `startsAtOnce`: the callback starts now, so that
+   * its statements take their places in the queue of calls; they wait for the savepoint.
    */
   async #savepoint<T>(work: (nested: OpenTransaction) => Promise<T>, startsAtOnce = false): Promise<T> {
     if (this.#tail === undefined) this.#assertUsable()
@@ -353,7 +352,7 @@ export class OpenTransaction implements TransactionSession {
     return result
   }
 
-  /** Runs `work` and waits for the savepoints that it did not wait for: half of one must not be committed. */
+  /** Runs `work`, then waits for savepoints that it did not await: half of a savepoint must not be committed. */
   async completing<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
     const result = await work(this)
     while (this.#tail !== undefined) await this.#tail
@@ -371,8 +370,8 @@ export class OpenTransaction implements TransactionSession {
 }
 
 /**
- * Runs `work`; past the time the transaction is over, whatever `work` still does. `undefined`: no limit. `of` is the whole
- * time, where some of it has passed before.
+ * Runs `work`, and ends the transaction at the time limit, also if `work` goes on. `undefined`: no limit. `of`: the whole limit in
+ * milliseconds, if a part of it has already passed.
  */
 export async function withinTime<T>(
   tx: OpenTransaction,

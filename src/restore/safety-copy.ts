@@ -64,7 +64,7 @@ async function copied(path: string, signal: AbortSignal | undefined): Promise<Sa
   const raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
   try {
     leaveWalMode(raw)
-    // Nobody else writes from here until the version is read.
+    // The lock keeps other processes from writing until the version is read.
     raw.exec('BEGIN IMMEDIATE')
     if (!isWithoutWal(raw)) throw inUse()
     const { file: safetyCopy, discard } = await copyBefore(path, 'restore', { signal })

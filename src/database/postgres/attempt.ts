@@ -24,12 +24,12 @@ export interface Environment {
 
 export interface AttemptLimits {
   readonly readOnly: boolean
-  /** How long this attempt and those before it may take. `undefined`: no limit. */
+  /** Time limit of all attempts together, in milliseconds. `undefined`: no limit. */
   readonly timeoutMs: number | undefined
 }
 
 interface Turn {
-  /** Resolves when it may begin. */
+  /** Resolves when the transaction may begin. */
   readonly mayBegin?: () => Promise<void>
   /** Milliseconds since the first attempt began. */
   readonly passedMs: () => number
@@ -70,7 +70,7 @@ export async function attempt<T>(
     })
     const timeLeft = timeoutMs && Math.max(1, Math.round(timeoutMs - passedMs()))
     const result = await withinTime(tx, () => running, timeLeft, timeoutMs).catch((error) => {
-      // Others were in the way: the whole is run again, whatever the callback made of that.
+      // After a conflict the transaction runs again, whatever the callback threw.
       throw mayRunAgain(tx.doom) ? tx.doom : new FromCallback(error)
     })
     if (tx.doom !== undefined) throw tx.doom
@@ -80,7 +80,7 @@ export async function attempt<T>(
     const error = thrown instanceof FromCallback ? thrown.error : thrown
     failure = { error }
     connections.noteSilence(error, since)
-    // An error of the callback's own is no conflict, though it may look like one: of another database, for example.
+    // An error of the callback itself is no conflict, also if it looks like one, for example of another database.
     if (!(thrown instanceof FromCallback) && mayRunAgain(error)) return { inTheWay: error }
     throw error
   } finally {
@@ -88,7 +88,7 @@ export async function attempt<T>(
   }
 }
 
-/** Until the transaction has begun, its statements wait. */
+/** Holds a transaction's statements until it has begun. */
 class LateExecutor implements Executor {
   readonly readsBlock = false
   readonly #opening: Promise<{ readonly executor: Executor }>

@@ -9,7 +9,7 @@ import { tableOf } from './touched.ts'
 export interface Item {
   readonly bound: BoundStatement<unknown>
   readonly bulk: Bulk<unknown> | undefined
-  /** Read in the same transaction where nothing was written. */
+  /** Read in the same transaction if the call writes nothing. */
   readonly lookup: BoundStatement<unknown> | undefined
   readonly place: Place
   readonly resolve: (written: never) => void
@@ -23,9 +23,9 @@ interface Group {
 }
 
 /**
- * In each group every row occurs once, and a row's groups come in the order of its calls. A group's rows are sorted by key, as
- * every other transaction locks them. Cached paths come first: a path that was stored before a change of the topology
- * must not be stored after it.
+ * Each row occurs once in a group, and the groups of a row follow the order of its calls. A group's rows are sorted by key: all
+ * transactions lock them in this order. Cached paths come first: a path that was stored before a topology change must not be stored
+ * after it.
  */
 function groupsOf(items: readonly Item[]): Group[] {
   const waves: Map<unknown, Group>[] = []
@@ -57,7 +57,7 @@ function sort(bulk: Bulk<unknown>, items: Item[]): void {
 /** The outcome of a batch's statements. */
 export interface Answers {
   readonly results: Map<Item, Written<unknown, unknown>>
-  /** Items that are to be looked up before the commit. */
+  /** Items whose rows must be looked up before the commit. */
   readonly lookups: Item[]
 }
 
@@ -76,7 +76,7 @@ export class Batch {
     )
   }
 
-  /** Nothing comes back that would have to be decoded, or looked up, before the commit. */
+  /** Whether no answer must be decoded or looked up before the commit. */
   get commitsAtOnce(): boolean {
     return this.items.every(({ bound, lookup }) => bound.compiled.decode === undefined && lookup === undefined)
   }
@@ -93,8 +93,8 @@ export class Batch {
   }
 
   /**
-   * The first item whose lookup would come too late: a later item of the batch concerns the same row. The batch must end
-   * behind it.
+   * The first item whose lookup would come too late, since a later item of the batch concerns the same row. The batch must end
+   * after this item.
    */
   tooLate(lookups: readonly Item[]): Item | undefined {
     if (lookups.length === 0) return undefined

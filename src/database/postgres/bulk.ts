@@ -2,13 +2,13 @@
 import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Bulk, StatementCompiler } from '../statement.ts'
 
-/** Calls that run as one statement: of one kind, and each with a key of its own. */
+/** Calls that run as one statement: they are of one kind, and have different keys. */
 export interface Group<R> {
   readonly bulk: Bulk<R> | undefined
   readonly bounds: BoundStatement<R>[]
 }
 
-/** The calls in their order; neighbours are grouped as far as they may run as one statement. */
+/** Groups neighbouring calls that may run as one statement. Keeps the calls' order. */
 export function groups<P, R>(calls: readonly Call<P, R>[], compiler: StatementCompiler): Group<R>[] {
   const all: Group<R>[] = []
   let keys = new Set<unknown>()
@@ -37,7 +37,7 @@ export function bindBulk<R>({ compiled }: Bulk<R>, bounds: readonly BoundStateme
   return { compiled, values }
 }
 
-/** The result that each call would have had by itself. */
+/** The result that each call would have on its own. */
 export function resultsOf<R>(bulk: Bulk<R>, bounds: readonly BoundStatement<R>[], rows: readonly R[]): Written<R>[] {
   const byKey = new Map(rows.map((row) => [(row as Readonly<Record<string, unknown>>)[bulk.key], row]))
   return bounds.map((bound) => {

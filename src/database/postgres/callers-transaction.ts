@@ -1,4 +1,4 @@
-/** A caller's transaction that writes: its place in the order of calls, and its attempts. */
+/** Runs a caller's writing transaction: its place in the order of calls, and its attempts. */
 import { performance, sleep } from '../../event-loop.ts'
 import type { TransactionEvent } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
@@ -11,13 +11,13 @@ import { type Touched, touchedByCall, touchedByCalls, touchedByRows } from './to
 
 export interface TransactionLimits extends AttemptLimits {
   readonly attempts: number
-  /** How long the transaction is tried again. */
+  /** How long the transaction is retried, in milliseconds. */
   readonly retryMs: number
 }
 
 /**
- * Runs `work` again from its beginning as long as others are in its way. It keeps its slot until its end, attempts
- * included: others may wait for that end. Time counts from the first BEGIN.
+ * Retries `work` from its beginning after a conflict. The transaction keeps its slot during all attempts, since other calls may wait
+ * for its end. Time counts from the first BEGIN.
  */
 export async function callersTransaction<T>(
   on: Environment & { readonly queue: KeyedQueue },
@@ -54,7 +54,7 @@ export async function callersTransaction<T>(
   }
 }
 
-/** With a single connection a transaction waits for all earlier calls: its callback may wait for one, which needs the connection. */
+/** With a single connection a transaction first waits for all earlier calls: its callback may wait for one of them. */
 function holdSlot(
   { connections, options, queue }: Environment & { readonly queue: KeyedQueue },
   place: Place,
@@ -76,8 +76,8 @@ function holdSlot(
 }
 
 /**
- * What one attempt waits for. Before BEGIN it waits for the earlier calls that concern the rows it has named. After BEGIN it
- * cannot wait: its snapshot is older than their end, and they may need its locks. It must begin again.
+ * The waits of one attempt. Before BEGIN it waits for the earlier calls that concern the rows it has named. After BEGIN it cannot
+ * wait, since its snapshot is older than their end, and they may need its locks: it must begin again.
  */
 class Turn {
   readonly #on: Environment & { readonly queue: KeyedQueue }
@@ -86,7 +86,7 @@ class Turn {
   readonly #again: boolean
   readonly #slot: Promise<void>
   readonly #earlier: Promise<void>[] = []
-  /** The last statement waits for this, as each statement before it did. */
+  /** The wait of the last statement, which includes the waits of earlier statements. */
   #last: Promise<void> | undefined
   #isWriter = false
   #hasEnded = false
@@ -111,7 +111,7 @@ class Turn {
   }
 
   #name(touched: Touched, reads = false): Promise<void> | undefined {
-    // A callback may run on after its time limit: nobody would end a place that it takes then.
+    // A callback may run on after its time limit. Nothing would end a place that it takes then.
     if (this.#hasEnded) return undefined
     const ended = this.#on.queue.name(this.#place, touched, reads)
     if (ended === undefined) return this.#last
@@ -122,7 +122,7 @@ class Turn {
     return mine
   }
 
-  /** Resolves when it has a slot, is one of the writers, and waits for no earlier call. */
+  /** Resolves when the attempt has a slot, is one of the writers, and waits for no earlier call. */
   async comes(): Promise<void> {
     await this.#slot
     for (;;) {
@@ -130,7 +130,7 @@ class Turn {
       const known = this.#earlier.length
       await this.#writers.take(this.#again)
       if (known === this.#earlier.length) break
-      // Meanwhile it has come to wait for others, which may have to become writers.
+      // The attempt now waits for other calls, which may need to become writers.
       this.#writers.free()
     }
     this.#isWriter = true

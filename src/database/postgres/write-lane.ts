@@ -1,4 +1,4 @@
-/** Group commit: calls with a key that wait together are one transaction, one such transaction at a time. */
+/** Group commit: calls with keys that wait together share a transaction. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { performance, setImmediate } from '../../event-loop.ts'
 import type { Call, Written } from '../session.ts'
@@ -8,41 +8,41 @@ import { isBusy, refusalOf } from './errors.ts'
 import type { KeyedQueue, Place, Waiter } from './keyed-queue.ts'
 import { keyOf, type Touched, tableOf } from './touched.ts'
 
-/** Calls in one batch. */
+/** Most calls in one batch. */
 const MOST_CALLS = 500
-/** Batches at the same time. Only batches of inserts: those that search an index would be conflicts for each other. */
+/** Most concurrent batches. Only batches of inserts are concurrent: index searches would conflict with each other. */
 const MOST_BATCHES = 2
-/** How long a batch waits for another session's lock, in milliseconds; and each half of a batch that has waited in vain. */
+/** How long a batch, or half of a refused batch, waits for another session's lock, in milliseconds. */
 const LOCK_MS = 20
 const LOCK_MS_OF_HALF = 5
-/** Calls that began to wait for a lock within so many milliseconds of each other are refused together. */
+/** Calls that began to wait for a lock within this many milliseconds of each other are refused together. */
 const TOGETHER_MS = 5
 
 export interface BatchLimits {
   readonly lockMs: number
-  /** Until when a conflict is tried again, beyond a few times. */
+  /** Until this time a conflict is retried without a limit of attempts. */
   readonly retryUntil: number
 }
 
-/** `refused`: the batch was rolled back on a connection that lives. `splitBehind`: run it again, in two parts. */
+/** `refused`: the batch was rolled back, and the connection works. `splitBehind`: run the batch again in two parts. */
 export type BatchOutcome =
   | { readonly results: Map<Item, Written<unknown, unknown>> }
   | { readonly refused: unknown; readonly splitBehind?: Item | undefined }
 
 export interface LaneOptions {
-  /** A transaction of its own. Rejects with what no smaller batch would be spared: the server cannot be reached, for example. */
+  /** Runs the batch as a transaction. Rejects with errors that a smaller batch would get too, such as a lost server. */
   commit(batch: Batch, limits: BatchLimits): Promise<BatchOutcome>
   readonly busyTimeoutMs: number
   readonly statementMs: number
 }
 
-/** What the batches that run at the same time must know of each other. */
+/** A running batch, as concurrent batches see it. */
 interface Running {
   readonly isOfInserts: boolean
   readonly hasPaths: boolean
 }
 
-/** Knows its place, and is told by it. */
+/** A call with its place in the queue, which tells it when it may run. */
 class LaneCall implements Item, Waiter {
   readonly bound: Item['bound']
   readonly bulk: Item['bulk']
@@ -131,7 +131,7 @@ export class WriteLane {
     const running = [...this.#running]
     const isAlone = running.length === 0
     if (!running.every(({ isOfInserts }) => isOfInserts)) return taken
-    // A path that was stored before a change of the topology must not be stored after it.
+    // A path that was stored before a topology change must not be stored after it.
     const hasPaths = running.some((each) => each.hasPaths)
     let at = 0
     for (; at < this.#ready.length && taken.length < MOST_CALLS; at++) {
@@ -153,11 +153,11 @@ export class WriteLane {
   }
 
   /**
-   * A batch that is refused is run again in two halves, in the order of the calls, until each refusal is one call's own.
-   * Past `until` the refusal is everybody's.
+   * Runs a refused batch again in two halves, in the order of the calls, until each refusal concerns one call. After `until` all its
+   * calls are refused.
    */
   async #run(taken: readonly Item[], until: number, lockMs = LOCK_MS): Promise<void> {
-    // A call may have come to wait for one that has left the lane meanwhile.
+    // A call may now wait for another one that has left the lane.
     const items = taken.filter(({ place }) => place.running && !place.done)
     const [first] = items
     if (first === undefined) return
@@ -184,7 +184,7 @@ export class WriteLane {
     await this.#run(items.slice(at), until, lockMs)
   }
 
-  /** A call that others are in the way of leaves the lane, and waits for them by itself. */
+  /** The call meets a lock: it leaves the lane and waits on its own. */
   #refuseOne(item: Item, error: unknown): void {
     if (!isBusy(error)) {
       const row = item.place.rows[0]?.name ?? ''
@@ -195,7 +195,7 @@ export class WriteLane {
     void this.#outside(() => this.#wait(item, error))
   }
 
-  /** `busyTimeoutMs` runs at the same time for all calls that wait behind the same lock. */
+  /** All calls that wait behind one lock share its `busyTimeoutMs`. */
   async #wait(item: Item, first: unknown): Promise<void> {
     const { busyTimeoutMs, commit } = this.#options
     const retryUntil = (item.place.lockedSince ?? performance.now()) + busyTimeoutMs
@@ -209,7 +209,7 @@ export class WriteLane {
     }
   }
 
-  /** Calls behind the item whose time is up as well. */
+  /** Calls after the item whose time has run out, too. */
   #alsoLate({ place }: Item): Item[] {
     const since = performance.now() - this.#options.busyTimeoutMs + TOGETHER_MS
     return place.rows
