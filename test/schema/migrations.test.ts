@@ -154,7 +154,7 @@ describe('schema, migrations and export', () => {
       await openStorage('sqlite:./mesh.db').catch(({ code, message }) => console.log(code + ': ' + message))`
     copy.write('open.ts', open)
     expect((await run(copy.root, 'open.ts', [])).stdout).toMatch(
-      /^SCHEMA_MISMATCH: Only one dialect has the migration \d{4}_add_note\..*npm run db:generate/,
+      /^SCHEMA_MISMATCH: Only one dialect has the migration \d{4}_add_note, .*npm run db:generate/,
     )
     for (const dialect of dialects)
       expect(() => shipped(dialect, join(copy.root, 'migrations'))).toThrow(
