@@ -47,6 +47,7 @@ const AT_LENGTH = [
   'test/property/*.test.ts',
   'test/backup/damage.test.ts',
   'test/changes/crashes.test.ts',
+  'test/postgres/batch-plans.test.ts',
   'test/schema/db-generate.test.ts',
 ]
 /** Whatever takes so long hangs: how slow the machine is does not decide a test. */
