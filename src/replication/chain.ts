@@ -203,7 +203,7 @@ export class Chain {
     this.#isRegisteredAtHead = true
   }
 
-  /** Whoever creates the generation's first object fences the earlier generations. */
+  /** The process that creates a generation's first object fences the earlier generations. */
   async #begin(source: Source, generation: number): Promise<void> {
     const { place, now } = this.#options
     const { session, changeLog } = source

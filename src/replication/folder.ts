@@ -7,7 +7,7 @@ import { translatedFile } from '../files/file-errors.ts'
 import type { Place } from './place.ts'
 
 const PARTIAL = /\.partial-[0-9a-f]{12}$/
-/** Nobody works on an unfinished object any more after this time, in milliseconds. */
+/** An unfinished object that is older than this is abandoned, in milliseconds. */
 const ABANDONED_AFTER_MS = 3_600_000
 
 export class FolderPlace implements Place {

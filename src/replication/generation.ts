@@ -1,4 +1,4 @@
-/** Generations: unbroken chains of segments. Whoever begins one fences the earlier ones, without a lease and without a clock. */
+/** Generations: unbroken chains of segments. Beginning a generation fences the earlier ones, without a lease or a clock. */
 import { beginName, followsName, generationName, generationOf, isSegment, segmentName, segmentOf } from './names.ts'
 import { hashOf, opened, type SegmentHeader } from './object.ts'
 import { damaged, type Place, parsed } from './place.ts'
@@ -34,7 +34,7 @@ export async function beginOf(place: Place, generation: number): Promise<Begin |
   return { generation, lineage, hash: hashOf(bytes) }
 }
 
-/** `undefined`: somebody else has begun this generation. */
+/** `undefined` if another process has begun this generation. */
 export async function begin(place: Place, generation: number, lineage: string, now: Date): Promise<Begin | undefined> {
   const text = JSON.stringify({ format: FORMAT, version: 1, generation, lineage, at: now.toISOString() })
   const bytes = Buffer.from(`${text}\n`)

@@ -5,7 +5,7 @@ const NUMBER = /\/(\d{10})\./
 
 export const generationName = (generation: number): string => `g${String(generation).padStart(6, '0')}`
 
-/** `undefined`: a folder of somebody else. */
+/** `undefined` for a folder of another program. */
 export function generationOf(folder: string): number | undefined {
   const [, number] = GENERATION.exec(folder) ?? []
   return number === undefined ? undefined : Number(number)
@@ -14,7 +14,7 @@ export function generationOf(folder: string): number | undefined {
 const numbered = (generation: number, segment: number): string =>
   `${generationName(generation)}/${String(segment).padStart(10, '0')}`
 
-/** Whoever creates a generation's `begin` fences the earlier generations. */
+/** The process that creates a generation's `begin` fences the earlier generations. */
 export const beginName = (generation: number): string => `${generationName(generation)}/begin`
 /** Names the last segment of the earlier generation that counts. */
 export const followsName = (generation: number): string => `${generationName(generation)}/follows`

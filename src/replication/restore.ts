@@ -47,7 +47,7 @@ export async function writeMoment(place: Place, path: string, options: MomentOpt
     fill: async (partial) => {
       const raw = openConnection(partial, { readOnly: false })
       try {
-        // It has no name yet: a crash leaves nothing that anybody would open. It is synced when it is complete.
+        // Needs no journal: after a crash the file still has its unfinished name. It is synced when it is complete.
         raw.pragma('journal_mode = OFF')
         raw.pragma('synchronous = OFF')
         await migrateSqlite(raw, new BusyRetry(0), { now: () => new Date() }, migrationsOf('sqlite'))
@@ -58,7 +58,7 @@ export async function writeMoment(place: Place, path: string, options: MomentOpt
         const loaded = await loadBase(place, base, into)
         replayed = await replay(place, generation, loaded, isUpTo(moment), into)
         raw.exec("DELETE FROM meshstore_state WHERE name = 'path_cache_invalidation'")
-        // Whoever goes on with the restored database may go on shipping to this place.
+        // A store on the restored database may continue shipping to this place.
         note.run(`lineage:${id}`, JSON.stringify({ id: crypto.randomUUID(), takesOver: true }), Date.now() / 1_000)
         raw.exec('COMMIT')
         content = await contentOf(raw)
@@ -94,7 +94,7 @@ export async function restoreMoment(
   if (target.dialect === 'sqlite' && target.path === ':memory:')
     throw new StorageError('CONFIG', 'A database in memory is gone with the process. Name a file.')
   const name = `.moment-${process.pid}-${crypto.randomUUID().slice(0, 8)}.sqlite`
-  // Beside the file, where there is room for it.
+  // Write the temporary files beside the target, on the same disk.
   const scratch =
     target.dialect === 'sqlite'
       ? join(dirname(resolve(target.path)), `${basename(target.path)}${name}`)

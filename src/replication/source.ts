@@ -21,6 +21,6 @@ export interface Source {
   withState<T>(work: (state: CommittedState) => Promise<T>, options?: { readonly long?: boolean }): Promise<T>
   /** Makes the database a standby: nobody but a follower may write. */
   refuseWrites(mark: Mark): Promise<void>
-  /** The number of log entries after a position. `undefined`: some, and nobody has counted them. */
+  /** The number of log entries after a position; `undefined` if there are entries, and they were not counted. */
   behind(at: LogPosition): Promise<number | undefined>
 }

@@ -19,7 +19,7 @@ import { located } from './pool.ts'
 import { StatementSavepoints } from './statement-savepoints.ts'
 import { lookingAt } from './undone-inserts.ts'
 
-/** Names of prepared statements: a number, since the server cuts names at 63 bytes. */
+/** Names of prepared statements. They contain a number, since the server cuts names at 63 bytes. */
 export class StatementNames {
   readonly #names = new Map<Compiled<never, unknown>, string>()
   #count = 0
@@ -33,7 +33,7 @@ export class StatementNames {
     return this.#names.get(compiled) ?? this.renew(compiled)
   }
 
-  /** A table has changed under the statement: under another name it is prepared anew. */
+  /** Gives the statement a new name, so that it is prepared again: its table has changed. */
   renew(compiled: Compiled<never, unknown>): string {
     const name = `meshstore_${this.#prefix}${this.#count++}`
     this.#names.set(compiled, name)
@@ -41,10 +41,10 @@ export class StatementNames {
   }
 }
 
-/** A client of the pool while it is ours. Throws the driver's errors. */
+/** A client that is taken from the pool. Throws the driver's errors. */
 export class PostgresConnection {
   readonly client: pg.PoolClient
-  /** `undefined` where a proxy swaps the sessions underneath. */
+  /** `undefined` behind a proxy that swaps sessions. */
   readonly #names: StatementNames | undefined
   #last: Promise<unknown> = Promise.resolve()
   #busy = false
@@ -61,7 +61,7 @@ export class PostgresConnection {
     return this.#inTurn(() => this.#seen(bound))
   }
 
-  /** A statement of a transaction, which is undone alone if it fails. */
+  /** Runs a transaction's statement. If it fails, it is rolled back alone. */
   runGuarded<R>(
     bound: BoundStatement<R>,
     savepoints: StatementSavepoints,
@@ -70,7 +70,7 @@ export class PostgresConnection {
     return this.#inTurn(() => this.#seen(bound, () => this.#guarded(bound, savepoints, kind)))
   }
 
-  /** As an event of the statement's, if anybody listens. */
+  /** Traces the statement if the channel has subscribers. */
   #seen<R>(bound: BoundStatement<R>, query = (): Promise<Written<R>> => this.#query(bound)): Promise<Written<R>> {
     if (!statementTracing.hasSubscribers) return query()
     const event: StatementEvent = { name: bound.compiled.name }
@@ -82,7 +82,7 @@ export class PostgresConnection {
     return traceLong(statementTracing, event, run, translated)
   }
 
-  /** One after the other: what fails is undone before the next is sent. */
+  /** Runs work one after the other: a failed statement is rolled back before the next one is sent. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#last.then(async () => {
       this.#busy = true
@@ -103,7 +103,7 @@ export class PostgresConnection {
   ): Promise<Written<R>> {
     const ahead = savepoints.ahead()
     const { stream } = this.client.connection
-    // Both in one packet.
+    // Send both in one packet.
     stream.cork()
     const setting = ahead === undefined ? undefined : this.#control(ahead)
     const querying = this.#query(bound)
@@ -138,7 +138,7 @@ export class PostgresConnection {
     return { rows: decode === undefined ? [] : rows.map(decode), changes: rowCount ?? 0 }
   }
 
-  /** A transaction's beginning, statements and perhaps its end, sent together. Rejects with the first error. */
+  /** Sends a transaction's beginning, its statements and, if given, its end together. Rejects with the first error. */
   packet(begin: string, statements: readonly BoundStatement<unknown>[], end?: 'COMMIT'): Promise<Written<unknown>[]> {
     return this.#inTurn(async () => {
       const { stream } = this.client.connection
@@ -148,7 +148,7 @@ export class PostgresConnection {
         ...statements.map((bound) => this.#seen(bound)),
         ...(end === undefined ? [] : [this.#control(end)]),
       ]
-      // The driver writes what is pipelined in a later microtask.
+      // The driver writes pipelined queries in a later microtask.
       process.nextTick(() => stream.uncork())
       const answers = await Promise.allSettled(sent)
       const written: Written<unknown>[] = []
@@ -160,7 +160,7 @@ export class PostgresConnection {
     })
   }
 
-  /** `done` is told in the same turn. */
+  /** Calls `done` before any other work of the connection. */
   control(sql: string, done = (): void => {}): Promise<string> {
     return this.#inTurn(async () => {
       const command = await this.#control(sql)
@@ -176,19 +176,19 @@ export class PostgresConnection {
     return Array.isArray(result) ? (result.at(-1)?.command ?? '') : result.command
   }
 
-  /** Gives the client back; one whose connection is lost, or in an unknown state, is ended instead. */
+  /** Gives the client back to the pool; ends a client whose connection is lost. */
   release(error?: unknown): void {
     this.client.release(error !== undefined && isConnectionLost(error))
   }
 
   end(): void {
-    // The driver would wait for what is still running.
+    // Without this, the driver would wait for the running statement.
     if (this.#busy) this.client.connection.stream.destroy()
     this.client.release(true)
   }
 }
 
-/** The same for a transaction's statements. Throws StorageErrors. */
+/** Runs a transaction's statements. Throws StorageErrors. */
 export class PostgresExecutor implements Executor {
   readonly readsBlock = false
   readonly #connection: PostgresConnection
@@ -220,7 +220,7 @@ export class PostgresExecutor implements Executor {
     }
   }
 
-  /** Unguarded: many calls are undone together, to the savepoint that is around them. */
+  /** Runs calls without savepoints of their own: they are rolled back together, to the savepoint around them. */
   async writeSlice<P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]> {
     const written: Written<R>[] = []
     for (const group of groups(calls, this.#compiler)) {
@@ -255,7 +255,7 @@ export class PostgresExecutor implements Executor {
     }
   }
 
-  /** After any other error of the server's, it refuses everything but ROLLBACK, which may be one to a savepoint. */
+  /** After an error the server accepts only ROLLBACK, or ROLLBACK TO a savepoint. */
   endedBy(error: unknown): 'transaction' | 'savepoint' | 'nothing' {
     if (endsTransaction(error)) return 'transaction'
     return sqlstateOf(error) === undefined || this.#savepoints.hasUndone(error) ? 'nothing' : 'savepoint'

@@ -1,10 +1,10 @@
-/** The order in which calls of one store take effect: for each row, the order in which they were made. */
+/** Keyed queue: for each row, the calls of a store take effect in the order in which they were made. */
 import { performance } from '../../event-loop.ts'
 import { inWholeTables, MOST_ROWS, type Touched, tableOf } from './touched.ts'
 
 /**
- * `lane`: the write lane runs calls of one row in their order by itself, so that they need not wait for each other.
- * `transaction`: its rows become known one by one, while it runs.
+ * `lane`: the write lane keeps the order of calls for one row, so that they need not wait for each other.
+ * `transaction`: the transaction names its rows one by one while it runs.
  */
 type Kind = 'lane' | 'call' | 'transaction'
 
@@ -21,12 +21,12 @@ export class Place {
   readonly waiter: Waiter | undefined
   running = false
   done = false
-  /** How many earlier calls it still waits for. */
+  /** The number of earlier calls that the call still waits for. */
   blockers = 0
-  /** Since when another session's lock has kept it waiting. */
+  /** When the call began to wait for another session's lock. */
   lockedSince: number | undefined
   readonly rows: Row[] = []
-  /** Tables of which it concerns any row. */
+  /** Tables of which the call may concern any row. */
   readonly wholeOf: Table[] = []
   /** Callbacks that wait until the call has ended. */
   untilEnd: (Place | (() => void))[] = []
@@ -62,13 +62,13 @@ class Row {
 class Table {
   /** The places that concern some of the table's rows. */
   readonly members: Set<Place> = new Set()
-  /** Those members that the lane does not run, or cannot run yet. */
+  /** Members that the lane does not run, or cannot run yet. */
   readonly outsideLane: Set<Place> = new Set()
-  /** Those that concern any row of it, in the order in which they were made. */
+  /** Places that may concern any row of the table, in the order of their calls. */
   readonly wholes: Place[] = []
 }
 
-/** A change of these drops cached paths: a path that was stored by an earlier call must not be stored after it. */
+/** A change of these tables drops cached paths: an earlier call must not store its path after the change. */
 const TOPOLOGY = ['nodes', 'policies']
 const PATHS = 'pathCache'
 
@@ -83,14 +83,14 @@ export class KeyedQueue {
     this.#topology = new Set([...TOPOLOGY, ...topology])
   }
 
-  /** How many rows and tables have unfinished calls. */
+  /** The number of rows and tables with unfinished calls. */
   get size(): number {
     let size = this.#rows.size
     for (const { members, wholes } of this.#tables.values()) size += members.size + wholes.length
     return size
   }
 
-  /** Takes a call's place, when the call is made. */
+  /** Takes the call's place. Call it when the call is made. */
   enter(kind: 'lane' | 'call', touched: Touched, waiter: Waiter): Place {
     const place = new Place(this.#order++, kind, waiter)
     const waitFor = (earlier: Place): void => {
@@ -130,14 +130,14 @@ export class KeyedQueue {
     this.#join(place, row.table)
   }
 
-  /** A transaction's place: it concerns nothing yet. */
+  /** Takes a transaction's place, which concerns no rows yet. */
   enterTransaction(): Place {
     return new Place(this.#order++, 'transaction')
   }
 
   /**
-   * A transaction names rows: later calls wait for its end from now on, unless they run already. Resolves when the earlier
-   * calls have ended; `undefined`: they have.
+   * Adds rows to a transaction's place: from now on later calls wait for its end, unless they already run. Resolves when the earlier
+   * calls have ended; `undefined` if they have.
    */
   name(place: Place, touched: Touched, reads: boolean): Promise<void> | undefined {
     const ends: Promise<void>[] = []
@@ -152,7 +152,7 @@ export class KeyedQueue {
 
   #nameRow(place: Place, row: Row, reads: boolean, waitFor: (other: Place) => void): void {
     if (row.others.includes(place)) {
-      // The first write of a row that it has read: other transactions may have read the row, too.
+      // The transaction's first write of a row that it has read: wait for other transactions that have read the row.
       if (!reads && row.readers.delete(place)) row.readers.forEach(waitFor)
       return
     }
@@ -195,7 +195,7 @@ export class KeyedQueue {
     }
   }
 
-  /** The lane gives a call up, to wait for another session's lock: later calls of its row wait for its end, unless they run. */
+  /** Takes a call out of the lane, since it waits for another session's lock. Later calls of its row wait, unless they run. */
   leaveLane(place: Place): void {
     place.kind = 'call'
     place.lockedSince ??= performance.now()
@@ -213,7 +213,7 @@ export class KeyedQueue {
     }
   }
 
-  /** The call has ended, whatever became of it. */
+  /** Call it when the call has ended, with or without success. */
   finish(place: Place): void {
     if (place.done) return
     place.done = true
@@ -234,7 +234,7 @@ export class KeyedQueue {
     if (place.untilReady.length > 0) tellReady(place)
   }
 
-  /** Earlier calls on cached paths, for a change of the topology. The lane runs its own paths first. */
+  /** Earlier calls on cached paths, which a topology change must wait for. The lane itself runs paths first. */
   *#earlierPaths({ name }: Row, { kind, order }: Place): Generator<Place> {
     const paths = this.#tables.get(PATHS)
     if (paths === undefined || paths.members.size === 0 || !this.#topology.has(tableOf(name))) return
@@ -267,7 +267,7 @@ export class KeyedQueue {
 
 const ended = (place: Place): Promise<void> => new Promise((resolve) => place.untilEnd.push(resolve))
 
-/** A transaction names what a later call concerns: the later call waits for it, unless it runs already. */
+/** Makes a later call wait for the transaction, unless the call already runs. */
 function holdBack(later: Place, transaction: Place): void {
   if (later.order < transaction.order || later.running || later.kind === 'transaction' || later.done) return
   later.blockers++

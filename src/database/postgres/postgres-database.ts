@@ -41,11 +41,11 @@ export interface PostgresOptions extends AttemptOptions {
 }
 
 export interface SchemaSteps {
-  /** Before anything else sees the pool. */
+  /** Runs before any other use of the pool. */
   readonly prepare: (pool: pg.Pool) => Promise<void>
   /** The last migration that was applied. */
   readonly version: (pool: pg.Pool) => Promise<string>
-  /** What our tables have lost, if anything. */
+  /** The error that names the missing parts of our tables, if any. */
   readonly problem: (pool: pg.Pool) => Promise<StorageError | undefined>
 }
 
@@ -54,7 +54,7 @@ const closedError = (): StorageError =>
 const readOnlyError = (): StorageError =>
   new StorageError('READ_ONLY', 'The store was opened read-only. Nothing was written. Open it without readOnly.')
 
-/** Every transaction holds a lock on itself, which all roles may see. */
+/** Each transaction holds a lock on its own id, which all roles can see. */
 const RUNNING_TRANSACTIONS = `SELECT virtualxid || '/' || pid FROM pg_locks
   WHERE locktype = 'virtualxid' AND granted AND pid <> pg_backend_pid()
   AND pid IN (
@@ -64,7 +64,7 @@ const RUNNING_TRANSACTIONS = `SELECT virtualxid || '/' || pid FROM pg_locks
 const LONGEST_PAUSE_MS = 32
 const LONGEST_WAIT_MS = 64
 
-/** A PostgreSQL database through a pool of connections. */
+/** A PostgreSQL database with a pool of connections. */
 export class PostgresDatabase implements Database {
   readonly dialect = 'postgresql'
   readonly inTransaction = false
@@ -103,7 +103,7 @@ export class PostgresDatabase implements Database {
     this.#lane = new WriteLane(this.queue, this.compiler, { ...options, commit })
   }
 
-  /** Opens. Throws StorageErrors. */
+  /** Connects, and brings the schema up to date. Throws StorageErrors. */
   static async open(target: PostgresTarget, options: PostgresOptions, schema: SchemaSteps): Promise<PostgresDatabase> {
     const pool = openPool(target, options)
     try {
@@ -116,7 +116,7 @@ export class PostgresDatabase implements Database {
     }
   }
 
-  /** Why the store cannot be used from here, if it cannot. */
+  /** The error if the caller cannot use the store. */
   refusal(): StorageError | undefined {
     return this.#closing === undefined ? this.#guard.misuseOfStore() : closedError()
   }
@@ -162,7 +162,7 @@ export class PostgresDatabase implements Database {
     return this.#unit(touched, (tx) => tx.writeEach(calls, result))
   }
 
-  /** Runs when the earlier calls that it has to wait for have ended. */
+  /** Runs `work` after the earlier calls that concern the same rows. */
   async #inPlace<T>(touched: Touched, work: () => Promise<T>): Promise<T> {
     const ready = Promise.withResolvers<void>()
     const place = this.queue.enter('call', touched, { ready: ready.resolve })
@@ -208,7 +208,7 @@ export class PostgresDatabase implements Database {
     return transactionTracing.hasSubscribers ? tracePromise(transactionTracing, event, run) : run()
   }
 
-  /** A unit of any number of statements, without a time limit: the caller's own code does not run in it. */
+  /** Runs a transaction of the library's own, without a time limit: no caller's code runs in it. */
   async #unit<T>(touched: Touched, work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
     const { busyTimeoutMs } = this.#options
     const limits = { readOnly: false, timeoutMs: undefined, retryMs: busyTimeoutMs, attempts: Number.POSITIVE_INFINITY }
@@ -243,7 +243,7 @@ export class PostgresDatabase implements Database {
     )
   }
 
-  /** A question of the library's own: the first column of each row. */
+  /** Runs a query of the library's own. Returns the first column of each row. */
   query<T>(sql: string, values: readonly unknown[]): Promise<T[]> {
     return this.#ask(async (pool) => {
       const { rows } = await pool.query<[T]>({ text: sql, values: [...values], rowMode: 'array' })
@@ -251,7 +251,7 @@ export class PostgresDatabase implements Database {
     })
   }
 
-  /** A transaction of the library's own that keeps no serializable one from committing, nor is kept from it. */
+  /** Runs a transaction of the library's own that causes no serialization failures, and gets none. */
   async inOwnTransaction<T>(isolation: OwnTransaction, work: (ask: Ask) => Promise<T>): Promise<T> {
     const refused = isolation === 'READ COMMITTED' ? this.#refusalToWrite() : this.refusal()
     if (refused !== undefined) throw refused
@@ -274,7 +274,7 @@ export class PostgresDatabase implements Database {
 
   async settled(): Promise<void> {}
 
-  /** What a connection beside the pool needs. */
+  /** The settings for a connection beside the pool. */
   get server(): Pick<PostgresOptions, 'mode' | 'busyTimeoutMs'> & { readonly target: PostgresTarget } {
     const { mode, busyTimeoutMs } = this.#options
     return { target: this.#target, mode, busyTimeoutMs }
@@ -287,7 +287,7 @@ export class PostgresDatabase implements Database {
       )
     }
     this.#closing ??= this.#inUse.idle().then(async () => {
-      // If it fails, the log is kept for them for as long as they asked.
+      // Ignore the error: the consumers expire later.
       if (consumers.length > 0)
         await inOwnTransaction(this.#pool, 'READ COMMITTED', (ask) => forget(ask, consumers)).catch(() => {})
       await this.#pool.end()
@@ -302,6 +302,6 @@ function named(rows: Rows | undefined): Touched {
   return touchedByRows(rows)
 }
 
-/** As a commit's event, if anybody listens. */
+/** Traces the commit if the channel has subscribers. */
 const traced = <T>(batch: number, run: () => Promise<T>): Promise<T> =>
   commitTracing.hasSubscribers ? traceLong(commitTracing, { batch }, run) : run()

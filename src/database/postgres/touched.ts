@@ -1,8 +1,8 @@
-/** What calls concern, for the order in which they take effect. */
+/** The rows and tables that calls concern, for the keyed queue. */
 import type { Call, Rows } from '../session.ts'
 import type { StatementCompiler, Target } from '../statement.ts'
 
-/** The rows that a call names, and the tables of which it may concern any row. */
+/** The rows that a call names, and the tables in which it may concern any row. */
 export interface Touched {
   readonly rows: readonly string[]
   readonly tables: readonly string[]
@@ -53,6 +53,6 @@ export function touchedByCalls<P, R>(compiler: StatementCompiler, calls: readonl
   return ofRows(rows, tables)
 }
 
-/** Of calls whose parameters are still being worked out. */
+/** For calls whose parameters are still pending. */
 export const touchedByRows = ({ table, keys }: Rows): Touched =>
   ofRows(new Set(keys.map((key) => rowOf(ofTable(table), key))), new Set())
