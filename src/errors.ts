@@ -58,7 +58,7 @@ export interface ValidationIssue {
   readonly message: string
 }
 
-/** Where the documents say more about a code, also one that only the command line prints. */
+/** The documents' address of a code, also of one that only the command line prints. */
 export const docsOf = (code: StorageErrorCode | CommandCode): string => `docs/reference/errors.md#${code.toLowerCase()}`
 
 /** Codes that the command line prints, beside those of the library. */

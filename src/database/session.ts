@@ -59,8 +59,8 @@ export interface Session {
     rows?: Rows,
   ): Promise<T[]>
   /**
-   * Where each read keeps the event loop waiting: runs reads that all see one moment. In a transaction, its later statements
-   * wait. `undefined` where reads do not keep it waiting.
+   * Runs reads on one consistent snapshot; in a transaction, its later statements wait meanwhile. `undefined` if the dialect's reads
+   * do not block the event loop.
    */
   readonly snapshot: Snapshot | undefined
 }

@@ -197,7 +197,7 @@ async function settle(client: pg.PoolClient, table: Table, now: Date): Promise<v
   )
 }
 
-/** What the application's role needs, where there is such a role. */
+/** Grants a right to the application's role, if that role exists. */
 const grant = (client: pg.PoolClient, what: string): Promise<unknown> =>
   client.query(
     `DO $do$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '${APP_ROLE}') THEN GRANT ${what} TO ${APP_ROLE}; END IF; END $do$`,

@@ -4,7 +4,7 @@ import { rowOfTable, TABLE_ROW } from '../schema/described.ts'
 import { OUR_TABLES, type Table } from '../schema/tables.ts'
 import type { Migration } from './migrations.ts'
 
-/** What an application gives when it opens a database. */
+/** The application's tables and migrations, from the options of `openStorage()`. */
 export interface OwnSetup {
   readonly tables: readonly Table[]
   /** The folder of its migrations. */
@@ -18,7 +18,7 @@ export interface FoundColumn {
   readonly isKey: boolean
 }
 
-/** What the database has of one table. */
+/** A table as it exists in the database. */
 export interface FoundTable {
   readonly columns: readonly FoundColumn[]
   readonly triggers: ReadonlySet<string>
@@ -26,7 +26,7 @@ export interface FoundTable {
   readonly description: string | undefined
 }
 
-/** What is to be made for a table: its triggers and its row in `meshstore_state`. */
+/** A table whose triggers and row in `meshstore_state` must be made, with the reason. */
 export interface Work {
   readonly table: Table
   readonly reason: string

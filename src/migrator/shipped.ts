@@ -36,7 +36,7 @@ export function shipped(dialect: Dialect, folder = join(import.meta.dirname, '..
   })
 }
 
-/** What the migrations make: `undefined` here, where it is read from their text. The build puts it in. */
+/** The objects that the migrations create. The build fills them in; `undefined` means that they are read from the text. */
 export const shippedObjects = (_: Dialect): CreatedObjects | undefined => undefined
 
 const noTwin = (tag: string): StorageError =>

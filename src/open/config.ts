@@ -145,7 +145,7 @@ export function configOf(target: string | StorageOptions): Config {
 /** Throws CONFIG. */
 function ownOf({ tables, migrations }: StorageOptions): Config['own'] {
   if (tables === undefined && migrations === undefined) return undefined
-  // What schema() returns has the tables that table() made.
+  // schema() returns tables that table() made.
   const byName = (tables?.tables ?? {}) as AnyTables
   return { byName, tables: Object.values(byName).map(describedBy), migrations }
 }

@@ -394,7 +394,7 @@ export class Chain {
     return { upTo: new Date(at), shipped: { generation, segment, rows: cut.rows, bytes: cut.bytes.length } }
   }
 
-  /** What a fenced database ships does not count. */
+  /** Throws MOVED if a newer generation has fenced this database: its segments would not count. */
   async #assertNewest(): Promise<void> {
     const head = this.#head
     if (head === undefined) return

@@ -165,7 +165,7 @@ export class Follower {
         `Another database has begun generation ${generation} of ${this.#place.name}. Nothing was promoted. Look which one it is, then try again.`,
       )
     }
-    // What arrived between the last look and the fence.
+    // Apply the segments that arrived between the last look and the fence.
     while (this.#mark.generation < generation && (await this.#stepWithin(this.#mark.generation))) {}
     const { segment, hash, at, place } = this.#mark
     await seal(this.#place, generation, { generation: this.#mark.generation, segment, hash })

@@ -5,7 +5,7 @@ import { damaged, type Place, parsed } from './place.ts'
 
 const FORMAT = 'meshstore-generation'
 
-/** Where a chain is. */
+/** A position in a chain. */
 export interface At {
   readonly generation: number
   readonly segment: number

@@ -1,4 +1,4 @@
-/** What a database notes about its replica: rows of `meshstore_state`, by the id of the place. */
+/** A database's notes about its replica: rows of `meshstore_state`, by the id of the place. */
 import type { Session } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
 import { remember, remembered, rememberOnce } from '../repositories/state.ts'

@@ -16,7 +16,7 @@ export interface Place {
   remove(name: string): Promise<void>
 }
 
-/** What an object of a place says about itself, beside its format. */
+/** The format that an object of a place names. */
 const FORMAT = 'meshstore-replica'
 const VERSION = 1
 const NAME = 'replica.json'

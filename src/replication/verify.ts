@@ -17,11 +17,11 @@ import { REPLICATED } from './tables.ts'
 export interface Contents {
   readonly place: string
   readonly spans: readonly Span[]
-  /** What cannot be restored, and why. */
+  /** The parts that cannot be restored, with the reason. */
   readonly problems: readonly string[]
 }
 
-/** What can be restored. Reads no segment but those at the ends. Throws CONFIG if the place holds no replica. */
+/** Lists the moments that can be restored. Reads only the segments at the ends. Throws CONFIG if the place holds no replica. */
 export async function listMoments(place: Place): Promise<Contents> {
   const generations = await generationsOf(place)
   const problems = generations.flatMap(({ damaged }) => damaged.map((name) => `${name} is damaged: that base is lost.`))

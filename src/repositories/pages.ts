@@ -31,7 +31,7 @@ interface Matching {
 export interface Listing<Row, Shown = Row> extends Matching {
   readonly read: (on: Session, range: Range & { limit: number }) => Promise<Row[]>
   readonly keyOf: (row: Row) => string
-  /** What the caller sees of a row: `undefined` if it is passed. */
+  /** The form in which the caller sees a row; `undefined` skips the row. */
   readonly shown?: (row: Row) => Shown | undefined
   /** Rows of the first piece, where rows may be large: the first pieces tell how many fit into `PAGE_MS`. */
   readonly first?: number
@@ -47,8 +47,7 @@ interface Page {
 }
 
 /**
- * One page, as of one moment. Where a read keeps the event loop waiting, a page of many rows, or one that passes many, is
- * read in pieces from a snapshot.
+ * Reads one page of a consistent snapshot. If reads block the event loop, a page that reads or skips many rows is read in pieces.
  */
 export function readPage<Row, Shown = Row>(on: Session, listing: Listing<Row, Shown>, page: Page): Promise<Shown[]> {
   const isLong = on.snapshot !== undefined && (listing.isSelective || page.limit > MOST_AT_ONCE)
@@ -150,7 +149,7 @@ async function* pieces<Row, Shown>(
   }
 }
 
-/** Where even few rows take long, fewer are passed. */
+/** Rows that a piece may skip: fewer if its rows are slow to read. */
 const passedBy = (limit: number, most: number): number => Math.max(1, Math.round((MOST_PASSED * limit) / most))
 
 /** Counts the rows that match, as of one moment; in pieces where a read keeps the event loop waiting. */

@@ -1,7 +1,7 @@
 /**
- * The triggers that log a table's changes and invalidate cached paths, made from its description. `npm run db:generate` writes those of
- * the library's tables into the migration that adds the table, where they stay as they are. A test compares them with the released
- * ones. Those of an application's own tables are made when its database is opened.
+ * Generates the triggers that log a table's changes and invalidate cached paths from the table's description. `npm run db:generate`
+ * writes the triggers of the library's tables into the migration that adds the table, where they are frozen: a test compares them
+ * with the released ones. The triggers of an application's own tables are made when its database is opened.
  */
 import { quotedName } from './described.ts'
 import type { Invalidates, Table } from './tables.ts'
@@ -204,7 +204,7 @@ function marksByStatement(
   ]
 }
 
-/** What makes the triggers of an own table, and what removes them first. */
+/** Statements that drop and create the triggers of an own table. */
 export const ownTriggersOnSqlite = (table: Table): string[] => sqliteTriggersOf(table, quotedName)
 export const ownTriggersOnPostgres = (table: Table): string[] => [
   ...['log', 'mark'].map(

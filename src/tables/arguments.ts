@@ -24,7 +24,7 @@ interface Selected {
   readonly filter: Values
 }
 
-/** What is known of a table, once for all sessions. */
+/** Checks the arguments for one table. All sessions share it. */
 export class Arguments {
   readonly table: Described
   readonly key: string

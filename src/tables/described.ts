@@ -1,4 +1,4 @@
-/** What is known of an own table at run time. */
+/** Descriptions of own tables at run time. */
 import type { PgTable } from 'drizzle-orm/pg-core'
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 import type { OwnTable } from '../api.ts'
@@ -23,7 +23,7 @@ export type AnyTables = Readonly<Record<string, AnyTable>>
 /** The descriptions, by the values that `table()` returned. */
 const descriptions = new WeakMap<object, Described>()
 
-/** Throws CONFIG for what `table()` did not make. */
+/** Throws CONFIG for a value that `table()` did not return. */
 export function describedBy(table: object): Described {
   const described = descriptions.get(table)
   if (described !== undefined) return described

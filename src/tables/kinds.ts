@@ -37,7 +37,7 @@ export const kindIn = (column: Column): KindName | undefined =>
     return sqlite.test(column.getSQLType()) && is(decoded(column, stored))
   })
 
-/** What PostgreSQL's column has to be, if it is something else. */
+/** The type that the column needs on PostgreSQL, if it has another one. */
 export function postgresProblem(kind: KindName, column: Column): string | undefined {
   const type = kind === 'text' ? 'text COLLATE "C"' : KINDS[kind].postgres
   const { stored, is } = SAMPLES[kind]

@@ -66,7 +66,7 @@ type OrderColumn<S extends SQLiteTable> = {
 }[keyof Row<S>] &
   string
 
-/** What a repository's methods take and return. */
+/** The types of a repository's arguments and results. */
 export interface TypesOf<S extends SQLiteTable, K extends string> {
   readonly row: Row<S>
   readonly create: NewRow<S>

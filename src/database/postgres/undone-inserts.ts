@@ -1,7 +1,7 @@
 /**
- * What an undone savepoint has learned by inserting. PostgreSQL forgets it with the savepoint: an insert reads no row, and
- * takes no predicate lock on a key that is free. The callback knows whether the key was free, so the transaction depends
- * on it: two transactions could each undo an insert and then insert the other's key (write skew).
+ * Reads the keys of inserts that a rolled-back savepoint ran. The callback knows whether each key was free, so its transaction
+ * depends on that. PostgreSQL forgets the dependency with the savepoint: an insert reads no row, and takes no predicate lock on a
+ * free key. Two transactions could each undo an insert and then insert the other's key (write skew).
  */
 import { ALL_TABLES } from '../../schema/tables.ts'
 import type { Inserted } from '../inserted-keys.ts'
