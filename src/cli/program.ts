@@ -14,8 +14,8 @@ import { addStudio } from './studio.ts'
 import { addTransfer } from './transfer.ts'
 import { reportUsage, throwing } from './usage.ts'
 
-/** The command line: one file per group of commands. */
-function program(): Command {
+/** The command line: one file per group of commands. Also what the documents of it are made from. */
+export function program(): Command {
   const command = new Command('meshstore')
     .description('Looks after the storage of a mesh network’s control plane.')
     .version(manifest.version, '-V, --version', 'print the version')

@@ -1,0 +1,47 @@
+/** The site: the pages that `site/build.ts` has put into `site/pages`. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+interface Item {
+  readonly text: string
+  readonly link?: string
+  readonly items?: readonly Item[]
+}
+
+const sidebar = JSON.parse(readFileSync(join(import.meta.dirname, '../pages/sidebar.json'), 'utf8')) as Item[]
+
+/** As GitHub makes them: a link to a section works here, there and in an editor. */
+const slugify = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-')
+
+export default {
+  title: 'Meshstore',
+  description: 'Storage for the control plane of a mesh network, in one SQLite file or on PostgreSQL',
+  lang: 'en',
+  head: [
+    ['link', { rel: 'icon', href: 'data:,' }],
+    // What a command prints is read, and not copied: its long lines wrap.
+    ['style', {}, '.vp-doc .language-console code { white-space: pre-wrap; word-break: break-word; }'],
+  ],
+  srcDir: 'pages',
+  outDir: 'dist',
+  cacheDir: '.cache',
+  cleanUrls: false,
+  // A link to a page or a file that is not there ends the build.
+  ignoreDeadLinks: false,
+  markdown: { anchor: { slugify } },
+  themeConfig: {
+    search: { provider: 'local' },
+    sidebar,
+    outline: [2, 3],
+    nav: [
+      { text: 'Guides', link: '/guides/nodes-and-policies' },
+      { text: 'Operations', link: '/operations/runbook' },
+      { text: 'Errors', link: '/reference/errors' },
+      { text: 'API', link: '/api/' },
+    ],
+  },
+}
