@@ -75,7 +75,9 @@ eachBackend('rejections', (backend) => {
     expect(asked).toBeGreaterThan(250)
     expect(new Set(methodsOf({ nodes, policies, pathCache }).map(({ name }) => name)).size).toBeGreaterThan(30)
     // A transaction's repositories are other objects, and some are of other classes.
-    await store.transaction((tx) => everything(Object.assign({}, tx, { pathCache: tx.pathCache as never })))
+    await store.transaction((tx) => everything(Object.assign({}, tx, { pathCache: tx.pathCache as never })), {
+      timeoutMs: 60_000,
+    })
   })
 
   test('a clock that breaks while the store is open', async () => {

@@ -1,4 +1,13 @@
-/** Admission to a pool's connections, and the refusal of waiting calls when the server is away. */
+/**
+ * Admission to a pool's connections, and the refusal of waiting calls when the server is away.
+ *
+ * - `callers`: callers' transactions. They may wait for other calls, which need a connection: one stays free.
+ * - `slots`: all work. In the driver's pool, work would wait against the limit for connecting.
+ * - `writers`: writing transactions of many statements. After conflicts fewer run at once, or they would starve each other.
+ *
+ * Work takes them in this order, and waits with one only for the next: no two wait for each other. Above them are two more
+ * limits: `maxPendingWrites`, which refuses calls, and the batches that the write lane runs at the same time.
+ */
 import type pg from 'pg'
 import { StorageError } from '../../errors.ts'
 import { performance } from '../../event-loop.ts'
