@@ -318,9 +318,10 @@ const UNRESOLVED: ReadonlySet<string> = new Set(['ENOTFOUND', 'EAI_AGAIN'])
 /** Removes the server's messages and details, which may contain whole rows. */
 function cleaned(error: Error): Error {
   const code = codeOf(error)
-  const constraint = 'constraint' in error && typeof error.constraint === 'string' ? error.constraint : undefined
+  const constraint =
+    'constraint' in error && typeof error.constraint === 'string' ? { constraint: error.constraint } : {}
   const severity = 'severity' in error ? { severity: error.severity } : {}
-  const cause = Object.assign(new Error(code ?? error.name), { code, constraint, ...severity })
+  const cause = Object.assign(new Error(code ?? error.name), { code, ...constraint, ...severity })
   placed(cause, placeOf(error))
   const frames = error.stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? []
   cause.stack = [`Error: ${cause.message}`, ...frames].join('\n')
