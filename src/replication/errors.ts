@@ -20,3 +20,9 @@ export const ofAnother = ({ name }: Place): StorageError =>
     'CONFIG',
     `${name} holds the replica of another database. Nothing was written there. Choose an empty place.`,
   )
+
+export const ofCopy = ({ name }: Place): StorageError =>
+  new StorageError(
+    'CONFLICT',
+    `A copy of this database ships to ${name}. Nothing that is written here is in the replica. Stop one of the two, or give one of them another place.`,
+  )

@@ -5,8 +5,9 @@ import { StorageError } from '../errors.ts'
 import { performance } from '../event-loop.ts'
 import { replicationTracing, tracePromise } from '../tracing.ts'
 import { Chain, type ChainOptions, type Step } from './chain.ts'
-import { isFenced, Outrun } from './errors.ts'
+import { isFenced, Outrun, ofCopy } from './errors.ts'
 import { lastHeaderOf } from './look.ts'
+import type { SegmentHeader } from './object.ts'
 import { prune } from './prune.ts'
 
 export interface ShipperOptions extends ChainOptions {
@@ -32,7 +33,7 @@ export class Shipper {
   #failure: unknown
   #isFenced = false
   /** While another process ships: its last segment, and since when that is the last. */
-  #standsBy: { last: string; since: number } | undefined
+  #standsBy: { last: SegmentHeader | undefined; since: number } | undefined
   #prunedAt = Number.NEGATIVE_INFINITY
 
   constructor(options: ShipperOptions) {
@@ -112,7 +113,7 @@ export class Shipper {
 
   async #cycle(): Promise<void> {
     try {
-      if (this.#standsBy !== undefined && !(await this.#mayTakeOver())) return
+      if (this.#standsBy !== undefined && !(await this.#mayTakeOver())) return this.#look()
       await this.#step()
       this.#standsBy = undefined
       this.#failure = undefined
@@ -146,8 +147,8 @@ export class Shipper {
     this.#chain.leaveAfter(error)
     if (error instanceof Outrun) {
       this.#failure = undefined
-      this.#standsBy = { last: '', since: performance.now() }
-      return
+      this.#standsBy = { last: undefined, since: performance.now() }
+      return this.#look().catch(() => {})
     }
     this.#failure = error
     if (!isFenced(error) || this.#isFenced || this.#options.onFenced !== 'refuse') return
@@ -163,13 +164,24 @@ export class Shipper {
   async #mayTakeOver(): Promise<boolean> {
     const standsBy = this.#standsBy
     const last = await lastHeaderOf(this.#options.place)
-    const name = last === undefined ? 'none' : `${last.generation}/${last.segment}`
-    if (standsBy === undefined || name !== standsBy.last) {
-      this.#standsBy = { last: name, since: performance.now() }
-      if (last !== undefined) this.#upTo = new Date(last.at)
+    const isSame = last?.generation === standsBy?.last?.generation && last?.segment === standsBy?.last?.segment
+    if (standsBy === undefined || !isSame) {
+      this.#standsBy = { last, since: performance.now() }
       return false
     }
     return performance.now() - standsBy.since > Math.max(TAKE_OVER_MS, 3 * this.#options.everyMs)
+  }
+
+  /** Compares what the other process has shipped with this database: it may ship a copy, which has other changes. */
+  async #look(): Promise<void> {
+    const { place, source, now } = this.#options
+    const at = now()
+    const last = await lastHeaderOf(place)
+    if (last === undefined) return
+    const { changeLog } = await source()
+    const page = await changeLog.read({ log: last.log, position: last.to }, 1)
+    this.#failure = page === undefined ? ofCopy(place) : undefined
+    if (page !== undefined) this.#upTo = page.changes.length === 0 ? at : new Date(last.at)
   }
 
   async #prune(): Promise<void> {

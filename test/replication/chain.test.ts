@@ -1,7 +1,7 @@
 /** What keeps a chain whole: the intent, the hash of the segment before, and conditional creation. */
 import { copyFileSync, cpSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { openStorage, StorageError } from '../../src/index.ts'
+import { openStorage, restoreBackup, StorageError } from '../../src/index.ts'
 import { FolderPlace } from '../../src/replication/folder.ts'
 import { lastingBackends, sqliteFile } from '../support/backends.ts'
 import { temporaryFolder } from '../support/folders.ts'
@@ -34,6 +34,24 @@ test('a file that was rolled back to a copy, and written since, begins a new gen
   // The earlier generation's moments are still there.
   const before = await restored(to, 'g000001/5')
   expect(before.content.nodes.map(({ nodeId }) => nodeId)).toEqual(['a', 'b', 'c', 'd', 'e'])
+})
+
+test('a copy that ships to the place of its original is noticed by the original', async () => {
+  using folder = temporaryFolder()
+  const to = folder.file('replica')
+  await using opened = await sqliteFile.open(byHand(to))
+  const { store } = opened
+  await store.nodes.save(node('a'))
+  await store.flushReplica()
+  await store.backup(folder.file('backup.sqlite'))
+  await restoreBackup(folder.file('backup.sqlite'), folder.file('copy.db'))
+  await using copy = await openStorage({ url: folder.file('copy.db'), ...byHand(to) })
+  await copy.nodes.save(node('of the copy'))
+  await copy.flushReplica()
+  await store.nodes.save(node('of the original'))
+  await expect(store.flushReplica()).rejects.toMatchObject({ code: 'CONFLICT' })
+  expect((await store.health()).replication?.problem).toMatchObject({ code: 'CONFLICT' })
+  expect((await restored(to)).content).toEqual(await contentOf(copy))
 })
 
 for (const backend of lastingBackends) {
