@@ -103,9 +103,22 @@ export interface NodeRepository {
   /**
    * Deletes a node. Returns whether there was one.
    *
+   * @throws {StorageError} VALIDATION, CONFLICT (`ifUpdatedAt`)
+   */
+  delete(nodeId: string, options?: UpdateOptions): Promise<boolean>
+  /**
+   * Changes the fields given in all nodes that match, in one statement, and advances `updatedAt`. Returns the number of nodes. An empty
+   * filter is refused.
+   *
    * @throws {StorageError} VALIDATION
    */
-  delete(nodeId: string): Promise<boolean>
+  updateMany(filter: NodeFilter, patch: MeshNodePatch): Promise<number>
+  /**
+   * Deletes all nodes that match, in one statement. Returns the number of nodes. An empty filter is refused.
+   *
+   * @throws {StorageError} VALIDATION
+   */
+  deleteMany(filter: NodeFilter): Promise<number>
   /**
    * Counts the nodes that match.
    *
@@ -138,6 +151,12 @@ export interface PolicyRepository {
    */
   get(policyId: string): Promise<Policy | undefined>
   /**
+   * Returns the policies that exist, in the order of `policyIds`. At most 10,000 ids.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
+  getMany(policyIds: readonly string[]): Promise<Policy[]>
+  /**
    * Returns one page of policies, in the order of the ids, without the texts.
    *
    * @throws {StorageError} VALIDATION, CORRUPT
@@ -164,9 +183,9 @@ export interface PolicyRepository {
   /**
    * Deletes a policy. Returns whether there was one.
    *
-   * @throws {StorageError} VALIDATION
+   * @throws {StorageError} VALIDATION, CONFLICT (`ifUpdatedAt`)
    */
-  delete(policyId: string): Promise<boolean>
+  delete(policyId: string, options?: UpdateOptions): Promise<boolean>
   /** Counts the policies. */
   count(): Promise<number>
 }

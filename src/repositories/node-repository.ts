@@ -56,6 +56,15 @@ const listing = (filter: NodeFilter): Listing<MeshNode> & Counting => ({
   },
 })
 
+/** A filter for a write. An empty filter would mean all nodes. */
+function neededFilter(filter: NodeFilter) {
+  rules.checkOptions('The filter', FILTER_RULES, filter)
+  const { started: ifStarted, protocol, interface: name } = filter
+  const where = { ifStarted, protocol, interface: name }
+  if (given(where, statements.MANY).length > 0) return where
+  throw validationError('The filter', [{ path: '', message: 'must not be empty: that would mean all nodes' }])
+}
+
 export class SqlNodeRepository implements NodeRepository {
   readonly #session: Session
   readonly #now: () => Date
@@ -169,9 +178,28 @@ export class SqlNodeRepository implements NodeRepository {
     return saved(written)
   }
 
-  async delete(nodeId: string): Promise<boolean> {
+  async delete(nodeId: string, options: UpdateOptions = {}): Promise<boolean> {
     rules.checkValue('nodeId', rules.isId, nodeId)
-    return (await this.#session.write(statements.remove, { nodeId })).changes > 0
+    rules.checkOptions('The options', UPDATE_RULES, options)
+    const ifMillisecond = options.ifUpdatedAt?.getTime()
+    if (ifMillisecond === undefined) return (await this.#session.write(statements.remove, { nodeId })).changes > 0
+    const parameters = { nodeId, ifMillisecond }
+    const written = await this.#session.write(statements.removeIf, parameters, { lookup: statements.byId })
+    const current = written.changes > 0 ? undefined : written.found?.[0]
+    if (current !== undefined && current.updatedAt.getTime() !== ifMillisecond) throw conflict('node', nodeId)
+    return written.changes > 0
+  }
+
+  async updateMany(filter: NodeFilter, patch: MeshNodePatch): Promise<number> {
+    const where = neededFilter(filter)
+    const parameters = { ...checkedNodePatch(patch), ...where, now: this.#now() }
+    const statement = statements.updateMany(given(parameters, [...statements.PATCH_FIELDS, ...statements.MANY]))
+    return (await this.#session.write(statement, parameters)).changes
+  }
+
+  async deleteMany(filter: NodeFilter): Promise<number> {
+    const where = neededFilter(filter)
+    return (await this.#session.write(statements.removeMany(given(where, statements.MANY)), where)).changes
   }
 
   async count(filter: NodeFilter = {}): Promise<number> {

@@ -109,6 +109,52 @@ export const remove = statement<{ nodeId: string }>()(
   'changes one row',
 )
 
+export const removeIf = statement<{ nodeId: string; ifMillisecond: number }>()(
+  'nodes.delete:ifMillisecond',
+  (db, { nodes }, p) =>
+    db.delete(nodes).where(and(eq(nodes.nodeId, p.nodeId), equalsMillisecond(nodes.updatedAt, p.ifMillisecond))),
+  'changes one row',
+)
+
+/** The patch may set what the filter asks for: its `started` has another name. */
+type Many = { ifStarted?: boolean | undefined } & Pick<NodeFilter, 'protocol' | 'interface'>
+export const MANY = ['ifStarted', 'protocol', 'interface'] as const
+
+export const updateMany = statementFor((fields: readonly (PatchField | (typeof MANY)[number])[]) =>
+  statement<Many & MeshNodePatch & { now: Date }>()(`nodes.updateMany:${fields.join()}`, (db, { nodes }, p, fn) =>
+    db
+      .update(nodes)
+      .set({
+        ...pick(
+          p,
+          PATCH_FIELDS.filter((field) => fields.includes(field)),
+        ),
+        updatedAt: fn.greatest(valueFor(nodes.updatedAt, p.now), nextMillisecond(nodes.updatedAt)),
+      })
+      .where(
+        and(
+          fields.includes('ifStarted') ? eq(nodes.started, p.ifStarted) : undefined,
+          fields.includes('protocol') ? fn.contains(nodes.protocols, p.protocol) : undefined,
+          fields.includes('interface') ? fn.contains(nodes.interfaces, p.interface) : undefined,
+        ),
+      ),
+  ),
+)
+
+export const removeMany = statementFor((fields: readonly (typeof MANY)[number][]) =>
+  statement<Many>()(`nodes.deleteMany:${fields.join()}`, (db, { nodes }, p, fn) =>
+    db
+      .delete(nodes)
+      .where(
+        and(
+          fields.includes('ifStarted') ? eq(nodes.started, p.ifStarted) : undefined,
+          fields.includes('protocol') ? fn.contains(nodes.protocols, p.protocol) : undefined,
+          fields.includes('interface') ? fn.contains(nodes.interfaces, p.interface) : undefined,
+        ),
+      ),
+  ),
+)
+
 type Filter = NodeFilter & Range
 type Condition = FilterField | keyof Range
 export const CONDITIONS = [...FILTER_FIELDS, 'after', 'upTo'] as const

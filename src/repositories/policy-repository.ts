@@ -100,6 +100,14 @@ export class SqlPolicyRepository implements PolicyRepository {
     return this.#session.readOne(statements.byId, { policyId })
   }
 
+  async getMany(policyIds: readonly string[]): Promise<Policy[]> {
+    const asked = rules.checkedIds('policyIds', policyIds)
+    const found = new Map<string, Policy>()
+    for (const policy of await this.#session.read(statements.byIds, { policyIds: asked }))
+      found.set(policy.policyId, policy)
+    return asked.flatMap((policyId) => found.get(policyId) ?? [])
+  }
+
   async list(options: Page = {}): Promise<PolicySummary[]> {
     rules.checkOptions('The page', PAGE_RULES, options)
     const { limit = rules.DEFAULT_PAGE, after } = options
@@ -139,9 +147,16 @@ export class SqlPolicyRepository implements PolicyRepository {
     return saved(await writing.catch(explainedBy(async () => this.get((await row).policyId))))
   }
 
-  async delete(policyId: string): Promise<boolean> {
+  async delete(policyId: string, options: UpdateOptions = {}): Promise<boolean> {
     rules.checkValue('policyId', rules.isId, policyId)
-    return (await this.#session.write(statements.remove, { policyId })).changes > 0
+    rules.checkOptions('The options', UPDATE_RULES, options)
+    const ifMillisecond = options.ifUpdatedAt?.getTime()
+    if (ifMillisecond === undefined) return (await this.#session.write(statements.remove, { policyId })).changes > 0
+    const parameters = { policyId, ifMillisecond }
+    const written = await this.#session.write(statements.removeIf, parameters, { lookup: statements.byId })
+    const current = written.changes > 0 ? undefined : written.found?.[0]
+    if (current !== undefined && current.updatedAt.getTime() !== ifMillisecond) throw conflict('policy', policyId)
+    return written.changes > 0
   }
 
   async count(): Promise<number> {

@@ -78,9 +78,22 @@ export const update = statementFor((fields: readonly (typeof CHANGES)[number][])
   ),
 )
 
+export const byIds = statement<{ policyIds: readonly string[] }>()('policies.getMany', (db, { policies }, p, fn) =>
+  db.select().from(policies).where(fn.isOneOf(policies.policyId, p.policyIds)),
+)
+
 export const remove = statement<{ policyId: string }>()(
   'policies.delete',
   (db, { policies }, p) => db.delete(policies).where(eq(policies.policyId, p.policyId)),
+  'changes one row',
+)
+
+export const removeIf = statement<{ policyId: string; ifMillisecond: number }>()(
+  'policies.delete:ifMillisecond',
+  (db, { policies }, p) =>
+    db
+      .delete(policies)
+      .where(and(eq(policies.policyId, p.policyId), equalsMillisecond(policies.updatedAt, p.ifMillisecond))),
   'changes one row',
 )
 

@@ -1,4 +1,5 @@
 import { eachSetting } from '../support/settings.ts'
+import { bulk } from './nodes/bulk.ts'
 import { creating } from './nodes/creating.ts'
 import { iterating } from './nodes/iterating.ts'
 import { listing } from './nodes/listing.ts'
@@ -8,6 +9,6 @@ import { saving } from './nodes/saving.ts'
 import { updating } from './nodes/updating.ts'
 
 eachSetting('nodes', (setting) => {
-  for (const suite of [creating, reading, listing, iterating, updating, saving, recordingRoutes, deleting])
+  for (const suite of [creating, reading, listing, iterating, updating, saving, recordingRoutes, deleting, bulk])
     suite(setting)
 })

@@ -55,6 +55,8 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     .tuple(id, discovered)
     .map(([nodeId, more]) => step('recordRoutes', ({ nodes }) => nodes.recordRoutes(nodeId, more), nodeId, more)),
   id.map((nodeId) => step('delete', ({ nodes }) => nodes.delete(nodeId), nodeId)),
+  fc.tuple(filter, patch).map(([by, to]) => step('updateMany', ({ nodes }) => nodes.updateMany(by, to), by, to)),
+  filter.map((by) => step('deleteMany', ({ nodes }) => nodes.deleteMany(by), by)),
 )
 
 eachBackend('random programs of nodes', (backend) => {

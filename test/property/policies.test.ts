@@ -33,6 +33,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     }
     return step('update', update, policyId, changes, which)
   }),
+  fc.array(id).map((ids) => step('getMany', ({ policies }) => policies.getMany(ids), ids)),
   id.map((policyId) => step('delete', ({ policies }) => policies.delete(policyId), policyId)),
 )
 

@@ -87,8 +87,28 @@ export class ModelNodes implements NodeRepository {
     return this.rows.set(nodeId, { ...old, routesDiscovered })
   }
 
-  async delete(nodeId: string) {
+  async delete(nodeId: string, { ifUpdatedAt }: { ifUpdatedAt?: Date | undefined } = {}) {
+    const old = this.rows.get(nodeId)
+    if (old !== undefined && ifUpdatedAt !== undefined && ifUpdatedAt.getTime() !== old.updatedAt.getTime())
+      refuse('CONFLICT')
     return this.rows.delete(nodeId)
+  }
+
+  #needed(filter: NodeFilter): MeshNode[] {
+    if (Object.values(filter).every((value) => value === undefined)) refuse('VALIDATION')
+    return this.#matching(filter)
+  }
+
+  async updateMany(filter: NodeFilter, patch: MeshNodePatch) {
+    const all = this.#needed(filter)
+    for (const { nodeId } of all) await this.update(nodeId, patch)
+    return all.length
+  }
+
+  async deleteMany(filter: NodeFilter) {
+    const all = this.#needed(filter)
+    for (const { nodeId } of all) this.rows.delete(nodeId)
+    return all.length
   }
 
   async count(filter: NodeFilter = {}) {

@@ -75,8 +75,15 @@ export class ModelPolicies implements PolicyRepository {
     return this.rows.set(policyId, { ...old, yamlContent, rulesCount, updatedAt: later(old.updatedAt, this.#now()) })
   }
 
-  async delete(policyId: string) {
+  async delete(policyId: string, { ifUpdatedAt }: { ifUpdatedAt?: Date | undefined } = {}) {
+    const old = this.rows.get(policyId)
+    if (old !== undefined && ifUpdatedAt !== undefined && ifUpdatedAt.getTime() !== old.updatedAt.getTime())
+      refuse('CONFLICT')
     return this.rows.delete(policyId)
+  }
+
+  async getMany(policyIds: readonly string[]) {
+    return policyIds.flatMap((policyId) => this.rows.get(policyId) ?? [])
   }
 
   async count() {
