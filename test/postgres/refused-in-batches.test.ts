@@ -15,7 +15,7 @@ describePostgres('a refused call among others of the same moment', () => {
     await (await openStorage(database.url)).close()
     await database.query(`
       CREATE FUNCTION own_code() RETURNS trigger LANGUAGE plpgsql AS $$
-      BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = 'MS001'; END $$`)
+      BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = 'U0001'; END $$`)
     await database.query(`
       CREATE TRIGGER own_code BEFORE INSERT OR UPDATE ON nodes
       FOR EACH ROW WHEN (NEW.node_id = 'own-code') EXECUTE FUNCTION own_code()`)

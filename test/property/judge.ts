@@ -10,7 +10,7 @@ import { Model } from './model/calls.ts'
 export const ON_POSTGRES = `
   CREATE FUNCTION refusing() RETURNS trigger LANGUAGE plpgsql AS $$
   BEGIN
-    IF NEW.interfaces::text LIKE '%refuse%' THEN RAISE EXCEPTION 'refused' USING ERRCODE = 'MS001'; END IF;
+    IF NEW.interfaces::text LIKE '%refuse%' THEN RAISE EXCEPTION 'refused' USING ERRCODE = 'U0001'; END IF;
     RETURN NEW;
   END $$;
   CREATE TRIGGER refusing BEFORE INSERT OR UPDATE ON nodes FOR EACH ROW EXECUTE FUNCTION refusing();
