@@ -2,7 +2,11 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createServer } from 'node:net'
 
-export const hasMoto = spawnSync('moto_server', ['--version'], { timeout: 60_000 }).error === undefined
+/** The one on the PATH may be a name without a program behind it. */
+const program = ['moto_server', '/usr/bin/moto_server'].find(
+  (name) => spawnSync(name, ['--help'], { timeout: 60_000 }).status === 0,
+)
+export const hasMoto = program !== undefined
 if (!hasMoto) process.stderr.write('NOT TESTED: buckets. Install python3-moto and python3-flask-cors.\n')
 
 const freePort = (): Promise<number> =>
@@ -23,7 +27,7 @@ export async function startMoto(): Promise<{
   stop: () => void
 }> {
   const port = await freePort()
-  const server = spawn('moto_server', ['-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' })
+  const server = spawn(program ?? 'moto_server', ['-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' })
   const endpoint = `http://127.0.0.1:${port}`
   for (let answered = false; !answered; ) {
     if (server.exitCode !== null) throw new Error(`moto_server ended with ${server.exitCode}.`)
