@@ -1,6 +1,5 @@
 import type pg from 'pg'
 import { misuse, StorageError } from '../../errors.ts'
-import { performance, sleep } from '../../event-loop.ts'
 import { OUR_TABLES } from '../../schema/tables.ts'
 import { commitTracing, type TransactionEvent, traceLong, tracePromise, transactionTracing } from '../../tracing.ts'
 import { CommitSignal } from '../commit-signal.ts'
@@ -26,8 +25,9 @@ import { Connections } from './connections.ts'
 import { postgresDialect } from './dialect.ts'
 import { translated } from './errors.ts'
 import { KeyedQueue } from './keyed-queue.ts'
-import { located, ONLY_READS, openPool } from './pool.ts'
+import { located, openPool } from './pool.ts'
 import { ReadBatcher } from './read-batcher.ts'
+import { earlierWritersEnded } from './running-transactions.ts'
 import { assertEncoding, explained, inOwnTransaction, type OwnTransaction } from './session-control.ts'
 import type { Ask } from './single.ts'
 import { type Touched, touchedByCall, touchedByCalls, touchedByRows } from './touched.ts'
@@ -53,16 +53,6 @@ const closedError = (): StorageError =>
   new StorageError('CLOSED', 'The store is closed. Nothing was written. Open a new one with openStorage().')
 const readOnlyError = (): StorageError =>
   new StorageError('READ_ONLY', 'The store was opened read-only. Nothing was written. Open it without readOnly.')
-
-/** Each transaction holds a lock on its own id, which all roles can see. */
-const RUNNING_TRANSACTIONS = `SELECT virtualxid || '/' || pid FROM pg_locks
-  WHERE locktype = 'virtualxid' AND granted AND pid <> pg_backend_pid()
-  AND pid IN (
-    SELECT pid FROM pg_stat_activity WHERE datname = current_database()
-    AND backend_type IS DISTINCT FROM 'autovacuum worker' AND coalesce(application_name, '') NOT LIKE '%${ONLY_READS}'
-  )`
-const LONGEST_PAUSE_MS = 32
-const LONGEST_WAIT_MS = 64
 
 /** A PostgreSQL database with a pool of connections. */
 export class PostgresDatabase implements Database {
@@ -260,16 +250,8 @@ export class PostgresDatabase implements Database {
     )
   }
 
-  async earlierWritersEnded(withinMs = LONGEST_WAIT_MS): Promise<boolean> {
-    const deadline = performance.now() + withinMs
-    let earlier = await this.query<string>(RUNNING_TRANSACTIONS, [])
-    for (let pause = 1; earlier.length > 0 && performance.now() + pause < deadline; ) {
-      await sleep(pause)
-      const running = new Set(await this.query<string>(RUNNING_TRANSACTIONS, []))
-      earlier = earlier.filter((transaction) => running.has(transaction))
-      pause = Math.min(2 * pause, LONGEST_PAUSE_MS)
-    }
-    return earlier.length === 0
+  earlierWritersEnded(withinMs?: number): Promise<boolean> {
+    return earlierWritersEnded((sql) => this.query<string>(sql, []), withinMs)
   }
 
   async settled(): Promise<void> {}
