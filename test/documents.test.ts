@@ -30,6 +30,23 @@ const fromSource = (code: string): string =>
     .replaceAll("'meshstore'", `'${join(root, 'src/index.ts')}'`)
     .replaceAll("'meshstore/opentelemetry'", `'${join(root, 'src/opentelemetry-entry.ts')}'`)
 
+/** The `@example`s of doc comments, compiled after a few declarations of what they speak of. */
+const examples = globSync('src/{api/*,*}.ts', { cwd: root }).flatMap((name) =>
+  [...readFileSync(join(root, name), 'utf8').matchAll(/^ *\* @example\n((?: *\* .*\n)+)/gm)]
+    .map(([, comment = '']) => comment.replaceAll(/^ *\* ?/gm, ''))
+    // A store with tables of the application: docs/guides/own-tables.md runs it.
+    .filter((code) => !code.includes('store.query(')),
+)
+const BEFORE_EXAMPLE = `import type { Change, Meshstore, PathBundle, PathKey } from '${join(root, 'src/index.ts')}'
+import { instrument } from '${join(root, 'src/opentelemetry-entry.ts')}'
+declare const store: Meshstore
+declare const key: PathKey
+declare const findPaths: (key: PathKey) => Promise<PathBundle>
+declare const apply: (change: Change) => Promise<void>
+declare let lastToken: string | undefined
+export { apply, findPaths, instrument, key, lastToken, store }
+`
+
 let folder = ''
 beforeAll(async () => {
   folder = await mkdtemp(join(QUICK, 'meshstore-readme-'))
@@ -46,6 +63,8 @@ beforeAll(async () => {
   await writeFile(join(folder, 'run.ts'), EACH_IN_TURN)
   // Packages that snippets import.
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+  for (const [index, code] of examples.entries())
+    await writeFile(join(folder, `example-${index}.ts`), BEFORE_EXAMPLE + code)
   for (const [index, { code }] of snippets.entries()) {
     await writeFile(join(folder, `snippet-${index}.ts`), fromSource(code))
   }
@@ -58,7 +77,8 @@ describe('the documents', () => {
     for (const { code } of snippets) expect(code).toContain("from 'meshstore'")
   })
 
-  test('compiles', async () => {
+  test('compiles, and so do the examples of the doc comments', async () => {
+    expect(examples.length).toBeGreaterThanOrEqual(6)
     await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder]).catch(({ stdout }) => {
       throw new Error(stdout)
     })
