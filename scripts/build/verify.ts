@@ -136,6 +136,7 @@ async function verifyAlone(dist: string): Promise<void> {
     }
     const driver = join('node_modules', 'better-sqlite3')
     await symlink(join(project, driver), join(app, driver), 'junction')
+    await cp(join(project, 'scripts', 'consumer', 'own-tables.cjs'), join(app, 'own-tables.cjs'))
     for (const script of ['app.mjs', 'app.cjs']) {
       await cp(join(project, 'scripts', 'consumer', script), join(app, script))
       await promisify(execFile)(process.execPath, [script], { cwd: app })

@@ -1,6 +1,15 @@
 /** The same for an application that is not made of ES modules. */
 const assert = require('node:assert/strict')
-const { openStorage, StorageError } = require('meshstore')
+const { mkdtempSync, rmSync } = require('node:fs')
+const { tmpdir } = require('node:os')
+const { join } = require('node:path')
+const meshstore = require('meshstore')
+const query = require('meshstore/query')
+const tables = require('meshstore/tables')
+const sqlite = require('meshstore/tables/sqlite')
+const { useOwnTables } = require('./own-tables.cjs')
+
+const { openStorage, StorageError } = meshstore
 
 async function main() {
   const store = await openStorage('sqlite::memory:')
@@ -10,6 +19,12 @@ async function main() {
     return error instanceof StorageError && error.code === 'NOT_FOUND'
   })
   await store.close()
+  const folder = mkdtempSync(join(tmpdir(), 'meshstore-consumer-'))
+  try {
+    await useOwnTables(meshstore, tables, sqlite, query, folder)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
   console.log(`require() works on Node ${process.versions.node}`)
 }
 main()

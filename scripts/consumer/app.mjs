@@ -5,6 +5,10 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as meshstore from 'meshstore'
+import * as query from 'meshstore/query'
+import * as tables from 'meshstore/tables'
+import * as sqlite from 'meshstore/tables/sqlite'
+import { useOwnTables } from './own-tables.cjs'
 
 const { openStorage, StorageError, verifyBackup, restoreBackup } = meshstore
 const refused = (code) => (error) => error instanceof StorageError && error.code === code
@@ -49,6 +53,7 @@ try {
     assert.deepEqual(await again.pathCache.get(key), bundle)
     await again.close()
   }
+  await useOwnTables(meshstore, tables, sqlite, query, folder)
   await assert.rejects(openStorage('redis://localhost'), refused('CONFIG'))
 } finally {
   await rm(folder, { recursive: true })
