@@ -11,8 +11,11 @@ import { shows } from './shown.ts'
 import { NODES, type Orders, type Sample, type Saw } from './soak-program.ts'
 
 const SECONDS = bound('SOAK_SECONDS', { short: 120, long: 7_200 })
-/** Enough for a leak of every kind to be seen. */
+/** Enough for a leak of every kind to be seen, if the machine has time for a sample each second. */
 const CONTROL_SECONDS = 16
+const LEAST_SAMPLES = 8
+/** A busy machine takes fewer samples: then it goes on for twice as long, and again. */
+const CONTROL_ROUNDS = 4
 const RATE = 1_000
 
 const script = await Script.bundle(new URL('soak-program.ts', import.meta.url))
@@ -73,13 +76,17 @@ test(`${SECONDS} seconds at ${RATE} writes a second`, { timeout: 600_000 + SECON
   expect(saw.problems).toEqual([])
   expect(growing(samples)).toEqual([])
   expect(saw.writes).toBe(SECONDS * RATE)
-  // Each second, if the machine has time for it.
-  expect(samples.length).toBeGreaterThan(SECONDS / 4)
+  // Each second, if the machine has time for it; fewer would show no growth.
+  expect(samples.length).toBeGreaterThanOrEqual(LEAST_SAMPLES)
   expect(Math.min(saw.backups, saw.swept, saw.reads)).toBeGreaterThan(0)
   shows(`${SECONDS} s: ${figures}; nothing lost, nothing grows`)
 })
 
-test('the same test finds memory, handles and files that grow', async () => {
-  const { samples } = await soak(CONTROL_SECONDS, true)
-  expect(growing(samples).map((each) => each.split(':')[0])).toEqual(['heapBytes', 'handles', 'fileBytes'])
+test('the same test finds memory, handles and files that grow', { timeout: 1_800_000 }, async () => {
+  let found: string[] = []
+  for (let round = 0; round < CONTROL_ROUNDS && found.length < 3; round++) {
+    const { samples } = await soak(CONTROL_SECONDS * 2 ** round, true)
+    found = growing(samples).map((each) => each.split(':')[0] ?? '')
+  }
+  expect(found).toEqual(['heapBytes', 'handles', 'fileBytes'])
 })

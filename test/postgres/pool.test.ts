@@ -232,11 +232,14 @@ describePostgres("somebody else's lock", () => {
 
 /** The lock goes at last, so that the test ends. */
 async function waitAtMost(holder: pg.Client, work: () => Promise<unknown>): Promise<void> {
-  const begun = performance.now()
-  const release = setTimeout(() => holder.query('COMMIT'), 5_000)
+  let isReleased = false
+  const release = setTimeout(() => {
+    isReleased = true
+    holder.query('COMMIT')
+  }, 30_000)
   try {
     await work()
-    expect(performance.now() - begun).toBeLessThan(3_000)
+    expect(isReleased, 'it waited until the lock was gone').toBe(false)
   } finally {
     clearTimeout(release)
   }

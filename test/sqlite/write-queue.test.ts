@@ -182,6 +182,7 @@ test('past maxPendingWrites a write is refused with BUSY, which is retryable, an
   const filling = manyNodes(10, 'm').map((each) => store.nodes.create(each))
   const refused = await expectCode(store.nodes.create(node('late')), 'BUSY')
   expect(refused.retryable).toBe(true)
+  for (const count of [2, 600]) await expectCode(store.nodes.createMany(manyNodes(count, 'late')), 'BUSY')
   await Promise.all(filling)
   await store.nodes.create(node('late'))
 })

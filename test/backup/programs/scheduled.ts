@@ -1,6 +1,6 @@
-/** An application with a schedule: opens its store, writes a node, does what it is told, and ends by itself or does not. */
+/** An application with a schedule: opens its store, writes a node, and ends by itself, or stays until it is told to close. */
 import { openStorage } from '../../../src/index.ts'
-import { say } from '../../sqlite/support/messages.ts'
+import { messages, say } from '../../sqlite/support/messages.ts'
 
 const [path = '', folder = '', what = 'open', name = 'n'] = process.argv.slice(2)
 process.on('unhandledRejection', (error) => say(`unhandled ${error}`))
@@ -8,8 +8,7 @@ const store = await openStorage({ url: path, backups: { folder, everySeconds: 1,
 await store.nodes.save({ nodeId: name, interfaces: [], protocols: [] })
 say('open')
 if (what === 'stay') {
-  setTimeout(async () => {
-    await store.close()
-    say('closed')
-  }, 4_300)
+  for await (const _ of messages()) break
+  await store.close()
+  say('closed')
 }
