@@ -6,6 +6,7 @@ import { cachePeers } from './rows/cache-peers.ts'
 import { changes } from './rows/changes.ts'
 import { contention } from './rows/contention.ts'
 import { copy } from './rows/copy.ts'
+import { filters } from './rows/filters.ts'
 import { growth } from './rows/growth.ts'
 import { inFlight } from './rows/in-flight.ts'
 import { firstRow, iterate } from './rows/iterate.ts'
@@ -21,6 +22,6 @@ import { syncs } from './rows/syncs.ts'
 import { writes } from './rows/writes.ts'
 
 export const BENCHMARKS: readonly Benchmark[] = [
-  ...[syncs, reads, cache, writes, inFlight, postgres, copy, liveSwitch, changes, start, memory, growth],
+  ...[syncs, reads, cache, writes, inFlight, postgres, copy, liveSwitch, changes, start, memory, growth, filters],
   ...[sqlitePeers, bulk, iterate, firstRow, cachePeers, postgresPeers, contention, sizes],
 ]

@@ -9,6 +9,8 @@ await store.nodes.save({ nodeId: name, interfaces: [], protocols: [] })
 say('open')
 if (what === 'stay') {
   for await (const _ of messages()) break
+  // An open pipe would keep the process alive.
+  process.stdin.destroy()
   await store.close()
   say('closed')
 }
