@@ -102,9 +102,11 @@ export class CachedPaths implements TransactionPathCache {
     return readPage(this.#session, this.#entries.listing(filter, this.#now()), { after, limit })
   }
 
-  async *iterate(filter: CachedPathFilter = {}): AsyncGenerator<CachedPath, void, undefined> {
-    rules.checkOptions('The filter', FILTER_RULES, filter)
-    yield* iterateRows(this.#session, this.#entries.listing({ ...filter }))
+  iterate(filter: CachedPathFilter = {}): AsyncGenerator<CachedPath, void, undefined> {
+    return iterateRows(this.#session, () => {
+      rules.checkOptions('The filter', FILTER_RULES, filter)
+      return this.#entries.listing({ ...filter })
+    })
   }
 
   async count(filter: CachedPathFilter = {}): Promise<number> {

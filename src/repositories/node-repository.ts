@@ -127,9 +127,11 @@ export class SqlNodeRepository implements NodeRepository {
     return readPage(this.#session, listing(filter), { after, limit })
   }
 
-  async *iterate(filter: NodeFilter = {}): AsyncGenerator<MeshNode, void, undefined> {
-    rules.checkOptions('The filter', FILTER_RULES, filter)
-    yield* iterateRows(this.#session, listing({ ...filter }))
+  iterate(filter: NodeFilter = {}): AsyncGenerator<MeshNode, void, undefined> {
+    return iterateRows(this.#session, () => {
+      rules.checkOptions('The filter', FILTER_RULES, filter)
+      return listing({ ...filter })
+    })
   }
 
   async update(nodeId: string, patch: MeshNodePatch, options: UpdateOptions = {}): Promise<MeshNode> {

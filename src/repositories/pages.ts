@@ -111,13 +111,17 @@ async function collect<Row, Shown>(
 
 /**
  * Iterates over all rows. No statement stays open between two pieces: an open one would pin the reader's snapshot and keep
- * the write-ahead log from being emptied. Keys ascend, so that each comes at most once.
+ * the write-ahead log from being emptied. Keys ascend, so that each comes at most once. What `prepare` throws, the first
+ * `next()` rejects with.
  */
 export async function* iterateRows<Row, Shown>(
   on: Session,
-  listing: Listing<Row, Shown>,
+  prepare: () => Listing<Row, Shown>,
 ): AsyncGenerator<Shown, void, undefined> {
-  for await (const rows of pieces(on, listing, { most: MOST_ROWS })) yield* rows
+  for await (const rows of pieces(on, prepare(), { most: MOST_ROWS })) {
+    // Each `yield*` would cost a row several turns of the microtask queue.
+    for (const row of rows) yield row
+  }
 }
 
 async function* pieces<Row, Shown>(

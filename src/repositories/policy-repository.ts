@@ -115,7 +115,7 @@ export class SqlPolicyRepository implements PolicyRepository {
   }
 
   iterate(): AsyncGenerator<PolicySummary, void, undefined> {
-    return iterateRows(this.#session, LISTING)
+    return iterateRows(this.#session, () => LISTING)
   }
 
   async update(policyId: string, patch: PolicyPatch, options: UpdateOptions = {}): Promise<Policy> {

@@ -79,18 +79,20 @@ class SqlTableRepository {
     return this.#page(order, isDescending, { ...filter, ...this.#on.position(order, after) }, limit)
   }
 
-  async *iterate(options: Values = {}): AsyncGenerator<Values, void, undefined> {
-    const { order, isDescending, filter } = this.#on.selection(options)
-    let last: Values | undefined
-    yield* iterateRows<Values, Values>(this.#session, {
-      isSelective: false,
-      keyAhead: async () => undefined,
-      read: async (_, { limit }) => {
-        const rows = await this.#page(order, isDescending, { ...filter, ...this.#on.position(order, last) }, limit)
-        last = rows.at(-1)
-        return rows
-      },
-      keyOf: (row) => String(row[this.#on.key]),
+  iterate(options: Values = {}): AsyncGenerator<Values, void, undefined> {
+    return iterateRows<Values, Values>(this.#session, () => {
+      const { order, isDescending, filter } = this.#on.selection(options)
+      let last: Values | undefined
+      return {
+        isSelective: false,
+        keyAhead: async () => undefined,
+        read: async (_, { limit }) => {
+          const rows = await this.#page(order, isDescending, { ...filter, ...this.#on.position(order, last) }, limit)
+          last = rows.at(-1)
+          return rows
+        },
+        keyOf: (row) => String(row[this.#on.key]),
+      }
     })
   }
 
