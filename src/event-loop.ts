@@ -15,10 +15,15 @@ const SLICE_MS = 10
 
 /** Use it between two pieces of work: `if (yielding.isDue()) await yielding.now()`. By time: rows vary in size. */
 export class EventLoopYield {
+  readonly #sliceMs: number
   #last = performance.now()
 
+  constructor(sliceMs = SLICE_MS) {
+    this.#sliceMs = sliceMs
+  }
+
   isDue(): boolean {
-    return performance.now() - this.#last >= SLICE_MS
+    return performance.now() - this.#last >= this.#sliceMs
   }
 
   async now(): Promise<void> {

@@ -11,7 +11,7 @@ const MOST_ROWS = 100
 const MOST_AT_ONCE = 2_000
 /** Rows that one statement may pass, whether or not they match. About 1 ms for a filter that SQLite evaluates row by row. */
 const MOST_PASSED = 500
-/** A piece may keep the event loop for so long: SQLite reads within the call. */
+/** A piece may keep the event loop for so long, and then one more: SQLite reads within the call. */
 const PAGE_MS = 4
 
 /** Keys after `after`, up to and including `upTo`. */
@@ -131,7 +131,7 @@ async function* pieces<Row, Shown>(
 ): AsyncGenerator<Shown[], void, undefined> {
   const { first = most, isSelective } = listing
   const isBounded = isSelective && on.snapshot !== undefined
-  const yielding = new EventLoopYield()
+  const yielding = new EventLoopYield(PAGE_MS)
   let upTo: string | undefined
   for (let limit = first; ; ) {
     const busy = new Busy()
@@ -163,7 +163,7 @@ export async function countRows(on: Session, counting: Counting): Promise<number
   const isShort = !on.inTransaction && (await counting.keyAhead(on, { passed: MOST_PASSED })) === undefined
   if (isShort) return counting.count(on, {})
   return snapshot(async (moment) => {
-    const yielding = new EventLoopYield()
+    const yielding = new EventLoopYield(PAGE_MS)
     let count = 0
     for (let after: string | undefined; ; ) {
       const upTo = await counting.keyAhead(moment, { after, passed: MOST_PASSED })
