@@ -13,6 +13,7 @@ import { type Ran, recordingRepositories } from '../database/support/open.ts'
 import { FORM } from '../support/bounds.ts'
 import { bundle, node, pathKey, policy } from '../support/samples.ts'
 import { createDatabase, type TestDatabase } from './support/database.ts'
+import { plansOf } from './support/explained.ts'
 import { describePostgres } from './support/suite.ts'
 
 const CALLS = 500
@@ -89,18 +90,10 @@ describePostgres('the plans of batches', () => {
           compiler.bind(statement, { ...parameters, [key]: `n-${at * 7}` } as never),
         )
         const { compiled, values } = bindBulk(bulk, bounds)
-        const params = values.map(() => 'NULL').join()
-        await client.query(`PREPARE one AS ${compiled.sql}; SET LOCAL plan_cache_mode = force_generic_plan`)
-        for (const plan of [
-          // The one that a prepared statement keeps.
-          await client.query<Line>(`EXPLAIN EXECUTE one(${params})`),
-          await client.query<Line>(`EXPLAIN ${compiled.sql}`, values),
-        ]) {
-          const text = plan.rows.map((row) => row['QUERY PLAN']).join('\n')
+        for (const text of await plansOf(client, compiled.sql, values)) {
           expect(text, `${compiled.name}\n${text}`).not.toMatch(/Seq Scan/)
           if (bulk.kind === 'changes one row') expect(text, compiled.name).toMatch(/Index (Only )?Scan/)
         }
-        await client.query('DEALLOCATE one')
         explained.add(compiled.name)
       }
       console.log(`${rows} rows: ${[...explained].join(', ')}`)
@@ -108,7 +101,3 @@ describePostgres('the plans of batches', () => {
     })
   })
 })
-
-interface Line {
-  readonly 'QUERY PLAN': string
-}

@@ -10,6 +10,7 @@ import { configOf } from '../../src/open/config.ts'
 import { type Ran, recordingRepositories } from '../database/support/open.ts'
 import { all } from '../support/expectations.ts'
 import { createDatabase, type TestDatabase } from './support/database.ts'
+import { plansOf } from './support/explained.ts'
 import { describePostgres } from './support/suite.ts'
 
 const PAGES: Readonly<Record<string, (repositories: Repositories) => Promise<unknown>>> = {
@@ -74,12 +75,7 @@ describePostgres('the plans of pages', () => {
       expect(ran).toHaveLength(1)
       for (const { statement, parameters } of ran) {
         const { sql, bind } = new StatementCompiler(postgresDialect).compile(statement)
-        for (const plan of [
-          await client.query<Line>(`EXPLAIN ${sql}`, bind(parameters)),
-          // The one that a prepared statement keeps.
-          await client.query<Line>(`EXPLAIN (GENERIC_PLAN) ${sql}`),
-        ]) {
-          const text = plan.rows.map((row) => row['QUERY PLAN']).join('\n')
+        for (const text of await plansOf(client, sql, bind(parameters))) {
           expect(text).toContain('Index Scan')
           expect(text).not.toContain('Sort')
         }
@@ -87,7 +83,3 @@ describePostgres('the plans of pages', () => {
     })
   })
 })
-
-interface Line {
-  readonly 'QUERY PLAN': string
-}
