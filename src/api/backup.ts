@@ -35,6 +35,8 @@ export interface BackupManifest {
   /** The last migration that was applied. */
   readonly schemaVersion: string
   readonly tables: Readonly<Record<TableKey, TableContent>>
+  /** The application's own tables, by name, if there are any. */
+  readonly ownTables?: Readonly<Record<string, TableContent>>
   /** The application's own data on PostgreSQL that the backup leaves out, if there is any. `health()` reports it, too. */
   readonly leftBehind?: readonly OtherData[]
 }

@@ -1,5 +1,5 @@
 /** Options and results of a copy to another database, and of the live move. */
-import type { TableKey, TableName } from '../schema/tables.ts'
+import type { TableKey } from '../schema/tables.ts'
 import type { OtherData, TableContent } from './backup.ts'
 
 export interface CopyOptions {
@@ -31,7 +31,7 @@ export interface CopyProgress {
 
 /** A row that the target cannot hold as it is. */
 export interface RefusedRow {
-  readonly table: TableName
+  readonly table: string
   /** The row's key as JSON, or a description if the key is not a text. */
   readonly key: string
   /** The first column whose value is refused. */
@@ -57,6 +57,8 @@ export interface CopyReport {
   readonly schemaVersion: string
   /** A table that was left out is `undefined`. */
   readonly tables: Readonly<Record<TableKey, CopiedTable | undefined>>
+  /** The application's own tables, by name, if there are any. */
+  readonly ownTables?: Readonly<Record<string, CopiedTable>>
   /** The dead-letter file, if rows were left out. */
   readonly quarantine?: string
   /** The application's own tables and columns, if there are any: they were not copied. */
@@ -94,6 +96,8 @@ export interface MoveReport {
   readonly to: string
   /** The content that was compared in both databases before the switch. */
   readonly tables: Readonly<Record<TableKey, TableContent>>
+  /** The application's own tables, by name, if there are any. */
+  readonly ownTables?: Readonly<Record<string, TableContent>>
   /** The application's own tables and columns, if there are any: they were not moved. */
   readonly leftBehind?: readonly OtherData[]
   /** Number of changes that were made during the copy, and applied to the target. */

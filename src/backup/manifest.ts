@@ -11,8 +11,8 @@ import { StorageError } from '../errors.ts'
 import { ofEachTable } from '../schema/tables.ts'
 
 const FORMAT = 'meshstore-backup'
-/** Version 2 names the tables that the backup leaves out. */
-const VERSION = 2
+/** Version 2 names the tables that the backup leaves out. Version 3 has own tables. */
+const VERSION = 3
 
 export const manifestPath = (file: string): string => `${file}.manifest.json`
 
@@ -21,21 +21,24 @@ export type Described = Omit<BackupManifest, 'file'>
 
 /** The manifest's text. Its last property is a hash over the others. */
 export function manifestText(described: Described): string {
-  const { createdAt, bytes, sha256, schemaVersion, tables, leftBehind } = described
+  const { createdAt, bytes, sha256, schemaVersion, tables, ownTables, leftBehind } = described
   const body = {
     format: FORMAT,
-    version: leftBehind === undefined ? 1 : VERSION,
+    version: ownTables !== undefined ? VERSION : leftBehind === undefined ? 1 : 2,
     createdAt: createdAt.toISOString(),
     bytes,
     sha256,
     schemaVersion,
     tables: ofEachTable(({ twin }) => contentOf(tables[twin])),
+    ownTables: ownTables && mapped(ownTables),
     leftBehind: leftBehind?.map(({ table, column, rows }) => ({ table, column, rows })),
   }
   return `${JSON.stringify({ ...body, manifestSha256: hashOf(JSON.stringify(body)) }, null, 2)}\n`
 }
 
 const contentOf = ({ rows, sha256 }: TableContent): TableContent => ({ rows, sha256 })
+const mapped = (ownTables: Readonly<Record<string, TableContent>>): Readonly<Record<string, TableContent>> =>
+  Object.fromEntries(Object.entries(ownTables).map(([name, content]) => [name, contentOf(content)]))
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 /** Throws BACKUP_INVALID if the manifest is missing, or was changed. */
@@ -68,13 +71,21 @@ function textOf(path: string): string {
 
 function parsed(text: string, path: string): Described {
   try {
-    const { format, version, bytes, sha256, schemaVersion, tables, leftBehind, ...rest } = JSON.parse(text)
+    const { format, version, bytes, sha256, schemaVersion, tables, ownTables, leftBehind, ...rest } = JSON.parse(text)
     if (format !== FORMAT) throw invalid(`${path} is no manifest of a backup`)
     if (version > VERSION) throw invalid(`${path} was written by a newer version of this package; use that one`)
     ofEachTable(({ twin }) => contentOf(tables[twin]))
     const createdAt = new Date(rest.createdAt)
     if (Number.isNaN(createdAt.getTime())) throw invalid(`${path} is damaged`)
-    return { createdAt, bytes, sha256, schemaVersion, tables, ...(leftBehind && { leftBehind }) }
+    return {
+      createdAt,
+      bytes,
+      sha256,
+      schemaVersion,
+      tables,
+      ...(ownTables && { ownTables: mapped(ownTables) }),
+      ...(leftBehind && { leftBehind }),
+    }
   } catch (error) {
     if (error instanceof StorageError) throw error
     throw invalid(`${path} is damaged`, error)

@@ -9,13 +9,15 @@ import { type Migration, migrationsOf } from '../migrator/migrations.ts'
 import { migrateSqlite } from '../migrator/sqlite-migrator.ts'
 import { problemsOf } from '../rows/compatibility.ts'
 import { type Content, eachTable } from '../rows/content-hash.ts'
+import { ownOf } from '../rows/own-tables.ts'
 import { withPostgresSnapshot } from '../rows/postgres-source.ts'
 import { sendRows } from '../rows/send.ts'
 import { progressOver, type Snapshot } from '../rows/source.ts'
 import { targetOn } from '../rows/sqlite-target.ts'
-import { shownKey } from '../schema/cells.ts'
+import { keyCell, shownKey } from '../schema/cells.ts'
 import * as rules from '../schema/rules.ts'
-import { ALL_TABLES, type Table } from '../schema/tables.ts'
+import type { Table } from '../schema/tables.ts'
+import { makeBareTables } from './bare-tables.ts'
 import { manifestPath, manifestText, withFile } from './manifest.ts'
 import { newFile } from './new-file.ts'
 import { BACKUP_RULES, described } from './sqlite-backup.ts'
@@ -94,11 +96,13 @@ async function fill(partial: string, snapshot: Snapshot, { known, options, now }
     raw.pragma('synchronous = OFF')
     await migrateSqlite(raw, new BusyRetry(0), { now }, known)
     raw.exec('BEGIN')
+    const { tables } = await snapshot.tables()
+    makeBareTables(raw, ownOf(tables), await snapshot.appMigrations())
     const { onProgress } = options
     const report = onProgress && ((done: number, total: number) => onProgress({ copiedPages: done, totalPages: total }))
-    const progress = await progressOver(snapshot, ALL_TABLES, report)
+    const progress = await progressOver(snapshot, tables, report)
     const target = targetOn(raw)
-    const sent = await eachTable((table) =>
+    const sent = await eachTable(tables, (table) =>
       sendRows(snapshot, target, table, { isLeftOut: refusing(table), progress, signal: options.signal }),
     )
     raw.exec('COMMIT')
@@ -116,6 +120,6 @@ const refusing =
     if (problem === undefined) return false
     throw new StorageError(
       'CORRUPT',
-      `${table.name} ${shownKey(cells[0])}: ${problem.column} ${problem.message}. Another program wrote it. No backup was made. Correct or delete the row, then make the backup.`,
+      `${table.name} ${shownKey(keyCell(table, cells))}: ${problem.column} ${problem.message}. Another program wrote it. No backup was made. Correct or delete the row, then make the backup.`,
     )
   }

@@ -55,7 +55,7 @@ export async function described(partial: string, expected: Content | undefined, 
     )
   }
   const found = await describe(partial, createdAt)
-  if (JSON.stringify(found.tables) !== JSON.stringify(expected)) {
+  if (expected === undefined || !isSameContent(found, expected)) {
     throw new StorageError(
       'BACKUP_INVALID',
       'The copy is not the same as the database. No backup was made. Check the disk and the memory.',
@@ -64,17 +64,22 @@ export async function described(partial: string, expected: Content | undefined, 
   return found
 }
 
+/** Compares every table's content. An own table without rows counts as one that is not there. */
+export const isSameContent = (a: Content, b: Content): boolean => textOf(a) === textOf(b)
+const textOf = ({ tables, ownTables = {} }: Content): string =>
+  JSON.stringify([tables, Object.entries(ownTables).filter(([, { rows }]) => rows > 0)])
+
 /** Returns the content of a file's manifest. No other connection has the file open. */
 export async function describe(file: string, createdAt: Date): Promise<Described> {
-  const { schemaVersion, tables } = await readAll(file)
-  return { createdAt, bytes: statSync(file).size, sha256: await fileHash(file), schemaVersion, tables }
+  const content = await readAll(file)
+  return { createdAt, bytes: statSync(file).size, sha256: await fileHash(file), ...content }
 }
 
 /** Reads each row of a file that no other connection has open. */
-export async function readAll(file: string): Promise<Pick<Described, 'schemaVersion' | 'tables'>> {
+export async function readAll(file: string): Promise<Pick<Described, 'schemaVersion'> & Content> {
   const raw = openConnection(file, { readOnly: true })
   try {
-    return { schemaVersion: schemaVersionOf(raw), tables: await contentOf(raw) }
+    return { schemaVersion: schemaVersionOf(raw), ...(await contentOf(raw)) }
   } finally {
     raw.close()
   }

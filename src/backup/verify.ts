@@ -7,7 +7,7 @@ import { checkPath } from '../files/path-rules.ts'
 import { isSound } from './integrity.ts'
 import { fileHash, readManifest, withFile } from './manifest.ts'
 import { SIDECARS } from './new-file.ts'
-import { readAll } from './sqlite-backup.ts'
+import { isSameContent, readAll } from './sqlite-backup.ts'
 
 /**
  * Compares a whole backup with its manifest: the file's bytes, then SQLite's integrity check, then each row.
@@ -34,8 +34,8 @@ async function verified(file: string): Promise<BackupManifest> {
       `${file} is not the file that its manifest was written for. Nothing was restored. Use another backup.`,
     )
   try {
-    const { schemaVersion, tables } = await readAll(file)
-    const same = schemaVersion === manifest.schemaVersion && JSON.stringify(tables) === JSON.stringify(manifest.tables)
+    const found = await readAll(file)
+    const same = found.schemaVersion === manifest.schemaVersion && isSameContent(found, manifest)
     if (same && (await isSound(file))) return withFile(file, manifest)
     throw new StorageError(
       'BACKUP_INVALID',

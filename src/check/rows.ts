@@ -2,17 +2,18 @@
 
 import { compatibilityOf } from '../rows/compatibility.ts'
 import { progressOver, type Snapshot } from '../rows/source.ts'
-import type { Problem } from '../schema/cells.ts'
+import { keyCell, type Problem } from '../schema/cells.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
-import { ALL_TABLES, TABLES, type Table, type TableName } from '../schema/tables.ts'
+import { TABLES, type Table } from '../schema/tables.ts'
 import type { Finding, Findings } from './findings.ts'
 import type { Settings } from './options.ts'
 
 export async function checkRows(snapshot: Snapshot, findings: Findings, { onProgress }: Settings): Promise<void> {
   const report = onProgress && ((done: number, total: number) => onProgress({ done, total: Math.max(done, total) }))
-  const progress = await progressOver(snapshot, ALL_TABLES, report)
-  for (const table of ALL_TABLES) {
+  const { tables } = await snapshot.tables()
+  const progress = await progressOver(snapshot, tables, report)
+  for (const table of tables) {
     for await (const slice of snapshot.slices(table)) {
       for (const cells of slice) checkRow(table, cells, findings)
       progress(slice.length)
@@ -23,10 +24,10 @@ export async function checkRows(snapshot: Snapshot, findings: Findings, { onProg
 const CACHED = 'Delete the row: a cached path is computed anew.'
 const UNWRITABLE = 'It can be read, but would be refused if it were saved again, or imported. Correct it.'
 
-function checkRow(table: Table<TableName>, cells: readonly unknown[], findings: Findings): void {
+function checkRow(table: Table, cells: readonly unknown[], findings: Findings): void {
   const isCached = table === TABLES.pathCache
   const add = (severity: Finding['severity'], problem: Problem, advice: string): void =>
-    findings.add({ severity, check: 'rows', advice, ...described(table.name, cells[0], problem) })
+    findings.add({ severity, check: 'rows', advice, ...described(table.name, keyCell(table, cells), problem) })
   const { values, flaws } = compatibilityOf(table, cells)
   for (const flaw of flaws) add('error', flaw, isCached ? CACHED : 'Correct or delete the row.')
   if (isCached && !isItsKey(values)) {
@@ -44,7 +45,7 @@ function checkRow(table: Table<TableName>, cells: readonly unknown[], findings: 
 }
 
 function described(
-  table: TableName,
+  table: string,
   key: unknown,
   { column, message }: Problem,
 ): Pick<Finding, 'message' | 'table' | 'key' | 'column'> {

@@ -167,8 +167,8 @@ async function withBar<T>(
   }
 }
 
-function summary({ bytes, schemaVersion, tables }: BackupManifest): string {
-  return `${rowsText(tables)}; ${count(bytes)} bytes; schema ${schemaVersion}`
+function summary({ bytes, schemaVersion, tables, ownTables }: BackupManifest): string {
+  return `${rowsText(tables, ownTables)}; ${count(bytes)} bytes; schema ${schemaVersion}`
 }
 
 /** Throws CONFIG if the folder is missing: often no backup was made yet, or the working folder is another one. */

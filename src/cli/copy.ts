@@ -31,9 +31,11 @@ rules, are named on stderr before anything is changed. Then nothing is copied,
 and the exit code is 4; with --quarantine they are written to a file, and the
 others are copied.
 
-Tables of the application's own, and columns that were added to Meshstore's, are
-not copied. If they have rows, they are named and nothing is copied; the exit
-code is 4. --ignore-other-tables leaves them behind.`
+The application's own tables are copied, by what the source says of them. The
+application's migrations make them in the target: apply these first. Other
+tables, and columns that were added, are not copied. If they have rows, they are
+named and nothing is copied; the exit code is 4. --ignore-other-tables leaves
+them behind.`
 
 /** `meshstore copy` */
 export function addCopy(program: Command): void {
@@ -102,16 +104,14 @@ async function run(flags: CopyFlags, refused: RefusedRow[]): Promise<Outcome> {
 const NAMES = { sqlite: 'SQLite', postgresql: 'PostgreSQL' }
 
 function outcomeOf(done: CopyReport, refusedRows: readonly RefusedRow[], quarantine: string | undefined): Outcome {
-  const { dryRun, from, to, tables, migrated } = done
-  const copied = Object.entries(tables).flatMap(([name, table]) =>
-    table === undefined ? [] : [[name, table] as const],
-  )
-  const refused = copied.reduce((sum, [, table]) => sum + table.refused, 0)
+  const { dryRun, from, to, tables, ownTables = {}, migrated } = done
+  const copied = [...Object.values(tables), ...Object.values(ownTables)]
+  const refused = copied.reduce((sum, table) => sum + (table?.refused ?? 0), 0)
   const stopped = refused > 0 && quarantine === undefined
   return {
     json: { ...done, refusedRows },
     text: [
-      `${dryRun ? 'Would copy' : 'Copied'} ${rowsText(Object.fromEntries(copied))} from ${NAMES[from]} to ${NAMES[to]}.${dryRun ? '' : ' Compared: all of it has arrived.'}`,
+      `${dryRun ? 'Would copy' : 'Copied'} ${rowsText(tables, ownTables)} from ${NAMES[from]} to ${NAMES[to]}.${dryRun ? '' : ' Compared: all of it has arrived.'}`,
       ...leftBehindText(done.leftBehind),
       ...migrated.map((tag) => `Applied ${tag} to the target.`),
       ...(done.quarantine === undefined

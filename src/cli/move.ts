@@ -8,7 +8,6 @@ import { StorageError } from '../errors.ts'
 import type { MovePlan, MoveStatus } from '../move/live/plan.ts'
 import { configOf, databaseOf, successorOf } from '../open/config.ts'
 import { openTarget } from '../open/open.ts'
-import { ofEachTable } from '../schema/tables.ts'
 import { EXIT } from './exit-codes.ts'
 import { Interrupted, interruptible } from './interrupt.ts'
 import { command, IGNORE_OTHERS, leftBehindText, secondsOf, waitOf } from './options.ts'
@@ -41,9 +40,11 @@ PostgreSQL by themselves; all others get MOVED, and want the new URL.
 It can be killed at any point: --resume goes on, --abort leaves the file as it
 was.
 
-Tables of the application's own, and columns that were added to Meshstore's, are
-not moved. If they have rows, they are named and nothing is moved; the exit
-code is 4. --ignore-other-tables leaves them behind.`
+The application's own tables are moved, by what the file says of them. The
+application's migrations make them in the target: apply these first. Other
+tables, and columns that were added, are not moved. If they have rows, they are
+named and nothing is moved; the exit code is 4. --ignore-other-tables leaves
+them behind.`
 
 /** `meshstore move` */
 export function addMove(program: Command): void {
@@ -118,12 +119,12 @@ async function move(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
   }
   try {
     if (flags.dryRun) {
-      const left = await checkMove({ file, url, busyTimeoutMs, options })
+      const { leftBehind } = await checkMove({ file, url, busyTimeoutMs, options })
       if (!plan.resumes) await assertEmpty(url, busyTimeoutMs)
       bars.stop()
       return {
         json: { dryRun: true, ...plan },
-        text: [...wordsOf(plan), 'Every row can live there. Nothing was changed.', ...leftBehindText(left)],
+        text: [...wordsOf(plan), 'Every row can live there. Nothing was changed.', ...leftBehindText(leftBehind)],
       }
     }
     if (!(await confirmed(plan, flags))) return DECLINED
@@ -165,7 +166,7 @@ const resuming = ({ resumes, from, to }: MovePlan): StorageError =>
 
 function wordsOf({ from, to, rows, bytes, migrations, resumes }: MovePlan): string[] {
   return [
-    `From  ${from}: ${rowsText(ofEachTable(({ name }) => ({ rows: rows[name] })))}; ${count(Math.ceil(bytes / 1_048_576))} MiB.`,
+    `From  ${from}: ${rowsText(Object.fromEntries(Object.entries(rows).map(([name, rows]) => [name, { rows }])))}; ${count(Math.ceil(bytes / 1_048_576))} MiB.`,
     `To    PostgreSQL at ${to}.`,
     ...(resumes ? ['      A move to there was stopped, and goes on.'] : []),
     ...(migrations.length > 0 ? [`      To be applied there: ${migrations.join(', ')}.`] : []),
@@ -222,12 +223,12 @@ function barsOf(): { show: (progress: MoveProgress) => void; stop: () => void } 
 }
 
 function told(
-  { to, tables, leftBehind, followed, attempts, pauseMs, migrated }: MoveReport,
+  { to, tables, ownTables, leftBehind, followed, attempts, pauseMs, migrated }: MoveReport,
   { from }: MovePlan,
 ): string[] {
   return [
     ...migrated.map((tag) => `Applied ${tag} to the target.`),
-    `Moved ${rowsText(tables)} to PostgreSQL at ${to}. Compared: all of it is there.`,
+    `Moved ${rowsText(tables, ownTables)} to PostgreSQL at ${to}. Compared: all of it is there.`,
     ...leftBehindText(leftBehind),
     `Followed ${counted(followed, 'change')} made meanwhile. Writers were held up for ${seconds(pauseMs)}${attempts === 1 ? '' : `, at attempt ${attempts}`}.`,
     `${from} refuses writes now. Give its applications the new URL; those with it as successor have gone on there.`,

@@ -1,7 +1,6 @@
 /** Output of a command: the result on stdout, as text or as one JSON document; errors and progress on stderr. */
 import { SingleBar } from 'cli-progress'
 import { type CommandCode, docsOf, isError, StorageError } from '../errors.ts'
-import type { TableKey } from '../schema/tables.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { beforeSignal, Interrupted } from './interrupt.ts'
 
@@ -147,16 +146,20 @@ export const count = (value: number): string => value.toLocaleString('en-US')
 /** `1 line`, `2 lines`. */
 export const counted = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`
+type Rows = Readonly<Record<string, { readonly rows: number } | undefined>>
 /** `5,000 nodes, 1 policy, 20 cached paths`, for the given tables. */
-export const rowsText = (tables: Readonly<Partial<Record<TableKey, { readonly rows: number }>>>): string =>
-  Object.entries(tables)
-    .map(([table, { rows }]) => counted(rows, ...(NAMES[table] ?? [`row of ${table}`, `rows of ${table}`])))
+export const rowsText = (tables: Rows, ownTables: Rows = {}): string =>
+  [...Object.entries(tables), ...Object.entries(ownTables)]
+    .flatMap(([table, found]) =>
+      found === undefined ? [] : [counted(found.rows, ...(NAMES[table] ?? [`row of ${table}`, `rows of ${table}`]))],
+    )
     .join(', ')
 
 const NAMES: Readonly<Record<string, [one: string, many?: string]>> = {
   nodes: ['node'],
   policies: ['policy', 'policies'],
   pathCache: ['cached path'],
+  path_cache: ['cached path'],
 }
 export const seconds = (milliseconds: number): string =>
   milliseconds < 1_000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1_000).toFixed(1)} s`

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import { isError, StorageError } from '../errors.ts'
 import * as transfer from '../transfer/index.ts'
 import { EXIT } from './exit-codes.ts'
@@ -18,7 +18,7 @@ import { count, counted, type Outcome, progressBar, report } from './output.ts'
 
 interface ExportFlags extends Common {
   output?: string
-  table?: transfer.TableName[]
+  table?: string[]
   skipInvalid?: boolean
   ignoreOtherTables?: boolean
 }
@@ -41,13 +41,15 @@ A row that breaks the rules, because another program wrote it, is named on
 stderr. Then the export is not completed (no file, no last line) and the exit
 code is 4, unless --skip-invalid says that it is complete without such rows.
 
-Tables of the application's own, and columns that were added to Meshstore's, are
-not exported. If they have rows, they are named and nothing is exported; the
-exit code is 4. --ignore-other-tables leaves them behind.`
+The application's own tables are exported, by what the database says of them.
+Other tables, and columns that were added, are not. If they have rows, they are
+named and nothing is exported; the exit code is 4. --ignore-other-tables leaves
+them behind.`
 
 const IMPORT_HELP = `
 FILE is an export of meshstore, or one NetJSON NetworkGraph, of which the nodes
-are imported; - is stdin. A SQLite file that is missing is created.
+are imported; - is stdin. A SQLite file that is missing is created. Rows of own
+tables are imported into tables that the application's migrations have made.
 
 The whole file is read and judged first, in constant memory with the help of a
 temporary file. Then it is written in one transaction: all of it or nothing. On
@@ -69,7 +71,7 @@ export function addTransfer(program: Command): void {
   databaseCommand(program, 'export')
     .description('Writes nodes, policies and cached paths as lines of JSON (NDJSON).')
     .option('-o, --output <file>', 'to this file, which must not exist (default: stdout)')
-    .option('--table <name...>', 'these tables alone: nodes, policies, path_cache', tablesOf)
+    .option('--table <name...>', 'these tables alone: nodes, policies, path_cache, or own tables', tablesOf)
     .option('--skip-invalid', 'leave out rows that break the rules, and complete the export')
     .option(...IGNORE_OTHERS)
     .addHelpText('after', EXPORT_HELP)
@@ -87,13 +89,11 @@ export function addTransfer(program: Command): void {
     .action((file: string, flags: ImportFlags) => report(flags, () => runImport(file, flags)))
 }
 
-function tablesOf(given: string, before: readonly transfer.TableName[] = []): transfer.TableName[] {
-  // `inspect` calls the table `paths`, too.
-  const name = given === 'paths' ? 'path_cache' : given
-  const known = transfer.TABLE_NAMES.find((each) => each === name)
-  if (known === undefined) throw new InvalidArgumentError(`Give one of ${transfer.TABLE_NAMES.join(', ')}.`)
-  return [...before, known]
-}
+/** The database knows the names of own tables. `inspect` calls one table `paths`, too. */
+const tablesOf = (given: string, before: readonly string[] = []): string[] => [
+  ...before,
+  given === 'paths' ? 'path_cache' : given,
+]
 
 async function runExport(flags: ExportFlags): Promise<Outcome> {
   const { skipInvalid = false, table } = flags
@@ -101,14 +101,13 @@ async function runExport(flags: ExportFlags): Promise<Outcome> {
   if (file === undefined && flags.json)
     throw new StorageError('CONFIG', 'The rows go to stdout. Name a file with --output to use --json.')
   const url = urlOf(flags)
-  const tables = transfer.TABLE_NAMES.filter((name) => table?.includes(name) ?? true)
   const bar = progressBar('Exporting')
   const output = file === undefined ? transfer.streamOutput(process.stdout) : await transfer.fileOutput(file)
   const invalid: transfer.InvalidRow[] = []
   try {
     const exporting = (to: transfer.Output) =>
       transfer.exportTo(url, to, {
-        tables,
+        tables: table,
         skipInvalid,
         ignoreOtherTables: flags.ignoreOtherTables,
         busyTimeoutMs: waitOf(flags),

@@ -7,13 +7,16 @@ import { Quarantine } from '../migrator/quarantine.ts'
 import { databaseOf } from '../open/config.ts'
 import { up } from '../open/migrate.ts'
 import { problemsOf } from '../rows/compatibility.ts'
+import { byName } from '../rows/content-hash.ts'
 import { assertNoOthers } from '../rows/other-data.ts'
+import type { DatabaseTables } from '../rows/own-tables.ts'
 import { assertSame, type Sent, sendRows } from '../rows/send.ts'
 import { progressOver, type Snapshot } from '../rows/source.ts'
 import type { Target } from '../rows/target.ts'
-import { shownKey } from '../schema/cells.ts'
+import { tablesFor } from '../rows/target-tables.ts'
+import { keyCell, shownKey } from '../schema/cells.ts'
 import { MAX_ID_CHARACTERS, shown } from '../schema/rules.ts'
-import { ALL_TABLES, ofEachTable, TABLES, type Table, type TableName } from '../schema/tables.ts'
+import { TABLES, type Table } from '../schema/tables.ts'
 import { withSnapshot } from '../transfer/index.ts'
 import { assertEmpty, newer } from './preflight.ts'
 
@@ -25,7 +28,8 @@ export interface Copying {
   readonly dialects: { readonly from: Dialect; readonly to: Dialect }
   /** Paths of both database files: the dead-letter file must not be one of them. */
   readonly files: readonly string[]
-  readonly tables: readonly Table<TableName>[]
+  /** Of the target, before the copy. */
+  readonly target: DatabaseTables
   readonly busyTimeoutMs: number
   /** Advice for rows that the target cannot hold. If set, such rows stop a dry run too. */
   readonly advice?: string
@@ -35,25 +39,27 @@ export interface Copying {
 type Refused = ReadonlyMap<Table, number>
 
 export async function copy(from: string, to: string, options: CopyOptions): Promise<CopyReport> {
-  const copying = copyingOf(from, to, options)
-  const { busyTimeoutMs, dialects } = copying
   refuseSame(from, to)
-  await assertEmpty(to, busyTimeoutMs)
+  const target = await assertEmpty(to, options.busyTimeoutMs ?? DEFAULT_BUSY_MS)
+  const copying = copyingOf(from, to, options, target)
+  const { busyTimeoutMs, dialects } = copying
   return withSnapshot(from, { busyTimeoutMs }, async (snapshot) => {
     assertCurrent(dialects.from, snapshot.schemaVersion)
     return copySnapshot(snapshot, copying)
   })
 }
 
-export function copyingOf(from: string, to: string, options: CopyOptions): Copying {
+const DEFAULT_BUSY_MS = 5_000
+
+export function copyingOf(from: string, to: string, options: CopyOptions, there: DatabaseTables): Copying {
   const [source, target] = [databaseOf(from), databaseOf(to)]
   return {
     to,
     options,
     dialects: { from: source.dialect, to: target.dialect },
     files: [source, target].flatMap((each) => (each.dialect === 'sqlite' ? [each.path] : [])),
-    tables: ALL_TABLES.filter((table) => table !== TABLES.pathCache || options.skipCache !== true),
-    busyTimeoutMs: options.busyTimeoutMs ?? 5_000,
+    target: there,
+    busyTimeoutMs: options.busyTimeoutMs ?? DEFAULT_BUSY_MS,
   }
 }
 
@@ -62,9 +68,14 @@ export async function copySnapshot(snapshot: Snapshot, copying: Copying): Promis
   const { options, files } = copying
   const quarantine = options.quarantine === undefined ? undefined : new Quarantine(options.quarantine, ...files)
   try {
-    const leftBehind = assertNoOthers(await snapshot.others(), options.ignoreOtherTables)
-    const refused = await checkRows(snapshot, copying, quarantine)
-    const preflight = { leftBehind, refused, quarantine }
+    const ignored = options.ignoreOtherTables
+    const others = assertNoOthers(await snapshot.others(), ignored)
+    const taken = await tablesFor(snapshot, copying.target, ignored)
+    const tables = taken.tables.filter((table) => table !== TABLES.pathCache || options.skipCache !== true)
+    const leftBehind = [...others, ...taken.leftBehind]
+    await assertNoOrphans(snapshot, tables)
+    const refused = await checkRows(snapshot, tables, copying, quarantine)
+    const preflight = { tables, leftBehind, refused, quarantine }
     if (options.dryRun === true) return await reportOfDryRun(snapshot, copying, preflight)
     return await write(snapshot, copying, preflight)
   } finally {
@@ -96,7 +107,8 @@ const LISTED = 1_000
 /** Preflight check of all rows. Throws CORRUPT, with `issues`, if there are refused rows and no dead-letter file for them. */
 export async function checkRows(
   snapshot: Snapshot,
-  { options, dialects, tables, advice }: Copying,
+  tables: readonly Table[],
+  { options, dialects, advice }: Pick<Copying, 'options' | 'dialects' | 'advice'>,
   quarantine: Quarantine | undefined,
 ): Promise<Refused> {
   const { onRefused, signal } = options
@@ -111,7 +123,7 @@ export async function checkRows(
         const [problem] = problems
         if (problem === undefined) continue
         refused.set(table, (refused.get(table) ?? 0) + 1)
-        const row: RefusedRow = { table: table.name, key: shortened(shownKey(cells[0])), ...problem }
+        const row: RefusedRow = { table: table.name, key: shortened(shownKey(keyCell(table, cells))), ...problem }
         if (issues.length < LISTED)
           issues.push({ path: `${row.table} ${row.key} ${row.column}`, message: problem.message })
         onRefused?.(row)
@@ -123,6 +135,26 @@ export async function checkRows(
   const stop = quarantine === undefined && (options.dryRun !== true || advice !== undefined)
   if (issues.length > 0 && stop) throw refusal(refused, issues, { to: dialects.to, advice })
   return refused
+}
+
+/** Throws CORRUPT. Such rows cannot be set aside: what refers to them would be left without a parent in its turn. */
+export async function assertNoOrphans(snapshot: Snapshot, tables: readonly Table[]): Promise<void> {
+  const { foreignKeys } = await snapshot.tables()
+  const issues: ValidationIssue[] = []
+  for (const { table, key, parent } of snapshot.orphans({ tables, foreignKeys })) {
+    issues.push({
+      path: `${table} ${shortened(shownKey(key))}`,
+      message: `refers to a row of ${parent} that is missing`,
+    })
+    if (issues.length === LISTED) break
+  }
+  const [first] = issues
+  if (first === undefined) return
+  throw new StorageError(
+    'CORRUPT',
+    `Rows refer to others that are missing. Nothing was changed. Correct or delete them. The first: ${first.path} ${first.message}.`,
+    { issues },
+  )
 }
 
 /** Another program may have written a key of any length. */
@@ -147,6 +179,7 @@ function refusal(
 }
 
 interface Preflight {
+  readonly tables: readonly Table[]
   readonly leftBehind: readonly OtherData[]
   readonly refused: Refused
   readonly quarantine: Quarantine | undefined
@@ -156,23 +189,23 @@ async function reportOfDryRun(snapshot: Snapshot, copying: Copying, preflight: P
   const { refused, quarantine } = preflight
   quarantine?.rehearse()
   const tables = new Map<Table, Sent>()
-  for (const table of copying.tables) {
+  for (const table of preflight.tables) {
     const rows = (await snapshot.count(table)) - (refused.get(table) ?? 0)
     tables.set(table, { rows, sha256: undefined })
   }
-  return reportOf(copying, { ...preflight, tables, migrated: [], schemaVersion: snapshot.schemaVersion })
+  return reportOf(copying, { ...preflight, sent: tables, migrated: [], schemaVersion: snapshot.schemaVersion })
 }
 
 async function write(snapshot: Snapshot, copying: Copying, preflight: Preflight): Promise<CopyReport> {
   const { to, options, busyTimeoutMs } = copying
   // The target has no rows, so it needs no backup before its migration.
   const { applied } = await up(to, { busyTimeoutMs, backup: false })
-  const tables = await into(to, { busyTimeoutMs }, async (target) => {
-    const sent = await send(snapshot, copying, { target, refused: preflight.refused })
+  const sent = await into(to, { busyTimeoutMs }, async (target) => {
+    const sent = await send(snapshot, copying, { ...preflight, target })
     await assertSame(
       target,
       sent,
-      await progressOver(target.snapshot, copying.tables, step('comparing', options)),
+      await progressOver(target.snapshot, preflight.tables, step('comparing', options)),
       options.signal,
     )
     // The dead-letter file is on disk before the commit, so that no row is lost at a crash.
@@ -180,7 +213,7 @@ async function write(snapshot: Snapshot, copying: Copying, preflight: Preflight)
     return sent
   })
   const migrated = applied.map(({ tag }) => tag)
-  return reportOf(copying, { ...preflight, tables, migrated, schemaVersion: snapshot.schemaVersion })
+  return reportOf(copying, { ...preflight, sent, migrated, schemaVersion: snapshot.schemaVersion })
 }
 
 async function into<T>(
@@ -199,8 +232,8 @@ async function into<T>(
 
 async function send(
   snapshot: Snapshot,
-  { dialects, tables, options }: Copying,
-  { target, refused }: { target: Target; refused: Refused },
+  { dialects, options }: Copying,
+  { target, tables, refused }: Pick<Preflight, 'tables' | 'refused'> & { target: Target },
 ): Promise<Map<Table, Sent>> {
   const progress = await progressOver(snapshot, tables, step('copying', options))
   const sent = new Map<Table, Sent>()
@@ -218,23 +251,21 @@ const step = (step: CopyProgress['step'], { onProgress }: CopyOptions) =>
   onProgress && ((done: number, total: number): void => onProgress({ step, done, total }))
 
 interface Done extends Preflight {
-  readonly tables: ReadonlyMap<Table, Sent>
+  readonly sent: ReadonlyMap<Table, Sent>
   readonly migrated: readonly string[]
   readonly schemaVersion: string
 }
 
 function reportOf({ dialects, options }: Copying, done: Done): CopyReport {
-  const { leftBehind, tables, refused, quarantine, migrated, schemaVersion } = done
-  const of = (table: Table): CopiedTable | undefined => {
-    const sent = tables.get(table)
-    return sent && { rows: sent.rows, refused: refused.get(table) ?? 0, sha256: sent.sha256 }
-  }
+  const { leftBehind, sent, refused, quarantine, migrated, schemaVersion } = done
+  const copied = new Map<Table, CopiedTable>()
+  for (const [table, { rows, sha256 }] of sent) copied.set(table, { rows, refused: refused.get(table) ?? 0, sha256 })
   const leftOut = [...refused.values()].some((rows) => rows > 0)
   return {
     ...dialects,
     dryRun: options.dryRun === true,
     schemaVersion,
-    tables: ofEachTable(of),
+    ...byName(copied),
     ...(leftOut && quarantine !== undefined && { quarantine: quarantine.file }),
     ...(leftBehind.length > 0 && { leftBehind }),
     migrated,

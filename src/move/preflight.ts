@@ -3,19 +3,20 @@ import { StorageError } from '../errors.ts'
 import { configOf, databaseOf } from '../open/config.ts'
 import { inspect } from '../open/migrate.ts'
 import { openTarget } from '../open/open.ts'
+import { type DatabaseTables, OUR_TABLES_ALONE } from '../rows/own-tables.ts'
 import { statementsOf } from '../rows/statements.ts'
 import { taken } from '../rows/target.ts'
-import { ALL_TABLES } from '../schema/tables.ts'
+import { tablesAt } from '../transfer/tables.ts'
 
 /**
- * Preflight check of a copy's target: it must be new, or have our tables without rows. Throws CONFIG, or the error that the
- * migrator finds. Changes nothing.
+ * Preflight check of a copy's target: it must be new, or have our tables without rows. Returns its tables. Throws CONFIG, or
+ * the error that the migrator finds. Changes nothing.
  */
-export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<void> {
+export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<DatabaseTables> {
   const target = databaseOf(url)
   if (target.dialect === 'sqlite' && target.path === ':memory:')
     throw new StorageError('CONFIG', 'A database in memory is gone with the process. Name a file.')
-  if (target.dialect === 'sqlite' && !existsSync(target.path)) return
+  if (target.dialect === 'sqlite' && !existsSync(target.path)) return OUR_TABLES_ALONE
   const { state, problem, newer: unknown } = await inspect(url, busyTimeoutMs)
   if (problem !== undefined) throw new StorageError(problem.code, `The target: ${problem.message}`)
   if (state === 'adoptable')
@@ -25,12 +26,14 @@ export async function assertEmpty(url: string, busyTimeoutMs: number): Promise<v
     )
   const [last] = unknown.slice(-1)
   if (last !== undefined) throw newer('target', last)
-  if (state === 'new') return
+  if (state === 'new') return OUR_TABLES_ALONE
+  const found = await tablesAt(url, busyTimeoutMs)
   const config = configOf({ url, readOnly: true, migrate: 'skip', busyTimeoutMs, pool: { max: 1 } })
   const database = await openTarget(config.target, config)
   try {
-    for (const table of ALL_TABLES)
+    for (const table of found.tables)
       if ((await database.readOne(statementsOf(table).any, {})) !== undefined) throw taken(table.name)
+    return found
   } finally {
     await database.close()
   }

@@ -6,7 +6,7 @@ import type { ReplicaTarget } from './target.ts'
 
 /** Target on a connection with an open transaction. */
 export const targetOn = (ask: Ask): ReplicaTarget => ({
-  put: (table, rows) => insert(ask, table, rows, { replace: true }),
+  put: (table, rows) => insert(ask, table, rows, 'replace'),
   remove: async ({ name, key }, keys) => {
     await ask(`DELETE FROM ${name} WHERE ${key.name} = ANY($1::text[])`, [keys])
   },

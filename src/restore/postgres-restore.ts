@@ -1,4 +1,4 @@
-import type { RestoreOptions, RestoreReport } from '../api.ts'
+import type { CopyOptions, RestoreOptions, RestoreReport } from '../api.ts'
 import { verifyBackup } from '../backup/verify.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
@@ -25,15 +25,17 @@ export async function restoreIntoPostgres(
       'CONFIG',
       'On PostgreSQL a backup is restored into tables of the current schema only. Nothing was changed. Leave --no-migrate (migrate: false) out.',
     )
-  const copying = copyingOf(file, url, {
+  const there = await assertEmpty(url, BUSY_MS)
+  const options: CopyOptions = {
     signal,
     dryRun,
     ignoreOtherTables,
+    busyTimeoutMs: BUSY_MS,
     onProgress: ({ step, done, total }) => {
       if (step === 'copying') onProgress?.({ copiedPages: done, totalPages: total })
     },
-  })
-  await assertEmpty(url, copying.busyTimeoutMs)
+  }
+  const copying = copyingOf(file, url, options, there)
   const manifest = await verifyBackup(file)
   const source = openConnection(file, { readOnly: true })
   try {
@@ -47,6 +49,8 @@ export async function restoreIntoPostgres(
   }
 }
 
+/** How long to wait for other programs' locks, in milliseconds. */
+const BUSY_MS = 5_000
 const ADVICE = 'Restore the backup into a SQLite file, and copy that with meshstore copy --quarantine FILE.'
 
 /** Without the user and the password. */

@@ -3,7 +3,7 @@ import type { BackupManifest, RestoreOptions, RestoreReport } from '../api.ts'
 import { isSound } from '../backup/integrity.ts'
 import { copyOf, stepwise } from '../backup/new-file.ts'
 import { sweepPartials } from '../backup/partial.ts'
-import { readAll } from '../backup/sqlite-backup.ts'
+import { isSameContent, readAll } from '../backup/sqlite-backup.ts'
 import { verifyBackup } from '../backup/verify.ts'
 import { forgetChanges } from '../backup/without-change-log.ts'
 import { openConnection } from '../database/sqlite/connection.ts'
@@ -14,6 +14,7 @@ import { migrationStatusOf } from '../migrator/sqlite-migrator.ts'
 import { configOf, databaseOf } from '../open/config.ts'
 import { openTarget } from '../open/open.ts'
 import * as rules from '../schema/rules.ts'
+import { assertTablesFor, withTablesOf } from './into-own-tables.ts'
 import {
   assertNotInUse,
   assertUntouched,
@@ -76,7 +77,7 @@ export async function previewRestore(file: string, url: string): Promise<Restore
   try {
     assertTwo(from, to)
     const backup = await verifyBackup(from)
-    assertKnownSchema(from)
+    await assertRestorable(from, to)
     const replaces = preflightTarget(to) === 'taken'
     if (replaces) assertNotInUse(to)
     return { backup, target: to, replaces }
@@ -93,10 +94,11 @@ function assertTwo(from: string, to: string): void {
     )
 }
 
-function assertKnownSchema(file: string): void {
+async function assertRestorable(file: string, path: string): Promise<void> {
   const raw = openConnection(file, { readOnly: true })
   try {
     migrationStatusOf(raw)
+    await assertTablesFor(raw, path)
   } finally {
     raw.close()
   }
@@ -114,10 +116,14 @@ async function restored(file: string, path: string, options: RestoreOptions): Pr
     source.exec('BEGIN')
     // Throws SCHEMA_NEWER and the like, before anything is changed.
     migrationStatusOf(source)
+    await assertTablesFor(source, path)
     // Another process may have created a file there meanwhile.
     if (preflightTarget(path) === 'taken' && options.replace !== true) throw taken(path)
-    const safety = await makeSafetyCopy(path, options.signal)
-    await write(source, { path, manifest, options, safety })
+    const safety = await withTablesOf(source, path, async (rows) => {
+      const safety = await makeSafetyCopy(path, options.signal)
+      await write(rows, { path, manifest, options, safety })
+      return safety
+    })
     const migrated = options.migrate === false ? [] : await migrate(path).catch(onlyRestored)
     const { path: safetyCopy } = safety
     return { ...manifest, restoredTo: path, migrated, ...(safetyCopy !== undefined && { safetyCopy }) }
@@ -177,9 +183,8 @@ async function overwrite(
   })
 }
 
-async function assertSame(file: string, { tables }: BackupManifest, safetyCopy?: string): Promise<void> {
-  const found = await readAll(file)
-  if (JSON.stringify(found.tables) === JSON.stringify(tables) && (await isSound(file))) return
+async function assertSame(file: string, manifest: BackupManifest, safetyCopy?: string): Promise<void> {
+  if (isSameContent(await readAll(file), manifest) && (await isSound(file))) return
   const before = safetyCopy === undefined ? '' : ` The database from before is kept in ${safetyCopy}.`
   throw new StorageError(
     'BACKUP_INVALID',

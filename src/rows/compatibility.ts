@@ -1,6 +1,6 @@
 /** Checks stored rows: unreadable values, and values that another dialect cannot hold. */
 
-import { BrokenText, type Problem, shownKey } from '../schema/cells.ts'
+import { BrokenText, keyCell, type Problem, shownKey } from '../schema/cells.ts'
 import { UndecodableValue } from '../schema/codecs.ts'
 import { kindOf } from '../schema/kinds.ts'
 import type { Table } from '../schema/tables.ts'
@@ -72,5 +72,5 @@ export function readRow(table: Table, cells: readonly unknown[]): ReadRow {
   const { values, flaws } = compatibilityOf(table, cells)
   const [flaw] = flaws
   if (flaw === undefined) return { values }
-  return { key: shownKey(cells[0]), problem: { column: flaw.column, message: flaw.message } }
+  return { key: shownKey(keyCell(table, cells)), problem: { column: flaw.column, message: flaw.message } }
 }

@@ -5,32 +5,56 @@ import type { TableContent } from '../api.ts'
 import { EventLoopYield } from '../event-loop.ts'
 import { hasTable } from '../migrator/sqlite-file.ts'
 import { canonicalList, type Plain } from '../schema/cells.ts'
+import { quotedName } from '../schema/described.ts'
 import { type Kind, kindOf } from '../schema/kinds.ts'
-import { ALL_TABLES, type Table, type TableKey, type TableName } from '../schema/tables.ts'
+import { ALL_TABLES, type Table, type TableKey } from '../schema/tables.ts'
+import { isOwn, ownOf } from './own-tables.ts'
+import { tablesIn } from './sqlite-tables.ts'
 
-export type Content = Readonly<Record<TableKey, TableContent>>
+/** What is known of each table. */
+export interface OfTables<T> {
+  readonly tables: Readonly<Record<TableKey, T>>
+  /** The application's own tables, by name; absent if there are none. */
+  readonly ownTables?: Readonly<Record<string, T>>
+}
+
+export type Content = OfTables<TableContent>
 
 export async function contentOf(raw: Sqlite.Database): Promise<Content> {
-  return eachTable((table) => tableContent(raw, table))
+  return eachTable(tablesIn(raw).tables, (table) => tableContent(raw, table))
 }
 
 /** Runs `of` for each table, one table after the other. */
-export async function eachTable<T>(of: (table: Table<TableName>) => Promise<T>): Promise<Record<TableKey, T>> {
-  const found: [string, T][] = []
-  for (const table of ALL_TABLES) found.push([table.twin, await of(table)])
-  return Object.fromEntries(found) as Record<TableKey, T>
+export async function eachTable<T>(tables: readonly Table[], of: (table: Table) => Promise<T>): Promise<OfTables<T>> {
+  const found = new Map<Table, T>()
+  for (const table of tables) found.set(table, await of(table))
+  return byName(found)
+}
+
+/** In one order, whatever the order of the tables was: texts of it can be compared. */
+export function byName<T>(found: ReadonlyMap<Table, T>): OfTables<T> {
+  const ours = ALL_TABLES.map((table) => [table.twin, found.get(table)])
+  const tables = Object.fromEntries(ours) as Record<TableKey, T>
+  const own = ownOf([...found.keys()])
+    .map((table) => [table.name, found.get(table) as T] as const)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return own.length === 0 ? { tables } : { tables, ownTables: Object.fromEntries(own) }
 }
 
 /** Rows in the order of their keys' bytes. */
 async function tableContent(raw: Sqlite.Database, table: Table): Promise<TableContent> {
   const content = new ContentHash(table)
   // A file of another program, not yet adopted, may lack tables and columns.
-  if (!hasTable(raw, table.name)) return content.end()
+  if (!isOwn(table) && !hasTable(raw, table.name)) return content.end()
   const there = raw.prepare<[string], string>('SELECT lower(name) FROM pragma_table_info(?)').pluck().all(table.name)
-  const names = table.columns.map(({ name }) => (there.includes(name) ? name : `NULL AS ${name}`))
+  const names = table.columns.map(({ name }) =>
+    isOwn(table) || there.includes(name) ? quotedName(name) : `NULL AS ${name}`,
+  )
   // Other programs' tables allow NULL keys, which sort first, and integers beyond a JavaScript number.
   const rowsInOrder = raw
-    .prepare<[], unknown[]>(`SELECT ${names.join(', ')} FROM ${table.name} ORDER BY ${table.key.name}`)
+    .prepare<[], unknown[]>(
+      `SELECT ${names.join(', ')} FROM ${quotedName(table.name)} ORDER BY ${quotedName(table.key.name)} COLLATE BINARY`,
+    )
     .raw()
     .safeIntegers()
   const yielding = new EventLoopYield()

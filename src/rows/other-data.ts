@@ -1,4 +1,4 @@
-/** The application's own data: its tables, and its columns in our tables. They are not copied. */
+/** The application's tables that are not described, and its columns in described tables. They are not copied. */
 import type { OtherData } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { OUR_TABLES } from '../schema/tables.ts'

@@ -7,11 +7,15 @@ import { assertEncoding, explained } from '../database/postgres/session-control.
 import { type Ask, onSingle, openSingle } from '../database/postgres/single.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import { StorageError } from '../errors.ts'
+import { appMigrationsOn } from '../migrator/app-ledger.ts'
 import { checkPostgres, schemaVersionOf } from '../migrator/postgres-migrator.ts'
-import type { Cell } from '../schema/cells.ts'
+import { type Cell, keyCell } from '../schema/cells.ts'
+import { quotedName as quoted } from '../schema/described.ts'
 import { kindOf } from '../schema/kinds.ts'
-import { TABLE_NAMES, type Table, tableNamed } from '../schema/tables.ts'
+import type { Table } from '../schema/tables.ts'
 import { isKnown, withRows } from './other-data.ts'
+import { tableIn } from './own-tables.ts'
+import { tablesOn } from './postgres-tables.ts'
 import { nextLimit, SLICE_ROWS, type Snapshot, type SourceOptions } from './source.ts'
 
 /**
@@ -86,13 +90,16 @@ async function begin(ask: Ask): Promise<void> {
 /** Snapshot of a connection with an open transaction. `asStored`: includes invalidated cached paths. */
 export const snapshotOf = (ask: Ask, schemaVersion: string, { asStored = false } = {}): Snapshot => ({
   schemaVersion,
+  tables: () => tablesOn(ask),
+  appMigrations: () => appMigrationsOn(ask),
   count: async (table) => {
     const [row] = await ask<[number]>(
-      `SELECT count(*) FROM ${table.name} WHERE ${asStored ? 'true' : await valid(ask, table)}`,
+      `SELECT count(*) FROM ${quoted(table.name)} WHERE ${asStored ? 'true' : await valid(ask, table)}`,
     )
     return row?.[0] ?? 0
   },
   slices: (table) => slicesOf(ask, table, asStored),
+  orphans: () => [],
   // No value there is anything but what it is here.
   stored: (table, cells) => ({
     row: Object.fromEntries(table.columns.map(({ name }, index) => [name, cells[index] as Cell])),
@@ -109,15 +116,20 @@ async function valid(ask: Ask, table: Table): Promise<string> {
 
 /** A list's own text, as on SQLite: the driver would parse it. */
 export const columnsAsText = ({ columns }: Table): string =>
-  columns.map((column) => (kindOf(column).postgres === 'jsonb' ? `${column.name}::text` : column.name)).join(', ')
+  columns
+    .map((column) => (kindOf(column).postgres === 'jsonb' ? `${quoted(column.name)}::text` : quoted(column.name)))
+    .join(', ')
+
+/** Keys in the order of their bytes: an own table's column may have the database's collation. */
+const keyOf = ({ key }: Table): string => `${quoted(key.name)} COLLATE "C"`
 
 /**
  * Pages by key. How many rows the next one has follows from the size of those of the last. It is asked for while the last is
  * worked on: two are held at a time.
  */
 async function* slicesOf(ask: Ask, table: Table, asStored: boolean): AsyncGenerator<unknown[][]> {
-  const select = `SELECT ${columnsAsText(table)} FROM ${table.name} WHERE ${asStored ? 'true' : await valid(ask, table)}`
-  const key = table.key.name
+  const select = `SELECT ${columnsAsText(table)} FROM ${quoted(table.name)} WHERE ${asStored ? 'true' : await valid(ask, table)}`
+  const key = keyOf(table)
   let limit = SLICE_ROWS / 4
   let asked = ask(`${select} ORDER BY ${key} LIMIT $1`, [limit])
   for (;;) {
@@ -127,7 +139,7 @@ async function* slicesOf(ask: Ask, table: Table, asStored: boolean): AsyncGenera
       return
     }
     limit = nextLimit(rows, SLICE_ROWS)
-    asked = ask(`${select} AND ${key} > $2 ORDER BY ${key} LIMIT $1`, [limit, rows.at(-1)?.[0]])
+    asked = ask(`${select} AND ${key} > $2 ORDER BY ${key} LIMIT $1`, [limit, keyCell(table, rows.at(-1) ?? [])])
     // Mark the rejection as handled: the next page's `await` throws it.
     asked.catch(() => {})
     yield rows
@@ -153,9 +165,11 @@ const OTHERS = `
 
 async function othersIn(ask: Ask): Promise<OtherData[]> {
   const found: OtherData[] = []
-  const rows = await ask<[string | null, string, string | null]>(OTHERS, [TABLE_NAMES])
+  const { tables } = await tablesOn(ask)
+  const names = tables.map(({ name }) => name)
+  const rows = await ask<[string | null, string, string | null]>(OTHERS, [names])
   for (const [schema, table, column] of rows) {
-    const ours = schema === null ? tableNamed(table) : undefined
+    const ours = schema === null ? tableIn(tables, table) : undefined
     if (ours !== undefined) {
       if (column === null || ours.columns.some(({ name }) => name === column)) continue
       found.push({ table, column, rows: await countOf(ask, table, `count(${quoted(column)})`) })
@@ -183,5 +197,3 @@ async function countOf(ask: Ask, from: string, what: string): Promise<number | u
     return undefined
   }
 }
-
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`

@@ -1,10 +1,13 @@
 import { type Ask, onSingle, openSingle } from '../database/postgres/single.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import type { Plain } from '../schema/cells.ts'
+import { quotedName as quoted } from '../schema/described.ts'
 import { kindOf } from '../schema/kinds.ts'
-import { ALL_TABLES, TABLE_NAMES, type Table } from '../schema/tables.ts'
+import type { Table } from '../schema/tables.ts'
+import { ownOf } from './own-tables.ts'
 import { snapshotOf } from './postgres-source.ts'
-import { type Target, type TargetOptions, taken } from './target.ts'
+import { tablesOn } from './postgres-tables.ts'
+import { END_KEEPING, KEEP_PATHS, type Target, type TargetOptions, taken } from './target.ts'
 
 /**
  * The locks refuse other writers, so that the transaction reads what it will commit. The settings override the role's: full
@@ -15,7 +18,7 @@ const BEGIN = [
   'SET LOCAL idle_in_transaction_session_timeout = 0',
   'SET LOCAL extra_float_digits = 1',
 ]
-const LOCK = `LOCK TABLE ${TABLE_NAMES.join(', ')} IN SHARE ROW EXCLUSIVE MODE`
+const list = (tables: readonly Table[]): string => tables.map(({ name }) => quoted(name)).join(', ')
 
 /** Runs `work` in a transaction of a database with our schema. Throws CONFIG if the tables have rows, and StorageErrors. */
 export async function intoPostgres<T>(
@@ -27,11 +30,15 @@ export async function intoPostgres<T>(
   try {
     return await onSingle(pool, async (ask) => {
       const lockTimeout = `SET LOCAL lock_timeout = ${Math.max(1, options.busyTimeoutMs)}`
-      for (const statement of [...BEGIN, lockTimeout, LOCK]) await ask(statement)
-      await assertNoRows(ask)
+      for (const statement of [...BEGIN, lockTimeout]) await ask(statement)
+      const { tables } = await tablesOn(ask)
+      await ask(`LOCK TABLE ${list(tables)} IN SHARE ROW EXCLUSIVE MODE`)
+      await assertNoRows(ask, tables)
+      const isKeeping = ownOf(tables).length > 0 && (await ask(KEEP_PATHS)).length > 0
       const result = await work(targetOn(ask))
+      if (isKeeping) await ask(END_KEEPING)
       await ask('COMMIT')
-      await analyze(ask)
+      await analyze(ask, tables)
       return result
     })
   } finally {
@@ -39,27 +46,46 @@ export async function intoPostgres<T>(
   }
 }
 
-export async function assertNoRows(ask: Ask): Promise<void> {
-  for (const { name } of ALL_TABLES) if ((await ask(`SELECT 1 FROM ${name} LIMIT 1`)).length > 0) throw taken(name)
+export async function assertNoRows(ask: Ask, tables: readonly Table[]): Promise<void> {
+  for (const { name } of tables) if ((await ask(`SELECT 1 FROM ${quoted(name)} LIMIT 1`)).length > 0) throw taken(name)
 }
 
 /** Updates the planner's statistics: without them the tables count as empty. Ignores a role that may not ANALYZE. */
-export const analyze = (ask: Ask): Promise<unknown> => ask(`ANALYZE ${TABLE_NAMES.join(', ')}`).catch(() => {})
+export const analyze = (ask: Ask, tables: readonly Table[]): Promise<unknown> =>
+  ask(`ANALYZE ${list(tables)}`).catch(() => {})
 
-/** Inserts rows by one statement with a list for each column. `replace`: an upsert that replaces existing rows. */
+/** How an insert treats a row whose key exists: it fails, replaces the row, leaves it, or deletes all of them first. */
+export type Existing = 'fail' | 'replace' | 'keep' | 'exchange'
+
+/** Inserts rows by one statement with a list for each column. */
 export async function insert(
   ask: Ask,
   { name, key, columns }: Table,
   rows: readonly (readonly Plain[])[],
-  { replace = false } = {},
+  existing: Existing = 'fail',
 ): Promise<void> {
-  const names = columns.map((column) => column.name)
+  const names = columns.map((column) => quoted(column.name))
   // A row's lists are sent as texts.
   const lists = columns.map((column, index) => `$${index + 1}::${kindOf(column).postgres}[]`)
-  const others = names.filter((each) => each !== key.name).map((each) => `${each} = excluded.${each}`)
-  const conflict = replace ? ` ON CONFLICT (${key.name}) DO UPDATE SET ${others.join(', ')}` : ''
+  const others = names.filter((each) => each !== quoted(key.name)).map((each) => `${each} = excluded.${each}`)
+  const conflict = {
+    fail: '',
+    exchange: '',
+    keep: ` ON CONFLICT (${quoted(key.name)}) DO NOTHING`,
+    // A table of a key alone has nothing to replace.
+    replace: ` ON CONFLICT (${quoted(key.name)}) DO ${others.length > 0 ? `UPDATE SET ${others.join(', ')}` : 'NOTHING'}`,
+  }[existing]
+  const keys = `$${columns.indexOf(key) + 1}::text[]`
+  // The count makes the insert wait for all of the deletes.
+  const [before, after] =
+    existing === 'exchange'
+      ? [
+          `WITH gone AS (DELETE FROM ${quoted(name)} WHERE ${quoted(key.name)} = ANY(${keys}) RETURNING 1) `,
+          ' WHERE (SELECT count(*) FROM gone) >= 0',
+        ]
+      : ['', conflict]
   await ask(
-    `INSERT INTO ${name} (${names.join(', ')}) SELECT * FROM unnest(${lists.join(', ')})${conflict}`,
+    `${before}INSERT INTO ${quoted(name)} (${names.join(', ')}) SELECT * FROM unnest(${lists.join(', ')})${after}`,
     columns.map((_, index) => rows.map((row) => asParameter(row[index]))),
   )
 }

@@ -44,8 +44,9 @@ const INDEXES = new Map(
 const INDEX_BYTES = 2_680
 
 /** Ids that may be too long for an index. */
-export function indexProblem({ name, columns }: Table, values: readonly unknown[]): Problem | undefined {
-  for (const indexed of INDEXES.get(name) ?? []) {
+/** An own table's indexes are known to its server alone. */
+export function indexProblem({ name, key, columns }: Table, values: readonly unknown[]): Problem | undefined {
+  for (const indexed of INDEXES.get(name) ?? [[key.name]]) {
     let bytes = 0
     for (const [index, column] of columns.entries()) {
       const value = values[index]

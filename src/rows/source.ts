@@ -1,20 +1,28 @@
 /** Source of rows: a consistent snapshot of a database, on each dialect. */
 import type { OtherData } from '../api.ts'
+import type { AppMigration } from '../migrator/app-ledger.ts'
 import type { StoredRow } from '../schema/cells.ts'
 import type { Table } from '../schema/tables.ts'
+import type { DatabaseTables, Orphan } from './own-tables.ts'
 
 export interface Snapshot {
   /** The last migration. */
   readonly schemaVersion: string
+  /** Throws SCHEMA_MISMATCH for a bad description of an own table. */
+  tables(): Promise<DatabaseTables>
+  /** What has been applied of the application's migrations. */
+  appMigrations(): Promise<readonly AppMigration[]>
   count(table: Table): Promise<number>
   /**
    * Slices of rows with undecoded cells, by ascending bytes of the keys. A slice is limited by size. A row may have one
    * more cell after its columns, by which `stored` finds the row again.
    */
   slices(table: Table): AsyncIterable<readonly (readonly unknown[])[]>
+  /** Rows whose parents are missing: SQLite lets a program write them that leaves foreign keys off. */
+  orphans(tables: DatabaseTables): Iterable<Orphan>
   /** The exact stored values of a row, for a dead-letter file. */
   stored(table: Table, cells: readonly unknown[]): StoredRow
-  /** The application's own tables and columns that have rows. */
+  /** The application's tables that are not described, and its columns in ours, that have rows. */
   others(): Promise<readonly OtherData[]>
 }
 

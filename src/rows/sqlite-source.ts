@@ -5,23 +5,29 @@ import { isSqliteFailure } from '../database/sqlite/errors.ts'
 import { IS_VALID } from '../database/sqlite/invalidations.ts'
 import { StorageError } from '../errors.ts'
 import { nextTurn } from '../event-loop.ts'
+import { appMigrationsIn } from '../migrator/app-ledger.ts'
 import { schemaVersionOf } from '../migrator/sqlite-migrator.ts'
 import { BrokenText, type Cell, type StoredRow } from '../schema/cells.ts'
-import { type Table, tableNamed } from '../schema/tables.ts'
+import { quotedName as quoted } from '../schema/described.ts'
+import type { Table } from '../schema/tables.ts'
 import { isKnown, withRows } from './other-data.ts'
 import { SLICE_BYTES, SLICE_ROWS, type Snapshot, sizeOf } from './source.ts'
+import { orphansIn, tablesIn } from './sqlite-tables.ts'
 
 /** Snapshot of a connection with an open transaction. `asStored`: includes invalidated cached paths. */
 export const snapshotOf = (raw: Sqlite.Database, { asStored = false } = {}): Snapshot => ({
   schemaVersion: schemaVersionOf(raw),
+  tables: async () => tablesIn(raw),
+  appMigrations: async () => appMigrationsIn(raw),
   count: async (table) =>
     Number(
       raw
-        .prepare(`SELECT count(*) FROM ${table.name} WHERE ${asStored ? 'true' : valid(raw, table)}`)
+        .prepare(`SELECT count(*) FROM ${quoted(table.name)} WHERE ${asStored ? 'true' : valid(raw, table)}`)
         .pluck()
         .get(),
     ),
   slices: (table) => slicesOf(raw, table, asStored ? 'true' : valid(raw, table)),
+  orphans: (tables) => orphansIn(raw, tables),
   stored: (table, cells) => storedRow(raw, table, cells.at(-1)),
   others: async () => othersIn(raw),
 })
@@ -34,11 +40,14 @@ function valid(raw: Sqlite.Database, table: Table): string {
 }
 
 const selectFrom = ({ name, columns }: Table): string =>
-  `SELECT ${columns.map((column) => column.name).join(', ')}, rowid FROM ${name}`
+  `SELECT ${columns.map((column) => quoted(column.name)).join(', ')}, rowid FROM ${quoted(name)}`
+
+/** Keys in the order of their bytes. */
+const keyOf = ({ key }: Table): string => `${quoted(key.name)} COLLATE BINARY`
 
 /** Steps one statement through the table: the connection is not shared, and its snapshot is pinned anyway. */
 async function* slicesOf(raw: Sqlite.Database, table: Table, condition: string): AsyncGenerator<unknown[][]> {
-  const select = raw.prepare<[], unknown[]>(`${selectFrom(table)} WHERE ${condition} ORDER BY ${table.key.name}`)
+  const select = raw.prepare<[], unknown[]>(`${selectFrom(table)} WHERE ${condition} ORDER BY ${keyOf(table)}`)
   const markBroken = brokenMarker(raw, table)
   let slice: unknown[][] = []
   let size = 0
@@ -60,7 +69,7 @@ export function rowsOf(
   table: Table,
   which: { readonly after: string | undefined; readonly limit: number } | { readonly keys: readonly string[] },
 ): unknown[][] {
-  const key = table.key.name
+  const key = keyOf(table)
   const [condition, ...values] =
     'keys' in which
       ? [`${key} IN (SELECT value FROM json_each(?)) ORDER BY ${key}`, JSON.stringify(which.keys)]
@@ -76,8 +85,10 @@ export function rowsOf(
 
 /** Replaces invalid UTF-8 by a `BrokenText`. */
 function brokenMarker(raw: Sqlite.Database, table: Table): (row: unknown[]) => unknown[] {
-  const cells = table.columns.map(({ name }) => `CAST(${name} AS BLOB)`)
-  const select = raw.prepare<[unknown], Buffer[]>(`SELECT ${cells.join(', ')} FROM ${table.name} WHERE rowid = ?`).raw()
+  const cells = table.columns.map(({ name }) => `CAST(${quoted(name)} AS BLOB)`)
+  const select = raw
+    .prepare<[unknown], Buffer[]>(`SELECT ${cells.join(', ')} FROM ${quoted(table.name)} WHERE rowid = ?`)
+    .raw()
   return (row) => {
     for (const [index, cell] of row.entries()) {
       if (!mayBeBroken(cell)) continue
@@ -94,8 +105,12 @@ const mayBeBroken = (cell: unknown): cell is string => typeof cell === 'string' 
 /** Reads integers with 64 bits, and invalid UTF-8 as bytes. */
 function storedRow(raw: Sqlite.Database, table: Table, rowid: unknown): StoredRow {
   const columns = table.columns.map(({ name }) => name)
-  const cells = columns.map((name) => `${name}, CASE typeof(${name}) WHEN 'text' THEN CAST(${name} AS BLOB) END`)
-  const select = raw.prepare<[unknown], Cell[]>(`SELECT rowid, ${cells.join(', ')} FROM ${table.name} WHERE rowid = ?`)
+  const cells = columns.map(
+    (name) => `${quoted(name)}, CASE typeof(${quoted(name)}) WHEN 'text' THEN CAST(${quoted(name)} AS BLOB) END`,
+  )
+  const select = raw.prepare<[unknown], Cell[]>(
+    `SELECT rowid, ${cells.join(', ')} FROM ${quoted(table.name)} WHERE rowid = ?`,
+  )
   const [id, ...found] = select.raw().safeIntegers().get(rowid) ?? []
   if (typeof id !== 'bigint')
     throw new StorageError(
@@ -112,13 +127,14 @@ function storedRow(raw: Sqlite.Database, table: Table, rowid: unknown): StoredRo
 /** A virtual table's own tables are its rows. Generated columns hold nothing of their own. */
 function othersIn(raw: Sqlite.Database): OtherData[] {
   const found: OtherData[] = []
+  const { tables } = tablesIn(raw)
   for (const { schema, name, type } of raw.pragma('table_list') as { schema: string; name: string; type: string }[]) {
     if (schema !== 'main' || (type !== 'table' && type !== 'virtual')) continue
-    const ours = tableNamed(name.toLowerCase())
+    const ours = tables.find((table) => table.name.toLowerCase() === name.toLowerCase())
     if (ours !== undefined) {
       const columns = raw.prepare<[string], string>('SELECT name FROM pragma_table_info(?)').pluck().all(name)
       for (const column of columns)
-        if (!ours.columns.some((known) => known.name === column.toLowerCase()))
+        if (!ours.columns.some((known) => known.name.toLowerCase() === column.toLowerCase()))
           found.push({ table: ours.name, column, rows: countOf(raw, name, `count(${quoted(column)})`) })
     } else if (!isKnown(name)) found.push({ table: name, rows: countOf(raw, name, 'count(*)') })
   }
@@ -137,5 +153,3 @@ function countOf(raw: Sqlite.Database, table: string, what: string): number | un
     throw error
   }
 }
-
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`

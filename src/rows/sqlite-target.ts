@@ -3,9 +3,12 @@ import { BusyRetry, openConnection, prepareWriter } from '../database/sqlite/con
 import { translated, translatedCommit } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
 import type { Plain } from '../schema/cells.ts'
-import { ALL_TABLES, type Table } from '../schema/tables.ts'
+import { quotedName as quoted } from '../schema/described.ts'
+import type { Table } from '../schema/tables.ts'
+import { ownOf } from './own-tables.ts'
 import { snapshotOf } from './sqlite-source.ts'
-import { type Target, type TargetOptions, taken } from './target.ts'
+import { tablesIn } from './sqlite-tables.ts'
+import { END_KEEPING, KEEP_PATHS, type Target, type TargetOptions, taken } from './target.ts'
 
 /** Runs `work` in a transaction of a file with our schema. Throws CONFIG if the tables have rows, and StorageErrors. */
 export async function intoSqlite<T>(
@@ -19,9 +22,12 @@ export async function intoSqlite<T>(
   try {
     await prepareWriter(raw, 'full', busyRetry)
     await busyRetry.run(() => raw.exec('BEGIN IMMEDIATE'))
-    for (const { name } of ALL_TABLES)
-      if (raw.prepare(`SELECT 1 FROM ${name} LIMIT 1`).get() !== undefined) throw taken(name)
+    const { tables } = tablesIn(raw)
+    for (const { name } of tables)
+      if (raw.prepare(`SELECT 1 FROM ${quoted(name)} LIMIT 1`).get() !== undefined) throw taken(name)
+    const isKeeping = ownOf(tables).length > 0 && raw.prepare(KEEP_PATHS).get() !== undefined
     const result = await work(targetOn(raw))
+    if (isKeeping) raw.exec(END_KEEPING)
     commit(raw)
     // Readers may block this checkpoint: a later one moves the rest into the file.
     raw.pragma('wal_checkpoint(TRUNCATE)')
@@ -48,9 +54,9 @@ export function targetOn(raw: Sqlite.Database): Target {
   const insertInto = (table: Table): Sqlite.Statement<Plain[]> => {
     const known = inserts.get(table)
     if (known !== undefined) return known
-    const names = table.columns.map(({ name }) => name)
+    const names = table.columns.map(({ name }) => quoted(name))
     const made = raw.prepare<Plain[]>(
-      `INSERT INTO ${table.name} (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')})`,
+      `INSERT INTO ${quoted(table.name)} (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')})`,
     )
     inserts.set(table, made)
     return made

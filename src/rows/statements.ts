@@ -3,6 +3,8 @@ import { type Column, type Table as DrizzleTable, getTableColumns } from 'drizzl
 import { excluded, type Tables } from '../database/queries.ts'
 import { pick, type Statement, statement } from '../database/statement.ts'
 import type { Table } from '../schema/tables.ts'
+import { isOwn } from './own-tables.ts'
+import { ownTwin } from './own-twins.ts'
 
 /** A row by property. Validation gave each value its column's type. */
 export type Parameters = Readonly<Record<string, unknown>>
@@ -26,16 +28,17 @@ interface Twin {
 }
 
 /** The table in a dialect. */
-function twinOf(tables: Tables, { twin, key }: Table): Twin {
+function twinOf(tables: Tables, described: Table): Twin {
+  const { twin, key } = described
   const all: Readonly<Record<string, DrizzleTable>> = tables
-  const table = all[twin]
+  const table = isOwn(described) ? ownTwin(tables, described) : all[twin]
   const columns = table === undefined ? {} : getTableColumns(table)
   const keyColumn = columns[key.property]
   if (table === undefined || keyColumn === undefined) throw new TypeError(`The dialect has no table ${twin}.`)
   return { table, columns, key: keyColumn }
 }
 
-const made = new Map<Table, TableStatements>()
+const made = new WeakMap<Table, TableStatements>()
 
 export function statementsOf(table: Table): TableStatements {
   const statements = made.get(table) ?? makeFor(table)
@@ -57,7 +60,9 @@ function makeFor(described: Table): TableStatements {
     (db, tables, p) => {
       const { table, columns, key } = twinOf(tables, described)
       const set = Object.fromEntries(others.map((property) => [property, excluded(columns[property] as Column)]))
-      return db.insert(table).values(pick(p, properties)).onConflictDoUpdate({ target: key, set })
+      const rows = db.insert(table).values(pick(p, properties))
+      // A table of a key alone has nothing to replace.
+      return others.length === 0 ? rows.onConflictDoNothing() : rows.onConflictDoUpdate({ target: key, set })
     },
     'inserts one row',
   )

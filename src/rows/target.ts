@@ -17,6 +17,14 @@ export interface TargetOptions {
   readonly busyTimeoutMs: number
 }
 
+/**
+ * Own tables may invalidate cached paths, which are copied too. This row of `meshstore_state` keeps their triggers from it
+ * for the transaction. Both work on both dialects.
+ */
+export const KEEP_PATHS = `INSERT INTO meshstore_state (name, value, updated_at) VALUES ('path_cache_invalidation', 'manual', 0)
+  ON CONFLICT (name) DO NOTHING RETURNING name`
+export const END_KEEPING = "DELETE FROM meshstore_state WHERE name = 'path_cache_invalidation'"
+
 /** Nothing is ever replaced. */
 export const taken = (table: string): StorageError =>
   new StorageError(

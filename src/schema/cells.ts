@@ -49,3 +49,6 @@ export function canonicalList(text: string): string {
 /** A key for messages. */
 export const shownKey = (cell: unknown): string =>
   typeof cell === 'string' ? JSON.stringify(cell) : '(a key that is no text)'
+
+/** A row's cell of the key. */
+export const keyCell = ({ columns, key }: Table, cells: readonly unknown[]): unknown => cells[columns.indexOf(key)]

@@ -29,7 +29,9 @@ export function tableNameProblem(name: unknown): string | undefined {
   return OUR_TABLES.includes(name.toLowerCase()) ? "must not be the name of one of this library's tables" : undefined
 }
 
-export const columnNameProblem = (name: unknown): string | undefined => nameProblem(name, MAX_NAME_BYTES)
+/** In SQLite `rowid` names the row's number. */
+export const columnNameProblem = (name: unknown): string | undefined =>
+  nameProblem(name, MAX_NAME_BYTES) ?? (/^rowid$/i.test(String(name)) ? 'must not be rowid' : undefined)
 
 function nameProblem(name: unknown, most: number): string | undefined {
   if (typeof name !== 'string' || !NAME.test(name)) return 'must be a name of letters, digits, _ and $'

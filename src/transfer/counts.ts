@@ -1,5 +1,5 @@
 /** Counts a file's rows by outcome. */
-import { TABLE_NAMES, type TableName } from '../schema/tables.ts'
+import type { Table } from '../schema/tables.ts'
 
 export interface TableCounts {
   added: number
@@ -9,9 +9,16 @@ export interface TableCounts {
   /** Lines that repeat a key of the file. `skip` takes the first of them, `replace` the last. */
   repeated: number
 }
-export type Counts = Readonly<Record<TableName, TableCounts>>
+/** By the tables' names. */
+export type Counts = Readonly<Record<string, TableCounts>>
 
-export function noCounts(): Counts {
+export function noCounts(tables: readonly Table[]): Counts {
   const none = (): TableCounts => ({ added: 0, replaced: 0, skipped: 0, repeated: 0 })
-  return Object.fromEntries(TABLE_NAMES.map((table) => [table, none()])) as Record<TableName, TableCounts>
+  return Object.fromEntries(tables.map(({ name }) => [name, none()]))
+}
+
+export function countsOf(counts: Counts, table: string): TableCounts {
+  const found = counts[table]
+  if (found === undefined) throw new TypeError(`Nothing counts ${table}.`)
+  return found
 }

@@ -1,17 +1,19 @@
 import type { OtherData } from '../api.ts'
+import { StorageError } from '../errors.ts'
 import { readRow } from '../rows/compatibility.ts'
 import { assertNoOthers } from '../rows/other-data.ts'
 import { progressOver, type Snapshot } from '../rows/source.ts'
 import type { Problem } from '../schema/cells.ts'
-import { ALL_TABLES, type TableName } from '../schema/tables.ts'
+import type { Table } from '../schema/tables.ts'
 import { headerLine, rowLine, trailerLine } from './format.ts'
 import type { Output } from './output.ts'
 
 export interface ExportOptions {
-  readonly tables: readonly TableName[]
+  /** Names. Default: all of the database. */
+  readonly tables?: readonly string[] | undefined
   /** Leaves unreadable rows out, and counts the export as complete. */
   readonly skipInvalid: boolean
-  /** Leaves the application's own tables and columns out. */
+  /** Leaves out the application's tables that are not described, and its columns in ours. */
   readonly ignoreOtherTables?: boolean | undefined
   readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined
   /** Called with each unreadable row. */
@@ -19,7 +21,7 @@ export interface ExportOptions {
 }
 
 export interface InvalidRow extends Problem {
-  readonly table: TableName
+  readonly table: string
   readonly key: string
 }
 
@@ -27,10 +29,21 @@ export interface ExportReport {
   /** Whether the output is complete. An incomplete output has no trailer; an incomplete file is deleted. */
   readonly complete: boolean
   readonly schema: string
-  readonly rows: Readonly<Partial<Record<TableName, number>>>
+  readonly rows: Readonly<Record<string, number>>
   readonly invalid: number
   /** The application's own tables and columns, which the output leaves out. */
   readonly leftBehind?: readonly OtherData[]
+}
+
+/** Throws CONFIG for a name that the database does not have. */
+function chosen(tables: readonly Table[], names: readonly string[] | undefined): readonly Table[] {
+  if (names === undefined) return tables
+  const unknown = names.find((name) => !tables.some((table) => table.name === name))
+  if (unknown !== undefined) {
+    const known = tables.map(({ name }) => name).join(', ')
+    throw new StorageError('CONFIG', `There is no table ${JSON.stringify(unknown)} to export. Known are ${known}.`)
+  }
+  return tables.filter(({ name }) => names.includes(name))
 }
 
 /** Writes a snapshot in constant memory. After an unreadable row it still checks all other rows. */
@@ -40,12 +53,12 @@ export async function exportSnapshot(
   options: ExportOptions,
 ): Promise<ExportReport> {
   const { skipInvalid, onInvalid, onProgress } = options
-  const tables = ALL_TABLES.filter(({ name }) => options.tables.includes(name))
+  const tables = chosen((await snapshot.tables()).tables, options.tables)
   const { schemaVersion: schema } = snapshot
   const leftBehind = assertNoOthers(await snapshot.others(), options.ignoreOtherTables)
   const progress = await progressOver(snapshot, tables, onProgress && ((done, total) => onProgress({ done, total })))
-  await output.write(headerLine({ schema, tables: options.tables }))
-  const rows: Partial<Record<TableName, number>> = {}
+  await output.write(headerLine({ schema, tables: tables.map(({ name }) => name) }))
+  const rows: Record<string, number> = {}
   let invalid = 0
   for (const table of tables) {
     let written = 0

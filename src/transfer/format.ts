@@ -1,5 +1,5 @@
 /** Lines of an export: a header, a line for each row, a trailer. They contain no time: equal contents make equal files. */
-import type { Table, TableName } from '../schema/tables.ts'
+import type { Table } from '../schema/tables.ts'
 
 export const FORMAT = 'meshstore-ndjson'
 export const VERSION = 1
@@ -12,13 +12,13 @@ export interface Header {
   readonly version: number
   /** The last migration of the exported database. */
   readonly schema: string
-  readonly tables: readonly TableName[]
+  readonly tables: readonly string[]
 }
 
 /** Number of lines of each table. A file without a trailer was cut off. */
 export interface Trailer {
   readonly end: string
-  readonly rows: Readonly<Partial<Record<TableName, number>>>
+  readonly rows: Readonly<Record<string, number>>
 }
 
 export const headerLine = (of: Pick<Header, 'schema' | 'tables'>): string =>

@@ -2,6 +2,7 @@ import type { Database, Session } from '../database/session.ts'
 import { isSqliteFailure } from '../database/sqlite/errors.ts'
 import { StorageError } from '../errors.ts'
 import { MAX_TIMER_MS } from '../schema/rules.ts'
+import type { Table } from '../schema/tables.ts'
 import { type Counts, noCounts } from './counts.ts'
 import { type FileFormat, stage } from './stage.ts'
 import { type OnConflict, type Refusal, Staging } from './staging.ts'
@@ -50,13 +51,14 @@ class NotSound extends Error {}
 export async function importFrom(
   file: AsyncIterable<Buffer>,
   open: Open,
-  options: ImportOptions,
+  options: ImportOptions & { readonly tables: readonly Table[] },
 ): Promise<ImportReport> {
-  using staging = new Staging()
+  const { tables } = options
+  using staging = new Staging(tables)
   const { onConflict, skipRefused, dryRun, busyTimeoutMs, onRefused } = options
   try {
-    const inFile = noCounts()
-    const format = await stage(file, staging, inFile, { onConflict, now: options.now() })
+    const inFile = noCounts(tables)
+    const format = await stage(file, staging, inFile, { onConflict, now: options.now(), tables })
     const write = !dryRun && (skipRefused || staging.refusedLines === 0)
     let rows = inFile
     const sound = await inTransaction(open, { write, busyTimeoutMs }, async (session) => {
@@ -65,6 +67,7 @@ export async function importFrom(
       rows = structuredClone(inFile)
       return writeStaged(session, staging, rows, {
         format,
+        tables,
         onConflict,
         write,
         skipRefused,

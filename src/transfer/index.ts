@@ -9,6 +9,7 @@ import type { Snapshot, SourceOptions } from '../rows/source.ts'
 import { type ExportOptions, type ExportReport, exportSnapshot } from './export.ts'
 import type { ImportOptions, ImportReport, Open } from './import.ts'
 import type { Output } from './output.ts'
+import { tablesAt } from './tables.ts'
 
 export { TABLE_NAMES, type TableName } from '../schema/tables.ts'
 export type { ExportReport, InvalidRow } from './export.ts'
@@ -71,7 +72,8 @@ export async function importInto(
   }
   // The staging area needs the driver of SQLite, also for an import into PostgreSQL.
   const { importFrom } = await import('./import.ts')
-  return importFrom(file, open, options)
+  const { tables } = await tablesAt(url, busyTimeoutMs)
+  return importFrom(file, open, { ...options, tables })
 }
 
 function opened(

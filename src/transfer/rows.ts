@@ -1,20 +1,21 @@
 /** Checks a line of an export, and makes a statement's parameters of it. */
+import { tableIn } from '../rows/own-tables.ts'
 import type { Problem } from '../schema/cells.ts'
 import { kindOf } from '../schema/kinds.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import * as rules from '../schema/rules.ts'
-import { TABLE_NAMES, TABLES, type Table, type TableName, tableNamed } from '../schema/tables.ts'
+import { TABLES, type Table } from '../schema/tables.ts'
 
 /** The content of a line. */
 export type CheckedRow =
-  | { readonly table: TableName; readonly key: string }
-  | { readonly table?: TableName; readonly key?: string; readonly problems: readonly Problem[] }
+  | { readonly table: string; readonly key: string }
+  | { readonly table?: string; readonly key?: string; readonly problems: readonly Problem[] }
 
 /** Validates a line. No message contains a value. */
-export function checkRow(line: unknown): CheckedRow {
+export function checkRow(line: unknown, tables: readonly Table[]): CheckedRow {
   if (!isObject(line)) return { problems: [{ column: '', message: 'must be an object' }] }
-  const described = tableNamed(line.table)
-  if (described === undefined) return { problems: [{ column: 'table', message: MUST_BE }] }
+  const described = tableIn(tables, line.table)
+  if (described === undefined) return { problems: [{ column: 'table', message: mustBe(tables) }] }
   const { name: table, columns } = described
   const problems: Problem[] = []
   for (const { name, fileRule } of columns) {
@@ -33,7 +34,11 @@ export function checkRow(line: unknown): CheckedRow {
   return { table, ...named, problems }
 }
 
-const MUST_BE = `must be ${TABLE_NAMES.slice(0, -1).join(', ')} or ${TABLE_NAMES.at(-1)}`
+/** The application's migrations make its own tables, and no import does. */
+function mustBe(tables: readonly Table[]): string {
+  const names = tables.map(({ name }) => name)
+  return `must be ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`
+}
 
 function problemsOf(column: string, found: ReturnType<rules.Rule>): Problem[] {
   if (found === undefined) return []

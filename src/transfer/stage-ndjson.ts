@@ -1,6 +1,6 @@
 import { StorageError } from '../errors.ts'
-import { TABLE_NAMES, type TableName } from '../schema/tables.ts'
-import type { Counts } from './counts.ts'
+import type { Table } from '../schema/tables.ts'
+import { type Counts, countsOf } from './counts.ts'
 import { FORMAT, MAX_LINE_BYTES, VERSION } from './format.ts'
 import { type Line, linesOf } from './lines.ts'
 import { checkRow } from './rows.ts'
@@ -11,9 +11,9 @@ export async function stageNdjson(
   bytes: AsyncIterable<Buffer>,
   staging: Staging,
   counts: Counts,
-  onConflict: OnConflict,
+  { onConflict, tables }: { readonly onConflict: OnConflict; readonly tables: readonly Table[] },
 ): Promise<void> {
-  const reading = new Reading(staging, counts, onConflict)
+  const reading = new Reading(staging, counts, onConflict, tables)
   for await (const line of linesOf(bytes, MAX_LINE_BYTES)) {
     if ('problem' in line) reading.refuse(line.number, line.problem)
     else reading.line(line)
@@ -25,14 +25,16 @@ class Reading {
   readonly #staging: Staging
   readonly #counts: Counts
   readonly #onConflict: OnConflict
-  readonly #found = new Map<TableName, number>()
+  readonly #tables: readonly Table[]
+  readonly #found = new Map<string, number>()
   /** Unreadable lines, whose tables are unknown. */
   #unknown = 0
   #header = false
   #trailer = false
   #last = 0
 
-  constructor(staging: Staging, counts: Counts, onConflict: OnConflict) {
+  constructor(staging: Staging, counts: Counts, onConflict: OnConflict, tables: readonly Table[]) {
+    this.#tables = tables
     this.#staging = staging
     this.#counts = counts
     this.#onConflict = onConflict
@@ -57,7 +59,7 @@ class Reading {
   }
 
   #row(line: number, text: string, value: unknown): void {
-    const { table, key, ...rest } = checkRow(value)
+    const { table, key, ...rest } = checkRow(value, this.#tables)
     if (table === undefined) this.#unknown++
     else this.#found.set(table, (this.#found.get(table) ?? 0) + 1)
     if ('problems' in rest) {
@@ -69,12 +71,12 @@ class Reading {
     if (before === undefined) return
     if (this.#onConflict === 'error')
       this.#staging.refuse({ line, table, key, column: '', message: `has the key of line ${before}` })
-    else this.#counts[table].repeated++
+    else countsOf(this.#counts, table).repeated++
   }
 
   #checkTrailer(line: number, { rows }: { rows?: unknown }): void {
     this.#trailer = true
-    const said = TABLE_NAMES.map((table) => [table, numberIn(rows, table), this.#found.get(table) ?? 0] as const)
+    const said = this.#tables.map(({ name }) => [name, numberIn(rows, name), this.#found.get(name) ?? 0] as const)
     const missing = said.reduce((sum, [, expected, found]) => sum + expected - found, 0)
     // The unreadable lines account for the missing rows.
     if (missing === this.#unknown && (missing > 0 || said.every(([, expected, found]) => expected === found))) return
@@ -127,7 +129,7 @@ function assertHeader(value: unknown): void {
 const isTrailer = (value: unknown): value is { end: string; rows?: unknown } =>
   typeof value === 'object' && value !== null && 'end' in value && value.end === FORMAT && !('table' in value)
 
-const numberIn = (rows: unknown, table: TableName): number => {
+const numberIn = (rows: unknown, table: string): number => {
   const value = typeof rows === 'object' && rows !== null ? (rows as Record<string, unknown>)[table] : undefined
   return typeof value === 'number' ? value : 0
 }

@@ -1,6 +1,6 @@
 import { StorageError } from '../errors.ts'
 import { TABLES } from '../schema/tables.ts'
-import type { Counts } from './counts.ts'
+import { type Counts, countsOf } from './counts.ts'
 import { rowLine } from './format.ts'
 import { linesOfElements } from './json-lines.ts'
 import { wholeText } from './lines.ts'
@@ -26,7 +26,7 @@ export async function stageNetJson(
     staging.refuse({ line: lineOf(problem), column: `${list}[${index}].${member}`, message })
   }
   for (const place of graph.repeated) {
-    if (options.onConflict !== 'error') counts.nodes.repeated++
+    if (options.onConflict !== 'error') countsOf(counts, 'nodes').repeated++
     else staging.refuse({ line: lineOf(place), column: `nodes[${place.index}].id`, message: 'is listed already' })
   }
   const seconds = options.now.getTime() / 1_000

@@ -1,4 +1,5 @@
 /** Detects a file's format, and stages its rows. */
+import type { Table } from '../schema/tables.ts'
 import type { Counts } from './counts.ts'
 import { FORMAT } from './format.ts'
 import { peeked } from './lines.ts'
@@ -11,16 +12,23 @@ export type FileFormat = typeof FORMAT | 'netjson'
 /** Bytes to detect the format by: more than any header has. */
 const BEGINNING_BYTES = 65_536
 
+export interface StageOptions {
+  readonly onConflict: OnConflict
+  readonly now: Date
+  /** The tables of the database. */
+  readonly tables: readonly Table[]
+}
+
 /** Throws VALIDATION for a file of neither format. */
 export async function stage(
   file: AsyncIterable<Buffer>,
   staging: Staging,
   counts: Counts,
-  options: { onConflict: OnConflict; now: Date },
+  options: StageOptions,
 ): Promise<FileFormat> {
   const { beginning, bytes } = await peeked(file, BEGINNING_BYTES)
   if (isNdjson(beginning)) {
-    await stageNdjson(bytes, staging, counts, options.onConflict)
+    await stageNdjson(bytes, staging, counts, options)
     return FORMAT
   }
   await stageNetJson(bytes, staging, counts, options)

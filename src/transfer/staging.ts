@@ -3,12 +3,12 @@
  * validates a file of any size in constant memory, and finds duplicates, before it writes a row.
  */
 import Sqlite from 'better-sqlite3'
-import { TABLE_NAMES, type TableName } from '../schema/tables.ts'
+import type { Table } from '../schema/tables.ts'
 
 /** A line, or an element of a document, that the import refuses. */
 export interface Refusal {
   readonly line: number
-  readonly table?: TableName | undefined
+  readonly table?: string | undefined
   readonly key?: string | undefined
   /** The column or a part of it, such as `interfaces[3]`; `''` for the whole line. */
   readonly column: string
@@ -36,9 +36,11 @@ const BATCH_BYTES = 4 * 1_048_576
 
 export class Staging implements Disposable {
   readonly #raw: Sqlite.Database
+  readonly #names: readonly string[]
   readonly #statements
 
-  constructor() {
+  constructor(tables: readonly Table[]) {
+    this.#names = tables.map(({ name }) => name)
     this.#raw = new Sqlite('')
     this.#raw.pragma('journal_mode = OFF')
     this.#raw.pragma('synchronous = OFF')
@@ -56,10 +58,10 @@ export class Staging implements Disposable {
   }
 
   /** Adds a row. If its key was seen before, returns the line of the earlier row; `'replace'` keeps the new row. */
-  add(table: TableName, row: StagedRow, onConflict: OnConflict): number | undefined {
+  add(table: string, row: StagedRow, onConflict: OnConflict): number | undefined {
     const { add, replace, lineOf } = this.#statements
     const { line, key, text } = row
-    const t = TABLE_NAMES.indexOf(table)
+    const t = this.#names.indexOf(table)
     if (add.run([t, key, line, text]).changes > 0) return undefined
     const before = lineOf.get(t, key)
     if (onConflict === 'replace') replace.run([line, text, t, key])
@@ -67,7 +69,7 @@ export class Staging implements Disposable {
   }
 
   refuse({ line, table, key, column, message }: Refusal, late = false): void {
-    const t = table === undefined ? null : TABLE_NAMES.indexOf(table)
+    const t = table === undefined ? null : this.#names.indexOf(table)
     this.#statements.refuse.run([line, t, key ?? null, column, message, late ? 1 : 0])
   }
 
@@ -86,14 +88,17 @@ export class Staging implements Disposable {
   }
 
   /** Small batches of a table's rows, in the order of their keys. */
-  *batches(table: TableName): Generator<StagedRow[]> {
-    const select = this.#raw.prepare<[number, string, number], StagedRow>(
-      'SELECT line, key, text FROM rows WHERE t = ? AND key > ? ORDER BY key LIMIT ?',
-    )
-    for (let after = ''; ; ) {
+  *batches(table: string): Generator<StagedRow[]> {
+    const select = (from: string) =>
+      this.#raw.prepare<[number, string, number], StagedRow>(
+        `SELECT line, key, text FROM rows WHERE t = ? AND key ${from} ? ORDER BY key LIMIT ?`,
+      )
+    // An own table may have an empty key.
+    let next = select('>=')
+    for (let after = ''; ; next = select('>')) {
       const batch: StagedRow[] = []
       let size = 0
-      for (const row of select.iterate(TABLE_NAMES.indexOf(table), after, BATCH_ROWS)) {
+      for (const row of next.iterate(this.#names.indexOf(table), after, BATCH_ROWS)) {
         batch.push(row)
         size += row.text.length
         if (size >= BATCH_BYTES) break
@@ -112,7 +117,7 @@ export class Staging implements Disposable {
       )
       .raw()
     for (const [line, t, key, column, message] of select.iterate()) {
-      yield { line, table: t === null ? undefined : TABLE_NAMES[t], key: key ?? undefined, column, message }
+      yield { line, table: t === null ? undefined : this.#names[t], key: key ?? undefined, column, message }
     }
   }
 

@@ -2,14 +2,16 @@ import type { Session } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
 import { upsert } from '../repositories/node-statements.ts'
 import { asWrite, statementsOf, type TableStatements } from '../rows/statements.ts'
-import { ALL_TABLES, type Table, type TableName } from '../schema/tables.ts'
-import type { Counts, TableCounts } from './counts.ts'
+import type { Table } from '../schema/tables.ts'
+import { type Counts, countsOf, type TableCounts } from './counts.ts'
 import { parametersOf } from './rows.ts'
 import type { FileFormat } from './stage.ts'
 import type { OnConflict, StagedRow, Staging } from './staging.ts'
 
 export interface WriteOptions {
   readonly format: FileFormat
+  /** In the order of writing. */
+  readonly tables: readonly Table[]
   readonly onConflict: OnConflict
   /** `false`: only counts what a write would do. */
   readonly write: boolean
@@ -32,13 +34,13 @@ export async function writeStaged(
   options: WriteOptions,
 ): Promise<boolean> {
   let sound = true
-  for (const described of ALL_TABLES) {
+  for (const described of options.tables) {
     const table = described.name
     const { existing } = statementsOf(described)
     for (const batch of staging.batches(table)) {
       const keys = batch.map(({ key }) => key)
       const found = new Set((await session?.read(existing, { keys }))?.map(({ key }) => key))
-      const rows = batch.filter(({ key }) => isWanted(found.has(key), counts[table], options.onConflict))
+      const rows = batch.filter(({ key }) => isWanted(found.has(key), countsOf(counts, table), options.onConflict))
       if (options.onConflict === 'error' && rows.length < batch.length) {
         for (const { line, key } of batch) if (found.has(key)) refuse(staging, table, line, key)
         sound = options.skipRefused
@@ -57,7 +59,7 @@ function isWanted(exists: boolean, counts: TableCounts, onConflict: OnConflict):
   return !exists || onConflict === 'replace'
 }
 
-const refuse = (staging: Staging, table: TableName, line: number, key: string): void =>
+const refuse = (staging: Staging, table: string, line: number, key: string): void =>
   staging.refuse({ line, table, key, column: '', message: 'is there already' }, true)
 
 async function writeRows(

@@ -108,7 +108,7 @@ test('counts every row, also many with one key, none, or one that no number can 
 }, async () => {
   const keys: Value[] = [9_007_199_254_740_993n, 9_007_199_254_740_995n, null, null, Buffer.from('x'), 1.5, 'n']
   const nodes = [...keys.map((key) => node(key)), ...Array.from({ length: 2_000 }, () => node('same'))]
-  expect((await hashOf({ nodes })).nodes.rows).toBe(nodes.length)
+  expect((await hashOf({ nodes })).tables.nodes.rows).toBe(nodes.length)
 })
 
 test('of two random contents is the same only if they are', async () => {

@@ -61,6 +61,7 @@ describe('is refused', () => {
       text({ columns: Array.from({ length: 501 }, (_, i) => ({ name: `c${i}`, kind: 'text', nullable: true })) }),
     ],
     ['a column with SQL in its name', text(columns({ name: 'x" FROM nodes; --' }))],
+    ['a column rowid', text(columns({ name: 'RowId' }))],
     ['__proto__', text().replace('"source"', '"__proto__"')],
     ['a kind that is unknown', text(columns({ kind: 'blob' }))],
     ['a kind of Object', text(columns({ kind: 'constructor' }))],

@@ -2,6 +2,7 @@
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
 import { encodeTime } from '../../schema/codecs.ts'
+import { quotedName } from '../../schema/described.ts'
 import { TABLE_NAMES } from '../../schema/tables.ts'
 import { STANDBY_TRIGGERS } from './standby.ts'
 
@@ -56,16 +57,19 @@ export function prepareMoveQuery(raw: Sqlite.Database): () => boolean {
   }
 }
 
-/** Must run inside a transaction. Its COMMIT is the cutover: afterwards no program can write. */
-export function raiseFence(raw: Sqlite.Database, { id, to }: Moved, at: Date): void {
+/**
+ * Must run inside a transaction. Its COMMIT is the cutover: afterwards no program can write to our tables, nor to the
+ * application's own tables that have been moved.
+ */
+export function raiseFence(raw: Sqlite.Database, { id, to }: Moved, at: Date, ownTables: readonly string[] = []): void {
   // A trigger's text takes no parameters: quotes in host and database are doubled.
   const message = `meshstore: this database has moved to PostgreSQL at ${to} (move ${id}). Write there.`.replaceAll(
     "'",
     "''",
   )
-  for (const table of TABLE_NAMES) {
+  for (const table of [...TABLE_NAMES, ...ownTables]) {
     for (const event of EVENTS) {
-      raw.exec(`CREATE TRIGGER ${nameOf(table, event)} BEFORE ${event} ON ${table}
+      raw.exec(`CREATE TRIGGER ${quotedName(nameOf(table, event))} BEFORE ${event} ON ${quotedName(table)}
         BEGIN SELECT RAISE(ABORT, '${message}'); END`)
     }
   }

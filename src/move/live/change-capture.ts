@@ -2,17 +2,15 @@
 import type Sqlite from 'better-sqlite3'
 import { LOG, newest } from '../../database/sqlite/change-log.ts'
 import { StorageError } from '../../errors.ts'
-import { ALL_TABLES } from '../../schema/tables.ts'
+import type { Table } from '../../schema/tables.ts'
 import { logTriggers } from '../../schema/triggers.ts'
 import { MOVE, type MoveRecord, type Progress } from './progress.ts'
 import { logLost } from './source.ts'
 
-const TRIGGERS: readonly string[] = [...ALL_TABLES.flatMap(logTriggers), 'path_cache_marks_log']
-
 /** Throws SCHEMA_MISMATCH if another program has dropped a trigger that logs changes. */
-export function assertLogging(raw: Sqlite.Database): void {
+export function assertLogging(raw: Sqlite.Database, tables: readonly Table[]): void {
   const found = new Set(raw.prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'trigger'").pluck().all())
-  const missing = TRIGGERS.filter((name) => !found.has(name))
+  const missing = [...tables.flatMap(logTriggers), 'path_cache_marks_log'].filter((name) => !found.has(name))
   if (missing.length === 0) return
   throw new StorageError(
     'SCHEMA_MISMATCH',
@@ -21,7 +19,12 @@ export function assertLogging(raw: Sqlite.Database): void {
 }
 
 /** Call it while no other process can write, after the log was drained up to the progress. Throws CONFLICT if the move was aborted. */
-export function assertDrained(raw: Sqlite.Database, move: MoveRecord, { log, position }: Progress): void {
+export function assertDrained(
+  raw: Sqlite.Database,
+  move: MoveRecord,
+  { log, position }: Progress,
+  tables: readonly Table[],
+): void {
   const text = (name: string): string | undefined =>
     raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(name)
   const found = text(MOVE)
@@ -37,5 +40,5 @@ export function assertDrained(raw: Sqlite.Database, move: MoveRecord, { log, pos
       'CONFLICT',
       'The file was written to after its log was drained. Nothing was switched. Run meshstore move --resume.',
     )
-  assertLogging(raw)
+  assertLogging(raw, tables)
 }

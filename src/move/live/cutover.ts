@@ -7,8 +7,10 @@ import { LOG } from '../../database/sqlite/change-log.ts'
 import { type Moved, raiseFence } from '../../database/sqlite/fence.ts'
 import { IS_VALID } from '../../database/sqlite/invalidations.ts'
 import { performance } from '../../event-loop.ts'
+import { type DatabaseTables, ownOf } from '../../rows/own-tables.ts'
 import { TABLES } from '../../schema/tables.ts'
 import { assertDrained } from './change-capture.ts'
+import { assertSameTables, type MovedTables } from './moved-tables.ts'
 import { consumerOf, MOVE, type MoveRecord, type Progress } from './progress.ts'
 import { type ChangeBatch, currentOf, followed, type TableChange } from './source.ts'
 import { apply, assertApplied, type MoveTarget, remember } from './target.ts'
@@ -31,6 +33,7 @@ export class Postponed extends Error {
 interface Cutover {
   readonly move: MoveRecord
   readonly target: MoveTarget
+  readonly known: MovedTables
   readonly progress: Progress
   readonly maxPauseMs: number
 }
@@ -51,20 +54,23 @@ interface CarriedState {
  * or another error), the file stays authoritative and the target stays a copy.
  */
 export async function cutOver(raw: Sqlite.Database, cutover: Cutover): Promise<Progress> {
-  const { move, target, progress, maxPauseMs } = cutover
+  const { move, target, known, progress, maxPauseMs } = cutover
   const deadline = performance.now() + maxPauseMs * PART_FOR_TARGET
-  const rest = followed(raw, progress.position, MOST_CHANGES)
+  assertSameTables(raw, known)
+  const rest = followed(raw, known, progress.position, MOST_CHANGES)
   const carried = carriedStateOf(raw, move)
   if (rest.count >= MOST_CHANGES || carried.newerPaths.rows.length >= MOST_CHANGES) throw new Postponed()
   const ready: Progress = { ...progress, phase: 'ready', position: rest.position }
-  const written = target.advance(progress, ready, (ask) => writeRest(ask, rest, carried))
+  const written = target.advance(progress, ready, (ask) => writeRest(ask, known, rest, carried))
   await within(deadline, written)
-  assertDrained(raw, move, ready)
-  raiseFence(raw, move satisfies Moved, new Date())
+  assertDrained(raw, move, ready, known.tables)
+  raiseFence(raw, move satisfies Moved, new Date(), ownNames(known))
   raw.prepare('DELETE FROM meshstore_consumers WHERE name = ?').run(consumerOf(move))
   raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(MOVE)
   return ready
 }
+
+const ownNames = ({ tables }: DatabaseTables): string[] => ownOf(tables).map(({ name }) => name)
 
 async function within(deadline: number, work: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
@@ -107,22 +113,27 @@ function carriedStateOf(raw: Sqlite.Database, move: MoveRecord): CarriedState {
 }
 
 /** Runs in a transaction of the target. */
-async function writeRest(ask: Ask, rest: ChangeBatch, carried: CarriedState): Promise<void> {
-  await apply(ask, rest.changes)
-  await assertApplied(ask, rest.changes)
+async function writeRest(ask: Ask, known: DatabaseTables, rest: ChangeBatch, carried: CarriedState): Promise<void> {
+  await apply(ask, known, rest)
+  // All is followed: nothing is referred to any more that is to be deleted.
+  await assertApplied(ask, rest.changed)
   // An earlier attempt may have left rows.
   await ask('DELETE FROM path_cache_marks')
   await ask('DELETE FROM path_cache_stamps')
   await ask('DELETE FROM meshstore_changes')
   await ask('DELETE FROM meshstore_consumers')
   await ask("DELETE FROM meshstore_state WHERE name IN ('change_log', 'path_cache_invalidation')")
-  await carryInvalidations(ask, carried)
+  await carryInvalidations(ask, known, carried)
   if (carried.invalidation !== undefined) await remember(ask, 'path_cache_invalidation', carried.invalidation)
   await carryConsumers(ask, carried)
 }
 
 /** The paths come after the invalidations: the triggers then record that each path was stored after them. */
-async function carryInvalidations(ask: Ask, { invalidations, newerPaths }: CarriedState): Promise<void> {
+async function carryInvalidations(
+  ask: Ask,
+  known: DatabaseTables,
+  { invalidations, newerPaths }: CarriedState,
+): Promise<void> {
   if (invalidations.length === 0) return
   const columns = [0, 1, 2, 3].map((index) => invalidations.map((invalidation) => invalidation[index]))
   await ask(
@@ -130,7 +141,7 @@ async function carryInvalidations(ask: Ask, { invalidations, newerPaths }: Carri
      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::double precision[])`,
     columns,
   )
-  await apply(ask, [newerPaths])
+  await apply(ask, known, { changed: [newerPaths], parents: [] })
 }
 
 /** Runs last: subscribers do not get the move's own writes as changes. */

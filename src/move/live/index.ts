@@ -8,11 +8,12 @@ import { migrationsOf } from '../../migrator/migrations.ts'
 import { up } from '../../open/migrate.ts'
 import { assertNoOthers } from '../../rows/other-data.ts'
 import { snapshotOf } from '../../rows/sqlite-source.ts'
-import { ALL_TABLES, TABLE_NAMES } from '../../schema/tables.ts'
-import { checkRows } from '../copy.ts'
+import { tablesAt } from '../../transfer/tables.ts'
+import { assertNoOrphans, checkRows } from '../copy.ts'
 import { assertEmpty } from '../preflight.ts'
 import { assertLogging } from './change-capture.ts'
 import { abandonMove, assertSameTarget, beginMove, readMove } from './move-record.ts'
+import { type MovedTables, movedTables } from './moved-tables.ts'
 import { LOG_KEPT_MS, type MoveContext, Mover } from './mover.ts'
 import { consumerOf, type MoveRecord, type Progress } from './progress.ts'
 import { empty, MoveTarget } from './target.ts'
@@ -30,7 +31,7 @@ export interface LiveMove {
 
 export async function moveLive(live: LiveMove): Promise<MoveReport> {
   const { file, url, to, busyTimeoutMs, options, onReady } = live
-  const leftBehind = await checkMove(live)
+  const { leftBehind, known } = await checkMove(live)
   const before = await readMove(file)
   if (before === undefined) await assertEmpty(url, busyTimeoutMs)
   else assertSameTarget(before, placeOf(to))
@@ -43,9 +44,9 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
     const found = await target.progress()
     assertOurs(found, before)
     const move = await beginMove(file, placeOf(to))
-    const progress = await startOrResume({ file, target, move }, found)
+    const progress = await startOrResume({ file, target, move, known }, found)
     await onReady?.()
-    const mover = new Mover({ file, target, move, options }, progress)
+    const mover = new Mover({ file, target, move, options, known }, progress)
     const { contents, ...done } = await mover.run()
     // The cutover is done. If this fails, the next store that opens the file records the success.
     await mover.finish().catch(() => {})
@@ -53,7 +54,7 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
     return {
       id: move.id,
       to: move.to,
-      tables: contents,
+      ...contents,
       ...(leftBehind.length > 0 && { leftBehind }),
       ...done,
       migrated,
@@ -68,13 +69,19 @@ function assertNotMoved(file: SqliteDatabase): void {
   if (moved !== undefined) throw movedError(moved)
 }
 
-/** Preflight check of the file and all its rows. Returns the tables that will be left behind. */
+/** The tables that a move takes along, and the data that it leaves behind. */
+export interface MoveCheck {
+  readonly known: MovedTables
+  readonly leftBehind: readonly OtherData[]
+}
+
+/** Preflight check of the file and all its rows. */
 export async function checkMove({
   file,
   url,
   busyTimeoutMs,
   options,
-}: Omit<LiveMove, 'to' | 'onReady'>): Promise<readonly OtherData[]> {
+}: Omit<LiveMove, 'to' | 'onReady'>): Promise<MoveCheck> {
   assertNotMoved(file)
   const version = await file.schemaVersion()
   if (version !== migrationsOf('sqlite').at(-1)?.tag)
@@ -83,13 +90,16 @@ export async function checkMove({
       `The file has another schema (${version}) than this version works with. Nothing was changed. Run meshstore migrate up first.`,
     )
   return file.withSnapshot(async ({ raw }) => {
-    assertLogging(raw)
+    const ignored = options.ignoreOtherTables
     const snapshot = snapshotOf(raw, { asStored: true })
-    const leftBehind = assertNoOthers(await snapshot.others(), options.ignoreOtherTables)
+    const others = assertNoOthers(await snapshot.others(), ignored)
+    const { known, leftBehind } = await movedTables(raw, () => tablesAt(url, busyTimeoutMs), ignored)
+    assertLogging(raw, known.tables)
+    await assertNoOrphans(snapshot, known.tables)
     await checkRows(
       snapshot,
+      known.tables,
       {
-        to: url,
         options: {
           signal: options.signal,
           ...(options.onProgress && {
@@ -97,14 +107,11 @@ export async function checkMove({
           }),
         },
         dialects: { from: 'sqlite', to: 'postgresql' },
-        files: [],
-        tables: ALL_TABLES,
-        busyTimeoutMs,
         advice: 'Correct or delete them.',
       },
       undefined,
     )
-    return leftBehind
+    return { known, leftBehind: [...others, ...leftBehind] }
   })
 }
 
@@ -132,7 +139,7 @@ function assertUnderWay(found: Progress): void {
 
 /** Begins the move, or continues it where it was stopped. */
 async function startOrResume(
-  { file, target, move }: Omit<MoveContext, 'options'>,
+  { file, target, move, known }: Omit<MoveContext, 'options'>,
   found: Progress | undefined,
 ): Promise<Progress> {
   const consumer = consumerOf(move)
@@ -140,8 +147,8 @@ async function startOrResume(
   if (found !== undefined && (await file.changeLog.resume(consumer, keptUntil, found))) return found
   // The log begins before the first row is read: it has every later change.
   const at = await file.changeLog.begin(consumer, keptUntil)
-  const progress: Progress = { id: move.id, ...at, phase: 'copying', table: TABLE_NAMES[0] as 'nodes', key: null }
-  await target.begin(progress)
+  const progress: Progress = { id: move.id, ...at, phase: 'copying', table: known.tables[0]?.name ?? '', key: null }
+  await target.begin(progress, known.tables)
   return progress
 }
 
@@ -186,7 +193,8 @@ async function emptyTarget(
     const found = await target.progress()
     if (found?.id !== move.id) return
     assertUnderWay(found)
-    await target.transaction((ask) => empty(ask))
+    const { tables } = await target.tables()
+    await target.transaction((ask) => empty(ask, tables))
   } finally {
     await target.close()
   }

@@ -11,14 +11,27 @@ import { type Content, eachTable } from '../../rows/content-hash.ts'
 import { contentIn } from '../../rows/send.ts'
 import { countAll, SLICE_ROWS, type Snapshot } from '../../rows/source.ts'
 import { snapshotOf } from '../../rows/sqlite-source.ts'
-import { ALL_TABLES } from '../../schema/tables.ts'
+import type { Table } from '../../schema/tables.ts'
 import { cutOver, Postponed } from './cutover.ts'
+import type { MovedTables } from './moved-tables.ts'
 import { consumerOf, type MoveRecord, type Progress } from './progress.ts'
-import { assertMovable, type ChangeBatch, chunkAfter, followed, logLost, type TableChange } from './source.ts'
-import { apply, assertApplied, type MoveTarget } from './target.ts'
+import {
+  assertMovable,
+  atOneMoment,
+  type ChangeBatch,
+  type Changes,
+  type Chunk,
+  chunkAfter,
+  followed,
+  joined,
+  logLost,
+} from './source.ts'
+import { apply, assertApplied, isRefused, type MoveTarget } from './target.ts'
 
 /** Entries of the log in one transaction of the target. */
 const BATCH = 1_000
+/** More entries than a log has. */
+const WHOLE_LOG = 1_000_000
 /** The mover tries the cutover when fewer changes are left. */
 const SMALL_LAG = 100
 /** Interval, in milliseconds, for following the log during the copy, and for renewing the consumer. */
@@ -34,6 +47,7 @@ export interface MoveContext {
   readonly file: SqliteDatabase
   readonly target: MoveTarget
   readonly options: MoveOptions
+  readonly known: MovedTables
 }
 
 export interface Done {
@@ -57,7 +71,7 @@ export class Mover {
 
   async run(): Promise<Done> {
     if (this.#progress.phase === 'copying') await this.#copy()
-    await this.#context.target.analyze()
+    await this.#context.target.analyze(this.#context.known.tables)
     await this.#follow()
     const contents = await this.#verify()
     const switched = await this.#switch()
@@ -71,37 +85,35 @@ export class Mover {
 
   /** Copies rows in their current state. The log, which began earlier, has every later change. */
   async #copy(): Promise<void> {
-    const { file } = this.#context
-    const total = await file.withSnapshot(({ raw }) => countAll(snapshotOf(raw, { asStored: true }), ALL_TABLES))
+    const { file, known } = this.#context
+    const { tables } = known
+    const total = await file.withSnapshot(({ raw }) => countAll(snapshotOf(raw, { asStored: true }), tables))
     let copied = 0
     let followAt = performance.now() + FOLLOW_EVERY_MS
-    const from = ALL_TABLES.findIndex(({ name }) => name === this.#progress.table)
-    for (const table of ALL_TABLES.slice(from)) {
+    const from = tables.findIndex(({ name }) => name === this.#progress.table)
+    for (const table of tables.slice(Math.max(0, from))) {
       let after = table.name === this.#progress.table ? (this.#progress.key ?? undefined) : undefined
       for (let limit = SLICE_ROWS / 4, more = true; more; ) {
         this.#report('copying', copied, total)
-        const chunk = await file.onReader(({ raw }) => chunkAfter(raw, table, after, limit))
+        const chunk = await this.#copyChunk(table, after, limit)
         after = chunk.last ?? after
         limit = chunk.limit
         more = chunk.more
-        copied += chunk.rows.length
-        await this.#write({ ...this.#progress, table: table.name, key: after ?? null }, [
-          { table, rows: chunk.rows, deleted: [] },
-        ])
+        copied += chunk.rows
         if (performance.now() < followAt) continue
         await this.#followOnce()
         followAt = performance.now() + FOLLOW_EVERY_MS
       }
     }
-    await this.#write({ ...this.#progress, phase: 'following' }, [])
+    await this.#write({ ...this.#progress, phase: 'following' }, { changed: [], parents: [] })
   }
 
   /** Writes the progress and the changes in one transaction. */
-  async #write(next: Progress, changes: readonly TableChange[]): Promise<void> {
+  async #write(next: Progress, changes: Changes): Promise<void> {
     await this.#context.target.advance(this.#progress, next, async (ask) => {
-      await apply(ask, changes)
+      const left = await apply(ask, this.#context.known, changes)
       // `#verify` compares the copied rows. Changes that are followed after it are compared here.
-      if (next.phase !== 'copying') await assertApplied(ask, changes)
+      if (next.phase !== 'copying') await assertApplied(ask, changes.changed, left)
     })
     this.#progress = next
   }
@@ -116,17 +128,64 @@ export class Mover {
     }
   }
 
-  async #followOnce(): Promise<number> {
-    const { file } = this.#context
-    const rest = await file.onReader(({ raw }) => followed(raw, this.#progress.position, BATCH))
-    await this.#take(rest)
+  /**
+   * A constraint refuses the chunk while a row that was copied before has what is unique to one of the chunk now. The log
+   * tells of its change: as of one moment, all of it and the chunk keep every constraint.
+   */
+  async #copyChunk(table: Table, after: string | undefined, limit: number): Promise<Chunk> {
+    const { file, known } = this.#context
+    const at = (chunk: Chunk) => ({ ...this.#progress, table: table.name, key: chunk.last ?? after ?? null })
+    const chunk = await file.onReader(({ raw }) =>
+      atOneMoment(raw, () => chunkAfter(raw, known, table, { after, limit })),
+    )
+    try {
+      await this.#write(at(chunk), chunk)
+      return chunk
+    } catch (error) {
+      if (!isRefused(error)) throw error
+    }
+    const [rest, again] = await file.onReader(({ raw }) =>
+      atOneMoment(
+        raw,
+        () =>
+          [
+            followed(raw, known, this.#progress.position, WHOLE_LOG),
+            chunkAfter(raw, known, table, { after, limit }),
+          ] as const,
+      ),
+    )
+    await this.#write({ ...at(again), position: rest.position }, joined(known, rest, again))
+    this.#followed += rest.count
+    return again
+  }
+
+  async #followOnce(limit = BATCH): Promise<number> {
+    const { file, known } = this.#context
+    const count = await this.#takeNext(
+      (most) => file.onReader(({ raw }) => atOneMoment(raw, () => followed(raw, known, this.#progress.position, most))),
+      limit,
+    )
     await this.#renew()
-    return rest.count
+    return count
+  }
+
+  /** A part of the log may be refused by a constraint that all of it keeps. */
+  async #takeNext(next: (limit: number) => ChangeBatch | Promise<ChangeBatch>, limit = BATCH): Promise<number> {
+    const rest = await next(limit)
+    try {
+      await this.#take(rest)
+      return rest.count
+    } catch (error) {
+      if (rest.count < limit || !isRefused(error)) throw error
+    }
+    const all = await next(WHOLE_LOG)
+    await this.#take(all)
+    return all.count
   }
 
   async #take(rest: ChangeBatch): Promise<void> {
     if (rest.count === 0) return
-    await this.#write({ ...this.#progress, position: rest.position }, rest.changes)
+    await this.#write({ ...this.#progress, position: rest.position }, rest)
     this.#followed += rest.count
   }
 
@@ -143,15 +202,13 @@ export class Mover {
 
   /** Compares all rows of both databases at one snapshot of the file. */
   async #verify(): Promise<Content> {
-    const { file, target } = this.#context
+    const { file, target, known } = this.#context
     return file.withSnapshot(async ({ raw }) => {
       for (let count = BATCH; count === BATCH; ) {
-        const rest = followed(raw, this.#progress.position, BATCH)
-        await this.#take(rest)
-        count = rest.count
+        count = await this.#takeNext((most) => followed(raw, known, this.#progress.position, most))
       }
       const here = snapshotOf(raw, { asStored: true })
-      const total = 2 * (await countAll(here, ALL_TABLES))
+      const total = 2 * (await countAll(here, known.tables))
       return target.snapshot((there) => this.#compare(here, there, total))
     })
   }
@@ -162,7 +219,7 @@ export class Mover {
       done += length
       this.#report('verifying', done, total)
     }
-    return eachTable(async (table) => {
+    return eachTable(this.#context.known.tables, async (table) => {
       const sent = await contentIn(here, table, (slice) => {
         assertMovable(table, slice)
         look(slice)
@@ -194,7 +251,7 @@ export class Mover {
 
   /** Returns how long writers waited, in milliseconds; `undefined` if the mover must try again. */
   async #attempt(): Promise<number | undefined> {
-    const { file, move, target, options } = this.#context
+    const { file, move, target, options, known } = this.#context
     const maxPauseMs = options.maxPauseMs ?? DEFAULT_MAX_PAUSE_MS
     let begun = performance.now()
     try {
@@ -203,7 +260,7 @@ export class Mover {
         options.signal?.throwIfAborted()
         const moved = file.movedTo()
         if (moved !== undefined) throw movedError(moved)
-        this.#progress = await cutOver(raw, { move, target, progress: this.#progress, maxPauseMs })
+        this.#progress = await cutOver(raw, { move, target, known, progress: this.#progress, maxPauseMs })
       })
       return performance.now() - begun
     } catch (error) {

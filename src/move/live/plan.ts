@@ -4,7 +4,6 @@ import { seqOf } from '../../database/sqlite/change-log.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { inspect } from '../../open/migrate.ts'
 import { snapshotOf } from '../../rows/sqlite-source.ts'
-import { ALL_TABLES, type TableName } from '../../schema/tables.ts'
 import { readMove } from './move-record.ts'
 import type { Progress } from './progress.ts'
 import { MoveTarget } from './target.ts'
@@ -14,7 +13,8 @@ export interface MovePlan {
   readonly from: string
   /** Host, port and database. */
   readonly to: string
-  readonly rows: Readonly<Record<TableName, number>>
+  /** By the tables' names. */
+  readonly rows: Readonly<Record<string, number>>
   readonly bytes: number
   /** Migrations to apply to the target. */
   readonly migrations: readonly string[]
@@ -30,9 +30,9 @@ export async function planOf(
 ): Promise<MovePlan> {
   const rows = await file.withSnapshot(async ({ raw }) => {
     const snapshot = snapshotOf(raw, { asStored: true })
-    const counts = new Map<TableName, number>()
-    for (const table of ALL_TABLES) counts.set(table.name, await snapshot.count(table))
-    return Object.fromEntries(counts) as Record<TableName, number>
+    const counts = new Map<string, number>()
+    for (const table of (await snapshot.tables()).tables) counts.set(table.name, await snapshot.count(table))
+    return Object.fromEntries(counts)
   })
   const { bytes } = await file.size()
   const { pending } = await inspect(url, busyTimeoutMs)

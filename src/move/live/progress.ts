@@ -1,6 +1,5 @@
 /** Persistent state of a move: a move that was killed at any point can continue. */
 import type { LogPosition } from '../../database/session.ts'
-import type { TableName } from '../../schema/tables.ts'
 
 /** Name of the row in `meshstore_state`, in both databases. */
 export const MOVE = 'move' as const
@@ -20,7 +19,7 @@ export interface Progress extends LogPosition {
   readonly id: string
   readonly phase: 'copying' | 'following' | 'ready' | 'done'
   /** Table and key of the last copied row. Unused after the copy. */
-  readonly table: TableName
+  readonly table: string
   readonly key: string | null
 }
 

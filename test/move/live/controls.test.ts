@@ -10,6 +10,8 @@ import { followed } from '../../../src/move/live/source.ts'
 import { apply, MoveTarget } from '../../../src/move/live/target.ts'
 import { configOf, successorOf } from '../../../src/open/config.ts'
 import { openSqlite } from '../../../src/open/sqlite.ts'
+import { OUR_TABLES_ALONE } from '../../../src/rows/own-tables.ts'
+import { ALL_TABLES } from '../../../src/schema/tables.ts'
 import { describePostgres } from '../../postgres/support/suite.ts'
 import { expectCode } from '../../support/expectations.ts'
 import { sqliteProgram } from '../../support/other-program.ts'
@@ -113,9 +115,9 @@ async function drainedTooEarly(where: Place, check: (raw: Sqlite.Database, plant
   const target = await MoveTarget.open(successorOf(database.url), 5_000)
   try {
     const [move, progress] = [(await readMove(file)) as MoveRecord, (await target.progress()) as Progress]
-    const rest = await file.onReader(({ raw }) => followed(raw, progress.position, 1_000))
+    const rest = await file.onReader(({ raw }) => followed(raw, OUR_TABLES_ALONE, progress.position, 1_000))
     const ready: Progress = { ...progress, phase: 'ready', position: rest.position }
-    await target.advance(progress, ready, (ask) => apply(ask, rest.changes))
+    await target.advance(progress, ready, async (ask) => void (await apply(ask, OUR_TABLES_ALONE, rest)))
     await store.nodes.create(node('between'))
     await file.exclusively(async (raw) => {
       check(raw, { move, ready })
@@ -130,7 +132,7 @@ async function drainedTooEarly(where: Place, check: (raw: Sqlite.Database, plant
 describePostgres('a log that is drained before the lock is had', () => {
   test('is found under the lock', async () => {
     await using where = await place()
-    const switching = drainedTooEarly(where, (raw, { move, ready }) => assertDrained(raw, move, ready))
+    const switching = drainedTooEarly(where, (raw, { move, ready }) => assertDrained(raw, move, ready, ALL_TABLES))
     await expectCode(switching, 'CONFLICT')
     await (await openStorage(where.path)).close()
   })

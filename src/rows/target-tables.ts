@@ -1,0 +1,53 @@
+/** Which own tables of a source its target can take: the application's migrations make them there, and no copy does. */
+import type { OtherData } from '../api.ts'
+import { StorageError } from '../errors.ts'
+import { type AppMigration, shownMigration } from '../migrator/app-ledger.ts'
+import type { Table } from '../schema/tables.ts'
+import { type DatabaseTables, inOrder, isOwn, ownOf, tableIn } from './own-tables.ts'
+import type { Snapshot } from './source.ts'
+
+interface Taken extends DatabaseTables {
+  readonly leftBehind: readonly OtherData[]
+}
+
+/**
+ * The source's tables that the target has as well, with the foreign keys of both. Throws SCHEMA_MISMATCH if an own table is missing there or is another one;
+ * `ignore` leaves such tables behind.
+ */
+export async function tablesFor(
+  snapshot: Snapshot,
+  target: DatabaseTables,
+  ignore: boolean | undefined,
+): Promise<Taken> {
+  const { tables, foreignKeys } = await snapshot.tables()
+  const missing = tables.filter((table) => isOwn(table) && !isThere(table, target.tables))
+  if (missing.length > 0 && ignore !== true) throw refusal(missing, target.tables, await snapshot.appMigrations())
+  const leftBehind: OtherData[] = []
+  for (const table of missing) leftBehind.push({ table: table.name, rows: await snapshot.count(table) })
+  const taken = ownOf(tables).filter((table) => !missing.includes(table))
+  const keys = new Map([...foreignKeys, ...target.foreignKeys].map((key) => [JSON.stringify(key), key]))
+  return { ...inOrder(taken, [...keys.values()]), leftBehind: leftBehind.filter(({ rows }) => rows !== 0) }
+}
+
+function isThere(table: Table, target: readonly Table[]): boolean {
+  const there = tableIn(target, table.name)
+  return there !== undefined && columnsOf(there) === columnsOf(table)
+}
+
+const columnsOf = ({ key, columns }: Table): string =>
+  JSON.stringify([key.name, columns.map(({ name, kind, nullable }) => `${name} ${kind} ${nullable}`).toSorted()])
+
+function refusal(missing: readonly Table[], target: readonly Table[], applied: readonly AppMigration[]): StorageError {
+  const others = missing.filter(({ name }) => tableIn(target, name) !== undefined)
+  const names = (tables: readonly Table[]): string => tables.map(({ name }) => name).join(', ')
+  const what =
+    others.length > 0
+      ? `In the target the tables ${names(others)} have other columns`
+      : `The target has no tables ${names(missing)}, which are the application's own`
+  const which = applied.length > 0 ? ` The source has these: ${applied.map(shownMigration).join(', ')}.` : ''
+  return new StorageError(
+    'SCHEMA_MISMATCH',
+    `${what}. Nothing was written. First apply the application's migrations to the target: open it once with the application.${which} To leave these tables out: ignoreOtherTables (--ignore-other-tables).`,
+    { issues: missing.map(({ name }) => ({ path: name, message: 'is not there as it is in the source' })) },
+  )
+}
