@@ -41,7 +41,7 @@ function chosen(tables: readonly Table[], names: readonly string[] | undefined):
   const unknown = names.find((name) => !tables.some((table) => table.name === name))
   if (unknown !== undefined) {
     const known = tables.map(({ name }) => name).join(', ')
-    throw new StorageError('CONFIG', `There is no table ${JSON.stringify(unknown)} to export. Known are ${known}.`)
+    throw new StorageError('CONFIG', `There is no table ${JSON.stringify(unknown)} to export. Name one of ${known}.`)
   }
   return tables.filter(({ name }) => names.includes(name))
 }
