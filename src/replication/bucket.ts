@@ -24,6 +24,7 @@ export class BucketPlace implements Place {
   readonly #prefix: string
   readonly #credentials: Credentials
   #isProbed = false
+  #stopping = new AbortController()
 
   /** `s3://bucket/prefix?endpoint=https://…&region=…`. Keys, and what the URL leaves out, come from AWS's variables. Throws CONFIG. */
   constructor(url: string, environment: Environment = process.env) {
@@ -60,6 +61,11 @@ export class BucketPlace implements Place {
         `${this.name} ignores If-None-Match: two processes could overwrite each other's segments. Nothing was shipped. Use a server that supports conditional writes.`,
       )
     this.#isProbed = true
+  }
+
+  stop(): void {
+    this.#stopping.abort()
+    this.#stopping = new AbortController()
   }
 
   async create(name: string, bytes: Uint8Array): Promise<boolean> {
@@ -125,10 +131,12 @@ export class BucketPlace implements Place {
     const path = name === '' ? this.#bucket : `${this.#bucket}/${this.#prefix}${name}`
     const url = new URL(`${this.#endpoint}/${path}`)
     for (const [each, value] of Object.entries(query)) url.searchParams.set(each, value)
+    const { signal } = this.#stopping
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#answer({ method, url, headers, body }).catch((error: unknown) => error)
+      const request = { method, url, headers, body, signal }
+      const answer = await this.#answer(request).catch((error: unknown) => error)
       if (isAnswer(answer) && (!mayPass(answer.status) || attempt === ATTEMPTS)) return answer
-      if (attempt === ATTEMPTS)
+      if (attempt === ATTEMPTS || signal.aborted)
         throw new StorageError(
           'UNAVAILABLE',
           `${this.name} did not answer ${method}. The object may or may not be there. Try again.`,
@@ -145,12 +153,13 @@ export class BucketPlace implements Place {
     url: URL
     headers: Record<string, string>
     body: Uint8Array | undefined
+    signal: AbortSignal
   }): Promise<Answer> {
     const { method, url, body } = request
     const response = await fetch(url, {
       method,
       headers: signed(request, this.#credentials, new Date()),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.any([request.signal, AbortSignal.timeout(TIMEOUT_MS)]),
       redirect: 'error',
       ...(body !== undefined && { body: body as Uint8Array<ArrayBuffer> }),
     })

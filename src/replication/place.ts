@@ -14,6 +14,8 @@ export interface Place {
   /** The folders of the place, sorted. */
   folders(): Promise<string[]>
   remove(name: string): Promise<void>
+  /** Ends the requests that are under way: they reject. */
+  stop?(): void
 }
 
 /** The format that an object of a place names. */

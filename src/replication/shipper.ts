@@ -51,6 +51,7 @@ export class Shipper {
   async stop(): Promise<void> {
     this.#isStopped = true
     clearTimeout(this.#timer)
+    this.#options.place.stop?.()
     await Promise.all([this.#turn.catch(() => {}), this.#chain.stop()])
   }
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BucketPlace } from '../../src/replication/bucket.ts'
 import { signed } from '../../src/replication/signature.ts'
-import { lastingBackends } from '../support/backends.ts'
+import { lastingBackends, sqliteFile } from '../support/backends.ts'
 import { manyNodes, node } from '../support/samples.ts'
 import { hasMoto, KEYS, startMoto } from './support/bucket-server.ts'
 import { contentOf, restored, shipping } from './support/replicas.ts'
@@ -102,6 +102,20 @@ test('missing rights, and missing keys, are named', async () => {
   server.close()
   expect(() => new BucketPlace(server.url, {})).toThrow(/AWS_ACCESS_KEY_ID/)
 })
+
+test('a store closes while its bucket does not answer', async () => {
+  const asked = Promise.withResolvers<void>()
+  const server = createServer(() => asked.resolve())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  Object.assign(process.env, KEYS)
+  await using opened = await sqliteFile.open({ replicate: { to: `s3://bucket/a?endpoint=http://127.0.0.1:${port}` } })
+  await asked.promise
+  // Without an end of the request it would wait for 30 s, four times.
+  await opened.store.close()
+  server.closeAllConnections()
+  server.close()
+}, 20_000)
 
 test('a conflict and a server in trouble are asked again, then are UNAVAILABLE', async () => {
   for (const status of [409, 503]) {
