@@ -52,6 +52,26 @@ export function baseOf(generations: readonly Generation[], moment: Moment | unde
   )
 }
 
+/** Segments that are read at once. */
+const AHEAD = 8
+
+/**
+ * The last segment in the order of the chain that is not after the time: a clock that was set back gives a time twice. Damaged segments
+ * are passed over: the replay names them.
+ */
+export async function lastUpTo(place: Place, { generation, base }: Chosen, time: Date): Promise<number> {
+  const later = generation.segments.filter((segment) => segment > base.segment).reverse()
+  for (let at = 0; at < later.length; at += AHEAD) {
+    const slice = later.slice(at, at + AHEAD)
+    const read = (segment: number) => readSegment(place, generation.generation, segment).catch(() => undefined)
+    const found = (await Promise.all(slice.map(read))).find(
+      (segment) => segment !== undefined && new Date(segment.header.at) <= time,
+    )
+    if (found !== undefined) return found.header.segment
+  }
+  return base.segment
+}
+
 /** Moments that can be restored without a gap: from a base to the last segment that follows it. */
 export interface Span {
   readonly generation: number

@@ -107,12 +107,11 @@ export interface Replayed {
   readonly problem?: string
 }
 
-/** Applies the segments after `from`, as long as `isWanted`. Damage ends it, and is named. */
+/** Applies the generation's segments after `from`. Damage ends it, and is named. */
 export async function replay(
   place: Place,
   { generation, segments, bases }: Generation,
   from: Reached,
-  isWanted: (at: Reached) => boolean,
   into: Into,
 ): Promise<Replayed> {
   const proofs = new Map(bases.map((base) => [base.segment, base]))
@@ -151,7 +150,6 @@ export async function replay(
       if (header.prev !== reached.hash || header.segment !== segment)
         return stopped(`${name} does not follow the segment before it.`)
       const next = { generation, segment, hash, at: header.at, schema: header.schema }
-      if (!isWanted(next)) break
       assertKnownColumns(header.tables, into.tables, name)
       for await (const lines of linesOf(body, name)) {
         await applyLines(into.target, into.tables, lines)

@@ -14,7 +14,7 @@ import { databaseOf } from '../open/config.ts'
 import { restoreBackup } from '../restore/restore.ts'
 import { type Content, contentOf } from '../rows/content-hash.ts'
 import { generationsIn } from './look.ts'
-import { baseOf, isUpTo, type Moment } from './moment.ts'
+import { baseOf, lastUpTo, type Moment } from './moment.ts'
 import { idOf, type Place } from './place.ts'
 import { loadBase, type OnProgress, type Reached, type Replayed, replay } from './replay.ts'
 import { targetOn } from './sqlite-target.ts'
@@ -36,10 +36,11 @@ export async function writeMoment(place: Place, path: string, options: MomentOpt
   const id = await idOf(place)
   if (id === undefined) throw new StorageError('CONFIG', `${place.name} holds no replica. Look at its name.`)
   const { moment } = options
-  const { generation: whole, base } = baseOf(await generationsIn(place), moment)
-  const isSegmentWanted = (segment: number): boolean =>
-    moment === undefined || moment instanceof Date || segment <= moment.segment
-  const generation = { ...whole, segments: whole.segments.filter(isSegmentWanted) }
+  const chosen = baseOf(await generationsIn(place), moment)
+  const { generation: whole, base } = chosen
+  const last = moment instanceof Date ? await lastUpTo(place, chosen, moment) : moment?.segment
+  const segments = whole.segments.filter((segment) => last === undefined || segment <= last)
+  const generation = { ...whole, segments }
   const file = resolve(path)
   let replayed: Replayed | undefined
   let content: Content | undefined
@@ -56,7 +57,7 @@ export async function writeMoment(place: Place, path: string, options: MomentOpt
         note.run('path_cache_invalidation', 'manual', 0)
         const into = { target: targetOn(raw), tables: REPLICATED, onProgress: options.onReplay, signal: options.signal }
         const loaded = await loadBase(place, base, into)
-        replayed = await replay(place, generation, loaded, isUpTo(moment), into)
+        replayed = await replay(place, generation, loaded, into)
         raw.exec("DELETE FROM meshstore_state WHERE name = 'path_cache_invalidation'")
         // A store on the restored database may continue shipping to this place.
         note.run(`lineage:${id}`, JSON.stringify({ id: crypto.randomUUID(), takesOver: true }), Date.now() / 1_000)

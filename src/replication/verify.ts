@@ -57,7 +57,7 @@ export async function verifyPlace(place: Place, options: VerifyOptions = {}): Pr
       try {
         const done = await inScratch(async (raw) => {
           const into = { target: targetOn(raw), tables: REPLICATED, ...options }
-          return replay(place, generation, await loadBase(place, base, into), () => true, into)
+          return replay(place, generation, await loadBase(place, base, into), into)
         })
         found.segments += done.segments
         found.rows += done.rows

@@ -147,6 +147,24 @@ for (const backend of lastingBackends) {
   })
 }
 
+test('a clock that is set back gives a time twice: the later segment is restored', async () => {
+  using folder = temporaryFolder()
+  const to = folder.file('replica')
+  const times = ['10:00', '10:30', '09:30', '09:40', '11:00'].map((time) => `2026-01-01T${time}:00.000Z`)
+  await using opened = await sqliteFile.open()
+  let turn = 0
+  const now = () => new Date(times[turn] ?? '')
+  await using it = await shipping(opened.url, new FolderPlace(to), { now })
+  for (; turn < times.length; turn++) {
+    await it.store.nodes.save(node('n', { routesDiscovered: turn }))
+    await it.shipper.flush()
+  }
+  turn = 0
+  const at = async (time: string) => (await restored(to, `2026-01-01T${time}:00Z`)).content.nodes[0]?.routesDiscovered
+  expect([await at('10:00'), await at('10:40'), await at('11:10')]).toEqual([3, 3, 4])
+  await expect(at('09:45')).rejects.toMatchObject({ code: 'CONFIG' })
+})
+
 test('a row that no other database can hold is named, and replication goes on when it is corrected', async () => {
   using folder = temporaryFolder()
   const to = folder.file('replica')
