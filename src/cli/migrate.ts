@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
+import { shownMigration } from '../migrator/app-ledger.ts'
 import { FOREIGN } from '../migrator/ledger.ts'
 import * as migrator from '../open/migrate.ts'
+import { appMigrationsAt } from '../transfer/tables.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { type Common, createdFileNote, databaseCommand, urlOf, waitOf } from './options.ts'
 import { count, counted, type Outcome, progressBar, report, seconds } from './output.ts'
@@ -95,7 +97,13 @@ const appliedText = ({ tag, milliseconds }: migrator.Applied): string => `Applie
 
 async function status(flags: Common): Promise<Outcome> {
   const found = await migrator.inspect(urlOf(flags), waitOf(flags))
-  return { json: found, text: statusText(found), exitCode: exitCodeFor(found) }
+  // A database that is refused may have no ledger that can be read.
+  const own = await appMigrationsAt(urlOf(flags), waitOf(flags)).catch(() => [])
+  return {
+    json: { ...found, ...(own.length > 0 && { application: own }) },
+    text: [...statusText(found), ...listed("Applied of the application's own migrations", own.map(shownMigration))],
+    exitCode: exitCodeFor(found),
+  }
 }
 
 function exitCodeFor({ state, problem, drift }: migrator.Status): number {

@@ -1,7 +1,30 @@
 /** The tables of the database at a URL, which may be new. */
 import { existsSync } from 'node:fs'
+import { type AppMigration, appMigrationsIn, appMigrationsOn } from '../migrator/app-ledger.ts'
 import { databaseOf } from '../open/config.ts'
 import { type DatabaseTables, OUR_TABLES_ALONE } from '../rows/own-tables.ts'
+
+/** What has been applied of the application's migrations. */
+export async function appMigrationsAt(url: string, busyTimeoutMs: number): Promise<readonly AppMigration[]> {
+  const target = databaseOf(url)
+  if (target.dialect === 'postgresql') {
+    const { onSingle, openSingle } = await import('../database/postgres/single.ts')
+    const pool = openSingle(target, { busyTimeoutMs })
+    try {
+      return await onSingle(pool, appMigrationsOn)
+    } finally {
+      await pool.end()
+    }
+  }
+  if (!existsSync(target.path)) return []
+  const { openConnection } = await import('../database/sqlite/connection.ts')
+  const raw = openConnection(target.path, { readOnly: true })
+  try {
+    return appMigrationsIn(raw)
+  } finally {
+    raw.close()
+  }
+}
 
 /** Throws SCHEMA_MISMATCH for a bad description of an own table, BUSY, UNAVAILABLE and the like. */
 export async function tablesAt(url: string, busyTimeoutMs: number): Promise<DatabaseTables> {

@@ -111,6 +111,12 @@ describe.each(kinds)('on $name', (kind) => {
     expect(refused[0]).toContain('table must be nodes, policies or path_cache')
   })
 
+  test("`migrate status` shows the application's own ledger", async () => {
+    await using source = await withOwnTables(kind)
+    const { stdout } = await runCommand(['migrate', 'status', '--url', source.url])
+    expect(stdout).toContain(`Applied of the application's own migrations:\n  ${APPLIED} (abcdef01)`)
+  })
+
   test('one table is exported by the command', async () => {
     await using source = await withOwnRows(kind)
     const { code, stdout } = await runCommand(['export', '--url', source.url, '--table', 'sites'])
