@@ -2,8 +2,10 @@ import type { Command } from 'commander'
 import type { Meshstore } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { inspect as inspectSchema } from '../open/migrate.ts'
+import { ownOf } from '../rows/own-tables.ts'
 import type { CachedPath, MeshNode, PolicySummary } from '../schema/index.ts'
 import { openStorage } from '../storage.ts'
+import { withSnapshot } from '../transfer/index.ts'
 import { type Common, databaseCommand, limitOf, urlOf, waitOf } from './options.ts'
 import { count, counted, type Outcome, printable, report } from './output.ts'
 
@@ -58,20 +60,30 @@ async function notReadyError(url: string, busyTimeoutMs: number): Promise<Storag
 const ADOPT =
   'Another program made the file, and it has not been adopted. meshstore migrate adopt --dry-run says what would become of its rows, meshstore migrate up adopts it.'
 
+/** The application's own tables, by what the database says of them. */
+const ownRows = (flags: Common): Promise<[name: string, rows: number][]> =>
+  withSnapshot(urlOf(flags), { busyTimeoutMs: waitOf(flags), anySchema: true }, async (snapshot) => {
+    const found: [string, number][] = []
+    for (const table of ownOf((await snapshot.tables()).tables)) found.push([table.name, await snapshot.count(table)])
+    return found
+  })
+
 async function stats(flags: Common): Promise<Outcome> {
   const { dialect, found, validPaths } = await withReadOnlyStore(flags, async (store) => ({
     dialect: store.dialect,
     found: await store.stats(),
     validPaths: await store.pathCache.count(),
   }))
+  const own = await ownRows(flags)
   const { rows, expiredPaths, bytes, walBytes, schemaVersion } = found
   return {
-    json: { dialect, ...found, validPaths },
+    json: { dialect, ...found, validPaths, ...(own.length > 0 && { ownTables: Object.fromEntries(own) }) },
     text: [
       `Nodes         ${count(rows.nodes)}`,
       `Policies      ${count(rows.policies)}`,
       // The other paths are invalidated and wait for the next sweep.
       `Cached paths  ${count(rows.pathCache)}, of which ${count(validPaths)} are valid and ${count(expiredPaths)} have expired`,
+      ...own.map(([name, number]) => `${name.padEnd(13)} ${count(number)}`),
       `Bytes         ${count(bytes)}${dialect === 'sqlite' ? `, and ${count(walBytes)} in the log` : ''}`,
       `Schema        ${schemaVersion}`,
     ],

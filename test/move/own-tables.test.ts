@@ -117,6 +117,12 @@ describe.each(kinds)('on $name', (kind) => {
     expect(stdout).toContain(`Applied of the application's own migrations:\n  ${APPLIED} (abcdef01)`)
   })
 
+  test('`stats` counts them', async () => {
+    await using source = await withOwnRows(kind)
+    const { stdout } = await runCommand(['stats', '--url', source.url])
+    expect(stdout).toContain(`links         ${ROWS.links}\n`)
+  })
+
   test('one table is exported by the command', async () => {
     await using source = await withOwnRows(kind)
     const { code, stdout } = await runCommand(['export', '--url', source.url, '--table', 'sites'])
