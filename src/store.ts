@@ -210,8 +210,14 @@ export class Store implements Meshstore {
     const health = await healthOf({ database: this.#database, now, readOnly, failures })
     const replication = (await this.#shipper)?.health()
     if (replication === undefined) return health
-    const { problem } = replication
-    return { ...health, replication, problems: problem === undefined ? health.problems : [...health.problems, problem] }
+    const { problem, leftBehind } = replication
+    const problems = problem === undefined ? [...health.problems] : [...health.problems, problem]
+    if (leftBehind.length > 0)
+      problems.push({
+        code: 'SCHEMA_MISMATCH',
+        message: `The replica is without the application's own tables: ${leftBehind.join(', ')}. Keep backups for them.`,
+      })
+    return { ...health, replication, problems }
   }
 
   async flushReplica(): Promise<void> {

@@ -83,6 +83,8 @@ export interface ReplicationHealth {
   readonly upTo: Date | undefined
   /** Age of `upTo`, in seconds: what a lost machine would lose. */
   readonly behindSeconds: number | undefined
+  /** The application's tables, and its columns in ours. A replica does not hold them: back them up. */
+  readonly leftBehind: readonly string[]
   /** Why the last step failed; it is tried again. MOVED: another database was promoted. */
   readonly problem: { readonly code: string; readonly message: string } | undefined
 }

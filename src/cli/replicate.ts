@@ -13,7 +13,7 @@ import { openStorage } from '../storage.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible, untilSignal } from './interrupt.ts'
 import { type Common, databaseCommand, leftBehindText, urlOf, waitOf } from './options.ts'
-import { count, counted, counter, type Outcome, progressBar, report, rowsText } from './output.ts'
+import { count, counted, counter, type Outcome, printable, progressBar, report, rowsText } from './output.ts'
 
 interface ReplicateFlags extends Common {
   to: string
@@ -89,7 +89,9 @@ async function replicate(flags: ReplicateFlags): Promise<Outcome> {
   }
   await store.flushReplica()
   const { replication: found } = await store.health()
-  return { json: { ...found }, text: [toldOf(found)] }
+  const without = found?.leftBehind ?? []
+  const warning = `The replica is without ${printable(without.join(', '))}: keep backups for that.`
+  return { json: { ...found }, text: [toldOf(found), ...(without.length > 0 ? [warning] : [])] }
 }
 
 const toldOf = (found: ReplicationHealth | undefined): string =>

@@ -3,6 +3,7 @@ import { ONLY_READS } from '../database/postgres/pool.ts'
 import type { PostgresDatabase } from '../database/postgres/postgres-database.ts'
 import { type Ask, onSingle, openSingle } from '../database/postgres/single.ts'
 import { columnsAsText, snapshotOf } from '../rows/postgres-source.ts'
+import { leftBehindOf } from './left-behind.ts'
 import { refuseWrites } from './postgres-standby.ts'
 import type { CommittedState, Source } from './source.ts'
 
@@ -57,5 +58,6 @@ async function stateOf(ask: Ask, schemaVersion: string): Promise<CommittedState>
     rows: (table, keys) =>
       ask(`SELECT ${columnsAsText(table)} FROM ${table.name} WHERE ${table.key.name} = ANY($1::text[])`, [keys]),
     slices: (table) => snapshot.slices(table),
+    leftBehind: () => leftBehindOf(snapshot),
   }
 }

@@ -18,6 +18,7 @@ export interface ShipperOptions extends ChainOptions {
 
 const MOST_BACKOFF_MS = 10_000
 const PRUNE_EVERY_MS = 3_600_000
+const LOOK_EVERY_MS = 3_600_000
 /** A process that stands by takes over when the place did not change for so long, in milliseconds. */
 const TAKE_OVER_MS = 10_000
 
@@ -35,6 +36,8 @@ export class Shipper {
   /** While another process ships: its last segment, and since when that is the last. */
   #standsBy: { last: SegmentHeader | undefined; since: number } | undefined
   #prunedAt = Number.NEGATIVE_INFINITY
+  #lookedAt = Number.NEGATIVE_INFINITY
+  #leftBehind: readonly string[] = []
 
   constructor(options: ShipperOptions) {
     this.#options = options
@@ -62,6 +65,7 @@ export class Shipper {
       place: place.name,
       upTo,
       behindSeconds: upTo && Math.max(0, (now().getTime() - upTo.getTime()) / 1_000),
+      leftBehind: this.#leftBehind,
       problem: this.#problem(),
     }
   }
@@ -119,6 +123,7 @@ export class Shipper {
       this.#standsBy = undefined
       this.#failure = undefined
       await this.#prune()
+      await this.#lookForOthers()
     } catch (error) {
       await this.#failed(error)
     }
@@ -183,6 +188,13 @@ export class Shipper {
     const page = await changeLog.read({ log: last.log, position: last.to }, 1)
     this.#failure = page === undefined ? ofCopy(place) : undefined
     if (page !== undefined) this.#upTo = page.changes.length === 0 ? at : new Date(last.at)
+  }
+
+  async #lookForOthers(): Promise<void> {
+    if (performance.now() - this.#lookedAt < LOOK_EVERY_MS) return
+    const source = await this.#options.source()
+    this.#leftBehind = await source.withState((state) => state.leftBehind())
+    this.#lookedAt = performance.now()
   }
 
   async #prune(): Promise<void> {

@@ -12,6 +12,8 @@ export interface CommittedState {
   rows(table: Table, keys: readonly string[]): Promise<readonly (readonly unknown[])[]>
   /** All rows by ascending key. */
   slices(table: Table): AsyncIterable<readonly (readonly unknown[])[]>
+  /** The application's tables, and its columns in ours: a replica does not hold them. */
+  leftBehind(): Promise<readonly string[]>
 }
 
 export interface Source {

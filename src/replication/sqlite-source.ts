@@ -3,6 +3,7 @@ import { changesAfter, LOG, newest, seqOf } from '../database/sqlite/change-log.
 import type { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
 import { refuseWrites } from '../database/sqlite/standby.ts'
 import { rowsOf, snapshotOf } from '../rows/sqlite-source.ts'
+import { leftBehindOf } from './left-behind.ts'
 import type { CommittedState, Source } from './source.ts'
 import { noteIn } from './sqlite-standby.ts'
 import { STANDBY } from './standby.ts'
@@ -31,5 +32,6 @@ function stateOf(raw: Sqlite.Database): CommittedState {
     },
     rows: async (table, keys) => rowsOf(raw, table, { keys }),
     slices: (table) => snapshot.slices(table),
+    leftBehind: () => leftBehindOf(snapshot),
   }
 }

@@ -28,6 +28,22 @@ for (const backend of lastingBackends) {
       expect(problems).toEqual([])
     })
 
+    test('names the tables that it does not hold', async () => {
+      using folder = temporaryFolder()
+      await using opened = await backend.open()
+      await opened.other.execute('CREATE TABLE links (id TEXT PRIMARY KEY)')
+      try {
+        await opened.other.execute("INSERT INTO links VALUES ('a')")
+        const store = await opened.reopen(byHand(folder.file('replica')))
+        await store.flushReplica()
+        const { replication, problems } = await store.health()
+        expect(replication?.leftBehind).toEqual(['links'])
+        expect(problems.map(({ code }) => code)).toEqual(['SCHEMA_MISMATCH'])
+      } finally {
+        await opened.other.execute('DROP TABLE links')
+      }
+    })
+
     test('goes on in its generation after a restart, with what others wrote meanwhile', async () => {
       using folder = temporaryFolder()
       const to = folder.file('replica')
