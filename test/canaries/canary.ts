@@ -18,7 +18,7 @@ const OF_EVERYTHING = [
   WORDS_OF_REFUSALS,
   NAMES_OF_JAVASCRIPT,
   new StorageError('CONFLICT', '', { cause: new Error() }),
-  { some: class {} },
+  { some: class {}, later: async (): Promise<void> => {} },
 ]
   .map(textOf)
   .join()
