@@ -19,7 +19,7 @@ test.each([
   using copy = new TreeCopy()
   const before = copy.generated()
   const { code, stdout, stderr } = await run(copy.root, KIT, args, { DATABASE_URL: urls.sqlite })
-  expect(`${stdout}${stderr}`).toMatch(/meshstore: drizzle-kit [\w-]+ would .*\.$/m)
+  expect(`${stdout}${stderr}`).toMatch(/meshstore: drizzle-kit [\w-]+: it would .*\.$/m)
   expect(code).toBe(1)
   expect(copy.generated()).toEqual(before)
 })

@@ -13,7 +13,7 @@ eachDialect('drizzle-kit push', (_, make) => {
       const before = await scratch.snapshot()
       const bin = 'node_modules/drizzle-kit/bin.cjs'
       const { code, stdout, stderr } = await run(HERE.root, bin, args, { DATABASE_URL: scratch.url })
-      expect(`${stdout}${stderr}`).toMatch(/push would drop the triggers.*meshstore migrate up/)
+      expect(`${stdout}${stderr}`).toMatch(/push: it would drop the triggers.*meshstore migrate up/)
       expect(code).toBe(1)
       expect(await scratch.snapshot()).toBe(before)
       expect(await statusOf(HERE, scratch.url)).toMatchObject({ code: 0, state: 'current' })
