@@ -20,21 +20,47 @@ const BUNDLED = [
   'zod',
 ]
 
-/** What `npm run test:faults` runs: processes that are killed, servers that go away, disks that fail, hours of it. */
+/**
+ * What `npm run test:faults` runs: processes that are killed, servers that go away, disks that fail, hours of it. Also what
+ * starts so many processes or databases that `npm test` would take longer than five minutes.
+ */
 const FAULTS = [
   'test/faults/**/*.test.ts',
+  'test/adoption/looking.test.ts',
+  'test/adoption/processes.test.ts',
+  'test/adoption/python-files.test.ts',
+  'test/backup/disk.test.ts',
   'test/backup/event-loop.test.ts',
+  'test/backup/replace.test.ts',
+  'test/changes/lost-commits.test.ts',
   'test/changes/processes.test.ts',
+  'test/check/command.test.ts',
+  'test/cli/exit-codes.test.ts',
+  'test/cli/look.test.ts',
+  'test/cli/secrets.test.ts',
+  'test/cli/urls.test.ts',
+  'test/migrator/adopt.test.ts',
   'test/migrator/baseline.test.ts',
+  'test/migrator/drift-postgres.test.ts',
   'test/migrator/drizzle-kit.test.ts',
+  'test/migrator/failing.test.ts',
+  'test/migrator/one-ledger.test.ts',
+  'test/migrator/refusals.test.ts',
+  'test/move/command.test.ts',
   'test/move/directions.test.ts',
   'test/move/live/calls.test.ts',
   'test/move/live/full-disk.test.ts',
   'test/move/live/kills.test.ts',
   'test/move/live/moves.test.ts',
+  'test/move/live/own-tables.test.ts',
+  'test/move/other-tables.test.ts',
+  'test/move/own-tables.test.ts',
+  'test/postgres/call-order-controls.test.ts',
   'test/postgres/isolation.test.ts',
   'test/property/interleavings.test.ts',
+  'test/replication/bucket.test.ts',
   'test/runbook.test.ts',
+  'test/schema/add-table.test.ts',
   'test/transfer/round-trip.test.ts',
 ]
 const MESH_API_FAULTS = [
