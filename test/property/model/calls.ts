@@ -18,7 +18,6 @@ export class Model {
   broken: Set<Id>
   /** Rows that another session keeps locked. */
   readonly #locked: ReadonlySet<Id>
-  defers = false
 
   constructor({ broken = [], locked = [] }: { broken?: Iterable<Id>; locked?: Iterable<Id> } = {}) {
     this.broken = new Set(broken)
@@ -38,15 +37,19 @@ export class Model {
     copy.nodes = new Map([...this.nodes].map(([key, [text, count]]) => [key, [text, count]]))
     copy.policies = new Map(this.policies)
     copy.paths = new Set(this.paths)
-    copy.defers = this.defers
     return copy
+  }
+
+  /** The foreign key is checked at the commit: a later call of the transaction may have mended the row. */
+  #isDeferred(): boolean {
+    return [...this.nodes.values()].some(([text]) => text === 'defer')
   }
 
   #attempt(work: (on: Model) => unknown, committed: boolean): unknown {
     const copy = this.#copy()
     try {
       const result = work(copy)
-      if (committed && copy.defers) throw new Refused('CONFLICT')
+      if (committed && copy.#isDeferred()) throw new Refused('CONFLICT')
       Object.assign(this, copy)
       return result
     } catch (error) {
@@ -69,7 +72,6 @@ export class Model {
   #put(key: Id, text: string): string[] {
     if (isRefused(text)) throw new Refused('CONFLICT')
     if (this.broken.has(key)) throw new Refused('CORRUPT')
-    if (text === 'defer') this.defers = true
     const before = this.nodes.get(key)
     if (before !== undefined && before[0] !== text) this.paths.delete(key)
     this.nodes.set(key, [text, before?.[1] ?? 0])
@@ -97,7 +99,6 @@ export class Model {
       case 'count': {
         const found = this.#there(call.id)
         if (this.broken.has(call.id)) throw new Refused('CORRUPT')
-        if (found[0] === 'defer') this.defers = true
         return ++found[1]
       }
       case 'delete':
