@@ -30,7 +30,7 @@ const wrong = (...mistakes: readonly (readonly [right: string, wrong: string])[]
   Script.bundle(READER, {
     name: 'wrong',
     transform(code, id) {
-      if (!id.endsWith('/src/database/postgres/change-log.ts')) return
+      if (!id.endsWith('/src/database/postgres/change-log-statements.ts')) return
       planted.count++
       return mistakes.reduce((text, [from, to]) => {
         if (text.split(from).length !== 2) throw new Error('There is no place to plant the mistake in.')
