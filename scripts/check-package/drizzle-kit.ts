@@ -127,7 +127,7 @@ async function uses(app: string, database: string): Promise<void> {
   for (const args of [['push'], ['pull'], ['up'], ['generate', '--custom', '--name', 'mine']]) {
     const { code, stdout, stderr } = await run(app, database, kitCommand(...args))
     equal(code, 1)
-    match(`${stdout}${stderr}`, /meshstore: drizzle-kit [\w-]+ would /)
+    match(`${stdout}${stderr}`, /meshstore: drizzle-kit [\w-]+: it would /)
   }
 }
 
