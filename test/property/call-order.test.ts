@@ -4,8 +4,9 @@
  */
 import fc from 'fast-check'
 import pg from 'pg'
-import { beforeAll, test } from 'vitest'
-import type { Backend } from '../support/backends.ts'
+import { afterAll, test } from 'vitest'
+import { describePostgres } from '../postgres/support/suite.ts'
+import { type Backend, postgres } from '../support/backends.ts'
 import { bound } from '../support/bounds.ts'
 import { assertProperty } from '../support/properties.ts'
 import { eachBackend } from '../support/settings.ts'
@@ -32,44 +33,57 @@ async function lockOn(url: string, nodeId: string): Promise<() => Promise<void>>
   return () => client.end()
 }
 
-eachBackend('calls that are not awaited', (backend) => {
-  const stores: (Judged & { readonly url: string })[] = []
-  beforeAll(async () => {
-    // Each number of connections has its own ways to wait.
-    const opened = await Promise.all(
-      (isOfSqlite(backend) ? [1] : [1, 2, 8]).map((max) => backend.open({ pool: { max }, busyTimeoutMs: 1_000 })),
-    )
-    for (const { store, other, url } of opened) {
-      await other.execute(isOfSqlite(backend) ? ON_SQLITE : ON_POSTGRES)
-      stores.push({ store, other, url, canBreak: !isOfSqlite(backend) })
-    }
-    return async () => {
-      for (const each of opened) await each[Symbol.asyncDispose]()
-    }
-  })
+type Opened = Judged & { readonly url: string }
 
-  let programs = 0
-  const size = { minLength: 2, maxLength: 25, size: 'max' } as const
-  test('take effect in their order, and a refused one changes nothing', () =>
-    assertProperty(
+const opened = new Map<Backend, Promise<readonly Opened[]>>()
+const closing = new AsyncDisposableStack()
+afterAll(() => closing.disposeAsync())
+
+/** One store for each number of connections: each has its own ways to wait. Opened once: they change their databases' tables. */
+function storesOf(backend: Backend): Promise<readonly Opened[]> {
+  const known = opened.get(backend) ?? open(backend)
+  opened.set(backend, known)
+  return known
+}
+
+const open = (backend: Backend): Promise<readonly Opened[]> =>
+  Promise.all(
+    (isOfSqlite(backend) ? [1] : [1, 2, 8]).map(async (max) => {
+      const { store, other, url } = closing.use(await backend.open({ pool: { max }, busyTimeoutMs: 1_000 }))
+      await other.execute(isOfSqlite(backend) ? ON_SQLITE : ON_POSTGRES)
+      return { store, other, url, canBreak: !isOfSqlite(backend) }
+    }),
+  )
+
+const length = { minLength: 2, maxLength: 25, size: 'max' } as const
+let programs = 0
+
+eachBackend('calls that are not awaited', (backend) => {
+  test('take effect in their order, and a refused one changes nothing', async () => {
+    const stores = await storesOf(backend)
+    await assertProperty(
       `order of calls, ${backend.name}`,
-      fc.asyncProperty(fc.array(operation, size), fc.nat(), async (all, pick) => {
+      fc.asyncProperty(fc.array(operation, length), fc.nat(), async (all, pick) => {
         const on = stores[pick % stores.length] as Judged
         await judge(on, `p${programs++}`, isOfSqlite(backend) ? all.map(withoutDeferred) : all)
       }),
       { runs: bound('CALL_ORDERS', { brief: 60, short: 1_000, long: 100_000 }) },
-    ))
+    )
+  })
+})
 
-  if (isOfSqlite(backend)) return
-  test('so do they beside a row that another session keeps locked', () =>
-    assertProperty(
-      `order of calls beside a lock, ${backend.name}`,
-      fc.asyncProperty(fc.array(operationBesideLock, size), fc.nat(), async (all, pick) => {
-        const { url, ...on } = stores[pick % stores.length] as (typeof stores)[number]
+describePostgres('calls that are not awaited, beside a row that another session keeps locked', () => {
+  test('take effect in their order, too', async () => {
+    const stores = await storesOf(postgres)
+    await assertProperty(
+      `order of calls beside a lock, ${postgres.name}`,
+      fc.asyncProperty(fc.array(operationBesideLock, length), fc.nat(), async (all, pick) => {
+        const { url, ...on } = stores[pick % stores.length] as Opened
         await judge({ ...on, lock: (nodeId) => lockOn(url, nodeId) }, `p${programs++}`, all)
       }),
       { runs: bound('CALL_ORDERS_LOCKED', { brief: 6, short: 100, long: 5_000 }) },
-    ))
+    )
+  })
 })
 
 const withoutDeferred = (each: Operation): Operation =>
