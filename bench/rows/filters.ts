@@ -1,4 +1,4 @@
-/** What a filter costs as the nodes grow, and how long reads keep the event loop. */
+/** The benchmark measures filters as the nodes grow, and how long reads hold the event loop. */
 import type { Meshstore } from '../../src/index.ts'
 import type { Benchmark, Context } from '../context.ts'
 import { newFile } from '../context.ts'

@@ -67,8 +67,8 @@ export interface ReplicateOptions {
   /** Interval between two segments, in seconds: 1 by default, and 10 for a bucket, where each request costs money. */
   readonly everySeconds?: number | undefined
   /**
-   * What to do when another database was promoted. `'report'` (the default): `health()` says MOVED, and writes go on; they are in no
-   * replica. `'refuse'`: this database becomes a standby, and each write fails with READ_ONLY. `meshstore follow` then makes it follow the
+   * The store's reaction to the promotion of another database. `'report'` (the default): `health()` says MOVED, and writes go on;
+   * no replica gets them. `'refuse'`: this database becomes a standby, and each write fails with READ_ONLY. `meshstore follow` then makes it follow the
    * new primary. On PostgreSQL the role must own the tables.
    */
   readonly onFenced?: 'report' | 'refuse' | undefined

@@ -52,7 +52,11 @@ export async function seal(place: Place, generation: number, last: At): Promise<
 /** The last segment that counts of the generation before; `undefined` if that is not noted. */
 export async function followed(place: Place, generation: number): Promise<At | undefined> {
   const bytes = await place.get(followsName(generation))
-  return bytes && (parsed(bytes, followsName(generation)) as unknown as At)
+  if (bytes === undefined) return undefined
+  const name = followsName(generation)
+  const { generation: of, segment, hash } = parsed(bytes, name)
+  if (typeof of !== 'number' || typeof segment !== 'number' || typeof hash !== 'string') throw damaged(name)
+  return { generation: of, segment, hash }
 }
 
 /** The last segment of a generation; `undefined` if it has none. */

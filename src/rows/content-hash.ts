@@ -11,7 +11,7 @@ import { ALL_TABLES, type Table, type TableKey } from '../schema/tables.ts'
 import { isOwn, ownOf } from './own-tables.ts'
 import { tablesIn } from './sqlite-tables.ts'
 
-/** What is known of each table. */
+/** A value for each table, such as its content hash. */
 export interface OfTables<T> {
   readonly tables: Readonly<Record<TableKey, T>>
   /** The application's own tables, by name; absent if there are none. */

@@ -10,7 +10,7 @@ export interface Snapshot {
   readonly schemaVersion: string
   /** Throws SCHEMA_MISMATCH for a bad description of an own table. */
   tables(): Promise<DatabaseTables>
-  /** What has been applied of the application's migrations. */
+  /** The application's migrations that have been applied. */
   appMigrations(): Promise<readonly AppMigration[]>
   count(table: Table): Promise<number>
   /**

@@ -4,7 +4,7 @@ import { type AppMigration, appMigrationsIn, appMigrationsOn } from '../migrator
 import { databaseOf } from '../open/config.ts'
 import { type DatabaseTables, OUR_TABLES_ALONE } from '../rows/own-tables.ts'
 
-/** What has been applied of the application's migrations. */
+/** The application's migrations that have been applied. */
 export async function appMigrationsAt(url: string, busyTimeoutMs: number): Promise<readonly AppMigration[]> {
   const target = databaseOf(url)
   if (target.dialect === 'postgresql') {

@@ -1,4 +1,4 @@
-/** What the storage and the server do, as metrics for Prometheus. */
+/** Reports the storage and the server to Prometheus. */
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
 import { MeterProvider } from '@opentelemetry/sdk-metrics'
 import type { Meshstore } from 'meshstore'

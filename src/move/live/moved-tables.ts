@@ -10,7 +10,7 @@ import { rowOfTable } from '../../schema/described.ts'
 
 /** With the foreign keys of both databases. */
 export interface MovedTables extends DatabaseTables {
-  /** What the file said of its own tables when the move began. */
+  /** The file's descriptions of own tables when the move began. */
   readonly described: string
 }
 
