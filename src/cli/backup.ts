@@ -5,17 +5,14 @@ import type { BackupManifest, Meshstore, Retention, StorageOptions } from '../ap
 import { listBackups, type PruneReport, pruneBackups } from '../backup/folder.ts'
 import { verifyBackup } from '../backup/index.ts'
 import { backupName } from '../backup/schedule.ts'
-import type { PostgresTarget } from '../database/postgres/url.ts'
 import { StorageError } from '../errors.ts'
 import { databaseOf, nameOf } from '../open/config.ts'
 import { inspect } from '../open/migrate.ts'
-import { restoreBackup } from '../restore/index.ts'
 import { openStorage } from '../storage.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
-import { type Common, command, databaseCommand, IGNORE_OTHERS, leftBehindText, urlOf, waitOf } from './options.ts'
-import { count, type Outcome, progressBar, report, rowsText } from './output.ts'
-import { isPlace, type RestoreMomentFlags, restoreFrom } from './replicate.ts'
+import { type Common, command, databaseCommand, leftBehindText, urlOf, waitOf } from './options.ts'
+import { backupText, type Outcome, report, withPageBar } from './output.ts'
 
 interface InFolder {
   folder: string
@@ -28,13 +25,10 @@ interface Keeping {
   keepWeekly?: number
 }
 type CreateFlags = Common & Keeping & { folder: string; file?: string; ifExists?: boolean }
-interface RestoreFlags extends RestoreMomentFlags {
-  migrate: boolean
-}
 
 const DEFAULT_FOLDER = './backups'
 
-/** `meshstore backup …` and `meshstore restore` */
+/** `meshstore backup …` */
 export function addBackup(program: Command): void {
   const backup = program
     .command('backup')
@@ -56,17 +50,6 @@ export function addBackup(program: Command): void {
     .description('Deletes backups that need not be kept. The newest that can be verified always stays.')
     .option('--dry-run', 'say what would be deleted, and delete nothing')
     .action((flags: InFolder & Keeping & { dryRun?: boolean }) => report(flags, () => prune(flags)))
-  command(program, 'restore')
-    .description('Restores a backup, or a moment of a replica, into a SQLite file or PostgreSQL.')
-    .requiredOption('--from <backup>', 'the file of a backup, or the place of a replica')
-    .option('--at <moment>', 'of a replica: a time, or a segment such as g000001/42 (default: the newest)')
-    .option('--list', 'of a replica: say which moments can be restored, and which cannot')
-    .option('--to <url>', 'where to restore it: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
-    .option('--replace', 'replace the SQLite file that is there; a copy of it is kept beside it')
-    .option('--no-migrate', 'leave the schema as it is in the backup')
-    .option(...IGNORE_OTHERS)
-    .option('--dry-run', 'verify, look at what is there, say what would be replaced, and change nothing')
-    .action((flags: RestoreFlags) => report(flags, () => restore(flags)))
 }
 
 const inFolder = (of: Command): Command => of.option('--folder <folder>', 'where the backups are', DEFAULT_FOLDER)
@@ -110,7 +93,7 @@ async function create(flags: CreateFlags): Promise<Outcome> {
   const keep = retentionOf(flags)
   if (keep !== undefined && flags.file !== undefined)
     throw new StorageError('CONFIG', 'Only a folder has backups to choose from. Give --folder, not --file.')
-  const manifest = await withBar('Copying', async (onProgress) => {
+  const manifest = await withPageBar('Copying', async (onProgress) => {
     // Accept any schema version: the backup precedes the migration.
     const readOnly = target.dialect === 'sqlite' && (await isOfAnother(target.path, waitOf(flags)))
     const options = { url, readOnly, migrate: 'skip', busyTimeoutMs: waitOf(flags), pool: { max: 1 } } as const
@@ -121,7 +104,7 @@ async function create(flags: CreateFlags): Promise<Outcome> {
   return {
     json: { ...manifest, ...(pruned && { pruned }) },
     text: [
-      `Made ${manifest.file}: ${summary(manifest)}. Verified.`,
+      `Made ${manifest.file}: ${backupText(manifest)}. Verified.`,
       ...leftBehindText(manifest.leftBehind),
       ...(pruned ? prunedText(pruned, false) : []),
     ],
@@ -155,22 +138,6 @@ async function opened(options: StorageOptions): Promise<Meshstore> {
   }
 }
 
-async function withBar<T>(
-  what: string,
-  work: (onProgress: (progress: { copiedPages: number; totalPages: number }) => void) => Promise<T>,
-): Promise<T> {
-  const bar = progressBar(what)
-  try {
-    return await work(({ copiedPages, totalPages }) => bar.update(copiedPages, totalPages))
-  } finally {
-    bar.stop()
-  }
-}
-
-function summary({ bytes, schemaVersion, tables, ownTables }: BackupManifest): string {
-  return `${rowsText(tables, ownTables)}; ${count(bytes)} bytes; schema ${schemaVersion}`
-}
-
 /** Throws CONFIG if the folder is missing: often no backup was made yet, or the working folder is another one. */
 function assertFolder(folder: string): void {
   if (!existsSync(folder))
@@ -183,7 +150,7 @@ async function list({ folder }: InFolder): Promise<Outcome> {
   return {
     json: found,
     text: [
-      ...found.backups.map((backup) => `${backup.createdAt.toISOString()}  ${backup.file}  ${summary(backup)}`),
+      ...found.backups.map((backup) => `${backup.createdAt.toISOString()}  ${backup.file}  ${backupText(backup)}`),
       ...brokenText(found.broken),
       ...(found.backups.length + found.broken.length === 0 ? ['There are no backups.'] : []),
     ],
@@ -207,7 +174,7 @@ async function verify(files: readonly string[]): Promise<Outcome> {
   return {
     json: { backups: results },
     text: results.map(({ file, manifest, code, message }) =>
-      manifest === undefined ? `${code}: ${message}` : `${file} is sound: ${summary(manifest)}.`,
+      manifest === undefined ? `${code}: ${message}` : `${file} is sound: ${backupText(manifest)}.`,
     ),
     exitCode: results.every(({ valid }) => valid) ? EXIT.done : EXIT.person,
   }
@@ -234,61 +201,4 @@ function prunedText({ kept, deleted, broken, abandoned }: PruneReport, dryRun: b
     ...abandoned.map((file) => `${verb} ${file}, which was never finished`),
     ...brokenText(broken),
   ]
-}
-
-const restoring = ({ replace, migrate, ignoreOtherTables }: RestoreFlags) => ({ replace, migrate, ignoreOtherTables })
-
-async function restore(flags: RestoreFlags): Promise<Outcome> {
-  if (isPlace(flags)) return restoreFrom(flags)
-  const { from: file, to: url = process.env.DATABASE_URL } = flags
-  if (!url) throw new StorageError('CONFIG', 'Into which database? Give --to, or set DATABASE_URL.')
-  // Check the backup first: its absence is the likelier mistake.
-  if (!existsSync(file))
-    throw new StorageError('CONFIG', `There is no file at ${resolve(file)}. Check the path and the current folder.`)
-  if (flags.dryRun) return preview(file, url, flags)
-  const done = await withBar('Restoring', (onProgress) => restoreBackup(file, url, { ...restoring(flags), onProgress }))
-  return {
-    json: done,
-    text: [
-      `Restored ${done.restoredTo}: ${summary(done)}, as of ${done.createdAt.toISOString()}.`,
-      ...leftBehindText(done.leftBehind),
-      ...(done.safetyCopy === undefined ? [] : [`What was there before is in ${done.safetyCopy}.`]),
-      ...done.migrated.map((tag) => `Applied ${tag}.`),
-    ],
-  }
-}
-
-async function preview(file: string, url: string, flags: RestoreFlags): Promise<Outcome> {
-  const database = databaseOf(url)
-  if (database.dialect === 'postgresql') return previewOn(database, file, url, flags)
-  const { previewRestore } = await import('../restore/restore.ts')
-  const { backup, target, replaces } = await previewRestore(file, url)
-  const what = replaces ? `would replace ${target}, and need --replace` : `would make ${target}`
-  return {
-    json: { dryRun: true, backup, target, replaces },
-    text: [`${backup.file} is sound: ${summary(backup)}, as of ${backup.createdAt.toISOString()}.`, `It ${what}.`],
-  }
-}
-
-/** Dry run: checks each row of the backup, and that the database is empty. */
-async function previewOn(target: PostgresTarget, file: string, url: string, flags: RestoreFlags): Promise<Outcome> {
-  const { restoreIntoPostgres } = await import('../restore/postgres-restore.ts')
-  const {
-    restoredTo,
-    migrated: _,
-    ...backup
-  } = await restoreIntoPostgres(
-    resolve(file),
-    url,
-    { ignoreOtherTables: flags.ignoreOtherTables, dryRun: true },
-    target,
-  )
-  return {
-    json: { dryRun: true, backup, target: restoredTo, replaces: false },
-    text: [
-      `${backup.file} is sound: ${summary(backup)}, as of ${backup.createdAt.toISOString()}.`,
-      `It would be restored into ${restoredTo}, which is empty.`,
-      ...leftBehindText(backup.leftBehind),
-    ],
-  }
 }

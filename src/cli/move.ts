@@ -1,17 +1,17 @@
 import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
 import { type Command, InvalidArgumentError } from 'commander'
-import type { MoveProgress, MoveReport } from '../api.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import type { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../errors.ts'
-import type { MovePlan, MoveStatus } from '../move/live/plan.ts'
+import type { MovePlan } from '../move/live/plan.ts'
 import { configOf, databaseOf, successorOf } from '../open/config.ts'
 import { openTarget } from '../open/open.ts'
 import { EXIT } from './exit-codes.ts'
 import { Interrupted, interruptible } from './interrupt.ts'
+import { moveBars, planText, reportText, resumeError, statusText } from './move-texts.ts'
 import { command, IGNORE_OTHERS, leftBehindText, secondsOf, waitOf } from './options.ts'
-import { count, counted, counter, type Outcome, progressBar, report, rowsText, seconds } from './output.ts'
+import { count, type Outcome, report } from './output.ts'
 
 interface MoveFlags {
   from?: string
@@ -110,8 +110,8 @@ async function move(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
   const { planOf } = await import('../move/live/plan.ts')
   const { assertEmpty } = await import('../move/preflight.ts')
   const plan = await planOf(file, url, to, busyTimeoutMs)
-  if (plan.resumes !== (flags.resume === true)) throw resuming(plan)
-  const bars = barsOf()
+  if (plan.resumes !== (flags.resume === true)) throw resumeError(plan)
+  const bars = moveBars()
   const options = {
     maxPauseMs: flags.maxPause,
     ignoreOtherTables: flags.ignoreOtherTables,
@@ -124,14 +124,14 @@ async function move(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
       bars.stop()
       return {
         json: { dryRun: true, ...plan },
-        text: [...wordsOf(plan), 'Every row can live there. Nothing was changed.', ...leftBehindText(leftBehind)],
+        text: [...planText(plan), 'Every row can live there. Nothing was changed.', ...leftBehindText(leftBehind)],
       }
     }
     if (!(await confirmed(plan, flags))) return DECLINED
     const work = (signal: AbortSignal) => moveLive({ file, url, to, busyTimeoutMs, options: { ...options, signal } })
     const report = await interruptible('Stopped.', work).catch(stopped(file))
     bars.stop()
-    return { json: report, text: told(report, plan) }
+    return { json: report, text: reportText(report, plan) }
   } finally {
     bars.stop()
   }
@@ -153,30 +153,10 @@ const stopped =
     throw new Interrupted(error.signal, `Stopped before the switch. ${stateOfFile}`)
   }
 
-const resuming = ({ resumes, from, to }: MovePlan): StorageError =>
-  resumes
-    ? new StorageError(
-        'CONFIG',
-        `A move of ${from} is under way, or was stopped. Go on with --resume, or give it up with --abort.`,
-      )
-    : new StorageError(
-        'CONFIG',
-        `No move of ${from} to ${to} was stopped. Nothing was changed. Leave --resume out to begin one.`,
-      )
-
-function wordsOf({ from, to, rows, bytes, migrations, resumes }: MovePlan): string[] {
-  return [
-    `From  ${from}: ${rowsText(Object.fromEntries(Object.entries(rows).map(([name, rows]) => [name, { rows }])))}; ${count(Math.ceil(bytes / 1_048_576))} MiB.`,
-    `To    PostgreSQL at ${to}.`,
-    ...(resumes ? ['      A move to there was stopped, and goes on.'] : []),
-    ...(migrations.length > 0 ? [`      To be applied there: ${migrations.join(', ')}.`] : []),
-  ]
-}
-
 /** Asks on a terminal whether to begin the move. */
 async function confirmed(plan: MovePlan, { yes, json, maxPause }: MoveFlags): Promise<boolean> {
   const words = [
-    ...wordsOf(plan),
+    ...planText(plan),
     'Then  it is copied, followed and compared while applications go on.',
     `      For the switch, writers wait for at most ${count(maxPause)} ms. From then on the file refuses writes.`,
   ]
@@ -197,42 +177,6 @@ async function confirmed(plan: MovePlan, { yes, json, maxPause }: MoveFlags): Pr
   } finally {
     terminal.close()
   }
-}
-
-/** Shows a progress bar for each step. */
-function barsOf(): { show: (progress: MoveProgress) => void; stop: () => void } {
-  const bars = {
-    checking: progressBar('Checking ', 'rows'),
-    copying: progressBar('Copying  ', 'rows'),
-    verifying: progressBar('Comparing', 'rows'),
-  }
-  const followed = counter('Following', 'changes')
-  const stop = (): void => {
-    for (const bar of [...Object.values(bars), followed]) bar.stop()
-  }
-  let last = ''
-  const show = ({ step, done, total = done }: MoveProgress): void => {
-    if (step !== last) stop()
-    last = step
-    if (step === 'following') followed.update(done)
-    else if (step !== 'switching') bars[step].update(done, total)
-    else if (done > 1 && process.stderr.isTTY)
-      process.stderr.write(`Writers would have waited for too long: they go on. Attempt ${done}.\n`)
-  }
-  return { show, stop }
-}
-
-function told(
-  { to, tables, ownTables, leftBehind, followed, attempts, pauseMs, migrated }: MoveReport,
-  { from }: MovePlan,
-): string[] {
-  return [
-    ...migrated.map((tag) => `Applied ${tag} to the target.`),
-    `Moved ${rowsText(tables, ownTables)} to PostgreSQL at ${to}. Compared: all of it is there.`,
-    ...leftBehindText(leftBehind),
-    `Followed ${counted(followed, 'change')} made meanwhile. Writers were held up for ${seconds(pauseMs)}${attempts === 1 ? '' : `, at attempt ${attempts}`}.`,
-    `${from} refuses writes now. Give its applications the new URL; those with it as successor have gone on there.`,
-  ]
 }
 
 /** Records the success of a mover that was killed after the cutover. */
@@ -274,16 +218,5 @@ async function showStatus(file: SqliteDatabase, flags: MoveFlags): Promise<Outco
   const { statusOf } = await import('../move/live/plan.ts')
   const to = flags.to === undefined ? undefined : targetOf(flags).target
   const status = await statusOf(file, to, waitOf(flags))
-  return { json: { from: file.path, ...status }, text: statusWords(file.path, status), exitCode: EXIT.done }
-}
-
-function statusWords(from: string, { state, id, to, phase, lag }: MoveStatus): string[] {
-  if (state === 'none') return [`No move of ${from} is under way.`]
-  if (state === 'moved') return [`The data of ${from} has moved to PostgreSQL at ${to} (move ${id}).`]
-  return [
-    `A move of ${from} to PostgreSQL at ${to} is under way, or was stopped (move ${id}).`,
-    ...(phase === undefined
-      ? []
-      : [`The target is ${phase}${lag === undefined ? '' : `; ${counted(lag, 'change')} behind`}.`]),
-  ]
+  return { json: { from: file.path, ...status }, text: statusText(file.path, status), exitCode: EXIT.done }
 }

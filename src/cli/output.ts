@@ -1,5 +1,7 @@
 /** Output of a command: the result on stdout, as text or as one JSON document; errors and progress on stderr. */
+
 import { SingleBar } from 'cli-progress'
+import type { BackupManifest } from '../api.ts'
 import { type CommandCode, docsOf, isError, StorageError } from '../errors.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { beforeSignal, Interrupted } from './interrupt.ts'
@@ -166,3 +168,24 @@ export const seconds = (milliseconds: number): string =>
 
 /** Replaces control characters: foreign names and paths must not move a terminal's cursor. */
 export const printable = (text: string): string => text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '\ufffd')
+
+/** Shows the progress of work that counts pages. */
+export async function withPageBar<T>(
+  what: string,
+  work: (onProgress: (progress: { copiedPages: number; totalPages: number }) => void) => Promise<T>,
+): Promise<T> {
+  const bar = progressBar(what)
+  try {
+    return await work(({ copiedPages, totalPages }) => bar.update(copiedPages, totalPages))
+  } finally {
+    bar.stop()
+  }
+}
+
+/** One backup in a few words. */
+export function backupText({ bytes, schemaVersion, tables, ownTables }: BackupManifest): string {
+  return `${rowsText(tables, ownTables)}; ${count(bytes)} bytes; schema ${schemaVersion}`
+}
+
+/** Most refused lines in the JSON document. stderr gets all of them. */
+export const SHOWN = 1_000

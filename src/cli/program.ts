@@ -5,13 +5,15 @@ import { addCache } from './cache.ts'
 import { addCheck } from './check.ts'
 import { addCopy } from './copy.ts'
 import { EXIT_HELP } from './exit-codes.ts'
+import { addExport } from './export.ts'
 import { addFollow } from './follow.ts'
+import { addImport } from './import.ts'
 import { addInspect } from './inspect.ts'
 import { addMigrate } from './migrate.ts'
 import { addMove } from './move.ts'
 import { addReplicate } from './replicate.ts'
+import { addRestore } from './restore.ts'
 import { addStudio } from './studio.ts'
-import { addTransfer } from './transfer.ts'
 import { reportUsage, throwing } from './usage.ts'
 
 /** The command line: one file per group of commands. Also what the documents of it are made from. */
@@ -24,7 +26,9 @@ export function program(): Command {
     .addHelpText('afterAll', EXIT_HELP)
   addMigrate(command)
   addBackup(command)
-  addTransfer(command)
+  addRestore(command)
+  addExport(command)
+  addImport(command)
   addCopy(command)
   addMove(command)
   addReplicate(command)
