@@ -111,6 +111,32 @@ describe('the documents', () => {
     }
   })
 
+  test("go on where they were: getting started's first program, twice in one folder", async () => {
+    const own = await mkdtemp(join(QUICK, 'meshstore-started-'))
+    try {
+      await writeFile(join(own, 'package.json'), '{ "type": "module" }')
+      const at = snippets.findIndex(({ what }) => what === 'docs/getting-started.md 0')
+      await copyFile(join(folder, `snippet-${at}.ts`), join(own, 'a.ts'))
+      for (const count of [1, 2])
+        expect((await run(process.execPath, ['a.ts'], { cwd: own })).stdout).toBe(`[ 'gw-2' ]\n${count}\n`)
+    } finally {
+      await rm(own, { recursive: true, force: true })
+    }
+  })
+
+  test('name every tracing event with its fields', () => {
+    const events = readFileSync(join(root, 'src/tracing-events.ts'), 'utf8')
+    const inSource = [...events.matchAll(/`(meshstore:\w+)`(?:(?!export).)*?export interface \w+ \{\n(.*?)^\}/gms)]
+    const page = readFileSync(join(root, 'docs/reference/tracing.md'), 'utf8')
+    expect(inSource.length).toBe(page.match(/^\| `meshstore:/gm)?.length)
+    for (const [, channel = '', body = ''] of inSource) {
+      const row = page.split('\n').find((line) => line.startsWith(`| \`${channel}\``))
+      const fields = [...body.matchAll(/^ {2}(?:readonly )?(\w+)\??:/gm)].map(([, name = '']) => name)
+      const named = [...(row?.split('|').at(-2) ?? '').matchAll(/`(\w+)`/g)].map(([, name = '']) => name)
+      expect(named.toSorted(), channel).toEqual(fields.toSorted())
+    }
+  })
+
   test('link to what is there', () => {
     const dead = pages.flatMap(({ name, text }) =>
       [...text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)]
