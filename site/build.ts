@@ -66,7 +66,10 @@ const item = (page: string) => ({ text: titleOf(read(page)), link: `/${page.repl
 const inFolder = (folder: string) => own.filter((page) => dirname(page) === folder).map(item)
 /** In the order in which the README names them. */
 const placeOf = (link: string): number => read('index.md').indexOf(`${link.slice(1)}.md`)
-const first = { text: 'Start', items: [{ text: 'Meshstore', link: '/' }, ...['getting-started.md', 'concepts.md', 'comparison.md'].map(item)] }
+const first = {
+  text: 'Start',
+  items: [{ text: 'Meshstore', link: '/' }, ...['getting-started.md', 'concepts.md', 'comparison.md'].map(item)],
+}
 const api = { text: 'API', link: '/api/' }
 const others = ['guarantees.md', 'moving-to-postgresql.md', 'changelog.md', 'contributing.md', 'security.md']
 writeFileSync(

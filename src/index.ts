@@ -1,3 +1,8 @@
+/**
+ * `meshstore`: opens a store, restores and copies databases.
+ *
+ * @module meshstore
+ */
 import './node-version.ts'
 
 export type * from './api.ts'

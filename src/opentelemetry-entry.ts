@@ -1,4 +1,8 @@
-/** `meshstore/opentelemetry`: metrics and spans of a store. It needs `@opentelemetry/api`, which the package does not bring. */
+/**
+ * `meshstore/opentelemetry`: metrics and spans of a store. It needs `@opentelemetry/api`, which the package does not bring.
+ *
+ * @module meshstore/opentelemetry
+ */
 import { type MeterProvider, metrics, type TracerProvider, trace } from '@opentelemetry/api'
 import type { Meshstore } from './api.ts'
 import { recordMetrics } from './opentelemetry/metrics.ts'

@@ -1,6 +1,8 @@
 /**
  * `meshstore/query`: Drizzle's operators, as far as both dialects mean the same by them. Some are the library's own: they are listed
  * first.
+ *
+ * @module meshstore/query
  */
 import './node-version.ts'
 

@@ -1,4 +1,8 @@
-/** `meshstore/tables/postgres`: what an application writes its tables for PostgreSQL with. Its twin is `meshstore/tables/sqlite`. */
+/**
+ * `meshstore/tables/postgres`: what an application writes its tables for PostgreSQL with. Its twin is `meshstore/tables/sqlite`.
+ *
+ * @module meshstore/tables/postgres
+ */
 import './node-version.ts'
 
 export { sql } from 'drizzle-orm'

@@ -1,4 +1,8 @@
-/** `meshstore/tables/sqlite`: what an application writes its tables for SQLite with. Its twin is `meshstore/tables/postgres`. */
+/**
+ * `meshstore/tables/sqlite`: what an application writes its tables for SQLite with. Its twin is `meshstore/tables/postgres`.
+ *
+ * @module meshstore/tables/sqlite
+ */
 import './node-version.ts'
 
 export { sql } from 'drizzle-orm'

@@ -1,4 +1,8 @@
-/** `meshstore/zod`: the store's rules as zod schemas. Install zod yourself: it is an optional peer dependency. */
+/**
+ * `meshstore/zod`: the store's rules as zod schemas. Install zod yourself: it is an optional peer dependency.
+ *
+ * @module meshstore/zod
+ */
 export {
   meshNodePatchSchema,
   newMeshNodeSchema,
