@@ -39,6 +39,7 @@ const FAULTS = [
   'test/cli/look.test.ts',
   'test/cli/secrets.test.ts',
   'test/cli/urls.test.ts',
+  'test/documents-postgres.test.ts',
   'test/migrator/adopt.test.ts',
   'test/migrator/baseline.test.ts',
   'test/migrator/drift-postgres.test.ts',
