@@ -83,6 +83,8 @@ export interface ReplicationHealth {
   readonly upTo: Date | undefined
   /** Age of `upTo`, in seconds: what a lost machine would lose. */
   readonly behindSeconds: number | undefined
+  /** Another process ships this database. This one takes over when nothing arrives from the other one any more. */
+  readonly standsBy: boolean
   /** The application's tables, and its columns in ours. A replica does not hold them: back them up. */
   readonly leftBehind: readonly string[]
   /** Why the last step failed; it is tried again. MOVED: another database was promoted. */

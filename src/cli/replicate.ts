@@ -29,7 +29,8 @@ is left. PLACE is a folder, file:///path, or s3://bucket/prefix. Give each
 database a place of its own.
 
 A process that is killed goes on where it was. If two processes ship the same
-database, one of them stands by.
+database, one of them stands by. It takes over when nothing has arrived from the
+other one for 10 seconds, and for three intervals.
 
 --verify needs no database. It replays everything in the place and compares it
 with the hashes of the bases. The exit code is 4 if something is damaged or
@@ -87,6 +88,9 @@ async function replicate(flags: ReplicateFlags): Promise<Outcome> {
     clearInterval(timer)
     shown.stop()
   }
+  const { replication: before } = await store.health()
+  if (before?.standsBy)
+    return { json: { ...before }, text: [`Another process ships to ${before.place}. This one stood by.`] }
   await store.flushReplica()
   const { replication: found } = await store.health()
   const without = found?.leftBehind ?? []

@@ -7,7 +7,7 @@ import { type BaseManifest, readManifest, writeBase } from './base.ts'
 import { ChainBroken, positionAt, type Reached, writeChanges } from './cut.ts'
 import { fenced, isFenced, Outrun, ofAnother } from './errors.ts'
 import { type At, type Begin, begin, beginOf, generationsOf, lastOf, seal } from './generation.ts'
-import { intend, intentOf, type Lineage, lineageOf, noteLineage, ownLineage } from './ledger.ts'
+import { intend, intendNext, intentOf, isIntended, type Lineage, lineageOf, noteLineage, ownLineage } from './ledger.ts'
 import { generationName, isManifest, segmentName } from './names.ts'
 import { type Header, hashOf, ObjectWriter, opened, type SegmentHeader, VERSION } from './object.ts'
 import { claimed, type Place, registrationOf } from './place.ts'
@@ -179,7 +179,7 @@ export class Chain {
       segmentName(generation, segment),
       'meshstore-segment',
     ).catch(() => ({ header: undefined, hash: '' }))
-    if (header === undefined || (segment === intent.segment && hash !== intent.hash)) return false
+    if (header === undefined || (segment === intent.segment && !isIntended(intent, hash))) return false
     const from = { log: header.log, position: header.to }
     if (!(await source.changeLog.resume(registrationOf(this.#id), this.#keptUntil(), from))) return false
     this.#goOnFrom({ generation, segment, hash, log: header.log, to: header.to, schema: header.schema })
@@ -381,7 +381,7 @@ export class Chain {
   async #ship(source: Source, cut: Cut): Promise<Step> {
     const { generation, segment, at, log, to, schema } = cut.header
     this.#pending = cut
-    await intend(source.session, this.#id, { generation, segment, hash: cut.hash })
+    await this.#intend(source, { generation, segment, hash: cut.hash })
     if (!(await this.#createdOwn(segmentName(generation, segment), cut.bytes)))
       throw new Outrun(`Another process ships to ${this.#options.place.name}.`)
     await this.#assertNewest()
@@ -392,6 +392,15 @@ export class Chain {
     this.#segmentsSinceBase++
     await this.#renew(source)
     return { upTo: new Date(at), shipped: { generation, segment, rows: cut.rows, bytes: cut.bytes.length } }
+  }
+
+  /** Before the segment arrives, the database knows of it. */
+  async #intend({ session }: Source, next: At): Promise<void> {
+    const head = this.#head
+    if (head === undefined) throw new Outrun('The chain was left.')
+    const outcome = await intendNext(session, this.#id, { head, next })
+    if (outcome === 'ahead') throw new Outrun('Another process ships this database.')
+    if (outcome === 'behind') throw new ChainBroken('The database does not know what was shipped of it.')
   }
 
   /** Throws MOVED if a newer generation has fenced this database: its segments would not count. */

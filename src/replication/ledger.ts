@@ -1,7 +1,7 @@
 /** A database's notes about its replica: rows of `meshstore_state`, by the id of the place. */
 import type { Session } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
-import { remember, remembered, rememberOnce } from '../repositories/state.ts'
+import { remember, remembered, rememberOnce, replaceIf } from '../repositories/state.ts'
 import type { At } from './generation.ts'
 import { registrationOf } from './place.ts'
 
@@ -47,12 +47,45 @@ export async function ownLineage(session: Session, place: string, lineage: Linea
  * The segment that is about to be shipped. A place that has more was not filled by this database as it is: the file was rolled back to
  * a copy, and changes after that copy would be missed.
  */
-export async function intentOf(session: Session, place: string): Promise<At | undefined> {
+export interface Intent extends At {
+  /** Hashes of the same segment as other processes on this database were about to ship it. */
+  readonly others?: readonly string[]
+}
+
+export const isIntended = ({ hash, others = [] }: Intent, found: string): boolean =>
+  found === hash || others.includes(found)
+
+export async function intentOf(session: Session, place: string): Promise<Intent | undefined> {
   const name = registrationOf(place)
   const row = await remembered(session, name)
-  return row && parsed<At>(row.value, name)
+  return row && parsed<Intent>(row.value, name)
 }
 
 export async function intend(session: Session, place: string, at: At): Promise<void> {
   await remember(session, { name: registrationOf(place), value: JSON.stringify(at), updatedAt: new Date() })
+}
+
+/**
+ * Notes the segment after `head`. `ahead`: another process on this database has shipped further. `behind`: the database has
+ * forgotten `head`.
+ */
+export async function intendNext(
+  session: Session,
+  place: string,
+  { head, next }: { readonly head: At; readonly next: At },
+): Promise<'noted' | 'ahead' | 'behind'> {
+  const name = registrationOf(place)
+  for (;;) {
+    const row = await remembered(session, name)
+    if (row === undefined) return 'behind'
+    const found = parsed<Intent>(row.value, name)
+    if (found.generation !== next.generation) return found.generation > next.generation ? 'ahead' : 'behind'
+    if (found.segment > next.segment) return 'ahead'
+    if (found.segment < head.segment) return 'behind'
+    if (found.segment === head.segment && !isIntended(found, head.hash)) return 'behind'
+    const others = found.segment === next.segment ? [found.hash, ...(found.others ?? [])] : []
+    const intent: Intent = { ...next, others: [...new Set(others)].filter((hash) => hash !== next.hash) }
+    const value = JSON.stringify(intent)
+    if (await replaceIf(session, { name, known: row.value, value, updatedAt: new Date() })) return 'noted'
+  }
 }

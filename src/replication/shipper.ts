@@ -14,6 +14,8 @@ export interface ShipperOptions extends ChainOptions {
   readonly everyMs: number
   readonly keep: Retention
   readonly onFenced?: 'report' | 'refuse' | undefined
+  /** Replaces `TAKE_OVER_MS`. For tests. */
+  readonly takeOverMs?: number | undefined
 }
 
 const MOST_BACKOFF_MS = 10_000
@@ -21,6 +23,8 @@ const PRUNE_EVERY_MS = 3_600_000
 const LOOK_EVERY_MS = 3_600_000
 /** A process that stands by takes over when the place did not change for so long, in milliseconds. */
 const TAKE_OVER_MS = 10_000
+/** Attempts of `flush()` while another process ships, too. */
+const FLUSH_ATTEMPTS = 5
 
 export class Shipper {
   readonly #options: ShipperOptions
@@ -65,6 +69,7 @@ export class Shipper {
       place: place.name,
       upTo,
       behindSeconds: upTo && Math.max(0, (now().getTime() - upTo.getTime()) / 1_000),
+      standsBy: this.#standsBy !== undefined,
       leftBehind: this.#leftBehind,
       problem: this.#problem(),
     }
@@ -82,7 +87,11 @@ export class Shipper {
 
   /** Resolves when the place has everything that was committed before this call. Rejects with why it has not. */
   async flush(): Promise<void> {
-    await this.#next()
+    // A shipper that stands by does not wait for the other one: the database lets one of them ship each segment. A copy is another database.
+    for (let attempt = 0; attempt < FLUSH_ATTEMPTS; attempt++) {
+      await this.#next({ mayStandBy: this.#failure !== undefined })
+      if (this.#standsBy === undefined || this.#failure !== undefined) break
+    }
     if (this.#failure !== undefined) throw this.#failure
     if (this.#standsBy !== undefined)
       throw new StorageError(
@@ -110,15 +119,15 @@ export class Shipper {
   }
 
   /** One after the other. */
-  #next(): Promise<void> {
-    const result = this.#turn.then(() => this.#cycle())
+  #next(options?: { readonly mayStandBy: boolean }): Promise<void> {
+    const result = this.#turn.then(() => this.#cycle(options))
     this.#turn = result
     return result
   }
 
-  async #cycle(): Promise<void> {
+  async #cycle({ mayStandBy } = { mayStandBy: true }): Promise<void> {
     try {
-      if (this.#standsBy !== undefined && !(await this.#mayTakeOver())) return this.#look()
+      if (mayStandBy && this.#standsBy !== undefined && !(await this.#mayTakeOver())) return this.#look()
       await this.#step()
       this.#standsBy = undefined
       this.#failure = undefined
@@ -175,7 +184,8 @@ export class Shipper {
       this.#standsBy = { last, since: performance.now() }
       return false
     }
-    return performance.now() - standsBy.since > Math.max(TAKE_OVER_MS, 3 * this.#options.everyMs)
+    const { takeOverMs = TAKE_OVER_MS, everyMs } = this.#options
+    return performance.now() - standsBy.since > Math.max(takeOverMs, 3 * everyMs)
   }
 
   /** Compares what the other process has shipped with this database: it may ship a copy, which has other changes. */

@@ -1,5 +1,5 @@
 /** The library's own state in `meshstore_state`, by name. */
-import { eq, excluded } from '../database/queries.ts'
+import { and, eq, excluded } from '../database/queries.ts'
 import type { Session } from '../database/session.ts'
 import { pick, statement } from '../database/statement.ts'
 
@@ -46,6 +46,20 @@ const insert = statement<Entry>()(
       .onConflictDoNothing(),
   'names one row',
 )
+
+const swap = statement<Entry & { known: string }>()(
+  'state.swap',
+  (db, { state }, p) =>
+    db
+      .update(state)
+      .set(pick(p, ['value', 'updatedAt']))
+      .where(and(eq(state.name, p.name), eq(state.value, p.known))),
+  'names one row',
+)
+
+/** Replaces a value. `false` if it is not `known` any more. */
+export const replaceIf = async (session: Session, entry: Entry & { name: Name; known: string }): Promise<boolean> =>
+  (await session.write(swap, entry)).changes > 0
 
 /** Keeps what another process has noted, and returns it. */
 export async function rememberOnce(session: Session, entry: Entry & { name: Name }): Promise<string> {

@@ -109,6 +109,50 @@ for (const backend of lastingBackends) {
       expect(content).toEqual(await contentOf(one.store))
     })
 
+    test('goes on in its generation when two shippers were about to ship the same segment', async () => {
+      using folder = temporaryFolder()
+      const to = folder.file('replica')
+      await using opened = await backend.open()
+      const isSegment = (name: string): boolean => name.endsWith('2.segment')
+      const bothIntend = Promise.withResolvers<void>()
+      const firstHasCreated = Promise.withResolvers<void>()
+      const first = breaking(to, ({ create }) => ({
+        create: async (name, bytes) => {
+          if (!isSegment(name)) return create(name, bytes)
+          await bothIntend.promise
+          const created = await create(name, bytes)
+          firstHasCreated.resolve()
+          return created
+        },
+      }))
+      const second = breaking(to, ({ create }) => ({
+        create: async (name, bytes) => {
+          if (isSegment(name)) {
+            bothIntend.resolve()
+            await firstHasCreated.promise
+          }
+          return create(name, bytes)
+        },
+      }))
+      let time = 0
+      const now = () => new Date(1_800_000_000_000 + ++time)
+      await using one = await shipping(opened.url, first, { now })
+      await using two = await shipping(opened.url, second, { now })
+      await one.shipper.flush()
+      await two.shipper.flush()
+      await one.store.nodes.save(node('a'))
+      const shipped = one.shipper.flush()
+      two.shipper.start()
+      await shipped
+      while (!two.shipper.health().standsBy) await new Promise((done) => setTimeout(done, 1))
+      await one.shipper.stop()
+      await two.store.nodes.save(node('b'))
+      await two.shipper.flush()
+      const { content, reached } = await restored(to)
+      expect(content).toEqual(await contentOf(two.store))
+      expect(reached.generation).toBe(1)
+    })
+
     test('ships bases while segments go on, and every base is compared', async () => {
       using folder = temporaryFolder()
       const to = folder.file('replica')
