@@ -37,5 +37,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE
     public.path_cache_marks,
     public.path_cache_stamps,
     public.meshstore_changes,
-    public.meshstore_consumers
+    public.meshstore_consumers,
+    public.meshstore_outcomes
   TO meshstore_app;

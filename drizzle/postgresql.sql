@@ -37,6 +37,12 @@ CREATE TABLE "nodes" (
 	CONSTRAINT "nodes_updated_time" CHECK ("nodes"."updated_at" BETWEEN -253402300799 AND 253402300799)
 );
 
+CREATE TABLE "meshstore_outcomes" (
+	"token" text COLLATE "C" PRIMARY KEY NOT NULL,
+	"state" text NOT NULL,
+	"written_at" double precision DEFAULT extract(epoch FROM now()) NOT NULL
+);
+
 CREATE TABLE "path_cache" (
 	"cache_key" text COLLATE "C" PRIMARY KEY NOT NULL,
 	"source" text COLLATE "C" NOT NULL,

@@ -39,6 +39,12 @@ CREATE TABLE `nodes` (
 );
 
 CREATE INDEX `idx_nodes_started` ON `nodes` (`started`,`node_id`);
+CREATE TABLE `meshstore_outcomes` (
+	`token` text PRIMARY KEY NOT NULL,
+	`state` text NOT NULL,
+	`written_at` real DEFAULT (unixepoch()) NOT NULL
+);
+
 CREATE TABLE `path_cache` (
 	`cache_key` text PRIMARY KEY NOT NULL,
 	`source` text NOT NULL,

@@ -20,6 +20,12 @@ BEGIN
 	DELETE FROM meshstore_changes WHERE seq <= NEW.seq - 1000000;
 END;
 --> statement-breakpoint
+CREATE TABLE `meshstore_outcomes` (
+	`token` text PRIMARY KEY NOT NULL,
+	`state` text NOT NULL,
+	`written_at` real DEFAULT (unixepoch()) NOT NULL
+);
+--> statement-breakpoint
 INSERT INTO meshstore_state (name, value, updated_at) VALUES ('migration:1795882624000', '0004_change_log_nonces', 0);
 --> statement-breakpoint
 INSERT INTO meshstore_state (name, value, updated_at) VALUES ('breaking:0004_change_log_nonces', 'Older code deletes changes that positions in the log name.', 0);

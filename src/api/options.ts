@@ -39,6 +39,18 @@ export interface StorageOptions {
   readonly maxPendingWrites?: number | undefined
   /** The pool of connections to PostgreSQL. */
   readonly pool?: PoolOptions | undefined
+  /**
+   * On PostgreSQL: how long a call waits for a primary after it has lost the server, in milliseconds. Nothing was committed then, and
+   * it runs again. Past this time: UNAVAILABLE. Default: 30,000 if the URL names several hosts or `outcomeTokens` is on; otherwise 0:
+   * a call fails at once. A transaction never runs again after its `timeoutMs`.
+   */
+  readonly failoverMs?: number | undefined
+  /**
+   * On PostgreSQL: each write stores a token in its transaction. If the answer to a COMMIT is lost, the store looks for the token within
+   * `failoverMs`: it returns the committed result, or runs the write again. Without tokens the call fails with OUTCOME_UNKNOWN.
+   * Default: `true` if the URL names several hosts, otherwise `false`.
+   */
+  readonly outcomeTokens?: boolean | undefined
   /** Time to live, size and invalidation of the path cache. */
   readonly pathCache?: PathCacheOptions | undefined
   /**

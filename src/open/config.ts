@@ -25,6 +25,9 @@ export interface Config {
   readonly maxPendingWrites: number
   /** Default of `mode`: the URL's. */
   readonly pool: { readonly max: number; readonly mode: 'session' | 'transaction' | undefined }
+  /** Defaults: by the URL. */
+  readonly failoverMs: number | undefined
+  readonly outcomeTokens: boolean | undefined
   readonly pathCache: PathCacheOptions
   readonly countRules: CountRules | undefined
   /** The application's own tables, by their names in the schema, and what an open makes of them. */
@@ -68,6 +71,8 @@ const RULES: rules.Rules = {
   busyTimeoutMs: rules.isInteger(0, rules.MAX_TIMER_MS),
   maxPendingWrites: rules.isInteger(1, rules.MAX_INTEGER),
   pool: (value) => nested(POOL_RULES, value),
+  failoverMs: rules.isInteger(0, rules.MAX_TIMER_MS),
+  outcomeTokens: rules.isFlag,
   pathCache: (value) => nested(PATH_CACHE_RULES, value),
   countRules: rules.isFunction,
   tables: (value) =>
@@ -112,6 +117,8 @@ function nested(of: rules.Rules, value: unknown): string | undefined {
 export function configOf(target: string | StorageOptions): Config {
   const options: StorageOptions = typeof target === 'string' ? { url: target } : target
   const issues = rules.problems(RULES, options)
+  if (options.outcomeTokens === true && options.failoverMs === 0)
+    issues.push({ path: 'outcomeTokens', message: 'needs failoverMs, the time to look for an outcome' })
   if (issues.length === 0 && options.url === undefined) issues.push({ path: 'url', message: 'is missing' })
   if (issues.length > 0)
     throw new StorageError('CONFIG', `${problemsIn('The configuration', issues)}. Correct the options.`, { issues })
@@ -126,6 +133,8 @@ export function configOf(target: string | StorageOptions): Config {
     busyTimeoutMs: options.busyTimeoutMs ?? 5_000,
     maxPendingWrites: options.maxPendingWrites ?? 100_000,
     pool: { max: options.pool?.max ?? 10, mode: options.pool?.mode },
+    failoverMs: options.failoverMs,
+    outcomeTokens: options.outcomeTokens,
     pathCache: { ...options.pathCache },
     countRules: options.countRules,
     own: ownOf(options),

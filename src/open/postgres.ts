@@ -8,12 +8,18 @@ import type { Config } from './config.ts'
 /** Time limit of a migration's statement: a migration may rewrite a large table. */
 const DAY_MS = 86_400_000
 
+/** Covers a failover of a cluster, and the restart of a server. */
+const FAILOVER_MS = 30_000
+
 /** Connects to a server and brings the database's schema up to date. */
 export async function openPostgres(target: PostgresTarget, config: Config): Promise<PostgresDatabase> {
   const limits = { statementMs: target.statementMs, lockMs: Math.max(1, config.busyTimeoutMs) }
   const { max, mode = target.poolMode } = config.pool
   const topology = config.own?.tables.flatMap(({ name, invalidates }) => (invalidates === undefined ? [] : name))
-  const options = { ...config, max, mode, ...limits, topology }
+  const isCluster = target.hosts.length > 1
+  const outcomeTokens = config.outcomeTokens ?? (isCluster && config.failoverMs !== 0)
+  const failoverMs = config.failoverMs ?? (isCluster || outcomeTokens ? FAILOVER_MS : 0)
+  const options = { ...config, max, mode, ...limits, topology, outcomeTokens, failoverMs }
   const migrate = config.readOnly && config.migrate === 'apply' ? 'check' : config.migrate
   const database = await PostgresDatabase.open(target, options, {
     prepare: async (pool) => {

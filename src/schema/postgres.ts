@@ -156,3 +156,13 @@ export const consumers = pgTable('meshstore_consumers', {
   position: text('position').notNull(),
   keptUntil: time('kept_until').notNull(),
 })
+
+/**
+ * Tokens of transactions whose answer may be lost. A transaction writes its own with the state `done`; whoever missed the answer to
+ * its COMMIT claims the token, and writes `void` if the transaction was not committed. By the server's clock.
+ */
+export const outcomes = pgTable('meshstore_outcomes', {
+  token: key('token').primaryKey().notNull(),
+  state: text('state').notNull(),
+  writtenAt: time('written_at').notNull().default(sql`extract(epoch FROM now())`),
+})

@@ -152,3 +152,10 @@ export const consumers = sqliteTable('meshstore_consumers', {
   position: text('position').notNull(),
   keptUntil: time('kept_until').notNull(),
 })
+
+/** The twin of PostgreSQL's table. A file's commits have no lost answers: it stays empty. */
+export const outcomes = sqliteTable('meshstore_outcomes', {
+  token: text('token').primaryKey().notNull(),
+  state: text('state').notNull(),
+  writtenAt: time('written_at').notNull().default(sql`(unixepoch())`),
+})

@@ -199,6 +199,7 @@ export const BOOKKEEPING = [
   'path_cache_stamps',
   'meshstore_changes',
   'meshstore_consumers',
+  'meshstore_outcomes',
 ] as const satisfies readonly (typeof sqlite)[Twin]['_']['name'][]
 
 /** All tables that the migrations make. */

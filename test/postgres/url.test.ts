@@ -1,6 +1,7 @@
 /** What a postgres:// URL means, and what is said about one that cannot be used: never a part of it but a parameter's name. */
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { type PostgresTarget, placeOf } from '../../src/database/postgres/url.ts'
 import { openStorage } from '../../src/index.ts'
 import { databaseOf } from '../../src/open/config.ts'
 import { expectCode } from '../support/expectations.ts'
@@ -55,6 +56,33 @@ describe('a postgres:// URL', () => {
     expect(databaseOf('postgres://db.example/mesh?pool_mode=transaction')).toMatchObject({ poolMode: 'transaction' })
   })
 
+  test('names several hosts, each with its port and its own TLS', () => {
+    const url = 'postgres://me:a,b@db1.example:6543,[2001:db8::1],127.0.0.1:5433/mesh?target_session_attrs=read-write'
+    const target = databaseOf(url)
+    expect(target).toMatchObject({
+      host: 'db1.example',
+      port: 6543,
+      password: 'a,b',
+      database: 'mesh',
+      hosts: [
+        { host: 'db1.example', port: 6543, ssl: VERIFIED },
+        { host: '2001:db8::1', port: undefined, ssl: VERIFIED },
+        { host: '127.0.0.1', port: 5433, ssl: false },
+      ],
+    })
+    expect(databaseOf('postgres://db.example/mesh')).toMatchObject({ hosts: [{ host: 'db.example' }] })
+  })
+
+  test('is printed with its hosts in a fixed order, and without user and password', () => {
+    const [one, other] = ['h2:5433,h1', 'h1:5432,h2:5433'].map((hosts) =>
+      databaseOf(`postgres://me:secret@${hosts}/mesh`),
+    )
+    expect([one, other].map((each) => placeOf(each as PostgresTarget))).toEqual([
+      'h1:5432,h2:5433/mesh',
+      'h1:5432,h2:5433/mesh',
+    ])
+  })
+
   test('names the files of certificates', () => {
     using folder = temporaryFolder()
     // Any file does: what is in it is the server's and Node's business.
@@ -95,6 +123,11 @@ describe('a postgres:// URL that cannot be used', () => {
     ['postgres://the-user:hunter2%zz@the-host/the-base', '%25'],
     ['postgres://the-user:hun/ter2@the-host/the-base', 'URL'],
     ['postgres://the-user:hunter2@the host/the-base', 'URL'],
+    [`postgres://${AT},/the-base`, 'host'],
+    [`postgres://${AT},,h2/the-base`, 'host'],
+    [`postgres://${AT},h2:port/the-base`, 'URL'],
+    [`postgres://${AT},h2/the-base?host=/run`, 'host'],
+    [`postgres://${AT},h2/the-base?target_session_attrs=standby`, 'target_session_attrs'],
     ['mysql://the-user:hunter2@the-host/the-base', 'mysql:'],
   ] as const)('%s is refused by name', async ([url, names]) => {
     const error = await expectCode(openStorage(url), 'CONFIG')

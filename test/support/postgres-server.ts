@@ -30,6 +30,10 @@ export interface PostgresServer {
   readonly restart: () => Promise<void>
   /** The server's main process. */
   readonly pid: () => number
+  /** Stops the server at once, and leaves it so until `stop()`. */
+  readonly halt: () => Promise<void>
+  /** Another server that receives everything from this one, which restarts. Promote it with `pg_promote()`. */
+  readonly standby: () => Promise<PostgresServer>
   readonly stop: () => Promise<void>
 }
 
@@ -187,6 +191,24 @@ async function serve(server: {
     restart: async () => {
       await end('SIGINT')
       child = await start()
+    },
+    halt: () => end('SIGQUIT'),
+    standby: async () => {
+      await end('SIGINT')
+      const another = await mkdtemp(join(dirname(folder), 'meshstore-postgres-'))
+      await copy(data, dataIn(another))
+      await writeFile(join(dataIn(another), 'standby.signal'), '')
+      if (asRoot)
+        for (const each of [another, join(dataIn(another), 'standby.signal')]) await chown(each, NOBODY, NOBODY)
+      child = await start()
+      const conninfo = `primary_conninfo=host=127.0.0.1 port=${port} user=postgres password=${password} application_name=standby`
+      return serve({
+        ...server,
+        folder: another,
+        data: dataIn(another),
+        port: await freePort(),
+        settings: [...server.settings, conninfo],
+      })
     },
     stop: async () => {
       await end('SIGINT')

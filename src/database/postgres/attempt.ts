@@ -6,17 +6,24 @@ import type { BoundStatement, StatementCompiler } from '../statement.ts'
 import { type Executor, type Naming, OpenTransaction, type SavepointStep, withinTime } from '../transaction.ts'
 import { type PostgresConnection, PostgresExecutor } from './connection.ts'
 import type { Connections } from './connections.ts'
-import { mayRunAgain } from './errors.ts'
+import { isServerLost, isUnknown, mayRunAgain, undone } from './errors.ts'
+import type { Failover } from './failover.ts'
+import type { Outcomes } from './outcomes.ts'
 import type { PoolOptions } from './pool.ts'
 import { begin, commit, settle } from './session-control.ts'
 
 export type Work<T> = (tx: OpenTransaction) => Promise<T>
 
 /** The outcome of an attempt. Every other outcome is thrown. */
-export type Attempted<T> = { readonly result: T } | { readonly inTheWay: unknown }
+export type Attempted<T> =
+  | { readonly result: T }
+  /** `isLost`: the server was lost, and nothing was committed. */
+  | { readonly inTheWay: unknown; readonly isLost: boolean }
 
 export interface Environment {
   readonly connections: Connections
+  /** `undefined`: a lost answer to a COMMIT is OUTCOME_UNKNOWN. */
+  readonly outcomes: Outcomes | undefined
   readonly compiler: StatementCompiler
   readonly guard: TransactionGuard
   readonly options: PoolOptions
@@ -31,9 +38,20 @@ export interface AttemptLimits {
 interface Turn {
   /** Resolves when the transaction may begin. */
   readonly mayBegin?: () => Promise<void>
-  /** Milliseconds since the first attempt began. */
+  /** Called when the attempt has a connection. */
+  readonly opened: () => void
+  /** Milliseconds since the first attempt had a connection. */
   readonly passedMs: () => number
   readonly naming?: Naming | undefined
+}
+
+/** Whether to run the transaction again. After the loss of the server it waits for `failoverMs`, within its own time limit. */
+export function mayRunOn(
+  { isLost }: { readonly isLost: boolean },
+  { timeoutMs = Number.POSITIVE_INFINITY, retryMs }: { timeoutMs: number | undefined; retryMs: number },
+  { passedMs, failover }: { readonly passedMs: number; readonly failover: Failover },
+): boolean {
+  return isLost ? passedMs < timeoutMs && failover.goesOn() : passedMs < retryMs
 }
 
 class FromCallback {
@@ -45,18 +63,27 @@ class FromCallback {
 }
 
 export async function attempt<T>(
-  { connections, compiler, guard, options }: Environment,
+  { connections, outcomes, compiler, guard, options }: Environment,
   work: Work<T>,
   { readOnly, timeoutMs }: AttemptLimits,
-  { mayBegin, passedMs, naming }: Turn,
+  { mayBegin, opened, passedMs, naming }: Turn,
 ): Promise<Attempted<T>> {
   const since = performance.now()
+  const token = readOnly ? undefined : outcomes?.token()
+  const survivesLoss = (options.failoverMs ?? 0) > 0
+  const endsHere = (error: unknown): boolean => mayRunAgain(error) || (survivesLoss && isServerLost(error))
+  let hasOpened = false
   let connection: PostgresConnection | undefined
   const opening = (async () => {
     await mayBegin?.()
-    connection = await connections.open()
+    const passed = passedMs()
+    connection = await connections.open({
+      withinMs: passed > 0 && timeoutMs !== undefined ? timeoutMs - passed : undefined,
+    })
+    hasOpened = true
+    opened()
     await begin(connection, { ...options, readOnly, timeoutMs })
-    return { connection, executor: new PostgresExecutor(connection, compiler) }
+    return { connection, executor: new PostgresExecutor(connection, compiler, token) }
   })()
   const executor = new LateExecutor(opening)
   const tx = new OpenTransaction({ executor, compiler, guard, naming }, { readOnly })
@@ -71,17 +98,25 @@ export async function attempt<T>(
     const timeLeft = timeoutMs && Math.max(1, Math.round(timeoutMs - passedMs()))
     const result = await withinTime(tx, () => running, timeLeft, timeoutMs).catch((error) => {
       // After a conflict the transaction runs again, whatever the callback threw.
-      throw mayRunAgain(tx.doom) ? tx.doom : new FromCallback(error)
+      throw endsHere(tx.doom) ? tx.doom : new FromCallback(error)
     })
     if (tx.doom !== undefined) throw tx.doom
-    await commit(open.connection, { readOnly })
+    await commit(open.connection, { readOnly }).catch(async (error) => {
+      if (token === undefined || outcomes === undefined || !isUnknown(error)) throw error
+      // A claim may need the pool's only connection.
+      open.connection.end()
+      connection = undefined
+      if (!(await outcomes.wasCommitted(token, error))) throw undone(error)
+    })
     return { result }
   } catch (thrown) {
     const error = thrown instanceof FromCallback ? thrown.error : thrown
     failure = { error }
     connections.noteSilence(error, since)
     // An error of the callback itself is no conflict, also if it looks like one, for example of another database.
-    if (!(thrown instanceof FromCallback) && mayRunAgain(error)) return { inTheWay: error }
+    // A wait for a connection has used up `failoverMs`.
+    if (!(thrown instanceof FromCallback) && hasOpened && endsHere(error))
+      return { inTheWay: error, isLost: !mayRunAgain(error) }
     throw error
   } finally {
     if (connection !== undefined) await settle(connection, failure)

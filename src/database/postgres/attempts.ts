@@ -5,7 +5,7 @@ import type { TransactionEvent } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import type { Written } from '../session.ts'
 import type { BoundStatement } from '../statement.ts'
-import { type Attempted, attempt, type Environment, type Work } from './attempt.ts'
+import { type Attempted, attempt, type Environment, mayRunOn, type Work } from './attempt.ts'
 import type { Batch } from './batch.ts'
 import type { TransactionLimits } from './callers-transaction.ts'
 import type { PostgresConnection } from './connection.ts'
@@ -14,12 +14,15 @@ import {
   isConflict,
   isConnectionLost,
   isLockTimeout,
+  isServerLost,
   isStaleStatement,
   translated,
   translatedWrite,
 } from './errors.ts'
+import { Failover } from './failover.ts'
+import { type Outcomes, Unanswered } from './outcomes.ts'
 import { beginning, type PoolOptions } from './pool.ts'
-import { commitBatch } from './session-control.ts'
+import { type Committing, commitBatch, commitOne } from './session-control.ts'
 import type { BatchLimits, BatchOutcome } from './write-lane.ts'
 
 export interface AttemptOptions extends PoolOptions {
@@ -56,7 +59,7 @@ export class Attempts {
   async read<R>(bound: BoundStatement<R>): Promise<R[]> {
     const once = (connection: PostgresConnection): Promise<Written<R>> =>
       // For the session nothing can be set there: the isolation is this transaction's.
-      this.#options.mode === 'session' ? connection.run(bound) : this.#alone(connection, bound)
+      this.#options.mode === 'session' ? connection.run(bound) : commitOne(connection, bound, this.#reading())
     const isWorthwhile = (failed: Failed): boolean =>
       this.#isConflictToRetry(failed) || (failed.attempts === 1 && mayDiffer(failed.error))
     try {
@@ -66,25 +69,26 @@ export class Attempts {
     }
   }
 
-  /** A write that names no row. Its transaction is one packet. */
+  #reading(): Committing {
+    return { begin: this.#beginning(), token: undefined, onCommit: () => {} }
+  }
+
+  #beginning(lockTimeoutMs = this.#options.lockMs): string {
+    return beginning({ ...this.#options, lockTimeoutMs })
+  }
+
+  /** A write that names no row. */
   async write<R>(bound: BoundStatement<R>): Promise<Written<R>> {
+    const begin = this.#beginning()
+    const unit = new Unit()
+    const once = (connection: PostgresConnection): Promise<Written<R>> =>
+      commitOne(connection, bound, unit.begun(begin, this.#on.outcomes))
     const isWorthwhile = (failed: Failed): boolean =>
       this.#isConflictToRetry(failed) || (failed.attempts === 1 && isStaleStatement(failed.error))
     try {
-      return await this.#again((connection) => this.#alone(connection, bound), isWorthwhile)
+      return await this.#again(once, isWorthwhile, { unit })
     } catch (error) {
-      throw translatedWrite(error)
-    }
-  }
-
-  async #alone<R>(connection: PostgresConnection, bound: BoundStatement<R>): Promise<Written<R>> {
-    const begin = beginning({ ...this.#options, lockTimeoutMs: this.#options.lockMs })
-    try {
-      const [written] = await connection.packet(begin, [bound], 'COMMIT')
-      return written as Written<R>
-    } catch (error) {
-      if (!isConnectionLost(error)) await connection.control('ROLLBACK').catch(() => {})
-      throw error
+      throw unit.isCommitting ? translatedWrite(error) : translated(error)
     }
   }
 
@@ -95,36 +99,36 @@ export class Attempts {
   /** Rejects with what no smaller batch would be spared. */
   async commit(batch: Batch, { lockMs, retryUntil }: BatchLimits): Promise<BatchOutcome> {
     const isAlone = batch.items.length === 1
-    const settings = beginning({ ...this.#options, lockTimeoutMs: lockMs })
+    const settings = this.#beginning(lockMs)
     const begin = isAlone ? settings : `${settings}; ${TOGETHER}`
-    let isCommitting = false
-    const once = (connection: PostgresConnection): Promise<BatchOutcome> => {
-      isCommitting = false
-      return commitBatch(connection, begin, batch, () => {
-        isCommitting = true
-      })
-    }
+    const unit = new Unit()
+    const once = (connection: PostgresConnection): Promise<BatchOutcome> =>
+      commitBatch(connection, batch, unit.begun(begin, this.#on.outcomes))
     const isWorthwhile = ({ error, attempts }: Failed): boolean => {
-      if (isConnectionLost(error)) return !isCommitting && attempts === 1
+      if (isConnectionLost(error)) return !unit.isCommitting && attempts === 1
       if (performance.now() < retryUntil) return true
       return attempts < BATCH_ATTEMPTS && !isLockTimeout(error)
     }
     try {
-      return await this.#again(once, isWorthwhile, { byIndex: !isAlone })
+      return await this.#again(once, isWorthwhile, { byIndex: !isAlone, unit })
     } catch (failure) {
-      const error = isCommitting ? translatedWrite(failure) : translated(failure)
+      const error = unit.isCommitting ? translatedWrite(failure) : translated(failure)
       if (isBusy(error)) return { refused: error }
       throw error
     }
   }
 
-  /** Once, and then as often as it is worthwhile. Throws StorageErrors where there was no connection, else the driver's. */
+  /**
+   * Once, and then as often as it is worthwhile. After the loss of the server: until `failoverMs` have passed. Throws StorageErrors
+   * where there was no connection, else the driver's.
+   */
   async #again<T>(
     work: (connection: PostgresConnection) => Promise<T>,
     isWorthwhile: (failed: Failed) => boolean,
-    { byIndex = false }: { byIndex?: boolean } = {},
+    { byIndex = false, unit }: { byIndex?: boolean; unit?: Unit } = {},
   ): Promise<T> {
     const { connections } = this.#on
+    const failover = new Failover(this.#options.failoverMs)
     let since: number | undefined
     const once = async (): Promise<T> => {
       const connection = await connections.open({ byIndex })
@@ -134,9 +138,13 @@ export class Attempts {
         const result = await work(connection)
         connection.release()
         return result
-      } catch (error) {
+      } catch (thrown) {
+        const error = thrown instanceof Unanswered ? thrown.error : thrown
         connection.release(error)
         connections.noteSilence(translated(error), begun)
+        if (!(thrown instanceof Unanswered)) throw error
+        if (await this.#on.outcomes?.wasCommitted(thrown.token, error)) return thrown.result as T
+        unit?.wasUndone()
         throw error
       }
     }
@@ -144,8 +152,11 @@ export class Attempts {
       try {
         return await connections.slots.while(once, attempts > 1)
       } catch (error) {
-        const isRefusal = error instanceof StorageError || since === undefined
-        if (isRefusal || !isWorthwhile({ error, attempts, since: since ?? 0 })) throw error
+        const isLost = since !== undefined && unit?.isCommitting !== true && isServerLost(error)
+        if (!(isLost && failover.goesOn())) {
+          const isRefusal = error instanceof StorageError || since === undefined
+          if (isRefusal || !isWorthwhile({ error, attempts, since: since ?? 0 })) throw error
+        }
       }
       await sleep(jittered(pause))
     }
@@ -154,26 +165,49 @@ export class Attempts {
   /** Runs `work` again from its beginning: a unit of the library's own, or a caller's transaction that only reads. */
   async transaction<T>(work: Work<T>, limits: TransactionLimits, event: TransactionEvent): Promise<T> {
     const { slots, writers } = this.#on.connections
+    const failover = new Failover(this.#options.failoverMs)
     // Time runs from the first attempt on, not while it waits for a connection.
-    let begun = 0
-    const passedMs = (): number => performance.now() - begun
+    let begun: number | undefined
+    const passedMs = (): number => (begun === undefined ? 0 : performance.now() - begun)
+    const opened = (): void => {
+      begun ??= performance.now()
+    }
     const once = (): Promise<Attempted<T>> => {
-      if (event.attempts++ === 0) begun = performance.now()
-      return attempt(this.#on, work, limits, { passedMs })
+      event.attempts++
+      return attempt(this.#on, work, limits, { opened, passedMs })
     }
     const asWriter = async (): Promise<Attempted<T>> => {
       const attempted = await once()
       if ('result' in attempted) writers.succeeded()
-      else writers.conflicted()
+      else if (!attempted.isLost) writers.conflicted()
       return attempted
     }
     const run = limits.readOnly ? once : () => writers.while(asWriter, event.attempts > 0)
     for (let pause = 1; ; pause = nextPause(pause)) {
       const attempted = await slots.while(run, event.attempts > 0)
       if ('result' in attempted) return attempted.result
-      if (event.attempts >= limits.attempts || passedMs() >= limits.retryMs) throw attempted.inTheWay
+      if (event.attempts >= limits.attempts || !mayRunOn(attempted, limits, { passedMs: passedMs(), failover }))
+        throw attempted.inTheWay
       await sleep(jittered(pause))
     }
+  }
+}
+
+/** The state of a unit that may run several times. */
+class Unit {
+  /** COMMIT was sent, and the outcome is not known. */
+  isCommitting = false
+
+  begun(begin: string, outcomes: Outcomes | undefined): Committing {
+    this.isCommitting = false
+    const onCommit = (): void => {
+      this.isCommitting = true
+    }
+    return { begin, token: outcomes?.token(), onCommit }
+  }
+
+  wasUndone(): void {
+    this.isCommitting = false
   }
 }
 

@@ -4,8 +4,9 @@ import type { TransactionEvent } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import type { Naming } from '../transaction.ts'
 import type { AdaptiveLimiter } from './adaptive-limiter.ts'
-import { type AttemptLimits, attempt, type Environment, type Work } from './attempt.ts'
+import { type AttemptLimits, attempt, type Environment, mayRunOn, type Work } from './attempt.ts'
 import { overtakenError } from './errors.ts'
+import { Failover } from './failover.ts'
 import type { KeyedQueue, Place } from './keyed-queue.ts'
 import { type Touched, touchedByCall, touchedByCalls, touchedByRows } from './touched.ts'
 
@@ -25,27 +26,30 @@ export async function callersTransaction<T>(
   limits: TransactionLimits,
   event: TransactionEvent,
 ): Promise<T> {
-  const { connections, queue } = on
+  const { connections, options, queue } = on
   const place = queue.enterTransaction()
+  const failover = new Failover(options.failoverMs)
   const slot = holdSlot(on, place)
   let begun: number | undefined
   const passedMs = (): number => performance.now() - (begun ?? performance.now())
   try {
     for (let pause = 1; ; pause = nextPause(pause)) {
       const turn = new Turn(on, place, { isAgain: event.attempts++ > 0, slot: slot.held })
-      const mayBegin = async (): Promise<void> => {
-        await turn.comes()
+      const mayBegin = (): Promise<void> => turn.comes()
+      const opened = (): void => {
         begun ??= performance.now()
       }
-      const attempted = await attempt(on, work, limits, { mayBegin, passedMs, naming: turn.naming }).finally(() =>
+      const { naming } = turn
+      const attempted = await attempt(on, work, limits, { mayBegin, opened, passedMs, naming }).finally(() =>
         turn.end(),
       )
       if ('result' in attempted) {
         connections.writers.succeeded()
         return attempted.result
       }
-      connections.writers.conflicted()
-      if (event.attempts >= limits.attempts || passedMs() >= limits.retryMs) throw attempted.inTheWay
+      if (!attempted.isLost) connections.writers.conflicted()
+      if (event.attempts >= limits.attempts || !mayRunOn(attempted, limits, { passedMs: passedMs(), failover }))
+        throw attempted.inTheWay
       await Promise.all([sleep(jittered(pause)), turn.earlierEnded()])
     }
   } finally {

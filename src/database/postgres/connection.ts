@@ -14,8 +14,10 @@ import {
   isStaleStatement,
   sqlstateOf,
   translated,
+  unreplicated,
 } from './errors.ts'
-import { located } from './pool.ts'
+import type { Token } from './outcomes.ts'
+import { isUnreplicated, located } from './pool.ts'
 import { StatementSavepoints } from './statement-savepoints.ts'
 import { lookingAt } from './undone-inserts.ts'
 
@@ -57,8 +59,8 @@ export class PostgresConnection {
     this.#names = names
   }
 
-  run<R>(bound: BoundStatement<R>): Promise<Written<R>> {
-    return this.#inTurn(() => this.#seen(bound))
+  run<R>(bound: BoundStatement<R>, token?: Token): Promise<Written<R>> {
+    return this.#inTurn(() => this.#behind(token?.ahead(), () => this.#seen(bound)))
   }
 
   /** Runs a transaction's statement. If it fails, it is rolled back alone. */
@@ -67,7 +69,24 @@ export class PostgresConnection {
     savepoints: StatementSavepoints,
     kind: 'read' | 'write',
   ): Promise<Written<R>> {
-    return this.#inTurn(() => this.#seen(bound, () => this.#guarded(bound, savepoints, kind)))
+    return this.#inTurn(() => {
+      const mark = kind === 'write' ? savepoints.token?.ahead() : undefined
+      return this.#behind(mark, () => this.#seen(bound, () => this.#guarded(bound, savepoints, kind)))
+    })
+  }
+
+  /** Sends the token in the packet of the work's first statement. */
+  async #behind<T>(mark: BoundStatement<unknown> | undefined, work: () => Promise<T>): Promise<T> {
+    if (mark === undefined) return work()
+    const { stream } = this.client.connection
+    stream.cork()
+    const marking = this.#query(mark)
+    const working = work()
+    process.nextTick(() => stream.uncork())
+    const [marked, worked] = await Promise.allSettled([marking, working])
+    if (marked.status === 'rejected') throw marked.reason
+    if (worked.status === 'rejected') throw worked.reason
+    return worked.value
   }
 
   /** Traces the statement if the channel has subscribers. */
@@ -173,6 +192,7 @@ export class PostgresConnection {
     const result: pg.QueryResult | pg.QueryResult[] = await this.client.query(sql).catch((error) => {
       throw asLost(located(error, this.client))
     })
+    if (sql === 'COMMIT' && isUnreplicated(this.client)) throw unreplicated()
     return Array.isArray(result) ? (result.at(-1)?.command ?? '') : result.command
   }
 
@@ -193,11 +213,12 @@ export class PostgresExecutor implements Executor {
   readonly readsBlock = false
   readonly #connection: PostgresConnection
   readonly #compiler: StatementCompiler
-  readonly #savepoints = new StatementSavepoints()
+  readonly #savepoints: StatementSavepoints
 
-  constructor(connection: PostgresConnection, compiler: StatementCompiler) {
+  constructor(connection: PostgresConnection, compiler: StatementCompiler, token?: Token) {
     this.#connection = connection
     this.#compiler = compiler
+    this.#savepoints = new StatementSavepoints(token)
   }
 
   async all<R>(bound: BoundStatement<R>): Promise<R[]> {
@@ -237,7 +258,7 @@ export class PostgresExecutor implements Executor {
 
   async #run<R>(bound: BoundStatement<R>): Promise<Written<R>> {
     try {
-      return await this.#connection.run(bound)
+      return await this.#connection.run(bound, this.#savepoints.token)
     } catch (error) {
       throw translated(error)
     }

@@ -14,6 +14,7 @@ import { performance } from '../../event-loop.ts'
 import { AdaptiveLimiter } from './adaptive-limiter.ts'
 import { PostgresConnection, StatementNames } from './connection.ts'
 import { asLost, sqlstateOf, translated } from './errors.ts'
+import { PatientPool } from './hosts.ts'
 import { located, type PoolOptions } from './pool.ts'
 
 const LOST: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
@@ -51,11 +52,24 @@ export class Connections {
     this.#namesByIndex = mode === 'session' ? new StatementNames('by_index_') : undefined
   }
 
-  /** Opens a connection; the caller holds a slot. `byIndex`: its statements are planned without table scans. Throws StorageErrors. */
-  async open({ byIndex = false }: { byIndex?: boolean } = {}): Promise<PostgresConnection> {
+  /**
+   * Opens a connection; the caller holds a slot. `byIndex`: its statements are planned without table scans. `withinMs`: a shorter wait
+   * for a primary. Throws StorageErrors.
+   */
+  async open({
+    byIndex = false,
+    withinMs,
+  }: {
+    byIndex?: boolean
+    withinMs?: number | undefined
+  } = {}): Promise<PostgresConnection> {
     try {
       const names = byIndex ? this.#namesByIndex : this.#names
-      return new PostgresConnection(await this.#pool.connect(), names, this.#options.statementMs)
+      const pool = this.#pool
+      const client = await (withinMs !== undefined && pool instanceof PatientPool
+        ? pool.within(Math.min(withinMs, pool.patienceMs))
+        : pool.connect())
+      return new PostgresConnection(client, names, this.#options.statementMs)
     } catch (thrown) {
       const failure = located(thrown, this.#pool)
       // In transaction mode the connection asks for no settings that a proxy could refuse: the server is lost.

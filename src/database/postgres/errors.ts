@@ -61,6 +61,48 @@ export const mayRunAgain = (error: unknown): boolean =>
 export const isBusy = (error: unknown): boolean => error instanceof StorageError && error.code === 'BUSY'
 export const isStaleStatement = (error: unknown): boolean => sqlstateOf(error) === STALE_STATEMENT
 
+/**
+ * Translates a replica's refusal: the server is no primary any more, or not yet. A replica refuses writes, and SERIALIZABLE also
+ * while it is promoted.
+ */
+export function asStandby(error: unknown, isKnownPrimary: () => boolean): unknown {
+  const sqlstate = sqlstateOf(error)
+  const refuses =
+    sqlstate === '25006' ||
+    (sqlstate === STALE_STATEMENT && isError(error) && 'routine' in error && error.routine === TAKES_SNAPSHOT)
+  return refuses && !isKnownPrimary() ? Object.assign(error as Error, { code: '57P03' }) : error
+}
+const TAKES_SNAPSHOT = 'GetSerializableTransactionSnapshot'
+export const isStandby = (error: unknown): boolean => sqlstateOf(error) === '57P03'
+
+/** Whether the server was lost before it committed anything. A lost answer to a COMMIT is another matter. */
+export function isServerLost(error: unknown): boolean {
+  const lost = translated(error)
+  if (!(lost instanceof StorageError) || lost.code !== 'UNAVAILABLE') return false
+  const sqlstate = sqlstateOf(lost)
+  return sqlstate === undefined || /^(57P|08)/.test(sqlstate)
+}
+
+export const isUnknown = (error: unknown): boolean => error instanceof StorageError && error.code === 'OUTCOME_UNKNOWN'
+/** The error of a commit that did not take place, after all. */
+export function undone(error: unknown): unknown {
+  const cause = error instanceof StorageError ? error.cause : error
+  return cause instanceof Error ? connectionError(cause) : error
+}
+
+/** Whether another attempt to connect would fail in the same way: the settings are wrong. */
+export function isFinal(error: unknown): boolean {
+  const failure = translated(error)
+  return !(failure instanceof StorageError) || failure.code !== 'UNAVAILABLE'
+}
+
+/**
+ * The server stopped waiting for its standbys: the commit is there, and a failover may lose it. 08007: the outcome of a transaction
+ * is unknown.
+ */
+export const unreplicated = (): Error =>
+  Object.assign(new Error('The commit was not replicated.'), { code: '08007', severity: 'WARNING' })
+
 /** Whether the connection cannot be used again. */
 export function isConnectionLost(error: unknown): boolean {
   // The library's own errors do not concern the connection.
@@ -127,6 +169,11 @@ export function translatedWrite(error: unknown): unknown {
   if (error instanceof StorageError || !isError(error)) return error
   const sqlstate = sqlstateOf(error)
   if (sqlstate !== undefined && !MAY_BE_COMMITTED.test(sqlstate)) return translated(error)
+  return unknownOutcome(error)
+}
+
+export function unknownOutcome(error: unknown): unknown {
+  if (error instanceof StorageError || !isError(error)) return error
   const place = placeOf(error)
   const to = place === undefined ? '' : ` to ${place}`
   const message = `The connection${to} was lost before the answer: the write may or may not be there. Read before writing again.`

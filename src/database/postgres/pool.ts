@@ -1,6 +1,7 @@
-import { isIP, Socket } from 'node:net'
+import { Socket } from 'node:net'
 import pg from 'pg'
-import { placed, sqlstateOf } from './errors.ts'
+import { asStandby, isStandby, placed, sqlstateOf } from './errors.ts'
+import { Hosts, noting, PatientPool } from './hosts.ts'
 import type { PostgresTarget } from './url.ts'
 
 export type PoolMode = 'session' | 'transaction'
@@ -14,6 +15,8 @@ export interface PoolOptions {
   readonly statementMs: number
   /** How long a single statement waits for a lock, in milliseconds. 0 would mean no limit. */
   readonly lockMs: number
+  /** How long a server that was lost is waited for, in milliseconds. 0, the default: not at all. */
+  readonly failoverMs?: number
 }
 
 /** The driver waits longer than the server, which reports its time limit. After the driver's limit the outcome is unknown. */
@@ -36,6 +39,9 @@ export const ONLY_READS = ' (only reads)'
 /** Reads pages in the order of an index: sorting all matches for each page would make an iteration quadratic. */
 const IN_ORDER = 'enable_sort=off'
 
+/** One of them says that a commit was not replicated. */
+const WITH_WARNINGS = 'client_min_messages=warning'
+
 /**
  * The settings of each session. All statements are SERIALIZABLE, as on SQLite, also single ones: under READ COMMITTED a caller could
  * see an order of events that SQLite cannot produce.
@@ -47,13 +53,14 @@ const sessionSettings = ({ readOnly, durability, statementMs, lockMs }: PoolOpti
   `idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_MS}`,
   FULL_TIMES,
   IN_ORDER,
+  WITH_WARNINGS,
   ...(readOnly ? ['default_transaction_read_only=on'] : []),
   ...(durability === 'normal' ? ['synchronous_commit=off'] : []),
 ]
 
 export function openPool(target: PostgresTarget, options: PoolOptions): pg.Pool {
-  const { host, port, user, password, database, ssl, applicationName } = target
-  const pool = new pg.Pool({
+  const { host, port, user, password, database, ssl, hosts, applicationName } = target
+  const config: pg.PoolConfig & pg.ClientConfig = {
     host,
     port,
     user,
@@ -76,12 +83,17 @@ export function openPool(target: PostgresTarget, options: PoolOptions): pg.Pool 
         .map((each) => `-c ${each}`)
         .join(' '),
     }),
-  })
+  }
+  const isPlain = hosts.length === 1 && !options.failoverMs
+  const pool = isPlain ? new pg.Pool(config) : patientPool(config, target, options)
   // Without a listener, the end of an idle connection would end the process.
   pool.on('error', () => {})
   pool.on('connect', (client) => {
     const place = places.get(pool)
     if (place !== undefined) places.set(client, place)
+    client.on('notice', ({ routine }: { routine?: string | undefined }) => {
+      if (routine === WAITS_FOR_STANDBY) notReplicated.add(client)
+    })
     // The error answers no statement.
     client.on('error', (error) => {
       if (sqlstateOf(error) !== undefined) ends.set(client, error)
@@ -90,19 +102,41 @@ export function openPool(target: PostgresTarget, options: PoolOptions): pg.Pool 
   return pool
 }
 
+/** While it opens, it waits for a primary as for a connection. */
+function patientPool(
+  config: pg.PoolConfig & pg.ClientConfig,
+  { hosts, connectMs }: PostgresTarget,
+  { mode }: PoolOptions,
+): pg.Pool {
+  const patienceMs = hosts.length > 1 ? connectMs : 0
+  const found = new Hosts(hosts, config)
+  const pool = new PatientPool(config, found, { patienceMs, isProxied: mode === 'transaction' })
+  pool.on('connect', (client) => hostsOf.set(client, found))
+  return pool
+}
+
+/** The server's routine that waits for standbys, and warns of a wait that was cancelled. */
+const WAITS_FOR_STANDBY = 'SyncRepWaitForLSN'
+const notReplicated = new WeakSet<object>()
+/** Whether the server stopped waiting for its standbys during the client's last COMMIT. */
+export const isUnreplicated = (client: pg.PoolClient): boolean => notReplicated.delete(client)
+
+const hostsOf = new WeakMap<object, Hosts>()
 const places = new WeakMap<object, string>()
 const ends = new WeakMap<object, Error>()
 
-/** Notes the addresses that are tried. Unlike a URL's host, a resolved address cannot be a misplaced password. */
-function noting(socket: Socket, note: (place: string) => void): Socket {
-  return socket.on('connectionAttempt', (address: string, port: number) => {
-    if (isIP(address) !== 0) note(`${isIP(address) === 6 ? `[${address}]` : address}:${port}`)
-  })
-}
-
-/** Adds the server's address to a driver's error; prefers the server's own reason for ending the connection. */
-export function located(error: unknown, on: pg.Pool | pg.PoolClient): unknown {
-  return placed(sqlstateOf(error) === undefined ? (ends.get(on) ?? error) : error, places.get(on))
+/**
+ * Adds the server's address to a driver's error; prefers the server's own reason for ending the connection. A replica's refusal ends
+ * all connections to it.
+ */
+export function located(failure: unknown, on: pg.Pool | pg.PoolClient): unknown {
+  const reason = sqlstateOf(failure) === undefined ? (ends.get(on) ?? failure) : failure
+  const hosts = hostsOf.get(on)
+  if (hosts === undefined) return placed(reason, places.get(on))
+  const client = on as pg.PoolClient & pg.Client
+  const error = asStandby(reason, () => hosts.isKnownPrimary(client))
+  if (isStandby(error)) hosts.evictServerOf(client)
+  return placed(error, places.get(on))
 }
 
 /** Parsers of the types that our statements return. An application may change the driver's own global table. */

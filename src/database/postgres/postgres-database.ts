@@ -1,7 +1,9 @@
 import type pg from 'pg'
 import { misuse, StorageError } from '../../errors.ts'
+import { performance, sleep } from '../../event-loop.ts'
 import { OUR_TABLES } from '../../schema/tables.ts'
 import { commitTracing, type TransactionEvent, traceLong, tracePromise, transactionTracing } from '../../tracing.ts'
+import { jittered } from '../backoff.ts'
 import { CommitSignal } from '../commit-signal.ts'
 import { InUse } from '../in-use.ts'
 import {
@@ -23,8 +25,10 @@ import { callersTransaction } from './callers-transaction.ts'
 import { forget, PostgresChangeLog } from './change-log.ts'
 import { Connections } from './connections.ts'
 import { postgresDialect } from './dialect.ts'
-import { translated } from './errors.ts'
+import { isServerLost, isUnknown, translated } from './errors.ts'
+import { PatientPool } from './hosts.ts'
 import { KeyedQueue } from './keyed-queue.ts'
+import { Outcomes } from './outcomes.ts'
 import { located, openPool } from './pool.ts'
 import { ReadBatcher } from './read-batcher.ts'
 import { earlierWritersEnded } from './running-transactions.ts'
@@ -38,7 +42,11 @@ export interface PostgresOptions extends AttemptOptions {
   readonly maxPendingWrites: number
   /** Tables of the application's whose changes drop cached paths. */
   readonly topology?: readonly string[] | undefined
+  /** Whether transactions write tokens. They need `failoverMs`. */
+  readonly outcomeTokens?: boolean
 }
+
+const LOST_PAUSE_MS = 20
 
 export interface SchemaSteps {
   /** Runs before any other use of the pool. */
@@ -84,7 +92,13 @@ export class PostgresDatabase implements Database {
     this.#options = options
     this.queue = new KeyedQueue(options.topology)
     const connections = new Connections(pool, options)
-    const environment = { connections, compiler: this.compiler, guard: this.#guard, options }
+    const environment = {
+      connections,
+      outcomes: this.#outcomes(),
+      compiler: this.compiler,
+      guard: this.#guard,
+      options,
+    }
     this.#environment = environment
     this.#attempts = new Attempts(environment)
     this.#gets = new ReadBatcher((bound) => this.#attempts.read(bound))
@@ -99,11 +113,21 @@ export class PostgresDatabase implements Database {
     try {
       await assertEncoding(pool)
       await schema.prepare(pool)
+      if (pool instanceof PatientPool) pool.patienceMs = options.failoverMs ?? pool.patienceMs
       return new PostgresDatabase(pool, target, options, schema)
     } catch (error) {
       await pool.end()
       throw await explained(error, target, pool)
     }
+  }
+
+  #outcomes(): Outcomes | undefined {
+    const { outcomeTokens, failoverMs = 0 } = this.#options
+    const pool = this.#pool
+    if (outcomeTokens !== true || !(pool instanceof PatientPool)) return undefined
+    const run = (sql: string, values: readonly unknown[]): Promise<unknown> =>
+      this.inOwnTransaction('READ COMMITTED', (ask) => ask(sql, values))
+    return new Outcomes({ pool, failoverMs, run })
   }
 
   /** The error if the caller cannot use the store. */
@@ -224,13 +248,28 @@ export class PostgresDatabase implements Database {
   async #ask<T>(question: (pool: pg.Pool) => Promise<T>): Promise<T> {
     const refused = this.refusal()
     if (refused !== undefined) throw refused
-    return this.#inUse.while(() =>
-      this.#environment.connections.slots.while(() =>
-        question(this.#pool).catch((error) => {
-          throw translated(located(error, this.#pool))
-        }),
-      ),
+    return this.#surviving(() =>
+      question(this.#pool).catch((error) => {
+        throw translated(located(error, this.#pool))
+      }),
     )
+  }
+
+  /** Runs the library's own work again after the loss of the server: it may be done twice. */
+  #surviving<T>(work: () => Promise<T>): Promise<T> {
+    const { failoverMs = 0 } = this.#options
+    const deadline = performance.now() + failoverMs
+    const { slots } = this.#environment.connections
+    return this.#inUse.while(async () => {
+      for (;;) {
+        try {
+          return await slots.while(work)
+        } catch (error) {
+          if (performance.now() >= deadline || !(isServerLost(error) || isUnknown(error))) throw error
+        }
+        await sleep(jittered(LOST_PAUSE_MS))
+      }
+    })
   }
 
   /** Runs a query of the library's own. Returns the first column of each row. */
@@ -245,9 +284,7 @@ export class PostgresDatabase implements Database {
   async inOwnTransaction<T>(isolation: OwnTransaction, work: (ask: Ask) => Promise<T>): Promise<T> {
     const refused = isolation === 'READ COMMITTED' ? this.#refusalToWrite() : this.refusal()
     if (refused !== undefined) throw refused
-    return this.#inUse.while(() =>
-      this.#environment.connections.slots.while(() => inOwnTransaction(this.#pool, isolation, work)),
-    )
+    return this.#surviving(() => inOwnTransaction(this.#pool, isolation, work))
   }
 
   earlierWritersEnded(withinMs?: number): Promise<boolean> {

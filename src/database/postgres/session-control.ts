@@ -2,9 +2,12 @@
 import { connect } from 'node:net'
 import type pg from 'pg'
 import { StorageError } from '../../errors.ts'
+import type { Written } from '../session.ts'
+import type { BoundStatement } from '../statement.ts'
 import type { Batch } from './batch.ts'
 import type { PostgresConnection } from './connection.ts'
 import { isConnectionLost, mayRunAgain, translated, translatedWrite } from './errors.ts'
+import { type Token, Unanswered } from './outcomes.ts'
 import { beginning, located, type PoolOptions } from './pool.ts'
 
 import { type Ask, askOn, connected } from './single.ts'
@@ -44,21 +47,72 @@ export async function commit(connection: PostgresConnection, { readOnly }: { rea
   }
 }
 
+/** How a unit is committed. */
+export interface Committing {
+  readonly begin: string
+  readonly token: Token | undefined
+  /** Called before COMMIT is sent. */
+  readonly onCommit: () => void
+}
+
+/** Sends COMMIT behind work that is done and decoded. Throws `Unanswered` if there is a token and no answer. */
+export async function commitWork<T>(
+  connection: PostgresConnection,
+  result: T,
+  { token, onCommit }: Pick<Committing, 'token' | 'onCommit'>,
+): Promise<T> {
+  onCommit()
+  try {
+    await connection.control('COMMIT')
+  } catch (error) {
+    throw token !== undefined && isConnectionLost(error) ? new Unanswered(token, error, result) : error
+  }
+  return result
+}
+
+/** With a token, the results are known before COMMIT is sent. */
+const marked = (
+  token: Token | undefined,
+  statements: readonly BoundStatement<unknown>[],
+): BoundStatement<unknown>[] => {
+  const mark = token?.ahead()
+  return mark === undefined ? [...statements] : [mark, ...statements]
+}
+
+/** A write that names no row: in one packet, or with a token in two. Throws the driver's errors. */
+export async function commitOne<R>(
+  connection: PostgresConnection,
+  bound: BoundStatement<R>,
+  committing: Committing,
+): Promise<Written<R>> {
+  const { begin, token, onCommit } = committing
+  if (token === undefined) onCommit()
+  try {
+    const written = await connection.packet(begin, marked(token, [bound]), token === undefined ? 'COMMIT' : undefined)
+    const result = written.at(-1) as Written<R>
+    return token === undefined ? result : await commitWork(connection, result, committing)
+  } catch (error) {
+    if (!(error instanceof Unanswered) && !isConnectionLost(error)) await connection.control('ROLLBACK').catch(() => {})
+    throw error
+  }
+}
+
 /**
  * Sends a batch in two packets: the statements, then COMMIT after all answers were decoded and complete. A refused batch stores
- * nothing. Throws the driver's errors: a lost connection, and conflicts. Calls `onCommit` before it sends COMMIT.
+ * nothing. Throws the driver's errors: a lost connection, and conflicts.
  */
 export async function commitBatch(
   connection: PostgresConnection,
-  begin: string,
   batch: Batch,
-  onCommit: () => void,
+  committing: Committing,
 ): Promise<BatchOutcome> {
-  const { commitsAtOnce } = batch
+  const { begin, token, onCommit } = committing
+  const commitsAtOnce = batch.commitsAtOnce && token === undefined
   try {
     if (commitsAtOnce) onCommit()
-    const written = await connection.packet(begin, batch.statements, commitsAtOnce ? 'COMMIT' : undefined)
-    const { results, lookups } = batch.answers(written)
+    const statements = marked(token, batch.statements)
+    const written = await connection.packet(begin, statements, commitsAtOnce ? 'COMMIT' : undefined)
+    const { results, lookups } = batch.answers(token === undefined ? written : written.slice(1))
     if (commitsAtOnce) return { results }
     const splitBehind = batch.tooLate(lookups)
     if (splitBehind !== undefined) {
@@ -70,11 +124,9 @@ export async function commitBatch(
       const { rows } = await connection.run(item.lookup)
       results.set(item, { rows: [], changes: 0, found: rows })
     }
-    onCommit()
-    await connection.control('COMMIT')
-    return { results }
+    return await commitWork(connection, { results }, committing)
   } catch (error) {
-    if (isConnectionLost(error)) throw error
+    if (error instanceof Unanswered || isConnectionLost(error)) throw error
     await connection.control('ROLLBACK').catch(() => {})
     if (mayRunAgain(error)) throw error
     return { refused: translated(error) }

@@ -1,7 +1,7 @@
 /** A pool of one connection, for a copy, a move, an export or a check. Throws StorageErrors. */
 import type pg from 'pg'
-import { translated, translatedWrite } from './errors.ts'
-import { located, openPool, type PoolMode } from './pool.ts'
+import { asLost, translated, translatedWrite, unreplicated } from './errors.ts'
+import { isUnreplicated, located, openPool, type PoolMode } from './pool.ts'
 import type { PostgresTarget } from './url.ts'
 
 /** Rows as arrays. */
@@ -41,9 +41,12 @@ export const askOn =
   (client: pg.PoolClient): Ask =>
   async <R extends unknown[]>(text: string, values: readonly unknown[] = []) => {
     try {
-      return (await client.query<R>({ text, values: [...values], rowMode: 'array' })).rows
+      const { rows } = await client.query<R>({ text, values: [...values], rowMode: 'array' })
+      if (text === 'COMMIT' && isUnreplicated(client)) throw unreplicated()
+      return rows
     } catch (failure) {
-      const error = located(failure, client)
+      // A proxy's SQLSTATE of a refused setting: settings are refused earlier.
+      const error = asLost(located(failure, client))
       throw text === 'COMMIT' ? translatedWrite(error) : translated(error)
     }
   }

@@ -1,6 +1,7 @@
 import { isError } from '../../errors.ts'
 import type { SavepointStep } from '../transaction.ts'
 import { translated } from './errors.ts'
+import type { Token } from './outcomes.ts'
 
 const GUARD = 'guard'
 /** Sent together with BEGIN. */
@@ -29,6 +30,12 @@ export class StatementSavepoints {
   readonly #undone = new WeakSet<object>()
   /** The transaction and its open savepoints. */
   readonly #levels: Level[] = [{ point: GUARD, written: false }]
+  /** The transaction's token, which goes ahead of its first write. */
+  readonly token: Token | undefined
+
+  constructor(token?: Token) {
+    this.token = token
+  }
 
   get #level(): Level {
     const level = this.#levels.at(-1)
@@ -58,6 +65,7 @@ export class StatementSavepoints {
   }
 
   undid(error: unknown): void {
+    this.token?.undone()
     if (isError(error)) this.#undone.add(error)
   }
 
@@ -68,7 +76,7 @@ export class StatementSavepoints {
   /** Translates a driver's error. The StorageError keeps the note that its statement was rolled back alone. */
   translated(failure: unknown): unknown {
     const error = translated(failure)
-    if (this.hasUndone(failure)) this.undid(error)
+    if (this.hasUndone(failure) && isError(error)) this.#undone.add(error)
     return error
   }
 
@@ -80,5 +88,6 @@ export class StatementSavepoints {
     // Its own savepoints ended with it: the outer level's savepoint is the last one again.
     this.#levels.pop()
     if (step === 'kept') this.wrote()
+    else this.token?.undone()
   }
 }

@@ -1,18 +1,27 @@
 import { readFileSync } from 'node:fs'
 import { StorageError } from '../../errors.ts'
 
-/** A PostgreSQL server's address in fields: a pool that gets a URL shows the password when it is inspected. */
-export interface PostgresTarget {
-  readonly dialect: 'postgresql'
+/** A server's address. The driver verifies its certificate for this name. */
+export interface Host {
   readonly host: string
   readonly port: number | undefined
-  readonly user: string | undefined
-  readonly password: string | undefined
-  readonly database: string | undefined
   /** `false`, or the options of `tls.connect()`. */
   readonly ssl:
     | false
     | { readonly rejectUnauthorized: boolean; readonly ca?: string; readonly cert?: string; readonly key?: string }
+}
+
+/**
+ * A PostgreSQL server's address in fields: a pool that gets a URL shows the password when it is inspected. `host`, `port` and `ssl`
+ * are those of the first of `hosts`.
+ */
+export interface PostgresTarget extends Host {
+  readonly dialect: 'postgresql'
+  /** The servers of a cluster, one of which is the primary. */
+  readonly hosts: readonly Host[]
+  readonly user: string | undefined
+  readonly password: string | undefined
+  readonly database: string | undefined
   readonly applicationName: string
   /** How long to wait for a connection, in milliseconds: 5,000 by default. */
   readonly connectMs: number
@@ -34,11 +43,13 @@ const PARAMETERS: ReadonlySet<string> = new Set([
   'statement_timeout',
   'pool_mode',
   'host',
+  'target_session_attrs',
 ])
 
 /** Throws CONFIG. Messages contain no part of the URL except names of parameters. */
 export function postgresTarget(url: string): PostgresTarget {
-  const parsed = parse(url)
+  const { first, others } = split(url)
+  const parsed = parse(first)
   const parameters = parsed.searchParams
   // A / or ? in an unencoded password ends the authority: the rest of the password would count as a path or a parameter.
   if ([parsed.pathname, parsed.hash, ...parameters.keys()].some((part) => part.includes('@')) || parsed.hash !== '') {
@@ -49,22 +60,59 @@ export function postgresTarget(url: string): PostgresTarget {
       throw config(`The parameter ${name} of the URL is unknown. Use one of ${[...PARAMETERS].join(', ')}.`)
     }
   }
-  const named = parameters.get('host') ?? decoded(parsed.hostname).replace(/^\[(.*)\]$/, '$1')
+  if (others.length > 0 && (parameters.has('host') || parsed.hostname === ''))
+    throw config(
+      'The postgres:// URL has several hosts, and one of them is empty or a parameter. Name each before the database.',
+    )
+  checkAttributes(parameters.get('target_session_attrs'))
   // Read the environment here, as the driver would: the default of TLS depends on the host.
-  const host = named || process.env.PGHOST || 'localhost'
+  const host = parameters.get('host') ?? (nameOf(parsed) || process.env.PGHOST || 'localhost')
+  const hosts = [{ host, port: portOf(parsed) }, ...others].map((each) => ({
+    ...each,
+    ssl: sslOf(parameters, each.host),
+  }))
   return {
     dialect: 'postgresql',
-    host,
-    port: parsed.port === '' ? undefined : Number(parsed.port),
+    ...(hosts[0] as Host),
+    hosts,
     user: present(decoded(parsed.username)),
     password: present(decoded(parsed.password)),
     database: present(decoded(parsed.pathname.slice(1))),
-    ssl: sslOf(parameters, host),
     applicationName: parameters.get('application_name') ?? 'meshstore',
     connectMs: 1000 * numberOf(parameters, 'connect_timeout', { least: 1, most: 3_600, usual: 5 }),
     statementMs: numberOf(parameters, 'statement_timeout', { least: 1, most: 86_400_000, usual: 29_000 }),
     poolMode: poolModeOf(parameters.get('pool_mode')),
   }
+}
+
+/**
+ * libpq's form of a cluster, `h1:5432,h2:5432`, which the URL standard does not know. `first` is the URL with the first host alone.
+ * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
+ */
+function split(url: string): { first: string; others: Pick<Host, 'host' | 'port'>[] } {
+  const [, before = '', listed = '', after = ''] = /^([^/]*\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/s.exec(url) ?? []
+  const [first = '', ...others] = listed.split(',')
+  if (others.length === 0) return { first: url, others: [] }
+  return {
+    first: before + first + after,
+    others: others.map((each) => {
+      const parsed = parse(`postgresql://${each}`)
+      if (parsed.hostname === '')
+        throw config('The postgres:// URL has an empty host between two commas. Remove one comma.')
+      return { host: nameOf(parsed), port: portOf(parsed) }
+    }),
+  }
+}
+
+const nameOf = ({ hostname }: URL): string => decoded(hostname).replace(/^\[(.*)\]$/, '$1')
+const portOf = ({ port }: URL): number | undefined => (port === '' ? undefined : Number(port))
+
+/** Replicas refuse SERIALIZABLE: a store needs the primary. */
+function checkAttributes(asked: string | null): void {
+  if (asked === null || asked === 'read-write' || asked === 'primary') return
+  throw config(
+    'The parameter target_session_attrs of the URL is wrong. Give read-write or primary: replicas cannot be used.',
+  )
 }
 
 function poolModeOf(said: string | null): PostgresTarget['poolMode'] {
@@ -105,9 +153,12 @@ function numberOf(
   throw config(`The parameter ${name} of the URL is wrong. Give an integer from ${range.least} to ${range.most}.`)
 }
 
-/** The server's address and database, without user and password. */
-export const placeOf = ({ host, port = 5432, database, user }: PostgresTarget): string =>
-  `${host}:${port}/${database ?? user ?? ''}`
+/** The servers' addresses, in a fixed order, and the database, without user and password. */
+export const placeOf = ({ hosts, database, user }: PostgresTarget): string =>
+  `${hosts
+    .map(({ host, port = 5432 }) => `${host}:${port}`)
+    .sort()
+    .join()}/${database ?? user ?? ''}`
 
 export const isLocal = (host: string): boolean =>
   host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)

@@ -1,0 +1,148 @@
+/** With outcome tokens no caller sees OUTCOME_UNKNOWN: each operation's answer is lost, and it is done once, and says so. */
+import { beforeAll, describe, expect, test } from 'vitest'
+import { type Meshstore, openStorage, type StorageOptions } from '../../src/index.ts'
+import { createDatabase, type TestDatabase } from '../postgres/support/database.ts'
+import { FAULTS, type Fault, FaultyProxy } from '../postgres/support/proxy.ts'
+import { describePostgres } from '../postgres/support/suite.ts'
+import { withTimeouts } from '../postgres/support/timeouts.ts'
+import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
+import { node } from '../support/samples.ts'
+import { shows } from './shown.ts'
+
+interface Case {
+  readonly name: string
+  /** A text of its first statements. */
+  readonly work: string
+  readonly prepare?: (store: Meshstore) => Promise<unknown>
+  readonly run: (store: Meshstore) => Promise<unknown>
+  /** What `run` returns if it is done once. Done twice, each would return or leave something else. */
+  readonly returns: unknown
+}
+
+const ids = (nodes: readonly { nodeId: string }[]): string[] => nodes.map(({ nodeId }) => nodeId)
+
+const CASES: readonly Case[] = [
+  {
+    name: 'a single write',
+    work: 'counted',
+    prepare: (store) => store.nodes.create(node('counted')),
+    run: async (store) => (await store.nodes.recordRoutes('counted')).routesDiscovered,
+    returns: 1,
+  },
+  {
+    name: 'gathered writes',
+    work: 'gathered-2',
+    run: async (store) =>
+      ids(await Promise.all(['gathered-1', 'gathered-2', 'gathered-3'].map((id) => store.nodes.create(node(id))))),
+    returns: ['gathered-1', 'gathered-2', 'gathered-3'],
+  },
+  {
+    name: 'a delete',
+    work: 'deleted',
+    prepare: (store) => store.nodes.create(node('deleted')),
+    run: (store) => store.nodes.delete('deleted'),
+    returns: true,
+  },
+  {
+    name: 'createMany',
+    work: 'many-2',
+    run: async (store) => ids(await store.nodes.createMany([node('many-1'), node('many-2')])),
+    returns: ['many-1', 'many-2'],
+  },
+  {
+    name: 'deleteMany',
+    work: 'wlan-deleted',
+    prepare: (store) =>
+      store.nodes.createMany([1, 2].map((at) => node(`gone-${at}`, { interfaces: ['wlan-deleted'] }))),
+    run: (store) => store.nodes.deleteMany({ interface: 'wlan-deleted' }),
+    returns: 2,
+  },
+  {
+    name: 'a transaction',
+    work: 'moved',
+    prepare: (store) => store.nodes.createMany([node('moved'), node('other')]),
+    run: (store) =>
+      store.transaction(async (tx) => {
+        // The token goes with the savepoint, and has to come again.
+        await tx
+          .transaction(async (nested) => {
+            await nested.nodes.recordRoutes('moved', 50)
+            throw new Error('not this')
+          })
+          .catch(() => {})
+        const moved = await tx.nodes.recordRoutes('moved')
+        await expect(tx.nodes.create(node('moved'))).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
+        const other = await tx.nodes.recordRoutes('other', moved.routesDiscovered)
+        return [moved.routesDiscovered, other.routesDiscovered]
+      }),
+    returns: [1, 1],
+  },
+]
+
+interface Lost {
+  readonly injected: number
+  readonly outcome: unknown
+}
+
+async function lose(
+  database: TestDatabase,
+  { fault, at }: { fault: Fault; at: string },
+  { prepare, run }: Case,
+  options: Partial<StorageOptions> = {},
+): Promise<Lost> {
+  await using proxy = await FaultyProxy.before(database.url)
+  // A limit ends silence alone.
+  const url = fault.startsWith('silent') ? withTimeouts(proxy.url) : proxy.url
+  await using store = await openStorage({ url, pool: { max: 2 }, outcomeTokens: true, ...options })
+  await prepare?.(store)
+  await store.nodes.save(node('warm-up'))
+  proxy.arm(fault, at)
+  const outcome = await run(store).catch((error) => error.code ?? error)
+  return { injected: proxy.injected, outcome }
+}
+
+const open = (database: TestDatabase) => openStorage(database.url).then((store) => store.close())
+
+describePostgres('an answer to a COMMIT that does not come', () => {
+  let server: PostgresServer
+  beforeAll(async () => {
+    server = await startPostgres()
+    return () => server.stop()
+  })
+
+  describe.for(FAULTS)('%s', (fault) => {
+    test.for(['COMMIT', 'the work'])('at %s, each operation is done once', async (place) => {
+      const done = await Promise.all(
+        CASES.map(async (each) => {
+          await using database = await createDatabase(server.url('postgres'))
+          await open(database)
+          const at = place === 'COMMIT' ? 'COMMIT\0' : each.work
+          const { injected, outcome } = await lose(database, { fault, at }, each)
+          expect(injected, each.name).toBe(1)
+          const rows = await database.query("SELECT node_id, routes_discovered FROM nodes WHERE node_id <> 'warm-up'")
+          return { name: each.name, outcome, rows: rows.length }
+        }),
+      )
+      expect(done.map(({ name, outcome }) => [name, outcome])).toEqual(
+        CASES.map(({ name, returns }) => [name, returns]),
+      )
+      shows(`${fault} at ${place}: ${CASES.length} operations, each done once`)
+    })
+  })
+
+  test('without tokens, all callers of a batch that was cut are told that its outcome is unknown', async () => {
+    await using database = await createDatabase(server.url('postgres'))
+    await open(database)
+    const gathered: Case = {
+      ...(CASES[1] as Case),
+      run: async (store) => {
+        const calls = ['1', '2', '3'].map((id) => store.nodes.save(node(`told-${id}`)))
+        return (await Promise.allSettled(calls)).map((each) => each.status === 'rejected' && each.reason.code)
+      },
+    }
+    const { outcome } = await lose(database, { fault: 'reset after', at: 'COMMIT\0' }, gathered, {
+      outcomeTokens: false,
+    })
+    expect(outcome).toEqual(['OUTCOME_UNKNOWN', 'OUTCOME_UNKNOWN', 'OUTCOME_UNKNOWN'])
+  })
+})
