@@ -1,7 +1,9 @@
 /** Random programs of calls that are not awaited, with refusals planted among them. */
+
 import fc from 'fast-check'
 import type { Meshstore, Repositories } from '../../src/index.ts'
 import { bundle, node, pathKey } from '../support/samples.ts'
+import { LONG } from '../support/settings.ts'
 
 /** The row of `broken` cannot be decoded where the database can hold such rows; that of `locked` is held by another session. */
 export const IDS = ['a', 'b', 'c', 'broken', 'locked'] as const
@@ -110,7 +112,7 @@ export class Program {
       const results = await Promise.all(operation.calls.map((call) => this.simple(tx, call).catch(codeOf)))
       if (operation.fails) throw new Mine()
       return results
-    })
+    }, LONG)
   }
 
   /** What is stored. A row that cannot be read is its error's code. */

@@ -5,7 +5,7 @@ import { type MeshNode, type Repositories, StorageError } from '../../src/index.
 import type { Backend } from '../support/backends.ts'
 import { Clock } from '../support/clock.ts'
 import { dump } from '../support/content.ts'
-import { type Untyped, untyped } from '../support/settings.ts'
+import { LONG, type Untyped, untyped } from '../support/settings.ts'
 import { ModelNodes } from './model/nodes.ts'
 import { ModelPathCache } from './model/path-cache.ts'
 import { ModelPolicies } from './model/policies.ts'
@@ -105,15 +105,15 @@ export async function runProgram(backend: Backend, program: Program): Promise<vo
   }
   const runPart: Record<Part['where'], (steps: Part['steps']) => Promise<unknown>> = {
     store: (steps) => runSteps(store, steps),
-    committed: (steps) => store.transaction((tx) => runSteps(tx, steps)),
+    committed: (steps) => store.transaction((tx) => runSteps(tx, steps), LONG),
     'rolled back': (steps) => {
       const work = store.transaction(async (tx) => {
         await runSteps(tx, steps)
         throw new Undo()
-      })
+      }, LONG)
       return undone(work, model.snapshot())
     },
-    'savepoint kept': (steps) => store.transaction((tx) => tx.transaction((nested) => runSteps(nested, steps))),
+    'savepoint kept': (steps) => store.transaction((tx) => tx.transaction((nested) => runSteps(nested, steps)), LONG),
     'savepoint undone': (steps) =>
       store.transaction(async (tx) => {
         const work = tx.transaction(async (nested) => {
@@ -122,7 +122,7 @@ export async function runProgram(backend: Backend, program: Program): Promise<vo
         })
         await undone(work, model.snapshot())
         expect(await dump(tx)).toEqual(await dump(model))
-      }),
+      }, LONG),
   }
   for (const { where, steps } of program) {
     model.pathCache.inTransaction = where !== 'store'

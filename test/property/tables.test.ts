@@ -1,4 +1,5 @@
 /** Random programs over own tables and nodes, in the same transactions, on a store and on a model. */
+
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { StorageError } from '../../src/index.ts'
@@ -8,6 +9,7 @@ import { Clock } from '../support/clock.ts'
 import { byBytes } from '../support/expectations.ts'
 import { assertProperty } from '../support/properties.ts'
 import { node } from '../support/samples.ts'
+import { LONG } from '../support/settings.ts'
 import { app, migrations } from '../tables/app/schema.ts'
 import { type AppStage, link, withTables } from '../tables/app/stages.ts'
 import { takeDown } from '../tables/app/statements.ts'
@@ -209,13 +211,13 @@ for (const backend of backends)
         }
         for (const { where, steps: all } of parts) {
           if (where === 'store') await runSteps(store, all)
-          else if (where === 'committed') await store.transaction((tx) => runSteps(tx, all))
+          else if (where === 'committed') await store.transaction((tx) => runSteps(tx, all), LONG)
           else {
             const restore = model.snapshot()
             const work = store.transaction(async (tx) => {
               await runSteps(tx, all)
               throw new Refused('undo')
-            })
+            }, LONG)
             await expect(work).rejects.toThrow('undo')
             restore()
           }

@@ -16,6 +16,6 @@ export async function assertProperty<T>(
   { runs: numRuns = 200 }: { runs?: number } = {},
 ): Promise<void> {
   console.info(`${name}: SEED=${seed}, ${numRuns} runs`)
-  const limits = { interruptAfterTimeLimit: LONGEST_MS, markInterruptAsFailure: true }
+  const limits = { interruptAfterTimeLimit: LONGEST_MS, markInterruptAsFailure: true, includeErrorInReport: true }
   await fc.assert(property, { seed, numRuns, ...limits, ...(REPLAY === undefined ? {} : { path: REPLAY }) })
 }

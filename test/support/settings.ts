@@ -41,7 +41,7 @@ export interface Setting {
 }
 
 /** Long enough for every case: none is decided by it. */
-const LONG = { timeoutMs: 60_000 }
+export const LONG = { timeoutMs: 60_000 }
 
 export function settingOf(backend: Backend, inTransaction: boolean): Setting {
   return {
