@@ -38,10 +38,8 @@ triggers that invalidate cached paths, which the peers' files do not have.`,
   {
     table: 'SQLite: bulk load',
     peers: ['better-sqlite3', 'Drizzle, prepared', 'Kysely', 'Python sqlite3', 'Drizzle'],
-    text: `Why: two triggers look at each inserted row, so that a program which says INSERT OR REPLACE invalidates paths too; every
-value is checked and copied before anything is written; and every row is returned. Tried: without the triggers the statement
-itself takes about half as long; they stay, since such a program would leave stale paths behind. Checking and copying in one
-pass, and a quicker reader of lists than JSON.parse, each gained too little to be seen in the whole.`,
+    text: `Why: meshstore checks and copies every value before anything is written, and returns every row. It writes fifty rows with
+one statement; those who insert row by row begin a statement for each. All sides' files have the library's triggers.`,
   },
   {
     table: 'SQLite: iterating',

@@ -2,6 +2,7 @@
 
 /** `meshstore:statement`: a statement runs. Statements of one transaction or batch come one by one. */
 export interface StatementEvent {
+  /** The name of a statement that writes many rows ends with `*`. */
   readonly name: string
   /** From `end` on. */
   milliseconds?: number

@@ -24,7 +24,10 @@ export const bulk: Benchmark = {
           title: 'SQLite: bulk load, one transaction',
           columns: entered.map(({ name }) => name),
           rows,
-          notes: [...whyNot(entered), 'Rows per second. Meshstore: createMany, which checks every value.'],
+          notes: [
+            ...whyNot(entered),
+            'Rows per second. Meshstore: createMany, which checks every value. All sides write into a file with the triggers of the library, which look at each row.',
+          ],
           peers: true,
         } satisfies ComparisonTable,
       ]

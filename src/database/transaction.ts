@@ -38,6 +38,8 @@ export interface Executor {
    * savepoint around it. `undefined`: the dialect gains nothing by it.
    */
   writeSlice?<P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]>
+  /** Runs the writes in order; `done` gets each outcome before the next write runs. For a dialect whose writes are synchronous. */
+  writeAll?<R>(bounds: readonly BoundStatement<R>[], done: (written: Written<R>, at: number) => void): void
   /**
    * Reads the keys of inserts that were undone with their savepoint. `undefined` if the dialect still knows that the
    * transaction depends on them.
@@ -182,11 +184,8 @@ export class OpenTransaction implements TransactionSession {
       for (const [index, each] of written.entries()) add(each, calls[index] as Call<P, R>)
       return
     }
-    for (const call of calls) {
-      this.#assertUsable()
-      const bound = compiler.bind(call.statement, call.parameters)
-      add(await this.#execute(() => executor.write(bound)), call)
-    }
+    const bounds = calls.map(({ statement, parameters }) => compiler.bind(statement, parameters))
+    await this.#execute(() => executor.writeAll?.(bounds, (written, at) => add(written, calls[at] as Call<P, R>)))
   }
 
   #noteInsert<P, R>({ statement, parameters }: Call<P, R>): void {

@@ -61,8 +61,56 @@ export const keysOf = (snapshots: readonly rules.Snapshot[], name: string): stri
     return typeof key === 'string' ? [key] : []
   })
 
-export const checkedNodes = <T>(nodes: rules.Snapshot[], use: (node: NewMeshNode) => T): T[] | Promise<T[]> =>
-  checkedAll(nodes, (snapshot, path) => use(fromSnapshot(NODE, snapshot, path) as NewMeshNode))
+/** Calls of a list's rows, and their keys where the calls are still being computed. */
+export interface Checked<T> {
+  readonly calls: T[] | Promise<T[]>
+  readonly keys: readonly string[]
+}
+
+/** Rows that are checked and copied in one pass: about 10 ms. */
+const MOST_IN_ONE_PASS = 10_000
+
+/** Validates and copies each row: a list of up to 10,000 valid rows in one pass, others by their snapshots. */
+export function checkedRows<Row, T>(
+  list: { what: string; key: string; values: unknown },
+  on: { sound: (value: unknown) => Row | undefined; checked: (snapshot: rules.Snapshot, path: string) => Row },
+  use: (row: Row) => T,
+): Checked<T> {
+  const { what, key, values } = list
+  const sound =
+    Array.isArray(values) && values.length <= MOST_IN_ONE_PASS ? soundRows(values, on.sound, use) : undefined
+  if (sound !== undefined) return { calls: sound, keys: [] }
+  const snapshots = snapshotsOf(what, values)
+  return {
+    calls: checkedAll(snapshots, (snapshot, path) => use(on.checked(snapshot, path))),
+    keys: keysOf(snapshots, key),
+  }
+}
+
+/** `undefined` if a row is not valid. */
+function soundRows<Row, T>(
+  values: readonly unknown[],
+  soundCopy: (value: unknown) => Row | undefined,
+  use: (row: Row) => T,
+): T[] | undefined {
+  const all: T[] = []
+  for (let at = 0; at < values.length; at++) {
+    const row = soundCopy(values[at])
+    if (row === undefined) return undefined
+    all.push(use(row))
+  }
+  return all
+}
+
+export const checkedNodes = <T>(nodes: unknown, use: (node: NewMeshNode) => T): Checked<T> =>
+  checkedRows(
+    { what: 'The nodes', key: 'nodeId', values: nodes },
+    {
+      sound: (node) => rules.soundCopy(NODE.rules, node, NODE.required) as NewMeshNode | undefined,
+      checked: (snapshot, path) => fromSnapshot(NODE, snapshot, path) as NewMeshNode,
+    },
+    use,
+  )
 
 export const checkedPolicies = <T>(
   policies: rules.Snapshot[],

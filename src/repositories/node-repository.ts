@@ -4,7 +4,7 @@ import { given } from '../database/statement.ts'
 import { alreadyExists, conflict, explainedBy, notFound, StorageError, validationError } from '../errors.ts'
 import type { MeshNode, MeshNodePatch, NewMeshNode } from '../schema/index.ts'
 import * as rules from '../schema/rules.ts'
-import { checkedNode, checkedNodePatch, checkedNodes, keysOf, snapshotsOf } from './checked.ts'
+import { checkedNode, checkedNodePatch, checkedNodes } from './checked.ts'
 import * as statements from './node-statements.ts'
 import { type Counting, countRows, iterateRows, type Listing, PAGE_RULES, readPage } from './pages.ts'
 
@@ -88,18 +88,16 @@ export class SqlNodeRepository implements NodeRepository {
 
   async createMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]> {
     const now = this.#now()
-    const snapshots = snapshotsOf('The nodes', nodes)
-    const calls = checkedNodes(snapshots, (node) => ({
+    const { calls, keys } = checkedNodes(nodes, (node) => ({
       statement: statements.insert,
       parameters: newRow(node, now),
     }))
     let existing: MeshNode | undefined
-    const rows = { table: 'nodes', keys: keysOf(snapshots, 'nodeId') }
     const result = (written: Written<never>, { parameters }: { parameters: MeshNode }): MeshNode => {
       if (written.changes === 0) existing = parameters
       return created(parameters, written)
     }
-    return this.#session.writeEach(calls, result, rows).catch(async (error) => {
+    return this.#session.writeEach(calls, result, { table: 'nodes', keys }).catch(async (error) => {
       if (existing !== undefined) await this.#note(existing)
       throw error
     })
@@ -158,9 +156,8 @@ export class SqlNodeRepository implements NodeRepository {
 
   async saveMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]> {
     const now = this.#now()
-    const snapshots = snapshotsOf('The nodes', nodes)
-    const calls = checkedNodes(snapshots, (node) => saveCall(node, now))
-    return this.#session.writeEach(calls, saved, { table: 'nodes', keys: keysOf(snapshots, 'nodeId') })
+    const { calls, keys } = checkedNodes(nodes, (node) => saveCall(node, now))
+    return this.#session.writeEach(calls, saved, { table: 'nodes', keys })
   }
 
   async recordRoutes(nodeId: string, discovered = 1): Promise<MeshNode> {

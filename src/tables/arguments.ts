@@ -2,7 +2,7 @@
 import type { UpdateOptions } from '../api.ts'
 import type { Call } from '../database/session.ts'
 import { validationError } from '../errors.ts'
-import { checkedAll } from '../repositories/checked.ts'
+import { type Checked, checkedRows } from '../repositories/checked.ts'
 import { kindOf } from '../schema/kinds.ts'
 import * as rules from '../schema/rules.ts'
 import type { Column } from '../schema/tables.ts'
@@ -50,11 +50,22 @@ export class Arguments {
   }
 
   row(row: unknown): Values {
-    return rules.soundCopy(this.#rules, row, this.#required) ?? this.#fromSnapshot(rules.snapshotOf(row), '')
+    return this.#soundRow(row) ?? this.#fromSnapshot(rules.snapshotOf(row), '')
   }
 
-  rows<T>(snapshots: rules.Snapshot[], use: (row: Values) => T): T[] | Promise<T[]> {
-    return checkedAll(snapshots, (snapshot, path) => use(this.#fromSnapshot(snapshot, path)))
+  rows<T>(rows: unknown, use: (row: Values) => T): Checked<T> {
+    return checkedRows(
+      { what: 'The rows', key: this.key, values: rows },
+      {
+        sound: (row) => this.#soundRow(row),
+        checked: (snapshot, path) => this.#fromSnapshot(snapshot, path),
+      },
+      use,
+    )
+  }
+
+  #soundRow(row: unknown): Values | undefined {
+    return rules.soundCopy(this.#rules, row, this.#required)
   }
 
   #fromSnapshot(snapshot: rules.Snapshot, path: string): Values {

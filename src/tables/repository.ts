@@ -2,7 +2,6 @@
 import type { SchemaTypes, TableRepositories, UpdateOptions } from '../api.ts'
 import type { Call, Session, Written } from '../database/session.ts'
 import { explainedBy, StorageError } from '../errors.ts'
-import { keysOf, snapshotsOf } from '../repositories/checked.ts'
 import { iterateRows } from '../repositories/pages.ts'
 import * as rules from '../schema/rules.ts'
 import { type Arguments, argumentsOf } from './arguments.ts'
@@ -53,9 +52,8 @@ class SqlTableRepository {
   }
 
   #calls<R>(rows: readonly Values[], use: (row: Values) => Call<Values, R>) {
-    const snapshots = snapshotsOf('The rows', rows)
-    const named = { table: this.#on.table.name, keys: keysOf(snapshots, this.#on.key) }
-    return { calls: this.#on.rows(snapshots, use), named }
+    const { calls, keys } = this.#on.rows(rows, use)
+    return { calls, named: { table: this.#on.table.name, keys } }
   }
 
   get(key: string): Promise<Values | undefined> {

@@ -7,6 +7,7 @@ import type { Written } from '../session.ts'
 import type { BoundStatement, Compiled } from '../statement.ts'
 import type { Executor } from '../transaction.ts'
 import { isBusy, translated } from './errors.ts'
+import { ManyRows } from './many-rows.ts'
 
 export type Durability = 'full' | 'normal'
 
@@ -21,6 +22,9 @@ const OLDEST_SQLITE = [3, 51, 3] as const
 /** RAISE(FAIL), or OR FAIL in a trigger's statement (https://sqlite.org/lang_conflict.html). */
 const FAILING_TRIGGER = "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%FAIL%' LIMIT 1"
 
+const NONE: readonly Written<never>[] = []
+const NOT_ALL = new Error('The statement has not written all of its rows.')
+
 interface SavepointStatements {
   readonly begin: Sqlite.Statement
   readonly release: Sqlite.Statement
@@ -31,6 +35,7 @@ interface SavepointStatements {
 export class SqliteConnection implements Executor {
   readonly readsBlock = true
   readonly raw: Sqlite.Database
+  readonly #manyRows: ManyRows
   #prepared = new WeakMap<object, Sqlite.Statement<unknown[]>>()
   #savepoint: SavepointStatements | undefined
   #schemaVersion: Sqlite.Statement<[], number> | undefined
@@ -40,6 +45,7 @@ export class SqliteConnection implements Executor {
 
   constructor(raw: Sqlite.Database) {
     this.raw = raw
+    this.#manyRows = new ManyRows(raw)
   }
 
   all<R>({ compiled, values }: BoundStatement<R>): R[] {
@@ -85,6 +91,59 @@ export class SqliteConnection implements Executor {
         return { rows, changes: rows.length }
       })
     })
+  }
+
+  /**
+   * Runs the writes in order; `done` gets each outcome. Must run inside a savepoint: if a write or `done` throws, the writes
+   * before it stay.
+   */
+  writeAll<R>(bounds: readonly BoundStatement<R>[], done: (written: Written<R>, at: number) => void): void {
+    let tries = true
+    for (let at = 0; at < bounds.length; ) {
+      const together = tries ? this.writeTogether(bounds, at) : NONE
+      if (together === undefined) tries = false
+      else for (const written of together) done(written as Written<R>, at++)
+      if (together === undefined || together.length === 0) {
+        done(this.write(bounds[at] as BoundStatement<R>), at)
+        at++
+      }
+    }
+  }
+
+  /**
+   * Runs the writes from `from` on as one statement, if they are inserts of the same kind: an empty list if they are not.
+   * `undefined` if one of the rows was not written, or was refused: nothing has changed then, and `write` says which. Must run
+   * inside a transaction. Throws if SQLite has rolled it back.
+   */
+  writeTogether(
+    bounds: readonly (BoundStatement<unknown> | undefined)[],
+    from: number,
+  ): readonly Written<unknown>[] | undefined {
+    const end = this.#manyRows.endOf(bounds, from)
+    if (end === from) return NONE
+    if (!statementTracing.hasSubscribers) return this.#writeRows(bounds, from, end)
+    return traceSync(statementTracing, { name: `${bounds[from]?.compiled.name}*` }, (event) => {
+      const written = this.#writeRows(bounds, from, end)
+      event.rows = written?.length ?? 0
+      return written
+    })
+  }
+
+  #writeRows(
+    bounds: readonly (BoundStatement<unknown> | undefined)[],
+    from: number,
+    end: number,
+  ): readonly Written<unknown>[] | undefined {
+    try {
+      return this.savepoint(() => {
+        const written = this.#manyRows.run(bounds, from, end)
+        if (written === undefined) throw NOT_ALL
+        return written
+      })
+    } catch (error) {
+      if (this.raw.inTransaction) return undefined
+      throw translated(error, this.raw.name)
+    }
   }
 
   #traced<R>({ name }: Compiled<never, R>, run: () => Written<R>): Written<R> {

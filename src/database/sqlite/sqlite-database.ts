@@ -15,7 +15,7 @@ import {
   type WriteOptions,
   type Written,
 } from '../session.ts'
-import { type Statement, StatementCompiler } from '../statement.ts'
+import { type BoundStatement, type Statement, StatementCompiler } from '../statement.ts'
 import { OpenTransaction, SLICE, withinTime } from '../transaction.ts'
 import { forget, SqliteChangeLog } from './change-log.ts'
 import { Checkpoints } from './checkpoints.ts'
@@ -78,6 +78,7 @@ export class SqliteDatabase implements Database {
     this.#queue = new WriteQueue(connections.writer.raw, {
       ...options,
       refusal: () => this.#fence.refusalInside(),
+      together: (bounds, from) => connections.writer.writeTogether(bounds, from),
       unacknowledged: () => this.#committed(),
       onIdle: () => this.#checkpointLater(),
     })
@@ -141,7 +142,7 @@ export class SqliteDatabase implements Database {
       return this.#unit(async (tx) => tx.write(statement, await parameters, { lookup }))
     }
     const bound = this.compiler.bind(statement, parameters)
-    if (lookup === undefined) return this.onWriter((writer) => writer.write(bound))
+    if (lookup === undefined) return this.onWriter((writer) => writer.write(bound), bound)
     const looking = this.compiler.bind(lookup, parameters)
     return this.onWriter((writer) => {
       const written = writer.write(bound)
@@ -152,9 +153,13 @@ export class SqliteDatabase implements Database {
   writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]> {
     // Many calls get their own transaction, which yields to the event loop between slices.
     if (calls instanceof Promise || calls.length > SLICE) return this.#unit((tx) => tx.writeEach(calls, result))
-    const unit = calls.map((call) => ({ call, bound: this.compiler.bind(call.statement, call.parameters) }))
+    const bounds = calls.map(({ statement, parameters }) => this.compiler.bind(statement, parameters))
     return this.onWriter((writer) =>
-      writer.savepoint(() => unit.map(({ call, bound }) => result(writer.write(bound), call))),
+      writer.savepoint(() => {
+        const results: T[] = []
+        writer.writeAll(bounds, (written, at) => results.push(result(written, calls[at] as Call<P, R>)))
+        return results
+      }),
     )
   }
 
@@ -173,11 +178,11 @@ export class SqliteDatabase implements Database {
     }
   }
 
-  /** Runs on the writing connection, in the queue of writes. */
-  onWriter<T>(run: (writer: SqliteConnection) => T): Promise<T> {
+  /** Runs on the writing connection, in the queue of writes. `bound`: the statement, if `run` writes nothing else. */
+  onWriter<T>(run: (writer: SqliteConnection) => T, bound?: BoundStatement<unknown>): Promise<T> {
     const refused = this.#refusalToWrite()
     if (refused !== undefined) return Promise.reject(refused)
-    return this.#queue.write(() => run(this.#writer))
+    return this.#queue.write(() => run(this.#writer), bound)
   }
 
   transaction<T>(work: (session: TransactionSession) => Promise<T>, limits: TransactionLimits): Promise<T> {

@@ -4,6 +4,8 @@ import { StorageError } from '../../errors.ts'
 import { performance, setImmediate, setTimeout, sleep } from '../../event-loop.ts'
 import { type CommitEvent, commitTracing, traceSync } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
+import type { Written } from '../session.ts'
+import type { BoundStatement } from '../statement.ts'
 import { isBusy, translated, translatedCommit } from './errors.ts'
 
 /** Limits of a group commit: its writes, and the milliseconds after which it begins no further write. */
@@ -20,6 +22,8 @@ interface Write {
   readonly kind: 'write'
   /** Runs the write's statements synchronously in the batch's transaction. A write that throws has changed nothing. */
   readonly run: () => unknown
+  /** The statement, if `run` runs nothing else: it may run together with its neighbours. */
+  readonly bound: BoundStatement<unknown> | undefined
   readonly resolve: (value: never) => void
   readonly reject: (error: unknown) => void
   readonly since: number
@@ -43,6 +47,11 @@ export interface WriteQueueOptions {
   readonly maxPendingWrites: number
   /** Called while the queue holds the lock: the error if the file refuses writes. */
   readonly refusal: () => StorageError | undefined
+  /** Runs the statements from `from` on as one. An empty list or `undefined` if it cannot: nothing has changed then. */
+  readonly together?: (
+    bounds: readonly (BoundStatement<unknown> | undefined)[],
+    from: number,
+  ) => readonly Written<unknown>[] | undefined
   /** Called after COMMIT: the error if the commit must not be acknowledged. */
   readonly unacknowledged: () => StorageError | undefined
   /** Called when the queue becomes empty. */
@@ -95,11 +104,11 @@ export class WriteQueue {
   }
 
   /** Resolves with the result of `run` after the COMMIT. Rejects with the error of `run` or of the commit. */
-  write<T>(run: () => T): Promise<T> {
+  write<T>(run: () => T, bound?: BoundStatement<unknown>): Promise<T> {
     if (this.length >= this.#options.maxPendingWrites) return Promise.reject(this.#tooMany())
     return new Promise<T>((resolve, reject) => {
       const since = performance.now()
-      this.#push({ kind: 'write', run, resolve, reject, since, alone: false })
+      this.#push({ kind: 'write', run, bound, resolve, reject, since, alone: false })
     })
   }
 
@@ -268,12 +277,33 @@ export class WriteQueue {
   #runAll(batch: readonly Write[]): Outcome[] {
     const outcomes: Outcome[] = []
     const begun = performance.now()
-    for (const write of batch) {
-      const outcome = this.#runOne(write)
-      outcomes.push(outcome)
-      if ((outcome.failed && !this.#raw.inTransaction) || performance.now() - begun > BATCH_MS) break
+    let tries = batch.length > 1
+    const bounds = tries ? batch.map(({ bound }) => bound) : []
+    while (outcomes.length < batch.length) {
+      const isRun = tries && this.#runTogether(batch, bounds, outcomes)
+      if (isRun === undefined) tries = false
+      if (!isRun) outcomes.push(this.#runOne(batch[outcomes.length] as Write))
+      const hasFailed = outcomes.at(-1)?.failed
+      if ((hasFailed && !this.#raw.inTransaction) || performance.now() - begun > BATCH_MS) break
     }
     return outcomes
+  }
+
+  /** Whether the next writes ran as one statement. `undefined`: one of their rows was not written. */
+  #runTogether(batch: readonly Write[], bounds: readonly Write['bound'][], outcomes: Outcome[]): boolean | undefined {
+    const from = outcomes.length
+    try {
+      const together = this.#options.together?.(bounds, from)
+      if (together === undefined) return undefined
+      for (const value of together) {
+        outcomes.push({ write: batch[outcomes.length] as Write, failed: false, value })
+      }
+      return together.length > 0
+    } catch (error) {
+      // SQLite rolled back the batch, and any of the rows may be the cause.
+      for (const write of batch.slice(from)) outcomes.push({ write, failed: true, value: error })
+      return true
+    }
   }
 
   #runOne(write: Write): Outcome {
