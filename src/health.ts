@@ -44,6 +44,8 @@ export async function healthOf({ database, now, readOnly, failures }: Asked): Pr
   const write = readOnly
     ? { works: false, milliseconds: 0 }
     : await probe(() => remember(database, { name: 'last_health_check', value: '', updatedAt: now() }))
+  const own = read.works ? await database.problem().catch(() => undefined) : undefined
+  if (own !== undefined) problems.push(own)
   for (const [what, failure] of Object.entries(failures)) {
     if (failure === undefined) continue
     const { code, message } = problemOf(failure)

@@ -112,6 +112,8 @@ test('the defaults are those of the documents', () => {
     readOnly: false,
     busyTimeoutMs: 5_000,
     maxPendingWrites: 100_000,
+    walLimitBytes: 1_073_741_824,
+    walLimitSeconds: 300,
   }
   expect(configOf('sqlite::memory:')).toMatchObject(documented)
   expect(configOf('postgres://mesh@localhost/mesh')).toMatchObject({

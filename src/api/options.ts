@@ -37,6 +37,17 @@ export interface StorageOptions {
   readonly busyTimeoutMs?: number | undefined
   /** Maximum number of writes that wait: 100,000 by default. Past it: BUSY. */
   readonly maxPendingWrites?: number | undefined
+  /**
+   * For a SQLite file: the size from which its write-ahead log is too large, in bytes: 1 GiB by default. A snapshot that is being read
+   * keeps the log from being emptied. Past this size `health()` names who reads: snapshots of this store by what they are, other
+   * processes by their ids on Linux.
+   */
+  readonly walLimitBytes?: number | undefined
+  /**
+   * For a SQLite file: while the write-ahead log is larger than `walLimitBytes`, read-only transactions, backups and other snapshots of
+   * this store that are older than this are ended with TIMEOUT, in seconds: 300 by default.
+   */
+  readonly walLimitSeconds?: number | undefined
   /** The pool of connections to PostgreSQL. */
   readonly pool?: PoolOptions | undefined
   /**

@@ -28,20 +28,26 @@ export async function backupSqlite(
   now: () => Date,
 ): Promise<BackupManifest> {
   rules.checkOptions('The options', BACKUP_RULES, options)
-  return database.withSnapshot(async ({ raw }) => {
+  return database.withSnapshot('a backup', async ({ raw }, ended) => {
     const createdAt = now()
+    const signal = options.signal === undefined ? ended : AbortSignal.any([options.signal, ended])
     // Reads each row: a damaged row is found now, and not when the backup is needed.
-    const expected = await contentOf(raw).catch((error: unknown) => {
+    const expected = await contentOf(raw, signal).catch((error: unknown) => {
       throw translated(error)
     })
-    options.signal?.throwIfAborted()
-    const { file, verified } = await copyOf(raw, path, options, {
-      verify: (partial) => {
-        forgetChanges(partial)
-        return described(partial, expected, createdAt)
+    signal.throwIfAborted()
+    const { file, verified } = await copyOf(
+      raw,
+      path,
+      { ...options, signal },
+      {
+        verify: (partial) => {
+          forgetChanges(partial)
+          return described(partial, expected, createdAt)
+        },
+        beside: (manifest) => ({ path: manifestPath(path), text: manifestText(manifest) }),
       },
-      beside: (manifest) => ({ path: manifestPath(path), text: manifestText(manifest) }),
-    })
+    )
     return withFile(file, verified)
   })
 }

@@ -268,6 +268,10 @@ export class MovableDatabase implements Database {
     return this.onCurrent((database) => database.schemaProblem())
   }
 
+  problem(): ReturnType<Database['problem']> {
+    return this.onCurrent((database) => database.problem())
+  }
+
   earlierWritersEnded(): Promise<boolean> {
     return this.onCurrent((database) => database.earlierWritersEnded())
   }

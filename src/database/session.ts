@@ -137,6 +137,8 @@ export interface Database extends Session {
   schemaVersion(): Promise<string>
   /** SCHEMA_MISMATCH that names the missing parts of our tables, if any. Rejects if the database cannot be queried. */
   schemaProblem(): Promise<StorageError | undefined>
+  /** A problem of the database's own that `health()` reports, if any. */
+  problem(): Promise<{ readonly code: string; readonly message: string } | undefined>
   /**
    * Whether each transaction that began before this call and may still write has ended. Such a transaction does not see
    * later commits. Waits for a short time.

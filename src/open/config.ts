@@ -23,6 +23,8 @@ export interface Config {
   readonly now: () => Date
   readonly busyTimeoutMs: number
   readonly maxPendingWrites: number
+  readonly walLimitBytes: number
+  readonly walLimitSeconds: number
   /** Default of `mode`: the URL's. */
   readonly pool: { readonly max: number; readonly mode: 'session' | 'transaction' | undefined }
   /** Defaults: by the URL. */
@@ -70,6 +72,8 @@ const RULES: rules.Rules = {
   now: rules.isFunction,
   busyTimeoutMs: rules.isInteger(0, rules.MAX_TIMER_MS),
   maxPendingWrites: rules.isInteger(1, rules.MAX_INTEGER),
+  walLimitBytes: rules.isInteger(1, Number.MAX_SAFE_INTEGER),
+  walLimitSeconds: rules.isNumber(0.01, 86_400),
   pool: (value) => nested(POOL_RULES, value),
   failoverMs: rules.isInteger(0, rules.MAX_TIMER_MS),
   outcomeTokens: rules.isFlag,
@@ -132,6 +136,8 @@ export function configOf(target: string | StorageOptions): Config {
     now: options.now === undefined ? () => new Date() : checkedClock(options.now),
     busyTimeoutMs: options.busyTimeoutMs ?? 5_000,
     maxPendingWrites: options.maxPendingWrites ?? 100_000,
+    walLimitBytes: options.walLimitBytes ?? 1_073_741_824,
+    walLimitSeconds: options.walLimitSeconds ?? 300,
     pool: { max: options.pool?.max ?? 10, mode: options.pool?.mode },
     failoverMs: options.failoverMs,
     outcomeTokens: options.outcomeTokens,

@@ -10,10 +10,13 @@ export async function withSqliteSnapshot<T>(
   { busyTimeoutMs, anySchema = false }: SourceOptions,
   work: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> {
-  const config = configOf({ url: path, readOnly: true, migrate: anySchema ? 'skip' : 'check', busyTimeoutMs })
+  const migrate = anySchema ? 'skip' : 'check'
+  // An operator waits for it, and can stop it.
+  const walLimitBytes = Number.MAX_SAFE_INTEGER
+  const config = configOf({ url: path, readOnly: true, migrate, busyTimeoutMs, walLimitBytes })
   const database = await openSqlite(path, config)
   try {
-    return await database.withSnapshot(({ raw }) => work(snapshotOf(raw)))
+    return await database.withSnapshot('a copy', ({ raw }) => work(snapshotOf(raw)))
   } catch (error) {
     throw translated(error)
   } finally {

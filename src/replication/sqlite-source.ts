@@ -11,7 +11,7 @@ import { STANDBY } from './standby.ts'
 export const sqliteSource = (database: SqliteDatabase): Source => ({
   session: database,
   changeLog: database.changeLog,
-  withState: (work) => database.withSnapshot(({ raw }) => work(stateOf(raw))),
+  withState: (work) => database.withSnapshot('the replication', ({ raw }, ended) => work(stateOf(raw, ended))),
   refuseWrites: (mark) =>
     database.onWriter((writer) =>
       writer.savepoint(() => {
@@ -22,8 +22,8 @@ export const sqliteSource = (database: SqliteDatabase): Source => ({
   behind: ({ position }) => database.onReader(({ raw }) => seqOf(newest(raw)) - seqOf(position)),
 })
 
-function stateOf(raw: Sqlite.Database): CommittedState {
-  const snapshot = snapshotOf(raw, { asStored: true })
+function stateOf(raw: Sqlite.Database, ended: AbortSignal): CommittedState {
+  const snapshot = snapshotOf(raw, { asStored: true, ended })
   return {
     schemaVersion: snapshot.schemaVersion,
     changes: async ({ log, position }, limit) => {

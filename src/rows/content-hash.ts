@@ -20,8 +20,8 @@ export interface OfTables<T> {
 
 export type Content = OfTables<TableContent>
 
-export async function contentOf(raw: Sqlite.Database): Promise<Content> {
-  return eachTable(tablesIn(raw).tables, (table) => tableContent(raw, table))
+export async function contentOf(raw: Sqlite.Database, signal?: AbortSignal): Promise<Content> {
+  return eachTable(tablesIn(raw).tables, (table) => tableContent(raw, table, signal))
 }
 
 /** Runs `of` for each table, one table after the other. */
@@ -42,7 +42,7 @@ export function byName<T>(found: ReadonlyMap<Table, T>): OfTables<T> {
 }
 
 /** Rows in the order of their keys' bytes. */
-async function tableContent(raw: Sqlite.Database, table: Table): Promise<TableContent> {
+async function tableContent(raw: Sqlite.Database, table: Table, signal?: AbortSignal): Promise<TableContent> {
   const content = new ContentHash(table)
   // A file of another program, not yet adopted, may lack tables and columns.
   if (!isOwn(table) && !hasTable(raw, table.name)) return content.end()
@@ -60,7 +60,9 @@ async function tableContent(raw: Sqlite.Database, table: Table): Promise<TableCo
   const yielding = new EventLoopYield()
   for (const row of rowsInOrder.iterate()) {
     content.add(row)
-    if (yielding.isDue()) await yielding.now()
+    if (!yielding.isDue()) continue
+    await yielding.now()
+    signal?.throwIfAborted()
   }
   return content.end()
 }

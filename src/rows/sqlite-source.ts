@@ -14,8 +14,15 @@ import { isKnown, withRows } from './other-data.ts'
 import { SLICE_BYTES, SLICE_ROWS, type Snapshot, sizeOf } from './source.ts'
 import { orphansIn, tablesIn } from './sqlite-tables.ts'
 
-/** Snapshot of a connection with an open transaction. `asStored`: includes invalidated cached paths. */
-export const snapshotOf = (raw: Sqlite.Database, { asStored = false } = {}): Snapshot => ({
+interface SnapshotOptions {
+  /** Includes invalidated cached paths. */
+  readonly asStored?: boolean
+  /** Ends `slices`. */
+  readonly ended?: AbortSignal
+}
+
+/** Snapshot of a connection with an open transaction. */
+export const snapshotOf = (raw: Sqlite.Database, { asStored = false, ended }: SnapshotOptions = {}): Snapshot => ({
   schemaVersion: schemaVersionOf(raw),
   tables: async () => tablesIn(raw),
   appMigrations: async () => appMigrationsIn(raw),
@@ -26,7 +33,7 @@ export const snapshotOf = (raw: Sqlite.Database, { asStored = false } = {}): Sna
         .pluck()
         .get(),
     ),
-  slices: (table) => slicesOf(raw, table, asStored ? 'true' : valid(raw, table)),
+  slices: (table) => slicesOf(raw, table, asStored ? 'true' : valid(raw, table), ended),
   orphans: (tables) => orphansIn(raw, tables),
   stored: (table, cells) => storedRow(raw, table, cells.at(-1)),
   others: async () => othersIn(raw),
@@ -46,7 +53,12 @@ const selectFrom = ({ name, columns }: Table): string =>
 const keyOf = ({ key }: Table): string => `${quoted(key.name)} COLLATE BINARY`
 
 /** Steps one statement through the table: the connection is not shared, and its snapshot is pinned anyway. */
-async function* slicesOf(raw: Sqlite.Database, table: Table, condition: string): AsyncGenerator<unknown[][]> {
+async function* slicesOf(
+  raw: Sqlite.Database,
+  table: Table,
+  condition: string,
+  ended?: AbortSignal,
+): AsyncGenerator<unknown[][]> {
   const select = raw.prepare<[], unknown[]>(`${selectFrom(table)} WHERE ${condition} ORDER BY ${keyOf(table)}`)
   const markBroken = brokenMarker(raw, table)
   let slice: unknown[][] = []
@@ -59,6 +71,7 @@ async function* slicesOf(raw: Sqlite.Database, table: Table, condition: string):
     slice = []
     size = 0
     await nextTurn()
+    ended?.throwIfAborted()
   }
   if (slice.length > 0) yield slice
 }

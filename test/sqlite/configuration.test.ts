@@ -52,6 +52,8 @@ test('every option may be given, or be undefined', async () => {
     now: () => new Date(),
     busyTimeoutMs: 0,
     maxPendingWrites: 1,
+    walLimitBytes: 1_048_576,
+    walLimitSeconds: 60,
     pool: { max: 1, mode: 'session' },
     pathCache: { ttlSeconds: 5 },
     countRules: () => 0,
@@ -96,6 +98,8 @@ test.each<[string, unknown]>([
   ['a negative timeout', { ...MEMORY, busyTimeoutMs: -1 }],
   ['a timeout without an end', { ...MEMORY, busyTimeoutMs: Number.POSITIVE_INFINITY }],
   ['no pending write', { ...MEMORY, maxPendingWrites: 0 }],
+  ['no log', { ...MEMORY, walLimitBytes: 0 }],
+  ['no age of a snapshot', { ...MEMORY, walLimitSeconds: 0 }],
   ['countRules that is a number', { ...MEMORY, countRules: 3 }],
 ])('%s is refused', async (_, target) => {
   const error = await expectCode(openStorage(target as StorageOptions), 'CONFIG')

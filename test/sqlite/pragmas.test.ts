@@ -42,7 +42,7 @@ describe.each([
     using folder = temporaryFolder()
     await using inside = await openInside(folder.file('mesh.db'), { durability })
     expect(await inside.database.onReader(settingsOfReader)).toMatchObject(SAFE)
-    const snapshot = await inside.database.withSnapshot(async (reader) => {
+    const snapshot = await inside.database.withSnapshot('a test', async (reader) => {
       expect(reader.raw.readonly).toBe(true)
       return settingsOfReader(reader)
     })

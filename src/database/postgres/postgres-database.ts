@@ -287,6 +287,8 @@ export class PostgresDatabase implements Database {
     return this.#surviving(() => inOwnTransaction(this.#pool, isolation, work))
   }
 
+  async problem(): Promise<undefined> {}
+
   earlierWritersEnded(withinMs?: number): Promise<boolean> {
     return earlierWritersEnded((sql) => this.query<string>(sql, []), withinMs)
   }

@@ -31,6 +31,11 @@ export class Checkpoints {
     } catch {}
   }
 
+  /** Empties the log if no reader needs it. The caller holds the lock of the queue of writes. */
+  empty(): void {
+    this.#raw.pragma('wal_checkpoint(TRUNCATE)')
+  }
+
   stop(): void {
     clearTimeout(this.#timer)
   }

@@ -3,8 +3,12 @@ import { StorageError } from '../../errors.ts'
 import { BusyRetry, type Durability, openConnection, prepareWriter, SqliteConnection } from './connection.ts'
 import { isSqliteFailure, translated } from './errors.ts'
 import { prepareFile } from './file.ts'
+import type { WalLimits } from './wal-limit.ts'
 
-export interface SqliteOptions {
+/** Maximum size of the write-ahead log's file after the log was emptied. */
+const EMPTY_LOG_BYTES = 67_108_864
+
+export interface SqliteOptions extends WalLimits {
   /** A path, or `:memory:`. */
   readonly path: string
   readonly durability: Durability
@@ -48,7 +52,10 @@ export async function openConnections(options: SqliteOptions, schema: SchemaStep
   try {
     await busyRetry.run(() => schema.check(writer.raw))
     await schema.adopt(writer.raw)
-    if (!options.readOnly || memory) await prepareWriter(writer.raw, options.durability, busyRetry)
+    if (!options.readOnly || memory) {
+      await prepareWriter(writer.raw, options.durability, busyRetry)
+      writer.raw.pragma(`journal_size_limit = ${Math.min(options.walLimitBytes, EMPTY_LOG_BYTES)}`)
+    }
     await schema.migrate(writer.raw)
     const reader = memory || options.readOnly ? writer : await connect(true)
     return { path, writer, reader }

@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs'
 import { misuse, StorageError } from '../../errors.ts'
 import { performance } from '../../event-loop.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
@@ -28,6 +27,7 @@ import { openConnections, type SchemaSteps, type SqliteOptions } from './open-co
 import { OpenFile } from './open-file.ts'
 import { commit, pin, rollBack } from './raw-transaction.ts'
 import { Readers } from './readers.ts'
+import { WalLimit } from './wal-limit.ts'
 import { WriteQueue } from './write-queue.ts'
 
 const closedError = (): StorageError =>
@@ -59,6 +59,7 @@ export class SqliteDatabase implements Database {
   #lost: StorageError | undefined
   readonly #readers: Readers
   readonly #checkpoints: Checkpoints
+  readonly #walLimit: WalLimit
   /** Running snapshots and backups. */
   readonly #inUse = new InUse()
   #locked: Promise<void> | undefined
@@ -84,6 +85,7 @@ export class SqliteDatabase implements Database {
     })
     this.#readers = new Readers(options.path, this.#busyRetry)
     this.#checkpoints = new Checkpoints(connections.writer.raw, () => this.#queue.length === 0)
+    this.#walLimit = new WalLimit(options.path, options, () => this.#emptyLog())
     this.#fence = new Fence(connections.writer, connections.reader)
     if (connections.writer !== connections.reader) {
       this.#file = new OpenFile(connections.writer.raw, { ...options, onLost: (error) => this.#lose(error) })
@@ -293,25 +295,34 @@ export class SqliteDatabase implements Database {
   }
 
   #snapshot<T>(work: (tx: OpenTransaction) => Promise<T>, timeoutMs: number | undefined): Promise<T> {
-    return this.withSnapshot((reader) => withinTime(this.#begun(reader, { readOnly: true }), work, timeoutMs))
+    const what = timeoutMs === undefined ? 'a long read' : 'a read-only transaction'
+    return this.withSnapshot(what, (reader, ended) => {
+      const tx = this.#begun(reader, { readOnly: true })
+      return unlessEnded(ended, withinTime(tx, work, timeoutMs), () => tx.end(ended.reason))
+    })
   }
 
   // A new connection would open another file than the lost one, which the reader still has open.
   readonly snapshot: Snapshot = (work) => (this.#lost === undefined ? this.#snapshot(work, undefined) : work(this))
 
-  /** Runs `work` on a consistent snapshot, on a connection of its own. `close()` waits for it. */
-  withSnapshot<T>(work: (reader: SqliteConnection) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` on a consistent snapshot, on a connection of its own. `close()` waits for it. `what` names it in messages. Long work
+   * looks at `ended`: the snapshot must end because the write-ahead log is too large.
+   */
+  withSnapshot<T>(what: string, work: (reader: SqliteConnection, ended: AbortSignal) => Promise<T>): Promise<T> {
     // If the file was replaced, a new connection would open another file.
     const refused = this.refusal() ?? this.#lost
     if (refused !== undefined) return Promise.reject(refused)
     return this.#inUse.while(async () => {
       const { reader, giveBack } = await this.#borrowReader()
+      const { ended, release } = await this.#walLimit.hold(what)
       try {
         await this.#busyRetry.run(() => pin(reader.raw))
-        return await work(reader)
+        return await work(reader, ended)
       } finally {
         if (reader.raw.inTransaction) rollBack(reader.raw)
         giveBack()
+        release()
       }
     })
   }
@@ -337,9 +348,21 @@ export class SqliteDatabase implements Database {
   async size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }> {
     const pages = await this.onReader(({ raw }) => Number(raw.pragma('page_count', { simple: true })))
     const pageSize = await this.onReader(({ raw }) => Number(raw.pragma('page_size', { simple: true })))
-    // stat() opens no handle: see prepareFile().
-    const walBytes = statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0
-    return { bytes: pages * pageSize, walBytes, queuedWrites: this.#queue.length }
+    return { bytes: pages * pageSize, walBytes: this.#walLimit.size(), queuedWrites: this.#queue.length }
+  }
+
+  async problem(): Promise<{ code: string; message: string } | undefined> {
+    return this.refusal() === undefined ? this.#walLimit.problem() : undefined
+  }
+
+  async #emptyLog(): Promise<void> {
+    if (this.#file === undefined) return
+    const release = await this.#queue.lock()
+    try {
+      if (this.#lost === undefined) this.#checkpoints.empty()
+    } finally {
+      release()
+    }
   }
 
   async schemaVersion(): Promise<string> {
@@ -385,6 +408,7 @@ export class SqliteDatabase implements Database {
 
   async #close(consumers: readonly string[]): Promise<void> {
     this.#checkpoints.stop()
+    this.#walLimit.stop()
     await this.#queue.idle()
     await this.#inUse.idle()
     this.#file?.look()
@@ -394,5 +418,20 @@ export class SqliteDatabase implements Database {
     if (this.#reader !== this.#writer) this.#reader.close()
     if (this.#file !== undefined && this.#lost === undefined) this.#checkpoints.now('TRUNCATE')
     this.#writer.close()
+  }
+}
+
+/** Settles as `work` does, or rejects when the snapshot must end. */
+async function unlessEnded<T>(ended: AbortSignal, work: Promise<T>, end: () => void): Promise<T> {
+  const early = Promise.withResolvers<never>()
+  const stop = (): void => {
+    end()
+    early.reject(ended.reason)
+  }
+  ended.addEventListener('abort', stop)
+  try {
+    return await Promise.race([work, early.promise])
+  } finally {
+    ended.removeEventListener('abort', stop)
   }
 }

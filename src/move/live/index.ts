@@ -89,9 +89,9 @@ export async function checkMove({
       'SCHEMA_MISMATCH',
       `The file has another schema (${version}) than this version works with. Nothing was changed. Run meshstore migrate up first.`,
     )
-  return file.withSnapshot(async ({ raw }) => {
+  return file.withSnapshot('a move', async ({ raw }, ended) => {
     const ignored = options.ignoreOtherTables
-    const snapshot = snapshotOf(raw, { asStored: true })
+    const snapshot = snapshotOf(raw, { asStored: true, ended })
     const others = assertNoOthers(await snapshot.others(), ignored)
     const { known, leftBehind } = await movedTables(raw, () => tablesAt(url, busyTimeoutMs), ignored)
     assertLogging(raw, known.tables)

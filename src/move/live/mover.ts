@@ -87,7 +87,7 @@ export class Mover {
   async #copy(): Promise<void> {
     const { file, known } = this.#context
     const { tables } = known
-    const total = await file.withSnapshot(({ raw }) => countAll(snapshotOf(raw, { asStored: true }), tables))
+    const total = await file.withSnapshot('a move', ({ raw }) => countAll(snapshotOf(raw, { asStored: true }), tables))
     let copied = 0
     let followAt = performance.now() + FOLLOW_EVERY_MS
     const from = tables.findIndex(({ name }) => name === this.#progress.table)
@@ -203,11 +203,11 @@ export class Mover {
   /** Compares all rows of both databases at one snapshot of the file. */
   async #verify(): Promise<Content> {
     const { file, target, known } = this.#context
-    return file.withSnapshot(async ({ raw }) => {
+    return file.withSnapshot('a move', async ({ raw }, ended) => {
       for (let count = BATCH; count === BATCH; ) {
         count = await this.#takeNext((most) => followed(raw, known, this.#progress.position, most))
       }
-      const here = snapshotOf(raw, { asStored: true })
+      const here = snapshotOf(raw, { asStored: true, ended })
       const total = 2 * (await countAll(here, known.tables))
       return target.snapshot((there) => this.#compare(here, there, total))
     })

@@ -28,7 +28,7 @@ export async function planOf(
   to: PostgresTarget,
   busyTimeoutMs: number,
 ): Promise<MovePlan> {
-  const rows = await file.withSnapshot(async ({ raw }) => {
+  const rows = await file.withSnapshot('a move', async ({ raw }) => {
     const snapshot = snapshotOf(raw, { asStored: true })
     const counts = new Map<string, number>()
     for (const table of (await snapshot.tables()).tables) counts.set(table.name, await snapshot.count(table))
