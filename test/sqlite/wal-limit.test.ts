@@ -89,7 +89,7 @@ test('health() names the snapshots of the store itself', async () => {
   )
   await reads.opened
   await fill(store)
-  expect(await problemOf(store)).toMatch(/by: a read-only transaction \(\d+ s\)\. No data is in danger/)
+  expect(await problemOf(store)).toMatch(/by: a read-only transaction \(\d+ s\)\. Nothing is lost/)
   done.open()
   await reading
   expect(await problemOf(store)).toBe('')

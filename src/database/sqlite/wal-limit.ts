@@ -140,7 +140,7 @@ export class WalLimit {
     if (names.length === 0) names.push('a process that this system does not name')
     return {
       code: 'BUSY',
-      message: `The write-ahead log is too large: ${this.#sizes(size)}. It cannot be emptied while an old state is read, by: ${names.join(', ')}. No data is in danger, but the disk fills up. End the reader; the next write then empties the log.`,
+      message: `The write-ahead log is too large: ${this.#sizes(size)}. It cannot be emptied while an old state is read, by: ${names.join(', ')}. Nothing is lost, but the disk fills up. End the reader; the next write then empties the log.`,
     }
   }
 
