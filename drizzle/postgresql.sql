@@ -83,8 +83,10 @@ CREATE INDEX "idx_changes_transaction" ON "meshstore_changes" USING btree ("tran
 CREATE INDEX "idx_marks_unswept" ON "path_cache_marks" USING btree ("id") WHERE NOT swept;
 CREATE INDEX "idx_marks_transaction" ON "path_cache_marks" USING btree ("transaction");
 CREATE INDEX "idx_nodes_started" ON "nodes" USING btree ("started","node_id");
+CREATE INDEX "idx_nodes_updated" ON "nodes" USING btree ("updated_at","node_id");
 CREATE INDEX "idx_cache_expires" ON "path_cache" USING btree ("expires_at");
 CREATE INDEX "idx_cache_source_dest" ON "path_cache" USING btree ("source","destination");
+CREATE INDEX "idx_policies_updated" ON "policies" USING btree ("updated_at","policy_id");
 
 -- The functions name their schema: who writes may have another one in its search path.
 DO $do$

@@ -39,6 +39,7 @@ CREATE TABLE `nodes` (
 );
 
 CREATE INDEX `idx_nodes_started` ON `nodes` (`started`,`node_id`);
+CREATE INDEX `idx_nodes_updated` ON `nodes` (`updated_at`,`node_id`);
 CREATE TABLE `meshstore_outcomes` (
 	`token` text PRIMARY KEY NOT NULL,
 	`state` text NOT NULL,
@@ -71,6 +72,7 @@ CREATE TABLE `policies` (
 	CONSTRAINT "policies_updated_time" CHECK(typeof("policies"."updated_at") = 'real' AND abs("policies"."updated_at") <= 253402300799)
 );
 
+CREATE INDEX `idx_policies_updated` ON `policies` (`updated_at`,`policy_id`);
 CREATE TABLE `path_cache_stamps` (
 	`cache_key` text PRIMARY KEY NOT NULL,
 	`mark` integer NOT NULL

@@ -17,13 +17,54 @@ export interface Page {
   readonly after?: string | undefined
 }
 
+/** The order of a listing. */
+export interface Ordering<By extends string> {
+  /** Order by this property, then by the id. Default: the id. */
+  readonly orderBy?: By | undefined
+  /** Default: `false`. */
+  readonly descending?: boolean | undefined
+}
+
+/** A page of a listing in an order: keyset pagination. */
+export interface OrderedPage<Row> {
+  /** Maximum number of rows in the page: 100 by default, 10,000 at most. */
+  readonly limit?: number | undefined
+  /** The last row of the previous page, or in the order of the ids its id: this page begins after it. */
+  readonly after?: string | Row | undefined
+}
+
 /** Only the nodes that match every property given. */
 export interface NodeFilter {
+  /** Nodes whose ids begin with this text. */
+  readonly prefix?: string | undefined
   readonly started?: boolean | undefined
   /** Nodes that speak this protocol. */
   readonly protocol?: string | undefined
   /** Nodes that have this interface. */
   readonly interface?: string | undefined
+}
+
+/** Which nodes a listing has, and in which order. */
+export interface NodeSelection extends NodeFilter, Ordering<'nodeId' | 'updatedAt'> {}
+/** A page of nodes. */
+export interface NodePage extends NodeSelection, OrderedPage<Pick<MeshNode, 'nodeId' | 'updatedAt'>> {}
+
+/** Only the policies that match every property given. */
+export interface PolicyFilter {
+  /** Policies whose ids begin with this text. */
+  readonly prefix?: string | undefined
+}
+/** Which policies a listing has, and in which order. */
+export interface PolicySelection extends PolicyFilter, Ordering<'policyId' | 'updatedAt'> {}
+/** A page of policies. */
+export interface PolicyPage extends PolicySelection, OrderedPage<Pick<Policy, 'policyId' | 'updatedAt'>> {}
+
+/** What `save` did, if it was called with `{ outcome: true }`. */
+export interface Saved<Row> {
+  /** The row as it is stored now. */
+  readonly row: Row
+  /** Whether there was no row with this key. */
+  readonly created: boolean
 }
 
 export interface UpdateOptions {
@@ -65,23 +106,30 @@ export interface NodeRepository {
    */
   getMany(nodeIds: readonly string[]): Promise<MeshNode[]>
   /**
-   * Returns one page of nodes, in the order of the ids.
+   * Returns one page of nodes, in the order of the ids or of `updatedAt`.
    *
    * @throws {StorageError} VALIDATION, CORRUPT
    */
-  list(options?: NodeFilter & Page): Promise<MeshNode[]>
+  list(options?: NodePage): Promise<MeshNode[]>
   /**
-   * Iterates over all nodes that match, in the order of the ids, in constant memory. Each id comes at most once.
+   * Iterates over all nodes that match, in the order of the ids or of `updatedAt`, in constant memory. In the order of the ids, each id
+   * comes at most once. In the order of `updatedAt`, a node that is changed meanwhile can come again or be left out.
    *
    * @throws {StorageError} VALIDATION, CORRUPT
    */
-  iterate(filter?: NodeFilter): AsyncIterable<MeshNode>
+  iterate(options?: NodeSelection): AsyncIterable<MeshNode>
   /**
    * Changes the fields given and advances `updatedAt`.
    *
    * @throws {StorageError} VALIDATION, NOT_FOUND, CONFLICT (`ifUpdatedAt`), CORRUPT
    */
   update(nodeId: string, patch: MeshNodePatch, options?: UpdateOptions): Promise<MeshNode>
+  /**
+   * Upsert that says whether it added the node.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
+  save(node: NewMeshNode, options: { readonly outcome: true }): Promise<Saved<MeshNode>>
   /**
    * Upsert: adds the node, or replaces the fields given. `createdAt` is kept; times that are given are ignored.
    *
@@ -157,23 +205,29 @@ export interface PolicyRepository {
    */
   getMany(policyIds: readonly string[]): Promise<Policy[]>
   /**
-   * Returns one page of policies, in the order of the ids, without the texts.
+   * Returns one page of policies, in the order of the ids or of `updatedAt`, without the texts.
    *
    * @throws {StorageError} VALIDATION, CORRUPT
    */
-  list(options?: Page): Promise<PolicySummary[]>
+  list(options?: PolicyPage): Promise<PolicySummary[]>
   /**
-   * Iterates over all policies, in the order of the ids, without the texts.
+   * Iterates over all policies that match, without the texts. Orders are those of the nodes.
    *
-   * @throws {StorageError} CORRUPT
+   * @throws {StorageError} VALIDATION, CORRUPT
    */
-  iterate(): AsyncIterable<PolicySummary>
+  iterate(options?: PolicySelection): AsyncIterable<PolicySummary>
   /**
    * Changes the fields given and advances `updatedAt`.
    *
    * @throws {StorageError} VALIDATION, NOT_FOUND, CONFLICT (`ifUpdatedAt`), CORRUPT
    */
   update(policyId: string, patch: PolicyPatch, options?: UpdateOptions): Promise<Policy>
+  /**
+   * Upsert that says whether it added the policy.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
+  save(policy: NewPolicy, options: { readonly outcome: true }): Promise<Saved<Policy>>
   /**
    * Upsert: adds the policy, or replaces its text.
    *
@@ -186,6 +240,23 @@ export interface PolicyRepository {
    * @throws {StorageError} VALIDATION, CONFLICT (`ifUpdatedAt`)
    */
   delete(policyId: string, options?: UpdateOptions): Promise<boolean>
-  /** Counts the policies. */
-  count(): Promise<number>
+  /**
+   * Changes the fields given in all policies that match, in one statement, and advances `updatedAt`. Returns the number of policies. An
+   * empty filter is refused.
+   *
+   * @throws {StorageError} VALIDATION
+   */
+  updateMany(filter: PolicyFilter, patch: PolicyPatch): Promise<number>
+  /**
+   * Deletes all policies that match, in one statement. Returns the number of policies. An empty filter is refused.
+   *
+   * @throws {StorageError} VALIDATION
+   */
+  deleteMany(filter: PolicyFilter): Promise<number>
+  /**
+   * Counts the policies that match.
+   *
+   * @throws {StorageError} VALIDATION
+   */
+  count(filter?: PolicyFilter): Promise<number>
 }

@@ -1,4 +1,5 @@
 /** An application's own tables: their repositories and its own statements. These types name none of Drizzle's. */
+import type { Saved } from './repositories.ts'
 
 /** The types that `table()` infers from a table's definition. */
 export interface TableTypes {
@@ -50,7 +51,10 @@ export interface Selection<T extends TableTypes> {
   readonly where?: T['where'] | undefined
   /** Only keys that begin with this text. */
   readonly prefix?: string | undefined
-  /** Order by this column, then by the key. The column needs an index of its own, and must not be nullable. Default: the key. */
+  /**
+   * Order by this column, then by the key. Default: the key. The column needs an index, and must not be nullable. With an index of the
+   * column and the key, no page sorts rows.
+   */
   readonly orderBy?: T['order'] | undefined
   /** Default: `false`. */
   readonly descending?: boolean | undefined
@@ -120,6 +124,12 @@ export interface TableRepository<T extends TableTypes> {
    * @throws {StorageError} VALIDATION
    */
   updateMany(where: T['where'], patch: T['patch']): Promise<number>
+  /**
+   * Upsert that says whether it added the row.
+   *
+   * @throws {StorageError} VALIDATION, CORRUPT
+   */
+  save(row: T['create'], options: { readonly outcome: true }): Promise<Saved<T['row']>>
   /**
    * Upsert: adds the row, or replaces the columns given. `createdAt` is kept; times that are given are ignored.
    *

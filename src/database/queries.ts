@@ -28,6 +28,7 @@ import {
 import type * as postgres from '../schema/postgres.ts'
 import type * as sqlite from '../schema/sqlite.ts'
 
+export type { SQL }
 export type Tables = typeof sqlite | typeof postgres
 
 declare const carries: unique symbol
@@ -50,7 +51,7 @@ type Row<F extends Fields> = {
   [K in keyof F]: F[K] extends Column ? GetColumnData<F[K]> : F[K] extends SQL<infer T> ? T : never
 }
 
-interface Select<R> extends Built<R> {
+export interface Select<R> extends Built<R> {
   where(condition: SQL | undefined): Select<R>
   orderBy(...columns: SQL[]): Select<R>
   limit(count: number | Argument<number>): Select<R>

@@ -15,7 +15,7 @@ export interface Written<R, F = never> {
 /** Rows that a call names. */
 export interface Rows {
   readonly table: string
-  readonly keys: readonly string[]
+  readonly keys: readonly string[] | 'any'
 }
 
 export interface WriteOptions<P, F = unknown> {

@@ -1,4 +1,4 @@
-import type { NodeFilter, NodeRepository, Page, UpdateOptions } from '../api.ts'
+import type { NodeFilter, NodePage, NodeRepository, NodeSelection, Saved, UpdateOptions } from '../api.ts'
 import type { Call, Session, Written } from '../database/session.ts'
 import { given } from '../database/statement.ts'
 import { alreadyExists, conflict, explainedBy, notFound, StorageError, validationError } from '../errors.ts'
@@ -6,10 +6,31 @@ import type { MeshNode, MeshNodePatch, NewMeshNode } from '../schema/index.ts'
 import * as rules from '../schema/rules.ts'
 import { checkedNode, checkedNodePatch, checkedNodes } from './checked.ts'
 import * as statements from './node-statements.ts'
-import { type Counting, countRows, iterateRows, type Listing, PAGE_RULES, readPage } from './pages.ts'
+import {
+  type Bounds,
+  boundsOf,
+  keyOrder,
+  LIMIT,
+  type Order,
+  orderRules,
+  PAGE_RULES,
+  type Place,
+  placeAfter,
+  placeOf,
+  SKIPPED,
+  STORED_TIME,
+} from './order.ts'
+import { saveWithOutcome, updateThenInsert, wantsOutcome } from './outcome.ts'
+import { type Counting, countRows, iterateRows, type Listing, readPage } from './pages.ts'
 
-const FILTER_RULES: rules.Rules = { started: rules.isFlag, protocol: rules.isId, interface: rules.isId }
-const LIST_RULES: rules.Rules = { ...FILTER_RULES, ...PAGE_RULES }
+const FILTER_RULES: rules.Rules = {
+  started: rules.isFlag,
+  protocol: rules.isId,
+  interface: rules.isId,
+  prefix: rules.isId,
+}
+const SELECTION_RULES: rules.Rules = { ...FILTER_RULES, ...orderRules('nodeId') }
+const LIST_RULES: rules.Rules = { ...SELECTION_RULES, ...PAGE_RULES }
 const UPDATE_RULES: rules.Rules = { ifUpdatedAt: rules.isTime }
 
 /** A new row without the times that the store sets. */
@@ -29,39 +50,71 @@ function created(row: MeshNode | undefined, { changes }: Pick<Written<never>, 'c
   return row
 }
 
-function saved({ rows: [row] }: Pick<Written<MeshNode>, 'rows'>): MeshNode {
-  if (row === undefined)
-    throw new StorageError(
-      'CONFLICT',
-      'A trigger in the database kept the node from being saved. Nothing was written. Drop the trigger, or change the value.',
-    )
-  return row
+const saved = ({ rows: [row] }: Pick<Written<MeshNode>, 'rows'>): MeshNode => row ?? unsaved()
+
+function unsaved(): never {
+  throw new StorageError(
+    'CONFLICT',
+    'A trigger in the database kept the node from being saved. Nothing was written. Drop the trigger, or change the value.',
+  )
 }
 
-/** An index leads to the nodes that are started; protocols and interfaces are looked for row by row. */
-const listing = (filter: NodeFilter): Listing<MeshNode> & Counting => ({
-  isSelective: filter.protocol !== undefined || filter.interface !== undefined,
-  read: (on, range) => {
-    const from = { ...filter, ...range }
-    return on.read(statements.list(given(from, statements.CONDITIONS)), from)
-  },
-  keyOf: ({ nodeId }) => nodeId,
-  count: async (on, range) => {
-    const from = { ...filter, ...range }
-    return (await on.readOne(statements.countMatching(given(from, statements.CONDITIONS)), from))?.count ?? 0
-  },
-  keyAhead: async (on, { after, passed }) => {
-    const from = { ...filter, after, skipped: passed - 1 }
-    return (await on.readOne(statements.keyAhead(given(from, statements.AHEAD)), from))?.nodeId
-  },
-})
+/** An index leads to the nodes that are started, in the order of the ids; other filters are looked for row by row. */
+function listing({ filter, order }: Selected): Listing<Listed, MeshNode, Place> & Counting<Place> {
+  const isByTime = order.by !== order.key
+  const ordered = [
+    ...(isByTime ? (['updatedAt'] as const) : []),
+    ...(order.isDescending ? (['descending'] as const) : []),
+  ]
+  const named = (names: readonly (keyof NodeFilter)[], bounds: Bounds) =>
+    [...given(filter, names), ...ordered, ...Object.keys(bounds)] as Parameters<typeof statements.list>[0]
+  const parameters = (bounds: Bounds, more: object) => ({ ...filter, ...bounds, ...more }) as never
+  return {
+    isSelective:
+      filter.protocol !== undefined ||
+      filter.interface !== undefined ||
+      (isByTime && (filter.started !== undefined || order.prefix !== undefined)),
+    read: (on, { limit, ...range }) => {
+      const bounds = boundsOf(order, range)
+      return on.read(statements.list(named(statements.FILTER_FIELDS, bounds)), parameters(bounds, { [LIMIT]: limit }))
+    },
+    keyOf: (row) => placeOf(order, row),
+    ...(isByTime && { shown: withoutStoredTime }),
+    count: async (on, range) => {
+      const bounds = boundsOf(order, range)
+      const counted = statements.countMatching(named(statements.FILTER_FIELDS, bounds))
+      return (await on.readOne(counted, parameters(bounds, {})))?.count ?? 0
+    },
+    keyAhead: async (on, { passed, ...range }) => {
+      const bounds = boundsOf(isByTime ? { ...order, prefix: undefined } : order, range)
+      const ahead = statements.keyAhead(named(isByTime ? [] : statements.AHEAD, bounds))
+      const row = await on.readOne(ahead, parameters(bounds, { [SKIPPED]: passed - 1 }))
+      return row && placeOf(order, row)
+    },
+  }
+}
+
+type Listed = MeshNode & { readonly [STORED_TIME]?: unknown }
+const withoutStoredTime = ({ [STORED_TIME]: _, ...node }: Listed): MeshNode => node
+
+interface Selected {
+  readonly filter: NodeFilter
+  readonly order: Order
+}
+
+function selected({ orderBy = 'nodeId', descending = false, prefix, ...filter }: NodeSelection): Selected {
+  const order = { key: 'nodeId', by: orderBy, isTime: orderBy === 'updatedAt', isDescending: descending, prefix }
+  return { filter, order }
+}
 
 /** A filter for a write. An empty filter would mean all nodes. */
 function neededFilter(filter: NodeFilter) {
   rules.checkOptions('The filter', FILTER_RULES, filter)
-  const { started: ifStarted, protocol, interface: name } = filter
-  const where = { ifStarted, protocol, interface: name }
-  if (given(where, statements.MANY).length > 0) return where
+  const { started: ifStarted, protocol, interface: name, prefix } = filter
+  const bounds = boundsOf({ ...keyOrder('nodeId'), prefix }, {})
+  const where = { ifStarted, protocol, interface: name, ...bounds }
+  const names = [...given(where, statements.MANY), ...(Object.keys(bounds) as `$${string}`[])]
+  if (names.length > 0) return { where, names }
   throw validationError('The filter', [{ path: '', message: 'must not be empty: that would mean all nodes' }])
 }
 
@@ -119,16 +172,17 @@ export class SqlNodeRepository implements NodeRepository {
     return asked.flatMap((nodeId) => found.get(nodeId) ?? [])
   }
 
-  async list(options: NodeFilter & Page = {}): Promise<MeshNode[]> {
+  async list(options: NodeSelection & NodePage = {}): Promise<MeshNode[]> {
     rules.checkOptions('The filter', LIST_RULES, options)
-    const { limit = rules.DEFAULT_PAGE, after, ...filter } = options
-    return readPage(this.#session, listing(filter), { after, limit })
+    const { limit = rules.DEFAULT_PAGE, after, ...selection } = options
+    const { filter, order } = selected(selection)
+    return readPage(this.#session, listing({ filter, order }), { after: placeAfter(order, after), limit })
   }
 
-  iterate(filter: NodeFilter = {}): AsyncGenerator<MeshNode, void, undefined> {
+  iterate(options: NodeSelection = {}): AsyncGenerator<MeshNode, void, undefined> {
     return iterateRows(this.#session, () => {
-      rules.checkOptions('The filter', FILTER_RULES, filter)
-      return listing({ ...filter })
+      rules.checkOptions('The filter', SELECTION_RULES, options)
+      return listing(selected({ ...options }))
     })
   }
 
@@ -149,9 +203,29 @@ export class SqlNodeRepository implements NodeRepository {
     return saved(written)
   }
 
-  async save(node: NewMeshNode): Promise<MeshNode> {
+  save(node: NewMeshNode, options: { readonly outcome: true }): Promise<Saved<MeshNode>>
+  save(node: NewMeshNode): Promise<MeshNode>
+  async save(node: NewMeshNode, options: { readonly outcome?: boolean } = {}): Promise<MeshNode | Saved<MeshNode>> {
+    if (wantsOutcome(options)) return this.#saveWithOutcome(checkedNode(node))
     const { statement, parameters } = saveCall(checkedNode(node), this.#now())
     return saved(await this.#session.write(statement, parameters).catch(explainedBy(() => this.get(parameters.nodeId))))
+  }
+
+  async #saveWithOutcome(node: NewMeshNode): Promise<Saved<MeshNode>> {
+    const now = this.#now()
+    const { nodeId, createdAt: _, updatedAt: __, ...patch } = node
+    const update = {
+      statement: statements.update(given(patch, statements.PATCH_FIELDS)),
+      parameters: { ...patch, nodeId, now },
+    }
+    const insert = { statement: statements.insert, parameters: newRow({ ...node, createdAt: now }, now) }
+    const rows = { table: 'nodes', keys: [nodeId] }
+    const outcome = await saveWithOutcome(
+      this.#session,
+      updateThenInsert<MeshNode, MeshNode>(update as never, insert),
+      rows,
+    ).catch(explainedBy(() => this.get(nodeId)))
+    return outcome ?? unsaved()
   }
 
   async saveMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]> {
@@ -190,19 +264,19 @@ export class SqlNodeRepository implements NodeRepository {
   }
 
   async updateMany(filter: NodeFilter, patch: MeshNodePatch): Promise<number> {
-    const where = neededFilter(filter)
+    const { where, names } = neededFilter(filter)
     const parameters = { ...checkedNodePatch(patch), ...where, now: this.#now() }
-    const statement = statements.updateMany(given(parameters, [...statements.PATCH_FIELDS, ...statements.MANY]))
+    const statement = statements.updateMany([...given(parameters, statements.PATCH_FIELDS), ...names])
     return (await this.#session.write(statement, parameters)).changes
   }
 
   async deleteMany(filter: NodeFilter): Promise<number> {
-    const where = neededFilter(filter)
-    return (await this.#session.write(statements.removeMany(given(where, statements.MANY)), where)).changes
+    const { where, names } = neededFilter(filter)
+    return (await this.#session.write(statements.removeMany(names), where)).changes
   }
 
   async count(filter: NodeFilter = {}): Promise<number> {
     rules.checkOptions('The filter', FILTER_RULES, filter)
-    return countRows(this.#session, listing({ ...filter }))
+    return countRows(this.#session, listing(selected({ ...filter })))
   }
 }

@@ -1,21 +1,27 @@
 /** Statements of the node repository. */
 import type { NodeFilter } from '../api.ts'
 import {
+  type Arguments,
   and,
   ascending,
   count,
+  descending,
   eq,
   equalsMillisecond,
   excluded,
-  gt,
+  type Functions,
   lte,
   nextMillisecond,
   plus,
+  type Select,
+  type SQL,
+  type Tables,
+  undecoded,
   valueFor,
 } from '../database/queries.ts'
 import { pick, statement, statementFor } from '../database/statement.ts'
 import type { MeshNode, MeshNodePatch } from '../schema/index.ts'
-import type { Range } from './pages.ts'
+import { columnsOf, LIMIT, SKIPPED, STORED_TIME, within } from './order.ts'
 
 const COLUMNS = ['nodeId', 'interfaces', 'protocols', 'started', 'routesDiscovered', 'createdAt', 'updatedAt'] as const
 export const PATCH_FIELDS = ['interfaces', 'protocols', 'started', 'routesDiscovered'] as const
@@ -119,10 +125,22 @@ export const removeIf = statement<{ nodeId: string; ifMillisecond: number }>()(
 /** The patch may set what the filter asks for: its `started` has another name. */
 type Many = { ifStarted?: boolean | undefined } & Pick<NodeFilter, 'protocol' | 'interface'>
 export const MANY = ['ifStarted', 'protocol', 'interface'] as const
+type OfMany = readonly (PatchField | (typeof MANY)[number] | `$${string}`)[]
 
-export const updateMany = statementFor((fields: readonly (PatchField | (typeof MANY)[number])[]) =>
-  statement<Many & MeshNodePatch & { now: Date }>()(`nodes.updateMany:${fields.join()}`, (db, { nodes }, p, fn) =>
-    db
+function ofMany(tables: Tables, fields: OfMany, p: Arguments<Many>, fn: Functions): SQL | undefined {
+  const { nodes } = tables
+  return and(
+    fields.includes('ifStarted') ? eq(nodes.started, p.ifStarted) : undefined,
+    fields.includes('protocol') ? fn.contains(nodes.protocols, p.protocol) : undefined,
+    fields.includes('interface') ? fn.contains(nodes.interfaces, p.interface) : undefined,
+    ...within(orderedBy(tables, [], fn), fields, p as never),
+  )
+}
+
+export const updateMany = statementFor((fields: OfMany) =>
+  statement<Many & MeshNodePatch & { now: Date }>()(`nodes.updateMany:${fields.join()}`, (db, tables, p, fn) => {
+    const { nodes } = tables
+    return db
       .update(nodes)
       .set({
         ...pick(
@@ -131,85 +149,81 @@ export const updateMany = statementFor((fields: readonly (PatchField | (typeof M
         ),
         updatedAt: fn.greatest(valueFor(nodes.updatedAt, p.now), nextMillisecond(nodes.updatedAt)),
       })
-      .where(
-        and(
-          fields.includes('ifStarted') ? eq(nodes.started, p.ifStarted) : undefined,
-          fields.includes('protocol') ? fn.contains(nodes.protocols, p.protocol) : undefined,
-          fields.includes('interface') ? fn.contains(nodes.interfaces, p.interface) : undefined,
-        ),
-      ),
+      .where(ofMany(tables, fields, p, fn))
+  }),
+)
+
+export const removeMany = statementFor((fields: OfMany) =>
+  statement<Many>()(`nodes.deleteMany:${fields.join()}`, (db, tables, p, fn) =>
+    db.delete(tables.nodes).where(ofMany(tables, fields, p, fn)),
   ),
 )
 
-export const removeMany = statementFor((fields: readonly (typeof MANY)[number][]) =>
-  statement<Many>()(`nodes.deleteMany:${fields.join()}`, (db, { nodes }, p, fn) =>
-    db
-      .delete(nodes)
-      .where(
-        and(
-          fields.includes('ifStarted') ? eq(nodes.started, p.ifStarted) : undefined,
-          fields.includes('protocol') ? fn.contains(nodes.protocols, p.protocol) : undefined,
-          fields.includes('interface') ? fn.contains(nodes.interfaces, p.interface) : undefined,
-        ),
-      ),
-  ),
+/** The property that a list is ordered by. */
+export type NodeOrder = 'nodeId' | 'updatedAt'
+type Listed = readonly (FilterField | NodeOrder | 'descending' | `$${string}`)[]
+type Parameters = NodeFilter & Readonly<Record<typeof LIMIT | typeof SKIPPED, number>>
+
+const orderedBy = ({ nodes }: Tables, fields: Listed, fn: Functions) => ({
+  table: nodes,
+  key: nodes.nodeId,
+  by: fields.includes('updatedAt') ? nodes.updatedAt : nodes.nodeId,
+  isDescending: fields.includes('descending'),
+  fn,
+})
+
+/** An index of `started` is in the order of the ids. */
+function matching(tables: Tables, fields: Listed, p: Arguments<Parameters>, fn: Functions): SQL | undefined {
+  const { nodes } = tables
+  const order = orderedBy(tables, fields, fn)
+  const isStarted = fields.includes('started') ? eq(nodes.started, p.started) : undefined
+  return and(
+    isStarted && order.by !== order.key ? fn.unindexed(isStarted) : isStarted,
+    fields.includes('protocol') ? fn.contains(nodes.protocols, p.protocol) : undefined,
+    fields.includes('interface') ? fn.contains(nodes.interfaces, p.interface) : undefined,
+    ...within(order, fields, p as never),
+  )
+}
+
+/** `fields`: the filter's, `updatedAt` and `descending` for the order, and the names of the bounds. */
+export const list = statementFor((fields: Listed) =>
+  statement<Parameters>()(`nodes.list:${fields.join()}`, (db, tables, p, fn) => {
+    const { nodes } = tables
+    const order = orderedBy(tables, fields, fn)
+    const inOrder = order.isDescending ? descending : ascending
+    const isByTime = order.by !== order.key
+    const rows = isByTime
+      ? db.select({ ...pick(nodes, COLUMNS), [STORED_TIME]: undecoded(nodes.updatedAt) }).from(nodes)
+      : db.select().from(nodes)
+    return (rows as Select<MeshNode>)
+      .where(matching(tables, fields, p, fn))
+      .orderBy(...columnsOf(order).map(inOrder))
+      .limit(p[LIMIT])
+  }),
 )
 
-type Filter = NodeFilter & Range
-type Condition = FilterField | keyof Range
-export const CONDITIONS = [...FILTER_FIELDS, 'after', 'upTo'] as const
-
-export const list = statementFor((fields: readonly Condition[]) =>
-  statement<Filter & { limit: number }>()(`nodes.list:${fields.join()}`, (db, { nodes }, p, fn) =>
-    db
-      .select()
-      .from(nodes)
-      .where(
-        and(
-          fields.includes('started') ? eq(nodes.started, p.started) : undefined,
-          fields.includes('protocol') ? fn.contains(nodes.protocols, p.protocol) : undefined,
-          fields.includes('interface') ? fn.contains(nodes.interfaces, p.interface) : undefined,
-          fields.includes('after') ? gt(nodes.nodeId, p.after) : undefined,
-          fields.includes('upTo') ? lte(nodes.nodeId, p.upTo) : undefined,
-        ),
-      )
-      .orderBy(ascending(nodes.nodeId))
-      .limit(p.limit),
-  ),
-)
-
-export const AHEAD = ['started', 'after'] as const
+export const AHEAD = ['started'] as const
 /** Read from an index alone. */
-export const keyAhead = statementFor((fields: readonly (typeof AHEAD)[number][]) =>
-  statement<Filter & { skipped: number }>()(`nodes.keyAhead:${fields.join()}`, (db, { nodes }, p) =>
-    db
-      .select({ nodeId: nodes.nodeId })
+export const keyAhead = statementFor((fields: Listed) =>
+  statement<Parameters>()(`nodes.keyAhead:${fields.join()}`, (db, tables, p, fn) => {
+    const { nodes } = tables
+    const order = orderedBy(tables, fields, fn)
+    const inOrder = order.isDescending ? descending : ascending
+    return db
+      .select({ nodeId: nodes.nodeId, [STORED_TIME]: undecoded(order.by) })
       .from(nodes)
-      .where(
-        and(
-          fields.includes('started') ? eq(nodes.started, p.started) : undefined,
-          fields.includes('after') ? gt(nodes.nodeId, p.after) : undefined,
-        ),
-      )
-      .orderBy(ascending(nodes.nodeId))
+      .where(matching(tables, fields, p, fn))
+      .orderBy(...columnsOf(order).map(inOrder))
       .limit(1)
-      .offset(p.skipped),
-  ),
+      .offset(p[SKIPPED])
+  }),
 )
 
-export const countMatching = statementFor((fields: readonly Condition[]) =>
-  statement<Filter>()(`nodes.count:${fields.join()}`, (db, { nodes }, p, fn) =>
+export const countMatching = statementFor((fields: Listed) =>
+  statement<Parameters>()(`nodes.count:${fields.join()}`, (db, tables, p, fn) =>
     db
       .select({ count: count() })
-      .from(nodes)
-      .where(
-        and(
-          fields.includes('started') ? eq(nodes.started, p.started) : undefined,
-          fields.includes('protocol') ? fn.contains(nodes.protocols, p.protocol) : undefined,
-          fields.includes('interface') ? fn.contains(nodes.interfaces, p.interface) : undefined,
-          fields.includes('after') ? gt(nodes.nodeId, p.after) : undefined,
-          fields.includes('upTo') ? lte(nodes.nodeId, p.upTo) : undefined,
-        ),
-      ),
+      .from(tables.nodes)
+      .where(matching(tables, fields, p, fn)),
   ),
 )

@@ -1,9 +1,6 @@
 /** Keyset pagination, in pieces where a read keeps the event loop waiting. */
 import type { Session } from '../database/session.ts'
 import { EventLoopYield, performance } from '../event-loop.ts'
-import { isId, isLimit, type Rules } from '../schema/rules.ts'
-
-export const PAGE_RULES: Rules = { limit: isLimit, after: isId }
 
 /** Rows that `iterate` reads at once: more are no faster, and all of them are held at the same time. */
 const MOST_ROWS = 100
@@ -14,52 +11,58 @@ const MOST_PASSED = 500
 /** A piece may keep the event loop for so long, and then one more: SQLite reads within the call. */
 const PAGE_MS = 4
 
-/** Keys after `after`, up to and including `upTo`. */
-export interface Range {
-  readonly after?: string | undefined
-  readonly upTo?: string | undefined
+/** Rows after the place `after`, up to and including `upTo`. In the order of the keys, a place is a key. */
+export interface Range<Place = string> {
+  readonly after?: Place | undefined
+  readonly upTo?: Place | undefined
 }
 
-interface Matching {
+interface Matching<Place> {
   /** A statement may pass many rows that do not match. */
   readonly isSelective: boolean
-  /** The key of the row that is `passed` rows further on, whether or not it matches; `undefined` if there are fewer. */
-  readonly keyAhead: (on: Session, range: Range & { passed: number }) => Promise<string | undefined>
+  /** The place of the row that is `passed` rows further on, whether or not it matches; `undefined` if there are fewer. */
+  readonly keyAhead: (on: Session, range: Range<Place> & { passed: number }) => Promise<Place | undefined>
+  /** An index leads to few rows, and only those are read from then on. */
+  readonly isFew?: (on: Session) => Promise<boolean>
 }
 
-/** The rows of a table that match, in the order of the keys. */
-export interface Listing<Row, Shown = Row> extends Matching {
-  readonly read: (on: Session, range: Range & { limit: number }) => Promise<Row[]>
-  readonly keyOf: (row: Row) => string
+/** The rows of a table that match, in the order of the places. */
+export interface Listing<Row, Shown = Row, Place = string> extends Matching<Place> {
+  readonly read: (on: Session, range: Range<Place> & { limit: number }) => Promise<Row[]>
+  readonly keyOf: (row: Row) => Place
   /** The form in which the caller sees a row; `undefined` skips the row. */
   readonly shown?: (row: Row) => Shown | undefined
   /** Rows of the first piece, where rows may be large: the first pieces tell how many fit into `PAGE_MS`. */
   readonly first?: number
 }
 
-export interface Counting extends Matching {
-  readonly count: (on: Session, range: Range) => Promise<number>
+export interface Counting<Place = string> extends Matching<Place> {
+  readonly count: (on: Session, range: Range<Place>) => Promise<number>
 }
 
-interface Page {
-  readonly after?: string | undefined
+interface Page<Place> {
+  readonly after?: Place | undefined
   readonly limit: number
 }
 
 /**
  * Reads one page of a consistent snapshot. If reads block the event loop, a page that reads or skips many rows is read in pieces.
  */
-export function readPage<Row, Shown = Row>(on: Session, listing: Listing<Row, Shown>, page: Page): Promise<Shown[]> {
+export function readPage<Row, Shown = Row, Place = string>(
+  on: Session,
+  listing: Listing<Row, Shown, Place>,
+  page: Page<Place>,
+): Promise<Shown[]> {
   const isLong = on.snapshot !== undefined && (listing.isSelective || page.limit > MOST_AT_ONCE)
   // Without `shown` a row is what the caller sees.
   if (!isLong && listing.shown === undefined) return listing.read(on, page) as Promise<never[]>
   return readInSteps(on, listing, { ...page, isLong })
 }
 
-async function readInSteps<Row, Shown>(
+async function readInSteps<Row, Shown, Place>(
   on: Session,
-  listing: Listing<Row, Shown>,
-  page: Page & { isLong: boolean },
+  listing: Listing<Row, Shown, Place>,
+  page: Page<Place> & { isLong: boolean },
 ): Promise<Shown[]> {
   // In a transaction all of it takes its place in the order of calls at once.
   const isAtOnce = page.isLong && on.inTransaction
@@ -75,16 +78,17 @@ async function readInSteps<Row, Shown>(
 }
 
 /** The page, if one statement that passes few rows can read it. */
-async function readShort<Row>(
+async function readShort<Row, Place>(
   on: Session,
-  listing: Listing<Row, unknown>,
-  { after, limit, isLong }: Page & { isLong: boolean },
+  listing: Listing<Row, unknown, Place>,
+  { after, limit, isLong }: Page<Place> & { isLong: boolean },
 ): Promise<Row[] | undefined> {
   if (!isLong) return listing.read(on, { after, limit })
   if (!listing.isSelective) {
     const rows = await listing.read(on, { after, limit: MOST_ROWS })
     return rows.length < MOST_ROWS ? rows : undefined
   }
+  if (await listing.isFew?.(on)) return listing.read(on, { after, limit })
   const upTo = await listing.keyAhead(on, { after, passed: MOST_PASSED })
   if (upTo === undefined) return listing.read(on, { after, limit })
   if (limit > MOST_PASSED) return undefined
@@ -92,15 +96,15 @@ async function readShort<Row>(
   return rows.length === limit ? rows : undefined
 }
 
-function shownOf<Row, Shown>({ shown }: Listing<Row, Shown>, rows: Row[]): Shown[] {
+function shownOf<Row, Shown, Place>({ shown }: Listing<Row, Shown, Place>, rows: Row[]): Shown[] {
   return shown === undefined ? (rows as never[]) : rows.flatMap((row) => shown(row) ?? [])
 }
 
 /** A page in pieces. */
-async function collect<Row, Shown>(
+async function collect<Row, Shown, Place>(
   on: Session,
-  listing: Listing<Row, Shown>,
-  { after, limit }: Page,
+  listing: Listing<Row, Shown, Place>,
+  { after, limit }: Page<Place>,
 ): Promise<Shown[]> {
   const all: Shown[] = []
   for await (const rows of pieces(on, listing, { after, most: Math.min(limit, MOST_PASSED) })) {
@@ -111,12 +115,12 @@ async function collect<Row, Shown>(
 
 /**
  * Iterates over all rows. No statement stays open between two pieces: an open one would pin the reader's snapshot and keep
- * the write-ahead log from being emptied. Keys ascend, so that each comes at most once. What `prepare` throws, the first
+ * the write-ahead log from being emptied. Places ascend, so that each comes at most once. What `prepare` throws, the first
  * `next()` rejects with.
  */
-export async function* iterateRows<Row, Shown>(
+export async function* iterateRows<Row, Shown, Place = string>(
   on: Session,
-  prepare: () => Listing<Row, Shown>,
+  prepare: () => Listing<Row, Shown, Place>,
 ): AsyncGenerator<Shown, void, undefined> {
   for await (const rows of pieces(on, prepare(), { most: MOST_ROWS })) {
     // Each `yield*` would cost a row several turns of the microtask queue.
@@ -124,15 +128,15 @@ export async function* iterateRows<Row, Shown>(
   }
 }
 
-async function* pieces<Row, Shown>(
+async function* pieces<Row, Shown, Place>(
   on: Session,
-  listing: Listing<Row, Shown>,
-  { after, most }: { after?: string | undefined; most: number },
+  listing: Listing<Row, Shown, Place>,
+  { after, most }: { after?: Place | undefined; most: number },
 ): AsyncGenerator<Shown[], void, undefined> {
   const { first = most, isSelective } = listing
-  const isBounded = isSelective && on.snapshot !== undefined
+  const isBounded = isSelective && on.snapshot !== undefined && !(await listing.isFew?.(on))
   const yielding = new EventLoopYield(PAGE_MS)
-  let upTo: string | undefined
+  let upTo: Place | undefined
   for (let limit = first; ; ) {
     const busy = new Busy()
     if (isBounded && upTo === undefined) {
@@ -157,15 +161,18 @@ async function* pieces<Row, Shown>(
 const passedBy = (limit: number, most: number): number => Math.max(1, Math.round((MOST_PASSED * limit) / most))
 
 /** Counts the rows that match, as of one moment; in pieces where a read keeps the event loop waiting. */
-export async function countRows(on: Session, counting: Counting): Promise<number> {
+export async function countRows<Place = string>(on: Session, counting: Counting<Place>): Promise<number> {
   const { snapshot } = on
   if (snapshot === undefined || !counting.isSelective) return counting.count(on, {})
-  const isShort = !on.inTransaction && (await counting.keyAhead(on, { passed: MOST_PASSED })) === undefined
+  const isFew = async (): Promise<boolean> =>
+    (await counting.isFew?.(on)) === true || (await counting.keyAhead(on, { passed: MOST_PASSED })) === undefined
+  const isShort = !on.inTransaction && (await isFew())
   if (isShort) return counting.count(on, {})
   return snapshot(async (moment) => {
+    if (await counting.isFew?.(moment)) return counting.count(moment, {})
     const yielding = new EventLoopYield(PAGE_MS)
     let count = 0
-    for (let after: string | undefined; ; ) {
+    for (let after: Place | undefined; ; ) {
       const upTo = await counting.keyAhead(moment, { after, passed: MOST_PASSED })
       count += await counting.count(moment, { after, upTo })
       if (upTo === undefined) return count

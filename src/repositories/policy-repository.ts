@@ -1,14 +1,31 @@
-import type { Page, PolicyRepository, UpdateOptions } from '../api.ts'
+import type { PolicyFilter, PolicyPage, PolicyRepository, PolicySelection, Saved, UpdateOptions } from '../api.ts'
 import type { Rows, Session, Written } from '../database/session.ts'
 import { given } from '../database/statement.ts'
-import { alreadyExists, conflict, explainedBy, notFound, StorageError } from '../errors.ts'
+import { alreadyExists, conflict, explainedBy, notFound, StorageError, validationError } from '../errors.ts'
 import type { NewPolicy, Policy, PolicyPatch, PolicySummary } from '../schema/index.ts'
 import type { CountRules, RulesIn } from '../schema/policy-text.ts'
 import * as rules from '../schema/rules.ts'
 import { checkedPolicies, checkedPolicy, checkedPolicyPatch, keysOf, snapshotsOf } from './checked.ts'
-import { iterateRows, type Listing, PAGE_RULES, readPage } from './pages.ts'
+import {
+  type Bounds,
+  boundsOf,
+  LIMIT,
+  type Order,
+  orderRules,
+  PAGE_RULES,
+  type Place,
+  placeAfter,
+  placeOf,
+  SKIPPED,
+  STORED_TIME,
+} from './order.ts'
+import { saveWithOutcome, updateThenInsert, wantsOutcome } from './outcome.ts'
+import { type Counting, countRows, iterateRows, type Listing, readPage } from './pages.ts'
 import * as statements from './policy-statements.ts'
 
+const FILTER_RULES: rules.Rules = { prefix: rules.isId }
+const SELECTION_RULES: rules.Rules = { ...FILTER_RULES, ...orderRules('policyId') }
+const LIST_RULES: rules.Rules = { ...SELECTION_RULES, ...PAGE_RULES }
 const UPDATE_RULES: rules.Rules = { ifUpdatedAt: rules.isTime }
 
 function created(row: Policy | undefined, { changes }: Pick<Written<never>, 'changes'>): Policy {
@@ -16,13 +33,13 @@ function created(row: Policy | undefined, { changes }: Pick<Written<never>, 'cha
   return row
 }
 
-function saved({ rows: [row] }: Pick<Written<Policy>, 'rows'>): Policy {
-  if (row === undefined)
-    throw new StorageError(
-      'CONFLICT',
-      'A trigger in the database kept the policy from being saved. Nothing was written. Drop the trigger, or change the value.',
-    )
-  return row
+const saved = ({ rows: [row] }: Pick<Written<Policy>, 'rows'>): Policy => row ?? unsaved()
+
+function unsaved(): never {
+  throw new StorageError(
+    'CONFLICT',
+    'A trigger in the database kept the policy from being saved. Nothing was written. Drop the trigger, or change the value.',
+  )
 }
 
 const rowsOf = (policyId: string): Rows => ({ table: 'policies', keys: [policyId] })
@@ -41,14 +58,49 @@ function counting<T>(count: (rulesIn: RulesIn) => T | Promise<T>): T | Promise<T
   return counted
 }
 
-const LISTING: Listing<PolicySummary> = {
-  isSelective: false,
-  read: (on, { after, limit }) => on.read(statements.list(given({ after }, ['after'])), { after, limit }),
-  keyOf: ({ policyId }) => policyId,
-  keyAhead: async (on, { after, passed }) => {
-    const from = { after, skipped: passed - 1 }
-    return (await on.readOne(statements.keyAhead(given(from, ['after'])), from))?.policyId
-  },
+type Listed = PolicySummary & { readonly [STORED_TIME]?: unknown }
+const withoutStoredTime = ({ [STORED_TIME]: _, ...policy }: Listed): PolicySummary => policy
+
+function listing(order: Order): Listing<Listed, PolicySummary, Place> & Counting<Place> {
+  const isByTime = order.by !== order.key
+  const named = (bounds: Bounds): statements.Listed => [
+    ...(isByTime ? (['updatedAt'] as const) : []),
+    ...(order.isDescending ? (['descending'] as const) : []),
+    ...(Object.keys(bounds) as `$${string}`[]),
+  ]
+  return {
+    isSelective: isByTime && order.prefix !== undefined,
+    read: (on, { limit, ...range }) => {
+      const bounds = boundsOf(order, range)
+      return on.read(statements.list(named(bounds)), { ...bounds, [LIMIT]: limit } as never)
+    },
+    keyOf: (row) => placeOf(order, row),
+    ...(isByTime && { shown: withoutStoredTime }),
+    count: async (on, range) => {
+      const bounds = boundsOf(order, range)
+      return (await on.readOne(statements.countMatching(named(bounds)), bounds))?.count ?? 0
+    },
+    keyAhead: async (on, { passed, ...range }) => {
+      const bounds = boundsOf(isByTime ? { ...order, prefix: undefined } : order, range)
+      const row = await on.readOne(statements.keyAhead(named(bounds)), { ...bounds, [SKIPPED]: passed - 1 } as never)
+      return row && placeOf(order, row)
+    },
+  }
+}
+
+const orderOf = ({ orderBy = 'policyId', descending = false, prefix }: PolicySelection): Order => ({
+  key: 'policyId',
+  by: orderBy,
+  isTime: orderBy === 'updatedAt',
+  isDescending: descending,
+  prefix,
+})
+
+/** A filter for a write. An empty filter would mean all policies. */
+function neededFilter(filter: PolicyFilter): Bounds {
+  rules.checkOptions('The filter', FILTER_RULES, filter)
+  if (filter.prefix !== undefined) return boundsOf(orderOf({ prefix: filter.prefix }), {})
+  throw validationError('The filter', [{ path: '', message: 'must not be empty: that would mean all policies' }])
 }
 
 export class SqlPolicyRepository implements PolicyRepository {
@@ -108,14 +160,18 @@ export class SqlPolicyRepository implements PolicyRepository {
     return asked.flatMap((policyId) => found.get(policyId) ?? [])
   }
 
-  async list(options: Page = {}): Promise<PolicySummary[]> {
-    rules.checkOptions('The page', PAGE_RULES, options)
-    const { limit = rules.DEFAULT_PAGE, after } = options
-    return readPage(this.#session, LISTING, { after, limit })
+  async list(options: PolicyPage = {}): Promise<PolicySummary[]> {
+    rules.checkOptions('The page', LIST_RULES, options)
+    const { limit = rules.DEFAULT_PAGE, after, ...selection } = options
+    const order = orderOf(selection)
+    return readPage(this.#session, listing(order), { after: placeAfter(order, after), limit })
   }
 
-  iterate(): AsyncGenerator<PolicySummary, void, undefined> {
-    return iterateRows(this.#session, () => LISTING)
+  iterate(options: PolicySelection = {}): AsyncGenerator<PolicySummary, void, undefined> {
+    return iterateRows(this.#session, () => {
+      rules.checkOptions('The options', SELECTION_RULES, options)
+      return listing(orderOf({ ...options }))
+    })
   }
 
   async update(policyId: string, patch: PolicyPatch, options: UpdateOptions = {}): Promise<Policy> {
@@ -141,10 +197,31 @@ export class SqlPolicyRepository implements PolicyRepository {
     return saved(written)
   }
 
-  async save(policy: NewPolicy): Promise<Policy> {
+  save(policy: NewPolicy, options: { readonly outcome: true }): Promise<Saved<Policy>>
+  save(policy: NewPolicy): Promise<Policy>
+  async save(policy: NewPolicy, options: { readonly outcome?: boolean } = {}): Promise<Policy | Saved<Policy>> {
+    if (wantsOutcome(options)) return this.#saveWithOutcome(policy)
     const { row, rows } = this.#newRow(policy, { createdAt: undefined })
     const writing = this.#session.write(statements.upsert, row, { rows })
     return saved(await writing.catch(explainedBy(async () => this.get((await row).policyId))))
+  }
+
+  async #saveWithOutcome(policy: NewPolicy): Promise<Saved<Policy>> {
+    const { row, rows } = this.#newRow(policy, { createdAt: undefined })
+    const callsOf = (complete: Policy): ReturnType<typeof updateThenInsert<Policy, Policy>> => {
+      const { policyId, yamlContent, rulesCount, updatedAt: now } = complete
+      const update = {
+        statement: statements.update(['yamlContent', 'rulesCount']),
+        parameters: { policyId, yamlContent, rulesCount, now },
+      }
+      return updateThenInsert(update as never, { statement: statements.insert, parameters: complete })
+    }
+    const calls = row instanceof Promise ? row.then(callsOf) : callsOf(row)
+    if (calls instanceof Promise) calls.catch(() => {})
+    const outcome = await saveWithOutcome(this.#session, calls, rows).catch(
+      explainedBy(async () => this.get((await row).policyId)),
+    )
+    return outcome ?? unsaved()
   }
 
   async delete(policyId: string, options: UpdateOptions = {}): Promise<boolean> {
@@ -159,9 +236,27 @@ export class SqlPolicyRepository implements PolicyRepository {
     return written.changes > 0
   }
 
-  async count(): Promise<number> {
-    const found = await this.#session.readOne(statements.countAll, {})
-    return found?.count ?? 0
+  async updateMany(filter: PolicyFilter, patch: PolicyPatch): Promise<number> {
+    const bounds = neededFilter(filter)
+    const { yamlContent } = checkedPolicyPatch(patch)
+    const now = this.#now()
+    const changed = yamlContent === undefined ? [] : (['yamlContent', 'rulesCount'] as const)
+    const statement = statements.updateMany([...changed, ...(Object.keys(bounds) as `$${string}`[])])
+    const parameters = counting((rulesIn) => {
+      const rulesCount = yamlContent === undefined ? undefined : rulesIn(yamlContent, 'yamlContent', this.#countRules)
+      return { ...bounds, yamlContent, rulesCount, now }
+    })
+    return (await this.#session.write(statement, parameters, { rows: { table: 'policies', keys: 'any' } })).changes
+  }
+
+  async deleteMany(filter: PolicyFilter): Promise<number> {
+    const bounds = neededFilter(filter)
+    return (await this.#session.write(statements.removeMany(Object.keys(bounds) as `$${string}`[]), bounds)).changes
+  }
+
+  async count(filter: PolicyFilter = {}): Promise<number> {
+    rules.checkOptions('The filter', FILTER_RULES, filter)
+    return countRows(this.#session, listing(orderOf({ ...filter })))
   }
 
   #newRow(policy: NewPolicy, times: { createdAt?: undefined } = {}): { row: Policy | Promise<Policy>; rows: Rows } {

@@ -3,15 +3,21 @@ import {
   and,
   ascending,
   count,
+  descending,
   eq,
   equalsMillisecond,
   excluded,
-  gt,
+  type Functions,
   nextMillisecond,
+  type Select,
+  type SQL,
+  type Tables,
+  undecoded,
   valueFor,
 } from '../database/queries.ts'
 import { pick, statement, statementFor } from '../database/statement.ts'
-import type { Policy } from '../schema/index.ts'
+import type { Policy, PolicySummary } from '../schema/index.ts'
+import { columnsOf, LIMIT, SKIPPED, STORED_TIME, within } from './order.ts'
 
 const COLUMNS = ['policyId', 'yamlContent', 'rulesCount', 'createdAt', 'updatedAt'] as const
 
@@ -97,37 +103,78 @@ export const removeIf = statement<{ policyId: string; ifMillisecond: number }>()
   'changes one row',
 )
 
-export const list = statementFor((fields: readonly 'after'[]) =>
-  statement<{ after?: string | undefined; limit: number }>()(`policies.list:${fields.join()}`, (db, { policies }, p) =>
-    db
-      .select({
-        policyId: policies.policyId,
-        rulesCount: policies.rulesCount,
-        createdAt: policies.createdAt,
-        updatedAt: policies.updatedAt,
-      })
+/** `updatedAt` and `descending` for the order, and the names of the bounds. */
+export type Listed = readonly ('updatedAt' | 'descending' | `$${string}`)[]
+type Parameters = Readonly<Record<typeof LIMIT | typeof SKIPPED, number>>
+
+const orderedBy = ({ policies }: Tables, fields: Listed, fn: Functions) => ({
+  table: policies,
+  key: policies.policyId,
+  by: fields.includes('updatedAt') ? policies.updatedAt : policies.policyId,
+  isDescending: fields.includes('descending'),
+  fn,
+})
+const matching = (tables: Tables, fields: readonly string[], p: object, fn: Functions): SQL | undefined =>
+  and(...within(orderedBy(tables, fields as Listed, fn), fields, p as never))
+
+export const list = statementFor((fields: Listed) =>
+  statement<Parameters>()(`policies.list:${fields.join()}`, (db, tables, p, fn) => {
+    const { policies } = tables
+    const order = orderedBy(tables, fields, fn)
+    const summary = pick(policies, ['policyId', 'rulesCount', 'createdAt', 'updatedAt'])
+    const rows =
+      order.by === order.key
+        ? db.select(summary).from(policies)
+        : db.select({ ...summary, [STORED_TIME]: undecoded(policies.updatedAt) }).from(policies)
+    return (rows as Select<PolicySummary>)
+      .where(matching(tables, fields, p, fn))
+      .orderBy(...columnsOf(order).map(order.isDescending ? descending : ascending))
+      .limit(p[LIMIT])
+  }),
+)
+
+/** Read from an index alone. */
+export const keyAhead = statementFor((fields: Listed) =>
+  statement<Parameters>()(`policies.keyAhead:${fields.join()}`, (db, tables, p, fn) => {
+    const { policies } = tables
+    const order = orderedBy(tables, fields, fn)
+    return db
+      .select({ policyId: policies.policyId, [STORED_TIME]: undecoded(order.by) })
       .from(policies)
-      .where(fields.includes('after') ? gt(policies.policyId, p.after) : undefined)
-      .orderBy(ascending(policies.policyId))
-      .limit(p.limit),
+      .where(matching(tables, fields, p, fn))
+      .orderBy(...columnsOf(order).map(order.isDescending ? descending : ascending))
+      .limit(1)
+      .offset(p[SKIPPED])
+  }),
+)
+
+export const countMatching = statementFor((fields: Listed) =>
+  statement<object>()(`policies.count:${fields.join()}`, (db, tables, p, fn) =>
+    db
+      .select({ count: count() })
+      .from(tables.policies)
+      .where(matching(tables, fields, p, fn)),
   ),
 )
 
-/** Read from the key's index alone. */
-export const keyAhead = statementFor((fields: readonly 'after'[]) =>
-  statement<{ after?: string | undefined; skipped: number }>()(
-    `policies.keyAhead:${fields.join()}`,
-    (db, { policies }, p) =>
-      db
-        .select({ policyId: policies.policyId })
-        .from(policies)
-        .where(fields.includes('after') ? gt(policies.policyId, p.after) : undefined)
-        .orderBy(ascending(policies.policyId))
-        .limit(1)
-        .offset(p.skipped),
+const CHANGED = ['yamlContent', 'rulesCount'] as const
+type Changed = (typeof CHANGED)[number] | `$${string}`
+export const updateMany = statementFor((fields: readonly Changed[]) =>
+  statement<Omit<Update, 'policyId' | 'ifMillisecond'>>()(
+    `policies.updateMany:${fields.join()}`,
+    (db, tables, p, fn) => {
+      const { policies } = tables
+      const updatedAt = fn.greatest(valueFor(policies.updatedAt, p.now), nextMillisecond(policies.updatedAt))
+      return db
+        .update(policies)
+        .set({ ...(fields.includes('yamlContent') ? pick(p, CHANGED) : {}), updatedAt })
+        .where(matching(tables, fields, p, fn))
+    },
   ),
 )
 
-export const countAll = statement<object>()('policies.count', (db, { policies }) =>
-  db.select({ count: count() }).from(policies).where(undefined),
+export const removeMany = statementFor((fields: readonly `$${string}`[]) =>
+  statement<object>()(`policies.deleteMany:${fields.join()}`, (db, tables, p, fn) =>
+    db.delete(tables.policies).where(matching(tables, fields, p, fn)),
+  ),
 )

@@ -50,6 +50,7 @@ export const nodes = pgTable(
   },
   (table) => [
     index('idx_nodes_started').on(table.started, table.nodeId),
+    index('idx_nodes_updated').on(table.updatedAt, table.nodeId),
     check('nodes_interfaces_json', isStringList(table.interfaces)),
     check('nodes_protocols_json', isStringList(table.protocols)),
     check('nodes_created_time', isTime(table.createdAt)),
@@ -67,6 +68,7 @@ export const policies = pgTable(
     updatedAt: time('updated_at').notNull(),
   },
   (table) => [
+    index('idx_policies_updated').on(table.updatedAt, table.policyId),
     check('policies_created_time', isTime(table.createdAt)),
     check('policies_updated_time', isTime(table.updatedAt)),
   ],

@@ -42,6 +42,7 @@ export const nodes = sqliteTable(
   },
   (table) => [
     index('idx_nodes_started').on(table.started, table.nodeId),
+    index('idx_nodes_updated').on(table.updatedAt, table.nodeId),
     check('nodes_interfaces_json', isJsonArray(table.interfaces)),
     check('nodes_protocols_json', isJsonArray(table.protocols)),
     check('nodes_started_flag', sql`${table.started} IN (0, 1)`),
@@ -66,6 +67,7 @@ export const policies = sqliteTable(
     updatedAt: time('updated_at').notNull(),
   },
   (table) => [
+    index('idx_policies_updated').on(table.updatedAt, table.policyId),
     check('policies_rules_integer', sql`typeof(${table.rulesCount}) = 'integer'`),
     check('policies_created_time', isTime(table.createdAt)),
     check('policies_updated_time', isTime(table.updatedAt)),

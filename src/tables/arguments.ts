@@ -3,11 +3,12 @@ import type { UpdateOptions } from '../api.ts'
 import type { Call } from '../database/session.ts'
 import { validationError } from '../errors.ts'
 import { type Checked, checkedRows } from '../repositories/checked.ts'
+import type { Order, Place } from '../repositories/order.ts'
 import { kindOf } from '../schema/kinds.ts'
 import * as rules from '../schema/rules.ts'
 import type { Column } from '../schema/tables.ts'
 import type { Described } from './described.ts'
-import { isNull, isOneOf, newValue, POSITION, statementsOf, type TableStatements, type Values } from './statements.ts'
+import { isNull, isOneOf, statementsOf, type TableStatements, type Values } from './statements.ts'
 
 const UPDATE_RULES: rules.Rules = { ifUpdatedAt: rules.isTime }
 const SELECTION_RULES: rules.Rules = {
@@ -18,9 +19,9 @@ const SELECTION_RULES: rules.Rules = {
 }
 const PAGE_RULES: rules.Rules = { ...SELECTION_RULES, limit: rules.isLimit, after: () => undefined }
 
-interface Selected {
-  readonly order: string
-  readonly isDescending: boolean
+/** Parameters by the names of their conditions, and the order. */
+export interface Selected {
+  readonly order: Order
   readonly filter: Values
 }
 
@@ -82,12 +83,12 @@ export class Arguments {
   }
 
   /** Upsert: the row, and the columns that it replaces in an existing row. */
-  saving(row: Values, now: Date): Call<Values, Values> {
+  saving(row: Values, now: Date): Call<Values, Values> & { readonly set: readonly string[] } {
     const own = Object.fromEntries(Object.entries(row).filter(([property]) => !this.#times.includes(property)))
     const replaced = Object.keys(own).filter((property) => property !== this.key)
     // DO UPDATE must set something.
     const set = replaced.length > 0 || this.hasUpdatedAt ? replaced.sort() : [this.key]
-    return { statement: this.statements.upsert(set), parameters: this.complete(own, now) }
+    return { statement: this.statements.upsert(set), set, parameters: this.complete(own, now) }
   }
 
   byKey(key: unknown): Values {
@@ -134,9 +135,14 @@ export class Arguments {
     if (!this.table.ordered.has(order))
       throw validationError('The options', [{ path: 'orderBy', message: this.#unordered(order) }])
     return {
-      order,
-      isDescending: descending as boolean,
-      filter: { ...this.filter(where as Values), ...(prefix !== undefined && prefixed(prefix as string)) },
+      order: {
+        key: this.key,
+        by: order,
+        isTime: this.table.columns.some(({ property, kind }) => property === order && kind === 'time'),
+        isDescending: descending as boolean,
+        prefix: prefix as string | undefined,
+      },
+      filter: this.filter(where as Values),
     }
   }
 
@@ -152,33 +158,23 @@ export class Arguments {
     return { ...this.selection(selection), after, limit: limit as number }
   }
 
-  /** Parameters of the position after a row, or without another order after its key. */
-  position(order: string, after: unknown): Values {
-    if (after === undefined) return {}
-    const row: Values = typeof after === 'string' && order === this.key ? { [order]: after } : (after as Values)
+  /** The place after a row, or in the order of the keys after its key. */
+  place({ by }: Order, after: unknown): Place | undefined {
+    if (after === undefined) return undefined
+    const row: Values = typeof after === 'string' && by === this.key ? { [by]: after } : (after as Values)
     const isRow = typeof row === 'object' && row !== null
-    for (const property of new Set([order, this.key])) {
-      const problem = isRow ? this.#filterRules[property]?.(row[property]) : 'must be a row'
+    for (const property of new Set([by, this.key])) {
+      const problem =
+        isRow && !Array.isArray(row[property]) ? this.#filterRules[property]?.(row[property]) : 'must be a row'
       if (problem === undefined) continue
       const message =
-        order === this.key
+        by === this.key
           ? 'must be a key, or the last row of the page before'
           : 'must be the last row of the page before'
       throw validationError('The options', [{ path: 'after', message }])
     }
-    return { [POSITION.after]: row[this.key], ...(order !== this.key && { [newValue(order)]: row[order] }) }
+    return { key: row[this.key] as string, ...(by !== this.key && { value: row[by] }) }
   }
-}
-
-/** Texts that begin with a prefix, in the order of code points: from the prefix to before its successor. */
-function prefixed(prefix: string): Values {
-  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0)
-  while (points.at(-1) === 0x10ffff) points.pop()
-  const last = points.pop()
-  if (last === undefined) return { [POSITION.prefix]: prefix }
-  // Surrogates are no characters.
-  const next = last === 0xd7ff ? 0xe000 : last + 1
-  return { [POSITION.prefix]: prefix, [POSITION.prefixEnd]: String.fromCodePoint(...points, next) }
 }
 
 const INCOMPARABLE: rules.Rule = () => 'holds lists or objects, which are not compared'

@@ -1,12 +1,5 @@
 /** `table()` and `schema()`: an application's own tables, each described once by its twins. */
-import {
-  type Column as DrizzleColumn,
-  Table as DrizzleTable,
-  getTableColumns,
-  getTableName,
-  is,
-  SQL,
-} from 'drizzle-orm'
+import { Column as DrizzleColumn, Table as DrizzleTable, getTableColumns, getTableName, is, SQL } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
 import { getTableConfig, type SQLiteTable } from 'drizzle-orm/sqlite-core'
 import type { OwnSchema, OwnTable } from '../api.ts'
@@ -102,13 +95,14 @@ function description(options: TableOptions<SQLiteTable, PgTable, never>): Descri
   for (const property of [...(invalidates?.through ?? []), ...(invalidates?.columns ?? []), ...Object.keys(own)])
     if (described[property] === undefined) throw config(name, `${property} is not a column`)
   const { indexes, foreignKeys, uniqueConstraints } = getTableConfig(sqlite)
-  const first = [
-    ...indexes.map((index) => index.config.columns[0]),
-    ...uniqueConstraints.map(({ columns: [column] }) => column),
-    ...Object.values(columns).filter(({ isUnique }) => isUnique),
-  ].flatMap((column) => (column !== undefined && 'name' in column ? [column.name] : []))
-  const isOrdered = ([, column]: [string, { name: string; nullable: boolean }]): boolean =>
-    !column.nullable && first.includes(column.name)
+  const indexed = [
+    // A partial index does not have every row.
+    ...indexes.filter(({ config }) => config.where === undefined).map(({ config }) => config.columns),
+    ...uniqueConstraints.map((constraint) => constraint.columns),
+    ...Object.values(columns).flatMap((column) => (column.isUnique ? [[column]] : [])),
+  ].map((of) => propertiesOf(of, columns))
+  const isOrdered = ([property, column]: [string, { nullable: boolean }]): boolean =>
+    !column.nullable && indexed.some(([first]) => first === property)
   const described_ = tableOf(name, {
     name,
     key,
@@ -132,8 +126,19 @@ function description(options: TableOptions<SQLiteTable, PgTable, never>): Descri
         .filter(isOrdered)
         .map(([property]) => property),
     ]),
+    indexes: indexed,
     parents: foreignKeys.map((foreignKey) => getTableName(foreignKey.reference().foreignTable)),
   }
+}
+
+/** The properties of an index's columns, up to the first expression. */
+function propertiesOf(of: readonly unknown[], columns: Readonly<Record<string, DrizzleColumn>>): string[] {
+  const names = of.map((part) => (is(part, DrizzleColumn) ? part.name : undefined))
+  const end = names.indexOf(undefined)
+  const properties = Object.keys(columns)
+  return names
+    .slice(0, end === -1 ? names.length : end)
+    .flatMap((name) => properties.find((property) => columns[property]?.name === name) ?? [])
 }
 
 const withoutTimes = (columns: object): string[] =>

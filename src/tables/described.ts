@@ -13,6 +13,8 @@ export interface Described extends Table {
   readonly defaults: readonly (readonly [property: string, value: () => unknown])[]
   /** Columns that lists can be ordered by: not nullable, and first in an index. */
   readonly ordered: ReadonlySet<string>
+  /** The properties of each index, up to the first expression. */
+  readonly indexes: readonly (readonly string[])[]
   /** The tables that its foreign keys name. */
   readonly parents: readonly string[]
 }

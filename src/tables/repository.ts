@@ -1,12 +1,15 @@
 /** The repository of an own table: what nodes and policies have, for any table. */
-import type { SchemaTypes, TableRepositories, UpdateOptions } from '../api.ts'
+import type { Saved, SchemaTypes, TableRepositories, UpdateOptions } from '../api.ts'
 import type { Call, Session, Written } from '../database/session.ts'
 import { explainedBy, StorageError } from '../errors.ts'
-import { iterateRows } from '../repositories/pages.ts'
+import { keyOrder } from '../repositories/order.ts'
+import { saveWithOutcome, updateThenInsert, wantsOutcome } from '../repositories/outcome.ts'
+import { countRows, iterateRows, readPage } from '../repositories/pages.ts'
 import * as rules from '../schema/rules.ts'
 import { type Arguments, argumentsOf } from './arguments.ts'
 import { type AnyTables, describedBy } from './described.ts'
-import { IF_MILLISECOND, KEYS, LIMIT, NOW, newValue, type Values } from './statements.ts'
+import { listing } from './listing.ts'
+import { IF_MILLISECOND, KEYS, NOW, newValue, type Values } from './statements.ts'
 
 /** Arguments and results have the types that the contract gives them: `Arguments` checks each at the door. */
 class SqlTableRepository {
@@ -73,34 +76,16 @@ class SqlTableRepository {
   }
 
   async list(options: Values = {}): Promise<Values[]> {
-    const { order, isDescending, filter, after, limit } = this.#on.page(options)
-    return this.#page(order, isDescending, { ...filter, ...this.#on.position(order, after) }, limit)
+    const { after, limit, ...selected } = this.#on.page(options)
+    return readPage(this.#session, listing(this.#on, selected), { after: this.#on.place(selected.order, after), limit })
   }
 
   iterate(options: Values = {}): AsyncGenerator<Values, void, undefined> {
-    return iterateRows<Values, Values>(this.#session, () => {
-      const { order, isDescending, filter } = this.#on.selection(options)
-      let last: Values | undefined
-      return {
-        isSelective: false,
-        keyAhead: async () => undefined,
-        read: async (_, { limit }) => {
-          const rows = await this.#page(order, isDescending, { ...filter, ...this.#on.position(order, last) }, limit)
-          last = rows.at(-1)
-          return rows
-        },
-        keyOf: (row) => String(row[this.#on.key]),
-      }
-    })
-  }
-
-  #page(order: string, isDescending: boolean, filter: Values, limit: number): Promise<Values[]> {
-    const statement = this.#on.statements.list(order, isDescending, Object.keys(filter))
-    return this.#session.read(statement, { ...filter, [LIMIT]: limit })
+    return iterateRows(this.#session, () => listing(this.#on, this.#on.selection(options)))
   }
 
   async update(key: string, patch: Values, options: UpdateOptions = {}): Promise<Values> {
-    const { statements, table, hasUpdatedAt } = this.#on
+    const { statements, hasUpdatedAt } = this.#on
     const named = this.#on.byKey(key)
     const ifMillisecond = this.#on.expected(options)
     const changes = this.#on.patch(patch)
@@ -116,10 +101,7 @@ class SqlTableRepository {
     if (row !== undefined) return row
     const current = written.found?.[0] ?? this.#missing(key)
     if (ifMillisecond !== undefined && timeOf(current) !== ifMillisecond) throw this.#changed(key)
-    throw new StorageError(
-      'CONFLICT',
-      `A trigger in the database kept the row of ${table.name} from being saved. Nothing was written. Drop the trigger, or change the value.`,
-    )
+    return this.#unsaved()
   }
 
   async updateMany(where: Values, patch: Values): Promise<number> {
@@ -135,12 +117,26 @@ class SqlTableRepository {
     return (await this.#session.write(statement, { ...filter, ...set, [NOW]: this.#now() })).changes
   }
 
-  async save(row: Values): Promise<Values> {
+  async save(row: Values, options: { readonly outcome?: boolean } = {}): Promise<Values | Saved<Values>> {
+    if (wantsOutcome(options)) return this.#saveWithOutcome(this.#on.row(row))
     const { statement, parameters } = this.#on.saving(this.#on.row(row), this.#now())
     const written = await this.#session
       .write(statement, parameters)
       .catch(explainedBy(() => this.get(String(parameters[this.#on.key]))))
     return this.#saved(written)
+  }
+
+  async #saveWithOutcome(row: Values): Promise<Saved<Values>> {
+    const { statements, table, key } = this.#on
+    const now = this.#now()
+    const { set, parameters } = this.#on.saving(row, now)
+    const update = { statement: statements.update(set), parameters: { ...parameters, [NOW]: now } }
+    const calls = updateThenInsert<Values, Values>(update as never, { statement: statements.insert, parameters })
+    const keys = [String(parameters[key])]
+    const outcome = await saveWithOutcome(this.#session, calls, { table: table.name, keys }).catch(
+      explainedBy(() => this.get(keys[0] ?? '')),
+    )
+    return outcome ?? this.#unsaved()
   }
 
   async saveMany(rows: readonly Values[]): Promise<Values[]> {
@@ -171,7 +167,7 @@ class SqlTableRepository {
 
   async count(where: Values = {}): Promise<number> {
     const filter = this.#on.filter(where)
-    return (await this.#session.readOne(this.#on.statements.count(Object.keys(filter)), filter))?.count ?? 0
+    return countRows(this.#session, listing(this.#on, { filter, order: keyOrder(this.#on.key) }))
   }
 
   #created(row: Values, { changes }: Pick<Written<never>, 'changes'>): Values {
@@ -184,7 +180,10 @@ class SqlTableRepository {
   }
 
   #saved({ rows: [row] }: Pick<Written<Values>, 'rows'>): Values {
-    if (row !== undefined) return row
+    return row ?? this.#unsaved()
+  }
+
+  #unsaved(): never {
     const { name } = this.#on.table
     throw new StorageError(
       'CONFLICT',

@@ -11,12 +11,14 @@ import {
   equalsMillisecond,
   excluded,
   type Functions,
-  gt,
   nextMillisecond,
   type Queries,
+  type Select,
+  undecoded,
   valueFor,
 } from '../database/queries.ts'
-import { type Statement, type StatementKind, statement, statementFor } from '../database/statement.ts'
+import { pick, type Statement, type StatementKind, statement, statementFor } from '../database/statement.ts'
+import { columnsOf, LIMIT, type Order, SKIPPED, STORED_TIME, within } from '../repositories/order.ts'
 import type { Described } from './described.ts'
 
 export type Values = Readonly<Record<string, unknown>>
@@ -28,19 +30,23 @@ type Columns = Readonly<Record<string, Column>>
 export const IF_MILLISECOND = '$ifMillisecond'
 export const NOW = '$now'
 export const KEYS = '$keys'
-export const LIMIT = '$limit'
-const AFTER = '$after'
-const PREFIX = '$prefix'
-const PREFIX_END = '$prefixEnd'
-export const POSITION = { after: AFTER, prefix: PREFIX, prefixEnd: PREFIX_END } as const
 
 /** A condition of a filter is the name of its parameter: the column's property, with one of these behind it. */
-const LIST = '[]'
+export const ONE_OF = '[]'
 const NULL = '=null'
 export const isNull = (property: string): string => `${property}${NULL}`
-export const isOneOf = (property: string): string => `${property}${LIST}`
+export const isOneOf = (property: string): string => `${property}${ONE_OF}`
+export const propertyIn = (condition: string): string => condition.replace(/(\[\]|=null)$/, '')
 /** The values of the columns that an update sets, beside those of its filter. */
 export const newValue = (property: string): string => `=${property}`
+
+interface Query {
+  readonly db: Queries
+  readonly table: Table
+  readonly columns: Columns
+  readonly p: Arguments
+  readonly fn: Functions
+}
 
 export interface TableStatements {
   readonly byKey: Statement<Values, Values>
@@ -53,8 +59,21 @@ export interface TableStatements {
   /** `names`: conditions, then the columns that are set as `newValue()`. */
   readonly updateWhere: (names: readonly string[]) => Statement<Values, never>
   readonly removeWhere: (conditions: readonly string[]) => Statement<Values, never>
-  readonly list: (order: string, isDescending: boolean, conditions: readonly string[]) => Statement<Values, Values>
-  readonly count: (conditions: readonly string[]) => Statement<Values, { count: number }>
+  readonly list: (plan: ListPlan, bounds: readonly string[]) => Statement<Values, Values>
+  /** The row that is some rows further on. Read from an index alone. */
+  readonly ahead: (plan: ListPlan, bounds: readonly string[]) => Statement<Values, Values>
+  /** A row behind many that match this condition, for which there is an index. */
+  readonly many: (condition: string) => Statement<Values, { one: number }>
+  readonly count: (plan: ListPlan, bounds: readonly string[]) => Statement<Values, { count: number }>
+}
+
+/** How a list finds its rows. */
+export interface ListPlan {
+  readonly order: Order
+  /** The names of the filter's conditions. */
+  readonly conditions: readonly string[]
+  /** The conditions that an index is for. SQLite must use no index for the others. */
+  readonly indexed: readonly string[]
 }
 
 export function statementsOf(described: Described): TableStatements {
@@ -62,7 +81,7 @@ export function statementsOf(described: Described): TableStatements {
   const key = described.key.property
   const properties = described.columns.map(({ property }) => property)
 
-  type Make = (query: { db: Queries; table: Table; columns: Columns; p: Arguments; fn: Functions }) => unknown
+  type Make = (query: Query) => unknown
   /** `what` names the statement, with the columns that its SQL depends on. */
   const made = <R>(what: string, make: Make, kind?: StatementKind): Statement<Values, R> =>
     statement<Values>()<R>(
@@ -84,13 +103,9 @@ export function statementsOf(described: Described): TableStatements {
     and(
       ...names.map((name) => {
         const parameter = p[name] as AnyArgument
-        const keyColumn = columns[key] as Column
-        if (name === AFTER) return gt(keyColumn, parameter)
-        if (name === PREFIX) return sql`${keyColumn} >= ${valueFor(keyColumn, parameter)}`
-        if (name === PREFIX_END) return sql`${keyColumn} < ${valueFor(keyColumn, parameter)}`
-        if (name.endsWith(NULL)) return sql`${columns[name.slice(0, -NULL.length)] as Column} IS NULL`
-        if (name.endsWith(LIST)) return fn.isOneOf(columns[name.slice(0, -LIST.length)] as Column, parameter)
-        return eq(columns[name] as Column, parameter)
+        const column = columns[propertyIn(name)] as Column
+        if (name.endsWith(NULL)) return sql`${column} IS NULL`
+        return name.endsWith(ONE_OF) ? fn.isOneOf(column, parameter) : eq(column, parameter)
       }),
     )
 
@@ -189,53 +204,97 @@ export function statementsOf(described: Described): TableStatements {
         db.delete(table).where(matching(conditions, columns, p, fn)),
       ),
     ),
-    list: listOf((order, isDescending, conditions) =>
-      made(
-        `list:${conditions.join()}${order === key ? '' : `;${order}`}${isDescending ? ' desc' : ''}`,
-        ({ db, table, columns, p, fn }) => {
-          const keyColumn = columns[key] as Column
-          const column = columns[order] as Column
-          const inOrder = isDescending ? descending : ascending
-          const isAfter = conditions.includes(AFTER)
-            ? after(
-                [...new Set([column, keyColumn])],
-                order === key ? [AFTER] : [newValue(order), AFTER],
-                p,
-                isDescending,
-              )
-            : undefined
-          const rest = conditions.filter((name) => name !== AFTER && !name.startsWith('='))
-          return db
-            .select()
-            .from(table)
-            .where(and(matching(rest, columns, p, fn), isAfter))
-            .orderBy(...[...new Set([column, keyColumn])].map(inOrder))
-            .limit(p[LIMIT] as Argument<number>)
-        },
+    list: planned((plan, bounds) =>
+      made(`list:${namesIn(plan, bounds)}`, (query) => {
+        const { db, table, columns, p } = query
+        const { order } = plan
+        const select = order.isTime
+          ? db.select({ ...columns, [STORED_TIME]: undecoded(columns[order.by] as Column) }).from(table)
+          : db.select().from(table)
+        return (select as Select<Values>)
+          .where(and(...found(plan, query), ...within(orderedBy(order, query), bounds, p)))
+          .orderBy(...sorted(order, columns))
+          .limit(p[LIMIT] as Argument<number>)
+      }),
+    ),
+    ahead: planned((plan, bounds) =>
+      made(`ahead:${namesIn(plan, bounds)}`, (query) => {
+        const { db, table, columns, p } = query
+        const { order, indexed } = plan
+        const by = columns[order.by] as Column
+        const selected = { ...pick(columns, [order.by, key]), ...(order.isTime && { [STORED_TIME]: undecoded(by) }) }
+        return db
+          .select(selected)
+          .from(table)
+          .where(and(...found({ ...plan, conditions: indexed }, query), ...within(orderedBy(order, query), bounds, p)))
+          .orderBy(...sorted(order, columns))
+          .limit(1)
+          .offset(p[SKIPPED] as Argument<number>)
+      }),
+    ),
+    many: statementForOne((condition) =>
+      made(`many:${condition}`, ({ db, table, columns, p, fn }) =>
+        db
+          .select({ one: sql<number>`1` })
+          .from(table)
+          .where(matching([condition], columns, p, fn))
+          .limit(1)
+          .offset(p[SKIPPED] as Argument<number>),
       ),
     ),
-    count: statementFor((conditions) =>
-      made(`count:${conditions.join()}`, ({ db, table, columns, p, fn }) =>
-        db
+    count: planned((plan, bounds) =>
+      made(`count:${namesIn(plan, bounds)}`, (query) => {
+        const { db, table, p } = query
+        return db
           .select({ count: count() })
           .from(table)
-          .where(matching(conditions, columns, p, fn)),
-      ),
+          .where(and(...found(plan, query), ...within(orderedBy(plan.order, query), bounds, p)))
+      }),
     ),
+  }
+
+  function found({ conditions, indexed }: ListPlan, { columns, p, fn }: Query): (SQL | undefined)[] {
+    return conditions.map((name) => {
+      const condition = matching([name], columns, p, fn)
+      return condition === undefined || indexed.includes(name) ? condition : fn.unindexed(condition)
+    })
   }
 }
 
-/** Row values: `(created_at, link_id) > (…, …)`. */
-function after(columns: readonly Column[], names: readonly string[], p: Arguments, isDescending: boolean): SQL {
-  const values = columns.map((column, at) => valueFor(column, p[names[at] as string] as AnyArgument))
-  const list = (parts: readonly (Column | SQL)[]): SQL => sql`(${sql.join([...parts], sql`, `)})`
-  return sql`${list(columns)} ${sql.raw(isDescending ? '<' : '>')} ${list(values)}`
+const orderedBy = ({ key, by, isDescending }: Order, { table, columns, fn }: Query) => ({
+  table,
+  key: columns[key] as Column,
+  by: columns[by] as Column,
+  isDescending,
+  fn,
+})
+
+const sorted = ({ key, by, isDescending }: Order, columns: Columns): SQL[] =>
+  columnsOf({ key, by }).map((property) => (isDescending ? descending : ascending)(columns[property] as Column))
+
+/** What the SQL of a list depends on. */
+const namesIn = ({ order, conditions, indexed }: ListPlan, bounds: readonly string[]): string =>
+  [
+    [...conditions, ...bounds].join(),
+    order.by === order.key ? '' : `;${order.by}`,
+    order.isDescending ? ' desc' : '',
+    indexed.length > 0 ? `;by ${indexed.join()}` : '',
+  ].join('')
+
+function planned<R>(make: (plan: ListPlan, bounds: readonly string[]) => Statement<Values, R>) {
+  const known = new Map<string, Statement<Values, R>>()
+  return (plan: ListPlan, bounds: readonly string[]): Statement<Values, R> => {
+    const name = namesIn(plan, bounds)
+    let statement = known.get(name)
+    if (statement === undefined) {
+      statement = make(plan, bounds)
+      known.set(name, statement)
+    }
+    return statement
+  }
 }
 
-type MakeList = (order: string, isDescending: boolean, conditions: readonly string[]) => Statement<Values, Values>
-function listOf(make: MakeList): MakeList {
-  const known = statementFor(([order, direction, ...conditions]: readonly string[]) =>
-    make(order ?? '', direction === 'desc', conditions),
-  )
-  return (order, isDescending, conditions) => known([order, isDescending ? 'desc' : 'asc', ...conditions])
+function statementForOne<R>(make: (name: string) => Statement<Values, R>): (name: string) => Statement<Values, R> {
+  const known = statementFor(([name = '']: readonly string[]) => make(name))
+  return (name) => known([name])
 }

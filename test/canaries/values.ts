@@ -2,7 +2,15 @@
 import { types } from 'node:util'
 
 /** What may appear in messages. */
-const ID_PROPERTIES: ReadonlySet<string> = new Set(['nodeId', 'policyId', 'source', 'destination', 'after'])
+const ID_PROPERTIES: ReadonlySet<string> = new Set([
+  'nodeId',
+  'policyId',
+  'source',
+  'destination',
+  'after',
+  'prefix',
+  'orderBy',
+])
 /** Shorter ones occur everywhere. */
 const SHORTEST = 8
 /** Enough to know a text again, and what is cut off at its end. */

@@ -18,11 +18,17 @@ const IN_ORDER_OF_KEYS = /SCAN \w+ USING (COVERING )?INDEX sqlite_autoindex_\w+_
 const BEHIND_A_KEY = /SEARCH \w+ USING (COVERING )?INDEX sqlite_autoindex_\w+_1 \(\w+>\?\)/
 const BY_STARTED = /USING (COVERING )?INDEX idx_nodes_started \(started=\?\)/
 const STARTED_BEHIND_A_KEY = /USING INDEX idx_nodes_started \(started=\? AND node_id>\?\)/
-const BETWEEN_KEYS = /SEARCH \w+ USING INDEX sqlite_autoindex_\w+_1 \(\w+>\? AND \w+<\?\)/
+const BY_UPDATED = /SCAN \w+ USING (COVERING )?INDEX idx_\w+_updated/
+const BEHIND_A_TIME =
+  /SEARCH \w+ USING (COVERING )?INDEX idx_\w+_updated \(\(updated_at,\w+\)[<>]\(\?,\?\)\)|SEARCH \w+ USING (COVERING )?INDEX idx_\w+_updated \(updated_at/
+const STARTED_WITH_PREFIX = /USING (COVERING )?INDEX idx_nodes_started \(started=\? AND node_id>\? AND node_id<\?\)/
+const BETWEEN_KEYS = /SEARCH \w+ USING (COVERING )?INDEX sqlite_autoindex_\w+_1 \(\w+>\? AND \w+<\?\)/
 const BY_EXPIRY = /USING (COVERING )?INDEX idx_cache_expires \(expires_at<\?\)/
 const BY_ENDS = /USING (COVERING )?INDEX idx_cache_source_dest \(source=\? AND destination=\?\)/
 const BY_SOURCE = /USING (COVERING )?INDEX idx_cache_source_dest \(source=\?\)/
 
+const SEEN = { nodeId: 'n-1', updatedAt: START }
+const NEWEST = { orderBy: 'updatedAt', descending: true } as const
 const ENDS = { source: 'n-1', destination: 'n-2' }
 
 /** What each method must do, with the index that is there for it. */
@@ -39,6 +45,20 @@ const PLANS: readonly (readonly [method: string, expected: RegExp, work: Work])[
   ['nodes.list, protocol', IN_ORDER_OF_KEYS, ({ nodes }) => nodes.list({ protocol: 'olsr' })],
   ['nodes.list, interface, after', BEHIND_A_KEY, ({ nodes }) => nodes.list({ interface: 'eth1', after: 'n-1' })],
   ['nodes.list, started, protocol', BY_STARTED, ({ nodes }) => nodes.list({ started: true, protocol: 'olsr' })],
+  ['nodes.list, prefix', BETWEEN_KEYS, ({ nodes }) => nodes.list({ prefix: 'n-1' })],
+  ['nodes.list, prefix, after', BETWEEN_KEYS, ({ nodes }) => nodes.list({ prefix: 'n-1', after: 'n-10' })],
+  ['nodes.list, prefix, started', STARTED_WITH_PREFIX, ({ nodes }) => nodes.list({ prefix: 'n-1', started: true })],
+  ['nodes.count, prefix', BETWEEN_KEYS, ({ nodes }) => nodes.count({ prefix: 'n-1' })],
+  ['nodes.list, updatedAt', BY_UPDATED, ({ nodes }) => nodes.list({ orderBy: 'updatedAt' })],
+  ['nodes.list, updatedAt, descending', BY_UPDATED, ({ nodes }) => nodes.list({ ...NEWEST })],
+  ['nodes.list, updatedAt, after', BEHIND_A_TIME, ({ nodes }) => nodes.list({ orderBy: 'updatedAt', after: SEEN })],
+  ['nodes.list, newest, after', BEHIND_A_TIME, ({ nodes }) => nodes.list({ ...NEWEST, after: SEEN })],
+  ['nodes.list, newest, started', BY_UPDATED, ({ nodes }) => nodes.list({ ...NEWEST, started: true, prefix: 'n' })],
+  ['nodes.list, newest, protocol', BY_UPDATED, ({ nodes }) => nodes.list({ ...NEWEST, protocol: 'batman-adv' })],
+  ['policies.list, updatedAt', BY_UPDATED, ({ policies }) => policies.list({ orderBy: 'updatedAt' })],
+  ['policies.list, newest, prefix', BY_UPDATED, ({ policies }) => policies.list({ ...NEWEST, prefix: 'p' })],
+  ['policies.list, prefix', BETWEEN_KEYS, ({ policies }) => policies.list({ prefix: 'p-1' })],
+  ['policies.deleteMany', BETWEEN_KEYS, ({ policies }) => policies.deleteMany({ prefix: 'none' })],
   ['nodes.count, started', BY_STARTED, ({ nodes }) => nodes.count({ started: true })],
   ['policies.get', BY_KEY, ({ policies }) => policies.get('p-1')],
   ['policies.update', BY_KEY, ({ policies }) => policies.update('p-1', {})],
@@ -71,6 +91,9 @@ const PLANS: readonly (readonly [method: string, expected: RegExp, work: Work])[
 const IN_ORDER: readonly (readonly [method: string, work: Work])[] = [
   ...PLANS.filter(([method]) => /\.(list|iterate)/.test(method)).map(([method, , work]) => [method, work] as const),
   ['nodes.iterate, started', ({ nodes }) => all(nodes.iterate({ started: true }))],
+  ['nodes.iterate, updatedAt', ({ nodes }) => all(nodes.iterate({ orderBy: 'updatedAt' }))],
+  ['nodes.iterate, newest, prefix', ({ nodes }) => all(nodes.iterate({ ...NEWEST, prefix: 'n-1', started: false }))],
+  ['policies.iterate, newest', ({ policies }) => all(policies.iterate({ ...NEWEST, prefix: 'p-1' }))],
   ['nodes.iterate, protocol', ({ nodes }) => all(nodes.iterate({ protocol: 'batman-adv' }))],
   ['policies.iterate', ({ policies }) => all(policies.iterate())],
   ['pathCache.iterate, source', ({ pathCache }) => all(pathCache.iterate({ source: 'n-1' }))],
@@ -104,6 +127,9 @@ describe.each([
       await database.onWriter(({ raw }) => {
         const set = raw.prepare('UPDATE sqlite_stat1 SET stat = ? WHERE idx = ?')
         set.run('1000000 100000 1', 'idx_nodes_started')
+        // All nodes were changed at one time.
+        set.run('1000000 1000000 1', 'idx_nodes_updated')
+        set.run('1000000 1 1', 'idx_policies_updated')
         set.run('1000000 1000 20', 'idx_cache_source_dest')
         set.run('1000000 20', 'idx_cache_expires')
         for (const table of ['nodes', 'policies', 'path_cache']) set.run('1000000 1', `sqlite_autoindex_${table}_1`)

@@ -13,6 +13,7 @@ import { createDatabase, type TestDatabase } from './support/database.ts'
 import { plansOf } from './support/explained.ts'
 import { describePostgres } from './support/suite.ts'
 
+const SEEN = { nodeId: 'n-1', updatedAt: new Date(5_000) }
 const PAGES: Readonly<Record<string, (repositories: Repositories) => Promise<unknown>>> = {
   'nodes.list': ({ nodes }) => nodes.list({ after: 'n-1' }),
   'nodes.list, started': ({ nodes }) => nodes.list({ started: true }),
@@ -20,6 +21,13 @@ const PAGES: Readonly<Record<string, (repositories: Repositories) => Promise<unk
   'nodes.iterate, protocol': ({ nodes }) => all(nodes.iterate({ protocol: 'olsr' })),
   'nodes.list, interface, after': ({ nodes }) => nodes.list({ interface: 'eth0', after: 'n-1' }),
   'nodes.list, started, protocol': ({ nodes }) => nodes.list({ started: false, protocol: 'olsr' }),
+  'nodes.list, prefix': ({ nodes }) => nodes.list({ prefix: 'n-1', started: true }),
+  'nodes.list, updatedAt': ({ nodes }) => nodes.list({ orderBy: 'updatedAt' }),
+  'nodes.list, updatedAt, after': ({ nodes }) => nodes.list({ orderBy: 'updatedAt', after: SEEN }),
+  'nodes.list, newest, after': ({ nodes }) => nodes.list({ orderBy: 'updatedAt', descending: true, after: SEEN }),
+  'nodes.iterate, newest, prefix': ({ nodes }) =>
+    all(nodes.iterate({ orderBy: 'updatedAt', descending: true, prefix: 'n-1', started: true })),
+  'policies.list, newest': ({ policies }) => policies.list({ orderBy: 'updatedAt', descending: true, prefix: 'p' }),
   'policies.list': ({ policies }) => policies.list({ after: 'p' }),
   'pathCache.list': ({ pathCache }) => pathCache.list(),
   'pathCache.list, source': ({ pathCache }) => pathCache.list({ source: 'n-1', after: 'n-1:n-2:3' }),

@@ -22,6 +22,23 @@ export const page: fc.Arbitrary<Page> = fc.record(
   { requiredKeys: [] },
 )
 
+export const prefix = maybe(fc.constantFrom('a', '%', '\u{1f600}', 'none'))
+/** Options of a list in an order. `after`: a key, a place, or the number of a row that is there. */
+export const selection = fc.record(
+  { orderBy: maybe(fc.constant('updatedAt' as const)), descending: maybe(fc.boolean()), prefix },
+  { requiredKeys: [] },
+)
+export const after = maybe(fc.oneof(id, fc.nat({ max: 6 }), fc.tuple(id, timestamps)))
+export type After = string | number | [string, Date] | undefined
+export function placeAfter<Row extends object>(
+  key: string,
+  which: After,
+  rows: readonly Row[],
+): string | Row | undefined {
+  if (typeof which === 'number') return rows[which % Math.max(rows.length, 1)]
+  return Array.isArray(which) ? ({ [key]: which[0], updatedAt: which[1] } as Row) : which
+}
+
 /** Which `ifUpdatedAt` an update carries. */
 export const condition = fc.constantFrom('none', 'as read', 'stale')
 export function ifUpdatedAt(which: string, row: { updatedAt: Date } | undefined): { ifUpdatedAt?: Date } {

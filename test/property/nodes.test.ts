@@ -5,7 +5,20 @@ import { bound } from '../support/bounds.ts'
 import { all } from '../support/expectations.ts'
 import { assertProperty } from '../support/properties.ts'
 import { eachBackend } from '../support/settings.ts'
-import { condition, id, ifUpdatedAt, maybe, name, names, page, time } from './arbitraries.ts'
+import {
+  after,
+  condition,
+  id,
+  ifUpdatedAt,
+  maybe,
+  name,
+  names,
+  page,
+  placeAfter,
+  prefix,
+  selection,
+  time,
+} from './arbitraries.ts'
 import { programOf, runProgram, type Step, step } from './programs.ts'
 
 const count = fc.constantFrom(0, 1, 5, -7, 2_147_483_640)
@@ -27,7 +40,7 @@ const patch: fc.Arbitrary<MeshNodePatch> = fc.record(
   { requiredKeys: [] },
 )
 const filter: fc.Arbitrary<NodeFilter> = fc.record(
-  { started: maybe(fc.boolean()), protocol: maybe(name), interface: maybe(name) },
+  { started: maybe(fc.boolean()), protocol: maybe(name), interface: maybe(name), prefix },
   { requiredKeys: [] },
 )
 const discovered = fc.constantFrom(0, 1, 2, 2_147_483_647)
@@ -40,7 +53,19 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   id.map((nodeId) => step('get', ({ nodes }) => nodes.get(nodeId), nodeId)),
   fc.array(id).map((ids) => step('getMany', ({ nodes }) => nodes.getMany(ids), ids)),
   fc.tuple(filter, page).map(([by, of]) => step('list', ({ nodes }) => nodes.list({ ...by, ...of }), by, of)),
-  filter.map((by) => step('iterate', ({ nodes }) => all(nodes.iterate(by)), by)),
+  fc.tuple(filter, selection, maybe(fc.integer({ min: 1, max: 5 })), after).map(([by, of, limit, which]) => {
+    let options = {}
+    const list: Step['run'] = ({ nodes }, model) => {
+      // The store comes first: what it is told is what the model knew before.
+      if (nodes !== model.nodes) options = { after: placeAfter('nodeId', which, model.nodes.rows.all()) }
+      return nodes.list({ ...by, ...of, limit, ...options })
+    }
+    return step('list in order', list, by, of, limit, which)
+  }),
+  fc
+    .tuple(filter, selection)
+    .map(([by, of]) => step('iterate', ({ nodes }) => all(nodes.iterate({ ...by, ...of })), by, of)),
+  newNode.map((node) => step('save, outcome', ({ nodes }) => nodes.save(node, { outcome: true }), node)),
   filter.map((by) => step('count', ({ nodes }) => nodes.count(by), by)),
   fc.tuple(id, patch, condition).map(([nodeId, changes, which]) => {
     let options = {}

@@ -5,7 +5,7 @@ import { bound } from '../support/bounds.ts'
 import { all } from '../support/expectations.ts'
 import { assertProperty } from '../support/properties.ts'
 import { eachBackend } from '../support/settings.ts'
-import { condition, id, ifUpdatedAt, maybe, page, time } from './arbitraries.ts'
+import { after, condition, id, ifUpdatedAt, maybe, page, placeAfter, prefix, selection, time } from './arbitraries.ts'
 import { TEXTS } from './model/policies.ts'
 import { programOf, runProgram, type Step, step } from './programs.ts'
 
@@ -23,8 +23,21 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   newPolicy.map((policy) => step('save', ({ policies }) => policies.save(policy), policy)),
   id.map((policyId) => step('get', ({ policies }) => policies.get(policyId), policyId)),
   page.map((of) => step('list', ({ policies }) => policies.list(of), of)),
-  fc.constant(step('iterate', ({ policies }) => all(policies.iterate()))),
-  fc.constant(step('count', ({ policies }) => policies.count())),
+  fc.tuple(selection, maybe(fc.integer({ min: 1, max: 5 })), after).map(([of, limit, which]) => {
+    let options = {}
+    const list: Step['run'] = ({ policies }, model) => {
+      if (policies !== model.policies) options = { after: placeAfter('policyId', which, model.policies.rows.all()) }
+      return policies.list({ ...of, limit, ...options })
+    }
+    return step('list in order', list, of, limit, which)
+  }),
+  selection.map((of) => step('iterate', ({ policies }) => all(policies.iterate(of)), of)),
+  prefix.map((by) => step('count', ({ policies }) => policies.count({ prefix: by }), by)),
+  newPolicy.map((policy) => step('save, outcome', ({ policies }) => policies.save(policy, { outcome: true }), policy)),
+  fc
+    .tuple(prefix, patch)
+    .map(([by, to]) => step('updateMany', ({ policies }) => policies.updateMany({ prefix: by }, to), by, to)),
+  prefix.map((by) => step('deleteMany', ({ policies }) => policies.deleteMany({ prefix: by }), by)),
   fc.tuple(id, patch, condition).map(([policyId, changes, which]) => {
     let options = {}
     const update: Step['run'] = ({ policies }, model) => {

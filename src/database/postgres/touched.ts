@@ -55,4 +55,6 @@ export function touchedByCalls<P, R>(compiler: StatementCompiler, calls: readonl
 
 /** For calls whose parameters are still pending. */
 export const touchedByRows = ({ table, keys }: Rows): Touched =>
-  ofRows(new Set(keys.map((key) => rowOf(ofTable(table), key))), new Set())
+  keys === 'any'
+    ? { rows: [], tables: [ofTable(table)] }
+    : ofRows(new Set(keys.map((key) => rowOf(ofTable(table), key))), new Set())

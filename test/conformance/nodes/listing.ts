@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
-import type { NodeFilter, NodeRepository, Page } from '../../../src/index.ts'
-import { expectRefused, IDS_BY_BYTES } from '../../support/expectations.ts'
+import type { NodeFilter, NodePage, NodeRepository } from '../../../src/index.ts'
+import { all, expectRefused, IDS_BY_BYTES } from '../../support/expectations.ts'
 import { manyNodes, node, numbered } from '../../support/samples.ts'
 import type { Setting } from '../../support/settings.ts'
+import { foreignNode } from './foreign.ts'
 
-const ids = async (nodes: NodeRepository, options?: NodeFilter & Page): Promise<string[]> =>
+const ids = async (nodes: NodeRepository, options?: NodePage): Promise<string[]> =>
   (await nodes.list(options)).map(({ nodeId }) => nodeId)
 
 export function listing({ run }: Setting): void {
@@ -74,6 +75,85 @@ export function listing({ run }: Setting): void {
       ])
       const absent = { started: undefined, protocol: undefined, interface: undefined, limit: undefined }
       expect(await ids(nodes, { ...absent, after: undefined })).toHaveLength(8)
+    }))
+
+  test('list and iterate by updatedAt page by the row, without losing or repeating nodes', () =>
+    run(async ({ nodes, clock }) => {
+      await nodes.createMany(manyNodes(120))
+      for (const index of [7, 3, 110]) {
+        clock.advance(5)
+        await nodes.update(numbered('n', index), { started: true })
+      }
+      const old = Array.from({ length: 120 }, (_, index) => numbered('n', index)).filter(
+        (id) => !['n-0007', 'n-0003', 'n-0110'].includes(id),
+      )
+      const expected = [...old, 'n-0007', 'n-0003', 'n-0110']
+      for (const descending of [false, true]) {
+        const wanted = descending ? expected.toReversed() : expected
+        const found: string[] = []
+        const options = { orderBy: 'updatedAt', descending, limit: 11 } as const
+        for (let rows = await nodes.list(options); rows.length > 0; ) {
+          found.push(...rows.map(({ nodeId }) => nodeId))
+          rows = await nodes.list({ ...options, after: rows.at(-1) })
+        }
+        expect(found).toEqual(wanted)
+        const iterated = await all(nodes.iterate({ orderBy: 'updatedAt', descending }))
+        expect(iterated.map(({ nodeId }) => nodeId)).toEqual(wanted)
+        expect(iterated[0]).toEqual(await nodes.get(wanted[0] ?? ''))
+      }
+      expect(await ids(nodes, { orderBy: 'updatedAt', descending: true, started: true })).toEqual([
+        'n-0110',
+        'n-0003',
+        'n-0007',
+      ])
+      expect(await ids(nodes, { orderBy: 'updatedAt', prefix: 'n-000', limit: 2 })).toEqual(['n-0000', 'n-0001'])
+      expect(await ids(nodes, { orderBy: 'nodeId', descending: true, prefix: 'n-001', limit: 2 })).toEqual([
+        'n-0019',
+        'n-0018',
+      ])
+      expect(await ids(nodes, { descending: true, prefix: 'n-001', after: 'n-0012' })).toEqual(['n-0011', 'n-0010'])
+      expect(await nodes.count({ prefix: 'n-001' })).toBe(10)
+    }))
+
+  test('pages by updatedAt have every row that another program wrote in one millisecond, once', () =>
+    run(
+      async ({ nodes }) => {
+        const wanted = Array.from({ length: 30 }, (_, index) => numbered('n', index))
+        for (const descending of [false, true]) {
+          const found: string[] = []
+          const options = { orderBy: 'updatedAt', descending, limit: 1 } as const
+          for (let rows = await nodes.list(options); rows.length > 0 && found.length < 40; ) {
+            found.push(...rows.map(({ nodeId }) => nodeId))
+            rows = await nodes.list({ ...options, after: structuredClone(rows.at(-1)) })
+          }
+          expect(found).toEqual(descending ? wanted.toReversed() : wanted)
+          const iterated = await all(nodes.iterate({ orderBy: 'updatedAt', descending, protocol: 'batman-adv' }))
+          expect(iterated.map(({ nodeId }) => nodeId)).toEqual(found)
+        }
+      },
+      {
+        before: async ({ other }) => {
+          // Microseconds, as Python writes them: half of them are rounded up.
+          for (let index = 0; index < 30; index++)
+            await other.insert('nodes', {
+              ...foreignNode(numbered('n', index)),
+              protocols: '["batman-adv"]',
+              updated_at: 1_762_300_800 + index * 0.000_1,
+            })
+        },
+      },
+    ))
+
+  test('what no order can be, and no place in it, is refused', () =>
+    run(async ({ nodes }) => {
+      await expectRefused(nodes.list({ orderBy: 'createdAt' as never }), 'orderBy')
+      await expectRefused(nodes.list({ descending: 1 as never }), 'descending')
+      await expectRefused(nodes.list({ prefix: '' }), 'prefix')
+      await expectRefused(nodes.list({ orderBy: 'updatedAt', after: 'n-1' }), 'after')
+      await expectRefused(nodes.list({ orderBy: 'updatedAt', after: { nodeId: 'n-1' } as never }), 'after')
+      await expectRefused(nodes.list({ after: { nodeId: 5 } as never }), 'after')
+      await expectRefused(nodes.list({ after: null as never }), 'after')
+      await expectRefused(all(nodes.iterate({ limit: 5 } as never)), 'limit')
     }))
 
   test('a filter compares whole names, whatever they hold', () =>

@@ -55,6 +55,25 @@ export function saving({ run }: Setting): void {
       expect((await nodes.save(node('gw-1'))).updatedAt).toEqual(new Date(updatedAt.getTime() + 2))
     }))
 
+  test('save says whether it added the node', () =>
+    run(async ({ nodes, clock }) => {
+      const added = await nodes.save(node('gw-1', { started: true, createdAt: new Date(0) }), { outcome: true })
+      const times = { createdAt: clock.now(), updatedAt: clock.now() }
+      expect(added).toEqual({ row: { ...node('gw-1'), started: true, routesDiscovered: 0, ...times }, created: true })
+      clock.advance(5)
+      const saved = await nodes.save(node('gw-1', { routesDiscovered: 3 }), { outcome: true })
+      expect(saved).toEqual({ row: { ...added.row, routesDiscovered: 3, updatedAt: clock.now() }, created: false })
+      expect(await nodes.get('gw-1')).toEqual(saved.row)
+      const outcomes = await Promise.all([
+        nodes.delete('gw-1'),
+        nodes.save(node('gw-1'), { outcome: true }),
+        nodes.save(node('gw-1'), { outcome: true }),
+      ])
+      expect(outcomes.slice(1)).toMatchObject([{ created: true }, { created: false }])
+      await expectRefused(nodes.save(node('gw-1'), { outcome: 1 as never }), 'outcome')
+      await expectRefused(nodes.save(node('gw-1'), { nope: true } as never), 'nope')
+    }))
+
   test('save refuses what create refuses', () =>
     run(async ({ nodes }) => {
       await expectRefused(nodes.save(node('', { interfaces: ['a', '\ud800'] })), 'nodeId', 'interfaces[1]')

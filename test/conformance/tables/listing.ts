@@ -55,6 +55,28 @@ export function listing({ run }: AppSetting): void {
       expect(await links.list({ orderBy: 'updatedAt', limit: 1 })).toHaveLength(1)
     }))
 
+  test('pages by a time have every row, once, with filters and without', () =>
+    run(async ({ tables: { links }, clock }) => {
+      for (let index = 0; index < 60; index++) {
+        if (index % 7 === 0) clock.advance(1)
+        await links.create(link(`l-${String(index).padStart(3, '0')}`, { isUp: index % 2 === 0 }))
+      }
+      const wanted = Array.from({ length: 60 }, (_, index) => `l-${String(index).padStart(3, '0')}`)
+      for (const where of [{}, { isUp: true }, { source: 'a', isUp: [true] }]) {
+        const keysOf = wanted.filter((_, index) => index % 2 === 0 || !('isUp' in where))
+        const found: string[] = []
+        const options = { where, orderBy: 'updatedAt', descending: true, limit: 4 } as const
+        for (let page = await links.list(options); page.length > 0; ) {
+          found.push(...keys(page))
+          page = await links.list({ ...options, after: page.at(-1) })
+        }
+        expect(found.toReversed()).toEqual(keysOf)
+        expect(keys(await all(links.iterate({ where, orderBy: 'updatedAt' })))).toEqual(keysOf)
+        expect(await links.count(where)).toBe(keysOf.length)
+        expect(await links.list({ where, orderBy: 'updatedAt', limit: 1 })).toEqual([await links.get('l-000')])
+      }
+    }))
+
   test('prefix takes the keys that begin with a text, by code points', () =>
     run(async ({ tables: { links } }) => {
       const ids = ['a', 'ab', 'ab%', 'ab\u{10ffff}', 'ab\u{10ffff}x', 'aB', 'ac', 'b', '\u{d7ff}x', '\u{e000}']

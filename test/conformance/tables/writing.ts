@@ -38,6 +38,20 @@ export function writing({ run }: AppSetting): void {
       expect(await tables.links.get('l')).toEqual(first)
     }))
 
+  test('save says whether it added the row', () =>
+    run(async ({ tables: { links, sites }, clock }) => {
+      const added = await links.save(link('l', { createdAt: new Date(0) }), { outcome: true })
+      expect(added).toMatchObject({ row: { linkId: 'l', cost: 1, createdAt: clock.now() }, created: true })
+      clock.advance(5)
+      const saved = await links.save(link('l', { cost: 7 }), { outcome: true })
+      expect(saved).toEqual({ row: { ...added.row, cost: 7, updatedAt: clock.now() }, created: false })
+      expect(await links.get('l')).toEqual(saved.row)
+      expect(await sites.save({ siteId: 's', name: 'n' }, { outcome: true })).toMatchObject({ created: true })
+      const kept = await sites.save({ siteId: 's', name: 'm' }, { outcome: true })
+      expect(kept).toEqual({ row: { siteId: 's', name: 'm', floors: 1, plan: null }, created: false })
+      await expectRefused(sites.save({ siteId: 's', name: 'n' }, { outcome: 'x' as never }), 'outcome')
+    }))
+
   test('createMany adds all rows or none', () =>
     run(async ({ tables }) => {
       const rows = Array.from({ length: 1_200 }, (_, index) => link(`l-${index}`, { cost: index % 7 }))

@@ -1,4 +1,12 @@
-import type { MeshNode, MeshNodePatch, NewMeshNode, NodeFilter, NodeRepository } from '../../../src/index.ts'
+import type {
+  MeshNode,
+  MeshNodePatch,
+  NewMeshNode,
+  NodeFilter,
+  NodePage,
+  NodeRepository,
+  NodeSelection,
+} from '../../../src/index.ts'
 import { later, page, Rows, refuse } from './state.ts'
 
 /** The nodes as a `Map`: what the contract says, in as few words as possible. */
@@ -25,9 +33,10 @@ export class ModelNodes implements NodeRepository {
     return this.rows.set(node.nodeId, { ...old, interfaces, protocols, started, routesDiscovered, updatedAt })
   }
 
-  #matching({ started, protocol, interface: name }: NodeFilter): MeshNode[] {
+  #matching({ started, protocol, interface: name, prefix = '' }: NodeFilter): MeshNode[] {
     return this.rows
       .all()
+      .filter((row) => row.nodeId.startsWith(prefix))
       .filter((row) => started === undefined || row.started === started)
       .filter((row) => protocol === undefined || row.protocols.includes(protocol))
       .filter((row) => name === undefined || row.interfaces.includes(name))
@@ -49,12 +58,12 @@ export class ModelNodes implements NodeRepository {
     return nodeIds.flatMap((nodeId) => this.rows.get(nodeId) ?? [])
   }
 
-  async list(options: NodeFilter & { limit?: number | undefined; after?: string | undefined } = {}) {
-    return page(this.#matching(options), ({ nodeId }) => nodeId, options)
+  async list(options: NodePage = {}) {
+    return page(this.#matching(options), 'nodeId', options)
   }
 
-  async *iterate(filter: NodeFilter = {}) {
-    yield* this.#matching(filter)
+  async *iterate(options: NodeSelection = {}) {
+    yield* page(this.#matching(options), 'nodeId', { ...options, limit: Number.POSITIVE_INFINITY })
   }
 
   async update(nodeId: string, patch: MeshNodePatch, options: { ifUpdatedAt?: Date | undefined } = {}) {
@@ -72,9 +81,11 @@ export class ModelNodes implements NodeRepository {
     })
   }
 
-  async save(node: NewMeshNode) {
-    return this.#save(node)
-  }
+  save = (async (node: NewMeshNode, { outcome = false } = {}) => {
+    const created = this.rows.get(node.nodeId) === undefined
+    const row = this.#save(node)
+    return outcome ? { row, created } : row
+  }) as NodeRepository['save']
 
   async saveMany(nodes: readonly NewMeshNode[]) {
     return nodes.map((node) => this.#save(node))

@@ -122,7 +122,7 @@ export class ModelPathCache implements PathCacheRepository {
 
   async list(options: CachedPathFilter & { limit?: number | undefined; after?: string | undefined } = {}) {
     const live = this.#matching(options).filter((row) => this.#live(row))
-    return page(live, ({ cacheKey }) => cacheKey, options)
+    return page(live, 'cacheKey', options)
   }
 
   async *iterate(filter: CachedPathFilter = {}) {

@@ -1,4 +1,12 @@
-import type { NewPolicy, Policy, PolicyPatch, PolicyRepository } from '../../../src/index.ts'
+import type {
+  NewPolicy,
+  Policy,
+  PolicyFilter,
+  PolicyPage,
+  PolicyPatch,
+  PolicyRepository,
+  PolicySelection,
+} from '../../../src/index.ts'
 import { later, page, Rows, refuse } from './state.ts'
 
 /** What the model knows of texts: how many rules each has; `undefined` for what is no YAML. */
@@ -43,16 +51,20 @@ export class ModelPolicies implements PolicyRepository {
     return this.rows.get(policyId)
   }
 
-  #summaries() {
-    return this.rows.all().map(({ yamlContent: _, ...summary }) => summary)
+  #matching({ prefix = '' }: PolicyFilter): Policy[] {
+    return this.rows.all().filter(({ policyId }) => policyId.startsWith(prefix))
   }
 
-  async list(options: { limit?: number | undefined; after?: string | undefined } = {}) {
-    return page(this.#summaries(), ({ policyId }) => policyId, options)
+  #summaries(filter: PolicyFilter) {
+    return this.#matching(filter).map(({ yamlContent: _, ...summary }) => summary)
   }
 
-  async *iterate() {
-    yield* this.#summaries()
+  async list(options: PolicyPage = {}) {
+    return page(this.#summaries(options), 'policyId', options)
+  }
+
+  async *iterate(options: PolicySelection = {}) {
+    yield* page(this.#summaries(options), 'policyId', { ...options, limit: Number.POSITIVE_INFINITY })
   }
 
   async update(policyId: string, { yamlContent }: PolicyPatch, options: { ifUpdatedAt?: Date | undefined } = {}) {
@@ -68,7 +80,13 @@ export class ModelPolicies implements PolicyRepository {
     })
   }
 
-  async save({ policyId, yamlContent }: NewPolicy) {
+  save = (async (policy: NewPolicy, { outcome = false } = {}) => {
+    const created = this.rows.get(policy.policyId) === undefined
+    const row = this.#save(policy)
+    return outcome ? { row, created } : row
+  }) as PolicyRepository['save']
+
+  #save({ policyId, yamlContent }: NewPolicy): Policy {
     const rulesCount = rulesIn(yamlContent)
     const old = this.rows.get(policyId)
     if (old === undefined) return this.#create({ policyId, yamlContent })
@@ -86,7 +104,26 @@ export class ModelPolicies implements PolicyRepository {
     return policyIds.flatMap((policyId) => this.rows.get(policyId) ?? [])
   }
 
-  async count() {
-    return this.rows.all().length
+  #needed(filter: PolicyFilter): Policy[] {
+    if (filter.prefix === undefined) refuse('VALIDATION')
+    return this.#matching(filter)
+  }
+
+  async updateMany(filter: PolicyFilter, patch: PolicyPatch) {
+    if (filter.prefix === undefined) refuse('VALIDATION')
+    if (patch.yamlContent !== undefined) rulesIn(patch.yamlContent)
+    const all = this.#needed(filter)
+    for (const { policyId } of all) await this.update(policyId, patch)
+    return all.length
+  }
+
+  async deleteMany(filter: PolicyFilter) {
+    const all = this.#needed(filter)
+    for (const { policyId } of all) this.rows.delete(policyId)
+    return all.length
+  }
+
+  async count(filter: PolicyFilter = {}) {
+    return this.#matching(filter).length
   }
 }

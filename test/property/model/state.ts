@@ -62,8 +62,31 @@ export const refuse = (code: StorageErrorCode): never => {
 /** max(now, old + 1 ms) */
 export const later = (old: Date, now: Date): Date => new Date(Math.max(now.getTime(), old.getTime() + 1))
 
-export const page = <R>(
+interface PageOptions<R> {
+  readonly orderBy?: string | undefined
+  readonly descending?: boolean | undefined
+  readonly limit?: number | undefined
+  readonly after?: string | Partial<R> | undefined
+}
+
+/** A page of rows that are in the order of their keys. */
+export function page<R extends object>(
   rows: R[],
-  keyOf: (row: R) => string,
-  { limit = 100, after }: { limit?: number | undefined; after?: string | undefined },
-): R[] => rows.filter((row) => after === undefined || byBytes(keyOf(row), after) > 0).slice(0, limit)
+  key: string & keyof R,
+  { orderBy, descending = false, limit = 100, after }: PageOptions<R>,
+): R[] {
+  const place = (row: Partial<R>): readonly [number, string] => [
+    orderBy === 'updatedAt' ? (row as unknown as { readonly updatedAt: Date }).updatedAt.getTime() : 0,
+    String(row[key]),
+  ]
+  const compare = (a: Partial<R>, b: Partial<R>): number => {
+    const [[timeA, keyA], [timeB, keyB]] = [place(a), place(b)]
+    return (timeA - timeB || byBytes(keyA, keyB)) * (descending ? -1 : 1)
+  }
+  if (typeof after === 'string' && orderBy === 'updatedAt') refuse('VALIDATION')
+  const from = typeof after === 'string' ? ({ [key]: after } as Partial<R>) : after
+  return rows
+    .toSorted(compare)
+    .filter((row) => from === undefined || compare(row, from) > 0)
+    .slice(0, limit)
+}

@@ -44,7 +44,7 @@ export const links = pgTable(
   },
   (table) => [
     index('idx_links_ends').on(table.source, table.target),
-    index('idx_links_cost').on(table.cost),
+    index('idx_links_cost').on(table.cost, table.linkId),
     index('idx_links_updated').on(table.updatedAt),
     check('links_cost', sql`${table.cost} >= 0`),
   ],

@@ -23,6 +23,6 @@ CREATE TABLE "sites" (
 ALTER TABLE "links" ADD CONSTRAINT "links_site_id_sites_site_id_fk" FOREIGN KEY ("site_id") REFERENCES "public"."sites"("site_id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "links" ADD CONSTRAINT "links_owner_nodes_node_id_fk" FOREIGN KEY ("owner") REFERENCES "public"."nodes"("node_id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "idx_links_ends" ON "links" USING btree ("source","to");--> statement-breakpoint
-CREATE INDEX "idx_links_cost" ON "links" USING btree ("cost");--> statement-breakpoint
+CREATE INDEX "idx_links_cost" ON "links" USING btree ("cost","link_id");--> statement-breakpoint
 CREATE INDEX "idx_links_updated" ON "links" USING btree ("updated_at");--> statement-breakpoint
 CREATE UNIQUE INDEX "idx_sites_name" ON "sites" USING btree ("name");

@@ -16,7 +16,7 @@ CREATE TABLE `links` (
 );
 --> statement-breakpoint
 CREATE INDEX `idx_links_ends` ON `links` (`source`,`to`);--> statement-breakpoint
-CREATE INDEX `idx_links_cost` ON `links` (`cost`);--> statement-breakpoint
+CREATE INDEX `idx_links_cost` ON `links` (`cost`,`link_id`);--> statement-breakpoint
 CREATE INDEX `idx_links_updated` ON `links` (`updated_at`);--> statement-breakpoint
 CREATE TABLE `sites` (
 	`site_id` text PRIMARY KEY NOT NULL,
