@@ -1,0 +1,153 @@
+/**
+ * A real PostgreSQL cluster whose servers are killed, frozen and switched under load. Nothing acknowledged is lost, no outcome
+ * stays unknown, and no subscriber misses a change without being told. The long form takes each fault through each way in.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openStorage, StorageError } from '../../src/index.ts'
+import { bound, FORM } from '../support/bounds.ts'
+import { Cluster, type Via } from './cluster/cluster.ts'
+import { type Came, drill, row } from './cluster/drill.ts'
+import { FAULTS, type Fault } from './cluster/faults.ts'
+import type { LoadOptions } from './cluster/load-messages.ts'
+import { clusterPrograms } from './cluster/programs.ts'
+import { notTested, shows } from './shown.ts'
+
+/** Calls a second. */
+const RATE = bound('CLUSTER_RATE', { short: 120, long: 500 })
+const FAILOVERS = bound('CLUSTER_FAILOVERS', { short: 1, long: 100 })
+/** A machine that is short of time takes longer to find a new primary. */
+const PATIENT: LoadOptions = { failoverMs: 120_000, outcomeTokens: true }
+const SHORT: readonly (readonly [Fault, Via])[] = [
+  [FAULTS.killed, 'hosts'],
+  [FAULTS.frozen, 'hosts'],
+  [FAULTS.switchover, 'hosts'],
+  [FAULTS.killed, 'haproxy'],
+]
+const WAYS: readonly Via[] = ['hosts', 'haproxy']
+const LONG: readonly (readonly [Fault, Via])[] = [
+  ...[
+    FAULTS.killed,
+    FAULTS.crashed,
+    FAULTS.frozen,
+    FAULTS.switchedTwice,
+    FAULTS.standbyKilled,
+    FAULTS.standbyFrozen,
+    FAULTS.etcdFailsafe,
+    FAULTS.etcd,
+  ].flatMap((fault) => WAYS.map((via) => [fault, via] as const)),
+  [FAULTS.balancerKilled, 'haproxy'],
+  ...[FAULTS.bouncerKilled, FAULTS.killed, FAULTS.frozen, FAULTS.switchover].map(
+    (fault) => [fault, 'pgbouncer'] as const,
+  ),
+]
+
+const programs = process.env.DIALECTS === 'sqlite' ? 'DIALECTS=sqlite leaves PostgreSQL out.' : clusterPrograms()
+if (typeof programs === 'string') notTested('a PostgreSQL cluster that loses servers', programs)
+
+describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses servers', () => {
+  let cluster: Cluster
+  let turn = 0
+  beforeAll(async () => {
+    if (typeof programs === 'string') return
+    cluster = await Cluster.start(programs)
+    return () => cluster[Symbol.asyncDispose]()
+  })
+  const struck = async (fault: Fault, via: Via, options = PATIENT): Promise<Came> => {
+    const came = await drill(cluster, { fault, via, rate: RATE, options, turn: turn++ })
+    console.log(row(came))
+    shows(row(came))
+    return came
+  }
+
+  test.each(FORM === 'long' ? LONG : SHORT)('$0.name, through $1: nothing is lost or doubtful', async (fault, via) => {
+    holds(await struck(fault, via))
+  })
+
+  test('without synchronous replication a fail-over loses writes: every subscriber is told', async () => {
+    const came = await struck(FAULTS.asynchronous, 'hosts')
+    expect(came.lost).toBeGreaterThan(0)
+    for (const { missed, ghosts, told } of came.listeners) {
+      expect({ missed, ghosts }).toEqual({ missed: 0, ghosts: 0 })
+      expect(told).toBeGreaterThan(0)
+    }
+    expect({ stale: came.stale, stuck: came.stuck, deaf: came.deaf }).toEqual({ stale: 0, stuck: 0, deaf: 0 })
+  })
+
+  test('while there is no primary, opening waits for one, or names the hosts that it asked', async () => {
+    await cluster.settled()
+    const url = cluster.url(await cluster.createDatabase(), 'hosts')
+    const primary = await cluster.primary()
+    const [etcd, killed] = [cluster.machine('etcd'), cluster.machine(primary)]
+    // Without etcd no standby takes over.
+    etcd.freeze()
+    await killed.kill()
+    const refused = await openStorage(`${url}&connect_timeout=2`).catch((error: unknown) => error)
+    expect(refused).toBeInstanceOf(StorageError)
+    expect((refused as StorageError).code).toBe('UNAVAILABLE')
+    for (const host of new URL(url.replace(/@[^/]*,/, '@')).host.split(',')) expect(String(refused)).toContain(host)
+    const opening = openStorage(`${url}&connect_timeout=120`)
+    etcd.thaw()
+    await using store = await opening
+    await store.nodes.create({ nodeId: 'first', interfaces: [], protocols: [] })
+    expect(await store.nodes.get('first')).toBeDefined()
+  })
+
+  test.runIf(FORM === 'long')(`${FAILOVERS} fail-overs: nothing is lost or doubtful`, async () => {
+    const kinds = [FAULTS.killed, FAULTS.switchover, FAULTS.crashed, FAULTS.frozen]
+    const all: Came[] = []
+    for (let round = 0; round < FAILOVERS; round++) {
+      const came = await drill(cluster, {
+        fault: kinds[round % kinds.length] ?? FAULTS.killed,
+        via: WAYS[Math.floor(round / kinds.length) % WAYS.length] ?? 'hosts',
+        rate: RATE,
+        options: PATIENT,
+        turn: round,
+      })
+      console.log(`${round + 1}: ${row(came)}`)
+      all.push(came)
+      holds(came)
+    }
+    const sum = (of: (came: Came) => number): number => all.reduce((total, came) => total + of(came), 0)
+    const told = sum(({ listeners }) => listeners.reduce((total, each) => total + each.told, 0))
+    const resumed = all.map(({ resumedMs }) => resumedMs).toSorted((a, b) => a - b)
+    const figures = `${FAILOVERS} fail-overs: ${sum(({ acknowledged }) => acknowledged)} acknowledged, ${sum(({ lost }) => lost)} lost, ${sum(({ doubtful }) => doubtful)} unknown, subscribers told ${told} times; writers went on ${resumed[Math.floor(resumed.length / 2)]} ms after the cluster (median), ${resumed.at(-1)} ms at most`
+    console.log(figures)
+    shows(figures)
+  })
+
+  test.runIf(FORM === 'long')('without tokens, outcomes stay unknown', async () => {
+    let unknown = 0
+    for (let round = 0; round < 5 && unknown === 0; round++) {
+      const came = await struck(FAULTS.killed, 'hosts', { ...PATIENT, outcomeTokens: false })
+      unknown = Object.entries(came.errors).reduce((sum, [code, count]) => sum + (isUnknown(code) ? count : 0), 0)
+      expect(came.lost).toBe(0)
+    }
+    expect(unknown).toBeGreaterThan(0)
+  })
+})
+
+const isUnknown = (code: string): boolean => code.startsWith('OUTCOME_UNKNOWN')
+
+/** What is promised with synchronous replication. */
+function holds(came: Came): void {
+  const { lost, doubtful, refusedButThere, wrongCounters, stuck, deaf, stale, errors, listeners } = came
+  const silent = listeners.map(({ missed, ghosts }) => missed + ghosts)
+  const unknown = Object.keys(errors).filter(isUnknown)
+  expect({ lost, doubtful, refusedButThere, wrongCounters, stuck, deaf, stale, silent, unknown }).toEqual({
+    lost: 0,
+    doubtful: 0,
+    refusedButThere: 0,
+    wrongCounters: [],
+    stuck: 0,
+    deaf: 0,
+    stale: 0,
+    silent: [0, 0],
+    unknown: [],
+  })
+  expect(came.acknowledged).toBeGreaterThan(0)
+}
+
+afterAll(() => {
+  if (typeof programs !== 'string' && FORM !== 'long')
+    console.log('cluster: some faults. npm run test:faults -- --long cluster takes all of them, and 100 fail-overs.')
+})

@@ -1,0 +1,37 @@
+/** What the load and its parent say to each other. */
+import type { StorageOptions } from '../../../src/index.ts'
+import type { Heard } from './listener.ts'
+import type { CallFigures, Judgement } from './truth.ts'
+
+export type LoadOptions = Omit<StorageOptions, 'url' | 'tables' | 'migrations'>
+
+export interface LoadOrders {
+  /** The tree whose source is loaded. */
+  readonly root: string
+  readonly url: string
+  /** Leads to the primary, whatever the load's own URL does. */
+  readonly checkUrl: string
+  readonly options: LoadOptions
+  /** Calls a second. */
+  readonly rate: number
+  /** Begins the key of every row. */
+  readonly run: string
+  /** A call that has not returned within this time at the end is stuck. */
+  readonly longestMs: number
+}
+
+/** `'fault'`: a fault comes now. `'lossy'`: it may lose what was acknowledged. */
+export type ToLoad = 'fault' | 'lossy' | 'stop'
+export type FromLoad = { readonly written: number } | { readonly report: LoadReport }
+
+export interface LoadReport extends CallFigures, Judgement {
+  /** Calls that did not return. */
+  readonly stuck: number
+  /** Subscribers that did not hear of the last row. */
+  readonly deaf: number
+  /** Paths that were older than their source. */
+  readonly stale: number
+  readonly hits: number
+  readonly computed: number
+  readonly listeners: readonly Heard[]
+}

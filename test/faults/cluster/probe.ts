@@ -1,0 +1,61 @@
+/** Writes past the library, to each server, all the time: how long did the cluster itself take no write? */
+import type pg from 'pg'
+import type { Cluster } from './cluster.ts'
+
+const EVERY_MS = 50
+
+export class Probe implements Disposable {
+  readonly #written: number[] = []
+  #stopped = false
+
+  private constructor() {}
+
+  static async start(cluster: Cluster): Promise<Probe> {
+    await cluster.ask('CREATE TABLE IF NOT EXISTS probe (id integer PRIMARY KEY, at timestamptz)')
+    await cluster.ask('INSERT INTO probe VALUES (1, now()) ON CONFLICT DO NOTHING')
+    const probe = new Probe()
+    for (const name of cluster.nodes) void probe.#run(() => cluster.client(name, 'postgres', 1_000))
+    return probe
+  }
+
+  async #run(connect: () => pg.Client): Promise<void> {
+    let client: pg.Client | undefined
+    while (!this.#stopped) {
+      try {
+        if (client === undefined) {
+          client = connect()
+          const lost = client
+          lost.on('end', () => {
+            if (client === lost) client = undefined
+          })
+          await client.connect()
+        }
+        await client.query('UPDATE probe SET at = now() WHERE id = 1')
+        this.#written.push(Date.now())
+      } catch (error) {
+        // A standby refuses, and will be asked again.
+        if ((error as { code?: string }).code !== '25006') {
+          client?.end().catch(() => {})
+          client = undefined
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, EVERY_MS))
+    }
+    client?.end().catch(() => {})
+  }
+
+  /** The longest time without a write, and the moment of its end. */
+  longest(): { gapMs: number; gapEnd: number } {
+    const ends = this.#written.toSorted((a, b) => a - b)
+    let longest = { gapMs: 0, gapEnd: 0 }
+    for (const [index, end] of ends.entries()) {
+      const gapMs = end - (ends[index - 1] ?? end)
+      if (gapMs > longest.gapMs) longest = { gapMs, gapEnd: end }
+    }
+    return longest
+  }
+
+  [Symbol.dispose](): void {
+    this.#stopped = true
+  }
+}
