@@ -85,6 +85,9 @@ const STATES: Readonly<Record<string, readonly Step[]>> = {
       await store.nodes.createMany(manyNodes(20))
     },
   ],
+  // test/faults/cluster.test.ts kills, freezes and loses the servers of a real cluster. Their commands are Patroni's own.
+  'A failover': [],
+  'A machine of the cluster is lost': [],
   'A move is stuck': [
     async (place) => {
       const database = place.stack.use(await createDatabase())
