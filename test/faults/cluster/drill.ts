@@ -72,7 +72,7 @@ export function row(came: Came): string {
   const heard = listeners.map(({ missed, ghosts, told }) => `${missed}+${ghosts} missed, told ${told} times`)
   return [
     `${came.fault}, ${came.via}: no write for ${seconds(came.gapMs)} (the cluster took none for ${seconds(came.clusterGapMs)},`,
-    `the load wrote ${came.resumedMs} ms after that), longest call ${seconds(came.longestMs)};`,
+    `the load wrote ${came.resumedMs} ms after that), longest call ${seconds(came.longestMs)} (${came.longest});`,
     `${came.calls} calls, ${failed.join(', ') || '0 errors'}; ${came.lost} of ${came.acknowledged} acknowledged lost,`,
     `${came.refusedButThere} refused and there, ${came.wrongCounters.length} counters wrong, ${came.stuck} stuck;`,
     `subscribers: ${heard.join('; ')}${came.deaf ? `; ${came.deaf} DEAF` : ''}; ${came.stale} stale of ${came.hits} cached paths`,

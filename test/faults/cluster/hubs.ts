@@ -41,7 +41,7 @@ export class Hubs {
     if (this.#reading.has(name)) return
     this.#reading.add(name)
     const update = () => this.#stores[0]?.nodes.update(this.#names[hub] ?? '', { interfaces: [`v${version}`] })
-    const outcome = await this.#truth.write([], undefined, async () => update())
+    const outcome = await this.#truth.write('update', [], undefined, async () => update())
     if (outcome === 'done') this.#acknowledged[hub] = version
     this.#reading.delete(name)
   }
@@ -53,7 +53,7 @@ export class Hubs {
     if (this.#reading.has(name)) return
     this.#reading.add(name)
     const least = this.#acknowledged[hub] ?? 0
-    await this.#truth.follow(async () => {
+    await this.#truth.follow('cached path', async () => {
       const before = this.computed
       const version = await this.#path(at, hub)
       if (version < least && !this.lossy) this.stale++

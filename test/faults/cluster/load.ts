@@ -35,24 +35,27 @@ const PATIENT = { timeoutMs: 60_000 }
 const writes: readonly ((turn: number) => Promise<unknown>)[] = [
   ...Array.from({ length: 4 }, () => (turn: number) => create(turn)),
   // One row at a time, and all that wait are carried out together.
-  (turn) => truth.write([], counterOf(turn), () => store.nodes.recordRoutes(counterOf(turn), 1)),
+  (turn) => truth.write('recordRoutes', [], counterOf(turn), () => store.nodes.recordRoutes(counterOf(turn), 1)),
   (turn) => {
     const keys = [0, 1, 2].map((each) => `${run}-m-${turn}-${each}`)
-    return truth.write(keys, undefined, () => store.nodes.createMany(keys.map(plain)))
+    return truth.write('createMany', keys, undefined, () => store.nodes.createMany(keys.map(plain)))
   },
   (turn) => {
     const key = `${run}-t-${turn}`
-    return truth.write([key], counterOf(turn), () =>
+    return truth.write('transaction', [key], counterOf(turn), () =>
       store.transaction(async (tx) => {
         await tx.nodes.create(plain(key))
         await tx.nodes.recordRoutes(counterOf(turn), 1)
       }, PATIENT),
     )
   },
-  (turn) => truth.write([`${run}-s-${turn}`], undefined, () => store.tables.sites.create(site(`${run}-s-${turn}`))),
+  (turn) =>
+    truth.write('own table', [`${run}-s-${turn}`], undefined, () =>
+      store.tables.sites.create(site(`${run}-s-${turn}`)),
+    ),
   (turn) => {
     const keys = [`${run}-x-${turn}`, `${run}-y-${turn}`]
-    return truth.write(keys, counterOf(turn), () =>
+    return truth.write('transaction with an own table', keys, counterOf(turn), () =>
       store.transaction(async (tx) => {
         await tx.tables.sites.create(site(keys[0] ?? ''))
         await tx.nodes.create(plain(keys[1] ?? ''))
@@ -62,7 +65,7 @@ const writes: readonly ((turn: number) => Promise<unknown>)[] = [
   },
 ]
 const create = (turn: number) =>
-  truth.write([`${run}-n-${turn}`], undefined, () => store.nodes.create(plain(`${run}-n-${turn}`)))
+  truth.write('create', [`${run}-n-${turn}`], undefined, () => store.nodes.create(plain(`${run}-n-${turn}`)))
 
 const pending = new Set<Promise<unknown>>()
 let stopping = false
@@ -106,7 +109,7 @@ async function finish(listeners: readonly Listener[]): Promise<LoadReport> {
   const last = `${run}-last`
   await eventually(
     'a last row is written',
-    async () => (await truth.write([last], undefined, () => store.nodes.save(plain(last)))) === 'done',
+    async () => (await truth.write('save', [last], undefined, () => store.nodes.save(plain(last)))) === 'done',
     orders.longestMs,
   )
   const deaf = await eventually(

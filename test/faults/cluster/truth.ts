@@ -14,6 +14,8 @@ export interface CallFigures {
   /** Calls that failed, by code and by the code of the cause. */
   readonly errors: Record<string, number>
   longestMs: number
+  /** Which call took longest. */
+  longest: string
   /** The longest time in which no write succeeded, and the moment of its end: milliseconds since 1970. */
   gapMs: number
   gapEnd: number
@@ -22,18 +24,23 @@ export interface CallFigures {
 export class Truth {
   readonly rows = new Map<string, Row>()
   readonly counted = new Map<string, { done: number; unknown: number }>()
-  readonly figures: CallFigures = { calls: 0, errors: {}, longestMs: 0, gapMs: 0, gapEnd: 0 }
+  readonly figures: CallFigures = { calls: 0, errors: {}, longestMs: 0, longest: '', gapMs: 0, gapEnd: 0 }
   written = 0
   #lastWrite = 0
 
   /** Follows a call that adds these rows and adds 1 to this counter, all or nothing. */
-  async write(keys: readonly string[], counter: string | undefined, call: () => Promise<unknown>): Promise<Outcome> {
+  async write(
+    what: string,
+    keys: readonly string[],
+    counter: string | undefined,
+    call: () => Promise<unknown>,
+  ): Promise<Outcome> {
     const rows = keys.map((key) => {
       const row: Row = { begun: Date.now(), outcome: undefined }
       this.rows.set(key, row)
       return row
     })
-    const outcome = await this.follow(call)
+    const outcome = await this.follow(what, call)
     for (const row of rows) row.outcome = outcome
     if (counter !== undefined) {
       const counted = this.counted.get(counter) ?? { done: 0, unknown: 0 }
@@ -44,7 +51,7 @@ export class Truth {
     return outcome
   }
 
-  async follow(call: () => Promise<unknown>): Promise<Outcome> {
+  async follow(what: string, call: () => Promise<unknown>): Promise<Outcome> {
     const begun = performance.now()
     this.figures.calls++
     try {
@@ -57,7 +64,8 @@ export class Truth {
       this.figures.errors[name] = (this.figures.errors[name] ?? 0) + 1
       return code === 'OUTCOME_UNKNOWN' ? 'unknown' : 'refused'
     } finally {
-      this.figures.longestMs = Math.max(this.figures.longestMs, performance.now() - begun)
+      const took = performance.now() - begun
+      if (took > this.figures.longestMs) Object.assign(this.figures, { longestMs: took, longest: what })
     }
   }
 
