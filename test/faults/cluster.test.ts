@@ -9,7 +9,9 @@ import { Cluster, type Via } from './cluster/cluster.ts'
 import { type Came, drill, row } from './cluster/drill.ts'
 import { FAULTS, type Fault } from './cluster/faults.ts'
 import type { LoadOptions } from './cluster/load-messages.ts'
+import { FORGETFUL, LOYAL, MistakenSource } from './cluster/mistaken-source.ts'
 import { clusterPrograms } from './cluster/programs.ts'
+import { TypedDrill } from './cluster/typed-drill.ts'
 import { notTested, shows } from './shown.ts'
 
 /** Calls a second. */
@@ -21,12 +23,13 @@ const SHORT: readonly (readonly [Fault, Via])[] = [
   [FAULTS.killed, 'hosts'],
   [FAULTS.frozen, 'hosts'],
   [FAULTS.switchover, 'hosts'],
-  [FAULTS.killed, 'haproxy'],
+  [FAULTS.lost, 'haproxy'],
 ]
 const WAYS: readonly Via[] = ['hosts', 'haproxy']
 const LONG: readonly (readonly [Fault, Via])[] = [
   ...[
     FAULTS.killed,
+    FAULTS.lost,
     FAULTS.crashed,
     FAULTS.frozen,
     FAULTS.switchedTwice,
@@ -63,7 +66,7 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
     holds(await struck(fault, via))
   })
 
-  test('without synchronous replication a fail-over loses writes: every subscriber is told', async () => {
+  test('without synchronous replication a failover loses writes: every subscriber is told', async () => {
     const came = await struck(FAULTS.asynchronous, 'hosts')
     expect(came.lost).toBeGreaterThan(0)
     for (const { missed, ghosts, told } of came.listeners) {
@@ -92,7 +95,17 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
     expect(await store.nodes.get('first')).toBeDefined()
   })
 
-  test.runIf(FORM === 'long')(`${FAILOVERS} fail-overs: nothing is lost or doubtful`, async () => {
+  test('the drill of the documents counts each write once', async () => {
+    await cluster.settled()
+    const url = cluster.url(await cluster.createDatabase(), 'hosts')
+    using drilled = await TypedDrill.start(url)
+    await drilled.progress(50)
+    await cluster.switchover()
+    await drilled.progress(50)
+    expect(await drilled.end()).toMatch(/^(\d+) writes acknowledged, \1 counted$/m)
+  })
+
+  test.runIf(FORM === 'long')(`${FAILOVERS} failovers: nothing is lost or doubtful`, async () => {
     const kinds = [FAULTS.killed, FAULTS.switchover, FAULTS.crashed, FAULTS.frozen]
     const all: Came[] = []
     for (let round = 0; round < FAILOVERS; round++) {
@@ -110,9 +123,31 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
     const sum = (of: (came: Came) => number): number => all.reduce((total, came) => total + of(came), 0)
     const told = sum(({ listeners }) => listeners.reduce((total, each) => total + each.told, 0))
     const resumed = all.map(({ resumedMs }) => resumedMs).toSorted((a, b) => a - b)
-    const figures = `${FAILOVERS} fail-overs: ${sum(({ acknowledged }) => acknowledged)} acknowledged, ${sum(({ lost }) => lost)} lost, ${sum(({ doubtful }) => doubtful)} unknown, subscribers told ${told} times; writers went on ${resumed[Math.floor(resumed.length / 2)]} ms after the cluster (median), ${resumed.at(-1)} ms at most`
+    const figures = `${FAILOVERS} failovers: ${sum(({ acknowledged }) => acknowledged)} acknowledged, ${sum(({ lost }) => lost)} lost, ${sum(({ doubtful }) => doubtful)} unknown, subscribers told ${told} times; writers went on ${resumed[Math.floor(resumed.length / 2)]} ms after the cluster (median), ${resumed.at(-1)} ms at most`
     console.log(figures)
     shows(figures)
+  })
+
+  test.runIf(FORM === 'long').each([
+    [FAULTS.brieflyHeld, 'a store that does not compare digests', FORGETFUL, missesSilently],
+    [FAULTS.frozen, 'a store that keeps its connections to the old primary', LOYAL, isStuck],
+  ] as const)('$0.name: $1 is found to be wrong', async (fault, _, mistake, isWrong) => {
+    using copy = new MistakenSource(mistake)
+    let found = false
+    for (let round = 0; round < 8 && !found; round++) {
+      const options = { failoverMs: 20_000, outcomeTokens: true }
+      const came = await drill(cluster, {
+        fault,
+        via: 'hosts',
+        rate: RATE,
+        options,
+        root: copy.root,
+        longestMs: 40_000,
+      })
+      console.log(row(came))
+      found = isWrong(came)
+    }
+    expect(found).toBe(true)
   })
 
   test.runIf(FORM === 'long')('without tokens, outcomes stay unknown', async () => {
@@ -125,6 +160,11 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
     expect(unknown).toBeGreaterThan(0)
   })
 })
+
+const missesSilently = ({ listeners }: Came): boolean => listeners.some(({ missed, ghosts }) => missed + ghosts > 0)
+/** Longer than the old primary stood still. */
+const isStuck = ({ stuck, errors, gapMs, clusterGapMs }: Came): boolean =>
+  stuck > 0 || Object.keys(errors).length > 0 || gapMs > clusterGapMs + 2_500
 
 const isUnknown = (code: string): boolean => code.startsWith('OUTCOME_UNKNOWN')
 
@@ -149,5 +189,5 @@ function holds(came: Came): void {
 
 afterAll(() => {
   if (typeof programs !== 'string' && FORM !== 'long')
-    console.log('cluster: some faults. npm run test:faults -- --long cluster takes all of them, and 100 fail-overs.')
+    console.log('cluster: some faults. npm run test:faults -- --long cluster takes all of them, and 100 failovers.')
 })

@@ -1,4 +1,6 @@
 /** What happens to a cluster. A fault resolves when the cluster can write again; `Cluster.settled()` then repairs it. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Cluster } from './cluster.ts'
 
 export interface Fault {
@@ -28,6 +30,16 @@ async function killPrimary(cluster: Cluster): Promise<void> {
 
 export const FAULTS = {
   killed: { name: 'primary killed', synchronous: 'on', strike: killPrimary },
+  lost: {
+    name: 'primary lost with its disk',
+    synchronous: 'on',
+    strike: async (cluster) => {
+      const primary = await cluster.primary()
+      await cluster.machine(primary).kill()
+      rmSync(join(cluster.machine(primary).folder, 'data'), { recursive: true })
+      await cluster.primary(primary)
+    },
+  },
   crashed: {
     name: 'postmaster of the primary crashes',
     synchronous: 'on',
@@ -102,6 +114,17 @@ export const FAULTS = {
       await machine.kill()
       await pause(2_000)
       machine.start()
+    },
+  },
+  /** The last beat of the change log is often on the standby: the digest alone tells a subscriber then. */
+  brieflyHeld: {
+    name: 'primary killed, asynchronous, log held for 0.3 s',
+    synchronous: 'off',
+    lossy: true,
+    strike: async (cluster) => {
+      cluster.holdLog(await cluster.primary())
+      await pause(300)
+      await killPrimary(cluster)
     },
   },
   asynchronous: {

@@ -17,9 +17,9 @@ export class Hubs {
   stale = 0
   hits = 0
   computed = 0
-  /** From now on the second half of them stays as it is: a fail-over may bring back an older version, with its paths. */
+  /** From now on the second half of them stays as it is: a failover may bring back an older version, with its paths. */
   resting = false
-  /** A fail-over may lose what was acknowledged: no version is too old then, until all is compared at the end. */
+  /** A failover may lose what was acknowledged: no version is too old then, until all is compared at the end. */
   lossy = false
   #version = 0
 
