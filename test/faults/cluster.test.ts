@@ -19,14 +19,15 @@ const RATE = bound('CLUSTER_RATE', { short: 120, long: 500 })
 const FAILOVERS = bound('CLUSTER_FAILOVERS', { short: 1, long: 100 })
 /** A machine that is short of time takes longer to find a new primary. */
 const PATIENT: LoadOptions = { failoverMs: 120_000, outcomeTokens: true }
-const SHORT: readonly (readonly [Fault, Via])[] = [
+type Case = readonly [Fault, Via]
+const SHORT: readonly Case[] = [
   [FAULTS.killed, 'hosts'],
   [FAULTS.frozen, 'hosts'],
   [FAULTS.switchover, 'hosts'],
   [FAULTS.lost, 'haproxy'],
 ]
 const WAYS: readonly Via[] = ['hosts', 'haproxy']
-const LONG: readonly (readonly [Fault, Via])[] = [
+const LONG: readonly Case[] = [
   ...[
     FAULTS.killed,
     FAULTS.lost,
@@ -62,18 +63,20 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
     return came
   }
 
-  test.each(FORM === 'long' ? LONG : SHORT)('$0.name, through $1: nothing is lost or doubtful', async (fault, via) => {
-    holds(await struck(fault, via))
-  })
+  for (const [fault, via] of FORM === 'long' ? LONG : SHORT)
+    test(`${fault.name}, through ${via}: nothing is lost or doubtful`, async () => {
+      holds(await struck(fault, via))
+    })
 
   test('without synchronous replication a failover loses writes: every subscriber is told', async () => {
-    const came = await struck(FAULTS.asynchronous, 'hosts')
-    expect(came.lost).toBeGreaterThan(0)
-    for (const { missed, ghosts, told } of came.listeners) {
-      expect({ missed, ghosts }).toEqual({ missed: 0, ghosts: 0 })
-      expect(told).toBeGreaterThan(0)
+    let found = false
+    for (let round = 0; round < 5 && !found; round++) {
+      const { lost, listeners, stale, stuck, deaf } = await struck(FAULTS.asynchronous, 'hosts')
+      const silent = listeners.map(({ missed, ghosts }) => missed + ghosts)
+      expect({ silent, stale, stuck, deaf }).toEqual({ silent: [0, 0], stale: 0, stuck: 0, deaf: 0 })
+      found = lost > 0 && listeners.every(({ told }) => told > 0)
     }
-    expect({ stale: came.stale, stuck: came.stuck, deaf: came.deaf }).toEqual({ stale: 0, stuck: 0, deaf: 0 })
+    expect(found).toBe(true)
   })
 
   test('while there is no primary, opening waits for one, or names the hosts that it asked', async () => {
@@ -105,7 +108,9 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
     expect(await drilled.end()).toMatch(/^(\d+) writes acknowledged, \1 counted$/m)
   })
 
-  test.runIf(FORM === 'long')(`${FAILOVERS} failovers: nothing is lost or doubtful`, async () => {
+  if (FORM !== 'long') return
+
+  test(`${FAILOVERS} failovers: nothing is lost or doubtful`, async () => {
     const kinds = [FAULTS.killed, FAULTS.switchover, FAULTS.crashed, FAULTS.frozen]
     const all: Came[] = []
     for (let round = 0; round < FAILOVERS; round++) {
@@ -128,10 +133,10 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
     shows(figures)
   })
 
-  test.runIf(FORM === 'long').each([
-    [FAULTS.brieflyHeld, 'a store that does not compare digests', FORGETFUL, missesSilently],
-    [FAULTS.frozen, 'a store that keeps its connections to the old primary', LOYAL, isStuck],
-  ] as const)('$0.name: $1 is found to be wrong', async (fault, _, mistake, isWrong) => {
+  test.each([
+    ['a store that does not compare digests', FAULTS.brieflyHeld, FORGETFUL, missesSilently],
+    ['a store that keeps its connections to the old primary', FAULTS.frozen, LOYAL, isStuck],
+  ] as const)('%s is found to be wrong', async (_, fault, mistake, isWrong) => {
     using copy = new MistakenSource(mistake)
     let found = false
     for (let round = 0; round < 8 && !found; round++) {
@@ -150,7 +155,7 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
     expect(found).toBe(true)
   })
 
-  test.runIf(FORM === 'long')('without tokens, outcomes stay unknown', async () => {
+  test('without tokens, outcomes stay unknown', async () => {
     let unknown = 0
     for (let round = 0; round < 5 && unknown === 0; round++) {
       const came = await struck(FAULTS.killed, 'hosts', { ...PATIENT, outcomeTokens: false })

@@ -56,7 +56,7 @@ export class Cluster implements AsyncDisposable {
         password: randomBytes(12).toString('hex'),
         programs,
         ports: await freePorts(),
-        ttl: Number(CLUSTER_TTL ?? 6),
+        ttl: Number(CLUSTER_TTL ?? 10),
         synchronous,
       }
       const cluster = new Cluster(settings, machinesOf(settings), guard)
@@ -86,6 +86,11 @@ export class Cluster implements AsyncDisposable {
     const machine = this.#machines.get(name)
     if (machine === undefined) throw new Error(`There is no machine ${name}.`)
     return machine
+  }
+
+  /** How long the leader key lasts, in seconds. */
+  get ttl(): number {
+    return this.#settings.ttl
   }
 
   get nodes(): readonly string[] {
@@ -175,9 +180,12 @@ export class Cluster implements AsyncDisposable {
     return found ?? ''
   }
 
-  /** Starts what does not run, and waits until all servers follow one primary. */
+  /** Thaws what stands still, starts what does not run, and waits until all servers follow one primary. */
   async settled(): Promise<void> {
-    for (const machine of this.#machines.values()) machine.start()
+    for (const machine of this.#machines.values()) {
+      machine.thaw()
+      machine.start()
+    }
     await eventually(
       'all servers follow one primary',
       async () => {

@@ -56,7 +56,7 @@ export async function drill(cluster: Cluster, drill: Drill): Promise<Came> {
   await load.progress(BEFORE)
   if (fault.lossy) load.say('lossy')
   load.say('fault')
-  await fault.strike(cluster)
+  await fault.strike(cluster, load)
   await load.progress(AFTER).catch((error: unknown) => console.warn(`${fault.name}: ${error}`))
   await cluster.settled()
   const report = await load.stop()

@@ -9,15 +9,19 @@ export interface Fault {
   readonly failsafe?: boolean
   /** Acknowledged writes may be lost: replication is asynchronous. */
   readonly lossy?: boolean
-  readonly strike: (cluster: Cluster) => Promise<void>
+  readonly strike: (cluster: Cluster, load: Progress) => Promise<void>
+}
+
+interface Progress {
+  /** Resolves when so many more writes were acknowledged. */
+  progress(writes: number): Promise<void>
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 async function freezeEtcd(cluster: Cluster): Promise<void> {
   cluster.machine('etcd').freeze()
-  // Longer than the leader key lasts.
-  await pause(12_000)
+  await pause((cluster.ttl + 6) * 1_000)
   cluster.machine('etcd').thaw()
   await cluster.primary()
 }
@@ -90,12 +94,12 @@ export const FAULTS = {
     },
   },
   etcdFailsafe: {
-    name: 'etcd stands still for 12 s, failsafe_mode',
+    name: 'etcd stands still for longer than the leader key lasts, failsafe_mode',
     synchronous: 'on',
     failsafe: true,
     strike: freezeEtcd,
   },
-  etcd: { name: 'etcd stands still for 12 s', synchronous: 'on', strike: freezeEtcd },
+  etcd: { name: 'etcd stands still for longer than the leader key lasts', synchronous: 'on', strike: freezeEtcd },
   bouncerKilled: {
     name: 'PgBouncer killed',
     synchronous: 'on',
@@ -131,9 +135,9 @@ export const FAULTS = {
     name: 'primary killed, asynchronous, log held for 2 s',
     synchronous: 'off',
     lossy: true,
-    strike: async (cluster) => {
+    strike: async (cluster, load) => {
       cluster.holdLog(await cluster.primary())
-      await pause(2_000)
+      await Promise.all([pause(2_000), load.progress(30)])
       await killPrimary(cluster)
     },
   },

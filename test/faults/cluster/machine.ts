@@ -87,10 +87,11 @@ export class Machine {
 
   /** The machine loses its power, and its peers are told: connections are closed. */
   async kill(): Promise<void> {
-    await eventually(`${this.name} is gone`, () => {
+    const isGone = (): boolean => {
       killAll(this.folder)
       return !this.runs
-    })
+    }
+    await eventually(`${this.name} is gone`, isGone, 60_000)
   }
 
   /** The machine stands still, and says nothing. */
