@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStorage, StorageError } from '../../src/index.ts'
 import { bound, FORM } from '../support/bounds.ts'
 import { Cluster, type Via } from './cluster/cluster.ts'
-import { type Came, drill, row } from './cluster/drill.ts'
+import { type Came, drill, inBrief, row } from './cluster/drill.ts'
 import { FAULTS, type Fault } from './cluster/faults.ts'
 import type { LoadOptions } from './cluster/load-messages.ts'
 import { FORGETFUL, LOYAL, MistakenSource } from './cluster/mistaken-source.ts'
@@ -59,7 +59,7 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
   const struck = async (fault: Fault, via: Via, options = PATIENT): Promise<Came> => {
     const came = await drill(cluster, { fault, via, rate: RATE, options, turn: turn++ })
     console.log(row(came))
-    shows(row(came))
+    shows(inBrief(came))
     return came
   }
 

@@ -78,3 +78,7 @@ export function row(came: Came): string {
     `subscribers: ${heard.join('; ')}${came.deaf ? `; ${came.deaf} DEAF` : ''}; ${came.stale} stale of ${came.hits} cached paths`,
   ].join(' ')
 }
+
+/** For the table of docs/guarantees.md. */
+export const inBrief = ({ fault, via, gapMs, lost, acknowledged, doubtful, calls, errors }: Came): string =>
+  `${fault}, ${via}: no write for ${seconds(gapMs)}, ${lost} of ${acknowledged} lost, ${doubtful} unknown, ${Object.values(errors).reduce((sum, count) => sum + count, 0)} of ${calls} calls failed`
