@@ -41,6 +41,8 @@ export async function healthOf({ database, now, readOnly, failures }: Asked): Pr
   })
   const schema = read.works ? await database.schemaProblem().catch((error: unknown) => error) : undefined
   if (schema !== undefined) problems.push(problemOf(schema))
+  const settings = read.works ? await database.settingsProblems().catch(() => []) : []
+  for (const message of settings) problems.push({ code: 'CONFIG', message })
   const write = readOnly
     ? { works: false, milliseconds: 0 }
     : await probe(() => remember(database, { name: 'last_health_check', value: '', updatedAt: now() }))

@@ -264,6 +264,10 @@ export class MovableDatabase implements Database {
     return this.onCurrent((database) => database.schemaVersion())
   }
 
+  settingsProblems(): Promise<readonly string[]> {
+    return this.onCurrent((database) => database.settingsProblems())
+  }
+
   schemaProblem(): Promise<StorageError | undefined> {
     return this.onCurrent((database) => database.schemaProblem())
   }

@@ -139,6 +139,8 @@ export interface Database extends Session {
   schemaProblem(): Promise<StorageError | undefined>
   /** A problem of the database's own that `health()` reports, if any. */
   problem(): Promise<{ readonly code: string; readonly message: string } | undefined>
+  /** Settings of a cluster's servers with which a failover loses something, or takes long. One sentence or more each. */
+  settingsProblems(): Promise<readonly string[]>
   /**
    * Whether each transaction that began before this call and may still write has ended. Such a transaction does not see
    * later commits. Waits for a short time.

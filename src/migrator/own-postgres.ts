@@ -1,6 +1,7 @@
 /** An application's migrations and tables on PostgreSQL. The twin is own-sqlite.ts. */
 import type pg from 'pg'
 import { translated } from '../database/postgres/errors.ts'
+import { surviving } from '../database/postgres/failover.ts'
 import { encodeTime } from '../schema/codecs.ts'
 import { quotedName } from '../schema/described.ts'
 import { OUR_TABLES, type Table } from '../schema/tables.ts'
@@ -68,21 +69,25 @@ export async function checkOwnPostgres(pool: pg.Pool, setup: OwnSetup, mode: 'ap
 }
 
 /** After the library's migrations, under the same lock and by the same rules. */
-export async function migrateOwnPostgres(pool: pg.Pool, setup: OwnSetup, options: MigrationOptions): Promise<void> {
+export const migrateOwnPostgres = (pool: pg.Pool, setup: OwnSetup, options: MigrationOptions): Promise<void> =>
+  surviving(pool, () => migrateOwn(pool, setup, options))
+
+async function migrateOwn(pool: pg.Pool, setup: OwnSetup, options: MigrationOptions): Promise<void> {
   const known = knownTo(setup)
   for (;;) {
     const ledger = await ownLedger(pool, known)
     const { pending } = ownStatus(known, [...ledger.rows, ...ledger.misplaced])
     if (pending.length === 0 && ledger.misplaced.length === 0) break
-    await locked(pool, async (client) => {
+    const applied = await locked(pool, async (client) => {
       await moveRows(client, known)
       const [next] = ownStatus(known, (await ownLedger(client, known)).rows).pending
-      if (next === undefined) return
+      if (next === undefined) return undefined
       assertNoMove(await ledgerOf(client))
       const begun = performance.now()
       await apply(client, next)
-      options.onApplied?.({ tag: next.tag, milliseconds: performance.now() - begun })
+      return { tag: next.tag, milliseconds: performance.now() - begun }
     }).catch(asOwners)
+    if (applied !== undefined) options.onApplied?.(applied)
   }
   if ((await worksOn(pool, setup.tables)).length === 0) return
   await locked(pool, async (client) => {

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { sqlstateOf, translated } from '../database/postgres/errors.ts'
+import { surviving } from '../database/postgres/failover.ts'
 import { StorageError } from '../errors.ts'
 import { encodeTime } from '../schema/codecs.ts'
 import {
@@ -81,19 +82,23 @@ export async function migratePostgres(
   options: MigrationOptions = {},
   known: readonly Migration[] = migrationsOf('postgresql'),
 ): Promise<void> {
-  while ((await migrationStatusOf(pool, known)).pending.length > 0) {
-    await locked(pool, async (client) => {
-      const ledger = await ledgerOf(client)
-      const [next] = migrationStatus(known, ledger).pending
-      if (next === undefined) return
-      assertNoMove(ledger)
-      if (!hasOurs(known, ledger)) await refuseUnrecorded(client)
-      const begun = performance.now()
-      await apply(client, next, timeOf(options))
-      options.onApplied?.({ tag: next.tag, milliseconds: performance.now() - begun })
-    })
-  }
-  const problem = await missingFrom(pool, known, [])
+  // The ledger tells whether a migration whose server was lost has been applied.
+  const problem = await surviving(pool, async () => {
+    while ((await migrationStatusOf(pool, known)).pending.length > 0) {
+      const applied = await locked(pool, async (client) => {
+        const ledger = await ledgerOf(client)
+        const [next] = migrationStatus(known, ledger).pending
+        if (next === undefined) return undefined
+        assertNoMove(ledger)
+        if (!hasOurs(known, ledger)) await refuseUnrecorded(client)
+        const begun = performance.now()
+        await apply(client, next, timeOf(options))
+        return { tag: next.tag, milliseconds: performance.now() - begun }
+      })
+      if (applied !== undefined) options.onApplied?.(applied)
+    }
+    return missingFrom(pool, known, [])
+  })
   if (problem !== undefined) throw problem
 }
 

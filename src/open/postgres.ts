@@ -1,3 +1,4 @@
+import { FAILOVER_MS } from '../database/postgres/failover.ts'
 import { openPool, type PoolOptions } from '../database/postgres/pool.ts'
 import { PostgresDatabase } from '../database/postgres/postgres-database.ts'
 import { beginAnewOnAnotherServer } from '../database/postgres/server-identity.ts'
@@ -7,9 +8,6 @@ import type { Config } from './config.ts'
 
 /** Time limit of a migration's statement: a migration may rewrite a large table. */
 const DAY_MS = 86_400_000
-
-/** Covers a failover of a cluster, and the restart of a server. */
-const FAILOVER_MS = 30_000
 
 /** Connects to a server and brings the database's schema up to date. */
 export async function openPostgres(target: PostgresTarget, config: Config): Promise<PostgresDatabase> {

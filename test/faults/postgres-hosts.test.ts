@@ -1,11 +1,14 @@
 /** A URL with two hosts, a primary and its synchronous standby: the primary dies, or stands still, and the standby takes over. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type Meshstore, openStorage } from '../../src/index.ts'
+import { check } from '../../src/check/index.ts'
+import { openStorage } from '../../src/index.ts'
+import { wrong } from '../check/support/sound.ts'
 import { eventually } from '../postgres/support/eventually.ts'
 import { freeze } from '../postgres/support/frozen.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { node } from '../support/samples.ts'
+import { countedIn, counting, LANES } from './counting.ts'
 import { shows } from './shown.ts'
 
 const portOf = (server: PostgresServer): string => new URL(server.url('postgres')).port
@@ -15,34 +18,6 @@ function urlOf(first: PostgresServer, second: PostgresServer, more = ''): string
   const url = new URL(first.url('postgres'))
   return `${url.href.replace(url.host, `${url.host},127.0.0.1:${portOf(second)}`)}?target_session_attrs=read-write${more}`
 }
-
-/** Increments a counter, one call after the other, until it is stopped. */
-function counting(store: Meshstore): { readonly acknowledged: () => number; stop(): Promise<unknown[]> } {
-  let acknowledged = 0
-  let goesOn = true
-  const errors: unknown[] = []
-  const lane = async (id: string): Promise<void> => {
-    await store.nodes.create(node(id))
-    while (goesOn) {
-      await store.nodes.recordRoutes(id).then(
-        () => acknowledged++,
-        (error) => errors.push(error),
-      )
-    }
-  }
-  const lanes = [1, 2, 3, 4].map((at) => lane(`counted-${at}`))
-  return {
-    acknowledged: () => acknowledged,
-    stop: async () => {
-      goesOn = false
-      await Promise.all(lanes)
-      return errors
-    },
-  }
-}
-
-const countedIn = async (store: Meshstore): Promise<number> =>
-  (await store.nodes.list()).reduce((sum, { routesDiscovered }) => sum + routesDiscovered, 0)
 
 describePostgres('two hosts in a URL', () => {
   let primary: PostgresServer
@@ -67,22 +42,46 @@ describePostgres('two hosts in a URL', () => {
   async function lost(away: () => Promise<Disposable | undefined>): Promise<void> {
     // The standby comes first: the store looks for the primary.
     await using store = await openStorage({ url: urlOf(standby, primary), pool: { max: 4 } })
+    const changes = store.changes()
+    await changes.ready()
     const counted = counting(store)
     await eventually('some writes are there', () => counted.acknowledged() > 50)
     using _ = await away()
     await promote()
     const before = counted.acknowledged()
     await eventually('it goes on', () => counted.acknowledged() > before + 50, 60_000)
-    const transferred = await store.transaction(async (tx) => (await tx.nodes.recordRoutes('counted-1')).nodeId)
-    expect(transferred).toBe('counted-1')
     expect(await counted.stop()).toEqual([])
-    expect(await countedIn(store)).toBe(counted.acknowledged() + 1)
-    shows(`${counted.acknowledged()} increments, each done once, no error`)
+    expect(await countedIn(store)).toBe(counted.acknowledged())
+    // The subscriber has missed nothing: as many changes as calls, and the counters' beginnings.
+    for (let read = 0; read < counted.acknowledged() + LANES; read++)
+      expect((await changes.next()).value).toMatchObject({ table: 'nodes' })
+    await store.nodes.create(node('last'))
+    expect((await changes.next()).value).toMatchObject({ key: 'last' })
+    const { problems, ...health } = await store.health()
+    expect(health).toMatchObject({ canRead: true, canWrite: true })
+    // The new primary has no standby yet.
+    expect(problems.map(({ message }) => message)).toEqual([
+      expect.stringContaining('No standby is synchronous'),
+      expect.stringContaining('wal_sender_timeout is 60000 ms'),
+    ])
+    shows(`${counted.acknowledged()} increments, each done once and heard of once, no error`)
   }
 
   test('the primary dies under load', () => lost(() => primary.halt().then(() => undefined)))
 
   test('the primary stands still under load', () => lost(() => freeze(primary)))
+
+  test('a check warns of settings with which a failover loses something, or takes long', async () => {
+    await (await openStorage(urlOf(primary, standby))).close()
+    const settings = async () => wrong(await check(urlOf(standby, primary))).map(({ message }) => message)
+    expect(await settings()).toEqual([expect.stringContaining('wal_sender_timeout is 60000 ms')])
+    await primary.ask("ALTER SYSTEM SET synchronous_standby_names = ''")
+    await primary.ask('ALTER SYSTEM SET wal_sender_timeout = 5000')
+    await primary.ask('SELECT pg_reload_conf()')
+    await eventually('the settings are read', async () => (await settings())[0]?.includes('No standby') === true)
+    // With one host nothing is said of a cluster.
+    expect(wrong(await check(primary.url('postgres')))).toEqual([])
+  })
 
   test('without a primary, an opening says what each host answered', async () => {
     await (await openStorage(urlOf(primary, standby))).close()

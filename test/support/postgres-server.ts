@@ -38,7 +38,7 @@ export interface PostgresServer {
 }
 
 /** PostgreSQL refuses to run as root; `nobody` exists everywhere. */
-const NOBODY = 65_534
+export const NOBODY = 65_534
 const asRoot = process.getuid?.() === 0
 const identity = asRoot ? { uid: NOBODY, gid: NOBODY } : {}
 
@@ -236,7 +236,7 @@ async function answering(url: string, assertRunning: () => void): Promise<void> 
   }
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer()
     probe.once('error', reject)

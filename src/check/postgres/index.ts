@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { clusterWarnings } from '../../database/postgres/cluster-settings.ts'
 import { isConnectionLost, translated } from '../../database/postgres/errors.ts'
 import { explained, inOwnTransaction } from '../../database/postgres/session-control.ts'
 import { type Ask, openSingle } from '../../database/postgres/single.ts'
@@ -39,6 +40,11 @@ async function checkServer(target: PostgresTarget, settings: Settings, ask: Ask)
   // Throws if the server does not answer. The looks below do not throw if rights are missing.
   const [[inRecovery] = []] = await ask<[boolean]>('SELECT pg_is_in_recovery()')
   await findings.look('settings', () => checkSettings(ask, findings))
+  if (target.hosts.length > 1)
+    await findings.look('settings', async () => {
+      for (const each of await clusterWarnings(ask, { isCommitChecked: true }))
+        findings.add({ severity: 'warning', check: 'settings', ...each })
+    })
   await findings.look('rights', () => checkRole(ask, findings))
   if (inRecovery === true) {
     findings.skip(REPLICA, 'migrations', 'schema', 'others', 'move', 'rows')

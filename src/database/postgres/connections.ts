@@ -66,9 +66,7 @@ export class Connections {
     try {
       const names = byIndex ? this.#namesByIndex : this.#names
       const pool = this.#pool
-      const client = await (withinMs !== undefined && pool instanceof PatientPool
-        ? pool.within(Math.min(withinMs, pool.patienceMs))
-        : pool.connect())
+      const client = await (pool instanceof PatientPool ? pool.within(withinMs) : pool.connect())
       return new PostgresConnection(client, names, this.#options.statementMs)
     } catch (thrown) {
       const failure = located(thrown, this.#pool)

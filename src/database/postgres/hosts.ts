@@ -7,7 +7,7 @@ import { jittered } from '../backoff.ts'
 import { asLost, isFinal, sqlstateOf } from './errors.ts'
 import type { Host } from './url.ts'
 
-/** A connection in use that has received nothing for this long is silent: the other hosts are asked. In milliseconds. */
+/** A connection that owes an answer for this long is silent: the other hosts are asked. In milliseconds. */
 const SILENT_MS = 1_000
 const LOOK_EVERY_MS = 250
 /** How long a round of questions waits for slow hosts, in milliseconds. It doubles up to the limit for connecting. */
@@ -18,7 +18,6 @@ interface Watched {
   readonly at: Host
   /** Parameters that the server reports by itself. */
   readonly reported: Map<string, string>
-  inUse: boolean
   bytes: number
   heardAt: number
 }
@@ -33,6 +32,8 @@ interface Answer {
 
 interface Internals {
   readonly connection: NodeJS.EventEmitter & { readonly stream: Socket }
+  /** `false` or `undefined` while an answer is due. */
+  readonly readyForQuery?: boolean
 }
 const internals = (client: pg.Client): Internals => client as unknown as Internals
 
@@ -77,20 +78,12 @@ export class Hosts {
   }
 
   #watch(client: pg.Client, at: Host): void {
-    const watched: Watched = { at, reported: new Map(), inUse: true, bytes: 0, heardAt: performance.now() }
+    const watched: Watched = { at, reported: new Map(), bytes: 0, heardAt: performance.now() }
     this.#clients.set(client, watched)
     const { connection } = internals(client)
     noteReports(client, watched.reported)
     connection.once('end', () => this.#clients.delete(client))
     if (this.#all.length > 1) this.#looking ??= setTimeout(() => this.#look(), LOOK_EVERY_MS).unref()
-  }
-
-  /** A connection that is in use is watched for silence. */
-  use(client: pg.Client, inUse: boolean): void {
-    const watched = this.#clients.get(client)
-    if (watched === undefined) return
-    watched.inUse = inUse
-    watched.heardAt = performance.now()
   }
 
   /** Throws if the client's server is a replica. */
@@ -184,8 +177,9 @@ export class Hosts {
     this.#looking = this.#clients.size === 0 ? undefined : setTimeout(() => this.#look(), LOOK_EVERY_MS).unref()
     const now = performance.now()
     for (const [client, watched] of this.#clients) {
-      const { bytesRead } = internals(client).connection.stream
-      if (!watched.inUse || bytesRead !== watched.bytes) watched.heardAt = now
+      const { connection, readyForQuery } = internals(client)
+      const { bytesRead } = connection.stream
+      if (readyForQuery === true || bytesRead !== watched.bytes) watched.heardAt = now
       watched.bytes = bytesRead
       if (now - watched.heardAt < SILENT_MS) continue
       watched.heardAt = now
@@ -262,8 +256,9 @@ function noPrimary(answers: readonly Answer[]): unknown {
 /** A pool that waits while there is no primary. */
 export class PatientPool extends pg.Pool {
   readonly hosts: Hosts
-  /** How long `connect()` waits for a primary, in milliseconds. */
-  patienceMs: number
+  /** How long `connect()` waits for a primary, in milliseconds: before the first connection, and after it. */
+  readonly #patience: { readonly openingMs: number; readonly failoverMs: number }
+  #hasConnected = false
 
   readonly #isLost: (error: unknown) => unknown
 
@@ -271,7 +266,7 @@ export class PatientPool extends pg.Pool {
   constructor(
     config: pg.PoolConfig,
     hosts: Hosts,
-    { patienceMs, isProxied }: { patienceMs: number; isProxied: boolean },
+    { isProxied, ...patience }: { openingMs: number; failoverMs: number; isProxied: boolean },
   ) {
     super({
       ...config,
@@ -280,9 +275,7 @@ export class PatientPool extends pg.Pool {
     })
     this.hosts = hosts
     this.#isLost = isProxied ? asLost : (error) => error
-    this.patienceMs = patienceMs
-    this.on('acquire', (client) => hosts.use(client, true))
-    this.on('release', (_, client) => hosts.use(client as pg.Client, false))
+    this.#patience = patience
   }
 
   override connect(): Promise<pg.PoolClient>
@@ -292,7 +285,7 @@ export class PatientPool extends pg.Pool {
   override connect(
     callback?: (error: Error | undefined, client: pg.PoolClient | undefined, done: (release?: unknown) => void) => void,
   ): Promise<pg.PoolClient> | undefined {
-    const connecting = this.within(this.patienceMs)
+    const connecting = this.within()
     if (callback === undefined) return connecting
     connecting.then(
       (client) => callback(undefined, client, (release) => client.release(release as boolean)),
@@ -301,13 +294,21 @@ export class PatientPool extends pg.Pool {
     return undefined
   }
 
-  /** Waits for at most this many milliseconds, and the limit of one connection. */
-  async within(milliseconds: number): Promise<pg.PoolClient> {
-    const deadline = performance.now() + milliseconds
+  /** How long a call goes on after it has lost the server, in milliseconds. */
+  get failoverMs(): number {
+    return this.#patience.failoverMs
+  }
+
+  /** Waits for a primary, within a limit in milliseconds, and the limit of one connection. */
+  async within(milliseconds = Number.POSITIVE_INFINITY): Promise<pg.PoolClient> {
+    const { openingMs, failoverMs } = this.#patience
+    const deadline = performance.now() + Math.min(milliseconds, this.#hasConnected ? failoverMs : openingMs)
     for (let pause = 10; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
       try {
         await this.hosts.found()
-        return await super.connect()
+        const client = await super.connect()
+        this.#hasConnected = true
+        return client
       } catch (failure) {
         const error = this.#isLost(failure)
         this.hosts.lost()

@@ -102,15 +102,15 @@ export function openPool(target: PostgresTarget, options: PoolOptions): pg.Pool 
   return pool
 }
 
-/** While it opens, it waits for a primary as for a connection. */
+/** Before its first connection it waits for a primary as for any connection. */
 function patientPool(
   config: pg.PoolConfig & pg.ClientConfig,
   { hosts, connectMs }: PostgresTarget,
-  { mode }: PoolOptions,
+  { mode, failoverMs = 0 }: PoolOptions,
 ): pg.Pool {
-  const patienceMs = hosts.length > 1 ? connectMs : 0
+  const openingMs = hosts.length > 1 ? connectMs : 0
   const found = new Hosts(hosts, config)
-  const pool = new PatientPool(config, found, { patienceMs, isProxied: mode === 'transaction' })
+  const pool = new PatientPool(config, found, { openingMs, failoverMs, isProxied: mode === 'transaction' })
   pool.on('connect', (client) => hostsOf.set(client, found))
   return pool
 }

@@ -1,9 +1,7 @@
 import type pg from 'pg'
 import { misuse, StorageError } from '../../errors.ts'
-import { performance, sleep } from '../../event-loop.ts'
 import { OUR_TABLES } from '../../schema/tables.ts'
 import { commitTracing, type TransactionEvent, traceLong, tracePromise, transactionTracing } from '../../tracing.ts'
-import { jittered } from '../backoff.ts'
 import { CommitSignal } from '../commit-signal.ts'
 import { InUse } from '../in-use.ts'
 import {
@@ -23,9 +21,11 @@ import type { Environment } from './attempt.ts'
 import { type AttemptOptions, Attempts } from './attempts.ts'
 import { callersTransaction } from './callers-transaction.ts'
 import { forget, PostgresChangeLog } from './change-log.ts'
+import { clusterWarnings } from './cluster-settings.ts'
 import { Connections } from './connections.ts'
 import { postgresDialect } from './dialect.ts'
-import { isServerLost, isUnknown, translated } from './errors.ts'
+import { translated } from './errors.ts'
+import { surviving } from './failover.ts'
 import { PatientPool } from './hosts.ts'
 import { KeyedQueue } from './keyed-queue.ts'
 import { Outcomes } from './outcomes.ts'
@@ -45,8 +45,6 @@ export interface PostgresOptions extends AttemptOptions {
   /** Whether transactions write tokens. They need `failoverMs`. */
   readonly outcomeTokens?: boolean
 }
-
-const LOST_PAUSE_MS = 20
 
 export interface SchemaSteps {
   /** Runs before any other use of the pool. */
@@ -113,7 +111,6 @@ export class PostgresDatabase implements Database {
     try {
       await assertEncoding(pool)
       await schema.prepare(pool)
-      if (pool instanceof PatientPool) pool.patienceMs = options.failoverMs ?? pool.patienceMs
       return new PostgresDatabase(pool, target, options, schema)
     } catch (error) {
       await pool.end()
@@ -245,6 +242,12 @@ export class PostgresDatabase implements Database {
     return this.#ask(this.#schema.problem)
   }
 
+  async settingsProblems(): Promise<readonly string[]> {
+    if (this.#target.hosts.length === 1) return []
+    const warnings = await this.inOwnTransaction('REPEATABLE READ READ ONLY', (ask) => clusterWarnings(ask))
+    return warnings.map(({ message, advice }) => `${message} ${advice}`)
+  }
+
   async #ask<T>(question: (pool: pg.Pool) => Promise<T>): Promise<T> {
     const refused = this.refusal()
     if (refused !== undefined) throw refused
@@ -257,19 +260,8 @@ export class PostgresDatabase implements Database {
 
   /** Runs the library's own work again after the loss of the server: it may be done twice. */
   #surviving<T>(work: () => Promise<T>): Promise<T> {
-    const { failoverMs = 0 } = this.#options
-    const deadline = performance.now() + failoverMs
     const { slots } = this.#environment.connections
-    return this.#inUse.while(async () => {
-      for (;;) {
-        try {
-          return await slots.while(work)
-        } catch (error) {
-          if (performance.now() >= deadline || !(isServerLost(error) || isUnknown(error))) throw error
-        }
-        await sleep(jittered(LOST_PAUSE_MS))
-      }
-    })
+    return this.#inUse.while(() => surviving(this.#pool, () => slots.while(work)))
   }
 
   /** Runs a query of the library's own. Returns the first column of each row. */

@@ -1,6 +1,7 @@
 /** A pool of one connection, for a copy, a move, an export or a check. Throws StorageErrors. */
 import type pg from 'pg'
 import { asLost, translated, translatedWrite, unreplicated } from './errors.ts'
+import { FAILOVER_MS } from './failover.ts'
 import { isUnreplicated, located, openPool, type PoolMode } from './pool.ts'
 import type { PostgresTarget } from './url.ts'
 
@@ -26,6 +27,7 @@ export const openSingle = (
     durability: 'full',
     statementMs: target.statementMs,
     lockMs: Math.max(1, busyTimeoutMs),
+    failoverMs: target.hosts.length > 1 ? FAILOVER_MS : 0,
   })
 
 export async function connected(pool: pg.Pool): Promise<pg.PoolClient> {

@@ -369,6 +369,10 @@ export class SqliteDatabase implements Database {
     return this.onReader(({ raw }) => this.#schema.version(raw))
   }
 
+  async settingsProblems(): Promise<readonly string[]> {
+    return []
+  }
+
   async schemaProblem(): Promise<StorageError | undefined> {
     return this.onReader(({ raw }) => this.#schema.problem(raw))
   }

@@ -1,5 +1,6 @@
 /** Live move of a file that is in use, by the process that serves from it or by another one. */
 import type { MoveOptions, MoveReport, OtherData } from '../../api.ts'
+import { isServerLost } from '../../database/postgres/errors.ts'
 import { type PostgresTarget, placeOf } from '../../database/postgres/url.ts'
 import { movedError } from '../../database/sqlite/fence.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
@@ -59,10 +60,20 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
       ...done,
       migrated,
     }
+  } catch (error) {
+    throw isServerLost(error) ? stopped(error) : error
   } finally {
     await target.close()
   }
 }
+
+/** The move's lock is its session's. */
+const stopped = (error: unknown): StorageError =>
+  new StorageError(
+    'UNAVAILABLE',
+    `The connection to the target was lost, and with it the lock of the move, which stopped where it was. Nothing was lost. Go on with meshstore move --resume, or moveTo(). ${error instanceof Error ? error.message : ''}`,
+    { cause: error instanceof Error ? error.cause : error },
+  )
 
 function assertNotMoved(file: SqliteDatabase): void {
   const moved = file.movedTo()
