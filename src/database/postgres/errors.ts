@@ -67,10 +67,10 @@ export const isStaleStatement = (error: unknown): boolean => sqlstateOf(error) =
  */
 export function asStandby(error: unknown, isKnownPrimary: () => boolean): unknown {
   const sqlstate = sqlstateOf(error)
-  const refuses =
-    sqlstate === '25006' ||
-    (sqlstate === STALE_STATEMENT && isError(error) && 'routine' in error && error.routine === TAKES_SNAPSHOT)
-  return refuses && !isKnownPrimary() ? Object.assign(error as Error, { code: '57P03' }) : error
+  const takesNoSnapshot =
+    sqlstate === STALE_STATEMENT && isError(error) && 'routine' in error && error.routine === TAKES_SNAPSHOT
+  const isReplica = takesNoSnapshot || (sqlstate === '25006' && !isKnownPrimary())
+  return isReplica ? Object.assign(error as Error, { code: '57P03' }) : error
 }
 const TAKES_SNAPSHOT = 'GetSerializableTransactionSnapshot'
 export const isStandby = (error: unknown): boolean => sqlstateOf(error) === '57P03'

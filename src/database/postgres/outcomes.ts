@@ -148,4 +148,5 @@ export class Outcomes {
   }
 }
 
-const PASSING: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN', 'BUSY', 'TIMEOUT'])
+/** READ_ONLY: a proxy still leads to a replica. */
+const PASSING: ReadonlySet<string> = new Set(['READ_ONLY', 'UNAVAILABLE', 'OUTCOME_UNKNOWN', 'BUSY', 'TIMEOUT'])
