@@ -106,6 +106,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^meshstore$/, replacement: join(import.meta.dirname, 'src/index.ts') },
+      { find: /^meshstore\/tables\/(.+)$/, replacement: join(import.meta.dirname, 'src/tables-$1-entry.ts') },
       { find: /^meshstore\/(.+)$/, replacement: join(import.meta.dirname, 'src/$1-entry.ts') },
     ],
   },

@@ -9,6 +9,9 @@ registerHooks({
     const found = NAME.exec(specifier)
     if (found === null) return next(specifier, context)
     const entry = found.groups?.entry
-    return { url: `${SOURCE}${entry === undefined ? 'index.ts' : `${entry}-entry.ts`}`, shortCircuit: true }
+    return {
+      url: `${SOURCE}${entry === undefined ? 'index.ts' : `${entry.replaceAll('/', '-')}-entry.ts`}`,
+      shortCircuit: true,
+    }
   },
 })

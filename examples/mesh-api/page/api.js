@@ -22,6 +22,15 @@ export const setStarted = (id, started) =>
     body: JSON.stringify({ started }),
   })
 
+export const linksOf = async (id) => (await ask(`/mesh/nodes/${encodeURIComponent(id)}/links`)).items
+
+export const setWeight = (linkId, cost) =>
+  ask(`/mesh/links/${encodeURIComponent(linkId)}`, {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ cost }),
+  })
+
 /** With how long it took, seen from here. */
 export async function pathsBetween(source, destination, k) {
   const begun = performance.now()

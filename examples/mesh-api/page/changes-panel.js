@@ -4,7 +4,14 @@ import { element } from './node-panel.js'
 const at = (id) => document.getElementById(id)
 const MOST = 50
 const WORDS = { insert: 'added', update: 'changed', delete: 'removed', invalidate: 'invalidated', truncate: 'emptied' }
-const NAMES = { nodes: 'node', policies: 'policy', path_cache: 'cached paths' }
+const NAMES = {
+  nodes: 'node',
+  policies: 'policy',
+  path_cache: 'cached paths',
+  links: 'link',
+  node_labels: 'label',
+  mesh_facts: 'mesh',
+}
 
 export class ChangesPanel {
   #labelOf
@@ -17,7 +24,7 @@ export class ChangesPanel {
   show({ table, operation, key, paths }) {
     const item = element('li', '')
     const name = table === 'nodes' && key !== undefined ? this.#labelOf(key) : (key ?? endsOf(paths))
-    item.append(element('b', `${NAMES[table]} ${WORDS[operation]}`, operation), element('span', name))
+    item.append(element('b', `${NAMES[table] ?? table} ${WORDS[operation]}`, operation), element('span', name))
     at('changes').prepend(item)
     while (at('changes').childElementCount > MOST) at('changes').lastElementChild.remove()
     this.#seen++

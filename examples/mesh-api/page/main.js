@@ -1,6 +1,7 @@
 /** The page: click two nodes and see the paths between them; click a third one to look at it, and to stop or start it. */
-import { allNodes, listen, meshMap, nodeOf, pathsBetween, setStarted } from './api.js'
+import { allNodes, linksOf, listen, meshMap, nodeOf, pathsBetween, setStarted, setWeight } from './api.js'
 import { ChangesPanel } from './changes-panel.js'
+import { LinksPanel } from './links-panel.js'
 import { MeshView } from './mesh-view.js'
 import { NodePanel } from './node-panel.js'
 import { PathsPanel } from './paths-panel.js'
@@ -18,6 +19,7 @@ let ends = []
 
 const view = new MeshView(at('mesh'), map, others, { chosen: choose, cleared: clear })
 const nodePanel = new NodePanel(({ node_id, started }) => trying(() => toggle(node_id, !started)))
+const linksPanel = new LinksPanel({ chosen: look, weighed: (id, cost) => trying(() => weigh(id, cost)) })
 const changesPanel = new ChangesPanel(labelOf)
 const pathsPanel = new PathsPanel(labelOf, { chosen: look, again: () => trying(findPaths), cleared: clear })
 
@@ -61,7 +63,10 @@ function look(id) {
   else {
     nodePanel.show(node, labelOf(id))
     // It may have changed since the page was loaded.
-    trying(async () => shown(await nodeOf(id)))
+    trying(async () => {
+      shown(await nodeOf(id))
+      await showLinks(id)
+    })
   }
 }
 
@@ -88,6 +93,19 @@ async function findPaths() {
 async function toggle(id, started) {
   shown(await setStarted(id, started))
   await findPaths()
+}
+
+async function showLinks(id) {
+  const links = await linksOf(id)
+  // Another node may have been chosen meanwhile.
+  if (nodePanel.id === id) linksPanel.show(links)
+  view.setWeights(links.map(({ node_id, cost }) => ({ source: id, target: node_id, weight: cost })))
+}
+
+async function weigh(linkId, cost) {
+  await setWeight(linkId, cost)
+  await findPaths()
+  if (nodePanel.id !== undefined) await showLinks(nodePanel.id)
 }
 
 function shown(node) {
@@ -135,6 +153,7 @@ let changed = new Map()
 listen({
   changed: (change) => {
     changesPanel.show(change)
+    if (change.table === 'links') return linksChanged()
     if (change.table !== 'nodes') return
     if (changed.size === 0) setTimeout(() => trying(readChanged), GATHERED_MS)
     changed.set(change.key, change.operation)
@@ -147,6 +166,20 @@ listen({
   },
   listening: (is) => changesPanel.listening(is),
 })
+
+let areLinksRead = false
+/** Weights are read anew, once for many changes; links that have come since the page was loaded are drawn when it is loaded again. */
+function linksChanged() {
+  if (areLinksRead) return
+  areLinksRead = true
+  setTimeout(() => {
+    areLinksRead = false
+    trying(async () => {
+      view.setWeights((await meshMap()).links)
+      if (nodePanel.id !== undefined) await showLinks(nodePanel.id)
+    })
+  }, GATHERED_MS)
+}
 
 async function readChanged() {
   const lately = changed

@@ -28,8 +28,8 @@ export class MeshView {
           data: { id: nodeKey(id), node: id, label },
           position: places.get(id),
         })),
-        edges: links.map(({ source, target }, index) => ({
-          data: { id: `l${index}`, source: nodeKey(source), target: nodeKey(target) },
+        edges: links.map(({ source, target, weight }, index) => ({
+          data: { id: `l${index}`, source: nodeKey(source), target: nodeKey(target), weight: weightText(weight) },
         })),
       },
       layout: { name: 'preset' },
@@ -57,6 +57,14 @@ export class MeshView {
   setStates(states) {
     this.#graph.batch(() => {
       for (const [id, state] of states) this.#node(id).removeClass('up stopped missing').addClass(state)
+    })
+  }
+
+  /** Of links that are drawn already. */
+  setWeights(links) {
+    this.#graph.batch(() => {
+      for (const { source, target, weight } of links)
+        this.#links.get(`${source}\n${target}`)?.data('weight', weightText(weight))
     })
   }
 
@@ -128,6 +136,9 @@ export class MeshView {
   }
 }
 
+/** Three digits are enough to compare by. */
+const weightText = (weight) => Number(weight.toPrecision(3)).toLocaleString('en')
+
 export const colourOf = (index) => COLOURS[index % COLOURS.length]
 
 /** An id may be any text, that of a link, too. */
@@ -178,6 +189,14 @@ const styleOf = (isSmall) => [
       width: isSmall ? 2 : 1.2,
       'line-color': '#64748b',
       opacity: isSmall ? 0.6 : 0.35,
+      label: isSmall ? 'data(weight)' : '',
+      color: '#cbd5e1',
+      'font-size': 10,
+      'min-zoomed-font-size': 8,
+      'text-background-color': '#0b1220',
+      'text-background-opacity': 0.85,
+      'text-background-padding': 2,
+      'text-background-shape': 'roundrectangle',
     },
   },
   { selector: 'edge.away', style: { opacity: isSmall ? 0.25 : 0.12 } },

@@ -5,11 +5,11 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
 import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify'
-import type { Meshstore } from 'meshstore'
 import { ChangeFeed } from './change-feed.ts'
 import { changeRoutes } from './http/changes.ts'
 import { type GuardOptions, guard } from './http/guard.ts'
 import { healthRoutes } from './http/health.ts'
+import { linkRoutes } from './http/links.ts'
 import { mapRoutes } from './http/map.ts'
 import { nodeRoutes } from './http/nodes.ts'
 import { page } from './http/page.ts'
@@ -17,14 +17,13 @@ import { pathRoutes } from './http/paths.ts'
 import { policyRoutes } from './http/policies.ts'
 import { problem, sendProblem } from './http/problems.ts'
 import { NAMED } from './http/schemas.ts'
+import { StoredMap } from './map.ts'
+import type { MeshStore } from './mesh-store.ts'
 import { Metrics } from './metrics.ts'
 import { PathService } from './path-service.ts'
-import { Pathfinder } from './pathfinder/pathfinder.ts'
-import type { Topology } from './topology.ts'
 
 export interface AppOptions extends GuardOptions {
-  readonly store: Meshstore
-  readonly topology: Topology
+  readonly store: MeshStore
   readonly logger?: FastifyServerOptions['logger']
   /** When it closes: for so long connections in use are still served, and told to close, before the idle ones are closed. */
   readonly drainMs?: number
@@ -38,7 +37,6 @@ const MOST_BYTES = 1_048_576
 /** The caller listens, and closes it: `close()` finishes the requests under way, and then closes the store. */
 export async function createApp({
   store,
-  topology,
   logger = false,
   drainMs = 0,
   heartbeatMs = 15_000,
@@ -65,21 +63,26 @@ export async function createApp({
   )
   const feed = new ChangeFeed(store)
   const metrics = new Metrics(store, feed)
-  const paths = new PathService(store, new Pathfinder(topology))
+  const paths = new PathService(store)
   measureRequests(app, metrics)
   closeInOrder(app, { store, metrics, drainMs })
 
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Mesh API', description: 'Nodes, policies and paths of a mesh, on Meshstore', version: '1.0.0' },
+      info: {
+        title: 'Mesh API',
+        description: 'Nodes, links, policies and paths of a mesh, on Meshstore',
+        version: '1.0.0',
+      },
     },
     refResolver: { buildLocalReference: ({ $id }, _, __, index) => String($id ?? `schema-${index}`) },
   })
   await app.register(nodeRoutes(store))
+  await app.register(linkRoutes(store))
   await app.register(policyRoutes(store))
   await app.register(pathRoutes(paths))
-  await app.register(mapRoutes(topology))
+  await app.register(mapRoutes(new StoredMap(store)))
   await app.register(changeRoutes(feed, heartbeatMs))
   await app.register(healthRoutes(store, metrics))
   await app.register(page)
@@ -115,7 +118,7 @@ const PATIENCE_MS = 10_000
 /** Stops accepting, finishes what was begun, closes the storage. */
 function closeInOrder(
   app: FastifyInstance,
-  { store, metrics, drainMs }: { readonly store: Meshstore; readonly metrics: Metrics; readonly drainMs: number },
+  { store, metrics, drainMs }: { readonly store: MeshStore; readonly metrics: Metrics; readonly drainMs: number },
 ): void {
   let patience: NodeJS.Timeout | undefined
   app.addHook('onSend', async (_, reply) => {

@@ -7,10 +7,15 @@ import { parseArgs } from 'node:util'
 export class UsageError extends Error {}
 
 export const HELP = `npm run mesh-api [-- OPTIONS]
+npm run mesh-api -- import FILE… [--url URL]
 
-Serves a mesh: its nodes and policies, and the paths between its nodes. The page is at /, the description at /openapi.json.
+Serves a mesh: its nodes, links and policies, and the paths between its nodes. The page is at /, the description at
+/openapi.json. An empty storage gets Abilene, 11 nodes.
 
-  --topology FILE  its nodes and weighted links, a NetJSON NetworkGraph (Abilene, 11 nodes)
+\`import\` adds the nodes, links and labels of files: a NetJSON NetworkGraph, a dump of batman-adv (batadv-vis) or OLSR
+(jsoninfo, txtinfo), or a map of Freifunk (meshviewer.json, graph.json). Nodes that are there stay as they are.
+
+  --empty          leaves an empty storage empty
   --url URL        where everything is stored: a file, sqlite:… or postgres://… (DATABASE_URL, or ./mesh.db)
   --successor URL  postgres://…, where a file's data moves to while this serves (SUCCESSOR_URL): it goes on there
   --port N         8080; 0 takes any that is free
@@ -20,7 +25,9 @@ Serves a mesh: its nodes and policies, and the paths between its nodes. The page
   --help`
 
 export interface Usage {
-  readonly topology: string
+  /** To import; none: serve. */
+  readonly files: readonly string[]
+  readonly empty: boolean
   readonly url: string
   readonly successor: string | undefined
   readonly port: number
@@ -29,18 +36,24 @@ export interface Usage {
   readonly token: string | undefined
 }
 
-const ABILENE = fileURLToPath(new URL('../../abilene.json', import.meta.url))
+/** What an empty storage gets. */
+export const EXAMPLE = fileURLToPath(new URL('../../abilene.json', import.meta.url))
 
 /** Throws UsageError. */
 export function usageOf(args: readonly string[], environment: NodeJS.ProcessEnv): Usage | 'help' {
-  const values = valuesOf(args)
+  const { values, positionals } = valuesOf(args)
   if (values.help) return 'help'
+  const [command, ...files] = positionals
+  if (command !== undefined && command !== 'import')
+    throw new UsageError(`There is no command ${JSON.stringify(command)}. Expected: import FILE. See --help.`)
+  if (command === 'import' && files.length === 0) throw new UsageError('Which file? Use: import FILE. See --help.')
   const port = Number(values.port)
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new UsageError(`--port must be a number from 0 to 65535, and is ${values.port}.`)
   }
   return {
-    topology: values.topology,
+    files,
+    empty: values.empty,
     url: values.url ?? environment.DATABASE_URL ?? './mesh.db',
     successor: values.successor ?? environment.SUCCESSOR_URL,
     port,
@@ -54,8 +67,9 @@ function valuesOf(args: readonly string[]) {
   try {
     return parseArgs({
       args: [...args],
+      allowPositionals: true,
       options: {
-        topology: { type: 'string', default: ABILENE },
+        empty: { type: 'boolean', default: false },
         url: { type: 'string' },
         successor: { type: 'string' },
         port: { type: 'string', default: '8080' },
@@ -64,7 +78,7 @@ function valuesOf(args: readonly string[]) {
         'token-file': { type: 'string' },
         help: { type: 'boolean', default: false },
       },
-    }).values
+    })
   } catch (error) {
     throw new UsageError(`${error instanceof Error ? error.message : error}. See --help.`)
   }

@@ -24,7 +24,7 @@ interface Page {
   readonly next: string | null
 }
 interface Paths {
-  readonly primary: { nodes: string[] }[]
+  readonly primary: { nodes: string[]; total_weight: number }[]
   readonly alternatives: { nodes: string[] }[]
   readonly stats: { policy_filtered: number }
   readonly cache: { origin: string; expires_at: string }
@@ -68,9 +68,12 @@ eachLastingBackend('the mesh API', (backend) => {
       expect(Object.keys(document.paths).toSorted()).toEqual([
         '/changes',
         '/health',
+        '/mesh/links',
+        '/mesh/links/{id}',
         '/mesh/map',
         '/mesh/nodes',
         '/mesh/nodes/{id}',
+        '/mesh/nodes/{id}/links',
         '/mesh/paths',
         '/metrics',
         '/policies',
@@ -150,6 +153,67 @@ eachLastingBackend('the mesh API', (backend) => {
       expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 412, 412, 412, 412])
     }))
 
+  test('adds, reads, changes and removes a link', () =>
+    served(async (client, { store }) => {
+      for (const node_id of ['n1', 'fe80::2']) await client.ask('POST', '/mesh/nodes', { body: { ...NODE, node_id } })
+      const body = { source: 'n1', target: 'fe80::2', cost: 1.5, kind: 'wifi' }
+      const added = await client.ask('POST', '/mesh/links', { body })
+      expect(added).toMatchObject({ status: 201, body: { ...body, link_id: 'n1:fe80%3A%3A2' } })
+      const path = added.headers.get('location') ?? ''
+      expect((await client.ask('GET', path)).body).toEqual(added.body)
+      await refused(client, 409, 'POST', '/mesh/links', { body })
+      await refused(client, 404, 'POST', '/mesh/links', { body: { ...body, target: 'nobody' } })
+      await refused(client, 400, 'POST', '/mesh/links', { body: { ...body, target: 'n1' } })
+      await refused(client, 400, 'POST', '/mesh/links', { body: { ...body, cost: -1 } })
+      expect((await client.ask('GET', '/mesh/nodes/fe80%3A%3A2/links')).body).toEqual({
+        items: [{ link_id: 'n1:fe80%3A%3A2', node_id: 'n1', label: 'n1', started: false, cost: 1.5, kind: 'wifi' }],
+      })
+      await refused(client, 404, 'GET', '/mesh/nodes/nobody/links')
+
+      const version = { 'if-match': added.headers.get('etag') ?? '' }
+      const changed = await client.ask('PATCH', path, { body: { cost: 4 }, headers: version })
+      expect(changed.body).toMatchObject({ cost: 4, kind: 'wifi' })
+      expect(await store.tables.links.get('n1:fe80%3A%3A2')).toMatchObject({ cost: 4 })
+      await refused(client, 412, 'PATCH', path, { body: { cost: 5 }, headers: version })
+      await refused(client, 412, 'DELETE', path, { headers: version })
+      await refused(client, 400, 'PATCH', path, { body: {} })
+      const { body: page } = await client.ask<{ items: { link_id: string }[]; next: string }>(
+        'GET',
+        '/mesh/links?limit=2',
+      )
+      expect(page.items.map(({ link_id }) => link_id)).toEqual(['abilene-0:abilene-1', 'abilene-0:abilene-2'])
+      expect(page.next).toBe('/mesh/links?limit=2&after=abilene-0%3Aabilene-2')
+      await refused(client, 400, 'GET', '/mesh/links?limit=0')
+      const { body: own } = await client.ask<{ items: unknown[] }>('GET', '/mesh/links?source=n1')
+      expect(own.items).toEqual([changed.body])
+      expect((await client.ask('DELETE', path)).status).toBe(204)
+      for (const method of ['GET', 'DELETE']) await refused(client, 404, method, path)
+      await refused(client, 404, 'PATCH', path, { body: { cost: 1 } })
+    }))
+
+  test("sees a changed link's weight in the next paths, whoever changed it", () =>
+    served(async (client, { store }) => {
+      const weights = async (): Promise<[string, number[]]> => {
+        const { body } = await client.ask<Paths>('GET', '/mesh/paths?source=abilene-3&destination=abilene-9&k=1')
+        return [body.cache.origin, body.primary.map(({ total_weight }) => total_weight)]
+      }
+      const [, [first = 0]] = await weights()
+      expect(await weights()).toEqual(['hit', [first]])
+      const links = await store.tables.links.list({ where: { source: 'abilene-3' } })
+      const dear = { cost: 1_000 }
+      for (const { linkId } of links)
+        await client.ask('PATCH', `/mesh/links/${encodeURIComponent(linkId)}`, { body: dear })
+      const [origin, [second = 0]] = await weights()
+      expect([origin, second > first]).toEqual(['computed', true])
+      for (const { linkId, cost } of links) await store.tables.links.update(linkId, { cost })
+      const [again, [third = 0]] = await weights()
+      expect(again).toBe('computed')
+      expect(third).toBeCloseTo(first, 9)
+      // A new link is used where it is the better way.
+      await client.ask('POST', '/mesh/links', { body: { source: 'abilene-9', target: 'abilene-3', cost: 0.25 } })
+      expect(await weights()).toEqual(['computed', [0.25]])
+    }))
+
   test('says what is wrong with a request', () =>
     served(async (client) => {
       const issues = async (method: string, path: string, body?: unknown): Promise<string[]> => {
@@ -173,6 +237,9 @@ eachLastingBackend('the mesh API', (backend) => {
       expect(await issues('GET', '/policies?limit=1001')).toEqual(['limit'])
       expect(await issues('GET', `/mesh/nodes/${'x'.repeat(256)}`)).toHaveLength(1)
       expect(await issues('DELETE', `/mesh/nodes/${'x'.repeat(256)}`)).toHaveLength(1)
+      expect(await issues('GET', `/mesh/links/${'x'.repeat(256)}`)).toHaveLength(1)
+      expect(await issues('DELETE', `/mesh/links/${'x'.repeat(256)}`)).toHaveLength(1)
+      expect(await issues('GET', `/mesh/nodes/${'x'.repeat(256)}/links`)).toHaveLength(1)
       expect(await issues('GET', `/policies/${'x'.repeat(256)}`)).toHaveLength(1)
       expect(await issues('DELETE', `/policies/${'x'.repeat(256)}`)).toHaveLength(1)
       expect(await issues('GET', '/mesh/paths?source=abilene-0')).toEqual(['destination'])
@@ -195,11 +262,14 @@ eachLastingBackend('the mesh API', (backend) => {
       const headers = { 'content-type': 'text/plain' }
       await refused(client, 415, 'POST', '/mesh/nodes', { body: 'n1', headers })
       await refused(client, 415, 'PATCH', '/mesh/nodes/abilene-0', { body: 'n1', headers })
+      await refused(client, 415, 'POST', '/mesh/links', { body: 'n1', headers })
+      await refused(client, 415, 'PATCH', '/mesh/links/a%3Ab', { body: 'n1', headers })
       await refused(client, 415, 'POST', '/policies', { body: 'n1', headers })
       await refused(client, 415, 'PUT', '/policies/p1', { body: 'n1', headers })
       const long = { body: JSON.stringify({ yaml_content: 'x'.repeat(5_000_000) }) }
-      for (const path of ['/mesh/nodes', '/policies']) await refused(client, 413, 'POST', path, long)
+      for (const path of ['/mesh/nodes', '/mesh/links', '/policies']) await refused(client, 413, 'POST', path, long)
       await refused(client, 413, 'PATCH', '/mesh/nodes/abilene-0', long)
+      await refused(client, 413, 'PATCH', '/mesh/links/a%3Ab', long)
       await refused(client, 413, 'PUT', '/policies/p1', long)
       const malformed = await fetch(`${client.base}/mesh/nodes/%zz`)
       expect([malformed.status, malformed.headers.get('content-type')]).toEqual([
@@ -304,6 +374,10 @@ eachLastingBackend('the mesh API', (backend) => {
       await refused(client, 404, 'GET', '/mesh/paths?source=abilene-6&destination=abilene-9')
       await refused(client, 404, 'GET', '/mesh/paths?source=abilene-9&destination=nobody')
       await client.ask('POST', '/mesh/nodes', { body: { ...NODE, node_id: 'abilene-6', started: true } })
+      // Its links went with it.
+      expect(across(await ask(), 'abilene-6')).toBe(false)
+      for (const target of ['abilene-3', 'abilene-7'])
+        await client.ask('POST', '/mesh/links', { body: { source: 'abilene-6', target, cost: 1 } })
       expect(across(await ask(), 'abilene-6')).toBe(true)
       // It has no links.
       await client.ask('POST', '/mesh/nodes', { body: { ...NODE, started: true } })
@@ -339,7 +413,7 @@ eachLastingBackend('the mesh API', (backend) => {
         '/mesh/map',
       )
       expect(body).toMatchObject({ label: 'Abilene', metric: 'latency_ms' })
-      expect(body.nodes.map(({ id }) => id)).toEqual(abilene().nodeIds)
+      expect(body.nodes.map(({ id }) => id)).toEqual(abilene().nodeIds.toSorted())
       expect(new Set(body.nodes.map(({ x, y }) => `${x} ${y}`)).size).toBe(11)
       expect(body.links).toHaveLength(14)
     }))

@@ -6,8 +6,8 @@ import { eventually } from '../../../test/postgres/support/eventually.ts'
 import { eachLastingBackend } from '../../../test/support/settings.ts'
 import { start } from './support/child.ts'
 import { type Event, Events } from './support/events.ts'
-import { type Serving, serving } from './support/serving.ts'
-import { ABILENE_FILE, abilene } from './support/topologies.ts'
+import { OWN, type Serving, serving } from './support/serving.ts'
+import { abilene, topologyOf } from './support/topologies.ts'
 
 const node = (nodeId: string) => ({ nodeId, interfaces: [], protocols: [] })
 const words = ({ event, data }: Event): string =>
@@ -39,7 +39,8 @@ const NEVER = { heartbeatMs: 2 ** 31 - 1 }
 
 eachLastingBackend('changes of the mesh API', (backend) => {
   test('are told to everybody who listens, whoever makes them', async () => {
-    await using served = await serving(backend, abilene(), MANUAL)
+    // No link goes with the node.
+    await using served = await serving(backend, topologyOf([], { nodeIds: ['abilene-3'] }), MANUAL)
     const { client, opened } = served
     await using first = await Events.from(client.base)
     await using second = await Events.from(client.base)
@@ -98,8 +99,8 @@ eachLastingBackend('changes of the mesh API', (backend) => {
   })
 
   test('go on where a server was that has been started again', async () => {
-    await using opened = await backend.open(MANUAL)
-    const from = ['--url', opened.url, '--topology', ABILENE_FILE]
+    await using opened = await backend.open({ ...MANUAL, ...OWN })
+    const from = ['--url', opened.url, '--empty']
     let last: Event | undefined
     for (const [turn, signal] of (['SIGTERM', 'SIGKILL'] as const).entries()) {
       await using server = await start(...from)

@@ -1,9 +1,10 @@
 /** Paths on the maps of real meshes: each is valid, and how long it takes to find them and to look them up is printed. */
 import { expect, test } from 'vitest'
 import { eachLastingBackend } from '../../../test/support/settings.ts'
+import { readTopologyFile } from '../src/import/read.ts'
 import type { MeshBundle, MeshPath } from '../src/pathfinder/bundle.ts'
 import { Pathfinder } from '../src/pathfinder/pathfinder.ts'
-import { readTopologyFile, type Topology } from '../src/topology.ts'
+import type { Topology } from '../src/topology.ts'
 import type { Client } from './support/client.ts'
 import { PathJudge } from './support/path-checks.ts'
 import { serving } from './support/serving.ts'

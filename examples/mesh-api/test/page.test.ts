@@ -3,7 +3,8 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { LastingBackend } from '../../../test/support/backends.ts'
 import { eachLastingBackend } from '../../../test/support/settings.ts'
-import { readTopologyFile, type Topology } from '../src/topology.ts'
+import { readTopologyFile } from '../src/import/read.ts'
+import type { Topology } from '../src/topology.ts'
 import { complaintsOf, findChromium, launch } from './support/browser.ts'
 import { type Serving, serving } from './support/serving.ts'
 import { abilene, realTopologyFile } from './support/topologies.ts'
@@ -95,6 +96,24 @@ eachLastingBackend('the page', (backend) => {
       await page.click('text=Start this node')
       const started = await answer(page, stopped.text)
       expect(started.paths).toEqual(first.paths)
+
+      // Its links are shown with their weights; a dear one is used no more.
+      const weights = page.locator('#links input')
+      expect(await weights.count()).toBe(3)
+      for (let index = 0; index < 3; index++) {
+        const before = (await page.textContent('#answer')) ?? ''
+        await weights.nth(index).fill(String(5_000 + index))
+        await weights.nth(index).press('Enter')
+        await answer(page, before)
+      }
+      const links = await store.tables.links.list({ orderBy: 'cost', descending: true, limit: 3 })
+      expect(links.map(({ cost }) => cost)).toEqual([5_002, 5_001, 5_000])
+      expect(await page.locator('#paths li .hops').first().innerText()).toBe(first.paths[0])
+      // Another program's change is seen, too.
+      for (const { linkId } of links) await store.tables.links.update(linkId, { cost: 0.5 })
+      for (let index = 0; index < 3; index++)
+        while ((await weights.nth(index).inputValue()) !== '0.5') await new Promise((done) => setTimeout(done, 20))
+      await page.locator('#changes li', { hasText: 'link changed' }).first().waitFor()
 
       await page.keyboard.press('Escape')
       expect(await page.textContent('#source')).toBe('Click a node')

@@ -1,8 +1,9 @@
 /** The paths beside those that looking at all of them finds. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { readTopologyFile } from '../src/import/read.ts'
 import { Pathfinder } from '../src/pathfinder/pathfinder.ts'
-import { readTopologyFile, type Topology } from '../src/topology.ts'
+import type { Topology } from '../src/topology.ts'
 import { everySimplePath, leastDisjoint } from './support/brute-force.ts'
 import { everyPair, PathJudge, totalOf } from './support/path-checks.ts'
 import { abilene, link, realTopologyFile, topologyOf } from './support/topologies.ts'

@@ -8,6 +8,7 @@ import { eachLastingBackend } from '../../../test/support/settings.ts'
 import { usageOf } from '../src/usage.ts'
 import { COMMAND, start } from './support/child.ts'
 import { judge, Load } from './support/load.ts'
+import { OWN } from './support/serving.ts'
 import { ABILENE_FILE } from './support/topologies.ts'
 
 const LANES = 16
@@ -32,7 +33,7 @@ async function killed(url: string, acknowledgements: number) {
 /** The same with a server that is ended in order. `spoilt`: what is between it and its clients. */
 async function ended(url: string, spoilt?: (base: string) => Promise<FaultyProxy>) {
   const load = await (async () => {
-    await using server = await start('--url', url, '--topology', ABILENE_FILE)
+    await using server = await start('--url', url)
     await using proxy = await spoilt?.(server.base)
     const load = new Load(proxy === undefined ? server.base : new URL(proxy.url).origin, LANES)
     await load.acknowledged(100)
@@ -53,7 +54,7 @@ eachLastingBackend('a server under load', (backend) => {
     async () => {
       let unanswered = 0
       for (let kill = 0; kill < KILLS; kill++) {
-        await using opened = await backend.open()
+        await using opened = await backend.open(OWN)
         await opened.store.close()
         const verdict = await killed(opened.url, acknowledgementsBefore(kill))
         expect(verdict.lost).toEqual([])
@@ -67,7 +68,7 @@ eachLastingBackend('a server under load', (backend) => {
   )
 
   test('is ended in order: what was begun is finished, and answered', async () => {
-    await using opened = await backend.open()
+    await using opened = await backend.open(OWN)
     await opened.store.close()
     expect(await ended(opened.url)).toMatchObject({ lost: [], carriedOut: [] })
   })
@@ -98,11 +99,13 @@ describe('what it is started with', () => {
   test('--help', () => {
     const { status, stdout, stderr } = run('--help')
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-    for (const option of ['--topology', '--url', '--port', '--host']) expect(stdout).toContain(option)
+    for (const option of ['import FILE', '--url', '--port', '--host']) expect(stdout).toContain(option)
   })
 
   test.each([
-    ['an unknown option', ['--topologie', 'x'], /Unknown option/],
+    ['an unknown option', ['--topology', 'x'], /Unknown option/],
+    ['an unknown command', ['serve'], /no command "serve"/],
+    ['an import of nothing', ['import'], /Which file/],
     ['a port that is none', ['--port', 'many'], /--port must be a number/],
   ])('%s is refused', (_, args, problem) => {
     expect(() => usageOf(args, {})).toThrow(problem)
@@ -119,7 +122,7 @@ describe('what it is started with', () => {
   })
 
   test.each([
-    ['a topology that is not there', ['--topology', './nowhere.json'], /nowhere\.json cannot be read/],
+    ['a mesh that is not there', ['import', './nowhere.json'], /nowhere\.json cannot be read/],
     ['a URL that is none', ['--url', 'mysql://localhost/mesh'], /mysql/],
   ])('%s ends it with a sentence, and nothing is made', (_, args, problem) => {
     using folder = temporaryFolder()
@@ -128,6 +131,23 @@ describe('what it is started with', () => {
     expect(stderr).toMatch(problem)
     expect(stderr.trim().split('\n')).toHaveLength(1)
     expect([status, existsSync(file)]).toEqual([2, false])
+  })
+
+  test('import stores a mesh, and a server serves it', async () => {
+    using folder = temporaryFolder()
+    const url = folder.file('mesh.db')
+    expect(run('import', ABILENE_FILE, '--url', url)).toEqual({
+      status: 0,
+      stdout: 'Abilene: 11 new nodes, 14 links\n',
+      stderr: '',
+    })
+    await using server = await start('--url', url)
+    expect(server.output()).toContain('Abilene: 11 nodes, 14 links; 0 nodes stored just now')
+  })
+
+  test('an empty storage stays empty with --empty', async () => {
+    await using server = await start('--url', 'sqlite::memory:', '--empty')
+    expect(server.output()).toContain('Mesh: 0 nodes, 0 links')
   })
 
   test('an address in use ends it, with what is wrong', async () => {

@@ -1,8 +1,10 @@
 /** What is read from a file, and what of it is stored. */
 import { expect, test } from 'vitest'
 import { eachLastingBackend } from '../../../test/support/settings.ts'
-import { storeFirstNodes } from '../src/first-nodes.ts'
-import { topologyOf } from '../src/topology.ts'
+import { topologyOf } from '../src/import/netjson.ts'
+import { importFirst, importTopology } from '../src/import/store.ts'
+import { everyLink } from '../src/tables/statements.ts'
+import { asMesh, OWN } from './support/serving.ts'
 
 const GRAPH = {
   type: 'NetworkGraph',
@@ -45,30 +47,51 @@ test.each([
   expect(() => topologyOf(document, 'a file')).toThrow(problem)
 })
 
-eachLastingBackend('the nodes of a topology', (backend) => {
-  test('are stored once: what became of them since then stays', async () => {
-    await using opened = await backend.open()
-    const { store } = opened
+eachLastingBackend('an imported mesh', (backend) => {
+  test('adds what is missing: what became of its nodes since then stays', async () => {
+    await using opened = await backend.open(OWN)
+    const store = asMesh(opened.store)
     const topology = topologyOf(GRAPH, 'a file')
-    expect(await storeFirstNodes(store, topology)).toBe(4)
+    expect(await importTopology(store, topology)).toEqual({ nodes: 4, links: 2 })
     expect(await store.nodes.get('a')).toMatchObject({
       interfaces: ['wifi0', 'if1'],
       protocols: ['batman-adv'],
       started: true,
     })
     expect(await store.nodes.get('b')).toMatchObject({ interfaces: [], started: false })
+    expect(await store.tables.links.get('a:c')).toMatchObject({ source: 'a', target: 'c', cost: 0, kind: null })
+    expect(await store.tables.nodeLabels.get('a:label')).toMatchObject({ nodeId: 'a', name: 'label', value: 'Attic' })
     await store.nodes.update('a', { started: false })
     await store.nodes.delete('c')
-    expect(await storeFirstNodes(store, topology)).toBe(0)
+    expect(await store.tables.links.count()).toBe(1)
+    const again = { ...topology, links: [{ source: 'a', target: 'c', cost: 7 }] }
+    expect(await importTopology(store, again)).toEqual({ nodes: 1, links: 1 })
     expect(await store.nodes.get('a')).toMatchObject({ started: false })
-    expect(await store.nodes.count()).toBe(3)
+    expect(await store.tables.links.get('a:c')).toMatchObject({ cost: 7 })
   })
 
-  test('are stored by one of those who start at once', async () => {
-    await using opened = await backend.open()
+  test('is stored by one of the servers that start at once', async () => {
+    await using opened = await backend.open(OWN)
     const topology = topologyOf(GRAPH, 'a file')
-    const stores = await Promise.all([1, 2, 3].map(() => opened.openAgain()))
-    const stored = await Promise.all(stores.map((store) => storeFirstNodes(store, topology)))
-    expect(stored.toSorted()).toEqual([0, 0, 4])
+    const stores = await Promise.all([1, 2, 3].map(async () => asMesh(await opened.openAgain())))
+    const stored = await Promise.all(stores.map((store) => importFirst(store, topology)))
+    expect(stored.filter((each) => each !== undefined)).toEqual([{ nodes: 4, links: 2 }])
+  })
+
+  test('may have any text as ids', async () => {
+    await using opened = await backend.open(OWN)
+    const store = asMesh(opened.store)
+    const links = [
+      { source: 'fe80::1', target: '2', cost: 1 },
+      { source: 'fe80:', target: ':1:2', cost: 2 },
+      { source: '100%', target: 'a%3Ab', cost: 3 },
+    ]
+    await importTopology(store, {
+      ...topologyOf(GRAPH, 'a file'),
+      names: new Map([['fe80::1', 'Attic']]),
+      nodeIds: links.flatMap((link) => [link.source, link.target]),
+      links,
+    })
+    expect((await store.query(everyLink)).toSorted((a, b) => a.cost - b.cost)).toEqual(links)
   })
 })

@@ -22,6 +22,7 @@ const FILES: readonly [string, string, Kind][] = [
   own('api', 'js'),
   own('mesh-view', 'js'),
   own('node-panel', 'js'),
+  own('links-panel', 'js'),
   own('paths-panel', 'js'),
   own('changes-panel', 'js'),
   ['/page/cytoscape.js', fileURLToPath(import.meta.resolve('cytoscape/dist/cytoscape.esm.min.mjs')), 'js'],

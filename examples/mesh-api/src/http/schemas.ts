@@ -59,6 +59,47 @@ export const NodePatch = named(
   ),
 )
 
+const cost = Type.Number({ minimum: 0, description: 'What paths keep small' })
+const kind = orNull(Type.String({ description: 'Like wifi or vpn' }))
+export const Link = named(
+  'Link',
+  Type.Object({
+    link_id: Type.String(),
+    source: Type.String(),
+    target: Type.String(),
+    cost: Type.Number(),
+    kind: orNull(Type.String()),
+    created_at: time,
+    updated_at: time,
+  }),
+)
+export const NewLink = named(
+  'NewLink',
+  Type.Object(
+    { source: Id, target: Id, cost, kind: Type.Optional(kind) },
+    { ...closed, examples: [{ source: 'n1', target: 'n2', cost: 1.5, kind: 'wifi' }] },
+  ),
+)
+export const LinkPatch = named(
+  'LinkPatch',
+  Type.Object({ cost: Type.Optional(cost), kind: Type.Optional(kind) }, { ...closed, minProperties: 1 }),
+)
+export const Neighbours = named(
+  'Neighbours',
+  Type.Object({
+    items: Type.Array(
+      Type.Object({
+        link_id: Type.String(),
+        node_id: Type.String({ description: 'The node at the other end' }),
+        label: Type.String({ description: 'What a person calls it' }),
+        started: Type.Boolean(),
+        cost: Type.Number(),
+        kind: orNull(Type.String()),
+      }),
+    ),
+  }),
+)
+
 const policyMembers = { policy_id: Type.String(), rules_count: Type.Integer(), created_at: time, updated_at: time }
 const yaml = Type.String({ description: 'YAML: rules, and default' })
 export const PolicySummary = named('PolicySummary', Type.Object(policyMembers))
@@ -68,6 +109,7 @@ export const PolicyText = named('PolicyText', Type.Object({ yaml_content: yaml }
 
 const next = orNull(Type.String({ description: 'Where the next page is' }))
 export const NodePage = named('NodePage', Type.Object({ items: Type.Array(ref(Node)), next }))
+export const LinkPage = named('LinkPage', Type.Object({ items: Type.Array(ref(Link)), next }))
 export const PolicyPage = named('PolicyPage', Type.Object({ items: Type.Array(ref(PolicySummary)), next }))
 
 const number = Type.Number()
@@ -141,6 +183,11 @@ export const NAMED = [
   NewPolicy,
   PolicyText,
   NodePage,
+  Link,
+  NewLink,
+  LinkPatch,
+  LinkPage,
+  Neighbours,
   PolicyPage,
   Path,
   Paths,

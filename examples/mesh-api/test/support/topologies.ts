@@ -1,7 +1,8 @@
 /** What the tests work on: the example's own topology, and maps that others made, where they lie beside the repository. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { readTopologyFile, type Topology } from '../../src/topology.ts'
+import { readTopologyFile } from '../../src/import/read.ts'
+import type { Topology } from '../../src/topology.ts'
 
 export const ABILENE_FILE = join(import.meta.dirname, '../../../abilene.json')
 export const abilene = (): Topology => readTopologyFile(ABILENE_FILE)

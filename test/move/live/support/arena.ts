@@ -1,5 +1,6 @@
 /** Three processes on one file under load, and a target that notes who changes it: what a move is judged in. */
 import { fileURLToPath } from 'node:url'
+import { openMesh } from '../../../../examples/mesh-api/src/mesh-store.ts'
 import { COMMAND } from '../../../../examples/mesh-api/test/support/child.ts'
 import { ABILENE_FILE, abilene } from '../../../../examples/mesh-api/test/support/topologies.ts'
 import { type MoveReport, openStorage, type StorageOptions } from '../../../../src/index.ts'
@@ -102,6 +103,8 @@ export class Arena implements AsyncDisposable {
     }
     await answerOf(this.#follower, follower)
     const serve = { url, successor, ...PATIENCE }
+    // The target has the tables of the mesh API, before the data comes.
+    await (await openMesh({ url: successor })).close()
     const base = await answerOf<string>(this.#api, { serve, topology: ABILENE_FILE })
     const http = new HttpLoad(base, 'http', abilene().nodeIds)
     http.start(each * 1.4)
