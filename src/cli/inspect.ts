@@ -2,10 +2,11 @@ import type { Command } from 'commander'
 import type { Meshstore } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { inspect as inspectSchema } from '../open/migrate.ts'
-import { ownOf } from '../rows/own-tables.ts'
+import type { Snapshot } from '../rows/source.ts'
 import type { CachedPath, MeshNode, PolicySummary } from '../schema/index.ts'
 import { openStorage } from '../storage.ts'
 import { withSnapshot } from '../transfer/index.ts'
+import { ownPage, ownTableIn, ownTablesIn } from './inspect-own.ts'
 import { type Common, databaseCommand, limitOf, urlOf, waitOf } from './options.ts'
 import { count, counted, type Outcome, printable, report } from './output.ts'
 
@@ -24,7 +25,9 @@ export function addInspect(program: Command): void {
     .description('Counts what is in a database, and says how large it is. Changes nothing.')
     .action((flags: Common) => report(flags, () => stats(flags)))
   databaseCommand(program, 'inspect [table]')
-    .description(`Shows rows, in the order of their keys: ${TABLES.join(', ')}, or a few of each. Changes nothing.`)
+    .description(
+      `Shows rows, in the order of their keys: ${TABLES.join(', ')}, a table of the application’s, or a few of each. Changes nothing.`,
+    )
     .option('--limit <n>', 'so many rows (default: 20)', limitOf)
     .option('--after <key>', 'begin behind this key')
     .action((table: string | undefined, flags: InspectFlags) => report(flags, () => inspect(table, flags)))
@@ -60,11 +63,13 @@ async function notReadyError(url: string, busyTimeoutMs: number): Promise<Storag
 const ADOPT =
   'Another program made the file, and it has not been adopted. meshstore migrate adopt --dry-run says what would become of its rows, meshstore migrate up adopts it.'
 
-/** The application's own tables, by what the database says of them. */
+const onSnapshot = <T>(flags: Common, look: (snapshot: Snapshot) => Promise<T>): Promise<T> =>
+  withSnapshot(urlOf(flags), { busyTimeoutMs: waitOf(flags), anySchema: true }, look)
+
 const ownRows = (flags: Common): Promise<[name: string, rows: number][]> =>
-  withSnapshot(urlOf(flags), { busyTimeoutMs: waitOf(flags), anySchema: true }, async (snapshot) => {
+  onSnapshot(flags, async (snapshot) => {
     const found: [string, number][] = []
-    for (const table of ownOf((await snapshot.tables()).tables)) found.push([table.name, await snapshot.count(table)])
+    for (const table of await ownTablesIn(snapshot)) found.push([table.name, await snapshot.count(table)])
     return found
   })
 
@@ -93,8 +98,8 @@ async function stats(flags: Common): Promise<Outcome> {
 async function inspect(asked: string | undefined, flags: InspectFlags): Promise<Outcome> {
   const table = asked === PATHS ? 'paths' : asked
   const chosen = table === undefined ? TABLES : TABLES.filter((name) => name === table)
-  if (chosen.length === 0) throw misnamed(table ?? '')
   const page = { limit: flags.limit ?? (table === undefined ? FEW : 20), after: flags.after }
+  if (table !== undefined && chosen.length === 0) return inspectOwn(table, flags, page)
   const found = await withReadOnlyStore(flags, async (store) => {
     const rows: Partial<Record<Table, readonly object[]>> = {}
     const text: string[] = []
@@ -110,8 +115,33 @@ async function inspect(asked: string | undefined, flags: InspectFlags): Promise<
     }
     return { rows, text }
   })
-  return { json: found.rows, text: found.text.length > 0 ? found.text : ['There are no rows.'] }
+  const own = table === undefined ? await onSnapshot(flags, (snapshot) => allOwn(snapshot, page)) : []
+  const text = [...found.text, ...own.flatMap(({ title, cells }) => [title, ...aligned(cells)])]
+  return {
+    json: { ...found.rows, ...Object.fromEntries(own.map(({ name, shown }) => [name, shown])) },
+    text: text.length > 0 ? text : ['There are no rows.'],
+  }
 }
+
+async function allOwn(snapshot: Snapshot, page: { limit: number; after: string | undefined }) {
+  const found = []
+  for (const table of await ownTablesIn(snapshot))
+    found.push({ name: table.name, ...(await ownPage(snapshot, table, page)) })
+  return found
+}
+
+const inspectOwn = (name: string, flags: InspectFlags, page: { limit: number; after: string | undefined }) =>
+  onSnapshot(flags, async (snapshot): Promise<Outcome> => {
+    const table = await ownTableIn(snapshot, name)
+    if (table === undefined)
+      throw misnamed(
+        name,
+        (await ownTablesIn(snapshot)).map((each) => each.name),
+      )
+    const { shown, cells, last, hasMore } = await ownPage(snapshot, table, page)
+    const more = hasMore ? [printable(`  … and more: --after ${JSON.stringify(last)}`)] : []
+    return { json: { [name]: shown }, text: cells.length > 0 ? [...aligned(cells), ...more] : ['There are no rows.'] }
+  })
 
 interface Shown {
   readonly title: string
@@ -152,8 +182,11 @@ const READERS: Readonly<Record<Table, Reader>> = {
   },
 }
 
-const misnamed = (table: string): StorageError =>
-  new StorageError('CONFIG', `There is no table ${JSON.stringify(table)} to look at. Name one of ${TABLES.join(', ')}.`)
+const misnamed = (table: string, own: readonly string[]): StorageError =>
+  new StorageError(
+    'CONFIG',
+    `There is no table ${JSON.stringify(table)} to look at. Name one of ${[...TABLES, ...own].join(', ')}.`,
+  )
 
 type Cells = readonly string[]
 

@@ -4,6 +4,7 @@ import { FOREIGN } from '../migrator/ledger.ts'
 import * as migrator from '../open/migrate.ts'
 import { appMigrationsAt } from '../transfer/tables.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
+import { addGenerate } from './migrate-generate.ts'
 import { type Common, createdFileNote, databaseCommand, urlOf, waitOf } from './options.ts'
 import { count, counted, type Outcome, progressBar, report, seconds } from './output.ts'
 
@@ -46,6 +47,7 @@ export function addMigrate(program: Command): void {
   databaseCommand(migrate, 'plan')
     .description('Prints the SQL that `up` would run. Changes nothing.')
     .action((flags: Common) => report(flags, () => plan(flags)))
+  addGenerate(migrate)
   databaseCommand(migrate, 'adopt', LONG_WAIT)
     .description('Takes over a database that has the tables and no record of migrations, whichever program made it.')
     .option('--quarantine <file>', 'write rows that cannot be kept to this file, and go on without them')

@@ -9,6 +9,7 @@ import { ownTriggersOnPostgres } from '../schema/trigger-sql.ts'
 import { postgresTriggerNames } from '../schema/triggers.ts'
 import { assertNoMove, type LedgerRow } from './ledger.ts'
 import { folderOf, type Migration } from './migrations.ts'
+import { grantSql } from './own-grants.ts'
 import { misplaced, OWN_LEDGER, ownMigrations, ownStatus } from './own-migrations.ts'
 import {
   assertOursUntouched,
@@ -34,9 +35,6 @@ CREATE TABLE IF NOT EXISTS ${LEDGER} (id SERIAL PRIMARY KEY, hash text NOT NULL,
 const HAS_LEDGER = `SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
   WHERE nspname = 'drizzle' AND relname = '${OWN_LEDGER}'`
 const HAS_NAMES = `SELECT FROM pg_attribute WHERE attrelid = '${LEDGER}'::regclass AND attname = 'name'`
-/** The role of the grants that meshstore ships. */
-const APP_ROLE = 'meshstore_app'
-
 const knownTo = ({ migrations }: OwnSetup): Migration[] =>
   migrations === undefined ? [] : ownMigrations(migrations, 'postgresql')
 
@@ -160,35 +158,38 @@ async function worksOn(on: Queryable, tables: readonly Table[]): Promise<Work[]>
   return tables.flatMap((table) => workFor(table, found.get(table.name) ?? none, postgresTriggerNames(table)) ?? [])
 }
 
+type FoundRow = [name: string, columns: string | null, triggers: string | null, description: string | null]
+
 /** One question for all tables: this runs at every open. */
-async function foundOn(on: Queryable, names: readonly string[]): Promise<Map<string, FoundTable>> {
-  const { rows } = await on.query<{
-    name: string
-    columns: string | null
-    triggers: string | null
-    description: string | null
-  }>(
-    `SELECT t.name,
+const FOUND_TABLES = `SELECT t.name,
        (SELECT json_agg(json_build_object('name', attname, 'isNullable', NOT attnotnull, 'isKey', EXISTS (
           SELECT FROM pg_constraint WHERE conrelid = attrelid AND contype = 'p' AND attnum = ANY (conkey))))
         FROM pg_attribute WHERE attrelid = to_regclass(quote_ident(t.name)) AND attnum > 0 AND NOT attisdropped)::text AS columns,
        (SELECT json_agg(tgname)::text FROM pg_trigger
         WHERE tgrelid = to_regclass(quote_ident(t.name)) AND NOT tgisinternal AND tgenabled IN ('O', 'A')) AS triggers,
        (SELECT value FROM meshstore_state AS s WHERE s.name = '${TABLE_ROW}' || t.name) AS description
-     FROM unnest($1::text[]) AS t(name)`,
-    [names],
-  )
-  return new Map(
-    rows.map(({ name, columns, triggers, description }) => [
-      name,
-      {
-        columns: JSON.parse(columns ?? '[]') as FoundColumn[],
-        triggers: new Set(JSON.parse(triggers ?? '[]') as string[]),
-        description: description ?? undefined,
-      },
-    ]),
-  )
+     FROM unnest($1::text[]) AS t(name)`
+
+const foundOf = ([, columns, triggers, description]: FoundRow): FoundTable => ({
+  columns: JSON.parse(columns ?? '[]') as FoundColumn[],
+  triggers: new Set(JSON.parse(triggers ?? '[]') as string[]),
+  description: description ?? undefined,
+})
+
+/** By name. */
+export async function foundTables(
+  ask: (sql: string, values: readonly unknown[]) => Promise<readonly unknown[][]>,
+  names: readonly string[],
+): Promise<Map<string, FoundTable>> {
+  const rows = (await ask(FOUND_TABLES, [names])) as FoundRow[]
+  return new Map(rows.map((row) => [row[0], foundOf(row)]))
 }
+
+const foundOn = (on: Queryable, names: readonly string[]): Promise<Map<string, FoundTable>> =>
+  foundTables(async (sql, values) => {
+    const { rows } = await on.query<Record<string, string | null>>(sql, [...values])
+    return rows.map(({ name, columns, triggers, description }) => [name, columns, triggers, description])
+  }, names)
 
 /** Makes the table's triggers, its rights and its row in `meshstore_state` anew. */
 async function settle(client: pg.PoolClient, table: Table, now: Date): Promise<void> {
@@ -203,7 +204,4 @@ async function settle(client: pg.PoolClient, table: Table, now: Date): Promise<v
 }
 
 /** Grants a right to the application's role, if that role exists. */
-const grant = (client: pg.PoolClient, what: string): Promise<unknown> =>
-  client.query(
-    `DO $do$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '${APP_ROLE}') THEN GRANT ${what} TO ${APP_ROLE}; END IF; END $do$`,
-  )
+const grant = (client: pg.PoolClient, what: string): Promise<unknown> => client.query(grantSql(what))

@@ -153,7 +153,7 @@ function worksIn(raw: Sqlite.Database, tables: readonly Table[]): Work[] {
   return tables.flatMap((table) => workFor(table, foundIn(raw, table), sqliteTriggerNames(table)) ?? [])
 }
 
-function foundIn(raw: Sqlite.Database, { name }: Table): FoundTable {
+export function foundIn(raw: Sqlite.Database, { name }: Pick<Table, 'name'>): FoundTable {
   const columns = raw
     .prepare<[string], { name: string; isNullable: boolean; isKey: boolean }>(
       'SELECT name, NOT "notnull" AND NOT pk AS isNullable, pk > 0 AS isKey FROM pragma_table_info(?)',

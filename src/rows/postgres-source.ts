@@ -98,7 +98,7 @@ export const snapshotOf = (ask: Ask, schemaVersion: string, { asStored = false }
     )
     return row?.[0] ?? 0
   },
-  slices: (table) => slicesOf(ask, table, asStored),
+  slices: (table, after) => slicesOf(ask, table, asStored, after),
   orphans: () => [],
   // No value there is anything but what it is here.
   stored: (table, cells) => ({
@@ -127,11 +127,15 @@ const keyOf = ({ key }: Table): string => `${quoted(key.name)} COLLATE "C"`
  * Pages by key. How many rows the next one has follows from the size of those of the last. It is asked for while the last is
  * worked on: two are held at a time.
  */
-async function* slicesOf(ask: Ask, table: Table, asStored: boolean): AsyncGenerator<unknown[][]> {
+async function* slicesOf(ask: Ask, table: Table, asStored: boolean, after?: string): AsyncGenerator<unknown[][]> {
   const select = `SELECT ${columnsAsText(table)} FROM ${quoted(table.name)} WHERE ${asStored ? 'true' : await valid(ask, table)}`
   const key = keyOf(table)
   let limit = SLICE_ROWS / 4
-  let asked = ask(`${select} ORDER BY ${key} LIMIT $1`, [limit])
+  const page = (behind: unknown): Promise<unknown[][]> =>
+    behind === undefined
+      ? ask(`${select} ORDER BY ${key} LIMIT $1`, [limit])
+      : ask(`${select} AND ${key} > $2 ORDER BY ${key} LIMIT $1`, [limit, behind])
+  let asked = page(after)
   for (;;) {
     const rows = await asked
     if (rows.length < limit) {
@@ -139,7 +143,7 @@ async function* slicesOf(ask: Ask, table: Table, asStored: boolean): AsyncGenera
       return
     }
     limit = nextLimit(rows, SLICE_ROWS)
-    asked = ask(`${select} AND ${key} > $2 ORDER BY ${key} LIMIT $1`, [limit, keyCell(table, rows.at(-1) ?? [])])
+    asked = page(keyCell(table, rows.at(-1) ?? []))
     // Mark the rejection as handled: the next page's `await` throws it.
     asked.catch(() => {})
     yield rows

@@ -15,9 +15,9 @@ export interface Snapshot {
   count(table: Table): Promise<number>
   /**
    * Slices of rows with undecoded cells, by ascending bytes of the keys. A slice is limited by size. A row may have one
-   * more cell after its columns, by which `stored` finds the row again.
+   * more cell after its columns, by which `stored` finds the row again. `after`: only rows after this key.
    */
-  slices(table: Table): AsyncIterable<readonly (readonly unknown[])[]>
+  slices(table: Table, after?: string): AsyncIterable<readonly (readonly unknown[])[]>
   /** Rows whose parents are missing: SQLite lets a program write them that leaves foreign keys off. */
   orphans(tables: DatabaseTables): Iterable<Orphan>
   /** The exact stored values of a row, for a dead-letter file. */

@@ -33,7 +33,7 @@ export const snapshotOf = (raw: Sqlite.Database, { asStored = false, ended }: Sn
         .pluck()
         .get(),
     ),
-  slices: (table) => slicesOf(raw, table, asStored ? 'true' : valid(raw, table), ended),
+  slices: (table, after) => slicesOf(raw, table, { condition: asStored ? 'true' : valid(raw, table), after }, ended),
   orphans: (tables) => orphansIn(raw, tables),
   stored: (table, cells) => storedRow(raw, table, cells.at(-1)),
   others: async () => othersIn(raw),
@@ -56,14 +56,16 @@ const keyOf = ({ key }: Table): string => `${quoted(key.name)} COLLATE BINARY`
 async function* slicesOf(
   raw: Sqlite.Database,
   table: Table,
-  condition: string,
+  { condition, after }: { readonly condition: string; readonly after: string | undefined },
   ended?: AbortSignal,
 ): AsyncGenerator<unknown[][]> {
-  const select = raw.prepare<[], unknown[]>(`${selectFrom(table)} WHERE ${condition} ORDER BY ${keyOf(table)}`)
+  const key = keyOf(table)
+  const isAfter = after === undefined ? '' : ` AND ${key} > ?`
+  const select = raw.prepare<unknown[], unknown[]>(`${selectFrom(table)} WHERE ${condition}${isAfter} ORDER BY ${key}`)
   const markBroken = brokenMarker(raw, table)
   let slice: unknown[][] = []
   let size = 0
-  for (const row of select.raw().iterate()) {
+  for (const row of select.raw().iterate(...(after === undefined ? [] : [after]))) {
     slice.push(markBroken(row))
     size += sizeOf(row)
     if (slice.length < SLICE_ROWS && size < SLICE_BYTES) continue

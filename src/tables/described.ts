@@ -22,12 +22,12 @@ export interface Described extends Table {
 type AnyTable = OwnTable & { readonly sqlite: SQLiteTable }
 export type AnyTables = Readonly<Record<string, AnyTable>>
 
-/** The descriptions, by the values that `table()` returned. */
-const descriptions = new WeakMap<object, Described>()
+/** On what `table()` returned: an application may load this package twice, as ESM and as CommonJS. */
+const DESCRIPTION = Symbol.for('meshstore.table')
 
 /** Throws CONFIG for a value that `table()` did not return. */
 export function describedBy(table: object): Described {
-  const described = descriptions.get(table)
+  const described = (table as { readonly [DESCRIPTION]?: Described } | undefined)?.[DESCRIPTION]
   if (described !== undefined) return described
   throw new StorageError(
     'CONFIG',
@@ -36,5 +36,5 @@ export function describedBy(table: object): Described {
 }
 
 export const describe = (table: object, described: Described): void => {
-  descriptions.set(table, described)
+  Object.defineProperty(table, DESCRIPTION, { value: described })
 }

@@ -5,6 +5,7 @@ import { openStorage } from '../../src/index.ts'
 import { type AppRole, createAppRole, runGrants } from '../postgres/support/app-role.ts'
 import { createDatabase, type TestDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
+import { openApp } from '../tables/app/stages.ts'
 import { expectCode } from '../support/expectations.ts'
 import { fill, kinds, only, reasonFor, wrong } from './support/sound.ts'
 
@@ -52,6 +53,17 @@ describePostgres('a check on PostgreSQL', () => {
     const reader = await check(role.urlOf(database.url))
     expect(wrong(reader)).toMatchObject([{ severity: 'warning', check: 'rights', table: 'nodes' }])
     expect(wrong(reader)[0]?.message).toContain('may not DELETE in nodes')
+
+    // An own table is the application's to grant.
+    await database.query('GRANT DELETE ON nodes TO meshstore_app')
+    await using app = await openApp(database.url)
+    await app.close()
+    expect(wrong(await check(role.urlOf(database.url)))).toEqual([])
+    await database.query('REVOKE INSERT, UPDATE ON links FROM meshstore_app')
+    expect(wrong(await check(role.urlOf(database.url)))).toMatchObject([
+      { check: 'rights', table: 'links', message: 'The role may not INSERT, UPDATE in links.' },
+    ])
+    await database.query('GRANT INSERT, UPDATE ON links TO meshstore_app')
 
     // A migration came after the grants: nobody notices until somebody subscribes.
     await database.query('GRANT DELETE ON nodes TO meshstore_app; REVOKE ALL ON meshstore_changes FROM meshstore_app')

@@ -7,12 +7,14 @@ import type { PostgresTarget } from '../../database/postgres/url.ts'
 import type { Status } from '../../migrator/inspection.ts'
 import { inspectPostgres } from '../../migrator/postgres-inspection.ts'
 import { withPostgresSnapshot } from '../../rows/postgres-source.ts'
+import { postgresTriggerNames } from '../../schema/triggers.ts'
 import { type CheckReport, Findings } from '../findings.ts'
 import { checkLastBackup, LAST_BACKUP, type LastBackup } from '../last-backup.ts'
 import type { Settings } from '../options.ts'
+import { checkOwnTables } from '../own-tables.ts'
 import { checkRows } from '../rows.ts'
 import { checkDrift, checkMigrations } from '../schema.ts'
-import { checkMove, checkRole, checkSettings } from './server.ts'
+import { checkMove, checkRole, checkSettings, ownTablesOn } from './server.ts'
 
 /** Throws UNAVAILABLE, or CONFIG if the connection's settings are wrong. */
 export async function checkPostgres(target: PostgresTarget, settings: Settings): Promise<CheckReport> {
@@ -56,6 +58,7 @@ async function checkServer(target: PostgresTarget, settings: Settings, ask: Ask)
     findings.skip(status === undefined ? UNKNOWN : UNCURRENT, 'move', 'last-backup', 'rows')
     return findings.report('postgresql')
   }
+  await findings.look('schema', async () => checkOwnTables(await ownTablesOn(ask), postgresTriggerNames, findings))
   await findings.look('move', () => checkMove(ask, findings))
   await checkBackup(ask, settings, findings)
   const { quick, busyTimeoutMs } = settings

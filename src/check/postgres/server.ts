@@ -1,8 +1,12 @@
 /** Checks the server's settings and the role's rights. */
+
 import type { Ask } from '../../database/postgres/single.ts'
+import { foundTables } from '../../migrator/own-postgres.ts'
 import { MOVE, type Progress } from '../../move/live/progress.ts'
+import { TABLE_ROW } from '../../schema/described.ts'
 import { OUR_TABLES } from '../../schema/tables.ts'
 import type { Finding, Findings } from '../findings.ts'
+import type { OwnTableState } from '../own-tables.ts'
 
 interface Rule {
   readonly severity: Finding['severity']
@@ -81,4 +85,31 @@ export async function checkMove(ask: Ask, findings: Findings): Promise<void> {
     message: 'A move of a file into this database is under way, or was stopped: it may be behind the file.',
     advice: 'Finish it with meshstore move --resume, or give it up with --abort.',
   })
+}
+
+/** The tables that `meshstore_state` describes, and the role's rights on them. */
+export async function ownTablesOn(ask: Ask): Promise<OwnTableState[]> {
+  const rows = await ask<[string, string]>(
+    'SELECT name, value FROM meshstore_state WHERE starts_with(name, $1) ORDER BY name',
+    [TABLE_ROW],
+  )
+  if (rows.length === 0) return []
+  const nameOf = (row: string): string => row.slice(TABLE_ROW.length)
+  const names = rows.map(([row]) => nameOf(row))
+  const found = await foundTables(ask, names)
+  const missing = new Map(
+    await ask<[string, string]>(
+      `SELECT relname, string_agg(wanted, ',' ORDER BY position)
+       FROM pg_class, unnest($2::text[]) WITH ORDINALITY AS rights (wanted, position)
+       WHERE relname = ANY ($1) AND relnamespace = current_schema()::regnamespace AND NOT has_table_privilege(oid, wanted)
+       GROUP BY 1`,
+      [names, RIGHTS],
+    ),
+  )
+  return rows.map(([row, value]) => ({
+    row,
+    value,
+    found: found.get(nameOf(row)) ?? { columns: [], triggers: new Set() },
+    lacking: missing.get(nameOf(row))?.split(',') ?? [],
+  }))
 }

@@ -2,11 +2,15 @@ import type Sqlite from 'better-sqlite3'
 import { BusyRetry } from '../../database/sqlite/connection.ts'
 import { translated } from '../../database/sqlite/errors.ts'
 import type { Status } from '../../migrator/inspection.ts'
+import { foundIn } from '../../migrator/own-sqlite.ts'
 import { inspectSqlite } from '../../migrator/sqlite-inspection.ts'
 import { withSqliteSnapshot } from '../../open/sqlite-snapshot.ts'
+import { TABLE_ROW } from '../../schema/described.ts'
+import { sqliteTriggerNames } from '../../schema/triggers.ts'
 import { type CheckName, type CheckReport, Findings } from '../findings.ts'
 import { checkLastBackup, LAST_BACKUP, type LastBackup } from '../last-backup.ts'
 import type { Settings } from '../options.ts'
+import { checkOwnTables, type OwnTableState } from '../own-tables.ts'
 import { checkRows } from '../rows.ts'
 import { checkDrift, checkMigrations } from '../schema.ts'
 import { checkNames, checkWalSize } from './file.ts'
@@ -53,6 +57,7 @@ async function checkInside(real: string, raw: Sqlite.Database, settings: Setting
   else await look('integrity', () => checkIntegrity(raw, findings))
   if (status?.state !== 'current')
     return findings.skip(status === undefined ? UNKNOWN : UNCURRENT, 'move', 'last-backup', 'rows')
+  await look('schema', () => checkOwnTables(ownTablesIn(raw), sqliteTriggerNames, findings))
   await look('move', () => checkMove(raw, findings))
   await look('last-backup', () => checkBackup(raw, settings, findings))
   if (quick) findings.skip(QUICK, 'rows')
@@ -85,6 +90,14 @@ async function statusOf(real: string, { busyTimeoutMs }: Settings, findings: Fin
   if (found === undefined) findings.skip(UNKNOWN, 'schema', 'others')
   else if (found.drift !== undefined) await findings.look(['schema', 'others'], () => checkDrift(found, findings))
   return found
+}
+
+function ownTablesIn(raw: Sqlite.Database): OwnTableState[] {
+  const rows = raw
+    .prepare<[string], [string, unknown]>('SELECT name, value FROM meshstore_state WHERE name GLOB ? ORDER BY name')
+    .raw()
+    .all(`${TABLE_ROW}*`)
+  return rows.map(([row, value]) => ({ row, value, found: foundIn(raw, { name: row.slice(TABLE_ROW.length) }) }))
 }
 
 function checkBackup(raw: Sqlite.Database, { now }: Settings, findings: Findings): void {

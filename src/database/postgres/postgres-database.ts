@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { misuse, StorageError } from '../../errors.ts'
+import { TABLE_ROW } from '../../schema/described.ts'
 import { OUR_TABLES } from '../../schema/tables.ts'
 import { commitTracing, type TransactionEvent, traceLong, tracePromise, transactionTracing } from '../../tracing.ts'
 import { CommitSignal } from '../commit-signal.ts'
@@ -229,8 +230,11 @@ export class PostgresDatabase implements Database {
   }
 
   async size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }> {
-    const sql = 'SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest($1::text[]) AS name'
-    const bytes = await this.query<string>(sql, [OUR_TABLES])
+    // Described own tables too. A table that is not there has no size.
+    const sql = `SELECT sum(pg_total_relation_size(to_regclass(quote_ident(name)))) FROM (
+      SELECT unnest($1::text[]) AS name UNION SELECT substr(name, $3) FROM meshstore_state WHERE starts_with(name, $2)
+    ) AS tables`
+    const bytes = await this.query<string>(sql, [OUR_TABLES, TABLE_ROW, TABLE_ROW.length + 1])
     return { bytes: Number(bytes[0] ?? 0), walBytes: 0, queuedWrites: this.#pendingWrites }
   }
 

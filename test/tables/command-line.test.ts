@@ -1,0 +1,219 @@
+/** The command line on own tables: what it writes for them, shows of them, and finds wrong with them. */
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { drizzle as drizzleSqlite } from 'drizzle-orm/better-sqlite3'
+import { migrate as migrateSqlite } from 'drizzle-orm/better-sqlite3/migrator'
+import { drizzle as drizzlePostgres } from 'drizzle-orm/node-postgres'
+import { migrate as migratePostgres } from 'drizzle-orm/node-postgres/migrator'
+import pg from 'pg'
+import { describe, expect, test } from 'vitest'
+import { check as checkDatabase } from '../../src/check/index.ts'
+import { openStorage } from '../../src/index.ts'
+import { runCommand } from '../cli/support/command.ts'
+import { createDatabase } from '../postgres/support/database.ts'
+import { describePostgres } from '../postgres/support/suite.ts'
+import { expectCode } from '../support/expectations.ts'
+import { temporaryFolder } from '../support/folders.ts'
+import { node } from '../support/samples.ts'
+import { migrations } from './app/schema.ts'
+import { link, openApp } from './app/stages.ts'
+
+const SCHEMA = join(import.meta.dirname, 'app/schema.ts')
+
+interface Database {
+  readonly url: string
+  /** Runs SQL past the library. */
+  run(sql: string): Promise<unknown>
+  /** As drizzle-kit migrate does. */
+  migrate(folder: string): Promise<unknown>
+}
+
+async function onSqlite(work: (database: Database) => Promise<void>): Promise<void> {
+  using folder = temporaryFolder()
+  const url = folder.file('mesh.db')
+  const run = async (sql: string): Promise<void> => {
+    const raw = new Sqlite(url)
+    raw.exec(sql)
+    raw.close()
+  }
+  const migrate = async (migrationsFolder: string): Promise<void> => {
+    const raw = new Sqlite(url)
+    migrateSqlite(drizzleSqlite(raw), {
+      migrationsFolder: join(migrationsFolder, 'sqlite'),
+      migrationsTable: '__app_migrations',
+    })
+    raw.close()
+  }
+  await work({ url, run, migrate })
+}
+
+async function onPostgres(work: (database: Database) => Promise<void>): Promise<void> {
+  await using database = await createDatabase()
+  const { url } = database
+  const client = new pg.Client(url)
+  await client.connect()
+  try {
+    const migrate = (migrationsFolder: string): Promise<unknown> =>
+      migratePostgres(drizzlePostgres(client), {
+        migrationsFolder: join(migrationsFolder, 'postgresql'),
+        migrationsTable: '__app_migrations',
+      })
+    await work({ url, migrate, run: (sql) => client.query(sql) })
+  } finally {
+    await client.end()
+  }
+}
+
+const json = async (...args: string[]) => JSON.parse((await runCommand([...args, '--json'])).stdout)
+
+function suite(on: typeof onSqlite, dialect: 'sqlite' | 'postgresql'): void {
+  test('migrate generate writes what drizzle-kit leaves out, once', () =>
+    on(async ({ url, migrate }) => {
+      using folder = temporaryFolder()
+      const copy = folder.file('drizzle')
+      cpSync(migrations, copy, { recursive: true })
+      const generate = (...more: string[]) =>
+        json('migrate', 'generate', '--schema', SCHEMA, '--migrations', copy, ...more)
+      await (await openStorage(url)).close()
+
+      const dry = await generate('--dry-run')
+      expect(dry.generated).toMatchObject([
+        { dialect: 'sqlite', tables: ['links', 'sites'] },
+        { dialect: 'postgresql', tables: ['links', 'sites'] },
+      ])
+      expect(readdirSync(join(copy, dialect))).toEqual(readdirSync(join(migrations, dialect)))
+      await migrate(copy)
+      // The control: without the migration a role without rights to the schema cannot open the database.
+      await expectCode(openApp(url, { migrate: 'check', migrations: copy }), 'SCHEMA_MISMATCH')
+
+      const { generated } = await generate()
+      expect(generated).toEqual(dry.generated)
+      expect(generated[0].file).toBe(join(copy, 'sqlite/0001_meshstore.sql'))
+      const journal = JSON.parse(readFileSync(join(copy, dialect, 'meta/_journal.json'), 'utf8'))
+      expect(journal.entries).toMatchObject([{ idx: 0 }, { idx: 1, tag: '0001_meshstore' }])
+      expect(journal.entries[1].when).toBeGreaterThan(journal.entries[0].when)
+      const snapshot = (index: number) =>
+        JSON.parse(readFileSync(join(copy, dialect, `meta/000${index}_snapshot.json`), 'utf8'))
+      const { id, prevId, ...same } = snapshot(1)
+      expect(prevId).toBe(snapshot(0).id)
+      expect(id).not.toBe(prevId)
+      expect(snapshot(0)).toMatchObject(same)
+      expect((await generate()).generated).toEqual([
+        { dialect: 'sqlite', tables: [] },
+        { dialect: 'postgresql', tables: [] },
+      ])
+
+      await migrate(copy)
+      await using store = await openApp(url, { migrate: 'check', migrations: copy })
+      const changes = store.changes({})[Symbol.asyncIterator]()
+      const next = changes.next()
+      await store.pathCache.set(
+        { source: 'a', destination: 'z', k: 1 },
+        { source: 'a', destination: 'z', primary: [{ nodes: ['a', 'b', 'z'], latency_sum_ms: 1 }], alternatives: [] },
+      )
+      await store.tables.links.create(link('l', { source: 'b' }))
+      expect(await store.pathCache.get({ source: 'a', destination: 'z', k: 1 })).toBeUndefined()
+      await next
+      await changes.return?.()
+      expect((await checkDatabase(url)).findings.filter(({ check }) => check === 'schema')).toEqual([])
+    }))
+
+  test('a table that is made anew loses its triggers, and migrate generate writes them again', () =>
+    on(async () => {
+      using folder = temporaryFolder()
+      const copy = folder.file('drizzle')
+      cpSync(migrations, copy, { recursive: true })
+      const args = ['migrate', 'generate', '--schema', SCHEMA, '--migrations', copy]
+      await json(...args)
+      const file = join(copy, dialect, 'meta/_journal.json')
+      const journal = JSON.parse(readFileSync(file, 'utf8'))
+      journal.entries.push({ ...journal.entries[1], idx: 2, when: journal.entries[1].when + 1, tag: '0002_anew' })
+      writeFileSync(file, JSON.stringify(journal))
+      writeFileSync(join(copy, dialect, '0002_anew.sql'), 'DROP TABLE `links`;--> statement-breakpoint\nSELECT 1;')
+      const { generated } = await json(...args, '--name', 'again')
+      expect(generated.find((each: { dialect: string }) => each.dialect === dialect)).toEqual({
+        dialect,
+        file: join(copy, dialect, '0003_again.sql'),
+        tables: ['links'],
+      })
+    }))
+
+  test('stats, inspect and check show own tables, and say what is wrong with them', () =>
+    on(async ({ url, run }) => {
+      await using store = await openApp(url)
+      await store.nodes.create(node('gw-1'))
+      await store.tables.links.createMany(
+        Array.from({ length: 30 }, (_, index) => link(`l-${String(index).padStart(2, '0')}`, { tags: ['x'] })),
+      )
+      const { bytes } = await store.stats()
+      await store.tables.sites.createMany(
+        Array.from({ length: 2_000 }, (_, index) => ({ siteId: `s-${index}`, name: `${'n'.repeat(200)}${index}` })),
+      )
+      expect((await store.stats()).bytes - bytes, 'own tables count').toBeGreaterThan(400_000)
+      expect(await json('stats', '--url', url)).toMatchObject({ ownTables: { links: 30, sites: 2_000 } })
+
+      const { links } = await json('inspect', 'links', '--limit', '10', '--after', 'l-04', '--url', url)
+      expect(links).toHaveLength(10)
+      expect(links[0]).toMatchObject({ link_id: 'l-05', source: 'a', to: 'b', cost: 1, is_up: true, tags: ['x'] })
+      const shown = (await runCommand(['inspect', 'links', '--limit', '29', '--url', url])).stdout
+      expect(shown).toMatch(/^ {2}l-00 {2}source=a {2}to=b {2}cost=1 /)
+      expect(shown).toContain('\n  … and more: --after "l-28"\n')
+      const all = await json('inspect', '--url', url)
+      expect(Object.keys(all)).toEqual(['nodes', 'policies', 'paths', 'sites', 'links'])
+      expect(all.links).toHaveLength(5)
+      expect((await runCommand(['inspect', 'nope', '--url', url])).stderr).toContain('policies, paths, sites, links')
+
+      const wrong = async () => {
+        const { findings, notChecked } = await checkDatabase(url)
+        return {
+          findings: findings.filter(({ check, severity }) => check === 'schema' && severity === 'error'),
+          notChecked,
+        }
+      }
+      expect(await wrong()).toEqual({ findings: [], notChecked: [] })
+      await run(`DROP TRIGGER links_mark_update${dialect === 'sqlite' ? '' : ' ON links'}`)
+      expect((await wrong()).findings).toMatchObject([
+        {
+          message: expect.stringContaining('the trigger links_mark_update is missing'),
+          advice: expect.stringContaining('meshstore migrate generate'),
+          table: 'links',
+        },
+      ])
+      await run("UPDATE meshstore_state SET value = '{}' WHERE name = 'table:sites'")
+      const bad = await wrong()
+      expect(bad.findings).toMatchObject([{ table: 'links' }, { table: 'sites' }])
+      expect(bad.notChecked).toMatchObject([{ check: 'rows' }])
+      await (await openApp(url)).close()
+      expect(await wrong()).toEqual({ findings: [], notChecked: [] })
+      await run('DROP TABLE links')
+      expect((await wrong()).findings).toMatchObject([
+        { message: expect.stringContaining('links: the table is not there'), table: 'links' },
+      ])
+    }))
+}
+
+describe('a file', () => suite(onSqlite, 'sqlite'))
+describePostgres('a PostgreSQL database', () => suite(onPostgres, 'postgresql'))
+
+test('migrate generate refuses what it cannot use, and writes nothing', async () => {
+  using folder = temporaryFolder()
+  const run = (...args: string[]) => runCommand(['migrate', 'generate', ...args])
+  const refused = async (text: string, ...args: string[]): Promise<void> => {
+    const { code, stderr } = await run(...args)
+    expect(stderr).toContain(text)
+    expect(code).toBe(2)
+  }
+  await refused('--schema')
+  await refused('There is no file', '--schema', folder.file('none.ts'))
+  await refused('exports no schema', '--schema', folder.write('empty.mjs', 'export const a = 1'))
+  await refused('cannot be loaded', '--schema', folder.write('broken.mjs', 'export const = 1'))
+  await refused('has no folder sqlite or postgresql', '--schema', SCHEMA, '--migrations', folder.path)
+  const copy = folder.file('drizzle')
+  cpSync(migrations, copy, { recursive: true })
+  const file = join(copy, 'postgresql/0000_create_links.sql')
+  writeFileSync(file, readFileSync(file, 'utf8').replaceAll('CREATE TABLE "sites"', 'CREATE TABLE "others"'))
+  await refused('makes the table sites', '--schema', SCHEMA, '--migrations', copy)
+  await refused('give letters', '--schema', SCHEMA, '--migrations', copy, '--name', '../x')
+  expect(readdirSync(join(copy, 'sqlite'))).toEqual(readdirSync(join(migrations, 'sqlite')))
+})
