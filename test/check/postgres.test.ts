@@ -5,8 +5,8 @@ import { openStorage } from '../../src/index.ts'
 import { type AppRole, createAppRole, runGrants } from '../postgres/support/app-role.ts'
 import { createDatabase, type TestDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
-import { openApp } from '../tables/app/stages.ts'
 import { expectCode } from '../support/expectations.ts'
+import { openApp } from '../tables/app/stages.ts'
 import { fill, kinds, only, reasonFor, wrong } from './support/sound.ts'
 
 const BACKUP = "INSERT INTO meshstore_state VALUES ('last_backup', '', extract(epoch FROM now()))"
