@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Meshstore, openStorage, type StorageOptions } from '../../src/index.ts'
 import { createDatabase, type TestDatabase } from '../postgres/support/database.ts'
-import { FAULTS, type Fault, FaultyProxy } from '../postgres/support/proxy.ts'
+import { FAULTS, type Fault, FaultyProxy, type Rewrite } from '../postgres/support/proxy.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { withTimeouts } from '../postgres/support/timeouts.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
@@ -88,9 +88,9 @@ async function lose(
   database: TestDatabase,
   { fault, at }: { fault: Fault; at: string },
   { prepare, run }: Case,
-  options: Partial<StorageOptions> = {},
+  { rewrite, ...options }: Partial<StorageOptions> & { rewrite?: Rewrite } = {},
 ): Promise<Lost> {
-  await using proxy = await FaultyProxy.before(database.url)
+  await using proxy = await FaultyProxy.before(database.url, rewrite)
   // A limit ends silence alone.
   const url = fault.startsWith('silent') ? withTimeouts(proxy.url) : proxy.url
   await using store = await openStorage({ url, pool: { max: 2 }, outcomeTokens: true, ...options })
@@ -98,6 +98,7 @@ async function lose(
   await store.nodes.save(node('warm-up'))
   proxy.arm(fault, at)
   const outcome = await run(store).catch((error) => error.code ?? error)
+  if (rewrite !== undefined) expect(proxy.rewritten).toBeGreaterThan(0)
   return { injected: proxy.injected, outcome }
 }
 
@@ -128,6 +129,21 @@ describePostgres('an answer to a COMMIT that does not come', () => {
       )
       shows(`${fault} at ${place}: ${CASES.length} operations, each done once`)
     })
+  })
+
+  test.each([
+    [
+      'a claim that does not see the token',
+      'DO UPDATE SET written_at = excluded.written_at RETURNING',
+      'DO NOTHING RETURNING',
+    ],
+    ['a token that is not in the transaction', "(token, state) VALUES ($1, 'done')", '(token) SELECT $1::text LIMIT 0'],
+  ])('%s does the work twice', async (_, from, to) => {
+    await using database = await createDatabase(server.url('postgres'))
+    await open(database)
+    const rewrite = { from, to: to.padEnd(from.length) }
+    const lost = { fault: 'reset after', at: 'COMMIT\0' } as const
+    expect(await lose(database, lost, CASES[0] as Case, { rewrite })).toEqual({ injected: 1, outcome: 2 })
   })
 
   test('without tokens, all callers of a batch that was cut are told that its outcome is unknown', async () => {
