@@ -139,13 +139,14 @@ export class OpenTransaction implements TransactionSession {
     const { executor, compiler } = this.#on
     this.#noteInsert({ statement, parameters })
     if (lookup === undefined) return this.#run(statement, parameters, (bound) => executor.write(bound))
-    const looking = compiler.bind(lookup, parameters)
     return this.#run(
       statement,
       parameters,
       (bound) =>
         after(executor.write(bound), (written) =>
-          written.changes > 0 ? written : after(executor.all(looking), (found) => ({ ...written, found })),
+          written.changes > 0
+            ? written
+            : after(executor.all(compiler.bind(lookup, parameters)), (found) => ({ ...written, found })),
         ),
       { many: true },
     )

@@ -1,6 +1,16 @@
 /** A database that is deleted, renamed or replaced under an open store: nothing that was acknowledged is lost. */
 import { execFile } from 'node:child_process'
-import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
@@ -125,4 +135,33 @@ test('what others may do with the file raises no alarm', async () => {
   expect((await store.health()).problems).toEqual([])
   expect((await beside.health()).problems).toEqual([])
   expect(readdirSync(folder.path).filter((name) => name.includes('.saved-'))).toEqual([])
+})
+
+test('a store holds one handle of its own on the log, and closes it', async () => {
+  using folder = temporaryFolder()
+  const path = folder.file('mesh.db')
+  const handles = (): number => {
+    const links = readdirSync('/proc/self/fd').map((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`)
+      } catch {
+        return ''
+      }
+    })
+    return links.filter((link) => link.startsWith(`${realpathSync(folder.path)}/mesh.db-wal`)).length
+  }
+  if (process.platform !== 'linux') return console.log('NOT TESTED: /proc is Linux’s.')
+  const store = await openStorage(path)
+  await store.nodes.create(node('a'))
+  const after = handles()
+  await store.nodes.create(node('b'))
+  expect(handles()).toBe(after)
+  const raw = new Sqlite(path)
+  raw.pragma('user_version')
+  const beside = handles() - after
+  raw.close()
+  // The writer's, the reader's and the store's.
+  expect(after).toBe(2 * beside + 1)
+  await store.close()
+  expect(handles()).toBe(0)
 })

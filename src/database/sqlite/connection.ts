@@ -147,12 +147,20 @@ export class SqliteConnection implements Executor {
   }
 
   #traced<R>({ name }: Compiled<never, R>, run: () => Written<R>): Written<R> {
-    if (!statementTracing.hasSubscribers) return translating(run, this.raw.name)
+    if (!statementTracing.hasSubscribers) return this.#translating(run)
     return traceSync(statementTracing, { name }, (event) => {
-      const written = translating(run, this.raw.name)
+      const written = this.#translating(run)
       event.rows = written.changes
       return written
     })
+  }
+
+  #translating<T>(run: () => T): T {
+    try {
+      return run()
+    } catch (error) {
+      throw translated(error, this.raw.name)
+    }
   }
 
   #prepare<R>(compiled: Compiled<never, R>): Sqlite.Statement<unknown[]> {
@@ -196,7 +204,7 @@ export class SqliteConnection implements Executor {
   }
 
   control(sql: string): void {
-    translating(() => this.raw.exec(sql), this.raw.name)
+    this.#translating(() => this.raw.exec(sql))
   }
 
   /** Whether an error ended the transaction: after a full disk or an I/O error SQLite has rolled back. */
@@ -213,14 +221,6 @@ export class SqliteConnection implements Executor {
 const decodeAll = <R>(compiled: Compiled<never, R>, rows: unknown[]): R[] => {
   const { decode } = compiled
   return decode === undefined ? [] : rows.map((row) => decode(row as unknown[]))
-}
-
-function translating<T>(run: () => T, file: string): T {
-  try {
-    return run()
-  } catch (error) {
-    throw translated(error, file)
-  }
 }
 
 /** A handle on a file (or `:memory:`) with the settings that every connection gets. Throws StorageErrors. */

@@ -145,10 +145,10 @@ export class SqliteDatabase implements Database {
     }
     const bound = this.compiler.bind(statement, parameters)
     if (lookup === undefined) return this.onWriter((writer) => writer.write(bound), bound)
-    const looking = this.compiler.bind(lookup, parameters)
     return this.onWriter((writer) => {
       const written = writer.write(bound)
-      return written.changes > 0 ? written : { ...written, found: writer.all(looking) }
+      // The parameters are the repository's own copies.
+      return written.changes > 0 ? written : { ...written, found: writer.all(this.compiler.bind(lookup, parameters)) }
     })
   }
 
