@@ -69,6 +69,7 @@ const FAULTS = [
   'test/postgres/call-order-controls.test.ts',
   'test/postgres/contention.test.ts',
   'test/postgres/isolation.test.ts',
+  'test/postgres/migrations-beside-writes.test.ts',
   'test/property/interleavings.test.ts',
   'test/replication/bucket.test.ts',
   'test/replication/damage.test.ts',

@@ -7,6 +7,7 @@ import { quotedName } from '../schema/described.ts'
 import { OUR_TABLES, type Table } from '../schema/tables.ts'
 import { ownTriggersOnPostgres } from '../schema/trigger-sql.ts'
 import { postgresTriggerNames } from '../schema/triggers.ts'
+import { buildIndexes, statementsWith } from './concurrent-indexes.ts'
 import { assertNoMove, type LedgerRow } from './ledger.ts'
 import { folderOf, type Migration } from './migrations.ts'
 import { grantSql } from './own-grants.ts'
@@ -24,7 +25,8 @@ import {
   type Work,
   workFor,
 } from './own-tables.ts'
-import { asOwner, ledgerOf, locked } from './postgres-migrator.ts'
+import { locked } from './postgres-lock.ts'
+import { asOwner, ledgerOf } from './postgres-migrator.ts'
 import type { Queryable } from './postgres-missing.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
@@ -76,20 +78,38 @@ async function migrateOwn(pool: pg.Pool, setup: OwnSetup, options: MigrationOpti
     const ledger = await ownLedger(pool, known)
     const { pending } = ownStatus(known, [...ledger.rows, ...ledger.misplaced])
     if (pending.length === 0 && ledger.misplaced.length === 0) break
-    const applied = await locked(pool, async (client) => {
-      await moveRows(client, known)
-      const [next] = ownStatus(known, (await ownLedger(client, known)).rows).pending
-      if (next === undefined) return undefined
-      assertNoMove(await ledgerOf(client))
-      const begun = performance.now()
-      await apply(client, next)
-      return { tag: next.tag, milliseconds: performance.now() - begun }
+    const nextIn = async (client: pg.PoolClient): Promise<Migration | undefined> => {
+      const { rows, misplaced } = await ownLedger(client, known)
+      const [next] = ownStatus(known, [...rows, ...misplaced]).pending
+      if (next !== undefined) assertNoMove(await ledgerOf(client))
+      return next
+    }
+    let begun: number | undefined
+    const applied = await locked(pool, {
+      before: async (client) => {
+        begun = performance.now()
+        const next = await nextIn(client)
+        // An index on a table of the library's is refused in the transaction.
+        if (next !== undefined)
+          await buildIndexes(client, next, OUR_TABLES).catch((error) =>
+            Promise.reject(failedOwn(next, translated(error))),
+          )
+      },
+      work: async (client) => {
+        await moveRows(client, known)
+        const next = await nextIn(client)
+        begun ??= performance.now()
+        if (next !== undefined) await apply(client, next)
+        return next && { tag: next.tag, milliseconds: performance.now() - begun }
+      },
     }).catch(asOwners)
     if (applied !== undefined) options.onApplied?.(applied)
   }
   if ((await worksOn(pool, setup.tables)).length === 0) return
-  await locked(pool, async (client) => {
-    for (const { table } of await worksOn(client, setup.tables)) await settle(client, table, timeOf(options))
+  await locked(pool, {
+    work: async (client) => {
+      for (const { table } of await worksOn(client, setup.tables)) await settle(client, table, timeOf(options))
+    },
   }).catch(asOwners)
 }
 
@@ -123,7 +143,7 @@ async function insertRow(
 async function apply(client: pg.PoolClient, migration: Migration): Promise<void> {
   try {
     const before = await oursOn(client)
-    for (const statement of migration.statements) await client.query(statement)
+    for (const statement of await statementsWith(client, migration)) await client.query(statement)
     assertOursUntouched(migration, before, await oursOn(client))
     await insertRow(client, migration)
   } catch (error) {

@@ -7,7 +7,8 @@ import { longestMatch, type RecordedMigrations, refusedStatus, type Status, stat
 import type { MigrationStatus } from './ledger.ts'
 import { type Migration, migrationsOf } from './migrations.ts'
 import { driftNow, postgresDrift } from './postgres-drift.ts'
-import { isUnrecorded, ledgerOf, locked, migrationStatusOf, record, refuseUnrecorded } from './postgres-migrator.ts'
+import { locked } from './postgres-lock.ts'
+import { isUnrecorded, ledgerOf, migrationStatusOf, record, refuseUnrecorded } from './postgres-migrator.ts'
 import { missingInPostgres } from './postgres-missing.ts'
 import { withPool } from './postgres-pool.ts'
 import { repairIn } from './postgres-repair.ts'
@@ -49,13 +50,15 @@ async function driftIn(pool: pg.Pool, { applied, pending, newer }: MigrationStat
  */
 export const adoptPostgres = (target: PostgresTarget, busyTimeoutMs: number): Promise<RecordedMigrations> =>
   withPool(target, busyTimeoutMs, (pool) =>
-    locked(pool, async (client) => {
-      if (!(await isUnrecorded(client))) return { recorded: [], repaired: [] }
-      const drift = (migrations: readonly Migration[]) => postgresDrift(client, migrations)
-      const made = await longestMatch(migrationsOf('postgresql'), (await ledgerOf(client)).notes, drift)
-      const now = timeOf({})
-      for (const migration of made) await record(client, migration, now)
-      const { repaired } = await repairIn(client, made, now)
-      return { recorded: made.map(({ tag }) => tag), repaired }
+    locked(pool, {
+      work: async (client) => {
+        if (!(await isUnrecorded(client))) return { recorded: [], repaired: [] }
+        const drift = (migrations: readonly Migration[]) => postgresDrift(client, migrations)
+        const made = await longestMatch(migrationsOf('postgresql'), (await ledgerOf(client)).notes, drift)
+        const now = timeOf({})
+        for (const migration of made) await record(client, migration, now)
+        const { repaired } = await repairIn(client, made, now)
+        return { recorded: made.map(({ tag }) => tag), repaired }
+      },
     }),
   )

@@ -3,6 +3,7 @@ import { sqlstateOf, translated } from '../database/postgres/errors.ts'
 import { surviving } from '../database/postgres/failover.ts'
 import { StorageError } from '../errors.ts'
 import { encodeTime } from '../schema/codecs.ts'
+import { buildIndexes, statementsWith } from './concurrent-indexes.ts'
 import {
   assertNoMove,
   assertTablesThere,
@@ -17,6 +18,7 @@ import {
 } from './ledger.ts'
 import { folderOf, type Migration, migrationsOf } from './migrations.ts'
 import { missingError } from './missing.ts'
+import { locked } from './postgres-lock.ts'
 import { missingInPostgres, type Queryable } from './postgres-missing.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
@@ -30,9 +32,6 @@ CREATE TABLE IF NOT EXISTS drizzle.__drizzle_migrations (
 /** Whether the ledger has drizzle-kit 1.0's column `name`. drizzle-kit 1.0 applies a migration without a name again. */
 const HAS_NAMES =
   "SELECT FROM pg_attribute WHERE attrelid = 'drizzle.__drizzle_migrations'::regclass AND attname = 'name'"
-/** Any two numbers, the same for every process that migrates. */
-const LOCK = 'SELECT pg_advisory_xact_lock(1298495336, 1937010546)'
-
 const OUR_TABLES = ['nodes', 'policies', 'path_cache', 'meshstore_state']
 
 /**
@@ -85,15 +84,28 @@ export async function migratePostgres(
   // The ledger tells whether a migration whose server was lost has been applied.
   const problem = await surviving(pool, async () => {
     while ((await migrationStatusOf(pool, known)).pending.length > 0) {
-      const applied = await locked(pool, async (client) => {
+      const nextIn = async (client: pg.PoolClient): Promise<Migration | undefined> => {
         const ledger = await ledgerOf(client)
         const [next] = migrationStatus(known, ledger).pending
         if (next === undefined) return undefined
         assertNoMove(ledger)
         if (!hasOurs(known, ledger)) await refuseUnrecorded(client)
-        const begun = performance.now()
-        await apply(client, next, timeOf(options))
-        return { tag: next.tag, milliseconds: performance.now() - begun }
+        return next
+      }
+      let begun: number | undefined
+      const applied = await locked(pool, {
+        before: async (client) => {
+          begun = performance.now()
+          const next = await nextIn(client)
+          if (next !== undefined)
+            await buildIndexes(client, next).catch((error) => Promise.reject(failed(next, translated(error))))
+        },
+        work: async (client) => {
+          const next = await nextIn(client)
+          begun ??= performance.now()
+          if (next !== undefined) await apply(client, next, timeOf(options))
+          return next && { tag: next.tag, milliseconds: performance.now() - begun }
+        },
       })
       if (applied !== undefined) options.onApplied?.(applied)
     }
@@ -102,27 +114,9 @@ export async function migratePostgres(
   if (problem !== undefined) throw problem
 }
 
-/** Runs `work` in a transaction while no other process migrates. */
-export async function locked<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect()
-  try {
-    // READ COMMITTED: an older snapshot, from before the lock, would hide what another process applied meanwhile.
-    await client.query('BEGIN ISOLATION LEVEL READ COMMITTED')
-    await client.query(LOCK)
-    const result = await work(client)
-    await client.query('COMMIT')
-    client.release()
-    return result
-  } catch (error) {
-    // Ending the connection rolls back.
-    client.release(true)
-    throw error
-  }
-}
-
 async function apply(client: pg.PoolClient, migration: Migration, time: Date): Promise<void> {
   try {
-    for (const statement of migration.statements) await client.query(statement)
+    for (const statement of await statementsWith(client, migration)) await client.query(statement)
     await record(client, migration, time)
   } catch (error) {
     throw failed(migration, translated(error))

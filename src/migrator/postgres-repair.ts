@@ -8,7 +8,8 @@ import type { Drift } from './drift.ts'
 import { assertNoMove } from './ledger.ts'
 import type { Migration } from './migrations.ts'
 import { postgresDrift } from './postgres-drift.ts'
-import { asOwner, isUnrecorded, ledgerOf, locked, migrationStatusOf } from './postgres-migrator.ts'
+import { locked } from './postgres-lock.ts'
+import { asOwner, isUnrecorded, ledgerOf, migrationStatusOf } from './postgres-migrator.ts'
 import { withPool } from './postgres-pool.ts'
 import {
   assertRepairable,
@@ -23,14 +24,16 @@ import {
 /** Repairs in one transaction. Throws SCHEMA_MISMATCH if a difference cannot be repaired; then nothing was changed. */
 export const repairPostgres = (target: PostgresTarget, options: RepairOptions): Promise<RepairReport> =>
   withPool(target, options.busyTimeoutMs, (pool) =>
-    locked(pool, async (client) => {
-      const migrations = await migrationStatusOf(client)
-      assertRepairable(migrations, await isUnrecorded(client))
-      assertNoMove(await ledgerOf(client))
-      if (options.dryRun) await client.query('SAVEPOINT dry_run')
-      const report = await repairIn(client, migrations.applied, options.now)
-      if (options.dryRun) await client.query('ROLLBACK TO SAVEPOINT dry_run')
-      return report
+    locked(pool, {
+      work: async (client) => {
+        const migrations = await migrationStatusOf(client)
+        assertRepairable(migrations, await isUnrecorded(client))
+        assertNoMove(await ledgerOf(client))
+        if (options.dryRun) await client.query('SAVEPOINT dry_run')
+        const report = await repairIn(client, migrations.applied, options.now)
+        if (options.dryRun) await client.query('ROLLBACK TO SAVEPOINT dry_run')
+        return report
+      },
     }),
   )
 

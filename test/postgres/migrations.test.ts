@@ -72,8 +72,8 @@ describePostgres('migrations on PostgreSQL', () => {
     await other.query('SELECT pg_advisory_xact_lock(1298495336, 1937010546)')
     const opening = openStorage(database.url)
     await eventually('it waits for the lock', async () => {
-      const sql = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+      const sql = `SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%' AND datname = current_database()
+        AND pid <> pg_backend_pid()`
       return (await database.query(sql)).length === 1
     })
     await other.query('COMMIT')

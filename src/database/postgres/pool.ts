@@ -86,6 +86,7 @@ export function openPool(target: PostgresTarget, options: PoolOptions): pg.Pool 
   }
   const isPlain = hosts.length === 1 && !options.failoverMs
   const pool = isPlain ? new pg.Pool(config) : patientPool(config, target, options)
+  if (options.mode === 'session') withSession.add(pool)
   // Without a listener, the end of an idle connection would end the process.
   pool.on('error', () => {})
   pool.on('connect', (client) => {
@@ -122,6 +123,10 @@ const notReplicated = new WeakSet<object>()
 export const isUnreplicated = (client: pg.PoolClient): boolean => notReplicated.delete(client)
 
 const hostsOf = new WeakMap<object, Hosts>()
+const withSession = new WeakSet<pg.Pool>()
+/** Whether a connection of the pool is one session of the server: locks and settings of a session last. */
+export const hasSession = (pool: pg.Pool): boolean => withSession.has(pool)
+
 const places = new WeakMap<object, string>()
 const ends = new WeakMap<object, Error>()
 
