@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { shownMigration } from '../migrator/app-ledger.ts'
 import { FOREIGN } from '../migrator/ledger.ts'
+import { lockText } from '../migrator/statement-locks.ts'
 import * as migrator from '../open/migrate.ts'
 import { appMigrationsAt } from '../transfer/tables.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
@@ -45,7 +46,9 @@ export function addMigrate(program: Command): void {
     )
     .action((flags: Common) => report(flags, () => status(flags)))
   databaseCommand(migrate, 'plan')
-    .description('Prints the SQL that `up` would run. Changes nothing.')
+    .description(
+      'Prints the SQL that `up` would run; on PostgreSQL with what each statement locks, and for about how long. Changes nothing.',
+    )
     .action((flags: Common) => report(flags, () => plan(flags)))
   addGenerate(migrate)
   databaseCommand(migrate, 'adopt', LONG_WAIT)
@@ -169,8 +172,11 @@ async function plan(flags: Common): Promise<Outcome> {
   const found = await migrator.inspect(urlOf(flags), waitOf(flags))
   const { state, problem, pending } = found
   const migrations = migrator.migrationsNamed(found.dialect, pending)
+  const locks = await migrator.locksOfPending(urlOf(flags), migrations, waitOf(flags))
   const steps = migrations.map(({ tag, file, statements }) => {
-    return { tag, file, statements: statements.map((statement) => statement.trim()).filter((text) => text !== '') }
+    const texts = statements.map((statement) => statement.trim()).filter((text) => text !== '')
+    const locked = locks.get(tag)
+    return { tag, file, statements: texts, ...(locked && { locks: locked.map((lock) => lock ?? null) }) }
   })
   return {
     json: {
@@ -183,12 +189,18 @@ async function plan(flags: Common): Promise<Outcome> {
     text: [
       ...(problem === undefined ? [] : [`-- ${problem.code}: ${problem.message}`]),
       ...(found.adoption === undefined ? [] : adoptionText(found.adoption, 'future').map((line) => `-- ${line}`)),
-      ...steps.flatMap(({ file, statements }) => [`-- ${file}`, ...statements, '']),
+      ...steps.flatMap(({ file, statements, locks: locked }) => [
+        `-- ${file}`,
+        ...statements.flatMap((statement, at) => [...lockLines(locked?.[at]), statement]),
+        '',
+      ]),
       ...(steps.length === 0 && problem === undefined ? ['-- Nothing is pending.'] : []),
     ],
     exitCode: problem === undefined ? EXIT.done : exitCodeOf(problem.code),
   }
 }
+
+const lockLines = (lock: migrator.StatementLock | null | undefined): string[] => (lock ? [`-- ${lockText(lock)}`] : [])
 
 async function adopt(flags: AdoptFlags): Promise<Outcome> {
   if (flags.dryRun) return preview(flags)

@@ -9,7 +9,7 @@ import type { Migration } from './migrations.ts'
 import type { Queryable } from './postgres-missing.ts'
 
 /** Smaller tables get their index in a moment, while they are locked. */
-const SMALL_BYTES = 8_388_608
+export const SMALL_BYTES = 8_388_608
 
 const CREATE_INDEX =
   /^\s*(?:--.*\n\s*)*CREATE (UNIQUE )?INDEX (?:CONCURRENTLY )?(?:IF NOT EXISTS )?("[^"]+"|\w+) (ON (?:("[^"]+"|\w+)\.)?("[^"]+"|\w+)[^;]*);?\s*$/i

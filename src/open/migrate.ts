@@ -5,6 +5,7 @@ import { StorageError } from '../errors.ts'
 import type { RecordedMigrations, Status } from '../migrator/inspection.ts'
 import { type Migration, migrationsOf } from '../migrator/migrations.ts'
 import type { RepairReport } from '../migrator/repair.ts'
+import type { StatementLock } from '../migrator/statement-locks.ts'
 import type { AdoptionReport, Applied, MigrationOptions } from '../migrator/steps.ts'
 import { configOf, databaseOf } from './config.ts'
 import { openTarget } from './open.ts'
@@ -12,6 +13,7 @@ import { openTarget } from './open.ts'
 export type { Difference } from '../migrator/drift.ts'
 export type { State, Status } from '../migrator/inspection.ts'
 export type { RepairReport } from '../migrator/repair.ts'
+export type { StatementLock } from '../migrator/statement-locks.ts'
 export type { AdoptionReport, Applied, RowProblem, TableReport } from '../migrator/steps.ts'
 
 const DEFAULT_WAIT_MS = 5_000
@@ -33,6 +35,21 @@ function refuseMemory(path: string): void {
 /** The migrations with these tags, in order. */
 export const migrationsNamed = (dialect: Status['dialect'], tags: readonly string[]): Migration[] =>
   migrationsOf(dialect).filter(({ tag }) => tags.includes(tag))
+
+/** What each statement of pending migrations locks, by tag. Empty for SQLite, where a migration locks the whole file. */
+export async function locksOfPending(
+  url: string,
+  migrations: readonly Migration[],
+  busyTimeoutMs = DEFAULT_WAIT_MS,
+): Promise<ReadonlyMap<string, readonly (StatementLock | undefined)[]>> {
+  const target = databaseOf(url)
+  if (target.dialect !== 'postgresql' || migrations.length === 0) return new Map()
+  const { locksOf, tableSizes } = await import('../migrator/statement-locks.ts')
+  const { withPool } = await import('../migrator/postgres-pool.ts')
+  const sizes = await withPool(target, busyTimeoutMs, tableSizes)
+  const known = new Map(sizes)
+  return new Map(migrations.map((migration) => [migration.tag, locksOf(migration, known)]))
+}
 
 export interface UpOptions extends Pick<MigrationOptions, 'onApplied' | 'quarantine'> {
   /** How long to wait for another process's lock, in milliseconds. */

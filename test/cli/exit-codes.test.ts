@@ -199,6 +199,16 @@ describePostgres('PostgreSQL', () => {
     }
   })
 
+  test('plan says what each statement locks', async () => {
+    await using database = await createDatabase()
+    await migrate(['up', '--url', database.url], 0)
+    await database.query(`DELETE FROM drizzle.__drizzle_migrations WHERE id > 3`)
+    const ran = await migrate(['plan', '--url', database.url], 0)
+    const [step] = documentOf(ran).steps as { statements: string[]; locks: unknown[] }[]
+    expect(step?.locks).toHaveLength(step?.statements.length ?? 0)
+    expect(step?.locks).toContainEqual({ table: 'nodes', lock: 'SHARE', blocks: 'writes', aboutSeconds: 0.05 })
+  })
+
   test('5: another process migrates, with --wait 0', async () => {
     await using database = await createDatabase()
     const other = await database.client()
