@@ -9,7 +9,7 @@ import { openStorage } from '../../src/index.ts'
 import { messages, say } from '../sqlite/support/messages.ts'
 import { waitFor } from './migration-barrier.ts'
 import { hooks } from './migration-hooks.ts'
-import { BEGINS } from './migration-lock.ts'
+import { ASKS } from './migration-lock.ts'
 
 export interface Order {
   readonly do: 'visit' | 'drizzle'
@@ -60,12 +60,12 @@ async function migrate({ url, folder }: Order): Promise<void> {
 async function obey(order: Order): Promise<Outcome> {
   let [asked, refused] = [false, false]
   hooks.before = (what) => {
-    if (!BEGINS.includes(what) || asked) return
+    if (!ASKS.includes(what) || asked) return
     asked = true
     if (order.at === 'lock') waitFor(order.go, '@waiting')
   }
   hooks.after = (what, _, failed) => {
-    if (BEGINS.includes(what) && failed) refused = true
+    if (ASKS.includes(what) && failed) refused = true
   }
   if (order.at === 'start') waitFor(order.go, '@waiting')
   const run = order.do === 'visit' ? visit : migrate

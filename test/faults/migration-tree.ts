@@ -69,8 +69,8 @@ const PLACES = [
   },
   {
     file: '/src/migrator/postgres-migrator.ts',
-    whole: 'for (const statement of migration.statements) await client.query(statement)',
-    torn: "for (const statement of migration.statements) { await client.query(statement); await client.query('COMMIT'); await client.query('BEGIN'); await client.query(LOCK) }",
+    whole: 'for (const statement of await statementsWith(client, migration)) await client.query(statement)',
+    torn: "for (const statement of await statementsWith(client, migration)) { await client.query(statement); await client.query('COMMIT'); await client.query('BEGIN'); await client.query('SELECT pg_advisory_xact_lock(1298495336, 1937010546)') }",
   },
 ] as const
 
