@@ -11,6 +11,9 @@ import { node } from '../support/samples.ts'
 import { countedIn, counting, LANES } from './counting.ts'
 import { shows } from './shown.ts'
 
+/** Longer than this suite waits for a standby that takes over. */
+const FOR_LONG_MS = 120_000
+
 const portOf = (server: PostgresServer): string => new URL(server.url('postgres')).port
 
 /** The URL of both, in this order. */
@@ -69,7 +72,39 @@ describePostgres('two hosts in a URL', () => {
 
   test('the primary dies under load', () => lost(() => primary.halt().then(() => undefined)))
 
-  test('the primary stands still under load', () => lost(() => freeze(primary)))
+  test('the primary stands still under load', () => lost(() => freeze(primary, FOR_LONG_MS)))
+
+  test('a commit that the standby did not get is not acknowledged before it has got it', async () => {
+    await using store = await openStorage(urlOf(primary, standby))
+    await using blind = await openStorage({ url: urlOf(primary, standby), outcomeTokens: false })
+    await store.nodes.createMany([node('first'), node('second')])
+    const waiting = async (): Promise<unknown[]> =>
+      (await primary.ask("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'")).map(({ pid }) => pid)
+    const cancel = async (pids: readonly unknown[]): Promise<void> => {
+      await primary.ask(`SELECT pg_cancel_backend(pid) FROM unnest(ARRAY[${pids}]) AS pid`)
+    }
+    const frozen = await freeze(standby, FOR_LONG_MS)
+    try {
+      let isSettled = false
+      const counted = store.nodes.recordRoutes('first').finally(() => {
+        isSettled = true
+      })
+      await eventually('the commit waits', async () => (await waiting()).length === 1, 60_000)
+      const [pid] = await waiting()
+      await cancel([pid])
+      await eventually('the claim waits', async () => (await waiting()).some((other) => other !== pid), 60_000)
+      expect(isSettled).toBe(false)
+      const claims = await waiting()
+      const unknown = blind.nodes.recordRoutes('second')
+      await eventually('the other commit waits', async () => (await waiting()).length === 2, 60_000)
+      await cancel((await waiting()).filter((each) => !claims.includes(each)))
+      await expect(unknown).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
+      frozen[Symbol.dispose]()
+      expect((await counted).routesDiscovered).toBe(1)
+    } finally {
+      frozen[Symbol.dispose]()
+    }
+  })
 
   test('a check warns of settings with which a failover loses something, or takes long', async () => {
     await (await openStorage(urlOf(primary, standby))).close()
@@ -88,7 +123,7 @@ describePostgres('two hosts in a URL', () => {
     await primary.halt()
     await expect(openStorage(urlOf(primary, standby, '&connect_timeout=1'))).rejects.toMatchObject({
       code: 'UNAVAILABLE',
-      message: `No primary was found: 127.0.0.1:${portOf(primary)} refused (ECONNREFUSED); 127.0.0.1:${portOf(standby)} is a replica. Nothing was written. Check the cluster, then try again.`,
+      message: `No primary was found: 127.0.0.1:${portOf(primary)} failed (ECONNREFUSED); 127.0.0.1:${portOf(standby)} is a replica. Nothing was written. Check the cluster, then try again.`,
     })
   })
 })

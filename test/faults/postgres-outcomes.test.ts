@@ -1,20 +1,27 @@
 /** With outcome tokens no caller sees OUTCOME_UNKNOWN: each operation's answer is lost, and it is done once, and says so. */
 import { beforeAll, describe, expect, test } from 'vitest'
-import { type Meshstore, openStorage, type StorageOptions } from '../../src/index.ts'
+import { openStorage, type StorageOptions } from '../../src/index.ts'
 import { createDatabase, type TestDatabase } from '../postgres/support/database.ts'
+import { eventually } from '../postgres/support/eventually.ts'
 import { FAULTS, type Fault, FaultyProxy, type Rewrite } from '../postgres/support/proxy.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { withTimeouts } from '../postgres/support/timeouts.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { node } from '../support/samples.ts'
+import { app, migrations } from '../tables/app/schema.ts'
+import { addSite, removeSites } from '../tables/app/statements.ts'
 import { shows } from './shown.ts'
+
+const openApp = (url: string, options: Partial<StorageOptions> = {}) =>
+  openStorage({ ...options, url, tables: app, migrations })
+type App = Awaited<ReturnType<typeof openApp>>
 
 interface Case {
   readonly name: string
   /** A text of its first statements. */
   readonly work: string
-  readonly prepare?: (store: Meshstore) => Promise<unknown>
-  readonly run: (store: Meshstore) => Promise<unknown>
+  readonly prepare?: (store: App) => Promise<unknown>
+  readonly run: (store: App) => Promise<unknown>
   /** What `run` returns if it is done once. Done twice, each would return or leave something else. */
   readonly returns: unknown
 }
@@ -48,6 +55,32 @@ const CASES: readonly Case[] = [
     work: 'many-2',
     run: async (store) => ids(await store.nodes.createMany([node('many-1'), node('many-2')])),
     returns: ['many-1', 'many-2'],
+  },
+  {
+    name: 'saveMany',
+    work: 'all-2',
+    run: async (store) => ids(await store.nodes.saveMany([node('all-1'), node('all-2')])),
+    returns: ['all-1', 'all-2'],
+  },
+  {
+    name: 'updateMany',
+    work: 'wlan-updated',
+    prepare: (store) => store.nodes.create(node('updated', { interfaces: ['wlan-updated'] })),
+    run: (store) => store.nodes.updateMany({ interface: 'wlan-updated' }, { interfaces: ['wlan-done'] }),
+    returns: 1,
+  },
+  {
+    name: 'a row of an own table',
+    work: 'own-1',
+    run: async (store) => (await store.tables.sites.create({ siteId: 'own-1', name: 'one' })).siteId,
+    returns: 'own-1',
+  },
+  {
+    name: 'a statement of the application',
+    work: 'delete from',
+    prepare: (store) => store.run(addSite, { siteId: 'site-1', name: 'one' }),
+    run: async (store) => (await store.run(removeSites)).changes,
+    returns: 1,
   },
   {
     name: 'deleteMany',
@@ -93,7 +126,7 @@ async function lose(
   await using proxy = await FaultyProxy.before(database.url, rewrite)
   // A limit ends silence alone.
   const url = fault.startsWith('silent') ? withTimeouts(proxy.url) : proxy.url
-  await using store = await openStorage({ url, pool: { max: 2 }, outcomeTokens: true, ...options })
+  await using store = await openApp(url, { pool: { max: 2 }, outcomeTokens: true, ...options })
   await prepare?.(store)
   await store.nodes.save(node('warm-up'))
   proxy.arm(fault, at)
@@ -102,7 +135,7 @@ async function lose(
   return { injected: proxy.injected, outcome }
 }
 
-const open = (database: TestDatabase) => openStorage(database.url).then((store) => store.close())
+const open = (database: TestDatabase) => openApp(database.url).then((store) => store.close())
 
 describePostgres('an answer to a COMMIT that does not come', () => {
   let server: PostgresServer
@@ -160,5 +193,25 @@ describePostgres('an answer to a COMMIT that does not come', () => {
       outcomeTokens: false,
     })
     expect(outcome).toEqual(['OUTCOME_UNKNOWN', 'OUTCOME_UNKNOWN', 'OUTCOME_UNKNOWN'])
+  })
+
+  test("tokens are swept after twice failoverMs, by the server's clock", async () => {
+    await using database = await createDatabase(server.url('postgres'))
+    await using store = await openStorage({ url: database.url, outcomeTokens: true })
+    await store.nodes.create(node('swept'))
+    await database.query('UPDATE meshstore_outcomes SET written_at = written_at - 61')
+    const old = async (): Promise<number> =>
+      (await database.query('SELECT 1 FROM meshstore_outcomes WHERE written_at < extract(epoch FROM now()) - 60'))
+        .length
+    expect(await old()).toBe(1)
+    await eventually(
+      'it is swept',
+      async () => {
+        await store.nodes.recordRoutes('swept')
+        return (await old()) === 0
+      },
+      60_000,
+    )
+    expect((await database.query('SELECT 1 FROM meshstore_outcomes')).length).toBeGreaterThan(1)
   })
 })

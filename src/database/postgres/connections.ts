@@ -14,7 +14,7 @@ import { performance } from '../../event-loop.ts'
 import { AdaptiveLimiter } from './adaptive-limiter.ts'
 import { PostgresConnection, StatementNames } from './connection.ts'
 import { asLost, sqlstateOf, translated } from './errors.ts'
-import { PatientPool } from './hosts.ts'
+import { PatientPool } from './patient-pool.ts'
 import { located, type PoolOptions } from './pool.ts'
 
 const LOST: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])

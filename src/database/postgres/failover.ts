@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { performance, sleep } from '../../event-loop.ts'
 import { jittered } from '../backoff.ts'
 import { isServerLost, isUnknown } from './errors.ts'
-import { PatientPool } from './hosts.ts'
+import { PatientPool } from './patient-pool.ts'
 
 /** Covers a failover of a cluster, and the restart of a server. In milliseconds. */
 export const FAILOVER_MS = 30_000

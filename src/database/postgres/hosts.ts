@@ -3,16 +3,14 @@ import { isIP, Socket } from 'node:net'
 import pg from 'pg'
 import { StorageError } from '../../errors.ts'
 import { clearTimeout, performance, setTimeout, sleep } from '../../event-loop.ts'
-import { jittered } from '../backoff.ts'
-import { asLost, isFinal, sqlstateOf } from './errors.ts'
+import { isFinal, sqlstateOf } from './errors.ts'
 import type { Host } from './url.ts'
 
 /** A connection that owes an answer for this long is silent: the other hosts are asked. In milliseconds. */
 const SILENT_MS = 1_000
 const LOOK_EVERY_MS = 250
-/** How long a round of questions waits for slow hosts, in milliseconds. It doubles up to the limit for connecting. */
-const FIRST_ROUND_MS = 1_000
-const LONGEST_PAUSE_MS = 250
+/** How long the other hosts wait for one that stands still, in milliseconds. A slow host's answer counts when it comes. */
+const ROUND_MS = 300
 
 interface Watched {
   readonly at: Host
@@ -37,6 +35,10 @@ interface Internals {
 }
 const internals = (client: pg.Client): Internals => client as unknown as Internals
 
+const destroy = (client: pg.Client): void => void internals(client).connection.stream.destroy()
+
+const LATE = new Error('no answer')
+
 export class Hosts {
   readonly #all: readonly Host[]
   readonly #config: pg.ClientConfig
@@ -44,12 +46,18 @@ export class Hosts {
   #primary: Host | undefined
   #searching: Promise<void> | undefined
   #looking: NodeJS.Timeout | undefined
-  #isAsking = false
-  #roundMs = FIRST_ROUND_MS
+  /** The questions under way: one for each host. */
+  readonly #asked = new Map<Host, { readonly answer: Promise<Answer>; readonly client: pg.Client }>()
 
-  /** `config`: the settings of every connection, but for host, port and TLS. */
-  constructor(all: readonly Host[], config: pg.ClientConfig) {
+  readonly #isProxied: boolean
+
+  /**
+   * `config`: the settings of every connection, but for host, port and TLS. `isProxied`: a proxy changes the server behind a connection,
+   * and goes on reporting the first one.
+   */
+  constructor(all: readonly Host[], config: pg.ClientConfig, { isProxied }: { isProxied: boolean }) {
     this.#all = all
+    this.#isProxied = isProxied
     this.#config = config
     this.#primary = all.length === 1 ? all[0] : undefined
   }
@@ -81,7 +89,7 @@ export class Hosts {
     const watched: Watched = { at, reported: new Map(), bytes: 0, heardAt: performance.now() }
     this.#clients.set(client, watched)
     const { connection } = internals(client)
-    noteReports(client, watched.reported)
+    if (!this.#isProxied) noteReports(client, watched.reported)
     connection.once('end', () => this.#clients.delete(client))
     if (this.#all.length > 1) this.#looking ??= setTimeout(() => this.#look(), LOOK_EVERY_MS).unref()
   }
@@ -90,11 +98,11 @@ export class Hosts {
   async assertPrimary(client: pg.Client): Promise<void> {
     const watched = this.#clients.get(client)
     if (watched === undefined || !(await isReplica(client, watched.reported))) return
-    this.evict(watched.at)
+    this.#evict(watched.at)
     throw noPrimary([{ at: watched.at, place: this.#placeOf(watched.at), isPrimary: false }])
   }
 
-  /** Whether the server has reported that it is the primary. Proxies do not report it. */
+  /** Whether the server has reported that it is the primary. */
   isKnownPrimary(client: pg.Client): boolean {
     return this.#clients.get(client)?.reported.get(IN_RECOVERY) === 'off'
   }
@@ -102,12 +110,12 @@ export class Hosts {
   /** The client's server is not the primary: ends all connections to it. */
   evictServerOf(client: pg.Client): void {
     const watched = this.#clients.get(client)
-    if (watched !== undefined) this.evict(watched.at)
+    if (watched !== undefined) this.#evict(watched.at)
   }
 
-  evict(at: Host): void {
+  #evict(at: Host): void {
     this.lost(at)
-    for (const [client, watched] of this.#clients) if (watched.at === at) internals(client).connection.stream.destroy()
+    for (const [client, watched] of this.#clients) if (watched.at === at) destroy(client)
   }
 
   /** The next connection looks for the primary anew. */
@@ -125,51 +133,59 @@ export class Hosts {
   }
 
   async #search(): Promise<void> {
-    const withinMs = Math.min(this.#roundMs, this.#config.connectionTimeoutMillis ?? this.#roundMs)
-    this.#roundMs = 2 * withinMs
-    const stop = new AbortController()
-    const asked = this.#all.map((at) => this.#ask(at, withinMs, stop.signal))
+    const asked = this.#all.map((at) => this.#ask(at))
     const primaries = asked.map(async (each) => {
       const { at, isPrimary } = await each
       if (!isPrimary) throw new Error('It is not the primary.')
       return at
     })
-    const primary = await Promise.any(primaries).catch(() => undefined)
-    stop.abort()
-    if (primary === undefined) throw noPrimary(await Promise.all(asked))
-    this.#primary = primary
-    this.#roundMs = FIRST_ROUND_MS
+    const late = sleep(ROUND_MS).then(() => undefined)
+    const primary = await Promise.race([Promise.any(primaries), late]).catch(() => undefined)
+    if (primary !== undefined) this.#primary = primary
+    if (this.#primary !== undefined) return
+    const unanswered = this.#all.map((at): Answer => ({ at, place: this.#placeOf(at), isPrimary: false, error: LATE }))
+    throw noPrimary(await Promise.all(asked.map((each, index) => Promise.race([each, unanswered[index] as Answer]))))
   }
 
   #placeOf(at: Host): string {
     return `host ${this.#all.indexOf(at) + 1} of the URL`
   }
 
-  async #ask(at: Host, withinMs: number, stop?: AbortSignal): Promise<Answer> {
+  /** Joins the question that is under way, if there is one. Its limit is that of connecting. */
+  #ask(at: Host): Promise<Answer> {
+    const before = this.#asked.get(at)
+    if (before !== undefined) return before.answer
     let place = this.#placeOf(at)
     const stream = (): Socket =>
       noting(new Socket(), (address) => {
         place = address
       })
-    const limits = { connectionTimeoutMillis: withinMs, query_timeout: withinMs }
-    const client = new pg.Client({ ...this.#config, ...at, ...limits, stream })
+    const client = new pg.Client({
+      ...this.#config,
+      ...at,
+      query_timeout: this.#config.connectionTimeoutMillis,
+      stream,
+    })
     const reported = new Map<string, string>()
-    const destroy = (): void => void internals(client).connection.stream.destroy()
     client.on('error', () => {})
-    noteReports(client, reported)
-    stop?.addEventListener('abort', destroy)
-    try {
-      await client.connect()
-      const isPrimary = !(await isReplica(client, reported))
-      return { at, place, isPrimary }
-    } catch (error) {
-      return { at, place, isPrimary: false, error }
-    } finally {
-      stop?.removeEventListener('abort', destroy)
-      client.end().catch(() => {})
-      // A server that stands still would not close the connection.
-      setTimeout(destroy, withinMs).unref()
+    if (!this.#isProxied) noteReports(client, reported)
+    const asking = async (): Promise<Answer> => {
+      try {
+        await client.connect()
+        const isPrimary = !(await isReplica(client, reported))
+        return { at, place, isPrimary }
+      } catch (error) {
+        return { at, place, isPrimary: false, error }
+      } finally {
+        this.#asked.delete(at)
+        client.end().catch(() => {})
+        // A server that stands still would not close the connection.
+        setTimeout(() => destroy(client), ROUND_MS).unref()
+      }
     }
+    const answer = asking()
+    this.#asked.set(at, { answer, client })
+    return answer
   }
 
   /** Looks for connections that have fallen silent, as long as there are connections. */
@@ -181,33 +197,25 @@ export class Hosts {
       const { bytesRead } = connection.stream
       if (readyForQuery === true || bytesRead !== watched.bytes) watched.heardAt = now
       watched.bytes = bytesRead
-      if (now - watched.heardAt < SILENT_MS) continue
-      watched.heardAt = now
-      void this.#askOthers(watched.at)
+      if (now - watched.heardAt >= SILENT_MS) this.#askOthers(watched.at)
     }
   }
 
   /** If another host has become the primary, ends all connections to the silent one. */
-  async #askOthers(silent: Host): Promise<void> {
-    if (this.#isAsking) return
-    this.#isAsking = true
-    try {
-      const others = this.#all.filter((at) => at !== silent)
-      await Promise.all(
-        others.map(async (other) => {
-          const { at, isPrimary } = await this.#ask(other, SILENT_MS)
-          if (!isPrimary) return
-          this.evict(silent)
-          this.#primary = at
-        }),
-      )
-    } finally {
-      this.#isAsking = false
+  #askOthers(silent: Host): void {
+    for (const other of this.#all) {
+      if (other === silent || this.#asked.has(other)) continue
+      void this.#ask(other).then(({ at, isPrimary }) => {
+        if (!isPrimary) return
+        this.#evict(silent)
+        this.#primary = at
+      })
     }
   }
 
   close(): void {
     clearTimeout(this.#looking)
+    for (const { client } of this.#asked.values()) destroy(client)
   }
 }
 
@@ -237,89 +245,18 @@ export function noting(socket: Socket, note: (place: string) => void): Socket {
   })
 }
 
-/** Says what each host answered. If waiting cannot help, it is the first host's error. */
+/** Says what each host answered. Where a wait cannot help it is the first host's error. */
 function noPrimary(answers: readonly Answer[]): unknown {
   const [first] = answers
   if (first !== undefined && answers.every(({ error }) => error !== undefined && isFinal(error))) return first.error
   const said = answers.map(({ place, error }) => {
     if (error === undefined) return `${place} is a replica`
-    const code = sqlstateOf(error) ?? (error as { readonly code?: unknown }).code ?? 'no answer in time'
-    return `${place} refused (${code})`
+    const code = sqlstateOf(error) ?? (error as { readonly code?: unknown }).code ?? 'no answer'
+    return `${place} failed (${code})`
   })
   return new StorageError(
     'UNAVAILABLE',
     `No primary was found: ${said.join('; ')}. Nothing was written. Check the cluster, then try again.`,
     { cause: new Error('no primary') },
   )
-}
-
-/** A pool that waits while there is no primary. */
-export class PatientPool extends pg.Pool {
-  readonly hosts: Hosts
-  /** How long `connect()` waits for a primary, in milliseconds: before the first connection, and after it. */
-  readonly #patience: { readonly openingMs: number; readonly failoverMs: number }
-  #hasConnected = false
-
-  readonly #isLost: (error: unknown) => unknown
-
-  /** `isProxied`: a proxy reports a lost server with the SQLSTATE of a refused setting. */
-  constructor(
-    config: pg.PoolConfig,
-    hosts: Hosts,
-    { isProxied, ...patience }: { openingMs: number; failoverMs: number; isProxied: boolean },
-  ) {
-    super({
-      ...config,
-      Client: hosts.client(),
-      onConnect: (client) => hosts.assertPrimary(client as pg.Client),
-    })
-    this.hosts = hosts
-    this.#isLost = isProxied ? asLost : (error) => error
-    this.#patience = patience
-  }
-
-  override connect(): Promise<pg.PoolClient>
-  override connect(
-    callback: (error: Error | undefined, client: pg.PoolClient | undefined, done: (release?: unknown) => void) => void,
-  ): void
-  override connect(
-    callback?: (error: Error | undefined, client: pg.PoolClient | undefined, done: (release?: unknown) => void) => void,
-  ): Promise<pg.PoolClient> | undefined {
-    const connecting = this.within()
-    if (callback === undefined) return connecting
-    connecting.then(
-      (client) => callback(undefined, client, (release) => client.release(release as boolean)),
-      (error) => callback(error, undefined, () => {}),
-    )
-    return undefined
-  }
-
-  /** How long a call goes on after it has lost the server, in milliseconds. */
-  get failoverMs(): number {
-    return this.#patience.failoverMs
-  }
-
-  /** Waits for a primary, within a limit in milliseconds, and the limit of one connection. */
-  async within(milliseconds = Number.POSITIVE_INFINITY): Promise<pg.PoolClient> {
-    const { openingMs, failoverMs } = this.#patience
-    const deadline = performance.now() + Math.min(milliseconds, this.#hasConnected ? failoverMs : openingMs)
-    for (let pause = 10; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-      try {
-        await this.hosts.found()
-        const client = await super.connect()
-        this.#hasConnected = true
-        return client
-      } catch (failure) {
-        const error = this.#isLost(failure)
-        this.hosts.lost()
-        if (this.ending || isFinal(error) || performance.now() + pause > deadline) throw error
-      }
-      await sleep(jittered(pause))
-    }
-  }
-
-  override async end(): Promise<void> {
-    this.hosts.close()
-    await super.end()
-  }
 }

@@ -8,7 +8,7 @@ import { clearTimeout, performance, setTimeout, sleep } from '../../event-loop.t
 import { jittered } from '../backoff.ts'
 import type { BoundStatement, Compiled } from '../statement.ts'
 import { unknownOutcome } from './errors.ts'
-import type { PatientPool } from './hosts.ts'
+import type { PatientPool } from './patient-pool.ts'
 import { askOn } from './single.ts'
 
 /** How long a claim waits before it ends the transaction that it waits for, in milliseconds. */

@@ -1,7 +1,8 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
 import { asStandby, isStandby, placed, sqlstateOf } from './errors.ts'
-import { Hosts, noting, PatientPool } from './hosts.ts'
+import { Hosts, noting } from './hosts.ts'
+import { PatientPool } from './patient-pool.ts'
 import type { PostgresTarget } from './url.ts'
 
 export type PoolMode = 'session' | 'transaction'
@@ -110,8 +111,9 @@ function patientPool(
   { mode, failoverMs = 0 }: PoolOptions,
 ): pg.Pool {
   const openingMs = hosts.length > 1 ? connectMs : 0
-  const found = new Hosts(hosts, config)
-  const pool = new PatientPool(config, found, { openingMs, failoverMs, isProxied: mode === 'transaction' })
+  const isProxied = mode === 'transaction'
+  const found = new Hosts(hosts, config, { isProxied })
+  const pool = new PatientPool(config, found, { openingMs, failoverMs, isProxied })
   pool.on('connect', (client) => hostsOf.set(client, found))
   return pool
 }

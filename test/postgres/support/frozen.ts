@@ -5,7 +5,7 @@ import type { PostgresServer } from '../../support/postgres-server.ts'
 const LONGEST_MS = 20_000
 
 /** Stops all of the server's processes where they are, until it is disposed of: `using frozen = await freeze(server)`. */
-export async function freeze(server: PostgresServer): Promise<Disposable> {
+export async function freeze(server: PostgresServer, longestMs = LONGEST_MS): Promise<Disposable> {
   const client = new pg.Client(server.url('postgres'))
   await client.connect()
   const { rows } = await client.query<{ pid: number }>('SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()')
@@ -16,7 +16,7 @@ export async function freeze(server: PostgresServer): Promise<Disposable> {
   const goOn = (): void => {
     for (const pid of stopped.splice(0).toReversed()) signalled(pid, 'SIGCONT')
   }
-  const timer = setTimeout(goOn, LONGEST_MS)
+  const timer = setTimeout(goOn, longestMs)
   return {
     [Symbol.dispose]: () => {
       clearTimeout(timer)
