@@ -11,6 +11,7 @@ import { FAULTS, type Fault } from './cluster/faults.ts'
 import type { LoadOptions } from './cluster/load-messages.ts'
 import { FORGETFUL, LOYAL, MistakenSource } from './cluster/mistaken-source.ts'
 import { clusterPrograms } from './cluster/programs.ts'
+import { backedUp, copiedInto, migrated, movedInto } from './cluster/tools.ts'
 import { TypedDrill } from './cluster/typed-drill.ts'
 import { notTested, shows } from './shown.ts'
 
@@ -131,6 +132,20 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
     const figures = `${FAILOVERS} failovers: ${sum(({ acknowledged }) => acknowledged)} acknowledged, ${sum(({ lost }) => lost)} lost, ${sum(({ doubtful }) => doubtful)} unknown, subscribers told ${told} times; writers went on ${resumed[Math.floor(resumed.length / 2)]} ms after the cluster (median), ${resumed.at(-1)} ms at most`
     console.log(figures)
     shows(figures)
+  })
+
+  test.each([
+    ['a move', movedInto],
+    ['a copy', copiedInto],
+    ['a backup', backedUp],
+    ['migrations', migrated],
+  ])('%s during a switchover: done, or UNAVAILABLE and done when tried again', async (what, attempt) => {
+    await cluster.configure({ synchronous: 'on' })
+    const { first, rows } = await attempt(cluster, cluster.url(await cluster.createDatabase(), 'hosts'))
+    shows(`${what} during a switchover: ${first}`)
+    console.log(`${what} during a switchover: ${first}`)
+    expect(rows).toBe(3_000)
+    expect(['done', 'UNAVAILABLE']).toContain(first)
   })
 
   test.each([
