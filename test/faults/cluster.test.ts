@@ -139,14 +139,17 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
     ['a copy', copiedInto],
     ['a backup', backedUp],
     ['migrations', migrated],
-  ])('%s during a switchover: done, or UNAVAILABLE and done when tried again', async (what, attempt) => {
-    await cluster.configure({ synchronous: 'on' })
-    const { first, rows } = await attempt(cluster, cluster.url(await cluster.createDatabase(), 'hosts'))
-    shows(`${what} during a switchover: ${first}`)
-    console.log(`${what} during a switchover: ${first}`)
-    expect(rows).toBe(3_000)
-    expect(['done', 'UNAVAILABLE']).toContain(first)
-  })
+  ])(
+    '%s during a planned change of the primary: done, or UNAVAILABLE and done when tried again',
+    async (what, attempt) => {
+      await cluster.configure({ synchronous: 'on' })
+      const { first, rows } = await attempt(cluster, cluster.url(await cluster.createDatabase(), 'hosts'))
+      shows(`${what} during a planned change of the primary: ${first}`)
+      console.log(`${what} during a planned change of the primary: ${first}`)
+      expect(rows).toBe(3_000)
+      expect(['done', 'UNAVAILABLE']).toContain(first)
+    },
+  )
 
   test.each([
     ['a store that does not compare digests', FAULTS.brieflyHeld, FORGETFUL, missesSilently],

@@ -64,9 +64,9 @@ export const FAULTS = {
       cluster.machine(primary).thaw()
     },
   },
-  switchover: { name: 'switchover', synchronous: 'on', strike: (cluster) => cluster.switchover() },
+  switchover: { name: 'planned change of the primary', synchronous: 'on', strike: (cluster) => cluster.switchover() },
   switchedTwice: {
-    name: 'switchover, twice',
+    name: 'planned change of the primary, twice',
     synchronous: 'on',
     strike: async (cluster) => {
       await cluster.switchover()
