@@ -8,7 +8,7 @@ import { type Dialect, dialects, root, TreeCopy } from '../schema/tree-copy.ts'
 
 /** Written by hand, in either dialect. */
 const SECOND = [
-  'CREATE INDEX idx_policies_updated ON policies (updated_at);',
+  'CREATE INDEX idx_policies_count ON policies (rules_count);',
   'UPDATE nodes SET routes_discovered = routes_discovered + 1;',
   "UPDATE meshstore_state SET note = 'counted';",
 ].join('\n--> statement-breakpoint\n')
