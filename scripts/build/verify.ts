@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, posix } from 'node:path'
 import { promisify } from 'node:util'
 import type { OutputChunk } from 'rolldown'
-import { parseSync, Visitor } from 'rolldown/utils'
+import { type ESTree, parseSync, Visitor } from 'rolldown/utils'
 import { type Bundles, DRIVERS, SHARED } from './bundle.ts'
 import { filesIn } from './files.ts'
 
@@ -60,7 +60,9 @@ function read(file: string, source: string): Script {
     ImportDeclaration: ({ source }) => void imports.push(source.value),
     ExportAllDeclaration: ({ source }) => void imports.push(source.value),
     ExportNamedDeclaration: ({ source }) => void (source && imports.push(source.value)),
-    ImportExpression: ({ source }) => void lazyImports.push(literal(source)),
+    ImportExpression: ({ source }) => {
+      if (!isPathOfCaller(source)) lazyImports.push(literal(source))
+    },
     CallExpression: ({ callee, arguments: [argument] }) => {
       if (callee.type === 'Identifier' && /^(__)?require$/.test(callee.name)) lazyImports.push(literal(argument))
     },
@@ -75,6 +77,13 @@ function read(file: string, source: string): Script {
   }).visit(program)
   return { imports, lazyImports }
 }
+
+/** `import(pathToFileURL(path).href)`: `meshstore migrate generate` loads the application's schema. */
+const isPathOfCaller = (source: ESTree.Expression): boolean =>
+  source.type === 'MemberExpression' &&
+  source.object.type === 'CallExpression' &&
+  source.object.callee.type === 'Identifier' &&
+  source.object.callee.name === 'pathToFileURL'
 
 /** Everything that a chunk asks for is in the package, a builtin, or one of the packages given. */
 function verifySpecifiers(file: string, scripts: ReadonlyMap<string, Script>, packages: readonly string[]): void {

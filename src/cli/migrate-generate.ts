@@ -48,6 +48,7 @@ function shown({ dialect, file, tables }: Generated, dryRun: boolean): string {
 async function tablesIn(file: string): Promise<Table[]> {
   const path = resolve(file)
   if (!existsSync(path)) throw new StorageError('CONFIG', `There is no file ${path}. Name your schema with --schema.`)
+  // The build refuses every other import of something computed.
   const module = await import(pathToFileURL(path).href).then(
     (loaded: object) => loaded,
     (cause: unknown) => {
