@@ -37,7 +37,7 @@ const BEFORE = 300
 const AFTER = 300
 
 export async function drill(cluster: Cluster, drill: Drill): Promise<Came> {
-  const { fault, via, turn, rate, options = {}, root = ROOT, longestMs = 120_000 } = drill
+  const { fault, via, turn, rate, options = {}, root = ROOT, longestMs = 180_000 } = drill
   await cluster.configure({ synchronous: fault.synchronous, failsafe: fault.failsafe ?? false })
   await cluster.settled()
   const database = await cluster.createDatabase()

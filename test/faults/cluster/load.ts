@@ -120,7 +120,7 @@ async function finish(listeners: readonly Listener[]): Promise<LoadReport> {
     () => 0,
     () => listeners.filter((each) => !each.has(last)).length,
   )
-  const now = await openStorage({ url: orders.checkUrl, migrate: 'skip', tables: app })
+  const now = await openStorage({ ...orders.options, url: orders.checkUrl, migrate: 'skip', tables: app })
   await hubs.compare(now)
   const { there, counters } = await everything(now)
   await now.close()
