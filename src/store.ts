@@ -215,7 +215,7 @@ export class Store implements Meshstore {
     if (leftBehind.length > 0)
       problems.push({
         code: 'SCHEMA_MISMATCH',
-        message: `The replica leaves out the application's own tables: ${leftBehind.join(', ')}. Nothing of them is shipped. Keep backups for them.`,
+        message: `The replica leaves out what no table() describes: ${leftBehind.join(', ')}. Nothing of it is shipped. Describe these tables with openStorage({ tables }), or keep backups.`,
       })
     return { ...health, replication, problems }
   }

@@ -85,7 +85,7 @@ export interface ReplicationHealth {
   readonly behindSeconds: number | undefined
   /** Another process ships this database. This one takes over when nothing arrives from the other one any more. */
   readonly standsBy: boolean
-  /** The application's tables, and its columns in ours. A replica does not hold them: back them up. */
+  /** Tables that `openStorage({ tables })` does not describe, and the application's columns in ours. A replica does not hold them: back them up. */
   readonly leftBehind: readonly string[]
   /** Why the last step failed; it is tried again. MOVED: another database was promoted. */
   readonly problem: { readonly code: string; readonly message: string } | undefined

@@ -7,11 +7,12 @@ import { manifestName, partName } from './names.ts'
 import { type Header, hashOf, ObjectWriter, type PartHeader, VERSION } from './object.ts'
 import { assertVersion, damaged, type Place, parsed } from './place.ts'
 import type { CommittedState } from './source.ts'
+import type { Described } from './tables.ts'
 
 /** Compressed bytes of a part. A part is held in memory. */
 const PART_BYTES = 8_388_608
 
-export interface BaseManifest {
+export interface BaseManifest extends Described {
   readonly generation: number
   readonly segment: number
   /** Hash of the segment that the base is as of. */
@@ -39,7 +40,7 @@ export async function writeBase(
   { tables, header, hash, signal }: Writing,
   store: (name: string, bytes: Uint8Array) => Promise<void>,
 ): Promise<BaseManifest> {
-  const { generation, segment, at, schema } = header
+  const { generation, segment, at, schema, own } = header
   const parts: string[] = []
   const content: Record<string, TableContent> = {}
   let bytes = 0
@@ -67,7 +68,8 @@ export async function writeBase(
     content[table.name] = rows.end()
   }
   await finish()
-  const manifest = { generation, segment, hash, at, schema, parts, bytes, tables: content }
+  const appMigrations = await state.appMigrations()
+  const manifest = { generation, segment, hash, at, schema, parts, bytes, tables: content, own, appMigrations }
   await store(manifestName(generation, segment), textOf(manifest))
   return manifest
 }

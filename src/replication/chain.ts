@@ -12,7 +12,7 @@ import { generationName, isManifest, segmentName } from './names.ts'
 import { type Header, hashOf, ObjectWriter, opened, type SegmentHeader, VERSION } from './object.ts'
 import { claimed, type Place, registrationOf } from './place.ts'
 import type { CommittedState, Source } from './source.ts'
-import { columnsOf } from './tables.ts'
+import { columnsOf, descriptionsOf } from './tables.ts'
 
 /** The log keeps changes for so long after the last renewal, in milliseconds. */
 const KEPT_MS = 86_400_000
@@ -37,7 +37,6 @@ const EMPTY_ENTRIES = 10_000
 export interface ChainOptions {
   readonly source: () => Promise<Source>
   readonly place: Place
-  readonly tables: readonly Table[]
   readonly now: () => Date
   /** Replaces the limits after which a base is due. For tests. */
   readonly baseEverySegments?: number | undefined
@@ -48,7 +47,10 @@ interface Head extends At {
   /** As in the segment's header; `position` is the same place in newer words. */
   readonly to: string
   readonly position: string
+  /** `''` in a generation without segments. */
   readonly schema: string
+  /** Descriptions of the application's own tables. */
+  readonly own: readonly string[]
 }
 
 /** A segment that was cut. It is shipped again as it is until the place has it: an answer may have been lost. */
@@ -182,7 +184,15 @@ export class Chain {
     if (header === undefined || (segment === intent.segment && !isIntended(intent, hash))) return false
     const from = { log: header.log, position: header.to }
     if (!(await source.changeLog.resume(registrationOf(this.#id), this.#keptUntil(), from))) return false
-    this.#goOnFrom({ generation, segment, hash, log: header.log, to: header.to, schema: header.schema })
+    this.#goOnFrom({
+      generation,
+      segment,
+      hash,
+      log: header.log,
+      to: header.to,
+      schema: header.schema,
+      own: header.own ?? [],
+    })
     await this.#findBase(generation)
     return true
   }
@@ -222,7 +232,7 @@ export class Chain {
     }
     const { log, position } = await changeLog.begin(registrationOf(this.#id), this.#keptUntil())
     this.#base = undefined
-    this.#goOnFrom({ generation, segment: 0, hash: begun.hash, log, to: position, schema: '' })
+    this.#goOnFrom({ generation, segment: 0, hash: begun.hash, log, to: position, schema: '', own: [] })
   }
 
   #keptUntil(): Date {
@@ -275,12 +285,14 @@ export class Chain {
   async #cut(state: CommittedState, at: Date, { withBase = false } = {}): Promise<Cut | undefined> {
     const head = this.#head
     if (head === undefined) throw new Outrun('The chain was left.')
-    const { tables } = this.#options
+    const tables = await state.tables()
     const { schemaVersion } = state
     if (head.schema !== '' && schemaVersion !== head.schema) throw new ChainBroken('The schema has changed.')
+    if (head.schema !== '' && JSON.stringify(descriptionsOf(tables)) !== JSON.stringify(head.own))
+      throw new ChainBroken("The application's own tables have changed.")
     const from: LogPosition = { log: head.log, position: head.position }
     const writer = new ObjectWriter()
-    const reached = await this.#read(state, from, writer)
+    const reached = await this.#read(state, { from, tables }, writer)
     const rows = writer.lines
     if (!withBase && rows === 0 && reached.entries < EMPTY_ENTRIES) return undefined
     const header: SegmentHeader = {
@@ -295,9 +307,13 @@ export class Chain {
   }
 
   /** The first segment has no rows: the base holds them. */
-  async #read(state: CommittedState, from: LogPosition, writer: ObjectWriter): Promise<Reached> {
+  async #read(
+    state: CommittedState,
+    { from, tables }: { readonly from: LogPosition; readonly tables: readonly Table[] },
+    writer: ObjectWriter,
+  ): Promise<Reached> {
     if (this.#head?.segment === 0) return { position: await positionAt(state, from), entries: 0 }
-    return writeChanges(state, from, this.#options.tables, writer)
+    return writeChanges(state, from, tables, writer)
   }
 
   /** Resolves when the segment is shipped. The base follows, while segments go on. */
@@ -311,17 +327,18 @@ export class Chain {
       isShipped = true
       shipped.resolve(step)
       const { generation, segment, schema } = cut.header
+      const tables = await state.tables()
       const header = headerOf(
         'meshstore-base',
         { generation, segment: segment - 1 },
         {
           at,
           schema,
-          tables: this.#options.tables,
+          tables,
         },
       )
       const { signal } = this.#stopping
-      const writing = { tables: this.#options.tables, header, hash: cut.hash, signal }
+      const writing = { tables, header, hash: cut.hash, signal }
       this.#based(await writeBase(state, writing, (name, bytes) => this.#store(name, bytes)))
     }
     this.#writingBase = source
@@ -379,14 +396,14 @@ export class Chain {
   }
 
   async #ship(source: Source, cut: Cut): Promise<Step> {
-    const { generation, segment, at, log, to, schema } = cut.header
+    const { generation, segment, at, log, to, schema, own = [] } = cut.header
     this.#pending = cut
     await this.#intend(source, { generation, segment, hash: cut.hash })
     if (!(await this.#createdOwn(segmentName(generation, segment), cut.bytes)))
       throw new Outrun(`Another process ships to ${this.#options.place.name}.`)
     await this.#assertNewest()
     this.#pending = undefined
-    this.#head = { generation, segment, hash: cut.hash, log, to, position: to, schema }
+    this.#head = { generation, segment, hash: cut.hash, log, to, position: to, schema, own }
     this.#isRegisteredAtHead = false
     this.#bytesSinceBase += cut.bytes.length
     this.#segmentsSinceBase++
@@ -440,5 +457,6 @@ function headerOf(
     at: at.toISOString(),
     schema,
     tables: columnsOf(tables),
+    own: descriptionsOf(tables),
   }
 }

@@ -109,6 +109,6 @@ export function sharedCells(table: Table, row: readonly unknown[]): Plain[] {
   if (problem === undefined) return plainCells(table, row)
   throw new StorageError(
     'CORRUPT',
-    `${table.name} ${shownKey(row[0])}: ${problem.column} ${problem.message}. Another program wrote it; correct or delete the row. Until then nothing is replicated.`,
+    `${table.name} ${shownKey(row[table.columns.indexOf(table.key)])}: ${problem.column} ${problem.message}. Another program wrote it; correct or delete the row. Until then nothing is replicated.`,
   )
 }

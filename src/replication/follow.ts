@@ -2,6 +2,7 @@
 import { StorageError } from '../errors.ts'
 import { configOf, databaseOf } from '../open/config.ts'
 import { openTarget } from '../open/open.ts'
+import { tablesFor } from '../rows/target-tables.ts'
 import { type BaseManifest, readManifest } from './base.ts'
 import { begin, beginOf, generationsOf, seal } from './generation.ts'
 import { generationsIn, readSegment } from './look.ts'
@@ -11,7 +12,7 @@ import { linesOf } from './object.ts'
 import { idOf, type Place } from './place.ts'
 import { assertContent, loadBase, type OnProgress } from './replay.ts'
 import type { Mark, Standby } from './standby.ts'
-import { assertKnownColumns, REPLICATED } from './tables.ts'
+import { assertKnownColumns, tablesOf } from './tables.ts'
 import { applyLines } from './target.ts'
 
 interface FollowOptions {
@@ -54,6 +55,8 @@ export class Follower {
       if (mark === undefined) {
         if (!mayBegin) throw new StorageError('CONFIG', `${standby.name} is no standby. Run meshstore follow first.`)
         mark = { ...NOWHERE, place: id }
+        const first = await newestBase(place)
+        if (first !== undefined) await assertTables(standby, first)
         await standby.begin(mark)
       }
       if (mark.place !== id)
@@ -94,12 +97,13 @@ export class Follower {
         'BACKUP_INVALID',
         `${name} does not follow what this standby has, and was not applied: it must not be used. Promote this standby as it is, or follow anew with an empty database.`,
       )
-    assertKnownColumns(header.tables, REPLICATED, name)
+    const tables = tablesOf(header)
+    assertKnownColumns(header.tables, tables, name)
     const manifest = await readManifest(this.#place, manifestName(generation, segment))
     const mark = { ...this.#mark, generation, segment, hash, at }
     await this.#standby.apply(async ({ target, note }) => {
-      for await (const lines of linesOf(body, name)) await applyLines(target, REPLICATED, lines)
-      if (manifest?.hash === hash) await assertContent(manifest, { target, tables: REPLICATED })
+      for await (const lines of linesOf(body, name)) await applyLines(target, tables, lines)
+      if (manifest?.hash === hash) await assertContent(manifest, { target })
       await note(mark)
     })
     this.#mark = mark
@@ -111,19 +115,16 @@ export class Follower {
     const newest = (await generationsOf(this.#place)).at(-1) ?? 0
     // Nothing but the next segment is looked for while the chain is whole: a step costs two requests.
     if (newest === generation && !(await this.#isLeftBehind())) return false
-    let base: BaseManifest
-    try {
-      base = baseOf(await generationsIn(this.#place), undefined).base
-    } catch (error) {
-      if (error instanceof StorageError && error.code === 'CONFIG') return false
-      throw error
-    }
+    const base = await newestBase(this.#place)
+    if (base === undefined) return false
     const isNewer = base.generation > generation || (base.generation === generation && base.segment > segment)
     if (!isNewer) return false
+    await assertTables(this.#standby, base)
+    await this.#standby.guard()
     const { hash, at } = base
     const mark = { place: this.#id, generation: base.generation, segment: base.segment, hash, at }
     await this.#standby.apply(async ({ target, note }) => {
-      await loadBase(this.#place, base, { target, tables: REPLICATED, onProgress: this.#onProgress })
+      await loadBase(this.#place, base, { target, onProgress: this.#onProgress })
       await note(mark)
     })
     this.#mark = mark
@@ -199,6 +200,26 @@ export class Follower {
   close(): Promise<void> {
     return this.#standby.close()
   }
+}
+
+/** `undefined`: there is none yet. */
+async function newestBase(place: Place): Promise<BaseManifest | undefined> {
+  try {
+    return baseOf(await generationsIn(place), undefined).base
+  } catch (error) {
+    if (error instanceof StorageError && error.code === 'CONFIG') return undefined
+    throw error
+  }
+}
+
+/** Throws SCHEMA_MISMATCH if the application's migrations have not made the base's own tables here. */
+async function assertTables(standby: Standby, base: BaseManifest): Promise<void> {
+  const source = {
+    tables: async () => ({ tables: tablesOf(base), foreignKeys: [] }),
+    appMigrations: async () => base.appMigrations ?? [],
+    count: async () => 0,
+  }
+  await tablesFor(source, await standby.tables(), undefined)
 }
 
 /** Makes the database, and brings its schema up to date. */

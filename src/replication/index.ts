@@ -31,14 +31,13 @@ async function shipperOf(
   { to, everySeconds, keep = KEEP, onFenced }: NonNullable<Config['replicate']>,
   now: Config['now'],
 ): Promise<Shipper> {
-  const [{ placeOf }, { Shipper }, { sourceOf }, { REPLICATED }] = await Promise.all([
+  const [{ placeOf }, { Shipper }, { sourceOf }] = await Promise.all([
     import('./open-place.ts'),
     import('./shipper.ts'),
     import('./source-of.ts'),
-    import('./tables.ts'),
   ])
   const place = placeOf(to)
   const seconds = everySeconds ?? (to.startsWith('s3:') ? 10 : 1)
   const source = () => sourceOf(database)
-  return new Shipper({ source, place, tables: REPLICATED, now, everyMs: seconds * 1_000, keep, onFenced })
+  return new Shipper({ source, place, now, everyMs: seconds * 1_000, keep, onFenced })
 }

@@ -1,12 +1,7 @@
-import { ownOf } from '../rows/own-tables.ts'
 import type { Snapshot } from '../rows/source.ts'
 
-/** Names of what a replica does not hold: `links`, `nodes.color`. */
+/** Names of what a replica does not hold, as nothing describes it: `notes`, `nodes.color`. */
 export async function leftBehindOf(snapshot: Snapshot): Promise<readonly string[]> {
-  const { tables } = await snapshot.tables()
   const others = await snapshot.others()
-  return [
-    ...ownOf(tables).map(({ name }) => name),
-    ...others.map(({ table, column }) => (column === undefined ? table : `${table}.${column}`)),
-  ]
+  return others.map(({ table, column }) => (column === undefined ? table : `${table}.${column}`))
 }

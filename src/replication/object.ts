@@ -11,7 +11,7 @@ import { StorageError } from '../errors.ts'
 import { EventLoopYield } from '../event-loop.ts'
 import type { Plain } from '../schema/cells.ts'
 import { assertVersion, damaged, parsed } from './place.ts'
-import type { Columns } from './tables.ts'
+import type { Columns, Described } from './tables.ts'
 
 export const VERSION = 1
 const HASH_BYTES = 32
@@ -23,7 +23,7 @@ const PIECE = 262_144
 const SLICE_LINES = 1_000
 const SLICE_CHARACTERS = 1_048_576
 
-export interface Header {
+export interface Header extends Pick<Described, 'own'> {
   readonly format: 'meshstore-segment' | 'meshstore-base'
   readonly version: number
   readonly generation: number

@@ -3,9 +3,11 @@ import { ONLY_READS } from '../database/postgres/pool.ts'
 import type { PostgresDatabase } from '../database/postgres/postgres-database.ts'
 import { type Ask, onSingle, openSingle } from '../database/postgres/single.ts'
 import { columnsAsText, snapshotOf } from '../rows/postgres-source.ts'
+import { quotedName } from '../schema/described.ts'
 import { leftBehindOf } from './left-behind.ts'
 import { refuseWrites } from './postgres-standby.ts'
 import type { CommittedState, Source } from './source.ts'
+import { isReplicated } from './tables.ts'
 
 /** Times keep all their digits on any role. A base's reader may be slow, so that its transaction stands idle. */
 const EXACT = 'SET LOCAL extra_float_digits = 1'
@@ -56,8 +58,13 @@ async function stateOf(ask: Ask, schemaVersion: string): Promise<CommittedState>
     schemaVersion,
     changes: (from, limit) => log.read(from, limit),
     rows: (table, keys) =>
-      ask(`SELECT ${columnsAsText(table)} FROM ${table.name} WHERE ${table.key.name} = ANY($1::text[])`, [keys]),
+      ask(
+        `SELECT ${columnsAsText(table)} FROM ${quotedName(table.name)} WHERE ${quotedName(table.key.name)} = ANY($1::text[])`,
+        [keys],
+      ),
     slices: (table) => snapshot.slices(table),
+    tables: async () => (await snapshot.tables()).tables.filter(isReplicated),
+    appMigrations: () => snapshot.appMigrations(),
     leftBehind: () => leftBehindOf(snapshot),
   }
 }

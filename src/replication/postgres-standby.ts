@@ -1,9 +1,13 @@
 import { type Ask, askOn, connected, openSingle } from '../database/postgres/single.ts'
 import { type PostgresTarget, placeOf } from '../database/postgres/url.ts'
+import { ownOf } from '../rows/own-tables.ts'
+import { tablesOn } from '../rows/postgres-tables.ts'
 import { taken } from '../rows/target.ts'
+import { quotedName as quoted } from '../schema/described.ts'
+import type { Table } from '../schema/tables.ts'
 import { targetOn } from './postgres-target.ts'
 import { type Mark, STANDBY, type Standby } from './standby.ts'
-import { REPLICATED } from './tables.ts'
+import { isReplicated } from './tables.ts'
 
 const BEGIN = [
   'BEGIN ISOLATION LEVEL READ COMMITTED',
@@ -20,17 +24,48 @@ const FUNCTION = `CREATE OR REPLACE FUNCTION meshstore_standby() RETURNS trigger
   END IF;
   RETURN NULL;
 END $$`
-const triggerOn = (table: string): string => `${table}_standby`
+const triggerOn = (table: string): string => quoted(`${table}_standby`)
+
+/** The tables that a follower writes. */
+const tablesTo = async (ask: Ask): Promise<Table[]> => (await tablesOn(ask)).tables.filter(isReplicated)
+
+/** The foreign keys that are checked at the end of a segment, until the promotion: a child's line may precede its parent's. */
+const DEFERRED = 'replica_deferred'
+const CONSTRAINTS = `SELECT conrelid::regclass::text, quote_ident(conname) FROM pg_constraint
+  WHERE contype = 'f' AND conparentid = 0 AND NOT condeferrable AND conrelid = ANY($1::text[]::regclass[])`
+
+async function defer(ask: Ask): Promise<void> {
+  const own = ownOf(await tablesTo(ask)).map(({ name }) => quoted(name))
+  const found = own.length === 0 ? [] : await ask<[string, string]>(CONSTRAINTS, [own])
+  if (found.length === 0) return
+  for (const [table, constraint] of found) await ask(`ALTER TABLE ${table} ALTER CONSTRAINT ${constraint} DEFERRABLE`)
+  await ask(NOTE, [DEFERRED, JSON.stringify([...(await deferred(ask)), ...found]), Date.now() / 1_000])
+}
+
+async function deferred(ask: Ask): Promise<readonly [table: string, constraint: string][]> {
+  const [row] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1', [DEFERRED])
+  return row === undefined ? [] : JSON.parse(row[0])
+}
+
+async function deferNoMore(ask: Ask): Promise<void> {
+  for (const [table, constraint] of await deferred(ask))
+    await ask(`ALTER TABLE ${table} ALTER CONSTRAINT ${constraint} NOT DEFERRABLE`)
+  await ask('DELETE FROM meshstore_state WHERE name = $1', [DEFERRED])
+}
 
 /** In an open transaction. */
 export async function refuseWrites(ask: Ask, mark: Mark): Promise<void> {
+  await refuse(ask)
+  await ask(NOTE, [STANDBY, JSON.stringify(mark), Date.now() / 1_000])
+}
+
+async function refuse(ask: Ask): Promise<void> {
   await ask(FUNCTION)
-  for (const { name } of REPLICATED) {
-    await ask(`DROP TRIGGER IF EXISTS ${triggerOn(name)} ON ${name}`)
-    await ask(`CREATE TRIGGER ${triggerOn(name)} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${name}
+  for (const { name } of await tablesTo(ask)) {
+    await ask(`DROP TRIGGER IF EXISTS ${triggerOn(name)} ON ${quoted(name)}`)
+    await ask(`CREATE TRIGGER ${triggerOn(name)} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${quoted(name)}
       FOR EACH STATEMENT EXECUTE FUNCTION meshstore_standby()`)
   }
-  await ask(NOTE, [STANDBY, JSON.stringify(mark), Date.now() / 1_000])
 }
 
 /** Opens a database with the current schema. The role must own the tables. Throws StorageErrors. */
@@ -59,12 +94,20 @@ export async function openPostgresStandby(target: PostgresTarget, busyTimeoutMs:
     },
     begin: (mark) =>
       transaction(async () => {
-        for (const { name } of REPLICATED)
-          if ((await ask(`SELECT 1 FROM ${name} LIMIT 1`)).length > 0) throw taken(name)
+        for (const { name } of await tablesTo(ask))
+          if ((await ask(`SELECT 1 FROM ${quoted(name)} LIMIT 1`)).length > 0) throw taken(name)
+        await defer(ask)
         await refuseWrites(ask, mark)
+      }),
+    tables: () => tablesOn(ask),
+    guard: () =>
+      transaction(async () => {
+        await defer(ask)
+        await refuse(ask)
       }),
     apply: (work) =>
       transaction(async () => {
+        await ask('SET CONSTRAINTS ALL DEFERRED')
         await note(APPLYING, '')
         const done = await work({
           target: targetOn(ask),
@@ -75,7 +118,9 @@ export async function openPostgresStandby(target: PostgresTarget, busyTimeoutMs:
       }),
     release: ({ name, value }) =>
       transaction(async () => {
-        for (const each of REPLICATED) await ask(`DROP TRIGGER IF EXISTS ${triggerOn(each.name)} ON ${each.name}`)
+        for (const each of await tablesTo(ask))
+          await ask(`DROP TRIGGER IF EXISTS ${triggerOn(each.name)} ON ${quoted(each.name)}`)
+        await deferNoMore(ask)
         await ask('DROP FUNCTION IF EXISTS meshstore_standby()')
         await forget(STANDBY)
         await note(name, value)

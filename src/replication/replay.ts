@@ -1,13 +1,13 @@
 /** Replays a base and the segments after it into a database. */
 import { StorageError } from '../errors.ts'
-import { type Table, tableNamed } from '../schema/tables.ts'
+import type { Table } from '../schema/tables.ts'
 import type { BaseManifest } from './base.ts'
 import type { At } from './generation.ts'
 import { type Generation, readSegment } from './look.ts'
 import { manifestName, partName, segmentName } from './names.ts'
 import { linesOf, opened, type PartHeader } from './object.ts'
 import { damaged, type Place } from './place.ts'
-import { assertKnownColumns } from './tables.ts'
+import { assertKnownColumns, tablesOf } from './tables.ts'
 import { applyLines, type ReplicaTarget } from './target.ts'
 
 /** Objects that are read ahead: a bucket answers after tens of milliseconds. */
@@ -28,7 +28,6 @@ export type OnProgress = (progress: {
 
 interface Into {
   readonly target: ReplicaTarget
-  readonly tables: readonly Table[]
   readonly onProgress?: OnProgress | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -36,7 +35,8 @@ interface Into {
 /** Makes the target's rows those of the base. Throws BACKUP_INVALID if they are not what the source's were. */
 export async function loadBase(place: Place, manifest: BaseManifest, into: Into): Promise<Reached> {
   const { generation, segment, hash, at, schema } = manifest
-  const { target, tables, onProgress, signal } = into
+  const { target, onProgress, signal } = into
+  const tables = tablesOf(manifest)
   const total = Object.values(manifest.tables).reduce((sum, { rows }) => sum + rows, 0)
   let done = 0
   let last: string | undefined
@@ -84,9 +84,11 @@ export async function loadBase(place: Place, manifest: BaseManifest, into: Into)
 }
 
 /** Compares every row with what the source had. Throws BACKUP_INVALID. */
-export async function assertContent({ generation, segment, tables }: BaseManifest, { target }: Into): Promise<void> {
-  for (const [name, expected] of Object.entries(tables)) {
-    const table = tableNamed(name)
+export async function assertContent(manifest: BaseManifest, { target }: Into): Promise<void> {
+  const { generation, segment } = manifest
+  const tables = tablesOf(manifest)
+  for (const [name, expected] of Object.entries(manifest.tables)) {
+    const table = tables.find((each) => each.name === name)
     if (table === undefined) continue
     const found = await target.content(table)
     if (found.rows === expected.rows && found.sha256 === expected.sha256) continue
@@ -150,9 +152,10 @@ export async function replay(
       if (header.prev !== reached.hash || header.segment !== segment)
         return stopped(`${name} does not follow the segment before it.`)
       const next = { generation, segment, hash, at: header.at, schema: header.schema }
-      assertKnownColumns(header.tables, into.tables, name)
+      const tables = tablesOf(header)
+      assertKnownColumns(header.tables, tables, name)
       for await (const lines of linesOf(body, name)) {
-        await applyLines(into.target, into.tables, lines)
+        await applyLines(into.target, tables, lines)
         rows += lines.length
       }
       reached = next

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { RestoreOptions, RestoreReport } from '../api.ts'
+import { makeBareTables } from '../backup/bare-tables.ts'
 import { manifestPath, manifestText } from '../backup/manifest.ts'
 import { newFile, SIDECARS } from '../backup/new-file.ts'
 import { described } from '../backup/sqlite-backup.ts'
@@ -18,7 +19,7 @@ import { baseOf, lastUpTo, type Moment } from './moment.ts'
 import { idOf, type Place } from './place.ts'
 import { loadBase, type OnProgress, type Reached, type Replayed, replay } from './replay.ts'
 import { targetOn } from './sqlite-target.ts'
-import { REPLICATED } from './tables.ts'
+import { ownIn } from './tables.ts'
 
 export interface MomentOptions {
   /** Default: the newest. */
@@ -53,9 +54,10 @@ export async function writeMoment(place: Place, path: string, options: MomentOpt
         raw.pragma('synchronous = OFF')
         await migrateSqlite(raw, new BusyRetry(0), { now: () => new Date() }, migrationsOf('sqlite'))
         raw.exec('BEGIN')
+        makeBareTables(raw, ownIn(base), base.appMigrations ?? [])
         const note = raw.prepare('INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
         note.run('path_cache_invalidation', 'manual', 0)
-        const into = { target: targetOn(raw), tables: REPLICATED, onProgress: options.onReplay, signal: options.signal }
+        const into = { target: targetOn(raw), onProgress: options.onReplay, signal: options.signal }
         const loaded = await loadBase(place, base, into)
         replayed = await replay(place, generation, loaded, into)
         raw.exec("DELETE FROM meshstore_state WHERE name = 'path_cache_invalidation'")

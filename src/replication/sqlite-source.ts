@@ -5,8 +5,9 @@ import { refuseWrites } from '../database/sqlite/standby.ts'
 import { rowsOf, snapshotOf } from '../rows/sqlite-source.ts'
 import { leftBehindOf } from './left-behind.ts'
 import type { CommittedState, Source } from './source.ts'
-import { noteIn } from './sqlite-standby.ts'
+import { namesIn, noteIn } from './sqlite-standby.ts'
 import { STANDBY } from './standby.ts'
+import { isReplicated } from './tables.ts'
 
 export const sqliteSource = (database: SqliteDatabase): Source => ({
   session: database,
@@ -15,7 +16,7 @@ export const sqliteSource = (database: SqliteDatabase): Source => ({
   refuseWrites: (mark) =>
     database.onWriter((writer) =>
       writer.savepoint(() => {
-        refuseWrites(writer.raw)
+        refuseWrites(writer.raw, namesIn(writer.raw))
         noteIn(writer.raw, STANDBY, JSON.stringify(mark))
       }),
     ),
@@ -32,6 +33,8 @@ function stateOf(raw: Sqlite.Database, ended: AbortSignal): CommittedState {
     },
     rows: async (table, keys) => rowsOf(raw, table, { keys }),
     slices: (table) => snapshot.slices(table),
+    tables: async () => (await snapshot.tables()).tables.filter(isReplicated),
+    appMigrations: () => snapshot.appMigrations(),
     leftBehind: () => leftBehindOf(snapshot),
   }
 }

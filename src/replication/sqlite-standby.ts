@@ -3,10 +3,12 @@ import { BusyRetry, openConnection, prepareWriter } from '../database/sqlite/con
 import { translated, translatedCommit } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
 import { APPLYING, allowWrites, refuseWrites } from '../database/sqlite/standby.ts'
+import { tablesIn } from '../rows/sqlite-tables.ts'
 import { taken } from '../rows/target.ts'
+import { quotedName } from '../schema/described.ts'
 import { targetOn } from './sqlite-target.ts'
 import { type Mark, STANDBY, type Standby } from './standby.ts'
-import { REPLICATED } from './tables.ts'
+import { isReplicated } from './tables.ts'
 
 const NOTE = `INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)
   ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`
@@ -14,12 +16,20 @@ const NOTE = `INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?
 export const noteIn = (raw: Sqlite.Database, name: string, value: string): unknown =>
   raw.prepare(NOTE).run(name, value, Date.now() / 1_000)
 
+/** Names of the tables that a follower writes. */
+export const namesIn = (raw: Sqlite.Database): string[] =>
+  tablesIn(raw)
+    .tables.filter(isReplicated)
+    .map(({ name }) => name)
+
 /** Opens a file with the current schema. Throws StorageErrors. */
 export async function openSqliteStandby(path: string, busyTimeoutMs: number): Promise<Standby> {
   const busyRetry = new BusyRetry(busyTimeoutMs)
   const file = prepareFile(path, { create: false })
   const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
   await prepareWriter(raw, 'full', busyRetry)
+  // A segment is a committed state of the source, whose foreign keys held. In between they need not.
+  raw.pragma('foreign_keys = OFF')
   const note = (name: string, value: string): unknown => noteIn(raw, name, value)
   const forget = (name: string): unknown => raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(name)
   const transaction = async <T>(work: () => T | Promise<T>): Promise<T> => {
@@ -45,11 +55,13 @@ export async function openSqliteStandby(path: string, busyTimeoutMs: number): Pr
     },
     begin: (mark) =>
       transaction(() => {
-        for (const { name } of REPLICATED)
-          if (raw.prepare(`SELECT 1 FROM ${name} LIMIT 1`).get() !== undefined) throw taken(name)
-        refuseWrites(raw)
+        for (const name of namesIn(raw))
+          if (raw.prepare(`SELECT 1 FROM ${quotedName(name)} LIMIT 1`).get() !== undefined) throw taken(name)
+        refuseWrites(raw, namesIn(raw))
         note(STANDBY, JSON.stringify(mark))
       }),
+    tables: async () => tablesIn(raw),
+    guard: () => transaction(() => refuseWrites(raw, namesIn(raw))),
     apply: (work) =>
       transaction(async () => {
         note(APPLYING, '')

@@ -1,4 +1,5 @@
 /** A standby: a database that follows a place, and is read-only for everybody but its follower. */
+import type { DatabaseTables } from '../rows/own-tables.ts'
 import type { At } from './generation.ts'
 import type { ReplicaTarget } from './target.ts'
 
@@ -27,6 +28,10 @@ export interface Standby {
   mark(): Promise<Mark | undefined>
   /** Makes an empty database a standby. Throws CONFIG if it has rows. */
   begin(mark: Mark): Promise<void>
+  /** The tables of the database, with the application's own. */
+  tables(): Promise<DatabaseTables>
+  /** Refuses writes to tables that have come since `begin()`. */
+  guard(): Promise<void>
   apply<T>(work: (transaction: StandbyTransaction) => Promise<T>): Promise<T>
   /** Lets everybody write. `lineage`: rows of meshstore_state to write in the same commit. */
   release(lineage: { readonly name: string; readonly value: string }): Promise<void>

@@ -34,11 +34,13 @@ export async function applyLines(
     const known = changes.get(line.table) ?? new Map<string, Change>()
     changes.set(line.table, known.set(key, 'cells' in line ? line.cells : undefined))
   }
-  for (const table of tables) {
-    const entries = [...(changes.get(table.name) ?? [])]
-    const removed = entries.flatMap(([key, cells]) => (cells === undefined ? key : []))
-    const rows = entries.flatMap(([, cells]) => (cells === undefined ? [] : [cells]))
+  // Children go before their parents, and come after them.
+  for (const table of tables.toReversed()) {
+    const removed = [...(changes.get(table.name) ?? [])].flatMap(([key, cells]) => (cells === undefined ? key : []))
     if (removed.length > 0) await target.remove(table, removed)
+  }
+  for (const table of tables) {
+    const rows = [...(changes.get(table.name) ?? [])].flatMap(([, cells]) => (cells === undefined ? [] : [cells]))
     if (rows.length > 0) await target.put(table, rows)
   }
 }

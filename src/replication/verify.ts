@@ -2,6 +2,7 @@
 import { closeSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { makeBareTables } from '../backup/bare-tables.ts'
 import { SIDECARS } from '../backup/new-file.ts'
 import { BusyRetry, openConnection } from '../database/sqlite/connection.ts'
 import { StorageError } from '../errors.ts'
@@ -12,7 +13,7 @@ import { type Span, spansOf } from './moment.ts'
 import { idOf, type Place } from './place.ts'
 import { loadBase, type OnProgress, replay } from './replay.ts'
 import { targetOn } from './sqlite-target.ts'
-import { REPLICATED } from './tables.ts'
+import { ownIn } from './tables.ts'
 
 export interface Contents {
   readonly place: string
@@ -56,7 +57,8 @@ export async function verifyPlace(place: Place, options: VerifyOptions = {}): Pr
       if (base.segment < reached) continue
       try {
         const done = await inScratch(async (raw) => {
-          const into = { target: targetOn(raw), tables: REPLICATED, ...options }
+          makeBareTables(raw, ownIn(base), base.appMigrations ?? [])
+          const into = { target: targetOn(raw), ...options }
           return replay(place, generation, await loadBase(place, base, into), into)
         })
         found.segments += done.segments

@@ -15,7 +15,7 @@ interface Taken extends DatabaseTables {
  * `ignore` leaves such tables behind.
  */
 export async function tablesFor(
-  snapshot: Snapshot,
+  snapshot: Pick<Snapshot, 'tables' | 'appMigrations' | 'count'>,
   target: DatabaseTables,
   ignore: boolean | undefined,
 ): Promise<Taken> {

@@ -19,10 +19,10 @@ function nameOf(table: string, event: string): string {
 }
 
 /** Must run inside a transaction. */
-export function refuseWrites(raw: Sqlite.Database): void {
-  for (const table of TABLES) {
+export function refuseWrites(raw: Sqlite.Database, tables: readonly string[]): void {
+  for (const table of tables) {
     for (const event of EVENTS)
-      raw.exec(`CREATE TRIGGER IF NOT EXISTS ${nameOf(table, event)} BEFORE ${event} ON ${table}
+      raw.exec(`CREATE TRIGGER IF NOT EXISTS "${nameOf(table, event)}" BEFORE ${event} ON "${table}"
         WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = '${APPLYING}')
         BEGIN SELECT RAISE(ABORT, '${STANDBY_MESSAGE}: this database is read-only. Write to the primary.'); END`)
   }
@@ -30,5 +30,9 @@ export function refuseWrites(raw: Sqlite.Database): void {
 
 /** Must run inside a transaction. */
 export function allowWrites(raw: Sqlite.Database): void {
-  for (const name of STANDBY_TRIGGERS) raw.exec(`DROP TRIGGER IF EXISTS ${name}`)
+  const triggers = raw
+    .prepare<[string], string>("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND instr(sql, ?) > 0")
+    .pluck()
+    .all(STANDBY_MESSAGE)
+  for (const name of triggers) raw.exec(`DROP TRIGGER "${name}"`)
 }

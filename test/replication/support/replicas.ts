@@ -11,7 +11,6 @@ import type { Place } from '../../../src/replication/place.ts'
 import { restoreMoment } from '../../../src/replication/restore.ts'
 import { Shipper, type ShipperOptions } from '../../../src/replication/shipper.ts'
 import { sourceOf } from '../../../src/replication/source-of.ts'
-import { REPLICATED } from '../../../src/replication/tables.ts'
 import { dump } from '../../support/content.ts'
 import { temporaryFolder } from '../../support/folders.ts'
 
@@ -55,7 +54,6 @@ export async function shipping(url: string, place: Place, options: Partial<Shipp
   const shipper = new Shipper({
     source: () => sourceOf(database),
     place,
-    tables: REPLICATED,
     now: () => new Date(),
     everyMs: 3_600_000,
     keep: { daily: 7 },
