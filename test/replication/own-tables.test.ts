@@ -7,6 +7,7 @@ import { Follower } from '../../src/replication/follow.ts'
 import { placeOf } from '../../src/replication/open-place.ts'
 import { restoreMoment } from '../../src/replication/restore.ts'
 import { verifyPlace } from '../../src/replication/verify.ts'
+import { runCommand } from '../cli/support/command.ts'
 import { lastingBackends } from '../support/backends.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { borrowDatabase } from '../support/postgres-backend.ts'
@@ -166,6 +167,9 @@ for (const backend of lastingBackends) {
           code: 'READ_ONLY',
         })
         await expect(standby.tables.links.deleteMany({ cost: 1.25 })).rejects.toMatchObject({ code: 'READ_ONLY' })
+        // The triggers of a standby are no drift.
+        const { stdout } = await runCommand(['check', '--url', target.url])
+        expect(stdout).toMatch(/found to be well: .*schema/)
         await follower.promote()
         await follower.close()
         await standby.tables.sites.create({ siteId: 's', name: 'S' })

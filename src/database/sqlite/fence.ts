@@ -4,19 +4,18 @@ import { StorageError } from '../../errors.ts'
 import { encodeTime } from '../../schema/codecs.ts'
 import { quotedName } from '../../schema/described.ts'
 import { TABLE_NAMES } from '../../schema/tables.ts'
-import { STANDBY_TRIGGERS } from './standby.ts'
+import { STANDBY_MESSAGE } from './standby.ts'
 
 /** The row of meshstore_state that records the move. */
 const MOVED = 'moved'
 const EVENTS = ['INSERT', 'UPDATE', 'DELETE'] as const
 
 /** SQL condition on a row of sqlite_schema: a trigger of the fence, or of a standby. */
-export const IS_FENCE = `type = 'trigger' AND name IN (${[
-  ...TABLE_NAMES.flatMap((table) => EVENTS.map((event) => nameOf(table, event))),
-  ...STANDBY_TRIGGERS,
-]
+export const IS_FENCE = `type = 'trigger' AND (instr(sql, '${STANDBY_MESSAGE}: ') > 0 OR name IN (${TABLE_NAMES.flatMap(
+  (table) => EVENTS.map((event) => nameOf(table, event)),
+)
   .map((name) => `'${name}'`)
-  .join()})`
+  .join()}))`
 
 export interface Moved {
   /** The move's id, which the other database has too. */

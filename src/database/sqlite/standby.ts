@@ -1,18 +1,11 @@
 /** A file that only a follower writes: triggers refuse the writes of all other programs. */
 import type Sqlite from 'better-sqlite3'
-import { TABLE_NAMES } from '../../schema/tables.ts'
 
 /** While the row is there, which is only inside the follower's transaction, the triggers let writes pass. */
 export const APPLYING = 'replica_applying'
 /** The triggers' messages begin so: RAISE() has no other way to say what it refuses. */
 export const STANDBY_MESSAGE = 'meshstore: standby'
-/** Cached paths are each database's own. */
-const TABLES = TABLE_NAMES.filter((name) => name !== 'path_cache')
 const EVENTS = ['INSERT', 'UPDATE', 'DELETE'] as const
-
-export const STANDBY_TRIGGERS: readonly string[] = TABLES.flatMap((table) =>
-  EVENTS.map((event) => nameOf(table, event)),
-)
 
 function nameOf(table: string, event: string): string {
   return `${table}_standby_${event.toLowerCase()}`
