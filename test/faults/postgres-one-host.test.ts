@@ -1,12 +1,15 @@
 /** One host and outcome tokens: a server, or the PgBouncer in front of it, that goes and comes back under load. */
 import { beforeAll, expect, test } from 'vitest'
 import { openStorage, type StorageOptions } from '../../src/index.ts'
+import { up } from '../../src/open/migrate.ts'
 import { createDatabase } from '../postgres/support/database.ts'
 import { eventually } from '../postgres/support/eventually.ts'
 import { hasPgBouncer, pgBouncer } from '../postgres/support/pgbouncer.ts'
+import { FaultyProxy } from '../postgres/support/proxy.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { bound } from '../support/bounds.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
+import { node } from '../support/samples.ts'
 import { countedIn, counting } from './counting.ts'
 import { notTested, shows } from './shown.ts'
 
@@ -54,6 +57,23 @@ describePostgres('one host', () => {
     await using bouncer = await pgBouncer(database.url)
     expect(await goesOn(bouncer.url, away ?? (() => bouncer.restart()))).toEqual([])
     shows(`behind PgBouncer, ${how} ${ROUNDS} times: no error, each increment done once`)
+  })
+
+  test.for([
+    ['before it is sent', 'reset before'],
+    ['after it was sent', 'reset after'],
+  ] as const)('a migration whose COMMIT is cut %s is applied once', async ([_, fault]) => {
+    await using database = await createDatabase(server.url('postgres'))
+    await using proxy = await FaultyProxy.before(database.url)
+    // A cluster whose other host is away.
+    const { host } = new URL(proxy.url)
+    const url = proxy.url.replace(host, `${host},127.0.0.1:1`)
+    proxy.arm(fault, 'COMMIT\0')
+    const { applied } = await up(url)
+    expect(proxy.injected).toBe(1)
+    await using store = await openStorage({ url, migrate: 'check' })
+    expect((await store.nodes.create(node('there'))).nodeId).toBe('there')
+    expect(new Set(applied.map(({ tag }) => tag)).size).toBe(applied.length)
   })
 
   test('without tokens, outcomes are unknown', async () => {
