@@ -14,6 +14,9 @@ import { shows } from './shown.ts'
 /** Longer than this suite waits for a standby that takes over. */
 const FOR_LONG_MS = 120_000
 
+/** The limit of a statement must not end the wait for a server that stands still. */
+const NO_LIMIT = `&statement_timeout=${FOR_LONG_MS}`
+
 const portOf = (server: PostgresServer): string => new URL(server.url('postgres')).port
 
 /** The URL of both, in this order. */
@@ -44,7 +47,7 @@ describePostgres('two hosts in a URL', () => {
 
   async function lost(away: () => Promise<Disposable | undefined>): Promise<void> {
     // The standby comes first: the store looks for the primary.
-    await using store = await openStorage({ url: urlOf(standby, primary), pool: { max: 4 } })
+    await using store = await openStorage({ url: urlOf(standby, primary, NO_LIMIT), pool: { max: 4 } })
     const changes = store.changes()
     await changes.ready()
     const counted = counting(store)
