@@ -48,6 +48,8 @@ describe.each([
     })
     expect(snapshot).toMatchObject(SAFE)
     expect(await inside.database.onReader(({ raw }) => raw.readonly)).toBe(true)
+    // An iteration fills the page cache: this is the memory that it keeps.
+    expect(await inside.database.onReader(({ raw }) => raw.pragma('cache_size', { simple: true }))).toBe(-4_000)
   })
 })
 
