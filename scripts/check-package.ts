@@ -11,6 +11,7 @@ import { checkContents } from './check-package/contents.ts'
 import { checkDeploy } from './check-package/deploy.ts'
 import { checkDrizzleKit } from './check-package/drizzle-kit.ts'
 import { installApplication, installTool } from './check-package/install.ts'
+import { checkOwnTables } from './check-package/own-tables.ts'
 import { npm, printSummary } from './check-package/run.ts'
 import { checkTools } from './check-package/tools.ts'
 import { checkTypes } from './check-package/types.ts'
@@ -53,6 +54,7 @@ async function checkPackage(tarball: string, version: string): Promise<void> {
   await checkCommand(app, version)
   await checkDeploy(work, tarball)
   await checkDrizzleKit(work, tarball)
+  await checkOwnTables(work, tarball)
   const node = async (nodeVersion: string): Promise<string> =>
     join(await installTool(work, 'node', nodeVersion), 'bin', 'node')
   // The newest and the oldest that will do; the one before it, on which the driver crashes, and older ones.

@@ -177,7 +177,7 @@ export class StatementCompiler {
     if (kind === 'housekeeping') return undefined
     const build = (db: Queries): Built<R> => this.#build(statement, db)
     if (statement.isOwn) {
-      const [table, ...others] = this.#dialect.tablesOf?.(build) ?? []
+      const [table, ...others] = buildable(statement.name, () => this.#dialect.tablesOf?.(build)) ?? []
       return table === undefined ? undefined : { table, key: undefined, others }
     }
     const found = this.#dialect.targetOf?.(build)
@@ -192,7 +192,8 @@ export class StatementCompiler {
     const known = this.#compiled.get(statement)
     // The map's entry was made from this very statement, so that its types are the statement's.
     if (known !== undefined) return known as Compiled<P, R>
-    const query = this.#dialect.render<R>((db) => this.#build(statement, db))
+    const render = (): BuiltQuery => this.#dialect.render<R>((db) => this.#build(statement, db))
+    const query = statement.isOwn ? buildable(statement.name, render) : render()
     const text = this.#names.get(statement.name)
     if (text !== undefined && text !== query.sql) {
       throw misuse(`Two different statements have the name ${statement.name}. Give each its own.`)
@@ -201,6 +202,20 @@ export class StatementCompiler {
     const compiled = compiledQuery<P, R>(statement.name, query, statement)
     this.#compiled.set(statement, compiled as Compiled)
     return compiled
+  }
+}
+
+/** A column that is not there is `undefined`, at which Drizzle stumbles. Other errors are the application's own. */
+function buildable<T>(name: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+    throw new StorageError(
+      'MISUSE',
+      `The statement ${name} is not a query that can be built: ${error.message}. Nothing was run. Return a query of the builder, and check the columns that it names.`,
+      { cause: error },
+    )
   }
 }
 

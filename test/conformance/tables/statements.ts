@@ -98,9 +98,15 @@ export function ownStatements({ run }: AppSetting): void {
       await expectCode(query(statements.takeDown as never), 'MISUSE')
       await expectCode(write(statements.ends as never), 'MISUSE')
       await expectCode(query({} as never), 'MISUSE')
+      await expectCode(query((() => undefined) as never), 'MISUSE')
+      await expectCode(query(((db: never, { links }: { links: never }) => unknownColumn(db, links)) as never), 'MISUSE')
       await expectCode(query(statements.degrees, {} as never), 'MISUSE')
       await expectCode(query(statements.misplaced, { at: new Date() }), 'MISUSE')
       const other = schema({})
       await expectCode(query(other.query()('nodes.all', (db, { nodes }) => db.select().from(nodes))), 'MISUSE')
     }))
 }
+
+/** A column that is not there, in JavaScript. */
+const unknownColumn = (db: { select(fields: object): { from(table: object): object } }, links: object): object =>
+  db.select({ gone: Reflect.get(links, 'gone') }).from(links)
