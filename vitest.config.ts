@@ -72,6 +72,7 @@ const FAULTS = [
   'test/postgres/migrations-beside-writes.test.ts',
   'test/property/interleavings.test.ts',
   'test/replication/bucket.test.ts',
+  'test/replication/own-tables.test.ts',
   'test/replication/damage.test.ts',
   'test/replication/replicate.test.ts',
   'test/runbook.test.ts',
