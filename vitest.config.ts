@@ -45,6 +45,7 @@ const FAULTS = [
   'test/cli/look.test.ts',
   'test/cli/secrets.test.ts',
   'test/cli/urls.test.ts',
+  'test/deploy.test.ts',
   'test/documents-postgres.test.ts',
   'test/migrator/adopt.test.ts',
   'test/migrator/baseline.test.ts',

@@ -19,13 +19,24 @@ export type { BackupEvent, CacheEvent, CommitEvent, ReplicationEvent, StatementE
 
 type Tracing<E extends object> = TracingChannel<unknown, E>
 
-export const statementTracing: Tracing<StatementEvent> = channels.tracingChannel('meshstore:statement')
-export const transactionTracing: Tracing<TransactionEvent> = channels.tracingChannel('meshstore:transaction')
-export const commitTracing: Tracing<CommitEvent> = channels.tracingChannel('meshstore:commit')
-export const cacheTracing: Tracing<CacheEvent> = channels.tracingChannel('meshstore:cache')
-export const backupTracing: Tracing<BackupEvent> = channels.tracingChannel('meshstore:backup')
-export const replicationTracing: Tracing<ReplicationEvent> = channels.tracingChannel('meshstore:replication')
-export const sweepTracing: Tracing<SweepEvent> = channels.tracingChannel('meshstore:sweep')
+function channel<E extends object>(name: string): Tracing<E> {
+  const tracing: Tracing<E> = channels.tracingChannel(`meshstore:${name}`)
+  // Bun's have no such property.
+  if (!('hasSubscribers' in tracing)) {
+    const { start, end, asyncStart, asyncEnd, error }: Tracing<E> = tracing
+    const parts = [start, end, asyncStart, asyncEnd, error]
+    Object.defineProperty(tracing, 'hasSubscribers', { get: () => parts.some((part) => part.hasSubscribers) })
+  }
+  return tracing
+}
+
+export const statementTracing = channel<StatementEvent>('statement')
+export const transactionTracing = channel<TransactionEvent>('transaction')
+export const commitTracing = channel<CommitEvent>('commit')
+export const cacheTracing = channel<CacheEvent>('cache')
+export const backupTracing = channel<BackupEvent>('backup')
+export const replicationTracing = channel<ReplicationEvent>('replication')
+export const sweepTracing = channel<SweepEvent>('sweep')
 
 interface Timed {
   milliseconds?: number

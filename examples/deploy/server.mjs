@@ -7,6 +7,13 @@ const store = await openStorage({
   url: process.env.DATABASE_URL ?? 'sqlite:./mesh.db',
   // The release has applied them: with rights on rows alone, and a sentence if it was forgotten.
   migrate: 'check',
+  backups: {
+    folder: process.env.BACKUPS ?? './backups',
+    everySeconds: 3_600,
+    keep: { hourly: 24, daily: 7, weekly: 4 },
+  },
+  // A second copy that is some seconds old: a folder on another disk, or s3://bucket/prefix.
+  ...(process.env.REPLICA && { replicate: { to: process.env.REPLICA } }),
 })
 
 const server = createServer(async (request, response) => {
