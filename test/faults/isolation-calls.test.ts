@@ -19,7 +19,7 @@ const TRANSACTIONS = bound('CALLS', { brief: 1_000, short: 4_000, long: 1_000_00
 const TIMEOUT = { timeout: 600_000 + TRANSACTIONS * 30 }
 /** On one database, and in memory until it has been judged. */
 const BATCH = 10_000
-const CONTROL_ROUNDS = 20
+const CONTROL_ROUNDS = 100
 const CONTROL_TRANSACTIONS = 500
 
 /** What must have come of the calls, each at least once. */
