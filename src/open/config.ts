@@ -121,7 +121,7 @@ function nested(of: rules.Rules, value: unknown): string | undefined {
 export function configOf(target: string | StorageOptions): Config {
   const options: StorageOptions = typeof target === 'string' ? { url: target } : target
   const issues = rules.problems(RULES, options)
-  if (options.outcomeTokens === true && options.failoverMs === 0)
+  if (issues.length === 0 && options.outcomeTokens === true && options.failoverMs === 0)
     issues.push({ path: 'outcomeTokens', message: 'needs failoverMs, the time to look for an outcome' })
   if (issues.length === 0 && options.url === undefined) issues.push({ path: 'url', message: 'is missing' })
   if (issues.length > 0)

@@ -12,7 +12,7 @@ import { changingNothing } from './support/unchanged.ts'
 const GOOD = [nodeRow(), nodeRow({ node_id: 'gw-2' }), policyRow(), pathRow()]
 const BROKEN = nodeRow({ node_id: 'broken', started: 'maybe' })
 const OURS =
-  /^(sqlite_|meshstore_|__drizzle|nodes$|policies$|path_cache|idx_nodes_started|idx_cache_|idx_marks_|(nodes|policies)_(mark|log)_)/
+  /^(sqlite_|meshstore_|__drizzle|nodes$|policies$|path_cache|idx_nodes_(started|updated)|idx_policies_updated|idx_cache_|idx_marks_|(nodes|policies)_(mark|log)_)/
 
 /** Objects of others, and all rows of their tables. */
 function othersIn(path: string): unknown {

@@ -68,7 +68,7 @@ describePostgres('interrupted in the middle', () => {
     const ended = await moving.interrupted()
     await holder.query('ROLLBACK')
     const { code, stderr } = await ended()
-    expect(code).toBe(130)
+    expect(code, stderr).toBe(130)
     expect(stderr).toContain(
       `INTERRUPTED: Stopped before the switch. ${path} serves as before. Go on with --resume, or give it up with --abort. See docs/reference/errors.md#interrupted\n`,
     )

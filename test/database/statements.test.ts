@@ -144,8 +144,8 @@ describe('a patch or a filter', () => {
       'pathCache.count:source,destination',
       'nodes.update:protocols,started',
       'nodes.update:protocols,started',
-      'nodes.list:started,protocol,after',
-      'nodes.list:started,protocol,after',
+      'nodes.list:started,protocol,$after',
+      'nodes.list:started,protocol,$after',
     ])
     for (const at of [0, 2, 4]) expect(statements[at]).toBe(statements[at + 1])
   })

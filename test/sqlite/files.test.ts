@@ -23,9 +23,10 @@ describe('fs', () => {
     return { opened, path: folder.file('mesh.db') }
   }
 
-  test('never opens a live database, its -wal or its -shm', async () => {
+  test('never opens a live database or its -shm: to close them would drop the locks of SQLite', async () => {
     const { opened, path } = await run()
-    expect(opened.live).toEqual([])
+    // SQLite locks no byte of the -wal. One handle shows whether it is still the one that is written.
+    expect(opened.live.filter((each) => !/^openSync .*-wal$/.test(each))).toEqual([])
     // The file was created once, before SQLite saw it.
     expect(opened.created).toEqual([`openSync ${path}`])
     // The backups, which nobody has open.

@@ -128,7 +128,7 @@ export class Attempts {
     { byIndex = false, unit }: { byIndex?: boolean; unit?: Unit } = {},
   ): Promise<T> {
     const { connections } = this.#on
-    const failover = new Failover(this.#options.failoverMs)
+    let failover: Failover | undefined
     let since: number | undefined
     const once = async (): Promise<T> => {
       const connection = await connections.open({ byIndex })
@@ -153,6 +153,7 @@ export class Attempts {
         return await connections.slots.while(once, attempts > 1)
       } catch (error) {
         const isLost = since !== undefined && unit?.isCommitting !== true && isServerLost(error)
+        failover ??= new Failover(this.#options.failoverMs)
         if (!(isLost && failover.goesOn())) {
           const isRefusal = error instanceof StorageError || since === undefined
           if (isRefusal || !isWorthwhile({ error, attempts, since: since ?? 0 })) throw error

@@ -61,17 +61,18 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
       migrated,
     }
   } catch (error) {
-    throw isServerLost(error) ? stopped(error) : error
+    // Another error is the caller's: the reason of its signal, or of its callback.
+    throw error instanceof StorageError && isServerLost(error) ? stopped(error) : error
   } finally {
     await target.close()
   }
 }
 
 /** The move's lock is its session's. */
-const stopped = (error: unknown): StorageError =>
+const stopped = (error: StorageError): StorageError =>
   new StorageError(
     'UNAVAILABLE',
-    `The connection to the target was lost, and with it the lock of the move, which stopped where it was. Nothing was lost. Go on with meshstore move --resume, or moveTo(). ${error instanceof Error ? error.message : ''}`,
+    `The connection to the target was lost, and with it the lock of the move, which stopped where it was. Nothing was lost. Go on with meshstore move --resume, or moveTo(). ${error.message}`,
     { cause: error instanceof Error ? error.cause : error },
   )
 
