@@ -130,7 +130,8 @@ const keyOf = ({ key }: Table): string => `${quoted(key.name)} COLLATE "C"`
 async function* slicesOf(ask: Ask, table: Table, asStored: boolean, after?: string): AsyncGenerator<unknown[][]> {
   const select = `SELECT ${columnsAsText(table)} FROM ${quoted(table.name)} WHERE ${asStored ? 'true' : await valid(ask, table)}`
   const key = keyOf(table)
-  let limit = SLICE_ROWS / 4
+  // The first page is small: its rows may be a megabyte each.
+  let limit = SLICE_ROWS / 20
   const page = (behind: unknown): Promise<unknown[][]> =>
     behind === undefined
       ? ask(`${select} ORDER BY ${key} LIMIT $1`, [limit])

@@ -33,7 +33,7 @@ export interface Outcome {
 }
 
 async function visit({ url, nodeId }: Order): Promise<void> {
-  const store = await openStorage(url)
+  const store = await openStorage({ url, busyTimeoutMs: 60_000 })
   // What it writes takes the same lock.
   hooks.before = hooks.after = () => {}
   await store.nodes.create({ nodeId, interfaces: [], protocols: [] })
