@@ -127,7 +127,7 @@ export async function migrateSqlite(
       throw error
     })
   }
-  assertNoProblem(raw, known)
+  await busyRetry.run(() => assertNoProblem(raw, known))
 }
 
 type Copy = NonNullable<Awaited<ReturnType<NonNullable<MigrationOptions['backup']>>>>

@@ -54,7 +54,9 @@ export async function openConnections(options: SqliteOptions, schema: SchemaStep
     await schema.adopt(writer.raw)
     if (!options.readOnly || memory) {
       await prepareWriter(writer.raw, options.durability, busyRetry)
-      writer.raw.pragma(`journal_size_limit = ${Math.min(options.walLimitBytes, EMPTY_LOG_BYTES)}`)
+      // It reads the schema, for which it may have to wait.
+      const most = Math.min(options.walLimitBytes, EMPTY_LOG_BYTES)
+      await busyRetry.run(() => writer.raw.pragma(`journal_size_limit = ${most}`))
     }
     await schema.migrate(writer.raw)
     const reader = memory || options.readOnly ? writer : await connect(true)
