@@ -1,4 +1,4 @@
-/** What two builds of the library do in turn. Both have the same rows, and every write changes values. */
+/** The calls that two builds of the library make in turn. Both have the same rows, and every write changes values. */
 import type { Meshstore, NewMeshNode } from '../src/index.ts'
 import { bundleOf, keyOf, NODES, nodeId, nodeOf, policyText, TTL_SECONDS } from './data.ts'
 

@@ -59,7 +59,7 @@ export interface PolicySelection extends PolicyFilter, Ordering<'policyId' | 'up
 /** A page of policies. */
 export interface PolicyPage extends PolicySelection, OrderedPage<Pick<Policy, 'policyId' | 'updatedAt'>> {}
 
-/** What `save` did, if it was called with `{ outcome: true }`. */
+/** The result of `save` with `{ outcome: true }`. */
 export interface Saved<Row> {
   /** The row as it is stored now. */
   readonly row: Row

@@ -1,4 +1,4 @@
-/** What is wrong with an application's own tables, by their descriptions in the database: its code is not needed. */
+/** Findings about an application's own tables, by their descriptions in the database: its code is not needed. */
 import { StorageError } from '../errors.ts'
 import type { FoundTable } from '../migrator/own-tables.ts'
 import { TABLE_ROW, tableOfRow } from '../schema/described.ts'

@@ -1,4 +1,4 @@
-/** What `meshstore move` shows. */
+/** The texts and progress bars of `meshstore move`. */
 import type { MoveProgress, MoveReport } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import type { MovePlan, MoveStatus } from '../move/live/plan.ts'

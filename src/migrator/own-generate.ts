@@ -52,7 +52,7 @@ export function generateOwn(folder: string, tables: readonly Table[], options: G
   })
 }
 
-/** What opening as the owner makes, as statements of a migration. */
+/** The statements that an open by the owner would run, for a migration. */
 function settledBy(dialect: Dialect, table: Table): string {
   const [name, value] = rowOfTable(table).map((text) => `'${text.replaceAll("'", "''")}'`)
   const statements =

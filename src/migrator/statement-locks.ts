@@ -1,4 +1,4 @@
-/** What the statements of a migration lock on PostgreSQL, and for about how long: for `meshstore migrate plan`. */
+/** The locks that a migration's statements take on PostgreSQL, and their estimated times: for `meshstore migrate plan`. */
 import { createdIndex, SMALL_BYTES } from './concurrent-indexes.ts'
 import type { Migration } from './migrations.ts'
 import type { Queryable } from './postgres-missing.ts'
@@ -8,7 +8,7 @@ export interface StatementLock {
   readonly table: string
   /** PostgreSQL's name of the lock: `ACCESS EXCLUSIVE`. */
   readonly lock: string
-  /** What other sessions cannot do with the table meanwhile. */
+  /** The work of other sessions that the lock holds up. */
   readonly blocks: 'nothing' | 'writes' | 'reads and writes'
   /** For about how long, in seconds, by the size of the table. */
   readonly aboutSeconds: number

@@ -36,7 +36,7 @@ function refuseMemory(path: string): void {
 export const migrationsNamed = (dialect: Status['dialect'], tags: readonly string[]): Migration[] =>
   migrationsOf(dialect).filter(({ tag }) => tags.includes(tag))
 
-/** What each statement of pending migrations locks, by tag. Empty for SQLite, where a migration locks the whole file. */
+/** The locks of each statement of pending migrations, by tag. Empty for SQLite, where a migration locks the whole file. */
 export async function locksOfPending(
   url: string,
   migrations: readonly Migration[],

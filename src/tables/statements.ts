@@ -272,7 +272,7 @@ const orderedBy = ({ key, by, isDescending }: Order, { table, columns, fn }: Que
 const sorted = ({ key, by, isDescending }: Order, columns: Columns): SQL[] =>
   columnsOf({ key, by }).map((property) => (isDescending ? descending : ascending)(columns[property] as Column))
 
-/** What the SQL of a list depends on. */
+/** The parts of a list's options on which its SQL depends. */
 const namesIn = ({ order, conditions, indexed }: ListPlan, bounds: readonly string[]): string =>
   [
     [...conditions, ...bounds].join(),

@@ -60,7 +60,7 @@ export class MeshView {
     })
   }
 
-  /** Of links that are drawn already. */
+  /** Shows new weights of links that are drawn already. */
   setWeights(links) {
     this.#graph.batch(() => {
       for (const { source, target, weight } of links)

@@ -4,7 +4,7 @@ import { Pathfinder } from './pathfinder/pathfinder.ts'
 import { everyLink, linksVersion, namedNodes } from './tables/statements.ts'
 import type { Topology } from './topology.ts'
 
-/** What reads the mesh: the store, or a transaction. */
+/** The store or a transaction, from which the mesh is read. */
 type Reader = Pick<MeshStore | MeshTransaction, 'query' | 'tables'>
 
 async function factsOf({ tables }: Reader): Promise<Pick<Topology, 'label' | 'protocol' | 'metric'>> {

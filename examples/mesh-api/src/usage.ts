@@ -36,7 +36,7 @@ export interface Usage {
   readonly token: string | undefined
 }
 
-/** What an empty storage gets. */
+/** The example that is stored in an empty storage. */
 export const EXAMPLE = fileURLToPath(new URL('../../abilene.json', import.meta.url))
 
 /** Throws UsageError. */

@@ -42,7 +42,7 @@ async function stored(tx: MeshTransaction, topology: Topology): Promise<Imported
   return { nodes: nodes.length, links: links.length }
 }
 
-/** Of several links from one node to another the cheapest counts. */
+/** Keeps the cheapest of several links from one node to another. */
 function linksOf({ links }: Topology) {
   const cheapest = new Map<string, Link>()
   for (const link of links) {

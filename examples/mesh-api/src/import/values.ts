@@ -1,9 +1,9 @@
-/** What importers ask of values that were read from a file. */
+/** Checks of values that an importer has read from a file. */
 import { TopologyError } from '../topology.ts'
 
 /** A file's content, as text and, where it is JSON, as a value. */
 export interface Content {
-  /** What messages begin with. */
+  /** The beginning of the error's message. */
   readonly file: string
   readonly text: string
   readonly json: unknown

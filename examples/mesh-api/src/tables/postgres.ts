@@ -12,7 +12,7 @@ export const links = pgTable(
     target: text('target')
       .notNull()
       .references(() => nodes.nodeId, { onDelete: 'cascade' }),
-    /** What the pathfinder keeps small: 0 or more. */
+    /** The pathfinder minimizes the sum of costs. 0 or more. */
     cost: real('cost').notNull(),
     /** Like `wifi` or `vpn`, if that is known. */
     kind: text('kind'),
@@ -45,7 +45,7 @@ export const nodeLabels = pgTable(
   ],
 )
 
-/** What holds for the whole mesh: its `label`, the `protocol` of its links, and the `metric` of their costs. */
+/** Facts about the whole mesh: its `label`, the `protocol` of its links, and the `metric` of their costs. */
 export const meshFacts = pgTable('mesh_facts', {
   name: text('name').primaryKey().notNull(),
   value: text('value').notNull(),

@@ -17,7 +17,7 @@ export const meshFacts = table({ sqlite: sqlite.meshFacts, postgres: postgres.me
 
 export const tables = schema({ links, nodeLabels, meshFacts })
 
-/** What drizzle-kit generates: a folder for each dialect. */
+/** The migrations that drizzle-kit generates: a folder for each dialect. */
 export const migrations = fileURLToPath(new URL('../../drizzle', import.meta.url))
 
 const escaped = (text: string): string => text.replaceAll('%', '%25').replaceAll(':', '%3A')
