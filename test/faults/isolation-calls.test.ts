@@ -130,7 +130,8 @@ describePostgres('every call on PostgreSQL', () => {
             if (/create(Many)? [^;]*present/.test(what)) creates.push(what)
           }
         }
-        console.log(`without the mend, PostgreSQL ${server?.version}: ${creates[0] ?? 'nothing is found'}`)
+        // Not what was found: it holds values, and the canaries look for those in the output.
+        console.log(`without the mend, PostgreSQL ${server?.version}: ${creates.length} cycles found`)
         if (hasSkew) {
           expect(creates.length).toBeGreaterThan(0)
           expect([...names].join()).toContain('anti-dependency')
