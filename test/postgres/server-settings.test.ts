@@ -107,7 +107,8 @@ describePostgres('the settings of a server', () => {
       return console.warn('*** NOT TESTED: transaction_timeout, from PostgreSQL 17 on')
     await using store = await open()
     await store.nodes.save(node('limited'))
-    await database.query(`ALTER DATABASE ${database.name} SET transaction_timeout = '50ms'`)
+    // Long enough for opening the store, which has a transaction of its own.
+    await database.query(`ALTER DATABASE ${database.name} SET transaction_timeout = '2s'`)
     try {
       await using limited = await open()
       const late = limited.transaction(
