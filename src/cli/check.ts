@@ -1,8 +1,13 @@
 import type { Command } from 'commander'
 import { type CheckReport, check, type Finding, type Severity } from '../check/index.ts'
+import { StorageError } from '../errors.ts'
+import { checkPlace, type PlaceReport } from '../replication/check-place.ts'
+import { placeOf } from '../replication/open-place.ts'
 import { EXIT } from './exit-codes.ts'
+import { interruptible } from './interrupt.ts'
 import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
-import { count, type Outcome, printable, progressBar, report } from './output.ts'
+import { count, counted, type Outcome, printable, progressBar, report } from './output.ts'
+import { spanWords } from './replicate.ts'
 
 type CheckFlags = Common & { quick?: boolean }
 
@@ -10,15 +15,64 @@ const HELP = `
 Looks at the file or the server, the schema, and every row, and changes nothing.
 The application may go on meanwhile. Each finding says what to do. The exit code
 is 0 if there is nothing worse than an information, 3 with warnings, 4 with
-errors.`
+errors.
+
+PLACE is a folder or s3://bucket/prefix that replicate fills. The command then
+says which moments can be restored, and which objects are damaged or missing.
+With --quick it looks at the names alone: a bucket charges for each object.`
 
 /** `meshstore check` */
 export function addCheck(program: Command): void {
   databaseCommand(program, 'check')
-    .description('Says what is wrong with a database, and what to do about it.')
-    .option('--quick', 'leave out what reads all of the data: integrity_check and the rows')
+    .argument('[place]', 'a replica to look at, instead of a database')
+    .description('Says what is wrong with a database or a replica, and what to do about it.')
+    .option('--quick', 'leave out what reads all of the data: integrity_check, the rows, and the objects of a place')
     .addHelpText('after', HELP)
-    .action((flags: CheckFlags) => report(flags, () => run(flags)))
+    .action((place: string | undefined, flags: CheckFlags) =>
+      report(flags, () => (place === undefined ? run(flags) : runOnPlace(place, flags))),
+    )
+}
+
+async function runOnPlace(place: string, { url, quick }: CheckFlags): Promise<Outcome> {
+  if (url !== undefined)
+    throw new StorageError('CONFIG', 'Check a place or a database: leave out --url or the place. Nothing was read.')
+  const bar = progressBar('Reading the place', 'objects')
+  try {
+    const found = await interruptible('Stopped. Nothing was changed.', (signal) =>
+      checkPlace(placeOf(place), {
+        now: new Date(),
+        quick,
+        signal,
+        onProgress: (done, total) => bar.update(done, total),
+      }),
+    )
+    return { json: found, text: textOfPlace(found), exitCode: exitCodeForPlace(found) }
+  } finally {
+    bar.stop()
+  }
+}
+
+function exitCodeForPlace({ findings }: PlaceReport): number {
+  if (findings.some(({ severity }) => severity === 'error')) return EXIT.person
+  return findings.some(({ severity }) => severity === 'warning') ? EXIT.pending : EXIT.done
+}
+
+function textOfPlace({ spans, findings, newest, ageSeconds, segments, bases }: PlaceReport): string[] {
+  const groups = (['error', 'warning', 'info'] as const).flatMap((severity) => {
+    const found = findings.filter((finding) => finding.severity === severity)
+    if (found.length === 0) return []
+    const lines = found.slice(0, SHOWN).map(({ message, advice }) => `  ${printable(`${message} → ${advice}`)}`)
+    const more = found.length > SHOWN ? [`  … and ${count(found.length - SHOWN)} more; --json has them`] : []
+    return [`${TITLES[severity]} (${count(found.length)}):`, ...lines, ...more, '']
+  })
+  return [
+    ...groups,
+    ...spans.map(spanWords),
+    ...(newest === undefined
+      ? []
+      : [`The newest moment is ${newest.at}, ${count(Math.round(ageSeconds ?? 0))} s ago.`]),
+    `Looked at ${counted(segments, 'segment')} and ${counted(bases, 'base')}.`,
+  ]
 }
 
 async function run(flags: CheckFlags): Promise<Outcome> {

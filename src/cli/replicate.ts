@@ -147,7 +147,7 @@ function wordsOf({ spans, problems }: Contents): string[] {
   ]
 }
 
-const spanWords = ({ generation, from, to, missing }: Span): string =>
+export const spanWords = ({ generation, from, to, missing }: Span): string =>
   [
     `Generation ${generation}: from ${from.at} (segment ${from.segment}) to ${to.at} (segment ${to.segment}).`,
     ...(missing === undefined ? [] : [`Segments ${missing.first} to ${missing.last} are not there.`]),

@@ -7,13 +7,24 @@ import { quotedName as quoted } from '../schema/described.ts'
 import { kindOf } from '../schema/kinds.ts'
 import type { Table } from '../schema/tables.ts'
 
-/** The columns of each unique index, but of the primary key's, of expressions and of some rows. */
-const UNIQUE = `SELECT array_to_json(ARRAY(SELECT attname::text FROM unnest(i.indkey::int2[]) AS u (attnum)
-    JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = u.attnum))::text
-  FROM pg_index AS i WHERE i.indrelid = $1::regclass AND i.indisunique AND NOT i.indisprimary
-    AND i.indexprs IS NULL AND i.indpred IS NULL`
+/** The unique indexes but the primary key's: their expressions, condition and columns. PostgreSQL 14 has no NULLS NOT DISTINCT. */
+const UNIQUE = `SELECT json_build_object(
+    'expressions', ARRAY(SELECT pg_get_indexdef(i.indexrelid, n, false) FROM generate_series(1, i.indnkeyatts) AS n),
+    'condition', coalesce(pg_get_expr(i.indpred, i.indrelid), 'true'),
+    'nullsAreEqual', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false),
+    'columns', ARRAY(SELECT a.attname::text FROM pg_attribute AS a WHERE a.attrelid = i.indrelid AND (
+      a.attnum = ANY(i.indkey::int2[]) AND a.attnum > 0 OR a.attnum IN (SELECT d.refobjsubid FROM pg_depend AS d
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid))))::text
+  FROM pg_index AS i WHERE i.indrelid = $1::regclass AND i.indisunique AND NOT i.indisprimary`
 
-/** Inserts or replaces rows. Rows that have a unique value of these get another one until their own line comes. */
+interface UniqueIndex {
+  readonly expressions: readonly string[]
+  readonly condition: string
+  readonly nullsAreEqual: boolean
+  readonly columns: readonly string[]
+}
+
+/** Inserts or replaces rows. Deletes rows that have a unique value of these: they have changed, and their own line comes later. */
 export async function putApart(ask: Ask, table: Table, rows: readonly (readonly Plain[])[]): Promise<void> {
   await ask('SAVEPOINT meshstore_put')
   try {
@@ -21,28 +32,30 @@ export async function putApart(ask: Ask, table: Table, rows: readonly (readonly 
   } catch (error) {
     if (!isCollision(error)) throw error
     await ask('ROLLBACK TO SAVEPOINT meshstore_put')
-    await setAside(ask, table, rows)
+    await deleteOwners(ask, table, rows)
     await insert(ask, table, rows, 'replace')
   }
   await ask('RELEASE SAVEPOINT meshstore_put')
 }
 
-/** Gives a text of each row that is in the way a value that no other row has. */
-async function setAside(ask: Ask, table: Table, rows: readonly (readonly Plain[])[]): Promise<void> {
+/** The standby's foreign keys have no actions: children stay as they are, and are checked at the end of the segment. */
+async function deleteOwners(ask: Ask, table: Table, rows: readonly (readonly Plain[])[]): Promise<void> {
   const { key, columns } = table
+  const names = columns.map(({ name }) => name)
+  const lists = columns.map((column, index) => `$${index + 1}::${kindOf(column).postgres}[]`)
+  const given = columns.map((_, index) => rows.map((row) => row[index]))
   for (const [text] of await ask<[string]>(UNIQUE, [quoted(table.name)])) {
-    const names = JSON.parse(text) as string[]
-    const unique = columns.filter(({ name }) => names.includes(name))
-    const changed = unique.find((column) => kindOf(column).postgres === 'text' && column !== key)
-    if (changed === undefined || unique.length < names.length) continue
-    const given = unique.includes(key) ? unique : [key, ...unique]
-    const lists = given.map((column, index) => `$${index + 1}::${kindOf(column).postgres}[]`)
-    const isSame = unique.map(({ name }) => `t.${quoted(name)} = v.${quoted(name)}`).join(' AND ')
+    const { expressions, condition, nullsAreEqual, columns: used } = JSON.parse(text) as UniqueIndex
+    if (!used.every((name) => names.includes(name))) continue
+    const same = nullsAreEqual ? 'IS NOT DISTINCT FROM' : '='
+    const values = expressions.map((expression, index) => `(${expression}) AS meshstore_${index}`)
+    const isSame = expressions.map((expression, index) => `(${expression}) ${same} v.meshstore_${index}`)
     await ask(
-      `UPDATE ${quoted(table.name)} AS t SET ${quoted(changed.name)} = 'meshstore ' || gen_random_uuid()
-       FROM unnest(${lists.join(', ')}) AS v (${given.map(({ name }) => quoted(name)).join(', ')})
-       WHERE ${isSame} AND t.${quoted(key.name)} <> v.${quoted(key.name)}`,
-      given.map((column) => rows.map((row) => row[columns.indexOf(column)])),
+      `DELETE FROM ${quoted(table.name)} USING (
+         SELECT ${quoted(key.name)} AS meshstore_key, ${values.join(', ')}
+         FROM unnest(${lists.join(', ')}) AS u (${names.map(quoted).join(', ')}) WHERE ${condition}) AS v
+       WHERE (${condition}) AND ${isSame.join(' AND ')} AND ${quoted(key.name)} <> v.meshstore_key`,
+      given,
     )
   }
 }

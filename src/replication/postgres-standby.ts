@@ -5,6 +5,7 @@ import { tablesOn } from '../rows/postgres-tables.ts'
 import { taken } from '../rows/target.ts'
 import { quotedName as quoted } from '../schema/described.ts'
 import type { Table } from '../schema/tables.ts'
+import { defer, deferNoMore } from './postgres-foreign-keys.ts'
 import { targetOn } from './postgres-target.ts'
 import { type Mark, STANDBY, type Standby } from './standby.ts'
 import { isReplicated } from './tables.ts'
@@ -29,29 +30,11 @@ const triggerOn = (table: string): string => quoted(`${table}_standby`)
 /** The tables that a follower writes. */
 const tablesTo = async (ask: Ask): Promise<Table[]> => (await tablesOn(ask)).tables.filter(isReplicated)
 
-/** The foreign keys that are checked at the end of a segment, until the promotion: a child's line may precede its parent's. */
-const DEFERRED = 'replica_deferred'
-const CONSTRAINTS = `SELECT conrelid::regclass::text, quote_ident(conname) FROM pg_constraint
-  WHERE contype = 'f' AND conparentid = 0 AND NOT condeferrable AND conrelid = ANY($1::text[]::regclass[])`
-
-async function defer(ask: Ask): Promise<void> {
-  const own = ownOf(await tablesTo(ask)).map(({ name }) => quoted(name))
-  const found = own.length === 0 ? [] : await ask<[string, string]>(CONSTRAINTS, [own])
-  if (found.length === 0) return
-  for (const [table, constraint] of found) await ask(`ALTER TABLE ${table} ALTER CONSTRAINT ${constraint} DEFERRABLE`)
-  await ask(NOTE, [DEFERRED, JSON.stringify([...(await deferred(ask)), ...found]), Date.now() / 1_000])
-}
-
-async function deferred(ask: Ask): Promise<readonly [table: string, constraint: string][]> {
-  const [row] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1', [DEFERRED])
-  return row === undefined ? [] : JSON.parse(row[0])
-}
-
-async function deferNoMore(ask: Ask): Promise<void> {
-  for (const [table, constraint] of await deferred(ask))
-    await ask(`ALTER TABLE ${table} ALTER CONSTRAINT ${constraint} NOT DEFERRABLE`)
-  await ask('DELETE FROM meshstore_state WHERE name = $1', [DEFERRED])
-}
+const deferOwn = async (ask: Ask): Promise<void> =>
+  defer(
+    ask,
+    ownOf(await tablesTo(ask)).map(({ name }) => name),
+  )
 
 /** In an open transaction. */
 export async function refuseWrites(ask: Ask, mark: Mark): Promise<void> {
@@ -96,13 +79,13 @@ export async function openPostgresStandby(target: PostgresTarget, busyTimeoutMs:
       transaction(async () => {
         for (const { name } of await tablesTo(ask))
           if ((await ask(`SELECT 1 FROM ${quoted(name)} LIMIT 1`)).length > 0) throw taken(name)
-        await defer(ask)
+        await deferOwn(ask)
         await refuseWrites(ask, mark)
       }),
     tables: () => tablesOn(ask),
     guard: () =>
       transaction(async () => {
-        await defer(ask)
+        await deferOwn(ask)
         await refuse(ask)
       }),
     apply: (work) =>

@@ -10,7 +10,7 @@ import { verifyPlace } from '../../src/replication/verify.ts'
 import { runCommand } from '../cli/support/command.ts'
 import { lastingBackends } from '../support/backends.ts'
 import { temporaryFolder } from '../support/folders.ts'
-import { borrowDatabase } from '../support/postgres-backend.ts'
+import { borrowDatabase, postgresProgram } from '../support/postgres-backend.ts'
 import { manyNodes, node } from '../support/samples.ts'
 import { app, migrations } from '../tables/app/schema.ts'
 import { byHand, contentOf, objectsIn } from './support/replicas.ts'
@@ -30,6 +30,8 @@ async function everything(store: Store) {
 }
 
 const EXCHANGING = ['b', 'c', 'd']
+/** More than a page of the log, and a slice of a segment. */
+const MANY = 2_300
 
 /** Rows that depend on each other, in the order of a segment and against it. */
 async function change(store: Store, turn: number): Promise<void> {
@@ -176,5 +178,56 @@ for (const backend of lastingBackends) {
         // Foreign keys hold again.
         await expect(standby.tables.sites.delete('z-site-3')).rejects.toThrow()
       })
+
+    test('exchange values of a partial unique index of an expression, and lose parents before their children', async () => {
+      using folder = temporaryFolder()
+      const replica = folder.file('replica')
+      await using opened = await backend.open({ ...OWN, ...byHand(replica) })
+      const { other } = opened
+      await using target = await emptyOn('PostgreSQL')
+      const inTarget = postgresProgram(target.url)
+      await (await withApp(target.url)).close()
+      const index = "CREATE UNIQUE INDEX sites_lower ON sites (lower(name)) WHERE name <> 'none'"
+      const number = 'CAST(substr(site_id, 2) AS INTEGER)'
+      await other.execute(index)
+      await inTarget.execute('DROP INDEX idx_sites_name')
+      await inTarget.execute(index)
+      await inTarget.execute(
+        'ALTER TABLE links ADD CONSTRAINT links_restrict FOREIGN KEY (site_id) REFERENCES sites ON UPDATE CASCADE ON DELETE RESTRICT',
+      )
+      try {
+        const store = asApp(opened.store)
+        await store.tables.sites.createMany(
+          Array.from({ length: MANY }, (_, n) => ({ siteId: `s${n}`, name: `Name ${n}` })),
+        )
+        await store.tables.links.create({ linkId: 'l', source: 'a', target: 'b', siteId: 's1', tags: [] })
+        await store.flushReplica()
+        const follower = await Follower.open(new FolderPlace(replica), target.url)
+        await follower.catchUp()
+        // The parent's line comes first, and the child's in a later slice.
+        await other.execute("UPDATE sites SET floors = 2 WHERE site_id = 's1'")
+        await other.execute("UPDATE sites SET name = 'between ' || site_id")
+        await other.execute(`UPDATE sites SET name = 'NAME ' || ((${number} + 1) % ${MANY})`)
+        await store.tables.links.delete('l')
+        await store.tables.sites.delete('s1')
+        await store.flushReplica()
+        await follower.catchUp()
+        await follower.promote()
+        await follower.close()
+        await using standby = await withApp(target.url)
+        expect(await everything(standby)).toEqual(await everything(store))
+        await store.tables.links.deleteMany({ isUp: true })
+        await standby.tables.links.create({ linkId: 'm', source: 'a', target: 'b', siteId: 's2', tags: [] })
+        await expect(standby.tables.sites.delete('s2')).rejects.toThrow()
+        // It is as it was before.
+        await inTarget.execute(`DO $$ BEGIN ASSERT EXISTS (SELECT FROM pg_constraint WHERE conname = 'links_restrict'
+          AND confupdtype = 'c' AND confdeltype = 'r' AND NOT condeferrable); END $$`)
+      } finally {
+        await other.execute('DROP INDEX sites_lower')
+        await inTarget.execute('ALTER TABLE links DROP CONSTRAINT links_restrict')
+        await inTarget.execute('DROP INDEX sites_lower')
+        await inTarget.execute('CREATE UNIQUE INDEX idx_sites_name ON sites (name)')
+      }
+    })
   })
 }
