@@ -43,6 +43,7 @@ const FAULTS = [
   'test/changes/processes.test.ts',
   'test/check/command.test.ts',
   'test/cli/cache.test.ts',
+  'test/cli/documented-errors.test.ts',
   'test/cli/exit-codes.test.ts',
   'test/cli/look.test.ts',
   'test/cli/secrets.test.ts',
@@ -101,6 +102,7 @@ const FAULTS = [
 const MESH_API_FAULTS = [
   'examples/mesh-api/test/changes.test.ts',
   'examples/mesh-api/test/guard.test.ts',
+  'examples/mesh-api/test/looks.test.ts',
   'examples/mesh-api/test/many-paths.test.ts',
   'examples/mesh-api/test/page.test.ts',
   'examples/mesh-api/test/processes.test.ts',

@@ -1,4 +1,4 @@
-/** `node bench/report.ts FILE...`: RESULTS.md and its plots, from what `npm run bench -- --json` wrote. The last file wins. */
+/** `node bench/report.ts FILE...`: RESULTS.md, its plots and the figures of README.md, from what `npm run bench -- --json` wrote. The last file wins. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isTable } from './comparison-table.ts'
@@ -6,6 +6,7 @@ import type { Outcome } from './context.ts'
 import { type Document, documentOf, type Section } from './document.ts'
 import { comparisonTable, resultTable, runLines, targetTable } from './markdown.ts'
 import { plotsOf } from './plots.ts'
+import { updateReadme } from './readme.ts'
 import type { Result } from './result.ts'
 
 const folder = import.meta.dirname
@@ -32,6 +33,7 @@ const plots = plotsOf(sections)
 mkdirSync(join(folder, PLOTS), { recursive: true })
 for (const { file, svg } of plots) writeFileSync(join(folder, PLOTS, file), svg)
 writeFileSync(join(folder, 'RESULTS.md'), `${report().join('\n').trimEnd()}\n`)
+updateReadme()
 
 function report(): string[] {
   const of = (work: (document: Document, section: Section) => string[]): string[] =>

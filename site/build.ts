@@ -64,8 +64,8 @@ for (const page of own) {
 const read = (page: string): string => readFileSync(join(pages, page), 'utf8')
 const item = (page: string) => ({ text: titleOf(read(page)), link: `/${page.replace(/\.md$/, '')}` })
 const inFolder = (folder: string) => own.filter((page) => dirname(page) === folder).map(item)
-/** In the order in which the README names them. */
-const placeOf = (link: string): number => read('index.md').indexOf(`${link.slice(1)}.md`)
+/** In the order of the README's list, which is its end. */
+const placeOf = (link: string): number => read('index.md').lastIndexOf(`${link.slice(1)}.md`)
 const first = {
   text: 'Start',
   items: [{ text: 'Meshstore', link: '/' }, ...['getting-started.md', 'concepts.md', 'comparison.md'].map(item)],

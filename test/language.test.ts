@@ -3,7 +3,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { messages, wordsForPeople } from './support/messages.ts'
-import { figuresOf, paragraphsOf, sentencesOf, wordsOf } from './support/prose.ts'
+import { figuresOf, isSentence, paragraphsOf, sentencesOf, wordsOf } from './support/prose.ts'
 
 const root = join(import.meta.dirname, '..')
 const MOST_WORDS = 30
@@ -49,9 +49,6 @@ test.each(texts)('%s', (_, sentences) => {
   const whole = sentences.filter(isSentence)
   if (whole.length > 5) expect(figuresOf(whole).average).toBeLessThanOrEqual(MOST_ON_AVERAGE)
 })
-
-/** Headings and cells of a table are short, and would lower the average. */
-const isSentence = (text: string): boolean => /[.!?:]$/.test(text)
 
 test('prints what the documents came to', () => {
   const all = texts.slice(0, -2).flatMap(([, sentences]) => sentences)

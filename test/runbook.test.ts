@@ -2,31 +2,19 @@
  * docs/operations/runbook.md, acted out: each section's commands, as they stand, against a database in that state. What they print
  * is compared with the page. `UPDATE_RUNBOOK=1` writes it there instead.
  */
-import { chmodSync, closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, openSync, renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { afterAll, expect, test } from 'vitest'
 import { openStorage, type StorageError } from '../src/index.ts'
-import { MAIN, runProgram } from './cli/support/command.ts'
 import { createDatabase } from './postgres/support/database.ts'
 import { temporaryFolder } from './support/folders.ts'
 import { bundle, manyNodes, node, pathKey } from './support/samples.ts'
 import { small } from './support/small-disk.ts'
+import { type Place, type Step, Transcripts, URL_ON_PAGE } from './support/transcripts.ts'
 
-const PAGE = join(import.meta.dirname, '../docs/operations/runbook.md')
-const page = readFileSync(PAGE, 'utf8')
-const sections = page.split(/^## /m).slice(1)
-const printed = new Map<string, string>()
-
-interface Place {
-  readonly path: string
-  readonly file: string
-  readonly stack: AsyncDisposableStack
-  /** In place of the page's address of a server. */
-  server?: string
-}
-/** Makes the state of a section, and what becomes of it before each of its blocks of commands. */
-type Step = (place: Place) => unknown
+const runbook = new Transcripts(join(import.meta.dirname, '../docs/operations/runbook.md'))
+afterAll(() => runbook[Symbol.dispose]())
 
 async function filled({ path, file }: Place): Promise<void> {
   await using store = await openStorage(file)
@@ -139,71 +127,16 @@ const STATES: Readonly<Record<string, readonly Step[]>> = {
 }
 const FULL = 'The disk is full'
 
-/** The page as it would be printed on every machine: with its own paths, times and sizes. */
-const canonical = (text: string, { path, server }: Place): string =>
-  (server === undefined ? text : text.replaceAll(new URL(server).host + new URL(server).pathname, SERVER))
-    .replaceAll(path, '/srv/mesh')
-    .replaceAll(/\d{8}T(?!030000000)\d{9}Z/g, '20261128T093000000Z')
-    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '2026-11-28T09:30:00.000Z')
-    .replaceAll(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/g, '6f1c2e0a-5d3b-4c8e-9a7f-0b1d2c3e4f50')
-    .replaceAll(/^\/proc\/\d+\/fd\/\d+(\n\/proc.*)*/gm, '/proc/1234/fd/21')
-    .replaceAll(/schema \d{4}_\w+|(?<=Schema {8})\d{4}_\w+/g, (found) =>
-      found.replace(/\d{4}_\w+/, '0004_change_log_nonces'),
-    )
-    .replaceAll(/[\d,]+ bytes/g, '102,400 bytes')
-    .replaceAll(/\d+ MiB/g, '67 MiB')
-    .replaceAll(/^(Bytes {9}).*$/gm, (_, label: string) =>
-      server === undefined ? `${label}102,400, and 0 in the log` : `${label}221,184`,
-    )
-const SERVER = 'db.example.net:5432/mesh'
-const URL_ON_PAGE = 'postgres://mesh@db.example.net/mesh'
-
-async function actOut(section: string, steps: readonly Step[], place: Place): Promise<void> {
-  const blocks = [...section.matchAll(/^```console\n(.*?)^```$/gms)].map(([, block = '']) => block)
-  expect(blocks.length).toBe(steps.length)
-  for (const [index, step] of steps.entries()) {
-    await step(place)
-    const commands = (blocks[index] ?? '').split('\n').flatMap((line) => (line.startsWith('$ ') ? [line.slice(2)] : []))
-    let actual = ''
-    for (const command of commands) {
-      const ran = await runProgram('sh', ['-c', command.replaceAll(URL_ON_PAGE, place.server ?? URL_ON_PAGE)], {
-        cwd: place.path,
-        env: { PATH: `${tools.path}:${process.env.PATH}` },
-      })
-      actual += `$ ${command}\n${canonical(ran.stdout + ran.stderr, place)}`
-    }
-    if (process.env.UPDATE_RUNBOOK === undefined) expect(actual).toBe(blocks[index])
-    printed.set(
-      section,
-      (printed.get(section) ?? section).replace(`\n${blocks[index]}\`\`\``, () => `\n${actual}\`\`\``),
-    )
-  }
-}
-
-const tools = temporaryFolder()
-writeFileSync(tools.file('meshstore'), `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`)
-chmodSync(tools.file('meshstore'), 0o755)
-afterAll(() => {
-  tools[Symbol.dispose]()
-  if (process.env.UPDATE_RUNBOOK === undefined) return
-  writeFileSync(
-    PAGE,
-    [...printed].reduce((text, [before, after]) => text.replace(before, () => after), page),
-  )
-})
-
-const sectionOf = (title: string): string => sections.find((section) => section.startsWith(`${title}\n`)) ?? ''
-
 test('has a state for each section, and each says what it means, what to do, and how to undo it', () => {
-  const titles = sections.map((section) => section.split('\n')[0] ?? '')
-  for (const section of sections) {
+  const titles = runbook.sections.map((section) => section.split('\n')[0] ?? '')
+  for (const section of runbook.sections) {
     for (const label of ['Symptom', 'It means', 'Do', 'Undo']) expect(section).toContain(`**${label}**: `)
   }
   expect([...Object.keys(STATES), FULL].toSorted()).toEqual(titles.toSorted())
 })
 
 test.each(Object.entries(STATES))('%s', async (title, steps) => {
-  const needsServer = sectionOf(title).includes(URL_ON_PAGE)
+  const needsServer = runbook.sectionOf(title).includes(URL_ON_PAGE)
   if (needsServer && process.env.DIALECTS === 'sqlite') {
     console.warn(`!! DIALECTS=sqlite: not tested: ${title}`)
     return
@@ -212,7 +145,7 @@ test.each(Object.entries(STATES))('%s', async (title, steps) => {
   await using stack = new AsyncDisposableStack()
   const place = { path: folder.path, file: folder.file('mesh.db'), stack }
   await filled(place)
-  await actOut(sectionOf(title), steps, place)
+  await runbook.actOut(title, steps, place)
 })
 
 test(FULL, async () => {
@@ -236,6 +169,6 @@ test(FULL, async () => {
     },
     nothing,
   ]
-  await actOut(sectionOf(FULL), steps, place)
+  await runbook.actOut(FULL, steps, place)
   await store.nodes.save(node('first'))
 })

@@ -1,6 +1,6 @@
 /**
  * Tasks of a new user, done by the pages alone: the commands and programs are taken from them as they stand. Two more are done
- * elsewhere: documents.test.ts runs docs/guides/own-tables.md, and runbook.test.ts finds out why writes are BUSY.
+ * elsewhere: tables/guide.test.ts runs docs/guides/own-tables.md, and runbook.test.ts finds out why writes are BUSY.
  */
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { ahead, type ComparisonTable, isTable, lead } from '../../bench/comparison-table.ts'
 import { contest } from '../../bench/contest.ts'
 import { documentOf } from '../../bench/document.ts'
+import { withFigures } from '../../bench/readme.ts'
 import { summaryOf } from '../../bench/statistics.ts'
 import { bars } from '../../bench/svg.ts'
 import { foundOf, saidOf, verdictsOf } from '../../bench/targets.ts'
@@ -91,4 +94,19 @@ test('what could not be measured comes back from JSON as it was', () => {
   expect(read.sections[0]?.outcomes[1]).toMatchObject({ ours: { p50: Number.NaN } })
   const [back] = read.sections[0]?.outcomes ?? []
   expect(back !== undefined && isTable(back) ? back.rows[0]?.cells[1] : 'no table').toBeUndefined()
+})
+
+test('the figures of README.md are those of the results: node bench/readme.ts writes them', () => {
+  const [readme, results] = ['README.md', 'bench/RESULTS.md'].map((file) =>
+    readFileSync(join(import.meta.dirname, '../..', file), 'utf8'),
+  )
+  expect(withFigures(readme ?? '', results ?? '')).toBe(readme)
+  for (const [right, wrong] of [
+    [/group commit: [\d,]+/, 'group commit: 1'],
+    [/(read a row by its id \| )[\d.]+/, '$19.99'],
+  ] as const) {
+    const edited = (readme ?? '').replace(right, wrong)
+    expect(edited).not.toBe(readme)
+    expect(withFigures(edited, results ?? '')).toBe(readme)
+  }
 })

@@ -1,7 +1,7 @@
 /** Ctrl+C: what it stops, what is left, and what is said. */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
@@ -45,10 +45,11 @@ describePostgres('interrupted in the middle', () => {
     expect(readdirSync(folder.path)).toHaveLength(1)
     const ended = await exporting.interrupted()
     await holder.query('ROLLBACK')
-    expect(await ended()).toEqual({
-      code: 130,
-      stderr: 'INTERRUPTED: Stopped. Nothing was exported. See docs/reference/errors.md#interrupted\n',
-    })
+    const stderr = 'INTERRUPTED: Stopped. Nothing was exported. See docs/reference/errors.md#interrupted\n'
+    expect(await ended()).toEqual({ code: 130, stderr })
+    expect(readFileSync(join(import.meta.dirname, '../../docs/reference/errors.md'), 'utf8')).toContain(
+      `\n^C\n${stderr}`,
+    )
     expect(readdirSync(folder.path)).toEqual([])
   })
 

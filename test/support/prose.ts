@@ -62,3 +62,6 @@ export function figuresOf(sentences: readonly string[]): Figures {
     you: Math.round((you * 1_000) / Math.max(1, words)) / 10,
   }
 }
+
+/** Headings and cells of a table are short, and would lower the average. */
+export const isSentence = (text: string): boolean => /[.!?:]$/.test(text)

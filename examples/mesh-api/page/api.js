@@ -38,6 +38,9 @@ export async function pathsBetween(source, destination, k) {
   return { ...paths, roundTrip: performance.now() - begun }
 }
 
+/** What the storage did in the seconds after `after`. */
+export const activity = (after) => ask(`/activity?after=${after}`)
+
 /** How long to wait before connecting again. */
 const AGAIN_MS = 2_000
 

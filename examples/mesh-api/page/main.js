@@ -1,6 +1,7 @@
 /** The page: click two nodes and see the paths between them; click a third one to look at it, and to stop or start it. */
 import { allNodes, linksOf, listen, meshMap, nodeOf, pathsBetween, setStarted, setWeight } from './api.js'
 import { ChangesPanel } from './changes-panel.js'
+import { ChartsPanel } from './charts-panel.js'
 import { LinksPanel } from './links-panel.js'
 import { MeshView } from './mesh-view.js'
 import { NodePanel } from './node-panel.js'
@@ -208,6 +209,8 @@ async function readAllAgain() {
   view.setStates(states.filter(([id, state]) => before.get(id) !== state))
   count()
 }
+
+new ChartsPanel()
 
 /** For a test: where on the page a node is, and that all is drawn. */
 globalThis.mesh = { placeOf: (id) => view.placeOf(id) }

@@ -1,5 +1,6 @@
 /** The mesh, drawn by Cytoscape. */
 import cytoscape from '/page/cytoscape.js'
+import { colour, onThemeChange } from './theme.js'
 
 /** Pixels between neighbours, about. */
 const SPACING = { small: 110, large: 46 }
@@ -9,17 +10,24 @@ const MOST_ZOOM = 1.4
 const SMALL = 80
 const MARGIN = 40
 
-export const COLOURS = ['#38bdf8', '#fbbf24', '#f472b6', '#a78bfa', '#4ade80', '#fb923c']
-export const ALTERNATIVE = '#94a3b8'
+/** Names of colours in the style sheet. */
+const COLOURS = ['path-1', 'path-2', 'path-3', 'path-4', 'path-5', 'path-6']
+export const ALTERNATIVE = 'quiet'
 
 export class MeshView {
   #graph
   /** By the ids of their ends, in either order. */
   #links = new Map()
+  #paths
+  /** The whole mesh is shown, and not what somebody has moved or zoomed to. */
+  #isWhole = true
+  #isSmall
+  #scale = 1
 
   /** `chosen` is told the id of a node that is clicked, `cleared` when what lies between them is. */
   constructor(container, { nodes, links }, others, { chosen, cleared }) {
     const isSmall = nodes.length <= SMALL
+    this.#isSmall = isSmall
     const places = placesOf(nodes, others, isSmall ? SPACING.small : SPACING.large)
     this.#graph = cytoscape({
       container,
@@ -50,6 +58,12 @@ export class MeshView {
     this.#graph.on('tap', ({ target }) => {
       if (target === this.#graph) cleared()
     })
+    this.#graph.on('dragpan scrollzoom pinchzoom', () => {
+      this.#isWhole = false
+    })
+    // Cytoscape hears of the window alone, and the container also changes when the charts are folded.
+    new ResizeObserver(() => this.#refit()).observe(container)
+    onThemeChange(() => this.#restyle())
     this.showWhole()
   }
 
@@ -81,7 +95,9 @@ export class MeshView {
   }
 
   /** The best path is drawn last, so that it lies on the others. */
-  showPaths({ primary = [], alternatives = [] } = {}) {
+  showPaths(paths) {
+    this.#paths = paths
+    const { primary = [], alternatives = [] } = paths ?? {}
     this.#graph.batch(() => {
       this.#graph.$('.path').removeClass('path alternative').removeStyle()
       this.#graph.$('.away').removeClass('away')
@@ -92,12 +108,12 @@ export class MeshView {
     })
   }
 
-  #draw(nodes, colour, classes) {
+  #draw(nodes, name, classes) {
     for (const [index, id] of nodes.entries()) {
       const node = this.#node(id)
       node.addClass('path')
       const link = this.#links.get(`${nodes[index - 1]}\n${id}`)
-      link?.removeClass('away alternative').addClass(classes).style('line-color', colour)
+      link?.removeClass('away alternative').addClass(classes).style('line-color', colour(name))
     }
   }
 
@@ -108,17 +124,42 @@ export class MeshView {
     const { x1, x2, y1, y2 } = nodes.boundingBox()
     const isSeen = x1 >= seen.x1 && x2 <= seen.x2 && y1 >= seen.y1 && y2 <= seen.y2
     if (isSeen) return
+    this.#isWhole = false
     const there = nodes.length > 1 ? { fit: { eles: nodes, padding: 2 * MARGIN } } : { center: { eles: nodes } }
     this.#graph.animate(there, { duration: 300 })
   }
 
   showWhole() {
     const graph = this.#graph
-    graph.fit(undefined, MARGIN)
+    this.#isWhole = true
+    const margin = Math.min(MARGIN, graph.width() / 10, graph.height() / 10)
+    graph.fit(undefined, margin)
     if (graph.zoom() > MOST_ZOOM) graph.zoom(MOST_ZOOM).center()
+    // On a small screen the nodes of a small mesh and their labels stay as large as they are elsewhere.
+    const scale = this.#isSmall ? Math.max(1, 0.9 / graph.zoom()) : 1
+    if (Math.abs(scale - this.#scale) < 0.05) return
+    this.#scale = scale
+    this.#restyle()
+    graph.fit(undefined, margin)
+  }
+
+  #restyle() {
+    this.#graph.style(styleOf(this.#isSmall, this.#scale))
+    this.showPaths(this.#paths)
+  }
+
+  /** Shows the same part of the mesh in a container of another size. */
+  #refit() {
+    const graph = this.#graph
+    const { x1, x2, y1, y2 } = graph.extent()
+    graph.resize()
+    if (this.#isWhole) return this.showWhole()
+    const [zoom, middle] = [graph.zoom(), { x: (x1 + x2) / 2, y: (y1 + y2) / 2 }]
+    graph.pan({ x: graph.width() / 2 - middle.x * zoom, y: graph.height() / 2 - middle.y * zoom })
   }
 
   zoomBy(factor) {
+    this.#isWhole = false
     const { width, height } = this.#graph.container().getBoundingClientRect()
     const renderedPosition = { x: width / 2, y: height / 2 }
     this.#graph.zoom({ level: this.#graph.zoom() * factor, renderedPosition })
@@ -161,60 +202,61 @@ function placesOf(nodes, others, spacing) {
 
 const least = (numbers) => numbers.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY)
 
-const styleOf = (isSmall) => [
+/** `scale` enlarges nodes and their labels. */
+const styleOf = (isSmall, scale = 1) => [
   {
     selector: 'node',
     style: {
-      width: 16,
-      height: 16,
-      'background-color': '#5eead4',
+      width: 16 * scale,
+      height: 16 * scale,
+      'background-color': colour('up'),
       'border-width': 0,
-      color: '#e2e8f0',
+      color: colour('text'),
       label: isSmall ? 'data(label)' : '',
-      'font-size': 12,
+      'font-size': 12 * scale,
       'min-zoomed-font-size': 7,
       'text-valign': 'bottom',
-      'text-margin-y': 4,
-      'text-outline-color': '#0b1220',
-      'text-outline-width': 2,
+      'text-margin-y': 4 * scale,
+      'text-outline-color': colour('ground'),
+      'text-outline-width': 2 * scale,
     },
   },
-  { selector: 'node.stopped', style: { 'background-color': '#f87171' } },
-  { selector: 'node.missing', style: { 'background-color': '#475569' } },
+  { selector: 'node.stopped', style: { 'background-color': colour('stopped') } },
+  { selector: 'node.missing', style: { 'background-color': colour('missing') } },
   {
     selector: 'edge',
     style: {
       'curve-style': 'haystack',
       'haystack-radius': 0,
       width: isSmall ? 2 : 1.2,
-      'line-color': '#64748b',
+      'line-color': colour('link'),
       opacity: isSmall ? 0.6 : 0.35,
       label: isSmall ? 'data(weight)' : '',
-      color: '#cbd5e1',
+      color: colour('text'),
       'font-size': 10,
       'min-zoomed-font-size': 8,
-      'text-background-color': '#0b1220',
-      'text-background-opacity': 0.85,
+      'text-background-color': colour('ground'),
+      'text-background-opacity': 1,
       'text-background-padding': 2,
       'text-background-shape': 'roundrectangle',
     },
   },
   { selector: 'edge.away', style: { opacity: isSmall ? 0.25 : 0.12 } },
-  { selector: 'edge.path', style: { width: isSmall ? 6 : 12, opacity: 1, 'z-index': 10 } },
-  { selector: 'edge.alternative', style: { width: isSmall ? 3 : 6, 'line-style': 'dashed', 'z-index': 5 } },
+  { selector: 'edge.path', style: { width: isSmall ? 6 * scale : 12, opacity: 1, 'z-index': 10 } },
+  { selector: 'edge.alternative', style: { width: isSmall ? 3 * scale : 6, 'line-style': 'dashed', 'z-index': 5 } },
   {
     selector: 'node.path, node.end, node:selected',
-    style: { label: 'data(label)', 'z-index': 20, width: isSmall ? 20 : 30, height: isSmall ? 20 : 30 },
+    style: { label: 'data(label)', 'z-index': 20, width: isSmall ? 20 * scale : 30, height: isSmall ? 20 * scale : 30 },
   },
   {
     selector: 'node.end',
     style: {
-      width: isSmall ? 28 : 60,
-      height: isSmall ? 28 : 60,
-      'border-width': isSmall ? 4 : 8,
-      'border-color': '#f8fafc',
-      'font-size': isSmall ? 14 : 40,
+      width: isSmall ? 26 * scale : 60,
+      height: isSmall ? 26 * scale : 60,
+      'border-width': isSmall ? 4 * scale : 8,
+      'border-color': colour('text'),
+      'font-size': isSmall ? 14 * scale : 40,
     },
   },
-  { selector: 'node:selected', style: { 'border-width': isSmall ? 4 : 8, 'border-color': '#fbbf24' } },
+  { selector: 'node:selected', style: { 'border-width': isSmall ? 4 * scale : 8, 'border-color': colour('path-2') } },
 ]

@@ -51,7 +51,7 @@ export class PathsPanel {
 
   #item({ nodes, total_weight, reliability_product }, title, colour) {
     const item = element('li', '')
-    item.style.setProperty('--colour', colour)
+    item.style.setProperty('--colour', `var(--${colour})`)
     const steps = `${nodes.length - 1} ${nodes.length === 2 ? 'link' : 'links'}`
     const arrives = reliability_product === undefined ? '' : `, ${(100 * reliability_product).toFixed(1)} % arrive`
     const hops = element('div', '', 'hops')

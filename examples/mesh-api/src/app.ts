@@ -5,7 +5,9 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
 import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify'
+import { Activity } from './activity.ts'
 import { ChangeFeed } from './change-feed.ts'
+import { activityRoutes } from './http/activity.ts'
 import { changeRoutes } from './http/changes.ts'
 import { type GuardOptions, guard } from './http/guard.ts'
 import { healthRoutes } from './http/health.ts'
@@ -63,9 +65,10 @@ export async function createApp({
   )
   const feed = new ChangeFeed(store)
   const metrics = new Metrics(store, feed)
+  const activity = new Activity(store)
   const paths = new PathService(store)
   measureRequests(app, metrics)
-  closeInOrder(app, { store, metrics, drainMs })
+  closeInOrder(app, { store, metrics, activity, drainMs })
 
   await app.register(swagger, {
     openapi: {
@@ -85,6 +88,7 @@ export async function createApp({
   await app.register(mapRoutes(new StoredMap(store)))
   await app.register(changeRoutes(feed, heartbeatMs))
   await app.register(healthRoutes(store, metrics))
+  await app.register(activityRoutes(activity))
   await app.register(page)
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
   await app.ready()
@@ -115,11 +119,15 @@ function measureRequests(app: FastifyInstance, metrics: Metrics): void {
 /** Then whoever still keeps one open is cut off. */
 const PATIENCE_MS = 10_000
 
+interface Closing {
+  readonly store: MeshStore
+  readonly metrics: Metrics
+  readonly activity: Activity
+  readonly drainMs: number
+}
+
 /** Stops accepting, finishes what was begun, closes the storage. */
-function closeInOrder(
-  app: FastifyInstance,
-  { store, metrics, drainMs }: { readonly store: MeshStore; readonly metrics: Metrics; readonly drainMs: number },
-): void {
+function closeInOrder(app: FastifyInstance, { store, metrics, activity, drainMs }: Closing): void {
   let patience: NodeJS.Timeout | undefined
   app.addHook('onSend', async (_, reply) => {
     if (patience !== undefined) reply.header('connection', 'close')
@@ -131,6 +139,7 @@ function closeInOrder(
   app.addHook('onClose', async () => {
     clearTimeout(patience)
     await metrics[Symbol.asyncDispose]()
+    activity[Symbol.dispose]()
     await store.close()
   })
 }

@@ -30,6 +30,17 @@ interface Paths {
   readonly cache: { origin: string; expires_at: string }
 }
 
+interface Activity {
+  readonly samples: {
+    readonly at: number
+    readonly statements: number
+    readonly commits: number
+    readonly waiting_writes: number
+    readonly statement_p99_ms: number | null
+    readonly hit_rate: number | null
+  }[]
+}
+
 /** An answer without an end: changes.test.ts. */
 const EVENTS = 'GET /changes 200'
 const NODE = { node_id: 'n1', interfaces: ['eth0'], protocols: ['batman-adv'] }
@@ -66,6 +77,7 @@ eachLastingBackend('the mesh API', (backend) => {
       expect(await new Validator().validate({ ...document })).toEqual({ valid: true })
       expect(document.openapi).toMatch(/^3\.1\./)
       expect(Object.keys(document.paths).toSorted()).toEqual([
+        '/activity',
         '/changes',
         '/health',
         '/mesh/links',
@@ -416,6 +428,23 @@ eachLastingBackend('the mesh API', (backend) => {
       expect(body.nodes.map(({ id }) => id)).toEqual(abilene().nodeIds.toSorted())
       expect(new Set(body.nodes.map(({ x, y }) => `${x} ${y}`)).size).toBe(11)
       expect(body.links).toHaveLength(14)
+    }))
+
+  test('tells what the storage did, second by second', () =>
+    served(async (client) => {
+      for (const _ of [1, 2, 3, 4]) await client.ask('GET', '/mesh/paths?source=abilene-0&destination=abilene-9')
+      const samples: Activity['samples'] = []
+      // The second in which it happened has to be over.
+      while (!samples.some(({ hit_rate: rate }) => rate === 0.75)) {
+        const { status, body } = await client.ask<Activity>('GET', `/activity?after=${samples.at(-1)?.at ?? 0}`)
+        expect(status).toBe(200)
+        samples.push(...body.samples)
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      expect(samples.map(({ at }) => at)).toEqual(samples.map((_, index) => (samples[0]?.at ?? 0) + index * 1_000))
+      expect(samples.some(({ statements, statement_p99_ms: p99 }) => statements > 0 && Number(p99) > 0)).toBe(true)
+      expect(samples.some(({ commits, waiting_writes: writes }) => commits > 0 && writes > 0)).toBe(true)
+      await refused(client, 400, 'GET', '/activity?after=yesterday')
     }))
 
   test('tells its health and its metrics', () =>

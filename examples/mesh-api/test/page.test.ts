@@ -1,67 +1,11 @@
 /** The page as a person uses it, in a real browser. */
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { LastingBackend } from '../../../test/support/backends.ts'
+import { expect, test } from 'vitest'
 import { eachLastingBackend } from '../../../test/support/settings.ts'
 import { readTopologyFile } from '../src/import/read.ts'
-import type { Topology } from '../src/topology.ts'
-import { complaintsOf, findChromium, launch } from './support/browser.ts'
-import { type Serving, serving } from './support/serving.ts'
 import { abilene, realTopologyFile } from './support/topologies.ts'
+import { answer, click, program, until, visiting } from './support/visit.ts'
 
-const program = findChromium()
-if (program === undefined) {
-  console.warn('\n*** NOT TESTED: the page. There is no Chromium on the PATH; CHROMIUM names another one. ***\n')
-}
-
-/** The only global that the page makes. */
-interface PageGlobals {
-  readonly mesh: { placeOf(id: string): { x: number; y: number } }
-}
-
-let browser: Browser | undefined
-beforeAll(async () => {
-  if (program !== undefined) browser = await launch(program)
-})
-afterAll(() => browser?.close())
-
-/** How slow the machine is does not decide. */
-const PATIENCE_MS = 280_000
-
-async function visit(
-  backend: LastingBackend,
-  topology: Topology,
-  work: (page: Page, serving: Serving) => Promise<void>,
-) {
-  await using served = await serving(backend, topology)
-  const context = await browser?.newContext({ viewport: { width: 1200, height: 760 } })
-  context?.setDefaultTimeout(PATIENCE_MS)
-  const page = await context?.newPage()
-  if (page === undefined) throw new Error('There is no browser.')
-  try {
-    const complaints = complaintsOf(page, served.client.base)
-    await page.goto(served.client.base)
-    await page.waitForSelector('html[data-ready]')
-    await work(page, served)
-    expect(complaints).toEqual([])
-  } finally {
-    await context?.close()
-  }
-}
-
-async function click(page: Page, id: string): Promise<void> {
-  const place = await page.evaluate((id) => (globalThis as unknown as PageGlobals).mesh.placeOf(id), id)
-  await page.mouse.click(place.x, place.y)
-}
-
-/** What the page shows of paths, once it is another answer than the one before. */
-async function answer(page: Page, before = ''): Promise<{ origin: string; text: string; paths: string[] }> {
-  const other = before === '' ? {} : { hasNotText: before }
-  await page.locator('#answer', { has: page.locator('.badge'), ...other }).waitFor()
-  const text = (await page.textContent('#answer')) ?? ''
-  const origin = (await page.textContent('#answer .badge')) ?? ''
-  return { origin, text, paths: await page.locator('#paths li .hops').allInnerTexts() }
-}
+const visit = visiting()
 
 eachLastingBackend('the page', (backend) => {
   test.skipIf(program === undefined)('shows paths between two nodes, and others when a node is stopped', () =>
@@ -76,9 +20,6 @@ eachLastingBackend('the page', (backend) => {
       expect(first.text).toMatch(/in \d+\.\d ms/)
       expect(first.paths[0]).toBe('Seattle → Denver → Kansas City → Indianapolis → Atlanta')
       expect(first.paths[1]).toBe('Seattle → Sunnyvale → Los Angeles → Houston → Atlanta')
-
-      const { SCREENSHOT: path } = process.env
-      if (path !== undefined) await page.screenshot({ path })
 
       await page.click('#again')
       const again = await answer(page, first.text)
@@ -105,6 +46,8 @@ eachLastingBackend('the page', (backend) => {
         await weights.nth(index).fill(String(5_000 + index))
         await weights.nth(index).press('Enter')
         await answer(page, before)
+        // Whoever goes on with the keyboard is still where they were.
+        await until(page, `document.activeElement === document.querySelectorAll('#links input')[${index}]`)
       }
       const links = await store.tables.links.list({ orderBy: 'cost', descending: true, limit: 3 })
       expect(links.map(({ cost }) => cost)).toEqual([5_002, 5_001, 5_000])

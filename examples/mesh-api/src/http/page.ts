@@ -25,10 +25,15 @@ const FILES: readonly [string, string, Kind][] = [
   own('links-panel', 'js'),
   own('paths-panel', 'js'),
   own('changes-panel', 'js'),
+  own('charts-panel', 'js'),
+  own('chart', 'js'),
+  own('theme', 'js'),
   ['/page/cytoscape.js', fileURLToPath(import.meta.resolve('cytoscape/dist/cytoscape.esm.min.mjs')), 'js'],
+  ['/page/uplot.js', fileURLToPath(import.meta.resolve('uplot/dist/uPlot.esm.js')), 'js'],
+  ['/page/uplot.css', fileURLToPath(import.meta.resolve('uplot/dist/uPlot.min.css')), 'css'],
 ]
 
-/** The graph library sets styles of its own; nothing else may come from anywhere but this server. */
+/** The libraries that draw set styles of their own; nothing else may come from anywhere but this server. */
 const SECURITY = "default-src 'self'; style-src 'self' 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
 export const page: FastifyPluginAsync = async (app) => {

@@ -163,6 +163,28 @@ export const Health = named(
   }),
 )
 
+const whole = Type.Integer({ minimum: 0 })
+const overTenSeconds = (description: string) =>
+  orNull(Type.Number({ description: `${description} Null: there was none` }))
+export const ActivitySamples = named(
+  'ActivitySamples',
+  Type.Object({
+    now: Type.Number({ description: "The server's time, in milliseconds since the epoch" }),
+    kept_seconds: whole,
+    samples: Type.Array(
+      Type.Object({
+        at: Type.Number({ description: 'When the second began, in milliseconds since the epoch' }),
+        statements: whole,
+        commits: whole,
+        waiting_writes: Type.Integer({ minimum: 0, description: 'The most writes that waited at once' }),
+        statement_p99_ms: overTenSeconds('Of the last ten seconds.'),
+        commit_p99_ms: overTenSeconds('Of the last ten seconds.'),
+        hit_rate: overTenSeconds('Share of paths that the cache answered in the last ten seconds.'),
+      }),
+    ),
+  }),
+)
+
 export const MeshMap = named(
   'MeshMap',
   Type.Object({
@@ -192,5 +214,6 @@ export const NAMED = [
   Path,
   Paths,
   Health,
+  ActivitySamples,
   MeshMap,
 ]
