@@ -28,8 +28,11 @@ const STATES: Readonly<Record<string, (place: Place) => unknown>> = {
   MIGRATION_EDITED: inSql(
     "UPDATE __drizzle_migrations SET hash = 'another' WHERE created_at = (SELECT max(created_at) FROM __drizzle_migrations)",
   ),
+  // Another branch's, which noted its name as each new migration does.
   MIGRATION_MISSING: inSql(
-    "INSERT INTO __drizzle_migrations (hash, created_at) SELECT 'theirs', min(created_at) + 1 FROM __drizzle_migrations",
+    `INSERT INTO __drizzle_migrations (hash, created_at) SELECT 'theirs', min(created_at) + 1 FROM __drizzle_migrations;
+     INSERT INTO meshstore_state (name, value, updated_at)
+       SELECT 'migration:' || created_at, '0001_add_links', 0 FROM __drizzle_migrations WHERE hash = 'theirs'`,
   ),
   MIGRATION_OUT_OF_ORDER: inSql(
     'DELETE FROM __drizzle_migrations WHERE created_at = (SELECT created_at FROM __drizzle_migrations ORDER BY created_at LIMIT 1 OFFSET 2)',
