@@ -28,7 +28,7 @@ export interface Benchmark {
 let files = 0
 export const newFile = ({ folder }: Context, name: string): string => join(folder, `${name}-${++files}.db`)
 
-/** Two files with equal content, one for each side; both are closed and gone afterwards with the folder. */
+/** Two files with equal content and the library's triggers, one for each side; both are closed and gone afterwards with the folder. */
 export async function withBothSides<T>(
   context: Context,
   durability: Durability,
@@ -36,7 +36,6 @@ export async function withBothSides<T>(
 ): Promise<T> {
   const [ours, theirs] = [await filledFile(newFile(context, 'ours')), await filledFile(newFile(context, 'raw'))]
   const raw = new RawStore(theirs, durability)
-  raw.dropTriggers()
   try {
     await using store = await openStorage({ url: ours, durability })
     await store.pathCache.sweep()

@@ -1,4 +1,4 @@
-/** The three plots that matter most, from what was measured. */
+/** The plots that matter most, from what was measured. */
 import { type ComparisonTable, isTable } from './comparison-table.ts'
 import type { Section } from './document.ts'
 import { bars, type Line, lines } from './svg.ts'
@@ -20,6 +20,7 @@ export function plotsOf(sections: readonly Section[]): Plot[] {
     readPlot(titled('SQLite: reads, one at a time')),
     writePlot(titled('SQLite: writes, 1,000 in flight, durable')),
     growthPlot(titled('SQLite: as the nodes grow'), titled('SQLite: as the cached paths grow')),
+    shopPlot(tables.find(({ title }) => title.startsWith('A shop'))),
   ].filter((plot) => plot !== undefined)
 }
 
@@ -36,6 +37,12 @@ function writePlot(table: ComparisonTable | undefined): Plot | undefined {
     return { label, value: perSecond, text: figure(perSecond, '/s') }
   })
   return values.length === 0 ? undefined : { file: 'in-flight.svg', title, svg: bars(title, values, 'linear') }
+}
+
+function shopPlot(table: ComparisonTable | undefined): Plot | undefined {
+  const title = 'A shop’s load over HTTP, requests per second (more is better)'
+  const values = valuesOf(table, 'requests').map(({ label, value }) => ({ label, value, text: figure(value, '/s') }))
+  return values.length === 0 ? undefined : { file: 'shop.svg', title, svg: bars(title, values, 'linear') }
 }
 
 function growthPlot(nodes: ComparisonTable | undefined, paths: ComparisonTable | undefined): Plot | undefined {

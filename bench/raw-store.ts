@@ -208,12 +208,6 @@ export class RawStore {
     return this.#statements.deletePaths.run(keyOf(key)).changes > 0
   }
 
-  /** They are the library's: whoever writes by hand has none. */
-  dropTriggers(): void {
-    const triggers = this.raw.prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'trigger'").pluck().all()
-    for (const name of triggers) this.raw.exec(`DROP TRIGGER ${name}`)
-  }
-
   close(): void {
     this.raw.close()
   }

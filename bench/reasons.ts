@@ -25,15 +25,15 @@ quicker reader of lists than JSON.parse; what was gained was within the noise, s
     table: 'SQLite: writes, one at a time',
     peers: ['better-sqlite3', 'Drizzle', 'Drizzle, prepared', 'Kysely', 'Python sqlite3', 'TypeORM', 'Prisma'],
     text: `Why: a write waits for the end of the event loop's turn, so that those which come together share a commit. A caller who
-awaits each write pays for the turn, for BEGIN IMMEDIATE, for a savepoint around what returns a row, and for the triggers
-that invalidate cached paths, which the peers' files do not have. Where a commit waits for the disk, that wait hides it.
+awaits each write pays for the turn, for BEGIN IMMEDIATE, and for a savepoint around what returns a row. All
+sides' files have the library's triggers. Where a commit waits for the disk, that wait hides the rest.
 Tried: to commit in a microtask. The difference was within the noise, and writes of one turn would no longer be together.`,
   },
   {
     table: 'SQLite: writes, 1,000 in flight, not durable',
     peers: ['better-sqlite3', 'Drizzle, prepared', 'Python sqlite3'],
-    text: `Why: where a commit does not wait for the disk there is little to share, and what is left is the statement itself and the
-triggers that invalidate cached paths, which the peers' files do not have.`,
+    text: `Why: where a commit does not wait for the disk there is little to share, and what is left is the statement itself, and the
+checks of its values. All sides' files have the library's triggers.`,
   },
   {
     table: 'SQLite: bulk load',
@@ -76,8 +76,8 @@ with what was invalidated meanwhile.`,
   {
     table: 'PostgreSQL: one at a time',
     peers: ['pg', 'postgres', 'Kysely', 'Drizzle'],
-    text: `Why: the statements of meshstore are SERIALIZABLE, as they are on SQLite, and the server keeps track of what each has read;
-nodes that change invalidate cached paths by triggers, which are off for the peers.`,
+    text: `Why: the statements of meshstore are SERIALIZABLE, as they are on SQLite, and the server keeps track of what each has read.
+All sides' tables have the library's triggers.`,
   },
   {
     table: 'PostgreSQL: 1,000 in flight',

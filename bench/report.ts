@@ -51,7 +51,7 @@ function report(): string[] {
     '',
     ...targetTable(documents),
     '',
-    '## The three that matter most',
+    '## What matters most',
     '',
     ...plots.flatMap(({ file, title }) => [`![${title}](${PLOTS}/${file})`, '']),
     '## Beside the peers',

@@ -38,7 +38,7 @@ const document = (height: number, title: string, parts: readonly string[]): stri
 
 /** The first bar is the library's. With `logarithmic`, each tenth of the width is the same factor. */
 export function bars(title: string, all: readonly Bar[], scale: 'linear' | 'logarithmic'): string {
-  const [left, right, top, step] = [170, 120, 44, 28]
+  const [left, right, top, step] = [210, 120, 44, 28]
   const most = Math.max(...all.map(({ value }) => value))
   // Half of the smallest, so that the smallest bar can be seen.
   const least = Math.min(...all.map(({ value }) => value)) / 2

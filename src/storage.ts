@@ -25,9 +25,10 @@ export function openStorage<S extends SchemaTypes>(
 export function openStorage(target: string | StorageOptions): Promise<Meshstore>
 export async function openStorage(target: string | StorageOptions): Promise<Meshstore> {
   const config = configOf(target)
+  const own = config.own && (await import('./tables/repository.ts'))
   const database = await openTarget(config.target, config)
   const movable = await asMovable(database, config)
-  const store = new Store(movable ?? database, config)
+  const store = new Store(movable ?? database, config, own)
   try {
     // The data may have moved already.
     await movable?.settled()

@@ -41,7 +41,7 @@ import { SqlPolicyRepository } from './repositories/policy-repository.ts'
 import { remember } from './repositories/state.ts'
 import { otherDataText } from './rows/other-data.ts'
 import * as rules from './schema/rules.ts'
-import { repositoriesOf } from './tables/repository.ts'
+import type * as OwnRepositories from './tables/repository.ts'
 import { statementsOn } from './tables/runner.ts'
 import { type BackupEvent, backupTracing, tracePromise } from './tracing.ts'
 
@@ -65,6 +65,7 @@ export class Store implements Meshstore {
   readonly run: Statements<SchemaTypes>['run']
   readonly #database: Database
   readonly #config: Config
+  readonly #own: typeof OwnRepositories | undefined
   readonly #cachedPaths: CachedPathsOptions
   readonly #schedule: BackupScheduler | undefined
   readonly #shipper: Promise<Shipper> | undefined
@@ -74,9 +75,11 @@ export class Store implements Meshstore {
   readonly #moving: StoreMove
   #closing = new AbortController()
 
-  constructor(database: Database, config: Config) {
+  /** `own`: loaded for applications with tables of their own. */
+  constructor(database: Database, config: Config, own?: typeof OwnRepositories) {
     this.#database = database
     this.#config = config
+    this.#own = own
     this.#subscriptions = new Subscriptions(database, config)
     this.#moving = new StoreMove(database, config)
     this.#schedule = config.backups && this.#scheduled(config.backups)
@@ -85,9 +88,9 @@ export class Store implements Meshstore {
     const { nodes, policies } = this.#repositories(session)
     this.nodes = nodes
     this.policies = policies
-    const { now, own } = config
-    this.tables = repositoriesOf(own?.byName ?? {}, session, now)
-    const { query, run } = statementsOn(session, own?.byName)
+    const { now } = config
+    this.tables = this.#tables(session)
+    const { query, run } = statementsOn(session, config.own?.byName)
     this.query = query
     this.run = run
     const state = new PathCacheState(config.pathCache)
@@ -165,6 +168,11 @@ export class Store implements Meshstore {
     }
   }
 
+  #tables(session: Session): TableRepositories<SchemaTypes> {
+    const { own, now } = this.#config
+    return this.#own?.repositoriesOf(own?.byName ?? {}, session, now) ?? {}
+  }
+
   async transaction<T>(work: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
     rules.checkValue('work', rules.isFunction, work)
     rules.checkOptions('The options', TRANSACTION_RULES, options)
@@ -180,7 +188,7 @@ export class Store implements Meshstore {
     return {
       ...this.#repositories(session),
       ...statementsOn(session, this.#config.own?.byName),
-      tables: repositoriesOf(this.#config.own?.byName ?? {}, session, this.#config.now),
+      tables: this.#tables(session),
       pathCache: new TransactionCachedPaths(session, this.#cachedPaths),
       transaction: async (work) => {
         rules.checkValue('work', rules.isFunction, work)

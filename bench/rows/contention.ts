@@ -5,7 +5,6 @@ import { childPath } from '../child.ts'
 import type { Cell, ComparisonTable, TableRow } from '../comparison-table.ts'
 import { type Benchmark, type Context, newFile } from '../context.ts'
 import { largeFile, NODES } from '../data.ts'
-import { RawStore } from '../raw-store.ts'
 import { type Summary, summaryOf } from '../statistics.ts'
 
 const PROCESSES = [1, 2, 4, 8]
@@ -47,7 +46,6 @@ async function contended(context: Context, processes: number): Promise<TableRow[
       const side = SIDES[which]
       context.progress(`${processes} processes: ${side}`)
       const file = await largeFile(newFile(context, 'contention'), NODES)
-      if (side === 'better-sqlite3') withoutTriggers(file)
       const said = await Promise.all(
         (await ready(side === 'meshstore' ? 'ours' : 'raw', file, processes, milliseconds)).map((go) => go()),
       )
@@ -77,12 +75,6 @@ async function contended(context: Context, processes: number): Promise<TableRow[
 function worstOf(figures: readonly number[]): Summary {
   const most = Math.max(...figures)
   return { ...summaryOf(figures), p50: most }
-}
-
-function withoutTriggers(file: string): void {
-  const raw = new RawStore(file, 'full')
-  raw.dropTriggers()
-  raw.close()
 }
 
 /** Processes that wait for the start. */

@@ -68,8 +68,6 @@ async function withDatabases<T>(
     const filling = await openStorage(url)
     await filling.nodes.createMany(Array.from({ length: NODES }, (_, n) => nodeOf(n)))
     await filling.close()
-    // They are the library's: an application of a peer has none.
-    if (first.name !== 'meshstore') await execute(url, 'ALTER TABLE nodes DISABLE TRIGGER USER')
     await execute(url, 'VACUUM ANALYZE nodes')
     return withDatabases(server, rest, (urls) => work(new Map([[first, url], ...urls])))
   })

@@ -4,7 +4,7 @@ import { type Benchmark, type Context, newFile } from '../context.ts'
 import { filledFile, nodeId } from '../data.ts'
 import { inFlight, READS, WRITES } from '../operations.ts'
 import type { Contestant } from '../peer.ts'
-import { type Durability, RawStore } from '../raw-store.ts'
+import type { Durability } from '../raw-store.ts'
 import { enter, SQLITE_PEERS } from '../sqlite-peers.ts'
 import { closeAll, type Entered, enterAll, isIn, operationsTable } from './peers.ts'
 
@@ -47,7 +47,6 @@ async function withPeers(
   const entered = await enterAll(SQLITE_PEERS, async (entry) => {
     context.progress(`opening ${entry.name}`)
     const file = await filledFile(newFile(context, 'peer'))
-    if (entry.name !== 'meshstore') withoutTriggers(file)
     return enter(entry, file, durability)
   })
   try {
@@ -56,13 +55,6 @@ async function withPeers(
   } finally {
     await closeAll(entered)
   }
-}
-
-/** They are the library's: an application of a peer has none. */
-function withoutTriggers(file: string): void {
-  const raw = new RawStore(file, 'full')
-  raw.dropTriggers()
-  raw.close()
 }
 
 /** Who returns less than the others is not faster. Times are each file's own. */

@@ -6,7 +6,7 @@ import { filledFile } from '../data.ts'
 import { libraryPath } from '../driver.ts'
 import { atMost } from '../result.ts'
 
-const LIMIT_MS = 30
+const LIMIT_MS = 20
 
 /** From `node` started to the first row of an existing file. */
 export const start: Benchmark = {

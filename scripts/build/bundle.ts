@@ -69,35 +69,57 @@ const withoutTranslations: Plugin = {
 }
 
 /**
- * One file for all that an entry imports at once: left to itself, the bundler cuts it into as many as there are ways to
- * share them, and each costs a third of a millisecond at the start.
+ * Drizzle's builder asks whether a value is an enum of PostgreSQL's, and its relations, which are not used here, name
+ * PostgreSQL's primary keys. For these two Node would load all that Drizzle has for PostgreSQL.
  */
-function together(entry: string): CodeSplittingGroup {
-  const root = resolve(entry)
+const withoutPostgres: Plugin = {
+  name: 'without-postgres',
+  resolveId: (source, importer) =>
+    /[\\/]drizzle-orm[\\/](sql[\\/]sql|relations)\.js$/.test(importer ?? '') && /[\\/]pg-core[\\/]/.test(source)
+      ? OF_POSTGRES
+      : undefined,
+  load: (id) =>
+    id === OF_POSTGRES
+      ? `export const isPgEnum = (value) => typeof value === 'function' && value[Symbol.for('drizzle:isPgEnum')] === true
+export class PrimaryKeyBuilder { static [Symbol.for('drizzle:entityKind')] = 'PgPrimaryKeyBuilder' }`
+      : undefined,
+}
+const OF_POSTGRES = '\0of-postgres'
+
+/** The check of Node's version has to be on its own. */
+const DRIZZLES_DIALECTS = /[\\/]drizzle-orm[\\/](\w+-core[\\/]|relations\.js)/
+
+/**
+ * One file for all that a module imports at once: left to itself, the bundler cuts it into as many as there are ways to
+ * share them, and each costs a third of a millisecond at the start. What an earlier group has is left to that one.
+ */
+function together(name: string, module: string, apart: readonly RegExp[]): CodeSplittingGroup {
+  const root = resolve(module)
   let modules: Set<string> | undefined
   return {
-    debugName: 'core',
+    debugName: name,
     name: (id, context) => {
-      modules ??= importedBy(root, context)
-      return modules.has(id) ? 'core' : null
+      modules ??= importedBy(root, apart, context)
+      return modules.has(id) ? name : null
     },
   }
 }
 
-/** The check of Node's version has to be on its own. Drizzle's dialects are named by its index, and used by one of ours. */
-const APART = [CHECK, /[\\/]drizzle-orm[\\/](\w+-core[\\/]|relations\.js)/]
-
 /** What a module imports statically, and what that imports. */
-function importedBy(root: string, context: ChunkingContext): Set<string> {
+function importedBy(root: string, apart: readonly RegExp[], context: ChunkingContext): Set<string> {
   const found = new Set([root])
   for (const id of found) {
     for (const imported of context.getModuleInfo(id)?.importedIds ?? []) {
-      if (!APART.some((pattern) => pattern.test(imported))) found.add(imported)
+      if (![CHECK, ...apart].some((pattern) => pattern.test(imported))) found.add(imported)
     }
   }
-  found.delete(root)
+  // An entry of the package keeps its own file.
+  if (context.getModuleInfo(root)?.isEntry === true) found.delete(root)
   return found
 }
+
+/** Opening a SQLite file and reading from it loads these two and no more. */
+const GROUPS = [together('core', 'src/index.ts', [DRIZZLES_DIALECTS]), together('sqlite', 'src/open/sqlite.ts', [])]
 
 /** Jest cannot load ES modules by `require()`: these tools get the library as CommonJS. drizzle-kit runs on Node itself. */
 export const COMMONJS = [
@@ -124,7 +146,7 @@ export async function bundle(dist: string): Promise<Bundles> {
   const library: InputOptions = {
     ...common,
     external: [NODE, ...DRIVERS],
-    plugins: [withoutTranslations, embeddedMigrations],
+    plugins: [withoutTranslations, withoutPostgres, embeddedMigrations],
     resolve: { alias: { yaml: YAML } },
   }
   const besideShared: InputOptions = {
@@ -133,7 +155,7 @@ export async function bundle(dist: string): Promise<Bundles> {
   }
   const main = await write(
     { ...library, input: { ...LIBRARY, cli: 'src/cli/main.ts' } },
-    { ...output, dir: dist, chunkFileNames: 'chunks/[name].js', codeSplitting: { groups: [together('src/index.ts')] } },
+    { ...output, dir: dist, chunkFileNames: 'chunks/[name].js', codeSplitting: { groups: GROUPS } },
   )
   const schema = await write(
     {
