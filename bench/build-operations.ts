@@ -11,6 +11,8 @@ interface Prepared {
 }
 
 interface Operation {
+  /** The calls of a round are made at once. */
+  readonly isInFlight?: boolean
   readonly prepare: (store: Meshstore, round: number) => Prepared | Promise<Prepared>
 }
 
@@ -27,6 +29,7 @@ const oneByOne = (calls: number, call: (store: Meshstore, n: number) => Promise<
 })
 
 const atOnce = (calls: number, call: (store: Meshstore, n: number) => Promise<unknown>): Operation => ({
+  isInFlight: true,
   prepare: (store, round) => ({
     count: calls,
     run: () => Promise.all(Array.from({ length: calls }, (_, n) => call(store, round * calls + n))),
@@ -35,6 +38,18 @@ const atOnce = (calls: number, call: (store: Meshstore, n: number) => Promise<un
 
 const newNodes = (round: number, count: number): NewMeshNode[] =>
   Array.from({ length: count }, (_, n) => nodeOf(n, `many-${round}-${n}`))
+
+/** New rows at once, which are deleted outside of the time; `isDelete`: the other way round. */
+const newAtOnce = (write: (store: Meshstore, node: NewMeshNode) => Promise<unknown>, isDelete = false): Operation => ({
+  isInFlight: true,
+  prepare: async (store, round) => {
+    const nodes = newNodes(round, CALLS.flight)
+    const create = () => Promise.all(nodes.map((node) => write(store, node)))
+    const remove = () => Promise.all(nodes.map(({ nodeId: id }) => store.nodes.delete(id)))
+    if (isDelete) await create()
+    return { count: CALLS.flight, run: isDelete ? remove : create, after: isDelete ? async () => {} : remove }
+  },
+})
 
 const many = (count: number, write: (store: Meshstore, nodes: NewMeshNode[]) => Promise<unknown>): Operation => ({
   prepare: (store, round) => {
@@ -95,17 +110,24 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
       await tx.nodes.update(scattered(n), { routesDiscovered: (node?.routesDiscovered ?? 0) + 1 })
     }),
   ),
-  'inserts in flight': {
-    prepare: (store, round) => {
-      const nodes = newNodes(round, CALLS.flight)
-      return {
-        count: CALLS.flight,
-        run: () => Promise.all(nodes.map((node) => store.nodes.create(node))),
-        after: () => Promise.all(nodes.map(({ nodeId: id }) => store.nodes.delete(id))),
-      }
-    },
-  },
+  'inserts in flight': newAtOnce((store, node) => store.nodes.create(node)),
+  'saves of new rows in flight': newAtOnce((store, node) => store.nodes.save(node)),
+  'saves in flight': atOnce(CALLS.flight, (store, n) =>
+    store.nodes.save({ ...nodeOf(n, scattered(n)), routesDiscovered: n }),
+  ),
+  'cache sets in flight': atOnce(CALLS.flight, (store, n) =>
+    store.pathCache.set(keyOf(n), bundleOf(n), { ttlSeconds: TTL_SECONDS }),
+  ),
   'updates in flight': atOnce(CALLS.flight, (store, n) => store.nodes.update(scattered(n), { routesDiscovered: n })),
+  'topology updates in flight': atOnce(CALLS.flight, (store, n) =>
+    store.nodes.update(scattered(n), { interfaces: [`mesh${n}`] }),
+  ),
+  'counters in flight': atOnce(CALLS.flight, (store, n) => store.nodes.recordRoutes(scattered(n))),
+  'ten hot rows in flight': atOnce(CALLS.flight, (store, n) =>
+    store.nodes.update(scattered(n % 10), { routesDiscovered: n }),
+  ),
+  'deletes in flight': newAtOnce((store, node) => store.nodes.create(node), true),
+  'reads in flight': atOnce(CALLS.flight, (store, n) => store.nodes.get(scattered(n))),
   'createMany of 100': many(100, (store, nodes) => store.nodes.createMany(nodes)),
   'createMany of 5,000': many(5_000, (store, nodes) => store.nodes.createMany(nodes)),
   'saveMany of 5,000': many(5_000, (store, nodes) => store.nodes.saveMany(nodes)),

@@ -11,7 +11,8 @@ import { parseArgs } from 'node:util'
 import { OPERATIONS } from './build-operations.ts'
 import { childPath } from './child.ts'
 import { temporaryFolder } from './disk.ts'
-import { NoServer, withDatabase, withServer } from './postgres-server.ts'
+import { NoServer, type Server, withDatabase, withServer } from './postgres-server.ts'
+import { mainProcessOf } from './server-time.ts'
 import { medianOf, summaryOf } from './statistics.ts'
 
 const HELP = `node bench/builds.ts OLD NEW [OPTIONS]
@@ -21,20 +22,30 @@ OLD and NEW are checked-out trees that are built (npm run build).
   --only NAME       one operation; may be given several times
   --rounds N        rounds of each (20)
   --normal          durability 'normal'
-  --postgres        on PostgreSQL
+  --postgres        on PostgreSQL, with the server's processor time
+  --by-hand         and \`pg\` by hand, for the operations of one row
 `
 
 interface Taken {
   readonly cpu: number
   readonly real: number
+  /** Of the server's processes. */
+  readonly server: number
+}
+
+interface Side {
+  readonly durability: string
+  /** The process id of PostgreSQL's main process, if its times can be read. */
+  readonly server: number | undefined
+  readonly side?: 'meshstore' | 'pg'
 }
 
 class Build {
   readonly #child: ChildProcess
 
-  constructor(tree: string, url: string, durability: string) {
+  constructor(tree: string, url: string, { durability, server, side = 'meshstore' }: Side) {
     const entry = join(resolve(tree), 'dist/index.js')
-    this.#child = fork(childPath('build.ts'), [entry, url, durability], {
+    this.#child = fork(childPath('build.ts'), [entry, url, durability, side, String(server ?? '')], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
   }
@@ -56,41 +67,65 @@ class Build {
   }
 }
 
-async function compared(builds: readonly [Build, Build], names: readonly string[], rounds: number): Promise<void> {
-  const columns = ['', 'old, CPU µs', 'new, CPU µs', 'ratio', 'p10–p90', 'real time']
+const COLUMNS = ['', 'old, CPU µs', 'new, CPU µs', 'ratio', 'p10–p90', 'real time']
+const OF_SERVER = ['old, server CPU µs', 'new, server CPU µs', 'ratio']
+const OF_PG = ['pg by hand, µs', 'new, µs', 'pg ÷ new']
+
+async function compared(builds: readonly Build[], names: readonly string[], server?: number): Promise<void> {
+  const rounds = Number(values.rounds)
+  const byHand = builds.length > 2
+  const columns = [...COLUMNS, ...(server === undefined ? [] : OF_SERVER), ...(byHand ? OF_PG : [])]
   console.log(`| ${columns.join(' | ')} |\n| --- |${' ---: |'.repeat(columns.length - 1)}`)
   for (const name of names) {
-    const taken: [Taken[], Taken[]] = [[], []]
+    const taken: Taken[][] = builds.map(() => [])
     const warmUp = Math.ceil(rounds / 4)
     for (let round = 0; round < warmUp + rounds; round++) {
-      for (const side of round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
-        const each = await builds[side].round(name, round)
-        if (round >= warmUp) taken[side].push(each)
+      for (const at of round % 2 === 0 ? builds.keys() : [...builds.keys()].reverse()) {
+        const each = await builds[at]?.round(name, round)
+        if (each !== undefined && round >= warmUp) taken[at]?.push(each)
       }
     }
-    const ratiosOf = (what: keyof Taken) =>
-      summaryOf(taken[1].map((each, at) => each[what] / (taken[0][at]?.[what] ?? 0)))
-    const [cpu, real] = [ratiosOf('cpu'), ratiosOf('real')]
-    const [before, after] = taken.map((side) => medianOf(side.map((each) => each.cpu)).toFixed(2))
+    const [old = [], now = [], hand = []] = taken
+    const ratiosOf = (what: keyof Taken, to = old) =>
+      summaryOf(now.map((each, at) => each[what] / (to[at]?.[what] ?? Number.NaN)))
+    const median = (side: readonly Taken[], what: keyof Taken) => medianOf(side.map((each) => each[what]))
+    const cpu = ratiosOf('cpu')
     const cells = [
       name,
-      before,
-      after,
+      median(old, 'cpu').toFixed(2),
+      median(now, 'cpu').toFixed(2),
       cpu.p50.toFixed(3),
       `${cpu.p10.toFixed(2)}–${cpu.p90.toFixed(2)}`,
-      real.p50.toFixed(3),
+      ratiosOf('real').p50.toFixed(3),
     ]
+    if (server !== undefined)
+      cells.push(...[old, now].map((side) => median(side, 'server').toFixed(2)), ratiosOf('server').p50.toFixed(3))
+    if (byHand)
+      cells.push(
+        ...[hand, now].map((side) => median(side, 'real').toFixed(1)),
+        `${(1 / ratiosOf('real', hand).p50).toFixed(2)} ×`,
+      )
     console.log(`| ${cells.join(' | ')} |`)
   }
 }
 
-async function inTurn(urls: readonly [string, string]): Promise<void> {
+async function inTurn(urls: readonly [string, string, string?], server?: number): Promise<void> {
   const durability = values.normal ? 'normal' : 'full'
-  const builds = [new Build(before, urls[0], durability), new Build(after, urls[1], durability)] as const
+  const as = { durability, server }
+  const builds = [new Build(before, urls[0], as), new Build(after, urls[1], as)]
+  if (urls[2] !== undefined) builds.push(new Build(after, urls[2], { ...as, side: 'pg' }))
   await Promise.all(builds.map((build) => build.opened()))
-  const names = values.only ?? Object.keys(OPERATIONS)
-  await compared([...builds], names, Number(values.rounds))
+  await compared(builds, values.only ?? Object.keys(OPERATIONS), server)
   for (const build of builds) await build.close()
+}
+
+async function onPostgres(server: Server): Promise<void> {
+  const main = await mainProcessOf(server)
+  await withDatabase(server, (one) =>
+    withDatabase(server, (two) =>
+      values['by-hand'] ? withDatabase(server, (three) => inTurn([one, two, three], main)) : inTurn([one, two], main),
+    ),
+  )
 }
 
 const { values, positionals } = parseArgs({
@@ -100,6 +135,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '20' },
     normal: { type: 'boolean', default: false },
     postgres: { type: 'boolean', default: false },
+    'by-hand': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
@@ -107,12 +143,10 @@ const [before = '', after = ''] = positionals
 if (values.help || positionals.length !== 2) {
   console.log(HELP)
 } else if (values.postgres) {
-  await withServer((server) => withDatabase(server, (one) => withDatabase(server, (two) => inTurn([one, two])))).catch(
-    (error) => {
-      if (!(error instanceof NoServer)) throw error
-      console.log(`NOT MEASURED: ${error.message}`)
-    },
-  )
+  await withServer(onPostgres).catch((error) => {
+    if (!(error instanceof NoServer)) throw error
+    console.log(`NOT MEASURED: ${error.message}`)
+  })
 } else {
   const folder = temporaryFolder('meshstore-builds-')
   try {

@@ -2,7 +2,7 @@
 import pg from 'pg'
 import type { MeshNode, NewMeshNode } from '../src/index.ts'
 
-interface NodeRow {
+export interface NodeRow {
   node_id: string
   interfaces: string[]
   protocols: string[]
@@ -13,7 +13,7 @@ interface NodeRow {
 }
 
 const timeOf = (seconds: number): Date => new Date(Math.round(seconds * 1000))
-const nodeOf = (row: NodeRow): MeshNode => ({
+export const decodedNode = (row: NodeRow): MeshNode => ({
   nodeId: row.node_id,
   interfaces: row.interfaces,
   protocols: row.protocols,
@@ -24,13 +24,13 @@ const nodeOf = (row: NodeRow): MeshNode => ({
 })
 const now = (): number => Date.now() / 1000
 
-function valuesOf({ nodeId, interfaces, protocols, started, routesDiscovered }: NewMeshNode): unknown[] {
+export function valuesOf({ nodeId, interfaces, protocols, started, routesDiscovered }: NewMeshNode): unknown[] {
   const time = now()
   const lists = [JSON.stringify(interfaces), JSON.stringify(protocols)]
   return [nodeId, ...lists, started ?? false, routesDiscovered ?? 0, time, time]
 }
 
-const NODE = { name: 'node', text: 'SELECT * FROM nodes WHERE node_id = $1' }
+export const NODE_OF = { name: 'node', text: 'SELECT * FROM nodes WHERE node_id = $1' }
 const INSERT = { name: 'insert', text: 'INSERT INTO nodes VALUES ($1, $2, $3, $4, $5, $6, $7)' }
 const START = {
   name: 'start',
@@ -53,8 +53,8 @@ export class RawPostgres {
   }
 
   async node(nodeId: string): Promise<MeshNode | undefined> {
-    const { rows } = await this.pool.query<NodeRow>({ ...NODE, values: [nodeId] })
-    return rows[0] && nodeOf(rows[0])
+    const { rows } = await this.pool.query<NodeRow>({ ...NODE_OF, values: [nodeId] })
+    return rows[0] && decodedNode(rows[0])
   }
 
   async createNode(node: NewMeshNode): Promise<void> {
@@ -63,7 +63,7 @@ export class RawPostgres {
 
   async startNode(nodeId: string, started: boolean): Promise<MeshNode | undefined> {
     const { rows } = await this.pool.query<NodeRow>({ ...START, values: [started, now(), nodeId] })
-    return rows[0] && nodeOf(rows[0])
+    return rows[0] && decodedNode(rows[0])
   }
 
   /** All of them in one statement, made by hand. */

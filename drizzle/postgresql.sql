@@ -237,3 +237,108 @@ BEGIN
 	$create$, current_schema());
 END
 $do$;
+-- By statement, so that a thousand rows cost one call.
+DROP TRIGGER IF EXISTS nodes_mark_update ON nodes;
+DROP TRIGGER IF EXISTS nodes_mark_delete ON nodes;
+DROP TRIGGER IF EXISTS nodes_mark_truncate ON nodes;
+DROP TRIGGER IF EXISTS policies_mark_insert ON policies;
+DROP TRIGGER IF EXISTS policies_mark_update ON policies;
+DROP TRIGGER IF EXISTS policies_mark_delete ON policies;
+DROP TRIGGER IF EXISTS policies_mark_truncate ON policies;
+DROP TRIGGER IF EXISTS path_cache_marks_log ON path_cache_marks;
+DROP FUNCTION IF EXISTS meshstore_mark_node(), meshstore_mark_all(), meshstore_log_mark();
+DO $do$
+BEGIN
+	EXECUTE format($create$
+		CREATE FUNCTION %1$I.meshstore_mark_nodes() RETURNS trigger LANGUAGE plpgsql AS $body$
+		BEGIN
+			IF EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN
+				RETURN NULL;
+			END IF;
+			IF TG_OP = 'UPDATE' THEN
+				INSERT INTO %1$I.path_cache_marks (through, marked_at)
+					SELECT coalesce(w.node_id, r.node_id), extract(epoch FROM clock_timestamp())
+					FROM replaced AS r FULL JOIN written AS w ON w.node_id = r.node_id
+					WHERE (r.node_id, r.interfaces, r.protocols, r.started) IS DISTINCT FROM (w.node_id, w.interfaces, w.protocols, w.started)
+					ORDER BY 1;
+			ELSIF TG_OP = 'DELETE' THEN
+				INSERT INTO %1$I.path_cache_marks (through, marked_at)
+					SELECT node_id, extract(epoch FROM clock_timestamp())
+					FROM replaced
+					ORDER BY 1;
+			ELSE
+				INSERT INTO %1$I.path_cache_marks (marked_at) VALUES (extract(epoch FROM clock_timestamp()));
+			END IF;
+			RETURN NULL;
+		END
+		$body$
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER nodes_mark_update AFTER UPDATE ON %1$I.nodes
+		 REFERENCING OLD TABLE AS replaced NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_mark_nodes()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER nodes_mark_delete AFTER DELETE ON %1$I.nodes
+		 REFERENCING OLD TABLE AS replaced FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_mark_nodes()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER nodes_mark_truncate AFTER TRUNCATE ON %1$I.nodes
+		 FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_mark_nodes()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE FUNCTION %1$I.meshstore_mark_policies() RETURNS trigger LANGUAGE plpgsql AS $body$
+		BEGIN
+			IF EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN
+				RETURN NULL;
+			END IF;
+			IF TG_OP = 'INSERT' THEN
+				INSERT INTO %1$I.path_cache_marks (marked_at)
+					SELECT extract(epoch FROM clock_timestamp()) WHERE EXISTS (SELECT 1 FROM written);
+			ELSIF TG_OP = 'UPDATE' THEN
+				INSERT INTO %1$I.path_cache_marks (marked_at)
+					SELECT extract(epoch FROM clock_timestamp()) WHERE EXISTS (SELECT 1 FROM replaced AS r FULL JOIN written AS w ON w.policy_id = r.policy_id
+					WHERE (r.policy_id, r.yaml_content) IS DISTINCT FROM (w.policy_id, w.yaml_content));
+			ELSIF TG_OP = 'DELETE' THEN
+				INSERT INTO %1$I.path_cache_marks (marked_at)
+					SELECT extract(epoch FROM clock_timestamp()) WHERE EXISTS (SELECT 1 FROM replaced);
+			ELSE
+				INSERT INTO %1$I.path_cache_marks (marked_at) VALUES (extract(epoch FROM clock_timestamp()));
+			END IF;
+			RETURN NULL;
+		END
+		$body$
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER policies_mark_insert AFTER INSERT ON %1$I.policies
+		 REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_mark_policies()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER policies_mark_update AFTER UPDATE ON %1$I.policies
+		 REFERENCING OLD TABLE AS replaced NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_mark_policies()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER policies_mark_delete AFTER DELETE ON %1$I.policies
+		 REFERENCING OLD TABLE AS replaced FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_mark_policies()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER policies_mark_truncate AFTER TRUNCATE ON %1$I.policies
+		 FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_mark_policies()
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE FUNCTION %1$I.meshstore_log_marks() RETURNS trigger LANGUAGE plpgsql AS $body$
+		BEGIN
+			IF EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'change_log') THEN
+				INSERT INTO %1$I.meshstore_changes (table_name, key, operation)
+					SELECT 'path_cache', json_build_object('source', source, 'destination', destination, 'through', through), 'invalidate'
+					FROM written ORDER BY id;
+			END IF;
+			RETURN NULL;
+		END
+		$body$
+	$create$, current_schema());
+	EXECUTE format($create$
+		CREATE TRIGGER path_cache_marks_log AFTER INSERT ON %1$I.path_cache_marks
+		REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION %1$I.meshstore_log_marks()
+	$create$, current_schema());
+END
+$do$;

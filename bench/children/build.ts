@@ -1,33 +1,48 @@
 /**
- * `build.ts ENTRY FILE-OR-URL DURABILITY`: one build of the library. The parent names an operation and a round; this process
- * runs it and answers with microseconds of processor time and of real time for each of its calls or rows.
+ * `build.ts ENTRY FILE-OR-URL DURABILITY [SIDE [PID]]`: one build of the library, or with the side `pg` that driver by hand, on a database
+ * that the build has made. PID is the main process of a PostgreSQL server, whose processor time is measured, too. The
+ * parent names an operation and a round; this process runs it and answers with microseconds of processor time and of real time for
+ * each of its calls or rows.
  */
 import { pathToFileURL } from 'node:url'
 import type { Meshstore } from '../../src/index.ts'
 import { OPERATIONS } from '../build-operations.ts'
+import { byHand } from '../by-hand.ts'
 import { fill } from '../data.ts'
+import { serverTime } from '../server-time.ts'
 
-const [, , entry = '', url = '', durability] = process.argv
+const [, , entry = '', url = '', durability, side, server] = process.argv
+const CONNECTIONS = 8
 const { openStorage }: typeof import('../../src/index.ts') = await import(pathToFileURL(entry).href)
-const open = (): Promise<Meshstore> => openStorage({ url, durability: durability as 'full' })
+const open = (): Promise<Meshstore> =>
+  openStorage({ url, durability: durability as 'full', pool: { max: CONNECTIONS } })
 const filling = await open()
 await fill(filling)
 // Both builds begin with an empty log: a commit that makes the file larger costs more than one that does not.
 await filling.close()
-const store = await open()
+const isByHand = side === 'pg'
+const store = isByHand ? byHand(url, { decodes: false }) : await open()
+/** Alone, `pg` does what the library does: it decodes before COMMIT. */
+const alone = isByHand ? byHand(url, { decodes: true }) : store
 
 process.on('message', async ({ name, round }: { name: string; round: number }) => {
   const operation = OPERATIONS[name]
   if (operation === undefined) throw new Error(`There is no operation ${name}.`)
-  const prepared = await operation.prepare(store, round)
+  const prepared = await operation.prepare(operation.isInFlight ? store : alone, round)
+  const serverBefore = server ? serverTime(Number(server)) : 0
   const [begun, before] = [performance.now(), process.cpuUsage()]
   await prepared.run()
   const { user, system } = process.cpuUsage(before)
   const milliseconds = performance.now() - begun
+  const serverUsed = server ? serverTime(Number(server)) - serverBefore : 0
   await prepared.after?.()
-  process.send?.({ cpu: (user + system) / prepared.count, real: (milliseconds * 1_000) / prepared.count })
+  process.send?.({
+    cpu: (user + system) / prepared.count,
+    real: (milliseconds * 1_000) / prepared.count,
+    server: serverUsed / prepared.count,
+  })
 })
 process.on('disconnect', async () => {
-  await store.close()
+  await Promise.all([store.close(), alone.close()])
 })
 process.send?.('open')

@@ -52,6 +52,8 @@ export interface Executor {
    * nothing.
    */
   endedBy(error: unknown): 'transaction' | 'savepoint' | 'nothing'
+  /** The error of a refused call, with its row's key. `undefined`: the dialect does not name it. */
+  readonly refusalOf?: <P, R>(error: unknown, call: Call<P, R>) => unknown
 }
 
 /**
@@ -233,7 +235,7 @@ export class OpenTransaction implements TransactionSession {
     const earlier = naming?.call({ statement, parameters }, reads)
     const runIt = (): Promise<T> => {
       this.#assertUsable()
-      return this.#execute(() => run(bound))
+      return this.#execute(() => run(bound), { statement, parameters })
     }
     const isNext = earlier === undefined && this.#tail === undefined
     return isNext && !(many && naming !== undefined) ? runIt() : this.#enqueue(earlier, runIt)
@@ -281,11 +283,13 @@ export class OpenTransaction implements TransactionSession {
     if (reason !== undefined) throw reason
   }
 
-  async #execute<T>(run: () => MaybePromise<T>): Promise<T> {
+  async #execute<P, R, T>(run: () => MaybePromise<T>, call?: Call<P, R>): Promise<T> {
+    const { executor } = this.#on
     try {
       return await run()
-    } catch (error) {
-      const ended = this.#on.executor.endedBy(error)
+    } catch (thrown) {
+      const ended = executor.endedBy(thrown)
+      const error = call !== undefined && executor.refusalOf !== undefined ? executor.refusalOf(thrown, call) : thrown
       if (ended === 'transaction') this.#doomAll(error)
       else if (ended === 'savepoint') this.#doom ??= error
       throw error

@@ -100,29 +100,14 @@ export function sqliteTriggersOf(table: Table, quote: Quote = asIs): string[] {
 }
 
 /**
- * One statement. The log's triggers work by statement, so that a thousand rows cost one call. The functions name their schema: who
- * writes may have another one in its search path.
+ * One statement. The triggers work by statement, so that a thousand rows cost one call. The functions name their schema: who writes
+ * may have another one in its search path.
  */
 export function postgresTriggersOf(table: Table, quote: Quote = asIs): string {
   const { name, invalidates } = table
-  const made = [logFunction(table, quote), ...LOG_EVENTS.map(logTrigger(name, quote))]
-  if (invalidates?.through !== undefined) made.push(...marksByStatement(name, invalidates, invalidates.through, quote))
-  else if (invalidates !== undefined) {
-    const names = invalidates.columns.map((column) => column.name)
-    const differs = names.map((each) => `OLD.${each} IS DISTINCT FROM NEW.${each}`).join(' OR ')
-    const row = invalidates.paths === 'all' ? 'meshstore_mark_all' : 'meshstore_mark_node'
-    const marks = {
-      insert: ['INSERT', 'ROW', row],
-      update: [`UPDATE OF ${names.join(', ')}`, `ROW WHEN (${differs})`, row],
-      delete: ['DELETE', 'ROW', row],
-      truncate: ['TRUNCATE', 'STATEMENT', 'meshstore_mark_all'],
-    }
-    for (const title of markEvents(invalidates)) {
-      const [event, each, run] = marks[title]
-      made.push(`CREATE TRIGGER ${name}_mark_${title} AFTER ${event} ON %1$I.${name}
-		FOR EACH ${each} EXECUTE FUNCTION %1$I.${run}()`)
-    }
-  }
+  const made = [logFunction(table, quote), ...LOG_EVENTS.map(triggerBy(name, quote, 'log'))]
+  if (invalidates !== undefined)
+    made.push(markFunction(table, invalidates, quote), ...markEvents(invalidates).map(triggerBy(name, quote, 'mark')))
   const statements = made.map((sql) => `\tEXECUTE format($create$\n\t\t${sql}\n\t$create$, current_schema());\n`)
   return `DO $do$\nBEGIN\n${statements.join('')}END\n$do$`
 }
@@ -134,8 +119,8 @@ const ROWS = {
   truncate: '',
 }
 
-const logTrigger =
-  (name: string, quote: Quote, what = 'log') =>
+const triggerBy =
+  (name: string, quote: Quote, what: 'log' | 'mark') =>
   (event: keyof typeof ROWS): string =>
     `CREATE TRIGGER ${quote(`${name}_${what}_${event}`)} AFTER ${event.toUpperCase()} ON %1$I.${quote(name)}
 		${ROWS[event]} FOR EACH STATEMENT EXECUTE FUNCTION %1$I.${quote(`meshstore_${what}_${name}`)}()`
@@ -168,40 +153,50 @@ function logFunction({ name, key: column }: Table, quote: Quote): string {
 		$body$`
 }
 
-/** By statement: a change of many rows marks each node once. */
-function marksByStatement(
-  name: string,
-  { columns }: Invalidates,
-  through: readonly { readonly name: string }[],
-  quote: Quote,
-): string[] {
-  const list = [...new Set([...columns, ...through].map((column) => quote(column.name)))].join(', ')
-  const nodes = (rows: string): string =>
-    through.map((column) => `SELECT ${quote(column.name)} AS node FROM ${rows} AS r`).join(' UNION ')
-  const insert = (from: string): string => `INSERT INTO %1$I.path_cache_marks (through, marked_at)
-					SELECT node, extract(epoch FROM clock_timestamp()) FROM (${from}) AS n WHERE node IS NOT NULL ORDER BY 1;`
-  const changed = `(SELECT ${list} FROM replaced EXCEPT SELECT ${list} FROM written)`
-  const made = `(SELECT ${list} FROM written EXCEPT SELECT ${list} FROM replaced)`
-  return [
-    `CREATE FUNCTION %1$I.${quote(`meshstore_mark_${name}`)}() RETURNS trigger LANGUAGE plpgsql AS $body$
+/** A change of many rows marks each node once, or all paths once. */
+function markFunction(table: Table, invalidates: Invalidates, quote: Quote): string {
+  const [whenInserted, whenUpdated, whenDeleted] = marksBy(table, invalidates, quote)
+  const inserted = whenInserted && `IF TG_OP = 'INSERT' THEN\n\t\t\t\t${whenInserted};\n\t\t\tELS`
+  return `CREATE FUNCTION %1$I.${quote(`meshstore_mark_${table.name}`)}() RETURNS trigger LANGUAGE plpgsql AS $body$
 		BEGIN
 			IF EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN
 				RETURN NULL;
 			END IF;
-			IF TG_OP = 'INSERT' THEN
-				${insert(nodes('written'))}
-			ELSIF TG_OP = 'UPDATE' THEN
-				${insert(`${nodes(changed)} UNION ${nodes(made)}`)}
+			${inserted}IF TG_OP = 'UPDATE' THEN
+				${whenUpdated};
 			ELSIF TG_OP = 'DELETE' THEN
-				${insert(nodes('replaced'))}
+				${whenDeleted};
 			ELSE
 				INSERT INTO %1$I.path_cache_marks (marked_at) VALUES (extract(epoch FROM clock_timestamp()));
 			END IF;
 			RETURN NULL;
 		END
-		$body$`,
-    ...LOG_EVENTS.map(logTrigger(name, quote, 'mark')),
-  ]
+		$body$`
+}
+
+/** The statements for INSERT, UPDATE and DELETE. */
+function marksBy({ key: column }: Table, { paths, columns, through }: Invalidates, quote: Quote): string[] {
+  const indent = '\n\t\t\t\t\t'
+  const key = quote(column.name)
+  const now = 'extract(epoch FROM clock_timestamp())'
+  const rowOf = (alias: string): string => `(${columns.map(({ name }) => `${alias}.${quote(name)}`).join(', ')})`
+  // FULL JOIN: batches forbid the fast plans of other joins.
+  const changed = `FROM replaced AS r FULL JOIN written AS w ON w.${key} = r.${key}${indent}WHERE ${rowOf('r')} IS DISTINCT FROM ${rowOf('w')}`
+  if (paths === 'all') {
+    const all = (from: string): string =>
+      `INSERT INTO %1$I.path_cache_marks (marked_at)${indent}SELECT ${now} WHERE EXISTS (SELECT 1 ${from})`
+    return [all('FROM written'), all(changed), all('FROM replaced')]
+  }
+  const nodes = (node: string, from: string): string =>
+    `INSERT INTO %1$I.path_cache_marks (through, marked_at)${indent}SELECT ${node}, ${now}${indent}${from}${indent}ORDER BY 1`
+  if (through === undefined) return ['', nodes(`coalesce(w.${key}, r.${key})`, changed), nodes(key, 'FROM replaced')]
+  const list = [...new Set([...columns, ...through].map(({ name }) => quote(name)))].join(', ')
+  const ends = (rows: string): string =>
+    through.map(({ name }) => `SELECT ${quote(name)} AS node FROM ${rows} AS r`).join(' UNION ')
+  const at = (rows: string): string => nodes('node', `FROM (${rows}) AS n WHERE node IS NOT NULL`)
+  const before = `(SELECT ${list} FROM replaced EXCEPT SELECT ${list} FROM written)`
+  const after = `(SELECT ${list} FROM written EXCEPT SELECT ${list} FROM replaced)`
+  return [at(ends('written')), at(`${ends(before)} UNION ${ends(after)}`), at(ends('replaced'))]
 }
 
 /** Statements that drop and create the triggers of an own table. */

@@ -57,7 +57,7 @@ const LOSSES: readonly Loss[] = [
   },
   {
     title: 'a function, and with it the triggers',
-    sql: { postgresql: 'DROP FUNCTION meshstore_mark_all CASCADE' },
+    sql: { postgresql: 'DROP FUNCTION meshstore_mark_policies, meshstore_mark_nodes CASCADE' },
     named: ['trigger policies_mark_insert', 'trigger nodes_mark_truncate'],
   },
   {
@@ -271,7 +271,7 @@ describePostgres('on PostgreSQL', () => {
   test('another body of a function is found by status, and is repaired', async () => {
     await using scratch = await filled(postgresScratch)
     await scratch.query(
-      'CREATE OR REPLACE FUNCTION meshstore_mark_node() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$',
+      'CREATE OR REPLACE FUNCTION meshstore_mark_nodes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$',
     )
     const { drift } = await inspect(scratch.url)
     expect(drift).toContainEqual({
@@ -307,7 +307,7 @@ describePostgres('on PostgreSQL', () => {
     await scratch.query(`CREATE SCHEMA "Mixed-Case"; ALTER DATABASE ${name} SET search_path = "Mixed-Case", public`)
     await up(scratch.url)
     await scratch.query(
-      'DROP FUNCTION "Mixed-Case".meshstore_mark_node CASCADE; DROP INDEX "Mixed-Case".idx_nodes_started',
+      'DROP FUNCTION "Mixed-Case".meshstore_mark_nodes CASCADE; DROP INDEX "Mixed-Case".idx_nodes_started',
     )
     await expectCode(openStorage(scratch.url), 'SCHEMA_MISMATCH')
     await repair(scratch.url)

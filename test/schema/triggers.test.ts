@@ -49,9 +49,8 @@ describePostgres('on PostgreSQL', () => {
     const released = await definitions(database)
     expect(released.length).toBe(19)
     for (const { name, invalidates } of ALL_TABLES) {
-      await database.query(`DROP FUNCTION meshstore_log_${name} CASCADE`)
-      for (const event of ['insert', 'update', 'delete', 'truncate'])
-        if (invalidates !== undefined) await database.query(`DROP TRIGGER IF EXISTS ${name}_mark_${event} ON ${name}`)
+      for (const what of invalidates === undefined ? ['log'] : ['log', 'mark'])
+        await database.query(`DROP FUNCTION meshstore_${what}_${name} CASCADE`)
     }
     expect(await definitions(database)).toEqual([])
     for (const table of ALL_TABLES) await database.query(postgresTriggersOf(table))

@@ -153,4 +153,5 @@ class LateExecutor implements Executor {
   control = (sql: string, savepoint: string, step: SavepointStep): Promise<unknown> =>
     this.#then((open) => open.control(sql, savepoint, step))
   endedBy = (error: unknown): 'transaction' | 'savepoint' | 'nothing' => this.#open?.endedBy(error) ?? 'transaction'
+  refusalOf = <P, R>(error: unknown, call: Call<P, R>): unknown => this.#open?.refusalOf?.(error, call) ?? error
 }

@@ -5,13 +5,15 @@ import type { Inserted } from '../inserted-keys.ts'
 import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Compiled, StatementCompiler } from '../statement.ts'
 import type { Executor, SavepointStep } from '../transaction.ts'
-import { bindBulk, groups, resultsOf } from './bulk.ts'
+import { bindBulk, type Group, groups, resultsOf } from './bulk.ts'
 import {
   asLockTimeout,
   asLost,
   endsTransaction,
   isConnectionLost,
+  isRefusal,
   isStaleStatement,
+  refusalOf,
   sqlstateOf,
   translated,
   unreplicated,
@@ -19,6 +21,7 @@ import {
 import type { Token } from './outcomes.ts'
 import { isUnreplicated, located } from './pool.ts'
 import { StatementSavepoints } from './statement-savepoints.ts'
+import { keyOf, tableOf, touchedByCall } from './touched.ts'
 import { lookingAt } from './undone-inserts.ts'
 
 /** Names of prepared statements. They contain a number, since the server cuts names at 63 bytes. */
@@ -245,15 +248,49 @@ export class PostgresExecutor implements Executor {
   async writeSlice<P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]> {
     const written: Written<R>[] = []
     for (const group of groups(calls, this.#compiler)) {
-      const { bulk, bounds } = group
-      if (bulk === undefined || bounds.length === 1) {
-        for (const bound of bounds) written.push(await this.#run(bound))
-      } else {
-        const { rows } = await this.#run(bindBulk(bulk, bounds))
-        written.push(...resultsOf(bulk, bounds, rows))
+      const from = written.length
+      try {
+        written.push(...(await this.#runGroup(group)))
+      } catch (error) {
+        throw await this.#refusalIn(group, calls.slice(from, from + group.bounds.length), error)
       }
     }
     return written
+  }
+
+  async #runGroup<R>({ bulk, bounds }: Group<R>): Promise<Written<R>[]> {
+    if (bulk !== undefined && bounds.length > 1)
+      return resultsOf(bulk, bounds, (await this.#run(bindBulk(bulk, bounds))).rows)
+    const written: Written<R>[] = []
+    for (const bound of bounds) written.push(await this.#run(bound))
+    return written
+  }
+
+  /** Runs halves of a refused statement, and undoes them, until it is known which call was refused. */
+  async #refusalIn<P, R>({ bulk, bounds }: Group<R>, calls: readonly Call<P, R>[], refused: unknown): Promise<unknown> {
+    let [from, to] = [0, bounds.length]
+    const refusalOf = async (first: number, end: number): Promise<unknown> => {
+      await this.#connection.control(this.#savepoints.undoing())
+      this.#savepoints.token?.undone()
+      return this.#runGroup({ bulk, bounds: bounds.slice(first, end) }).then(
+        () => undefined,
+        (error) => error,
+      )
+    }
+    while (to - from > 1 && isRefusal(refused)) {
+      const middle = (from + to) >> 1
+      if ((await refusalOf(from, middle)) === undefined) from = middle
+      else to = middle
+    }
+    const call = calls[from]
+    if (call === undefined || !isRefusal(refused)) return refused
+    const alone = bounds.length === 1 ? refused : await refusalOf(from, to)
+    return alone === undefined ? refused : this.refusalOf(alone, call)
+  }
+
+  refusalOf<P, R>(error: unknown, { statement, parameters }: Call<P, R>): unknown {
+    const [row] = touchedByCall(this.#compiler, { statement, parameters }).rows
+    return row === undefined || !isRefusal(error) ? error : refusalOf(error, tableOf(row), keyOf(row))
   }
 
   async #run<R>(bound: BoundStatement<R>): Promise<Written<R>> {

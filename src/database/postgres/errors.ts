@@ -80,7 +80,7 @@ export function isServerLost(error: unknown): boolean {
   const lost = translated(error)
   if (!(lost instanceof StorageError) || lost.code !== 'UNAVAILABLE') return false
   const sqlstate = sqlstateOf(lost)
-  return sqlstate === undefined || /^(57P|08)/.test(sqlstate)
+  return sqlstate === undefined || (/^(57P|08)/.test(sqlstate) && !isRaised(lost))
 }
 
 export const isUnknown = (error: unknown): boolean => error instanceof StorageError && error.code === 'OUTCOME_UNKNOWN'
@@ -108,13 +108,31 @@ export function isConnectionLost(error: unknown): boolean {
   // The library's own errors do not concern the connection.
   if (error instanceof StorageError && error.cause === undefined) return false
   const sqlstate = sqlstateOf(error)
-  return (
-    sqlstate === undefined || sqlstate.startsWith('57P') || sqlstate.startsWith('08') || /^25P0[34]$/.test(sqlstate)
-  )
+  return sqlstate === undefined || /^25P0[34]$/.test(sqlstate) || (/^(57P|08)/.test(sqlstate) && !isRaised(error))
 }
+
+/**
+ * Whether a function in the database raised the error: a trigger that reaches another server fails with the SQLSTATEs of a lost
+ * connection. The server's own end of a connection is FATAL.
+ */
+function isRaised(error: unknown): boolean {
+  if (error instanceof StorageError) return isRaised(error.cause)
+  return isError(error) && 'isRaised' in error ? error.isRaised === true : isInFunction(error)
+}
+
+const isInFunction = (error: unknown): boolean =>
+  isError(error) &&
+  'severity' in error &&
+  error.severity === 'ERROR' &&
+  'where' in error &&
+  typeof error.where === 'string' &&
+  FUNCTION.test(error.where)
 
 /** Whether the error ends the whole transaction. */
 export const endsTransaction = (error: unknown): boolean => mayRunAgain(error) || isConnectionLost(error)
+
+/** Whether the server refused a statement, and the transaction can go on without it. */
+export const isRefusal = (error: unknown): boolean => sqlstateOf(error) !== undefined && !endsTransaction(error)
 
 /** Translates an error of a driver's call into a StorageError. */
 export function translated(error: unknown): unknown {
@@ -126,7 +144,8 @@ export function translated(error: unknown): unknown {
   const [, { code, message }] = isOfPolicy(error)
     ? BY_POLICY
     : (MEANINGS.find(([prefix]) => sqlstate.startsWith(prefix)) ?? UNKNOWN)
-  const where = code === 'UNAVAILABLE' ? placeOf(error) : (refusedBy(error) ?? placeOf(error))
+  const isOfServer = code === 'UNAVAILABLE' && !isRaised(error)
+  const where = (isOfServer ? undefined : refusedBy(error)) ?? placeOf(error)
   return new StorageError(code, `${message} (${[sqlstate, where].filter(Boolean).join('; ')})`, {
     cause: cleaned(error),
   })
@@ -147,20 +166,25 @@ export const placeOf = (error: unknown): string | undefined =>
 /** A missing right and a row security policy have one SQLSTATE. The reporting function in the server differs. */
 const isOfPolicy = (error: Error): boolean => 'routine' in error && error.routine === 'ExecWithCheckOptions'
 
-/** The name of the constraint or of the trigger's function. Names contain no values. */
+/** The name of the constraint, the column, the policy or the trigger's function. Names contain no values. */
 function refusedBy(error: Error): string | undefined {
-  const { constraint, where } = error as Error & { readonly constraint?: unknown; readonly where?: unknown }
-  if (typeof constraint === 'string' && NAME.test(constraint)) return `constraint ${constraint}`
+  type Named = Error & Readonly<Record<'constraint' | 'table' | 'column' | 'where', unknown>>
+  const { constraint, table, column, where } = error as Named
+  if (isName(constraint)) return `constraint ${constraint}${isName(table) ? ` of ${table}` : ''}`
+  if (isOfPolicy(error)) return POLICY.exec(error.message)?.slice(1).join(' ')
   const [, name] = typeof where === 'string' ? (FUNCTION.exec(where) ?? []) : []
-  return name && `trigger function ${name}`
+  if (name !== undefined) return `trigger function ${name}`
+  return isName(column) ? `column ${column}` : undefined
 }
-const NAME = /^[\w$]+$/
+/** The server names a restrictive policy in its message alone. */
+const POLICY = /(policy) "([^"]+)" for /
+const isName = (value: unknown): value is string => typeof value === 'string' && /^[\w$]+$/.test(value)
 /** Matches the innermost function in the server's context. */
 const FUNCTION = /^PL\/pgSQL \S+ ([\w$.]+)\(/m
 
-/** The error of one refused call, with its row's key. */
+/** The error of one refused call, with its row's key. A lost connection is no refusal. */
 export function refusalOf(error: unknown, table: string, key: string): unknown {
-  if (!(error instanceof StorageError) || sqlstateOf(error) === undefined) return error
+  if (!(error instanceof StorageError) || sqlstateOf(error) === undefined || isConnectionLost(error)) return error
   return new StorageError(error.code, `${table} ${JSON.stringify(key)}: ${error.message}`, { cause: error.cause })
 }
 
@@ -168,7 +192,7 @@ export function refusalOf(error: unknown, table: string, key: string): unknown {
 export function translatedWrite(error: unknown): unknown {
   if (error instanceof StorageError || !isError(error)) return error
   const sqlstate = sqlstateOf(error)
-  if (sqlstate !== undefined && !MAY_BE_COMMITTED.test(sqlstate)) return translated(error)
+  if (sqlstate !== undefined && (!MAY_BE_COMMITTED.test(sqlstate) || isRaised(error))) return translated(error)
   return unknownOutcome(error)
 }
 
@@ -202,7 +226,7 @@ function cleaned(error: Error): Error {
   const code = codeOf(error)
   const constraint =
     'constraint' in error && typeof error.constraint === 'string' ? { constraint: error.constraint } : {}
-  const severity = 'severity' in error ? { severity: error.severity } : {}
+  const severity = 'severity' in error ? { severity: error.severity, isRaised: isRaised(error) } : {}
   const cause = Object.assign(new Error(code ?? error.name), { code, ...constraint, ...severity })
   placed(cause, placeOf(error))
   const frames = error.stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? []
