@@ -13,6 +13,10 @@ export type Fault =
   /** It is passed on, but no answer comes back. */
   | 'silent after'
 
+/** A connection is reset before, in the middle of, or after a message or its answer. */
+export type Cut = 'before' | 'within' | 'after' | 'within the answer'
+export const CUTS: readonly Cut[] = ['before', 'within', 'after', 'within the answer']
+
 export const FAULTS: readonly Fault[] = ['reset before', 'reset after', 'silent before', 'silent after']
 
 /** A text in the clients' messages that is replaced by another one, which is as long. */
@@ -36,6 +40,7 @@ export class FaultyProxy implements AsyncDisposable {
   /** How many messages were changed on their way. */
   rewritten = 0
   #armed: { readonly fault: Fault; readonly text: string } | undefined
+  #cutting: { readonly cut: Cut; left: number } | undefined
   #holding: { readonly text: string; readonly reached: Gate; readonly opened: Gate } | undefined
   #port = 0
   readonly #target: URL
@@ -91,6 +96,14 @@ export class FaultyProxy implements AsyncDisposable {
     this.#armed = { fault, text }
   }
 
+  /** Resets the connection of the message that comes after `passed` others. Returns a function that gives it up. */
+  cut(cut: Cut, passed: number): () => void {
+    this.#cutting = { cut, left: passed }
+    return () => {
+      this.#cutting = undefined
+    }
+  }
+
   /** The next message that holds the text, and what that client sends after it, wait. */
   hold(text: string): Held {
     const [reached, opened] = [gate(), gate()]
@@ -102,6 +115,7 @@ export class FaultyProxy implements AsyncDisposable {
     const server = connect(Number(this.#target.port), this.#target.hostname)
     const pass = this.#passageTo(server)
     let fault: Fault | undefined
+    let cut: Cut | undefined
     this.#clients.add(client)
     client.on('close', () => this.#clients.delete(client))
     for (const [socket, other] of [
@@ -116,12 +130,22 @@ export class FaultyProxy implements AsyncDisposable {
       })
     }
     client.on('data', (message) => {
+      if (cut !== undefined) return
+      cut = this.#takeCut()
+      if (cut !== undefined) {
+        if (cut === 'within') server.write(message.subarray(0, message.length >> 1))
+        else if (cut !== 'before') server.write(message)
+        if (cut === 'before' || cut === 'within') client.resetAndDestroy()
+        return
+      }
       fault ??= this.#take(message)
       if (fault === 'reset before') client.resetAndDestroy()
       else if (fault !== 'silent before') pass(this.#rewritten(message))
     })
     server.on('data', (answer) => {
-      if (fault === 'reset after') client.resetAndDestroy()
+      if (cut === 'within the answer')
+        client.write(answer.subarray(0, answer.length >> 1), () => client.resetAndDestroy())
+      else if (cut !== undefined || fault === 'reset after') client.resetAndDestroy()
       else if (fault === undefined) client.write(answer)
     })
   }
@@ -169,6 +193,14 @@ export class FaultyProxy implements AsyncDisposable {
     this.#armed = undefined
     this.injected++
     return fault
+  }
+
+  #takeCut(): Cut | undefined {
+    if (this.#cutting === undefined || this.#cutting.left-- > 0) return undefined
+    const { cut } = this.#cutting
+    this.#cutting = undefined
+    this.injected++
+    return cut
   }
 
   [Symbol.asyncDispose](): Promise<void> {
