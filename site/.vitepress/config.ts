@@ -18,18 +18,16 @@ const slugify = (heading: string): string =>
     .replaceAll(' ', '-')
 
 /**
- * What a command prints is read, and not copied: its long lines wrap. Code is 80 columns wide, and more where there is room. A
- * picture keeps its size on a telephone, where it is moved with a finger; in the dark its ground stays light.
+ * What a command prints is read, and not copied: its long lines wrap. Help texts have room for their
+ * 82 columns. Where it is dark, the ground of a picture stays light.
  */
 const STYLE = `
 :root { --vp-layout-max-width: 1640px; }
 .vp-doc [class*='language-'] code { font-size: 13px; }
-.vp-doc .language-text code { font-size: 12px; }
+.vp-doc .language-text code { font-size: 11.5px; }
 .vp-doc .language-console code { white-space: pre-wrap; word-break: break-word; }
 .VPDoc.has-aside .content-container { max-width: 900px; }
-.vp-doc p:has(> img) { overflow-x: auto; }
-.vp-doc p > img { margin: 0 auto; border-radius: 8px; background: #fff; }
-@media (max-width: 640px) { .vp-doc p > img { max-width: none; } }
+.vp-doc p > img { margin: 0 auto; max-width: 100%; border-radius: 8px; background: #fff; }
 `
 
 export default {
