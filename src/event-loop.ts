@@ -31,3 +31,17 @@ export class EventLoopYield {
     this.#last = performance.now()
   }
 }
+
+/** The longest that decoding keeps the event loop, but for a single value. */
+export const DECODING_MS = 4
+
+/** `map`, which lets the event loop run where it takes long. */
+export async function mapYielding<T, U>(values: readonly T[], map: (value: T) => U): Promise<U[]> {
+  const yielding = new EventLoopYield(DECODING_MS)
+  const mapped: U[] = []
+  for (const value of values) {
+    if (yielding.isDue()) await yielding.now()
+    mapped.push(map(value))
+  }
+  return mapped
+}

@@ -10,6 +10,7 @@ import type {
   Calls,
   ChangeLog,
   Database,
+  ReadPart,
   Rows,
   Snapshot,
   TransactionLimits,
@@ -111,6 +112,16 @@ export class MovableDatabase implements Database {
       return Promise.reject(error)
     }
     return this.onCurrent(work)
+  }
+
+  get readPart(): ReadPart | undefined {
+    if (this.#current.readPart === undefined) return undefined
+    return (statement, parameters) =>
+      this.#readNow(async (database) =>
+        database.readPart === undefined
+          ? { rows: await database.read(statement, parameters), isCut: false }
+          : database.readPart(statement, parameters),
+      )
   }
 
   get snapshot(): Snapshot | undefined {

@@ -34,6 +34,13 @@ export interface Call<P, R> {
 /** Calls, or a promise of calls whose parameters are still being computed. */
 export type Calls<P, R> = readonly Call<P, R>[] | Promise<readonly Call<P, R>[]>
 
+/** Rows of a statement. `isCut`: more may follow, since these are large. */
+export interface Part<R> {
+  readonly rows: R[]
+  readonly isCut: boolean
+}
+export type ReadPart = <P, R>(statement: Statement<P, R>, parameters: P) => Promise<Part<R>>
+
 export type Snapshot = <T>(work: (session: Session) => Promise<T>) => Promise<T>
 
 /** Runs statements on a database or in a transaction. Repositories work the same on both. */
@@ -43,6 +50,8 @@ export interface Session {
   refusal(): StorageError | undefined
   read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]>
   readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined>
+  /** Reads the first rows, up to a number of bytes, and at least one. `undefined` if the dialect's reads do not block the event loop. */
+  readonly readPart: ReadPart | undefined
   /** Takes its place in the order of writes when it is called, even if its parameters are pending. */
   write<P, R, F>(
     statement: Statement<P, R>,

@@ -4,6 +4,8 @@ import { type Inserted, InsertedKeys } from './inserted-keys.ts'
 import type {
   Call,
   Calls,
+  Part,
+  ReadPart,
   Rows,
   Snapshot,
   TransactionGuard,
@@ -27,10 +29,10 @@ export type SavepointStep = 'opened' | 'kept' | 'undone'
 
 /** A connection inside an open transaction, for this transaction alone. Throws StorageErrors. */
 export interface Executor {
-  /** Whether a read blocks the event loop. */
-  readonly readsBlock: boolean
   all<R>(bound: BoundStatement<R>): MaybePromise<R[]>
   first<R>(bound: BoundStatement<R>): MaybePromise<R | undefined>
+  /** `undefined` if reads do not block the event loop. */
+  readonly part?: <R>(bound: BoundStatement<R>) => Part<R>
   /** A write that throws has changed nothing. */
   write<R>(bound: BoundStatement<R>): MaybePromise<Written<R>>
   /**
@@ -83,6 +85,7 @@ const ENDED = 'The transaction has ended. Use `tx` only inside its callback, and
 export class OpenTransaction implements TransactionSession {
   readonly inTransaction = true
   readonly snapshot: Snapshot | undefined
+  readonly readPart: ReadPart | undefined
   readonly #on: On
   readonly #readOnly: boolean
   readonly #outer: OpenTransaction | undefined
@@ -95,7 +98,11 @@ export class OpenTransaction implements TransactionSession {
 
   constructor(on: On, options: { readOnly: boolean; outer?: OpenTransaction }) {
     this.#on = on
-    this.snapshot = on.executor.readsBlock ? (work) => this.#unit(work) : undefined
+    const { part } = on.executor
+    if (part !== undefined) {
+      this.snapshot = (work) => this.#unit(work)
+      this.readPart = (statement, parameters) => this.#run(statement, parameters, part, { reads: true })
+    }
     this.#readOnly = options.readOnly
     this.#outer = options.outer
     this.#depth = options.outer === undefined ? 0 : options.outer.#depth + 1

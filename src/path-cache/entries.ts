@@ -26,9 +26,6 @@ export interface Computed {
   readonly position: string
 }
 
-/** Rows of the first page: a bundle may have 1 MiB. */
-const FIRST_ENTRIES = 4
-
 type Row = CachedPath & { readonly invalidations: string | null }
 
 interface Options {
@@ -83,7 +80,7 @@ export class PathEntries {
     return {
       // The keys begin with the source.
       isSelective: filter.destination !== undefined && filter.source === undefined,
-      first: FIRST_ENTRIES,
+      isLarge: true,
       read: (on, { after, upTo, limit }) => {
         const from = { ...filter, ...behind(after), upTo }
         const list = statements.list(given(from, statements.CONDITIONS))

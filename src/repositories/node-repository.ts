@@ -5,6 +5,7 @@ import { alreadyExists, conflict, explainedBy, notFound, StorageError, validatio
 import type { MeshNode, MeshNodePatch, NewMeshNode } from '../schema/index.ts'
 import * as rules from '../schema/rules.ts'
 import { checkedNode, checkedNodePatch, checkedNodes } from './checked.ts'
+import { readMany } from './many.ts'
 import * as statements from './node-statements.ts'
 import {
   type Bounds,
@@ -167,8 +168,8 @@ export class SqlNodeRepository implements NodeRepository {
 
   async getMany(nodeIds: readonly string[]): Promise<MeshNode[]> {
     const asked = rules.checkedIds('nodeIds', nodeIds)
-    const found = new Map<string, MeshNode>()
-    for (const node of await this.#session.read(statements.byIds, { nodeIds: asked })) found.set(node.nodeId, node)
+    const callOf = (some: readonly string[]) => ({ statement: statements.byIds, parameters: { nodeIds: some } })
+    const found = await readMany(this.#session, callOf, { keys: asked, keyOf: ({ nodeId }) => nodeId })
     return asked.flatMap((nodeId) => found.get(nodeId) ?? [])
   }
 

@@ -1,15 +1,15 @@
-/** Keyset pagination, in pieces where a read keeps the event loop waiting. */
-import type { Session } from '../database/session.ts'
-import { EventLoopYield, performance } from '../event-loop.ts'
+/** Keyset pagination, in pieces where a read keeps the event loop waiting: pieces are bounded in rows, bytes and time. */
+import type { Part, Session } from '../database/session.ts'
+import { EventLoopYield, nextTurn, performance } from '../event-loop.ts'
 
 /** Rows that `iterate` reads at once: more are no faster, and all of them are held at the same time. */
 const MOST_ROWS = 100
 /** A page of so many rows is read at once where no row is passed: about 3 ms. */
 const MOST_AT_ONCE = 2_000
 /** Rows that one statement may pass, whether or not they match. About 1 ms for a filter that SQLite evaluates row by row. */
-const MOST_PASSED = 500
+export const MOST_PASSED = 500
 /** A piece may keep the event loop for so long, and then one more: SQLite reads within the call. */
-const PAGE_MS = 4
+export const PAGE_MS = 4
 
 /** Rows after the place `after`, up to and including `upTo`. In the order of the keys, a place is a key. */
 export interface Range<Place = string> {
@@ -28,12 +28,12 @@ interface Matching<Place> {
 
 /** The rows of a table that match, in the order of the places. */
 export interface Listing<Row, Shown = Row, Place = string> extends Matching<Place> {
-  readonly read: (on: Session, range: Range<Place> & { limit: number }) => Promise<Row[]>
+  readonly read: (on: Pick<Session, 'read'>, range: Range<Place> & { limit: number }) => Promise<Row[]>
   readonly keyOf: (row: Row) => Place
   /** The form in which the caller sees a row; `undefined` skips the row. */
   readonly shown?: (row: Row) => Shown | undefined
-  /** Rows of the first piece, where rows may be large: the first pieces tell how many fit into `PAGE_MS`. */
-  readonly first?: number
+  /** Rows may be so large that a few of them keep the event loop: a piece ends after so many bytes. Small rows are read faster without. */
+  readonly isLarge?: boolean
 }
 
 export interface Counting<Place = string> extends Matching<Place> {
@@ -53,47 +53,70 @@ export function readPage<Row, Shown = Row, Place = string>(
   listing: Listing<Row, Shown, Place>,
   page: Page<Place>,
 ): Promise<Shown[]> {
-  const isLong = on.snapshot !== undefined && (listing.isSelective || page.limit > MOST_AT_ONCE)
+  const readsBlock = on.readPart !== undefined
+  const isLong = readsBlock && (listing.isSelective || page.limit > MOST_AT_ONCE)
+  const mayBeCut = isLong || (readsBlock && listing.isLarge === true)
   // Without `shown` a row is what the caller sees.
-  if (!isLong && listing.shown === undefined) return listing.read(on, page) as Promise<never[]>
-  return readInSteps(on, listing, { ...page, isLong })
+  if (!mayBeCut && listing.shown === undefined) return listing.read(on, page) as Promise<never[]>
+  return readInSteps(on, listing, { ...page, isLong, mayBeCut })
+}
+
+/** Reads a piece of a page. Its bytes are limited if rows may be large, and reads block the event loop. */
+async function readPiece<Row, Place>(
+  on: Session,
+  listing: Listing<Row, unknown, Place>,
+  range: Range<Place> & { limit: number },
+): Promise<Part<Row>> {
+  const { readPart } = on
+  if (readPart === undefined || !listing.isLarge) return { rows: await listing.read(on, range), isCut: false }
+  let isCut = false
+  const read: Session['read'] = async (statement, parameters) => {
+    const part = await readPart(statement, parameters)
+    isCut = part.isCut
+    return part.rows
+  }
+  return { rows: await listing.read({ read }, range), isCut }
 }
 
 async function readInSteps<Row, Shown, Place>(
   on: Session,
   listing: Listing<Row, Shown, Place>,
-  page: Page<Place> & { isLong: boolean },
+  page: Page<Place> & { isLong: boolean; mayBeCut: boolean },
 ): Promise<Shown[]> {
   // In a transaction all of it takes its place in the order of calls at once.
-  const isAtOnce = page.isLong && on.inTransaction
+  const isAtOnce = page.mayBeCut && on.inTransaction
   const rows = isAtOnce ? undefined : await readShort(on, listing, page)
   if (rows !== undefined) {
     const all = shownOf(listing, rows)
     // Otherwise rows were passed, and others take their place.
     if (all.length === rows.length || rows.length < page.limit) return all
-  }
+  } else if (!isAtOnce) await nextTurn()
   return on.snapshot === undefined
     ? collect(on, listing, page)
     : on.snapshot((moment) => collect(moment, listing, page))
 }
 
-/** The page, if one statement that passes few rows can read it. */
+/** The page, if one statement that passes few rows and few bytes can read it. */
 async function readShort<Row, Place>(
   on: Session,
   listing: Listing<Row, unknown, Place>,
   { after, limit, isLong }: Page<Place> & { isLong: boolean },
 ): Promise<Row[] | undefined> {
-  if (!isLong) return listing.read(on, { after, limit })
-  if (!listing.isSelective) {
-    const rows = await listing.read(on, { after, limit: MOST_ROWS })
-    return rows.length < MOST_ROWS ? rows : undefined
+  const read = async (range: Range<Place> & { limit: number }): Promise<Row[] | undefined> => {
+    const { rows, isCut } = await readPiece(on, listing, range)
+    return isCut ? undefined : rows
   }
-  if (await listing.isFew?.(on)) return listing.read(on, { after, limit })
+  if (!isLong) return read({ after, limit })
+  if (!listing.isSelective) {
+    const rows = await read({ after, limit: MOST_ROWS })
+    return rows !== undefined && rows.length < MOST_ROWS ? rows : undefined
+  }
+  if (await listing.isFew?.(on)) return read({ after, limit })
   const upTo = await listing.keyAhead(on, { after, passed: MOST_PASSED })
-  if (upTo === undefined) return listing.read(on, { after, limit })
+  if (upTo === undefined) return read({ after, limit })
   if (limit > MOST_PASSED) return undefined
-  const rows = await listing.read(on, { after, upTo, limit })
-  return rows.length === limit ? rows : undefined
+  const rows = await read({ after, upTo, limit })
+  return rows?.length === limit ? rows : undefined
 }
 
 function shownOf<Row, Shown, Place>({ shown }: Listing<Row, Shown, Place>, rows: Row[]): Shown[] {
@@ -133,19 +156,18 @@ async function* pieces<Row, Shown, Place>(
   listing: Listing<Row, Shown, Place>,
   { after, most }: { after?: Place | undefined; most: number },
 ): AsyncGenerator<Shown[], void, undefined> {
-  const { first = most, isSelective } = listing
-  const isBounded = isSelective && on.snapshot !== undefined && !(await listing.isFew?.(on))
+  const isBounded = listing.isSelective && on.readPart !== undefined && !(await listing.isFew?.(on))
   const yielding = new EventLoopYield(PAGE_MS)
   let upTo: Place | undefined
-  for (let limit = first; ; ) {
+  for (let limit = most; ; ) {
     const busy = new Busy()
     if (isBounded && upTo === undefined) {
       upTo = await busy.during(() => listing.keyAhead(on, { after, passed: passedBy(limit, most) }))
     }
-    const rows = await busy.during(() => listing.read(on, { after, upTo, limit }))
+    const { rows, isCut } = await busy.during(() => readPiece(on, listing, { after, upTo, limit }))
     yield shownOf(listing, rows)
     const last = rows.at(-1)
-    if (rows.length === limit && last !== undefined) after = listing.keyOf(last)
+    if (last !== undefined && (isCut || rows.length === limit)) after = listing.keyOf(last)
     else if (upTo === undefined) return
     else {
       after = upTo
@@ -153,7 +175,7 @@ async function* pieces<Row, Shown, Place>(
     }
     const share = PAGE_MS / busy.milliseconds
     if (share < 1 || limit < most) limit = Math.max(1, Math.min(Math.floor(limit * share), most))
-    if (yielding.isDue()) await yielding.now()
+    if (isCut || limit < most || yielding.isDue()) await yielding.now()
   }
 }
 

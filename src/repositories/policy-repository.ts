@@ -6,6 +6,7 @@ import type { NewPolicy, Policy, PolicyPatch, PolicySummary } from '../schema/in
 import type { CountRules, RulesIn } from '../schema/policy-text.ts'
 import * as rules from '../schema/rules.ts'
 import { checkedPolicies, checkedPolicy, checkedPolicyPatch, keysOf, snapshotsOf } from './checked.ts'
+import { readMany } from './many.ts'
 import {
   type Bounds,
   boundsOf,
@@ -154,9 +155,12 @@ export class SqlPolicyRepository implements PolicyRepository {
 
   async getMany(policyIds: readonly string[]): Promise<Policy[]> {
     const asked = rules.checkedIds('policyIds', policyIds)
-    const found = new Map<string, Policy>()
-    for (const policy of await this.#session.read(statements.byIds, { policyIds: asked }))
-      found.set(policy.policyId, policy)
+    const callOf = (some: readonly string[]) => ({ statement: statements.byIds, parameters: { policyIds: some } })
+    const found = await readMany(this.#session, callOf, {
+      keys: asked,
+      keyOf: ({ policyId }) => policyId,
+      isLarge: true,
+    })
     return asked.flatMap((policyId) => found.get(policyId) ?? [])
   }
 

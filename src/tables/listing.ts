@@ -36,6 +36,7 @@ export function listing(
   }
   return {
     isSelective: isInOrder && (conditions.length > leading.length || (!isByKey && order.prefix !== undefined)),
+    isLarge: true,
     ...(candidates.length > 0 && { isFew: probe }),
     read: (on, { limit, ...range }) => {
       const bounds = boundsOf(order, range)

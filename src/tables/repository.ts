@@ -2,6 +2,7 @@
 import type { Saved, SchemaTypes, TableRepositories, UpdateOptions } from '../api.ts'
 import type { Call, Session, Written } from '../database/session.ts'
 import { explainedBy, StorageError } from '../errors.ts'
+import { readMany } from '../repositories/many.ts'
 import { keyOrder } from '../repositories/order.ts'
 import { saveWithOutcome, updateThenInsert, wantsOutcome } from '../repositories/outcome.ts'
 import { countRows, iterateRows, readPage } from '../repositories/pages.ts'
@@ -70,8 +71,9 @@ class SqlTableRepository {
   async getMany(keys: readonly string[]): Promise<Values[]> {
     const { statements, key } = this.#on
     const asked = rules.checkedIds('keys', keys)
-    const found = new Map<unknown, Values>()
-    for (const row of await this.#session.read(statements.byKeys, { [KEYS]: asked })) found.set(row[key], row)
+    const callOf = (some: readonly string[]) => ({ statement: statements.byKeys, parameters: { [KEYS]: some } })
+    const keyOf = (row: Values): string => String(row[key])
+    const found = await readMany(this.#session, callOf, { keys: asked, keyOf, isLarge: true })
     return asked.map((each) => found.get(each)).filter((row) => row !== undefined)
   }
 

@@ -125,7 +125,6 @@ export async function attempt<T>(
 
 /** Holds a transaction's statements until it has begun. */
 class LateExecutor implements Executor {
-  readonly readsBlock = false
   readonly #opening: Promise<{ readonly executor: Executor }>
   #open: Executor | undefined
 

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { performance } from '../../event-loop.ts'
+import { mapYielding, performance } from '../../event-loop.ts'
 import { type StatementEvent, statementTracing, traceLong } from '../../tracing.ts'
 import type { Inserted } from '../inserted-keys.ts'
 import type { Call, Written } from '../session.ts'
@@ -157,7 +157,7 @@ export class PostgresConnection {
         throw performance.now() - begun < this.#statementMs ? asLockTimeout(failure) : failure
       })
     const { decode } = compiled
-    return { rows: decode === undefined ? [] : rows.map(decode), changes: rowCount ?? 0 }
+    return { rows: decode === undefined ? [] : await mapYielding(rows, decode), changes: rowCount ?? 0 }
   }
 
   /** Sends a transaction's beginning, its statements and, if given, its end together. Rejects with the first error. */
@@ -213,7 +213,6 @@ export class PostgresConnection {
 
 /** Runs a transaction's statements. Throws StorageErrors. */
 export class PostgresExecutor implements Executor {
-  readonly readsBlock = false
   readonly #connection: PostgresConnection
   readonly #compiler: StatementCompiler
   readonly #savepoints: StatementSavepoints

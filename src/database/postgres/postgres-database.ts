@@ -66,6 +66,7 @@ export class PostgresDatabase implements Database {
   readonly dialect = 'postgresql'
   readonly inTransaction = false
   readonly snapshot = undefined
+  readonly readPart = undefined
   readonly changeLog = new PostgresChangeLog(this)
   readonly commits = new CommitSignal()
   readonly compiler = new StatementCompiler(postgresDialect)

@@ -1,4 +1,5 @@
 /** Batches reads by key: the reads of one turn of the event loop become one statement. */
+import { DECODING_MS, EventLoopYield } from '../../event-loop.ts'
 import type { BoundStatement, Bulk, Compiled } from '../statement.ts'
 import { keyOf } from './bulk.ts'
 
@@ -69,7 +70,9 @@ export class ReadBatcher {
       await this.#singly(reads)
       return
     }
+    const yielding = new EventLoopYield(DECODING_MS)
     for (const row of rows) {
+      if (yielding.isDue()) await yielding.now()
       const key = row[bulk.rowKeyAt]
       for (const [index, read] of (byKey.get(key) ?? []).entries()) decode(bulk.compiled, read, row, index > 0)
       byKey.delete(key)

@@ -3,7 +3,7 @@ import { StorageError } from '../../errors.ts'
 import { performance, sleep } from '../../event-loop.ts'
 import { statementTracing, traceSync } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
-import type { Written } from '../session.ts'
+import type { Part, Written } from '../session.ts'
 import type { BoundStatement, Compiled } from '../statement.ts'
 import type { Executor } from '../transaction.ts'
 import { isBusy, translated } from './errors.ts'
@@ -18,6 +18,8 @@ export type Durability = 'full' | 'normal'
 const DRIVER_WAIT_MS = 5
 /** A reader's page cache: the driver's 16 MB fill up with every iteration. The system caches the file, too. */
 const READER_CACHE_KIB = 4_000
+/** Texts that one call may read and decode: about 2 ms of JSON. */
+const PART_BYTES = 262_144
 /** Older versions can corrupt a WAL that several processes write (https://sqlite.org/wal.html#walresetbug). */
 const OLDEST_SQLITE = [3, 51, 3] as const
 
@@ -35,7 +37,6 @@ interface SavepointStatements {
 
 /** One handle on a database, with its prepared statements. */
 export class SqliteConnection implements Executor {
-  readonly readsBlock = true
   readonly raw: Sqlite.Database
   readonly #manyRows: ManyRows
   #prepared = new WeakMap<object, Sqlite.Statement<unknown[]>>()
@@ -55,6 +56,24 @@ export class SqliteConnection implements Executor {
       const rows = decodeAll(compiled, this.#prepare(compiled).all(values))
       return { rows, changes: rows.length }
     }).rows
+  }
+
+  /** The first rows, up to `PART_BYTES`. No statement stays open. */
+  readonly part = <R>({ compiled, values }: BoundStatement<R>): Part<R> => {
+    let isCut = false
+    const { rows } = this.#traced(compiled, () => {
+      const found: unknown[] = []
+      let size = 0
+      for (const row of this.#prepare(compiled).iterate(values) as Iterable<unknown[]>) {
+        found.push(row)
+        size += sizeOf(row)
+        // Not at the row behind: it would have been read for nothing, and may be large.
+        isCut = size >= PART_BYTES
+        if (isCut) break
+      }
+      return { rows: decodeAll(compiled, found), changes: found.length }
+    })
+    return { rows, isCut }
   }
 
   first<R>(bound: BoundStatement<R>): R | undefined {
@@ -218,6 +237,13 @@ export class SqliteConnection implements Executor {
     this.#prepared = new WeakMap()
     this.raw.close()
   }
+}
+
+/** The characters of a row's texts. */
+function sizeOf(row: readonly unknown[]): number {
+  let size = 0
+  for (const cell of row) if (typeof cell === 'string') size += cell.length
+  return size
 }
 
 const decodeAll = <R>(compiled: Compiled<never, R>, rows: unknown[]): R[] => {

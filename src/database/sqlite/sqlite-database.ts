@@ -7,6 +7,7 @@ import {
   type Call,
   type Calls,
   type Database,
+  type ReadPart,
   type Snapshot,
   TransactionGuard,
   type TransactionLimits,
@@ -132,6 +133,11 @@ export class SqliteDatabase implements Database {
   readOne<P, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
     const bound = this.compiler.bind(statement, parameters)
     return this.onReader((reader) => reader.first(bound))
+  }
+
+  readonly readPart: ReadPart = (statement, parameters) => {
+    const bound = this.compiler.bind(statement, parameters)
+    return this.onReader((reader) => reader.part(bound))
   }
 
   write<P, R, F>(
