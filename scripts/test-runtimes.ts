@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { asked, testAll } from './arguments.ts'
 
 interface Runtime {
   readonly package: string
@@ -40,18 +40,6 @@ const HELP = `npm run test:runtimes [-- OPTIONS] [RUNTIME…]
 
 RUNTIME is one of ${Object.keys(RUNTIMES).join(', ')}; without any, all of them. It needs the npm registry.`
 
-function given() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: { short: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
-    })
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n\n${HELP}`)
-    process.exit(2)
-  }
-}
-
 const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs')
 
 function testOn(
@@ -79,15 +67,5 @@ function testOn(
   }
 }
 
-const { values, positionals } = given()
-const unknown = positionals.filter((name) => RUNTIMES[name] === undefined)
-if (values.help) console.log(HELP)
-else if (unknown.length > 0) {
-  console.error(`There is no test for ${unknown.join(', ')}.\n\n${HELP}`)
-  process.exitCode = 2
-} else {
-  const asked = Object.entries(RUNTIMES).filter(([name]) => positionals.length === 0 || positionals.includes(name))
-  const failed = asked.filter(([name, runtime]) => !testOn(name, runtime, values.short)).map(([name]) => name)
-  console.log(failed.length > 0 ? `\nfailed: ${failed.join(', ')}` : '\nall passed')
-  process.exitCode = failed.length > 0 ? 1 : 0
-}
+const { short, targets } = asked(Object.keys(RUNTIMES), HELP)
+testAll(targets, (name) => testOn(name, RUNTIMES[name] as Runtime, short))

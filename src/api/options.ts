@@ -19,7 +19,10 @@ export interface StorageOptions {
    * moments before a power cut may be missing afterwards; a crash of the process loses nothing.
    */
   readonly durability?: 'full' | 'normal' | undefined
-  /** Open an existing database and refuse every write with READ_ONLY. Default: `false`. */
+  /**
+   * Open an existing database and refuse every write with READ_ONLY. Default: `false`. On SQLite the file's folder must be
+   * writable: SQLite reads the file by way of two more files. Otherwise CONFIG; open a copy in a folder that can be written.
+   */
   readonly readOnly?: boolean | undefined
   /** The application's own tables: what `schema()` of `meshstore/tables` returns. */
   readonly tables?: OwnSchema | undefined

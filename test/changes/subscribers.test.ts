@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { type Changes, type Meshstore, openStorage } from '../../src/index.ts'
 import { eventually } from '../postgres/support/eventually.ts'
 import { expectCode } from '../support/expectations.ts'
-import { node } from '../support/samples.ts'
+import { node, numbered } from '../support/samples.ts'
 import { eachBackend, eachLastingBackend } from '../support/settings.ts'
 import { emptied, logOf } from './support/log.ts'
 import { committed, subscribed, take, words } from './support/reading.ts'
@@ -269,6 +269,22 @@ eachLastingBackend('subscribers', (backend) => {
     await store.nodes.create(node('b'))
     expect((await take(later, 1)).map(words)).toEqual(['insert nodes b'])
     expect((await waiting).value?.key).toBe('b')
+  })
+
+  test('an earlier token is good, whoever else has written and read since', async () => {
+    await using opened = await backend.open()
+    const { store } = opened
+    const other = await opened.openAgain()
+    const changes = await subscribed(store)
+    const others = await subscribed(other)
+    const ids = Array.from({ length: 40 }, (_, index) => numbered('n', index))
+    for (const id of ids) await other.nodes.create(node(id))
+    const [early] = await take(changes, 1)
+    expect((await take(changes, ids.length - 1)).at(-1)?.key).toBe(ids.at(-1))
+    await take(others, ids.length)
+    await other.pathCache.sweep()
+    const again = await subscribed(other, { after: early?.token })
+    expect((await take(again, ids.length - 1)).map(({ key }) => key)).toEqual(ids.slice(1))
   })
 
   test('a token of another database is told so', async () => {

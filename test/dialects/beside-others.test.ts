@@ -33,6 +33,39 @@ eachLastingBackend('beside another program', (backend) => {
     return { opened, store: opened.store, another, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() }
   }
 
+  test('bulk calls wait no longer than busyTimeoutMs for its locks, and change nothing', async () => {
+    await using opened = await backend.open({ busyTimeoutMs: 50 })
+    const { store } = opened
+    const another: Meshstore = await opened.openAgain()
+    await store.nodes.saveMany([node('held'), node('free')])
+    const gate = Promise.withResolvers<void>()
+    const locked = Promise.withResolvers<void>()
+    const holding = another.transaction(
+      async (tx) => {
+        await tx.nodes.recordRoutes('held')
+        locked.resolve()
+        await gate.promise
+      },
+      { timeoutMs: 60_000 },
+    )
+    holding.catch(locked.reject)
+    await locked.promise
+    const waiting = [
+      store.nodes.saveMany([node('new'), node('held')]),
+      store.nodes.updateMany({ prefix: 'held' }, { protocols: ['changed'] }),
+      store.nodes.deleteMany({ prefix: 'held' }),
+    ]
+    try {
+      for (const outcome of await Promise.allSettled(waiting))
+        expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'BUSY' } })
+    } finally {
+      gate.resolve()
+      await holding
+    }
+    expect((await store.nodes.list()).map(({ nodeId }) => nodeId)).toEqual(['free', 'held'])
+    expect(await store.nodes.get('held')).toMatchObject({ routesDiscovered: 1, protocols: node('held').protocols })
+  })
+
   test('many nodes are added or saved at once, or none', async () => {
     await using database = await open()
     const { store, another } = database

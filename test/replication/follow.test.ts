@@ -54,9 +54,18 @@ for (const backend of lastingBackends) {
         await changes.return?.()
         await expect(standby.nodes.save(node('x'))).rejects.toMatchObject({ code: 'READ_ONLY' })
         await expect(standby.nodes.delete('n-0002')).rejects.toMatchObject({ code: 'READ_ONLY' })
-        await expect(standby.transaction((tx) => tx.policies.save(policy('q')))).rejects.toMatchObject({
-          code: 'READ_ONLY',
-        })
+        const refused = [
+          standby.transaction((tx) => tx.policies.save(policy('q'))),
+          standby.nodes.createMany(manyNodes(10, 'new')),
+          standby.nodes.saveMany(manyNodes(10)),
+          standby.nodes.updateMany({ prefix: 'n' }, { protocols: [] }),
+          standby.nodes.deleteMany({ prefix: 'n' }),
+          standby.nodes.recordRoutes('n-0002'),
+          standby.policies.deleteMany({ prefix: 'p' }),
+        ]
+        for (const outcome of await Promise.allSettled(refused))
+          expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'READ_ONLY' } })
+        expect(await contentOf(standby)).toEqual(await contentOf(it.store))
 
         await it.store.nodes.save(node('last'))
         await it.shipper.flush()

@@ -5,6 +5,7 @@ import { node, numbered } from '../support/samples.ts'
 import { eachLastingBackend } from '../support/settings.ts'
 import { app, migrations } from './app/schema.ts'
 import { link, withTables } from './app/stages.ts'
+import { perSource, takeDown } from './app/statements.ts'
 
 const MANY = 1_200
 const TURNS = 40
@@ -117,6 +118,31 @@ eachLastingBackend('own tables beside another program', (backend) => {
     }
     expect(heard.toSorted()).toEqual(['links owned', 'nodes owner'])
     expect((await store.tables.links.list()).map(({ linkId }) => linkId)).toEqual(['free'])
+  })
+
+  test('statements of the application’s own see all of a change or none, and count what they changed', async () => {
+    await using database = await open()
+    const { store, another } = database
+    await store.tables.links.createMany(manyLinks('l'))
+    const seen = new Set<number>()
+    let takenDown = 0
+    const working = (async () => {
+      for (let turn = 0; turn < TURNS; turn++) {
+        // Not awaited: the statement behind it waits for it.
+        const running = store.run(takeDown, { source: 'a', now: new Date(), site: null })
+        const up = await store.query(perSource, { since: new Date(0), isUp: true })
+        takenDown += (await running).changes
+        seen.add(up.find(({ source }) => source === 'a')?.links ?? 0)
+        for (const count of await another.query(perSource, { since: new Date(0), isUp: false })) seen.add(count.links)
+      }
+    })()
+    let putUp = MANY
+    await beside(working, async () => {
+      putUp += await another.tables.links.updateMany({ source: 'a', isUp: false }, { isUp: true })
+    })
+    const left = await store.tables.links.count({ isUp: true })
+    expect(takenDown).toBe(putUp - left)
+    expect([...seen].filter((count) => count !== 0 && count !== MANY)).toEqual([])
   })
 
   test('two programs transfer between rows, and nothing is lost', async () => {

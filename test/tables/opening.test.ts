@@ -66,6 +66,18 @@ describe('a file', () => {
     await (await openStorage({ url: path, migrate: 'check' })).close()
   })
 
+  test('that many open at once gets the tables once', async () => {
+    using folder = temporaryFolder()
+    const path = folder.file('mesh.db')
+    const stores = await Promise.all(Array.from({ length: 6 }, () => openApp(path)))
+    await Promise.all(stores.map((store, index) => store.tables.sites.create({ siteId: `s${index}`, name: 'one' })))
+    expect(await stores[0]?.tables.sites.count({})).toBe(6)
+    for (const store of stores) await store.close()
+    const raw = new Sqlite(path)
+    expect(raw.prepare('SELECT count(*) FROM __app_migrations').pluck().get()).toBe(1)
+    raw.close()
+  })
+
   test('with pending migrations is refused by migrate: check, and by a read-only store', async () => {
     using folder = temporaryFolder()
     const path = folder.file('mesh.db')
@@ -248,7 +260,10 @@ describePostgres('a database on a server', () => {
     expect((await expectCode(openApp(database.url, { migrations: undefined }), 'SCHEMA_MISMATCH')).message).toContain(
       'has no table links',
     )
-    const own = await openApp(database.url)
+    // At once: the migrations are applied by one of them.
+    const [own, ...others] = await Promise.all([1, 2, 3, 4].map(() => openApp(database.url)))
+    if (own === undefined) throw new Error('Nothing was opened.')
+    for (const other of others) await other.close()
     await own.tables.sites.create({ siteId: 's', name: 'one' })
     await own.tables.links.create(link('l', { siteId: 's' }))
     await own.close()
