@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import type { BackupManifest, BackupOptions } from '../api.ts'
-import { openConnection } from '../database/sqlite/connection.ts'
 import { translated } from '../database/sqlite/errors.ts'
+import { openConnection } from '../database/sqlite/raw-connection.ts'
 import type { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../errors.ts'
 import { schemaVersionOf } from '../migrator/sqlite-migrator.ts'

@@ -1,4 +1,4 @@
-import { openConnection } from '../database/sqlite/connection.ts'
+import { openConnection } from '../database/sqlite/raw-connection.ts'
 import { hasTable } from '../migrator/sqlite-file.ts'
 
 /**

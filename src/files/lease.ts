@@ -12,18 +12,18 @@ const LOST_AFTER_MS = 60_000
 
 /**
  * Returns a function that releases the lease; `undefined` if another process holds it. All processes use the same `file`, whose
- * folder must exist. Throws StorageErrors.
+ * folder must exist. `now` is compared with the times of files that other processes touch: the machine's clock. Throws StorageErrors.
  */
-export function acquireLease(file: string): (() => void) | undefined {
+export function acquireLease(file: string, now = (): Date => new Date()): (() => void) | undefined {
   const path = file + SUFFIX
   try {
-    dropLost(path)
+    dropLost(path, now())
     closeSync(openSync(path, 'wx', 0o600))
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return undefined
     throw translatedFile(error)
   }
-  const timer = setInterval(() => touch(path), REFRESHED_EVERY_MS)
+  const timer = setInterval(() => touch(path, now()), REFRESHED_EVERY_MS)
   timer.unref()
   let released = false
   return () => {
@@ -34,9 +34,9 @@ export function acquireLease(file: string): (() => void) | undefined {
   }
 }
 
-function dropLost(path: string): void {
+function dropLost(path: string, now: Date): void {
   const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs
-  if (touched === undefined || Math.abs(Date.now() - touched) < LOST_AFTER_MS) return
+  if (touched === undefined || Math.abs(now.getTime() - touched) < LOST_AFTER_MS) return
   // Several processes may find the lease lost. The rename succeeds in one of them.
   const mine = `${path.slice(0, -12)}${process.pid.toString(16).padStart(12, '0')}`
   try {
@@ -47,8 +47,7 @@ function dropLost(path: string): void {
   }
 }
 
-function touch(path: string): void {
-  const now = new Date()
+function touch(path: string, now: Date): void {
   try {
     utimesSync(path, now, now)
   } catch {

@@ -7,7 +7,8 @@ import { quotedName } from '../schema/described.ts'
 import { OUR_TABLES, type Table } from '../schema/tables.ts'
 import { ownTriggersOnPostgres } from '../schema/trigger-sql.ts'
 import { postgresTriggerNames } from '../schema/triggers.ts'
-import { buildIndexes, statementsWith } from './concurrent-indexes.ts'
+import { type Applying, applyPending } from './apply-postgres.ts'
+import { statementsWith } from './concurrent-indexes.ts'
 import { assertNoMove, type LedgerRow } from './ledger.ts'
 import { folderOf, type Migration } from './migrations.ts'
 import { grantSql } from './own-grants.ts'
@@ -74,37 +75,24 @@ export const migrateOwnPostgres = (pool: pg.Pool, setup: OwnSetup, options: Migr
 
 async function migrateOwn(pool: pg.Pool, setup: OwnSetup, options: MigrationOptions): Promise<void> {
   const known = knownTo(setup)
-  for (;;) {
-    const ledger = await ownLedger(pool, known)
-    const { pending } = ownStatus(known, [...ledger.rows, ...ledger.misplaced])
-    if (pending.length === 0 && ledger.misplaced.length === 0) break
-    const nextIn = async (client: pg.PoolClient): Promise<Migration | undefined> => {
+  const applying: Applying = {
+    isPending: async () => {
+      const { rows, misplaced } = await ownLedger(pool, known)
+      return ownStatus(known, [...rows, ...misplaced]).pending.length > 0 || misplaced.length > 0
+    },
+    nextIn: async (client) => {
       const { rows, misplaced } = await ownLedger(client, known)
       const [next] = ownStatus(known, [...rows, ...misplaced]).pending
       if (next !== undefined) assertNoMove(await ledgerOf(client))
       return next
-    }
-    let begun: number | undefined
-    const applied = await locked(pool, {
-      before: async (client) => {
-        begun = performance.now()
-        const next = await nextIn(client)
-        // An index on a table of the library's is refused in the transaction.
-        if (next !== undefined)
-          await buildIndexes(client, next, OUR_TABLES).catch((error) =>
-            Promise.reject(failedOwn(next, translated(error))),
-          )
-      },
-      work: async (client) => {
-        await moveRows(client, known)
-        const next = await nextIn(client)
-        begun ??= performance.now()
-        if (next !== undefined) await apply(client, next)
-        return next && { tag: next.tag, milliseconds: performance.now() - begun }
-      },
-    }).catch(asOwners)
-    if (applied !== undefined) options.onApplied?.(applied)
+    },
+    // An index on a table of the library's is refused in the transaction.
+    untouched: OUR_TABLES,
+    prepare: (client) => moveRows(client, known),
+    apply,
+    failed: failedOwn,
   }
+  await applyPending(pool, applying, options).catch(asOwners)
   if ((await worksOn(pool, setup.tables)).length === 0) return
   await locked(pool, {
     work: async (client) => {

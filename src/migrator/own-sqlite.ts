@@ -1,6 +1,6 @@
 /** An application's migrations and tables on SQLite. The twin is own-postgres.ts. */
 import type Sqlite from 'better-sqlite3'
-import type { BusyRetry } from '../database/sqlite/connection.ts'
+import type { BusyRetry } from '../database/sqlite/busy-retry.ts'
 import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
 import { StorageError } from '../errors.ts'
 import { encodeTime } from '../schema/codecs.ts'

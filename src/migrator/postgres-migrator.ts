@@ -3,7 +3,8 @@ import { sqlstateOf, translated } from '../database/postgres/errors.ts'
 import { surviving } from '../database/postgres/failover.ts'
 import { StorageError } from '../errors.ts'
 import { encodeTime } from '../schema/codecs.ts'
-import { buildIndexes, statementsWith } from './concurrent-indexes.ts'
+import { type Applying, applyPending } from './apply-postgres.ts'
+import { statementsWith } from './concurrent-indexes.ts'
 import {
   assertNoMove,
   assertTablesThere,
@@ -18,7 +19,6 @@ import {
 } from './ledger.ts'
 import { folderOf, type Migration, migrationsOf } from './migrations.ts'
 import { missingError } from './missing.ts'
-import { locked } from './postgres-lock.ts'
 import { missingInPostgres, type Queryable } from './postgres-missing.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
@@ -83,32 +83,20 @@ export async function migratePostgres(
 ): Promise<void> {
   // The ledger tells whether a migration whose server was lost has been applied.
   const problem = await surviving(pool, async () => {
-    while ((await migrationStatusOf(pool, known)).pending.length > 0) {
-      const nextIn = async (client: pg.PoolClient): Promise<Migration | undefined> => {
+    const applying: Applying = {
+      isPending: async () => (await migrationStatusOf(pool, known)).pending.length > 0,
+      nextIn: async (client) => {
         const ledger = await ledgerOf(client)
         const [next] = migrationStatus(known, ledger).pending
         if (next === undefined) return undefined
         assertNoMove(ledger)
         if (!hasOurs(known, ledger)) await refuseUnrecorded(client)
         return next
-      }
-      let begun: number | undefined
-      const applied = await locked(pool, {
-        before: async (client) => {
-          begun = performance.now()
-          const next = await nextIn(client)
-          if (next !== undefined)
-            await buildIndexes(client, next).catch((error) => Promise.reject(failed(next, translated(error))))
-        },
-        work: async (client) => {
-          const next = await nextIn(client)
-          begun ??= performance.now()
-          if (next !== undefined) await apply(client, next, timeOf(options))
-          return next && { tag: next.tag, milliseconds: performance.now() - begun }
-        },
-      })
-      if (applied !== undefined) options.onApplied?.(applied)
+      },
+      apply: (client, next) => apply(client, next, timeOf(options)),
+      failed,
     }
+    await applyPending(pool, applying, options)
     return missingFrom(pool, known, [])
   })
   if (problem !== undefined) throw problem

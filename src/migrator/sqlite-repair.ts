@@ -1,10 +1,11 @@
 /** Recreates missing triggers, indexes, keys and CHECKs of our tables in a SQLite file. */
 import type Sqlite from 'better-sqlite3'
+import { BusyRetry } from '../database/sqlite/busy-retry.ts'
 import { switchOff } from '../database/sqlite/change-log.ts'
-import { BusyRetry, openConnection } from '../database/sqlite/connection.ts'
 import { translated } from '../database/sqlite/errors.ts'
 import { movedError, prepareFenceQuery } from '../database/sqlite/fence.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
+import { openConnection } from '../database/sqlite/raw-connection.ts'
 import { StorageError } from '../errors.ts'
 import { encodeTime } from '../schema/codecs.ts'
 import type { Difference, Drift } from './drift.ts'

@@ -1,5 +1,5 @@
 import type { Copy } from '../backup/before-migration.ts'
-import { BusyRetry } from '../database/sqlite/connection.ts'
+import { BusyRetry } from '../database/sqlite/busy-retry.ts'
 import { prepareFenceQuery } from '../database/sqlite/fence.ts'
 import { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
 import { checkSqlite, isUnrecorded, migrateSqlite, problemOf, schemaVersionOf } from '../migrator/sqlite-migrator.ts'

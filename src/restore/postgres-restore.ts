@@ -1,7 +1,7 @@
 import type { CopyOptions, RestoreOptions, RestoreReport } from '../api.ts'
 import { verifyBackup } from '../backup/verify.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
-import { openConnection } from '../database/sqlite/connection.ts'
+import { openConnection } from '../database/sqlite/raw-connection.ts'
 import { StorageError } from '../errors.ts'
 import { migrationStatusOf } from '../migrator/sqlite-migrator.ts'
 import { copyingOf, copySnapshot } from '../move/copy.ts'

@@ -5,9 +5,9 @@ import { copiesBefore, copyBeforeMigration as copyBefore, nameBefore } from '../
 import { isSound } from '../backup/integrity.ts'
 import { manifestPath } from '../backup/manifest.ts'
 import { SIDECARS } from '../backup/new-file.ts'
-import { openConnection } from '../database/sqlite/connection.ts'
 import { isBusy } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
+import { openConnection } from '../database/sqlite/raw-connection.ts'
 import { StorageError } from '../errors.ts'
 import { translatedFile } from '../files/file-errors.ts'
 

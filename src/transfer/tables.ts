@@ -17,7 +17,7 @@ export async function appMigrationsAt(url: string, busyTimeoutMs: number): Promi
     }
   }
   if (!existsSync(target.path)) return []
-  const { openConnection } = await import('../database/sqlite/connection.ts')
+  const { openConnection } = await import('../database/sqlite/raw-connection.ts')
   const raw = openConnection(target.path, { readOnly: true })
   try {
     return appMigrationsIn(raw)
@@ -40,7 +40,8 @@ export async function tablesAt(url: string, busyTimeoutMs: number): Promise<Data
     }
   }
   if (!existsSync(target.path)) return OUR_TABLES_ALONE
-  const { BusyRetry, openConnection } = await import('../database/sqlite/connection.ts')
+  const { BusyRetry } = await import('../database/sqlite/busy-retry.ts')
+  const { openConnection } = await import('../database/sqlite/raw-connection.ts')
   const { translated } = await import('../database/sqlite/errors.ts')
   const { tablesIn } = await import('../rows/sqlite-tables.ts')
   try {

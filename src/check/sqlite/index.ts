@@ -1,5 +1,5 @@
 import type Sqlite from 'better-sqlite3'
-import { BusyRetry } from '../../database/sqlite/connection.ts'
+import { BusyRetry } from '../../database/sqlite/busy-retry.ts'
 import { translated } from '../../database/sqlite/errors.ts'
 import type { Status } from '../../migrator/inspection.ts'
 import { foundIn } from '../../migrator/own-sqlite.ts'

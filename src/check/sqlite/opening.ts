@@ -1,7 +1,7 @@
 /** Opens the file read-only, and reports why it cannot be opened. */
 import type Sqlite from 'better-sqlite3'
-import { openConnection } from '../../database/sqlite/connection.ts'
 import { isSqliteFailure, translated } from '../../database/sqlite/errors.ts'
+import { openConnection } from '../../database/sqlite/raw-connection.ts'
 import { StorageError } from '../../errors.ts'
 import { type Findings, RESTORE } from '../findings.ts'
 import type { Settings } from '../options.ts'

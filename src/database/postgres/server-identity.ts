@@ -35,14 +35,14 @@ const INVALIDATE = 'INSERT INTO path_cache_marks (marked_at) VALUES ($1)'
  * If a dump was restored on another server, begins a new change log, which refuses all tokens, and invalidates all cached paths. A
  * promoted standby counts as the same server.
  */
-export async function beginAnewOnAnotherServer(database: Host): Promise<void> {
+export async function beginAnewOnAnotherServer(database: Host, clock = (): Date => new Date()): Promise<void> {
   const isKnown = await database.inOwnTransaction('REPEATABLE READ READ ONLY', async (ask) => {
     const [noted] = await ask<[string]>(NOTED)
     return noted !== undefined && isSame(noted[0], await identifier(ask)) && !(await isAhead(ask))
   })
   if (isKnown) return
   await database.inOwnTransaction('READ COMMITTED', async (ask) => {
-    const now = encodeTime(new Date())
+    const now = encodeTime(clock())
     const [noted] = await ask<[string]>(LOCK, [now])
     const here = await identifier(ask)
     const isAnother = noted !== undefined && noted[0] !== '' && !isSame(noted[0], here)

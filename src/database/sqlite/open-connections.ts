@@ -1,8 +1,10 @@
 /** Opens the connections of a file, and brings its schema up to date. */
 import { StorageError } from '../../errors.ts'
-import { BusyRetry, type Durability, openConnection, prepareWriter, SqliteConnection } from './connection.ts'
+import { BusyRetry } from './busy-retry.ts'
+import { SqliteConnection } from './connection.ts'
 import { isSqliteFailure, translated } from './errors.ts'
 import { prepareFile } from './file.ts'
+import { type Durability, openConnection, prepareWriter } from './raw-connection.ts'
 import type { WalLimits } from './wal-limit.ts'
 
 /** Maximum size of the write-ahead log's file after the log was emptied. */

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import type Sqlite from 'better-sqlite3'
 import { isError, StorageError } from '../../errors.ts'
 import { performance, setTimeout } from '../../event-loop.ts'
-import { type Durability, openConnection } from './connection.ts'
+import { type Durability, openConnection } from './raw-connection.ts'
 import { sync } from './sync.ts'
 
 /** Maximum age of a check, in milliseconds. `full` promises that an acknowledged write is durable: it checks each commit. */

@@ -1,4 +1,6 @@
-import { type BusyRetry, openConnection, SqliteConnection } from './connection.ts'
+import type { BusyRetry } from './busy-retry.ts'
+import { SqliteConnection } from './connection.ts'
+import { openConnection } from './raw-connection.ts'
 
 /** Idle connections that stay open for the next snapshot. */
 const SPARE = 2
