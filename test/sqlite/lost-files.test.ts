@@ -48,6 +48,8 @@ const LATER: Readonly<Record<string, (path: string) => void>> = {
     copyFileSync(path, `${path}-other`)
     renameSync(`${path}-other`, path)
   },
+  // The locks are in it: others that open the file then write over the log.
+  'the shared memory of the log is deleted': (path) => rmSync(`${path}-shm`),
 }
 
 const WRITES = {

@@ -23,6 +23,8 @@ export class OpenFile {
   readonly #path: string
   readonly #log: Watched
   readonly #database: Watched
+  /** The log's shared memory: without it other programs no longer see this store's locks, and overwrite the log. */
+  readonly #shared: Watched
   readonly #onLost: (error: StorageError) => void
   #timer: NodeJS.Timeout | undefined
   #isLost = false
@@ -37,12 +39,13 @@ export class OpenFile {
     // SQLite locks the database and its -shm file, and never its log: a handle on the log may be closed at any time.
     this.#log = new Watched(`${options.path}-wal`, { everyMs: LOG_EVERY_MS[options.durability], opens: true })
     this.#database = new Watched(options.path, { everyMs: DATABASE_EVERY_MS, opens: false })
+    this.#shared = new Watched(`${options.path}-shm`, { everyMs: DATABASE_EVERY_MS, opens: false })
   }
 
   /** Call it after a COMMIT. The error if the commit must not be acknowledged. */
   unacknowledged(): StorageError | undefined {
     const now = performance.now()
-    if (!this.#log.isReplaced(now) && !this.#database.isReplaced(now)) {
+    if (!this.#isReplaced(now)) {
       this.#lookAgain()
       return undefined
     }
@@ -62,7 +65,11 @@ export class OpenFile {
   /** Checks the files now, except inside a transaction, whose COMMIT checks them. */
   look(): void {
     if (this.#isLost || !this.#raw.open || this.#raw.inTransaction) return
-    if (this.#log.isReplaced() || this.#database.isReplaced()) this.#lose()
+    if (this.#isReplaced()) this.#lose()
+  }
+
+  #isReplaced(now?: number): boolean {
+    return this.#log.isReplaced(now) || this.#database.isReplaced(now) || this.#shared.isReplaced(now)
   }
 
   stop(): void {
