@@ -18,7 +18,7 @@ export interface Common {
 export const command = (parent: Command, nameAndArguments: string): Command =>
   parent.command(nameAndArguments).option('--json', 'print the result as JSON')
 
-export const withUrl = (of: Command): Command =>
+const withUrl = (of: Command): Command =>
   of.option('--url <url>', 'the database: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
 
 export function databaseCommand(parent: Command, nameAndArguments: string, defaults = { wait: 5 }): Command {

@@ -45,7 +45,7 @@ const withoutComments = (statement: string): string => statement.replaceAll(/^\s
 type SizeOf = (table: string) => number | undefined
 
 /** `undefined`: the statement makes no other session wait. `sizeOf` is `undefined` for a table that is not there yet. */
-export function lockOf(statement: string, sizeOf: SizeOf): StatementLock | undefined {
+function lockOf(statement: string, sizeOf: SizeOf): StatementLock | undefined {
   const text = withoutComments(statement)
   const index = createdIndex(text)
   if (index !== undefined) return indexLock(index.table, sizeOf)

@@ -34,7 +34,7 @@ export interface Replica extends Replayed {
 }
 
 /** Writes a moment as a backup: one new file with its manifest. Throws CONFIG, BACKUP_INVALID and SCHEMA_NEWER. */
-export async function writeMoment(place: Place, path: string, options: MomentOptions = {}): Promise<Replica> {
+async function writeMoment(place: Place, path: string, options: MomentOptions = {}): Promise<Replica> {
   const id = await idOf(place)
   if (id === undefined) throw new StorageError('CONFIG', `${place.name} holds no replica. Look at its name.`)
   const { moment } = options

@@ -8,7 +8,7 @@ import { ALL_TABLES, type Table } from '../schema/tables.ts'
 export const isReplicated = ({ name }: Table): boolean => name !== 'path_cache'
 
 /** Ours. */
-export const REPLICATED: readonly Table[] = ALL_TABLES.filter(isReplicated)
+const REPLICATED: readonly Table[] = ALL_TABLES.filter(isReplicated)
 
 /** The application's own tables, as an object of a place describes them. */
 export interface Described {

@@ -122,7 +122,7 @@ export const checkedPolicies = <T>(
 const SLICE = 1_000
 
 /** Validates each element, in slices if there are many. `path` is `[0]`, `[1]` and so on. */
-export function checkedAll<T>(
+function checkedAll<T>(
   snapshots: rules.Snapshot[],
   check: (snapshot: rules.Snapshot, path: string) => T,
 ): T[] | Promise<T[]> {

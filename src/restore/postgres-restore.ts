@@ -54,5 +54,5 @@ const BUSY_MS = 5_000
 const ADVICE = 'Restore the backup into a SQLite file, and copy that with meshstore copy --quarantine FILE.'
 
 /** Without the user and the password. */
-export const shownTarget = ({ host, port = 5432, database = '' }: PostgresTarget): string =>
+const shownTarget = ({ host, port = 5432, database = '' }: PostgresTarget): string =>
   `postgres://${host.includes(':') ? `[${host}]` : encodeURIComponent(host)}:${port}/${encodeURIComponent(database)}`

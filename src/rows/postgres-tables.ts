@@ -60,7 +60,7 @@ export async function tablesOn(ask: Ask): Promise<DatabaseTables> {
 }
 
 /** The tables that `meshstore_state` describes, whether or not they are there. */
-export async function describedOn(ask: Ask): Promise<Table[]> {
+async function describedOn(ask: Ask): Promise<Table[]> {
   const [there] = await ask<[boolean]>("SELECT to_regclass('meshstore_state') IS NOT NULL")
   if (there?.[0] !== true) return []
   const rows = await ask<[string, string]>(

@@ -35,7 +35,7 @@ export function tablesIn(raw: Sqlite.Database): DatabaseTables {
 }
 
 /** The tables that `meshstore_state` describes, whether or not they are there. */
-export function describedIn(raw: Sqlite.Database): Table[] {
+function describedIn(raw: Sqlite.Database): Table[] {
   if (!hasTable(raw, 'meshstore_state')) return []
   const rows = raw
     .prepare<[number, string], [unknown, unknown]>(

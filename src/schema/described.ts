@@ -8,7 +8,7 @@ import { OUR_TABLES, type Table, tableOf } from './tables.ts'
 
 export const TABLE_ROW = 'table:'
 /** PostgreSQL's names have 63 bytes, and `meshstore_log_` precedes the table's in its trigger's function. */
-export const MAX_TABLE_NAME_BYTES = 49
+const MAX_TABLE_NAME_BYTES = 49
 const MAX_NAME_BYTES = 63
 const MAX_TABLES = 1_000
 const MAX_COLUMNS = 500

@@ -56,7 +56,7 @@ export interface Committing {
 }
 
 /** Sends COMMIT behind work that is done and decoded. Throws `Unanswered` if there is a token and no answer. */
-export async function commitWork<T>(
+async function commitWork<T>(
   connection: PostgresConnection,
   result: T,
   { token, onCommit }: Pick<Committing, 'token' | 'onCommit'>,

@@ -160,7 +160,7 @@ export const placeOf = ({ hosts, database, user }: PostgresTarget): string =>
     .sort()
     .join()}/${database ?? user ?? ''}`
 
-export const isLocal = (host: string): boolean =>
+const isLocal = (host: string): boolean =>
   host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
 
 /**
