@@ -7,7 +7,7 @@ import { beginName, followsName, generationName, isManifest, isPart, isSegment, 
 import type { Place } from './place.ts'
 
 /** Every moment of so many milliseconds can be restored. */
-const EVERY_MOMENT_MS = 86_400_000
+export const EVERY_MOMENT_MS = 86_400_000
 
 export interface Pruned {
   readonly segments: number

@@ -70,7 +70,9 @@ describe('a file', () => {
     using folder = temporaryFolder()
     const path = folder.file('mesh.db')
     const stores = await Promise.all(Array.from({ length: 6 }, () => openApp(path)))
-    await Promise.all(stores.map((store, index) => store.tables.sites.create({ siteId: `s${index}`, name: 'one' })))
+    await Promise.all(
+      stores.map((store, index) => store.tables.sites.create({ siteId: `s${index}`, name: `site ${index}` })),
+    )
     expect(await stores[0]?.tables.sites.count({})).toBe(6)
     for (const store of stores) await store.close()
     const raw = new Sqlite(path)
