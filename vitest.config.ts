@@ -86,6 +86,7 @@ const FAULTS = [
   'test/replication/bucket.test.ts',
   'test/replication/chain.test.ts',
   'test/replication/damage.test.ts',
+  'test/replication/litestream.test.ts',
   'test/replication/own-tables.test.ts',
   'test/replication/replicate.test.ts',
   'test/runbook.test.ts',

@@ -14,6 +14,7 @@ import { memory } from './rows/memory.ts'
 import { postgres } from './rows/postgres.ts'
 import { postgresPeers } from './rows/postgres-peers.ts'
 import { reads } from './rows/reads.ts'
+import { replication } from './rows/replication.ts'
 import { shop } from './rows/shop.ts'
 import { sizes } from './rows/sizes.ts'
 import { sqlitePeers } from './rows/sqlite-peers.ts'
@@ -24,5 +25,5 @@ import { writes } from './rows/writes.ts'
 
 export const BENCHMARKS: readonly Benchmark[] = [
   ...[syncs, reads, cache, writes, inFlight, postgres, copy, liveSwitch, changes, start, memory, growth, filters],
-  ...[sqlitePeers, bulk, iterate, firstRow, cachePeers, postgresPeers, contention, sizes, shop],
+  ...[sqlitePeers, bulk, iterate, firstRow, cachePeers, postgresPeers, contention, sizes, shop, replication],
 ]

@@ -71,9 +71,13 @@ export function driftOf(expected: Catalog, found: Catalog): Drift {
     for (const [name, { kind }] of there.additions)
       if (!parts.additions.has(name)) others.push(`${kind} ${name} on ${table}`)
   }
-  for (const table of found.tables.keys()) if (!expected.tables.has(table)) others.push(`table ${table}`)
+  for (const table of found.tables.keys())
+    if (!expected.tables.has(table)) others.push(`table ${table}${ownerOf(table)}`)
   return { differences, lost, others }
 }
+
+/** A program whose tables are known. */
+const ownerOf = (table: string): string => (/^_litestream_/i.test(table) ? ', of Litestream' : '')
 
 /** Compares columns and constraints. */
 function* differencesIn(table: string, expected: TableParts, found: TableParts): Generator<Difference> {

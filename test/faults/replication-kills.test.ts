@@ -16,6 +16,8 @@ import { COUNTER, Model } from './replication-model.ts'
 const KILLS = bound('REPLICATION_KILLS', { short: 6, long: 200 })
 const MOMENTS = bound('REPLICATION_MOMENTS', { short: 8, long: 100 })
 const UNITS_BETWEEN = 120
+/** For each kill, and as much for each moment. */
+const HANGING_MS = 60_000
 
 const WRITER = join(import.meta.dirname, 'replication-writer.ts')
 
@@ -51,48 +53,52 @@ function unitIn({ nodes, policies }: Content, model: Model): number {
 
 for (const backend of lastingBackends) {
   describe(`a replica of ${backend.name}`, () => {
-    test(`of a writer that is killed ${KILLS} times`, async () => {
-      console.log(`SEED=${SEED}`)
-      using folder = temporaryFolder()
-      const to = folder.file('replica')
-      const standbyUrl = folder.file('standby.db')
-      await using opened = await backend.open()
-      let acknowledged = -1
-      for (let kill = 0; kill < KILLS; kill++) {
-        const child = fork(WRITER, [opened.url, to, String(SEED)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-        acknowledged = Math.max(acknowledged, await killedAfter(child, 1 + ((kill * 37) % UNITS_BETWEEN)))
-      }
-      const store = await opened.reopen({ replicate: { to, everySeconds: 3_600 } })
-      await store.flushReplica()
-      const newest = await restored(to)
-      expect(newest.problem).toBeUndefined()
-      expect(newest.content).toEqual(await contentOf(store))
-      expect(unitIn(newest.content, new Model(SEED))).toBeGreaterThanOrEqual(acknowledged)
+    test(
+      `of a writer that is killed ${KILLS} times`,
+      async () => {
+        console.log(`SEED=${SEED}`)
+        using folder = temporaryFolder()
+        const to = folder.file('replica')
+        const standbyUrl = folder.file('standby.db')
+        await using opened = await backend.open()
+        let acknowledged = -1
+        for (let kill = 0; kill < KILLS; kill++) {
+          const child = fork(WRITER, [opened.url, to, String(SEED)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+          acknowledged = Math.max(acknowledged, await killedAfter(child, 1 + ((kill * 37) % UNITS_BETWEEN)))
+        }
+        const store = await opened.reopen({ replicate: { to, everySeconds: 3_600 } })
+        await store.flushReplica()
+        const newest = await restored(to)
+        expect(newest.problem).toBeUndefined()
+        expect(newest.content).toEqual(await contentOf(store))
+        expect(unitIn(newest.content, new Model(SEED))).toBeGreaterThanOrEqual(acknowledged)
 
-      const segments = objectsIn(to).filter((name) => name.endsWith('.segment'))
-      expect(segments.length).toBeGreaterThan(KILLS)
-      const model = new Model(SEED)
-      let before = -1
-      for (let moment = 0; moment < MOMENTS; moment++) {
-        const name = segments[Math.floor((moment * segments.length) / MOMENTS)] ?? ''
-        const at = `${name.slice(0, 7)}/${Number(name.slice(8, 18))}`
-        const there = await restored(to, at).catch((error) => {
-          // A writer that was killed in its generation's first moments left no base.
-          if (error.code === 'CONFIG') return undefined
-          throw error
-        })
-        if (there === undefined) continue
-        const unit = unitIn(there.content, model)
-        expect(unit).toBeGreaterThanOrEqual(before)
-        before = unit
-      }
-      expect((await verifyPlace(placeOf(to))).problems).toEqual([])
+        const segments = objectsIn(to).filter((name) => name.endsWith('.segment'))
+        expect(segments.length).toBeGreaterThan(KILLS)
+        const model = new Model(SEED)
+        let before = -1
+        for (let moment = 0; moment < MOMENTS; moment++) {
+          const name = segments[Math.floor((moment * segments.length) / MOMENTS)] ?? ''
+          const at = `${name.slice(0, 7)}/${Number(name.slice(8, 18))}`
+          const there = await restored(to, at).catch((error) => {
+            // A writer that was killed in its generation's first moments left no base.
+            if (error.code === 'CONFIG') return undefined
+            throw error
+          })
+          if (there === undefined) continue
+          const unit = unitIn(there.content, model)
+          expect(unit).toBeGreaterThanOrEqual(before)
+          before = unit
+        }
+        expect((await verifyPlace(placeOf(to))).problems).toEqual([])
 
-      const follower = await Follower.open(placeOf(to), standbyUrl)
-      await follower.catchUp()
-      await follower.close()
-      await using standby = await openStorage(standbyUrl)
-      expect(await contentOf(standby)).toEqual(await contentOf(store))
-    })
+        const follower = await Follower.open(placeOf(to), standbyUrl)
+        await follower.catchUp()
+        await follower.close()
+        await using standby = await openStorage(standbyUrl)
+        expect(await contentOf(standby)).toEqual(await contentOf(store))
+      },
+      (KILLS + MOMENTS) * HANGING_MS,
+    )
   })
 }

@@ -3,7 +3,7 @@ import { openStorage } from '../../src/index.ts'
 import { COUNTER, run, unitOf } from './replication-model.ts'
 
 const [url = '', to = '', seed = ''] = process.argv.slice(2)
-await using store = await openStorage({ url, replicate: { to, everySeconds: 0.05 } })
+await using store = await openStorage({ url, busyTimeoutMs: 60_000, replicate: { to, everySeconds: 0.05 } })
 let next = ((await store.nodes.get(COUNTER))?.routesDiscovered ?? -1) + 1
 for (;;) {
   const unit = next++
