@@ -63,19 +63,29 @@ async function opened(flags: FollowFlags, mayBegin: boolean): Promise<Follower> 
 async function follow(flags: FollowFlags): Promise<Outcome> {
   const follower = await opened(flags, true)
   const applied = counter('Followed', 'segments')
+  const bar = progressBar('Catching up', 'segments')
   const stopping = new AbortController()
   if (!flags.once) void untilSignal().then(() => stopping.abort())
   let steps = 0
   try {
+    let behind = await follower.remaining()
     for (;;) {
       if (stopping.signal.aborted) break
-      if (await follower.step()) applied.update(++steps)
-      else if (flags.once) break
+      if (await follower.step()) {
+        // The first step of a new standby loads the base: only then is known how many segments follow.
+        if (++steps === 1) behind = 1 + (await follower.remaining())
+        if (steps < behind) bar.update(steps, behind)
+        else {
+          bar.stop()
+          applied.update(steps)
+        }
+      } else if (flags.once) break
       else await Promise.race([sleep(flags.every * 1_000), aborted(stopping.signal)])
     }
     applied.stop()
     return outcomeOf(follower, follower.mark, `Followed ${counted(steps, 'segment')}.`)
   } finally {
+    bar.stop()
     applied.stop()
     await follower.close()
   }

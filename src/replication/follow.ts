@@ -7,7 +7,7 @@ import { type BaseManifest, readManifest } from './base.ts'
 import { begin, beginOf, generationsOf, seal } from './generation.ts'
 import { generationsIn, readSegment } from './look.ts'
 import { baseOf } from './moment.ts'
-import { manifestName, segmentName } from './names.ts'
+import { generationName, isSegment, manifestName, segmentName, segmentOf } from './names.ts'
 import { linesOf } from './object.ts'
 import { idOf, type Place } from './place.ts'
 import { assertContent, loadBase, type OnProgress } from './replay.ts'
@@ -134,9 +134,16 @@ export class Follower {
   /** Whether later segments are there and the next one is not. */
   async #isLeftBehind(): Promise<boolean> {
     const { generation, segment } = this.#mark
-    const folder = segmentName(generation, 0).split('/')[0] ?? ''
-    const names = await this.#place.list(folder, segmentName(generation, segment + 1))
-    return names.some((name) => name.endsWith('.segment'))
+    const names = await this.#place.list(generationName(generation), segmentName(generation, segment + 1))
+    return names.some(isSegment)
+  }
+
+  /** The number of segments of this generation that the standby does not have yet. */
+  async remaining(): Promise<number> {
+    const { generation, segment } = this.#mark
+    if (generation === 0) return 0
+    const names = await this.#place.list(generationName(generation), segmentName(generation, segment))
+    return names.filter((name) => isSegment(name) && segmentOf(name) > segment).length
   }
 
   /** Applies everything that is there. */

@@ -9,7 +9,7 @@ import { bound } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { shows } from './shown.ts'
 
-const DISKS = bound('REPLICATION_DISKS', { short: 2, long: 50 })
+const DISKS = bound('REPLICATION_DISKS', { short: 1, long: 50 })
 const RATE = bound('REPLICATION_RATE', { short: 1_000, long: 1_000 })
 const EVERY_SECONDS = 1
 const WRITER = join(import.meta.dirname, 'replication-disk-writer.ts')

@@ -11,7 +11,7 @@ import { temporaryFolder } from '../support/folders.ts'
 import { manyNodes, node } from '../support/samples.ts'
 import { shows } from './shown.ts'
 
-const ROLLBACKS = bound('REPLICATION_ROLLBACKS', { short: 5, long: 50 })
+const ROLLBACKS = bound('REPLICATION_ROLLBACKS', { short: 3, long: 50 })
 
 const generationsIn = (to: string): number => objectsIn(to).filter((name) => name.endsWith('/begin')).length
 

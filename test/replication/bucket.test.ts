@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BucketPlace } from '../../src/replication/bucket.ts'
+import { checkPlace } from '../../src/replication/check-place.ts'
 import { signed } from '../../src/replication/signature.ts'
 import { lastingBackends, sqliteFile } from '../support/backends.ts'
 import { manyNodes, node } from '../support/samples.ts'
@@ -58,6 +59,13 @@ describe.skipIf(!hasMoto)('a bucket', () => {
       const { content, problem } = await restored(url)
       expect(problem).toBeUndefined()
       expect(content).toEqual(await contentOf(it.store))
+      const now = new Date()
+      expect(await checkPlace(place, { now })).toMatchObject({ segments: 2, bases: 1, findings: [] })
+      await place.remove('g000001/0000000001.base-000000')
+      expect((await checkPlace(place, { now })).findings).toMatchObject([
+        { severity: 'error' },
+        { severity: 'warning' },
+      ])
     })
   }
 
