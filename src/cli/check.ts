@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { type CheckReport, check, type Finding, type Severity } from '../check/index.ts'
 import { StorageError } from '../errors.ts'
@@ -36,6 +37,8 @@ export function addCheck(program: Command): void {
 async function runOnPlace(place: string, { url, quick }: CheckFlags): Promise<Outcome> {
   if (url !== undefined)
     throw new StorageError('CONFIG', 'Check a place or a database: leave out --url or the place. Nothing was read.')
+  if (/^(sqlite|postgres(ql)?):/i.test(place) || statSync(place, { throwIfNoEntry: false })?.isFile())
+    throw new StorageError('CONFIG', 'A place is a folder or a bucket. Give a database by --url. Nothing was read.')
   const bar = progressBar('Reading the place', 'objects')
   try {
     const found = await interruptible('Stopped. Nothing was changed.', (signal) =>

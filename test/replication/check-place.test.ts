@@ -126,6 +126,8 @@ test('warns of a generation without a base, and refuses what is no place', async
     stderr: expect.stringContaining('holds no replica'),
   })
   expect(await runCommand(['check', to, '--url', 'sqlite:./other.db'])).toMatchObject({ code: 2 })
+  for (const database of ['sqlite:./mesh.db', join(to, 'replica.json')])
+    expect(await runCommand(['check', database])).toMatchObject({ code: 2, stderr: expect.stringContaining('--url') })
 })
 
 test('takes segments that were pruned for no damage', async () => {
