@@ -26,9 +26,8 @@ function argumentsOf(beginning: string, folder: string): string[] {
   const found = commands.map((each) => each.replace(/^npx /, '')).find((each) => each.startsWith(beginning))
   if (found === undefined) throw new Error(`The page has no command ${beginning}.`)
   return found
-    .slice(beginning.split(' ', 1)[0]?.length)
-    .trim()
     .split(' ')
+    .slice(1)
     .map((each) => each.replace(/(^|:)\.\//, `$1${folder}/`).replace('/mnt/backup', folder))
 }
 
