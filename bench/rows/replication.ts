@@ -31,7 +31,7 @@ export const replication: Benchmark = {
     for (const { rate, by } of ours) results.push(...(await rowsOf(context, rate, by)))
     const litestream = LITESTREAM.find((name) => spawnSync(name, ['version']).status === 0)
     if (litestream === undefined)
-      return [...results, notMeasured('Litestream: 1,000 writes/s', 'it is not here. Run node bench/install.ts.')]
+      return [...results, notMeasured('Litestream, 1,000/s', 'it is not here. Run node bench/install.ts.')]
     return [...results, ...(await rowsOf(context, 1_000, litestream))]
   },
 }
@@ -50,7 +50,7 @@ const figureOf = (value: number): Summary => summaryOf([value])
 async function rowsOf(context: Context, rate: number, by: string): Promise<Result[]> {
   const seconds = context.quick ? 4 : 20
   const isOurs = by === 'ours'
-  const what = `${isOurs ? 'replica' : 'Litestream'}, ${rate.toLocaleString('en-US')} writes/s`
+  const what = `${isOurs ? 'replica' : 'Litestream'}, ${rate.toLocaleString('en-US')}/s`
   const plain = await written(context, { rate, seconds })
   const { lags, bytes, cpuMs, writes, idleMs, restoreMs, rows } = await written(context, { rate, seconds, by })
   const lag = summaryOf(lags)
@@ -68,15 +68,15 @@ async function rowsOf(context: Context, rate: number, by: string): Promise<Resul
       targets: isOurs ? [atMost(MOST_LAG_MS, lag.p99, 'ms', `p99 ${MOST_LAG_MS} ms`)] : [],
       notes: writes < rate * seconds * 0.9 ? [`The machine wrote ${Math.round(writes / seconds)}/s.`] : undefined,
     },
-    result('bytes a write', '', bytes / writes),
-    result('processor time a write', 'µs', ((cpuMs - plain.cpuMs * (writes / plain.writes)) / writes) * 1_000),
+    result('bytes a write', '', Math.round((bytes / writes) * 10) / 10),
+    result('CPU a write', 'µs', ((cpuMs - plain.cpuMs * (writes / plain.writes)) / writes) * 1_000),
     result(
-      'processor time of an idle second',
+      'CPU of an idle second',
       'ms',
       idleMs,
       isOurs ? [atMost(MOST_IDLE_MS, idleMs, 'ms', `${MOST_IDLE_MS} ms`)] : [],
     ),
-    result('writes restored', '/s', (rows / restoreMs) * 1_000),
+    result('restored', '/s', (rows / restoreMs) * 1_000),
   ]
 }
 
