@@ -29,6 +29,8 @@ export type {
   BackupEvent,
   CacheEvent,
   CommitEvent,
+  FailoverEvent,
+  MoveEvent,
   ReplicationEvent,
   StatementEvent,
   SweepEvent,

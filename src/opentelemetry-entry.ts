@@ -18,7 +18,7 @@ export interface InstrumentOptions {
    * 2 µs to record one. Default: `true`.
    */
   readonly statements?: boolean | undefined
-  /** A span for each statement, transaction, commit, cache request, sweep and backup. Default: `true`. */
+  /** A span for each statement, transaction, commit, cache request, sweep, backup, step of the replication, move and failover. Default: `true`. */
   readonly spans?: boolean | undefined
 }
 

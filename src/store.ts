@@ -215,7 +215,9 @@ export class Store implements Meshstore {
   async health(): Promise<Health> {
     const { now, readOnly } = this.#config
     const failures = { 'scheduled backup': this.#schedule?.failure, ...this.#maintenance?.failures() }
-    const health = await healthOf({ database: this.#database, now, readOnly, failures })
+    const found = await healthOf({ database: this.#database, now, readOnly, failures })
+    const subscribers = this.#subscriptions.health()
+    const health = { ...found, ...(subscribers && { subscribers }) }
     const replication = (await this.#shipper)?.health()
     if (replication === undefined) return health
     const { problem, leftBehind } = replication

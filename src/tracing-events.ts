@@ -1,12 +1,12 @@
 /** Types of the tracing channels' events. They need no types of Node. */
 
-/** `meshstore:statement`: a statement runs. Statements of one transaction or batch come one by one. */
+/** `meshstore:statement`: a statement runs, or had no connection. Statements of one transaction or batch come one by one. */
 export interface StatementEvent {
   /** The name of a statement that writes many rows ends with `*`. */
   readonly name: string
-  /** From `end` on. */
+  /** At its end. */
   milliseconds?: number
-  /** From `end` on: rows returned, or rows changed if the statement returns none. */
+  /** At its end: rows returned, or rows changed if the statement returns none. */
   rows?: number
   error?: unknown
 }
@@ -19,9 +19,9 @@ export interface TransactionEvent {
   error?: unknown
 }
 
-/** `meshstore:commit`: group commit of the writes that waited together. */
+/** `meshstore:commit`: group commit of the writes that waited together, also one that was refused before it began. */
 export interface CommitEvent {
-  /** Writes that wait for the commit; from `end` on, writes that it holds. */
+  /** Writes that wait for the commit; at its end, writes that it holds. */
   batch: number
   milliseconds?: number
   error?: unknown
@@ -71,5 +71,27 @@ export interface CacheEvent {
   milliseconds?: number
   /** Why a computed bundle was not stored: an error's code, or `INVALIDATED` if a write invalidated it meanwhile. */
   notStored?: string
+  error?: unknown
+}
+
+/** `meshstore:move`: a live move to PostgreSQL. Ends with `asyncEnd`, or with `error`. `step` and `rows` change while it runs. */
+export interface MoveEvent {
+  step: 'checking' | 'copying' | 'following' | 'verifying' | 'switching'
+  /** Rows copied so far. */
+  rows: number
+  /** From `asyncEnd` on: changes that were followed, attempts to switch, and the pause of writes. */
+  followed?: number
+  attempts?: number
+  pauseMs?: number
+  milliseconds?: number
+  error?: unknown
+}
+
+/**
+ * `meshstore:failover`: from the loss of PostgreSQL's primary to the next connection to one. Needs several hosts in the URL, or
+ * `failoverMs`. Ends with `asyncEnd`; with `error` if the store closed before.
+ */
+export interface FailoverEvent {
+  milliseconds?: number
   error?: unknown
 }

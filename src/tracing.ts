@@ -1,7 +1,7 @@
 /**
  * Tracing channels of `node:diagnostics_channel`: `tracing:meshstore:statement:start`, `…:end` and so on, each with one of
  * the objects below. Events carry names, counts and times, and no ids or values. A channel without subscribers costs one
- * property read.
+ * property read. Every event is over with `asyncEnd`; that of synchronous work has `end` just before.
  */
 // A namespace import: a named import would fail on an old Node before the check of Node's version explains why.
 import channels, { type TracingChannel } from 'node:diagnostics_channel'
@@ -9,13 +9,25 @@ import type {
   BackupEvent,
   CacheEvent,
   CommitEvent,
+  FailoverEvent,
+  MoveEvent,
   ReplicationEvent,
   StatementEvent,
   SweepEvent,
   TransactionEvent,
 } from './tracing-events.ts'
 
-export type { BackupEvent, CacheEvent, CommitEvent, ReplicationEvent, StatementEvent, SweepEvent, TransactionEvent }
+export type {
+  BackupEvent,
+  CacheEvent,
+  CommitEvent,
+  FailoverEvent,
+  MoveEvent,
+  ReplicationEvent,
+  StatementEvent,
+  SweepEvent,
+  TransactionEvent,
+}
 
 type Tracing<E extends object> = TracingChannel<unknown, E>
 
@@ -37,24 +49,63 @@ export const cacheTracing = channel<CacheEvent>('cache')
 export const backupTracing = channel<BackupEvent>('backup')
 export const replicationTracing = channel<ReplicationEvent>('replication')
 export const sweepTracing = channel<SweepEvent>('sweep')
+export const moveTracing = channel<MoveEvent>('move')
+export const failoverTracing = channel<FailoverEvent>('failover')
 
 interface Timed {
   milliseconds?: number
 }
 
-/** Runs `work` as one synchronous event. Call it only if the channel has subscribers. */
+/** Runs `work` as one synchronous event, which ends with `asyncEnd`, too. Call it only if the channel has subscribers. */
 export function traceSync<E extends Timed, T>(tracing: Tracing<E>, event: E, work: (event: E) => T): T {
   // The traced function returns nothing: Node publishes its result, which would be rows.
   const returned: T[] = []
-  tracing.traceSync(() => {
-    const begun = performance.now()
-    try {
-      returned.push(work(event))
-    } finally {
-      event.milliseconds = performance.now() - begun
-    }
-  }, event)
+  try {
+    tracing.traceSync(() => {
+      const begun = performance.now()
+      try {
+        returned.push(work(event))
+      } finally {
+        event.milliseconds = performance.now() - begun
+      }
+    }, event)
+  } finally {
+    tracing.asyncEnd.publish(event)
+  }
   return returned[0] as T
+}
+
+/** One event that is over at once, with an error. */
+export function traceRefusal<E extends Timed & { error?: unknown }>(
+  tracing: Tracing<E>,
+  event: E,
+  error: unknown,
+): void {
+  if (!tracing.hasSubscribers) return
+  tracing.start.publish(event)
+  Object.assign(event, { milliseconds: 0, error })
+  tracing.error.publish(event)
+  tracing.end.publish(event)
+  tracing.asyncEnd.publish(event)
+}
+
+/** Begins an event that no call encloses. Returns what ends it. */
+export function traceState<E extends Timed & { error?: unknown }>(
+  tracing: Tracing<E>,
+  event: E,
+): (error?: unknown) => void {
+  const begun = performance.now()
+  tracing.start.publish(event)
+  tracing.end.publish(event)
+  return (error) => {
+    event.milliseconds = performance.now() - begun
+    if (error !== undefined) {
+      event.error = error
+      tracing.error.publish(event)
+    }
+    tracing.asyncStart.publish(event)
+    tracing.asyncEnd.publish(event)
+  }
 }
 
 /**
@@ -78,6 +129,7 @@ export async function traceLong<E extends Timed & { error?: unknown }, T>(
   } finally {
     event.milliseconds = performance.now() - begun
     tracing.end.publish(event)
+    tracing.asyncEnd.publish(event)
   }
 }
 

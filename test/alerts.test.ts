@@ -6,7 +6,8 @@ import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 
 const DEPLOY = join(import.meta.dirname, '../examples/deploy')
-const METRICS = join(import.meta.dirname, '../src/opentelemetry/metrics.ts')
+/** Its table is compared with what the library reports: see opentelemetry.test.ts. */
+const METRICS = join(import.meta.dirname, '../docs/operations/monitoring.md')
 const promtool = (...args: readonly string[]) => spawnSync('promtool', args, { cwd: DEPLOY, encoding: 'utf8' })
 
 interface Rules {
@@ -15,10 +16,12 @@ interface Rules {
 
 test('name metrics that the library reports', () => {
   const { groups } = parse(readFileSync(join(DEPLOY, 'alerts.yml'), 'utf8')) as Rules
-  const used = groups.flatMap(({ rules }) => rules.flatMap(({ expr }) => expr.match(/\bmeshstore_\w+/g) ?? []))
-  const reported = [...readFileSync(METRICS, 'utf8').matchAll(/'(meshstore\.[\w.]+)'/g)].map(([, name = '']) => name)
+  const used = groups.flatMap(({ rules }) => rules.flatMap(({ expr }) => expr.replaceAll(/\{.*?\}/g, '').match(/\bmeshstore_\w+/g) ?? []))
+  const reported = [...readFileSync(METRICS, 'utf8').matchAll(/^\| `(meshstore\.[\w.]+)`/gm)].map(
+    ([, name = '']) => name,
+  )
   const series = reported.flatMap((name) =>
-    ['', '.bucket', '.count'].map((end) => `${name}${end}`.replaceAll('.', '_')),
+    ['', '.bucket', '.count', '.total'].map((end) => `${name}${end}`.replaceAll('.', '_')),
   )
   expect(used.length).toBeGreaterThan(8)
   expect(used.filter((name) => !series.includes(name))).toEqual([])

@@ -1,4 +1,8 @@
 /** What `meshstore/opentelemetry` reports, by the SDK that applications use. */
+
+import { tracingChannel } from 'node:diagnostics_channel'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { context } from '@opentelemetry/api'
 import {
   AggregationTemporality,
@@ -8,8 +12,14 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import type { Health, StorageStats } from '../src/index.ts'
+import { openStorage } from '../src/index.ts'
+import { EVENTS, type Events } from '../src/opentelemetry/channels.ts'
+import { recordMetrics } from '../src/opentelemetry/metrics.ts'
 import { instrument } from '../src/opentelemetry-entry.ts'
+import { createDatabase } from './postgres/support/database.ts'
+import { describePostgres } from './postgres/support/suite.ts'
 import { lastingBackends } from './support/backends.ts'
 import { temporaryFolder } from './support/folders.ts'
 
@@ -106,6 +116,73 @@ describe.each(lastingBackends)('OpenTelemetry on $name', (backend) => {
     await meterProvider.shutdown()
   })
 
+  test('a write that finds the queue full is an error by its code', async () => {
+    await using opened = await backend.open({ maxPendingWrites: 2 })
+    const { store } = opened
+    const { meterProvider, tracerProvider, collect } = observed()
+    using _instrumented = instrument(store, { meterProvider, tracerProvider, spans: false, statements: false })
+    const written = await Promise.allSettled(
+      Array.from({ length: 20 }, (_, at) => store.nodes.create({ ...node, nodeId: `${SECRET} ${at}` })),
+    )
+    const refused = written.filter(({ status }) => status === 'rejected').length
+    expect(refused).toBeGreaterThan(0)
+    const errors = (await collect()).get('meshstore.errors')
+    expect(errors?.dataPoints).toMatchObject([
+      { value: refused, attributes: { 'error.type': 'BUSY', 'meshstore.event': 'commit' } },
+    ])
+    await meterProvider.shutdown()
+  })
+
+  test('a subscriber lags behind until it asks for the next change', async () => {
+    await using opened = await backend.open()
+    const { store } = opened
+    const { meterProvider, tracerProvider, collect } = observed()
+    using _instrumented = instrument(store, { meterProvider, tracerProvider, spans: false })
+    const lag = async (): Promise<unknown> => (await collect()).get('meshstore.subscriber.lag')?.dataPoints[0]?.value
+    expect(await lag()).toBe(0)
+    const changes = store.changes()
+    await changes.ready()
+    await store.nodes.create(node)
+    await changes.next()
+    expect(await lag()).toBeGreaterThan(0)
+    expect(count((await collect()).get('meshstore.subscriber.count'))).toBe(1)
+    const next = changes.next()
+    await vi.waitUntil(async () => (await lag()) === 0, { timeout: 60_000 })
+    await changes.return()
+    await next
+    expect(await lag()).toBe(0)
+    await meterProvider.shutdown()
+  })
+
+  test('what the replication ships is counted', async () => {
+    using folder = temporaryFolder()
+    await using opened = await backend.open({ replicate: { to: folder.file(SECRET), everySeconds: 0.05 } })
+    const { store } = opened
+    const { meterProvider, tracerProvider, collect } = observed()
+    using _instrumented = instrument(store, { meterProvider, tracerProvider, spans: false })
+    await store.flushReplica()
+    await store.nodes.create(node)
+    await store.flushReplica()
+    const metrics = await collect()
+    for (const name of ['meshstore.replication.rows', 'meshstore.replication.segments', 'meshstore.replication.io'])
+      expect(count(metrics.get(name)), name).toBeGreaterThan(0)
+    expect(metrics.get('meshstore.replication.lag')?.dataPoints[0]?.value).toBeGreaterThanOrEqual(0)
+    expect(JSON.stringify([...metrics.values()])).not.toContain(SECRET)
+    await meterProvider.shutdown()
+  })
+
+  test('a problem that is over is reported as none', async () => {
+    const { meterProvider, collect } = observed()
+    const health = vi.fn(async () => HEALTH)
+    const store = { dialect: 'sqlite', health, stats: async () => STATS } as const
+    using _recording = recordMetrics(store, meterProvider, { statements: false })
+    const problems = async () => (await collect()).get('meshstore.problems')?.dataPoints.map(({ value }) => value)
+    expect(await problems()).toEqual([1])
+    health.mockResolvedValue({ ...HEALTH, problems: [] })
+    expect(await problems()).toEqual([0])
+    await meterProvider.shutdown()
+  })
+
   test('a database that does not answer is reported as such', async () => {
     await using opened = await backend.open()
     const { meterProvider, tracerProvider, spans, collect } = observed()
@@ -119,4 +196,136 @@ describe.each(lastingBackends)('OpenTelemetry on $name', (backend) => {
     expect(spans.getFinishedSpans()).toEqual([])
     await meterProvider.shutdown()
   })
+})
+
+test('on SQLite it is counted how often the log began anew', async () => {
+  using folder = temporaryFolder()
+  await using store = await openStorage(folder.file('mesh.db'))
+  await store.nodes.create(node)
+  // After a second without writes a checkpoint empties the log, and the next write begins it anew.
+  const hasBegunAnew = async (): Promise<boolean> => {
+    await store.nodes.recordRoutes(SECRET)
+    return ((await store.stats()).walRestarts ?? 0) > 0
+  }
+  expect(await hasBegunAnew()).toBe(false)
+  await vi.waitUntil(hasBegunAnew, { timeout: 60_000, interval: 1_200 })
+})
+
+describePostgres('OpenTelemetry', () => {
+  test('reports a move, and one that was stopped', async () => {
+    using folder = temporaryFolder()
+    await using database = await createDatabase()
+    await using store = await openStorage(folder.file('mesh.db'))
+    await store.nodes.create(node)
+    const { meterProvider, tracerProvider, spans, collect } = observed()
+    using _instrumented = instrument(store, { meterProvider, tracerProvider })
+    const stop = new AbortController()
+    const steps = new Set<unknown>()
+    const moved = store.moveTo(database.url, {
+      signal: stop.signal,
+      onProgress: ({ step }) => step === 'verifying' && stop.abort(new RangeError(SECRET)),
+    })
+    await expect(moved).rejects.toThrow(RangeError)
+    const collecting: Promise<void>[] = []
+    await store.moveTo(database.url, {
+      onProgress: () => {
+        collecting.push(
+          collect().then((metrics) => {
+            for (const { attributes, value } of metrics.get('meshstore.move.rows')?.dataPoints ?? [])
+              if (typeof value === 'number') steps.add(attributes['meshstore.move.step'])
+          }),
+        )
+      },
+    })
+    await Promise.all(collecting)
+    const metrics = await collect()
+    const outcomes = metrics
+      .get('meshstore.move.duration')
+      ?.dataPoints.map(({ attributes }) => attributes['error.type'])
+    expect(outcomes?.toSorted()).toEqual(['RangeError', undefined])
+    expect(count(metrics.get('meshstore.move.pause'))).toBe(1)
+    expect(steps.size).toBeGreaterThan(0)
+    expect(count(metrics.get('meshstore.move.rows')), 'no move runs').toBe(0)
+    const attributes = spans.getFinishedSpans().filter(({ name }) => name === 'meshstore.move')
+    expect(attributes.map((span) => span.attributes['meshstore.rows'])).toEqual([expect.any(Number), 1])
+    expect(JSON.stringify([...metrics.values()])).not.toContain(SECRET)
+    await meterProvider.shutdown()
+  })
+})
+
+/** Every channel's event with all that it may tell. */
+const FULL: { readonly [N in keyof Events]: Events[N] } = {
+  statement: { name: 'nodes.get', milliseconds: 1, rows: 1, error: new TypeError() },
+  transaction: { readOnly: false, attempts: 2, milliseconds: 1, error: new TypeError() },
+  commit: { batch: 1, milliseconds: 1, error: new TypeError() },
+  cache: { origin: 'computed', milliseconds: 1, notStored: 'CONFLICT', error: new TypeError() },
+  sweep: { trigger: 'timer', expired: 1, invalidated: 1, evicted: 1, milliseconds: 1, error: new TypeError() },
+  backup: { trigger: 'call', bytes: 1, milliseconds: 1, error: new TypeError() },
+  replication: {
+    trigger: 'ship',
+    generation: 1,
+    segment: 1,
+    rows: 1,
+    bytes: 1,
+    milliseconds: 1,
+    error: new TypeError(),
+  },
+  move: { step: 'copying', rows: 1, followed: 1, attempts: 1, pauseMs: 1, milliseconds: 1, error: new TypeError() },
+  failover: { milliseconds: 1, error: new TypeError() },
+}
+const HEALTH: Health = {
+  canRead: true,
+  canWrite: true,
+  readMs: 1,
+  writeMs: 1,
+  lastBackup: new Date(),
+  problems: [{ code: 'BUSY', message: '' }],
+  replication: { place: '', upTo: new Date(), behindSeconds: 1, standsBy: false, leftBehind: [], problem: undefined },
+  subscribers: { open: 1, behindSeconds: 1 },
+}
+const STATS: StorageStats = {
+  rows: { nodes: 1, policies: 1, pathCache: 1 },
+  expiredPaths: 0,
+  bytes: 1,
+  walBytes: 1,
+  walRestarts: 1,
+  queuedWrites: 1,
+  schemaVersion: '',
+}
+const KINDS = { HISTOGRAM: 'histogram', COUNTER: 'counter', OBSERVABLE_GAUGE: 'gauge', OBSERVABLE_COUNTER: 'counter' }
+const PAGE = join(import.meta.dirname, '../docs/operations/monitoring.md')
+const TABLE = /\| Name \| Kind \|.*?\n\n/s
+
+test('the page has every metric with its kind, unit and attributes (UPDATE_METRICS=1 writes it)', async () => {
+  const { meterProvider, collect } = observed()
+  const store = { dialect: 'sqlite', health: async () => HEALTH, stats: async () => STATS } as const
+  using _recording = recordMetrics(store, meterProvider, { statements: true })
+  for (const name of EVENTS) {
+    const { start, asyncEnd } = tracingChannel<unknown, object>(`meshstore:${name}`)
+    const done = { ...FULL[name], error: undefined }
+    for (const event of [FULL[name], done]) {
+      start.publish(event)
+      asyncEnd.publish(event)
+    }
+  }
+  tracingChannel<unknown, object>('meshstore:move').start.publish(FULL.move)
+  const metrics = [...(await collect()).values()]
+  const rows = metrics.map(({ descriptor, dataPoints }) => {
+    const { name, type, unit, description } = descriptor as MetricData['descriptor'] & { type: keyof typeof KINDS }
+    const attributes = new Set(dataPoints.flatMap((point) => Object.keys(point.attributes)))
+    const named = [...attributes].toSorted().map((each) => `\`${each}\``)
+    return `| \`${name}\` | ${KINDS[type]} | \`${unit}\` | ${named.join(', ')} | ${description} |`
+  })
+  await meterProvider.shutdown()
+  const table = ['| Name | Kind | Unit | Attributes | What it is |', '|---|---|---|---|---|', ...rows.toSorted()].join(
+    '\n',
+  )
+  const page = readFileSync(PAGE, 'utf8')
+  expect(rows.length).toBeGreaterThan(30)
+  if (process.env.UPDATE_METRICS === '1')
+    writeFileSync(
+      PAGE,
+      page.replace(TABLE, () => `${table}\n\n`),
+    )
+  else expect(TABLE.exec(page)?.[0].trim()).toBe(table)
 })

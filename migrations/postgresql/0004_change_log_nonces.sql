@@ -1,4 +1,8 @@
-ALTER TABLE "meshstore_changes" ADD COLUMN "nonce" bigint DEFAULT floor(random() * 9007199254740992) NOT NULL;
+-- All entries of before get the moment of the migration: for a default that each row computes, the table would be written anew,
+-- and the service would stand still.
+ALTER TABLE "meshstore_changes" ADD COLUMN "nonce" bigint DEFAULT (extract(epoch FROM now()) * 1000000)::bigint NOT NULL;
+--> statement-breakpoint
+ALTER TABLE "meshstore_changes" ALTER COLUMN "nonce" SET DEFAULT floor(random() * 9007199254740992);
 --> statement-breakpoint
 CREATE TABLE "meshstore_outcomes" (
 	"token" text COLLATE "C" PRIMARY KEY NOT NULL,

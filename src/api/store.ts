@@ -50,6 +50,11 @@ export interface StorageStats {
   readonly bytes: number
   /** Size of the write-ahead log, in bytes. */
   readonly walBytes: number
+  /**
+   * Number of times that the write-ahead log began anew while this store was open: a checkpoint had moved all of it into the file.
+   * Counted each time `stats()` is called. `undefined` on PostgreSQL, and for a store that keeps no watch on a log.
+   */
+  readonly walRestarts: number | undefined
   /** Number of writes that wait for the writer; on PostgreSQL also the writes under way. */
   readonly queuedWrites: number
   /** The last migration applied, like `0000_create_tables`. */
@@ -73,6 +78,15 @@ export interface Health {
   readonly problems: readonly { readonly code: string; readonly message: string }[]
   /** With the option `replicate`: how far the replica is. */
   readonly replication?: ReplicationHealth
+  /** With streams of `changes()` or `pathCache.watch()` from this store that are read: how far they are. */
+  readonly subscribers?: SubscribersHealth
+}
+
+/** How far the streams of changes are that this store's callers read. */
+export interface SubscribersHealth {
+  readonly open: number
+  /** How long ago the slowest one last had every change, in seconds. A stream that waits for changes has them all: 0. */
+  readonly behindSeconds: number
 }
 
 /** How far the replica of a database is. */

@@ -61,6 +61,9 @@ export class ChangeStream implements Changes {
   #next = 0
   /** The position after the batch. */
   #position = ''
+  /** When the caller last had every change, by `performance.now()`. */
+  #caughtUpAt = performance.now()
+  #isWaiting = false
   /** Queues calls of `next()`: a caller may call it before the previous call settles. */
   #lastRead: Promise<unknown> = Promise.resolve()
 
@@ -84,6 +87,11 @@ export class ChangeStream implements Changes {
 
   [Symbol.asyncIterator](): this {
     return this
+  }
+
+  /** How long ago the caller last had every change, in seconds. */
+  get behindSeconds(): number {
+    return this.#isWaiting ? 0 : (performance.now() - this.#caughtUpAt) / 1_000
   }
 
   async ready(): Promise<string> {
@@ -237,7 +245,10 @@ export class ChangeStream implements Changes {
 
   async #pause(): Promise<void> {
     const at = { log: this.#told.log, position: this.#position }
+    this.#isWaiting = true
     await this.#poller.wait(this.#log, at, { until: this.#renewAt, signal: this.#waking })
+    this.#isWaiting = false
+    this.#caughtUpAt = performance.now()
   }
 
   async return(): Promise<IteratorResult<Change, undefined>> {

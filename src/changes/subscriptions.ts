@@ -1,4 +1,4 @@
-import type { ChangesOptions } from '../api.ts'
+import type { ChangesOptions, SubscribersHealth } from '../api.ts'
 import type { ChangeLog, Database } from '../database/session.ts'
 import { StorageError } from '../errors.ts'
 import { LogPoller } from './poller.ts'
@@ -30,6 +30,12 @@ export class Subscriptions {
     }
     const stream = new ChangeStream(this.#database, this.#poller, options, { mayResume, onReading })
     return stream
+  }
+
+  /** `undefined` if no caller reads from a stream. */
+  health(): SubscribersHealth | undefined {
+    const behind = Array.from(this.#streams, ({ behindSeconds }) => behindSeconds)
+    return behind.length === 0 ? undefined : { open: behind.length, behindSeconds: Math.max(...behind) }
   }
 
   /** Resolves when no stream reads from `log`. */

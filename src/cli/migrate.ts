@@ -1,6 +1,9 @@
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { shownMigration } from '../migrator/app-ledger.ts'
 import { FOREIGN } from '../migrator/ledger.ts'
+import type { Migration } from '../migrator/migrations.ts'
+import { ownMigrations } from '../migrator/own-migrations.ts'
 import { lockText } from '../migrator/statement-locks.ts'
 import * as migrator from '../open/migrate.ts'
 import { appMigrationsAt } from '../transfer/tables.ts'
@@ -16,6 +19,10 @@ interface UpFlags extends Common {
 
 interface RepairFlags extends UpFlags {
   dryRun?: boolean
+}
+
+interface PlanFlags extends Common {
+  migrations?: string
 }
 
 interface AdoptFlags extends RepairFlags {
@@ -49,7 +56,8 @@ export function addMigrate(program: Command): void {
     .description(
       'Prints the SQL that `up` would run; on PostgreSQL with what each statement locks, and for about how long. Changes nothing.',
     )
-    .action((flags: Common) => report(flags, () => plan(flags)))
+    .option('--migrations <folder>', 'the application’s own migrations, too: the folder with sqlite and postgresql')
+    .action((flags: PlanFlags) => report(flags, () => plan(flags)))
   addGenerate(migrate)
   databaseCommand(migrate, 'adopt', LONG_WAIT)
     .description('Takes over a database that has the tables and no record of migrations, whichever program made it.')
@@ -168,14 +176,22 @@ const namesOf = (differences: readonly migrator.Difference[]): string[] =>
 const listed = (title: string, items: readonly string[]): string[] =>
   items.length === 0 ? [] : [`${title}:`, ...items.map((item) => `  ${item}`)]
 
-async function plan(flags: Common): Promise<Outcome> {
+/** The application's own migrations that the database has not. The library's come first. */
+async function ownPending(flags: PlanFlags, dialect: migrator.Status['dialect']): Promise<Migration[]> {
+  if (flags.migrations === undefined) return []
+  const applied = new Set((await appMigrationsAt(urlOf(flags), waitOf(flags))).map(({ when }) => when))
+  return ownMigrations(resolve(flags.migrations), dialect).filter(({ when }) => !applied.has(when))
+}
+
+async function plan(flags: PlanFlags): Promise<Outcome> {
   const found = await migrator.inspect(urlOf(flags), waitOf(flags))
   const { state, problem, pending } = found
-  const migrations = migrator.migrationsNamed(found.dialect, pending)
+  const own = await ownPending(flags, found.dialect)
+  const migrations = [...migrator.migrationsNamed(found.dialect, pending), ...own]
   const locks = await migrator.locksOfPending(urlOf(flags), migrations, waitOf(flags))
   const steps = migrations.map(({ tag, file, statements }) => {
     const texts = statements.map((statement) => statement.trim()).filter((text) => text !== '')
-    const locked = locks.get(tag)
+    const locked = locks.get(file)
     return { tag, file, statements: texts, ...(locked && { locks: locked.map((lock) => lock ?? null) }) }
   })
   return {

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { StorageStats } from '../api.ts'
 import { misuse, type StorageError } from '../errors.ts'
 import type { CommitSignal } from './commit-signal.ts'
 import type { Statement } from './statement.ts'
@@ -134,14 +135,16 @@ export interface ChangeLog {
   prune(now: Date): Promise<void>
 }
 
+/** Bytes of the database and of its write-ahead log, how often that began anew, and the number of waiting writes. */
+export type Size = Pick<StorageStats, 'bytes' | 'walBytes' | 'walRestarts' | 'queuedWrites'>
+
 /** One store's database, on each dialect. As a `Session` it runs statements outside of any transaction. */
 export interface Database extends Session {
   readonly dialect: 'sqlite' | 'postgresql'
   readonly changeLog: ChangeLog
   readonly commits: CommitSignal
   transaction<T>(work: (session: TransactionSession) => Promise<T>, limits: TransactionLimits): Promise<T>
-  /** Bytes of the database and of its write-ahead log, and the number of waiting writes. */
-  size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }>
+  size(): Promise<Size>
   /** The last migration that was applied. */
   schemaVersion(): Promise<string>
   /** SCHEMA_MISMATCH that names the missing parts of our tables, if any. Rejects if the database cannot be queried. */

@@ -48,7 +48,7 @@ export async function locksOfPending(
   const { withPool } = await import('../migrator/postgres-pool.ts')
   const sizes = await withPool(target, busyTimeoutMs, tableSizes)
   const known = new Map(sizes)
-  return new Map(migrations.map((migration) => [migration.tag, locksOf(migration, known)]))
+  return new Map(migrations.map((migration) => [migration.file, locksOf(migration, known)]))
 }
 
 export interface UpOptions extends Pick<MigrationOptions, 'onApplied' | 'quarantine'> {

@@ -4,6 +4,9 @@ import type {
   BackupEvent,
   CacheEvent,
   CommitEvent,
+  FailoverEvent,
+  MoveEvent,
+  ReplicationEvent,
   StatementEvent,
   SweepEvent,
   TransactionEvent,
@@ -16,18 +19,22 @@ export interface Events {
   readonly cache: CacheEvent
   readonly sweep: SweepEvent
   readonly backup: BackupEvent
+  readonly replication: ReplicationEvent
+  readonly move: MoveEvent
+  readonly failover: FailoverEvent
 }
 export type EventName = keyof Events
-
-/** Some channels trace promises, and end with `asyncEnd`. */
-const LAST: Readonly<Record<EventName, 'end' | 'asyncEnd'>> = {
-  statement: 'end',
-  transaction: 'asyncEnd',
-  commit: 'end',
-  cache: 'asyncEnd',
-  sweep: 'asyncEnd',
-  backup: 'asyncEnd',
-}
+export const EVENTS: readonly EventName[] = [
+  'statement',
+  'transaction',
+  'commit',
+  'cache',
+  'sweep',
+  'backup',
+  'replication',
+  'move',
+  'failover',
+]
 
 export class Listeners implements Disposable {
   readonly #stop: (() => void)[] = []
@@ -37,10 +44,10 @@ export class Listeners implements Disposable {
   }
 
   onEnd<N extends EventName>(name: N, listener: (event: Events[N]) => void): void {
-    this.#on(name, LAST[name], listener)
+    this.#on(name, 'asyncEnd', listener)
   }
 
-  #on<N extends EventName>(name: N, moment: 'start' | 'end' | 'asyncEnd', listener: (event: Events[N]) => void): void {
+  #on<N extends EventName>(name: N, moment: 'start' | 'asyncEnd', listener: (event: Events[N]) => void): void {
     const channel = channels.tracingChannel(`meshstore:${name}`)[moment]
     // Only the library publishes on its channels, and only events of this type.
     const onMessage = (event: unknown): void => listener(event as Events[N])

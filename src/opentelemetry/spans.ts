@@ -2,7 +2,10 @@ import { type Attributes, type Span, SpanKind, SpanStatusCode, type TracerProvid
 import type { Meshstore } from '../api.ts'
 import { codeOf, type EventName, type Events, Listeners } from './channels.ts'
 
-/** A span begins in the caller's context, which its parent comes from. A group commit has many callers, and no parent. */
+/** A group commit has many callers, and a failover none. */
+const ROOTS: ReadonlySet<EventName> = new Set(['commit', 'failover'])
+
+/** A span begins in the caller's context, which its parent comes from. */
 export function recordSpans(store: Meshstore, provider: TracerProvider): Disposable {
   const tracer = provider.getTracer('meshstore')
   const listeners = new Listeners()
@@ -15,8 +18,7 @@ export function recordSpans(store: Meshstore, provider: TracerProvider): Disposa
   ): void => {
     const spans = new WeakMap<Events[N], Span>()
     listeners.onStart(channel, (event) => {
-      const root = channel === 'commit'
-      spans.set(event, tracer.startSpan(nameOf(event), { kind, root }))
+      spans.set(event, tracer.startSpan(nameOf(event), { kind, root: ROOTS.has(channel) }))
     })
     listeners.onEnd(channel, (event) => {
       const span = spans.get(event)
@@ -64,6 +66,21 @@ export function recordSpans(store: Meshstore, provider: TracerProvider): Disposa
     'backup',
     () => 'meshstore.backup',
     ({ trigger }) => ({ 'meshstore.trigger': trigger }),
+  )
+  trace(
+    'replication',
+    () => 'meshstore.replication',
+    ({ rows }) => (rows === undefined ? {} : { 'meshstore.rows': rows }),
+  )
+  trace(
+    'move',
+    () => 'meshstore.move',
+    ({ step, rows }) => ({ 'meshstore.move.step': step, 'meshstore.rows': rows }),
+  )
+  trace(
+    'failover',
+    () => 'meshstore.failover',
+    () => ({}),
   )
   return listeners
 }

@@ -72,6 +72,19 @@ eachBackend('tracing', (backend) => {
     for (const { milliseconds } of recorded.events) expect(milliseconds).toBeGreaterThan(0)
   })
 
+  test('a statement and a commit are over with the event that is the last of all channels', async () => {
+    await using opened = await backend.open()
+    const { store } = opened
+    for (const channel of ['statement', 'commit'] as const) {
+      using ended = record(channel, 'end')
+      using over = record(channel, 'asyncEnd')
+      await store.nodes.create(node(channel))
+      await expectCode(store.nodes.create(node(channel)), 'ALREADY_EXISTS')
+      expect(over.events.length).toBeGreaterThan(0)
+      expect(over.events).toEqual(ended.events)
+    }
+  })
+
   test('a transaction tells how it ended, and how often it was tried', async () => {
     await using opened = await backend.open()
     const { store } = opened

@@ -8,6 +8,7 @@ import { freeze } from '../postgres/support/frozen.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { node } from '../support/samples.ts'
+import { record } from '../support/tracing.ts'
 import { countedIn, counting, LANES } from './counting.ts'
 import { shows } from './shown.ts'
 
@@ -52,10 +53,13 @@ describePostgres('two hosts in a URL', () => {
     await changes.ready()
     const counted = counting(store)
     await eventually('some writes are there', () => counted.acknowledged() > 50)
+    using failovers = record('failover', 'asyncEnd')
     using _ = await away()
     await promote()
     const before = counted.acknowledged()
     await eventually('it goes on', () => counted.acknowledged() > before + 50, 60_000)
+    expect(failovers.events.length).toBeGreaterThan(0)
+    for (const { milliseconds } of failovers.events) expect(milliseconds).toBeGreaterThan(0)
     expect(await counted.stop()).toEqual([])
     expect(await countedIn(store)).toBe(counted.acknowledged())
     // The subscriber has missed nothing: as many changes as calls, and the counters' beginnings.

@@ -7,6 +7,7 @@ import { postgresTarget } from '../../src/database/postgres/url.ts'
 import { openStorage } from '../../src/index.ts'
 import { type Migration, migrationsOf } from '../../src/migrator/migrations.ts'
 import { migratePostgres } from '../../src/migrator/postgres-migrator.ts'
+import { runCommand } from '../cli/support/command.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
 import { createDatabase, type TestDatabase } from './support/database.ts'
@@ -52,6 +53,21 @@ const indexes = (database: TestDatabase): Promise<{ name: string; valid: boolean
     `SELECT relname AS name, indisvalid AS valid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
      WHERE relname = 'idx_nodes_routes' OR relname LIKE 'meshstore_building%'`,
   )
+
+/** Migrations of an application's own, in the folder that drizzle-kit would write. */
+function ownMigrations(path: string) {
+  const write = (...files: (readonly [string, string])[]): void => {
+    mkdirSync(join(path, 'postgresql/meta'), { recursive: true })
+    const entries = files.map(([tag], idx) => ({ idx, version: '7', when: 1_900_000_000_000 + idx, tag }))
+    writeFileSync(join(path, 'postgresql/meta/_journal.json'), JSON.stringify({ entries }))
+    for (const [tag, sql] of files) writeFileSync(join(path, 'postgresql', `${tag}.sql`), sql)
+  }
+  return { path, write }
+}
+const LINKS = ['0000_links', 'CREATE TABLE "links" ("id" text PRIMARY KEY, "cost" integer);'] as const
+const BY_COST = ['0001_by_cost', 'CREATE INDEX "idx_links_cost" ON "links" USING btree ("cost");'] as const
+const SOME_LINKS = "INSERT INTO links SELECT md5(i::text) || repeat('x', 90), i FROM generate_series(1, 70000) AS i"
+const BUILDING = "SELECT 1 FROM pg_class WHERE relname LIKE 'meshstore_building%'"
 
 describePostgres('a migration beside writes', () => {
   test('builds an index on a large table while others write, and finishes one that was left half-made', async () => {
@@ -152,34 +168,96 @@ describePostgres('a migration beside writes', () => {
     )
   })
 
+  test('gives the entries of the change log their nonces without writing the log anew', async () => {
+    await using database = await createDatabase()
+    const all = migrationsOf('postgresql')
+    const at = all.findIndex(({ tag }) => tag === '0004_change_log_nonces')
+    const pool = openSingle(postgresTarget(database.url), { busyTimeoutMs: 120_000 })
+    const fileOf = (): Promise<unknown[]> => database.query("SELECT pg_relation_filenode('meshstore_changes') AS file")
+    const entries =
+      "INSERT INTO meshstore_changes (table_name, operation) SELECT 'nodes', 'update' FROM generate_series"
+    try {
+      await migratePostgres(pool, {}, all.slice(0, at))
+      await database.query(`${entries}(1, 100) AS i`)
+      const before = await fileOf()
+      await migratePostgres(pool, {}, all)
+      expect(await fileOf()).toEqual(before)
+    } finally {
+      await pool.end()
+    }
+    await database.query(`${entries}(101, 200) AS i`)
+    const nonces = 'SELECT count(DISTINCT nonce)::int AS different FROM meshstore_changes WHERE seq'
+    expect(await database.query(`${nonces} <= 100`)).toEqual([{ different: 1 }])
+    expect(await database.query(`${nonces} > 100`)).toEqual([{ different: 100 }])
+  })
+
   test("builds the index of an application's own migration beforehand, too", async () => {
     await using database = await createDatabase()
     using folder = temporaryFolder()
-    const migrations = folder.file('drizzle')
-    const write = (...files: (readonly [string, string])[]): void => {
-      mkdirSync(join(migrations, 'postgresql/meta'), { recursive: true })
-      const entries = files.map(([tag], idx) => ({ idx, version: '7', when: 1_900_000_000_000 + idx, tag }))
-      writeFileSync(join(migrations, 'postgresql/meta/_journal.json'), JSON.stringify({ entries }))
-      for (const [tag, sql] of files) writeFileSync(join(migrations, 'postgresql', `${tag}.sql`), sql)
-    }
-    const made = ['0000_links', 'CREATE TABLE "links" ("id" text PRIMARY KEY, "cost" integer);'] as const
-    write(made)
+    const { path: migrations, write } = ownMigrations(folder.file('drizzle'))
+    write(LINKS)
     await (await openStorage({ url: database.url, migrations })).close()
-    await database.query(
-      "INSERT INTO links SELECT md5(i::text) || repeat('x', 90), i FROM generate_series(1, 70000) AS i",
-    )
-    write(made, ['0001_by_cost', 'CREATE INDEX "idx_links_cost" ON "links" USING btree ("cost");'])
+    await database.query(SOME_LINKS)
+    write(LINKS, BY_COST)
     const writer = await database.client()
     await writer.query('BEGIN')
     await writer.query('UPDATE links SET cost = 0 WHERE cost = 1')
     const opening = openStorage({ url: database.url, migrations })
-    const building = "SELECT 1 FROM pg_class WHERE relname LIKE 'meshstore_building%'"
-    await eventually('the index is being built', async () => (await database.query(building)).length === 1)
+    await eventually('the index is being built', async () => (await database.query(BUILDING)).length === 1)
     await database.query('UPDATE links SET cost = 0 WHERE cost = 2')
     await writer.query('COMMIT')
     await (await opening).close()
-    expect(await database.query(building)).toEqual([])
+    expect(await database.query(BUILDING)).toEqual([])
     const found = "SELECT indisvalid AS valid FROM pg_index WHERE indexrelid = 'idx_links_cost'::regclass"
     expect(await database.query(found)).toEqual([{ valid: true }])
+  })
+
+  test("treats an application's own migration as its own: it names the locks, finishes a half-made index, and lets writes pass", async () => {
+    await using database = await createDatabase()
+    using folder = temporaryFolder()
+    const migrations = ownMigrations(folder.file('drizzle'))
+    migrations.write(LINKS)
+    await using store = await openStorage({ url: database.url, migrations: migrations.path })
+    await database.query(SOME_LINKS)
+    migrations.write(LINKS, BY_COST)
+    const plan = await runCommand(['migrate', 'plan', '--url', database.url, '--migrations', migrations.path])
+    expect(plan.stdout).toMatch(/links \(SHARE UPDATE EXCLUSIVE\)/)
+
+    // The process that builds the index ends in the middle.
+    const writer = await database.client()
+    await writer.query('BEGIN')
+    await writer.query('UPDATE links SET cost = 0 WHERE cost = 1')
+    const first = openStorage({ url: database.url, migrations: migrations.path }).then(
+      (opened) => opened.close().then(() => 'opened'),
+      () => 'failed',
+    )
+    await eventually('the index is being built', async () => (await database.query(BUILDING)).length === 1)
+    await database.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONC%'")
+    expect(await first).toBe('failed')
+    expect(await database.query(BUILDING)).toHaveLength(1)
+    await writer.query('COMMIT')
+    await (await openStorage({ url: database.url, migrations: migrations.path })).close()
+    expect(await database.query(BUILDING)).toEqual([])
+
+    // A long write holds the table: the migration waits behind it for a moment at a time.
+    migrations.write(LINKS, BY_COST, ['0002_note', 'ALTER TABLE "links" ADD COLUMN "note" text;'])
+    await writer.query('BEGIN')
+    await writer.query('UPDATE links SET cost = 0 WHERE cost = 2')
+    let isDone = false
+    const last = openStorage({ url: database.url, migrations: migrations.path }).then((opened) => {
+      isDone = true
+      return opened.close()
+    })
+    await eventually('it waits for the table', async () => {
+      const sql = `SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted AND relation = 'links'::regclass`
+      return (await database.query(sql)).length > 0
+    })
+    for (let cost = 10; cost < 30; cost++) await database.query(`UPDATE links SET cost = 0 WHERE cost = ${cost}`)
+    await store.nodes.create(node('beside'))
+    expect(isDone).toBe(false)
+    await writer.query('COMMIT')
+    await last
+    const columns = "SELECT 1 FROM information_schema.columns WHERE table_name = 'links' AND column_name = 'note'"
+    expect(await database.query(columns)).toHaveLength(1)
   })
 })

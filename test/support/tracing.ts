@@ -1,11 +1,12 @@
 import { tracingChannel } from 'node:diagnostics_channel'
-import type { CacheEvent, CommitEvent, StatementEvent, TransactionEvent } from '../../src/index.ts'
+import type { CacheEvent, CommitEvent, FailoverEvent, StatementEvent, TransactionEvent } from '../../src/index.ts'
 
 interface Events {
   statement: StatementEvent
   transaction: TransactionEvent
   commit: CommitEvent
   cache: CacheEvent
+  failover: FailoverEvent
 }
 type Moment = 'start' | 'end' | 'asyncStart' | 'asyncEnd' | 'error'
 

@@ -1,7 +1,7 @@
 /** Statements and transactions that are run again as long as others are in their way. */
 import { StorageError } from '../../errors.ts'
 import { performance, sleep } from '../../event-loop.ts'
-import type { TransactionEvent } from '../../tracing.ts'
+import { statementTracing, type TransactionEvent, traceRefusal } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import type { Written } from '../session.ts'
 import type { BoundStatement } from '../statement.ts'
@@ -65,6 +65,9 @@ export class Attempts {
     try {
       return (await this.#again(once, isWorthwhile)).rows
     } catch (error) {
+      // There was no connection: the driver's own errors come from a statement, which has its event.
+      if (error instanceof StorageError && error.code === 'UNAVAILABLE')
+        traceRefusal(statementTracing, { name: bound.compiled.name }, error)
       throw translated(error)
     }
   }

@@ -50,13 +50,19 @@ export class Hosts {
   readonly #asked = new Map<Host, { readonly answer: Promise<Answer>; readonly client: pg.Client }>()
 
   readonly #isProxied: boolean
+  readonly #onLost: () => void
 
   /**
-   * `config`: the settings of every connection, but for host, port and TLS. `isProxied`: a proxy changes the server behind a connection,
+   * `onLost`: called when a server is the primary no more, or is silent. `config`: the settings of every connection, but for host, port and TLS. `isProxied`: a proxy changes the server behind a connection,
    * and goes on reporting the first one.
    */
-  constructor(all: readonly Host[], config: pg.ClientConfig, { isProxied }: { isProxied: boolean }) {
+  constructor(
+    all: readonly Host[],
+    config: pg.ClientConfig,
+    { isProxied, onLost }: { isProxied: boolean; onLost: () => void },
+  ) {
     this.#all = all
+    this.#onLost = onLost
     this.#isProxied = isProxied
     this.#config = config
     this.#primary = all.length === 1 ? all[0] : undefined
@@ -114,6 +120,7 @@ export class Hosts {
   }
 
   #evict(at: Host): void {
+    this.#onLost()
     this.lost(at)
     for (const [client, watched] of this.#clients) if (watched.at === at) destroy(client)
   }

@@ -1,7 +1,8 @@
 import pg from 'pg'
 import { performance, sleep } from '../../event-loop.ts'
+import { failoverTracing, traceState } from '../../tracing.ts'
 import { jittered } from '../backoff.ts'
-import { asLost, isFinal } from './errors.ts'
+import { asLost, isFinal, isServerLost, translated } from './errors.ts'
 import type { Hosts } from './hosts.ts'
 
 const LONGEST_PAUSE_MS = 250
@@ -12,6 +13,9 @@ export class PatientPool extends pg.Pool {
   /** How long `connect()` waits for a primary, in milliseconds: before the first connection, and after it. */
   readonly #patience: { readonly openingMs: number; readonly failoverMs: number }
   #hasConnected = false
+  #lastError: unknown
+  /** Ends the event of the failover that is under way. */
+  #found: ((error?: unknown) => void) | undefined
 
   readonly #isLost: (error: unknown) => unknown
 
@@ -61,18 +65,33 @@ export class PatientPool extends pg.Pool {
         await this.hosts.found()
         const client = await super.connect()
         this.#hasConnected = true
+        this.#isFound()
         return client
       } catch (failure) {
         const error = this.#isLost(failure)
         this.hosts.lost()
+        if (isServerLost(error)) this.lost(error)
         if (this.ending || isFinal(error) || performance.now() + pause > deadline) throw error
       }
       await sleep(jittered(pause))
     }
   }
 
+  /** There is no primary. */
+  lost(error?: unknown): void {
+    this.#lastError = error ?? this.#lastError
+    if (this.#hasConnected && !this.ending) this.#found ??= traceState(failoverTracing, {})
+  }
+
+  #isFound(error?: unknown): void {
+    this.#found?.(error)
+    this.#found = undefined
+    this.#lastError = undefined
+  }
+
   override async end(): Promise<void> {
     this.hosts.close()
+    if (this.#found !== undefined) this.#isFound(translated(this.#lastError))
     await super.end()
   }
 }

@@ -112,8 +112,8 @@ function patientPool(
 ): pg.Pool {
   const openingMs = hosts.length > 1 ? connectMs : 0
   const isProxied = mode === 'transaction'
-  const found = new Hosts(hosts, config, { isProxied })
-  const pool = new PatientPool(config, found, { openingMs, failoverMs, isProxied })
+  const found = new Hosts(hosts, config, { isProxied, onLost: () => pool.lost() })
+  const pool: PatientPool = new PatientPool(config, found, { openingMs, failoverMs, isProxied })
   pool.on('connect', (client) => hostsOf.set(client, found))
   return pool
 }

@@ -2,7 +2,15 @@ import type pg from 'pg'
 import { misuse, StorageError } from '../../errors.ts'
 import { TABLE_ROW } from '../../schema/described.ts'
 import { OUR_TABLES } from '../../schema/tables.ts'
-import { commitTracing, type TransactionEvent, traceLong, tracePromise, transactionTracing } from '../../tracing.ts'
+import {
+  type CommitEvent,
+  commitTracing,
+  type TransactionEvent,
+  traceLong,
+  tracePromise,
+  traceRefusal,
+  transactionTracing,
+} from '../../tracing.ts'
 import { CommitSignal } from '../commit-signal.ts'
 import { InUse } from '../in-use.ts'
 import {
@@ -10,6 +18,7 @@ import {
   type Calls,
   type Database,
   type Rows,
+  type Size,
   TransactionGuard,
   type TransactionLimits,
   type TransactionSession,
@@ -103,7 +112,13 @@ export class PostgresDatabase implements Database {
     this.#attempts = new Attempts(environment)
     this.#gets = new ReadBatcher((bound) => this.#attempts.read(bound))
     const commit: Attempts['commit'] = (batch, limits) =>
-      traced(batch.items.length, () => this.#attempts.commit(batch, limits))
+      traced(batch.items.length, async (event) => {
+        const outcome = await this.#attempts.commit(batch, limits)
+        // A larger batch runs again in parts.
+        if (event !== undefined && 'refused' in outcome && outcome.refused !== undefined && batch.items.length === 1)
+          Object.assign(event, { batch: 0, error: outcome.refused })
+        return outcome
+      })
     this.#lane = new WriteLane(this.queue, this.compiler, { ...options, commit })
   }
 
@@ -192,10 +207,12 @@ export class PostgresDatabase implements Database {
     const refused = this.#refusalToWrite()
     if (refused !== undefined) throw refused
     if (this.#pendingWrites >= this.#options.maxPendingWrites) {
-      throw new StorageError(
+      const error = new StorageError(
         'BUSY',
         `${this.#pendingWrites} writes are waiting already. This one was not written. Wait for some of them.`,
       )
+      traceRefusal(commitTracing, { batch: 0 }, error)
+      throw error
     }
     this.#pendingWrites++
     try {
@@ -230,13 +247,13 @@ export class PostgresDatabase implements Database {
     )
   }
 
-  async size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }> {
+  async size(): Promise<Size> {
     // Described own tables too. A table that is not there has no size.
     const sql = `SELECT sum(pg_total_relation_size(to_regclass(quote_ident(name)))) FROM (
       SELECT unnest($1::text[]) AS name UNION SELECT substr(name, $3) FROM meshstore_state WHERE starts_with(name, $2)
     ) AS tables`
     const bytes = await this.query<string>(sql, [OUR_TABLES, TABLE_ROW, TABLE_ROW.length + 1])
-    return { bytes: Number(bytes[0] ?? 0), walBytes: 0, queuedWrites: this.#pendingWrites }
+    return { bytes: Number(bytes[0] ?? 0), walBytes: 0, walRestarts: undefined, queuedWrites: this.#pendingWrites }
   }
 
   schemaVersion(): Promise<string> {
@@ -321,5 +338,8 @@ function named(rows: Rows | undefined): Touched {
 }
 
 /** Traces the commit if the channel has subscribers. */
-const traced = <T>(batch: number, run: () => Promise<T>): Promise<T> =>
-  commitTracing.hasSubscribers ? traceLong(commitTracing, { batch }, run) : run()
+function traced<T>(batch: number, run: (event?: CommitEvent) => Promise<T>): Promise<T> {
+  if (!commitTracing.hasSubscribers) return run()
+  const event: CommitEvent = { batch }
+  return traceLong(commitTracing, event, () => run(event))
+}

@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import type Sqlite from 'better-sqlite3'
 import { isError, StorageError } from '../../errors.ts'
 import { performance, setTimeout } from '../../event-loop.ts'
+import { LogRestarts } from './log-restarts.ts'
 import { type Durability, openConnection } from './raw-connection.ts'
 import { sync } from './sync.ts'
 
@@ -26,6 +27,7 @@ export class OpenFile {
   /** The log's shared memory: without it other programs no longer see this store's locks, and overwrite the log. */
   readonly #shared: Watched
   readonly #onLost: (error: StorageError) => void
+  readonly #restarts = new LogRestarts()
   #timer: NodeJS.Timeout | undefined
   #isLost = false
 
@@ -40,6 +42,12 @@ export class OpenFile {
     this.#log = new Watched(`${options.path}-wal`, { everyMs: LOG_EVERY_MS[options.durability], opens: true })
     this.#database = new Watched(options.path, { everyMs: DATABASE_EVERY_MS, opens: false })
     this.#shared = new Watched(`${options.path}-shm`, { everyMs: DATABASE_EVERY_MS, opens: false })
+  }
+
+  /** How often the log began anew. `undefined` without a handle on it. */
+  restarts(): number | undefined {
+    const { fd } = this.#log
+    return fd === undefined ? undefined : this.#restarts.look(fd)
   }
 
   /** Call it after a COMMIT. The error if the commit must not be acknowledged. */
@@ -145,6 +153,10 @@ class Watched {
     if (!isSame(found, this.#first)) return true
     if (this.#opens && this.#handle === undefined) this.#open(found)
     return false
+  }
+
+  get fd(): number | undefined {
+    return this.#handle?.fd
   }
 
   #open(found: Stats): void {

@@ -8,6 +8,7 @@ import {
   type Calls,
   type Database,
   type ReadPart,
+  type Size,
   type Snapshot,
   TransactionGuard,
   type TransactionLimits,
@@ -352,10 +353,15 @@ export class SqliteDatabase implements Database {
     }
   }
 
-  async size(): Promise<{ bytes: number; walBytes: number; queuedWrites: number }> {
+  async size(): Promise<Size> {
     const pages = await this.onReader(({ raw }) => Number(raw.pragma('page_count', { simple: true })))
     const pageSize = await this.onReader(({ raw }) => Number(raw.pragma('page_size', { simple: true })))
-    return { bytes: pages * pageSize, walBytes: this.#walLimit.size(), queuedWrites: this.#queue.length }
+    return {
+      bytes: pages * pageSize,
+      walBytes: this.#walLimit.size(),
+      walRestarts: this.#file?.restarts(),
+      queuedWrites: this.#queue.length,
+    }
   }
 
   async problem(): Promise<{ code: string; message: string } | undefined> {

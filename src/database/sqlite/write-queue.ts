@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
 import { performance, setImmediate, setTimeout, sleep } from '../../event-loop.ts'
-import { type CommitEvent, commitTracing, traceSync } from '../../tracing.ts'
+import { type CommitEvent, commitTracing, traceRefusal, traceSync } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import type { Written } from '../session.ts'
 import type { BoundStatement } from '../statement.ts'
@@ -113,10 +113,12 @@ export class WriteQueue {
   }
 
   #tooMany(): StorageError {
-    return new StorageError(
+    const error = new StorageError(
       'BUSY',
       `${this.length} writes are waiting already. This one was not written. Wait for some of them.`,
     )
+    traceRefusal(commitTracing, { batch: 0 }, error)
+    return error
   }
 
   /** Resolves when the caller owns the writer, with the function that releases it. */
@@ -333,6 +335,7 @@ export class WriteQueue {
       if (!this.#hasWaited(next.since, now)) break
       this.#take(1)
       next.reject(error)
+      traceRefusal(commitTracing, { batch: 0 }, error)
     }
     const pause = jittered(this.#pause)
     this.#pause = nextPause(this.#pause)
@@ -342,6 +345,7 @@ export class WriteQueue {
   #refuse(batch: readonly Write[], error: unknown): void {
     this.#take(batch.length)
     for (const write of batch) write.reject(error)
+    traceRefusal(commitTracing, { batch: 0 }, error)
     this.#nextTurn()
   }
 

@@ -1,5 +1,5 @@
 /** Live move of a file that is in use, by the process that serves from it or by another one. */
-import type { MoveOptions, MoveReport, OtherData } from '../../api.ts'
+import type { MoveOptions, MoveProgress, MoveReport, OtherData } from '../../api.ts'
 import { isServerLost } from '../../database/postgres/errors.ts'
 import { type PostgresTarget, placeOf } from '../../database/postgres/url.ts'
 import { movedError } from '../../database/sqlite/fence.ts'
@@ -9,6 +9,7 @@ import { migrationsOf } from '../../migrator/migrations.ts'
 import { up } from '../../open/migrate.ts'
 import { assertNoOthers } from '../../rows/other-data.ts'
 import { snapshotOf } from '../../rows/sqlite-source.ts'
+import { type MoveEvent, moveTracing, tracePromise } from '../../tracing.ts'
 import { tablesAt } from '../../transfer/tables.ts'
 import { assertNoOrphans, checkRows } from '../copy.ts'
 import { assertEmpty } from '../preflight.ts'
@@ -31,6 +32,20 @@ export interface LiveMove {
 }
 
 export async function moveLive(live: LiveMove): Promise<MoveReport> {
+  return tracePromise<MoveEvent, MoveReport>(moveTracing, { step: 'checking', rows: 0 }, async (event) => {
+    const onProgress = (progress: MoveProgress): void => {
+      event.step = progress.step
+      if (progress.step === 'copying') event.rows = progress.done
+      live.options.onProgress?.(progress)
+    }
+    const report = await move({ ...live, options: { ...live.options, onProgress } })
+    const { followed, attempts, pauseMs } = report
+    Object.assign(event, { followed, attempts, pauseMs, rows: rowsOf(report) })
+    return report
+  })
+}
+
+async function move(live: LiveMove): Promise<MoveReport> {
   const { file, url, to, busyTimeoutMs, options, onReady } = live
   const { leftBehind, known } = await checkMove(live)
   const before = await readMove(file)
@@ -67,6 +82,9 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
     await target.close()
   }
 }
+
+const rowsOf = ({ tables, ownTables = {} }: MoveReport): number =>
+  [...Object.values(tables), ...Object.values(ownTables)].reduce((sum, { rows }) => sum + rows, 0)
 
 /** The move's lock is its session's. */
 const stopped = (error: StorageError): StorageError =>
