@@ -12,21 +12,24 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
 import { type Meshstore, openStorage } from '../src/index.ts'
-import { instrument } from '../src/opentelemetry-entry.ts'
+import { instrument, StatementMetrics } from '../src/opentelemetry-entry.ts'
 import { medianOf } from './statistics.ts'
 
 const ROUNDS = Number(process.argv[2] ?? 20)
 const READS = 50_000
 const WRITES = 300
-const MODES = ['without', 'with', 'statements: false'] as const
+const MODES = ['without', 'with', 'with StatementMetrics', 'statements: false'] as const
 const node = { nodeId: 'gw-1', interfaces: ['eth0'], protocols: ['batman-adv'] }
 
 function recording(store: Meshstore, mode: (typeof MODES)[number]): Disposable {
   if (mode === 'without') return { [Symbol.dispose]() {} }
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
-  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 })
+  const summed = new StatementMetrics()
+  const metricProducers = [summed]
+  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000, metricProducers })
   const meterProvider = new MeterProvider({ readers: [reader] })
-  return instrument(store, { meterProvider, spans: false, statements: mode === 'with' })
+  const statements = mode === 'with StatementMetrics' ? summed : mode === 'with'
+  return instrument(store, { meterProvider, spans: false, statements })
 }
 
 /** Microseconds of processor time for each. */

@@ -27,15 +27,12 @@ const RUNTIMES: Readonly<Record<string, Runtime>> = {
   },
 }
 const SUITES = ['test/conformance/']
-const SHORT = [
-  'test/conformance/nodes.test.ts',
-  'test/conformance/transactions.test.ts',
-  'test/conformance/tracing.test.ts',
-]
+/** They call nearly everything, and take a few seconds. */
+const SHORT = ['test/conformance/tracing.test.ts', 'test/conformance/lifecycle.test.ts']
 
 const HELP = `npm run test:runtimes [-- OPTIONS] [RUNTIME…]
 
-  --short     nodes, transactions and tracing, on SQLite alone
+  --short     tracing and lifecycle, on SQLite alone
   --help
 
 RUNTIME is one of ${Object.keys(RUNTIMES).join(', ')}; without any, all of them. It needs the npm registry.`

@@ -7,6 +7,9 @@ import { type MeterProvider, metrics, type TracerProvider, trace } from '@opente
 import type { Meshstore } from './api.ts'
 import { recordMetrics } from './opentelemetry/metrics.ts'
 import { recordSpans } from './opentelemetry/spans.ts'
+import { StatementMetrics } from './opentelemetry/summed-statements.ts'
+
+export { StatementMetrics }
 
 export interface InstrumentOptions {
   /** Default: the provider that the application has registered with `@opentelemetry/api`. */
@@ -14,10 +17,10 @@ export interface InstrumentOptions {
   /** Default: the provider that the application has registered with `@opentelemetry/api`. */
   readonly tracerProvider?: TracerProvider | undefined
   /**
-   * `db.client.operation.duration`, a measurement of each statement. It makes a read from memory about 2.5 µs slower: the SDK takes
-   * 2 µs to record one. Default: `true`.
+   * `db.client.operation.duration`, a measurement of each statement. With `true` it makes a read from memory about 3 µs slower: the SDK
+   * takes 2 µs to record one. `StatementMetrics` costs less than 0.5 µs. Default: `true`.
    */
-  readonly statements?: boolean | undefined
+  readonly statements?: boolean | StatementMetrics | undefined
   /** A span for each statement, transaction, commit, cache request, sweep, backup, step of the replication, move and failover. Default: `true`. */
   readonly spans?: boolean | undefined
 }

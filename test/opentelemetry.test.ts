@@ -17,7 +17,7 @@ import type { Health, StorageStats } from '../src/index.ts'
 import { openStorage } from '../src/index.ts'
 import { EVENTS, type Events } from '../src/opentelemetry/channels.ts'
 import { recordMetrics } from '../src/opentelemetry/metrics.ts'
-import { instrument } from '../src/opentelemetry-entry.ts'
+import { instrument, StatementMetrics } from '../src/opentelemetry-entry.ts'
 import { createDatabase } from './postgres/support/database.ts'
 import { describePostgres } from './postgres/support/suite.ts'
 import { lastingBackends } from './support/backends.ts'
@@ -29,8 +29,13 @@ const key = { source: SECRET, destination: 'b', k: 1 }
 const bundle = { source: SECRET, destination: 'b', primary: [] }
 
 function observed() {
+  const summed = new StatementMetrics()
   const metrics = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
-  const reader = new PeriodicExportingMetricReader({ exporter: metrics, exportIntervalMillis: 3_600_000 })
+  const reader = new PeriodicExportingMetricReader({
+    exporter: metrics,
+    exportIntervalMillis: 3_600_000,
+    metricProducers: [summed],
+  })
   const spans = new InMemorySpanExporter()
   const meterProvider = new MeterProvider({ readers: [reader] })
   const tracerProvider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] })
@@ -40,7 +45,7 @@ function observed() {
     const found = metrics.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics: all }) => all))
     return new Map(found.map((metric) => [metric.descriptor.name, metric]))
   }
-  return { meterProvider, tracerProvider, spans, collect }
+  return { meterProvider, tracerProvider, spans, collect, summed }
 }
 
 const count = (metric: MetricData | undefined): number =>
@@ -196,6 +201,32 @@ describe.each(lastingBackends)('OpenTelemetry on $name', (backend) => {
     expect(spans.getFinishedSpans()).toEqual([])
     await meterProvider.shutdown()
   })
+})
+
+test('StatementMetrics report the same as the histogram of the SDK', async () => {
+  const seen = await Promise.all(
+    [true, false].map(async (isSummed) => {
+      const { meterProvider, collect, summed } = observed()
+      const store = { dialect: 'sqlite', health: async () => HEALTH, stats: async () => STATS } as const
+      using _recording = recordMetrics(store, meterProvider, { statements: isSummed ? summed : true })
+      const { asyncEnd } = tracingChannel<unknown, object>('meshstore:statement')
+      for (const milliseconds of [0.005, 0.01, 0.02, 7, 20_000]) asyncEnd.publish({ name: 'a', milliseconds })
+      asyncEnd.publish({ name: 'a', milliseconds: 1, error: new TypeError(SECRET) })
+      asyncEnd.publish({ name: 'b', milliseconds: 2 })
+      const { descriptor, dataPoints } = (await collect()).get('db.client.operation.duration') as MetricData
+      await meterProvider.shutdown()
+      const { name, unit, description, type } = descriptor
+      return {
+        described: { name, unit, description, type },
+        points: dataPoints
+          .map(({ attributes, value }) => ({ attributes, value }))
+          .toSorted((a, b) => (JSON.stringify(a.attributes) < JSON.stringify(b.attributes) ? -1 : 1)),
+      }
+    }),
+  )
+  expect(seen[0]).toEqual(seen[1])
+  expect(seen[0]?.points.length).toBe(3)
+  expect(JSON.stringify(seen)).not.toContain(SECRET)
 })
 
 test('on SQLite it is counted how often the log began anew', async () => {

@@ -2,7 +2,7 @@ import type { Attributes, Histogram, Meter } from '@opentelemetry/api'
 import { codeOf } from './channels.ts'
 
 /** From 10 µs, a read from memory, to 10 s. */
-const SHORT = [0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
+export const SHORT = [0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
 /** From 10 ms to an hour. */
 const LONG = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1_000, 3_600]
 

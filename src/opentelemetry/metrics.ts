@@ -3,16 +3,17 @@ import { Listeners } from './channels.ts'
 import { recordEvents } from './event-metrics.ts'
 import { type Observed, observe } from './observed-metrics.ts'
 import { recordStatements } from './statement-metrics.ts'
+import type { StatementMetrics } from './summed-statements.ts'
 
 export function recordMetrics(
   store: Observed,
   provider: MeterProvider,
-  { statements }: { readonly statements: boolean },
+  { statements }: { readonly statements: boolean | StatementMetrics },
 ): Disposable {
   const meter = provider.getMeter('meshstore')
   const listeners = new Listeners()
   recordEvents(meter, listeners)
-  if (statements) recordStatements(store, meter, listeners)
+  if (statements !== false) recordStatements(store, meter, listeners, statements === true ? undefined : statements)
   const stop = observe(store, meter, listeners)
   return {
     [Symbol.dispose]() {

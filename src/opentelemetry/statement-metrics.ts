@@ -3,25 +3,33 @@ import type { Meshstore } from '../api.ts'
 import type { Listeners } from './channels.ts'
 import { failed, seconds, shortDuration } from './durations.ts'
 import { errorsOf } from './event-metrics.ts'
+import { DESCRIPTOR, type StatementMetrics } from './summed-statements.ts'
 
-export function recordStatements(store: Pick<Meshstore, 'dialect'>, meter: Meter, listeners: Listeners): void {
-  const statements = shortDuration(meter, 'db.client.operation.duration', 'Duration of statements')
+export function recordStatements(
+  store: Pick<Meshstore, 'dialect'>,
+  meter: Meter,
+  listeners: Listeners,
+  summed: StatementMetrics | undefined,
+): void {
+  const record = summed === undefined ? byHistogram(meter) : summed.record.bind(summed)
   const errors = errorsOf(meter)
+  listeners.onEnd('statement', ({ name, milliseconds = 0, error }) => {
+    record(store.dialect, name, milliseconds, error)
+    if (error !== undefined) errors.add(1, { ...failed(error), 'meshstore.event': 'statement' })
+  })
+}
+
+function byHistogram(meter: Meter): StatementMetrics['record'] {
+  const statements = shortDuration(meter, DESCRIPTOR.name, DESCRIPTOR.description)
   // A map of attributes for each statement: to make one for each event would cost as much as to record it.
   const known = new Map<string, Attributes>()
-  const attributesOf = (name: string): Attributes => {
-    const key = `${store.dialect} ${name}`
+  return (system, name, milliseconds, error) => {
+    const key = `${system} ${name}`
     let attributes = known.get(key)
     if (attributes === undefined) {
-      attributes = { 'db.system.name': store.dialect, 'db.operation.name': name }
+      attributes = { 'db.system.name': system, 'db.operation.name': name }
       known.set(key, attributes)
     }
-    return attributes
+    statements.record(seconds(milliseconds), error === undefined ? attributes : { ...attributes, ...failed(error) })
   }
-  listeners.onEnd('statement', ({ name, milliseconds, error }) => {
-    const attributes = attributesOf(name)
-    if (error === undefined) return statements.record(seconds(milliseconds), attributes)
-    statements.record(seconds(milliseconds), { ...attributes, ...failed(error) })
-    errors.add(1, { ...failed(error), 'meshstore.event': 'statement' })
-  })
 }

@@ -2,7 +2,7 @@
  * `alerts-program.ts KIND PLACE PORT`: a store with a fault, in a process of its own, since tracing events belong to a process.
  * Prometheus scrapes it at PORT. Ends with its input.
  */
-import { rmSync, writeFileSync } from 'node:fs'
+import { rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus'
@@ -14,6 +14,7 @@ import { instrument } from '../../src/opentelemetry-entry.ts'
 
 const [kind = '', place = '', port = ''] = process.argv.slice(2)
 const DAY_MS = 86_400_000
+const LARGE_LOG = 12_582_912
 
 const nodeOf = (nodeId: string) => ({ nodeId, interfaces: ['x'.repeat(200)], protocols: [] })
 const nodesOf = (prefix: string, count: number) => Array.from({ length: count }, (_, at) => nodeOf(`${prefix}-${at}`))
@@ -54,7 +55,8 @@ async function neglected(): Promise<void> {
   reader.exec('BEGIN')
   reader.prepare('SELECT count(*) FROM nodes').get()
   report(store)
-  for (let turn = 0; turn < 10; turn++) await store.nodes.saveMany(nodesOf(`${turn}`, 1_000))
+  for (let turn = 0; statSync(`${path}-wal`).size < LARGE_LOG; turn++)
+    await store.nodes.saveMany(nodesOf(`${turn}`, 1_000))
   await forever(() => store.nodes.save(nodeOf('a')))
 }
 

@@ -64,8 +64,15 @@ export class SqliteConnection implements Executor {
 
   first<R>(bound: BoundStatement<R>): R | undefined {
     // Hot path of reads by key: no closure without a tracing subscriber.
-    if (statementTracing.hasSubscribers) return this.all(bound)[0]
-    const { compiled, values } = bound
+    if (!statementTracing.hasSubscribers) return this.#first(bound)
+    return traceSync(statementTracing, { name: bound.compiled.name }, (event) => {
+      const row = this.#first(bound)
+      event.rows = row === undefined ? 0 : 1
+      return row
+    })
+  }
+
+  #first<R>({ compiled, values }: BoundStatement<R>): R | undefined {
     try {
       const row = this.#prepare(compiled).get(values)
       return row === undefined ? undefined : compiled.decode?.(row as unknown[])
