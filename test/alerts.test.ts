@@ -16,7 +16,9 @@ interface Rules {
 
 test('name metrics that the library reports', () => {
   const { groups } = parse(readFileSync(join(DEPLOY, 'alerts.yml'), 'utf8')) as Rules
-  const used = groups.flatMap(({ rules }) => rules.flatMap(({ expr }) => expr.replaceAll(/\{.*?\}/g, '').match(/\bmeshstore_\w+/g) ?? []))
+  const used = groups.flatMap(({ rules }) =>
+    rules.flatMap(({ expr }) => expr.replaceAll(/\{.*?\}/g, '').match(/\bmeshstore_\w+/g) ?? []),
+  )
   const reported = [...readFileSync(METRICS, 'utf8').matchAll(/^\| `(meshstore\.[\w.]+)`/gm)].map(
     ([, name = '']) => name,
   )
