@@ -231,6 +231,21 @@ describe('rows', () => {
     }
   })
 
+  test('an update by filter says how many rows it changed, and that the others did not match', () => {
+    const update = (changed: number): RowStep => ({
+      ...{ call: 'updateMany', rows: ['x', 'y'], became: 'u/1', filtered: true },
+      changed,
+    })
+    const [matching, other] = [wrote('x', 'x1/1'), wrote('y', 'y1/0')]
+    const before = called([matching, other], { begun: 0, ended: 1 })
+    const audit = [audited('x', 'x1/1'), audited('y', 'y1/0'), audited('x', 'u/1')]
+    expect(checkRows([before, called([update(1)], AFTER)], audit)).toEqual([])
+    expect(names(checkRows([before, called([update(2)], AFTER)], audit))).toEqual(['lost write'])
+    const both = called([matching, wrote('y', 'y1/1')], { begun: 0, ended: 1 })
+    const passedOver = [audited('x', 'x1/1'), audited('y', 'y1/1'), audited('x', 'u/1')]
+    expect(names(checkRows([both, called([update(1)], AFTER)], passedOver))).toEqual(['impossible read'])
+  })
+
   test('nothing is found where they ran one after the other', () => {
     const history = [
       BEFORE,

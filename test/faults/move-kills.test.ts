@@ -1,4 +1,5 @@
-/** A copy that is stopped, by its caller or by `kill -9`, has happened or has not. */
+/** A copy that is stopped, by its caller or by `kill -9`, has happened or has not. Own tables go along. */
+import { hash } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { copyDatabase } from '../../src/index.ts'
@@ -8,18 +9,50 @@ import { forPostgres, plain } from '../move/support/rows.ts'
 import { Script } from '../sqlite/support/script.ts'
 import { bound, SEED } from '../support/bounds.ts'
 import { expectCode } from '../support/expectations.ts'
+import { addOwnRows, addOwnTables, ownContent } from '../support/own-tables.ts'
 import { commitByHalves, planted } from './commit-by-halves.ts'
 import { integerFrom, randomFrom } from './random.ts'
 import { shows } from './shown.ts'
 
-const KILLS = bound('COPY_KILLS', { short: 24, long: 240 })
+const KILLS = bound('COPY_KILLS', { short: 12, long: 120 })
 const ROWS = 700
 const KINDS = ['checking', 'copying', 'comparing', 'committing', 'at random']
-const NONE = { nodes: 0, policies: 0, path_cache: 0 }
 const ALL = { nodes: ROWS, policies: ROWS, path_cache: ROWS }
+const NONE = { nodes: 0, policies: 0, path_cache: 0 }
+/** Rows of own tables refer to them. */
+const NODES = Array.from({ length: 200 }, (_, n) => `n-${n}`)
 const COPIER = new URL('../move/programs/copier.ts', import.meta.url)
 const script = await Script.bundle(COPIER)
 const hastyScript = await Script.bundle(COPIER, commitByHalves)
+
+/** What the two databases have beside each other. */
+interface Content {
+  readonly title: string
+  readonly source: (kind: Kind, rows: Parameters<typeof filled>[1]) => Promise<Place>
+  readonly target: (kind: Kind) => Promise<Place>
+  readonly hashOf: (place: Place) => Promise<string>
+}
+const ours: Content = {
+  title: 'our tables, into a new database',
+  source: async (kind, rows) => filled(await kind.open(), rows),
+  target: (kind) => kind.open(),
+  hashOf: (place) => ownHash(place),
+}
+const withOwn: Content = {
+  title: 'with two own tables',
+  source: async (kind, rows) => {
+    const place = await withOwn.target(kind)
+    await place.fill(rows ?? [])
+    await addOwnRows(place.url, NODES)
+    return place
+  },
+  target: async (kind) => {
+    const place = await filled(await kind.open())
+    await addOwnTables(place.url)
+    return place
+  },
+  hashOf: async (place) => `${await ownHash(place)} ${hash('sha256', await ownContent(place.url))}`,
+}
 
 interface Killed {
   readonly found: { empty: number; complete: number }
@@ -28,6 +61,7 @@ interface Killed {
 }
 
 interface Loop {
+  readonly content: Content
   readonly source: Place
   readonly to: Kind
   readonly kills: number
@@ -35,27 +69,28 @@ interface Loop {
   readonly enough?: number
 }
 
-async function killCopies(from: Script, { source, to, kills, enough = Infinity }: Loop): Promise<Killed> {
-  const [before, random] = [await ownHash(source), randomFrom(SEED)]
+async function killCopies(from: Script, { content, source, to, kills, enough = Infinity }: Loop): Promise<Killed> {
+  const { hashOf } = content
+  const [before, random] = [await hashOf(source), randomFrom(SEED)]
   const started = async () => {
     const program = from.start()
     await until(program, '@ready')
     return program
   }
   const { steps, milliseconds } = await (async () => {
-    await using target = await to.open()
+    await using target = await content.target(to)
     await using program = await started()
     const begun = performance.now()
     program.send({ from: source.url, to: target.url })
     const line = await until(program, '@ended')
-    expect(await ownHash(target)).toBe(before)
+    expect(await hashOf(target)).toBe(before)
     return { steps: JSON.parse(line.slice('@ended '.length)) as string[], milliseconds: performance.now() - begun }
   })()
   expect(new Set(steps)).toEqual(new Set(['checking', 'copying', 'comparing']))
 
   const killed: Killed = { found: { empty: 0, complete: 0 }, stopped: {}, wrong: [] }
   for (let cycle = 0; cycle < kills && killed.wrong.length < enough; cycle++) {
-    await using target = await to.open()
+    await using target = await content.target(to)
     await using program = await started()
     // At a point of each step in turn, where it stands still; when all has been compared and is being committed; and at
     // any moment.
@@ -78,7 +113,7 @@ async function killCopies(from: Script, { source, to, kills, enough = Infinity }
       },
     )
     killed.found[outcome]++
-    if ((await ownHash(target)) !== before)
+    if ((await hashOf(target)) !== before)
       killed.wrong.push(`${cycle}, ${kind} ${stopAt ?? ''}: ${JSON.stringify(await counts(target))}`)
   }
   return killed
@@ -114,19 +149,24 @@ describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
     await expect(copyDatabase(source.url, target.url, { signal: AbortSignal.abort('no') })).rejects.toBe('no')
   })
 
-  test('kill -9: all of it is there or nothing, and the next copy finds that out', {
-    timeout: 600_000 + KILLS * 8_000,
-  }, async () => {
-    await using source = await filled(await from.open(), rows)
-    const before = await ownHash(source)
-    const { found, stopped, wrong } = await killCopies(script, { source, to, kills: KILLS })
-    console.log(`kill -9, copy ${from.name} to ${to.name}, SEED=${SEED}: ${JSON.stringify({ found, stopped })}`)
-    expect(wrong).toEqual([])
-    expect(Object.values(stopped).reduce((sum, each) => sum + each, 0)).toBe(KILLS)
-    shows(`${from.name} to ${to.name}: ${KILLS} kills, ${found.empty} empty, ${found.complete} complete, none by half`)
-    expect(found.empty).toBeGreaterThanOrEqual(Math.floor(KILLS / KINDS.length) * 3)
-    expect(await ownHash(source)).toBe(before)
-  })
+  test.each([ours, withOwn])(
+    'kill -9, $title: all of it is there or nothing, and the next copy finds that out',
+    {
+      timeout: 600_000 + KILLS * 8_000,
+    },
+    async (content) => {
+      await using source = await content.source(from, rows)
+      const before = await content.hashOf(source)
+      const { found, stopped, wrong } = await killCopies(script, { content, source, to, kills: KILLS })
+      const [title, copied] = [`${from.name} to ${to.name}`, content.title]
+      console.log(`kill -9, copy ${title}, ${copied}, SEED=${SEED}: ${JSON.stringify({ found, stopped })}`)
+      expect(wrong).toEqual([])
+      expect(Object.values(stopped).reduce((sum, each) => sum + each, 0)).toBe(KILLS)
+      shows(`${title}, ${copied}: ${KILLS} kills, ${found.empty} empty, ${found.complete} complete, none by half`)
+      expect(found.empty).toBeGreaterThanOrEqual(Math.floor(KILLS / KINDS.length) * 3)
+      expect(await content.hashOf(source)).toBe(before)
+    },
+  )
 })
 
 describe.each(kinds)('to $name', (to) => {
@@ -134,7 +174,7 @@ describe.each(kinds)('to $name', (to) => {
     timeout: 600_000 + KILLS * 8_000,
   }, async () => {
     await using source = await filled(await sqlite.open(), plain(ROWS))
-    const { wrong } = await killCopies(hastyScript, { source, to, kills: 20, enough: 1 })
+    const { wrong } = await killCopies(hastyScript, { content: ours, source, to, kills: 20, enough: 1 })
     expect(planted.count).toBe(2)
     expect(wrong).toHaveLength(1)
   })

@@ -4,19 +4,21 @@ import type { TestDatabase } from '../../postgres/support/database.ts'
 import type { Audited } from './rows.ts'
 
 const EVENTS = ['INSERT', 'UPDATE', 'DELETE'] as const
-const KEYS = { nodes: 'node_id', policies: 'policy_id', path_cache: 'cache_key' } as const
+const KEYS = { nodes: 'node_id', policies: 'policy_id', path_cache: 'cache_key', links: 'link_id' } as const
 type Table = keyof typeof KEYS
-const TABLES = ['nodes', 'policies', 'path_cache'] as const
+const TABLES = ['nodes', 'policies', 'path_cache', 'links'] as const
 
 const ON_SQLITE: Readonly<Record<Table, string>> = {
   nodes: "json_extract(NEW.protocols, '$[1]') || '/' || NEW.routes_discovered || '/' || NEW.started",
   policies: 'NEW.yaml_content',
   path_cache: "json_extract(NEW.bundle_json, '$.primary[0].path_id')",
+  links: "json_extract(NEW.tags, '$[0]') || '/' || CAST(NEW.cost AS INTEGER) || '/' || NEW.is_up",
 }
 const ON_POSTGRES: Readonly<Record<Table, string>> = {
   nodes: "(NEW.protocols ->> 1) || '/' || NEW.routes_discovered || '/' || NEW.started::int",
   policies: 'NEW.yaml_content',
   path_cache: "NEW.bundle_json::jsonb #>> '{primary,0,path_id}'",
+  links: "(NEW.tags ->> 0) || '/' || NEW.cost::int || '/' || NEW.is_up::int",
 }
 
 export function auditFile(path: string): () => Promise<Audited[]> {

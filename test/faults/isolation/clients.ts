@@ -9,14 +9,14 @@ export const CLIENTS = 8
 /** Long enough for every transaction, however often others are in its way. */
 export const PATIENCE = { timeoutMs: 60_000 }
 
-export interface Run {
+export interface Run<S = Meshstore> {
   /** On one database; the clients take turns with them. */
-  readonly stores: readonly Meshstore[]
+  readonly stores: readonly S[]
   readonly transactions: number
   readonly seed: number
 }
 
-export async function atOnce({ stores, transactions, seed }: Run, turn: Turn): Promise<void> {
+export async function atOnce<S>({ stores, transactions, seed }: Run<S>, turn: Turn<S>): Promise<void> {
   let begun = 0
   await Promise.all(
     Array.from({ length: CLIENTS }, async (_, client) => {
@@ -28,7 +28,7 @@ export async function atOnce({ stores, transactions, seed }: Run, turn: Turn): P
   )
 }
 
-type Turn = (store: Meshstore, random: () => number, number: number, client: number) => Promise<void>
+type Turn<S> = (store: S, random: () => number, number: number, client: number) => Promise<void>
 
 /** Lists are kept short: after so many turns others take their place. */
 const LISTS = 5

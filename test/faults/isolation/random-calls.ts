@@ -1,16 +1,12 @@
 /** Many clients that make every call of the repositories, singly and in transactions, whatever comes of it. */
-import {
-  type MeshNode,
-  type NewMeshNode,
-  type Policy,
-  type Repositories,
-  StorageError,
-  type StorageErrorCode,
-} from '../../../src/index.ts'
+import type { MeshNode, NewMeshNode, Policy, Repositories, StorageErrorCode } from '../../../src/index.ts'
 import { cacheKey } from '../../../src/schema/path-bundle.ts'
 import { bundle } from '../../support/samples.ts'
+import type { AppStore, AppTransaction } from '../../tables/app/stages.ts'
 import { integerFrom } from '../random.ts'
 import { atOnce, CLIENTS, outcomeOf, PATIENCE, type Run, Thrown } from './clients.ts'
+import { OwnCaller } from './own-calls.ts'
+import { ABSENT, codeOf, exactly, Recorder, unless } from './recorder.ts'
 import type { RowStep, RowTransaction, Seen } from './rows.ts'
 
 /** Rows are worked on for so many turns; then others take their place. */
@@ -18,9 +14,6 @@ const TURNS_PER_ROUND = 60
 const NODES = 4
 const POLICIES = 2
 const ENDS = 2
-
-const ABSENT: Seen = { is: 'version', version: null }
-const exactly = (version: string): Seen => ({ is: 'version', version })
 
 const versionOf = ({ protocols, routesDiscovered, started }: MeshNode): string =>
   `${protocols[1]}/${routesDiscovered}/${started ? 1 : 0}`
@@ -31,26 +24,44 @@ const pathRow = (key: string): string => `path_cache:${key}`
 /** How often each call came to what. */
 export type Outcomes = Map<string, number>
 
-/** `narrow`: creations and deletions by key alone, so that no predicate is in the way of others. */
-export async function callAtRandom(
-  run: Run & { readonly narrow?: boolean },
-): Promise<{ history: RowTransaction[]; outcomes: Outcomes }> {
+type On = Pick<AppTransaction, 'nodes' | 'policies' | 'pathCache' | 'tables' | 'query' | 'run'>
+
+export interface CallRun extends Run<AppStore> {
+  /** Creations and deletions by key alone, so that no predicate is in the way of others, of our tables or of an own one. */
+  readonly narrow?: 'ours' | 'own' | undefined
+  /** Queries of a transaction run outside of it, on another store: the checker must find what comes of it. */
+  readonly careless?: boolean | undefined
+}
+
+/** Of all calls, those of own tables. */
+const OWN = 0.45
+
+export async function callAtRandom(run: CallRun): Promise<{ history: RowTransaction[]; outcomes: Outcomes }> {
   const history: RowTransaction[] = []
   const outcomes: Outcomes = new Map()
   let tags = 0
   await atOnce(run, async (store, random, turn, client) => {
-    const round = Math.floor(turn / TURNS_PER_ROUND)
-    const { narrow = false } = run
-    const single = !narrow && random() < 0.35
-    const readOnly = !single && !narrow && random() < 0.1
-    const calls = Array.from({ length: single ? 1 : integerFrom(random, 1, 4) }, () => random())
+    const round = String(Math.floor(turn / TURNS_PER_ROUND)).padStart(5, '0')
+    const { narrow, careless = false } = run
+    const single = narrow === undefined && random() < 0.35
+    const readOnly = !single && narrow === undefined && random() < 0.1
+    const calls = Array.from({ length: single ? 1 : integerFrom(random, 1, 4) }, () => ({
+      at: random(),
+      isOwn: narrow === undefined ? random() < OWN : narrow === 'own',
+    }))
     const throws = !single && !readOnly && random() < 0.05
     const attempts: RowStep[][] = []
-    const work = async (on: Repositories): Promise<void> => {
+    const work = async (given: On): Promise<void> => {
       const steps: RowStep[] = []
       attempts.push(steps)
-      const caller = new Caller({ on, steps, random, round, client, single, tag: () => `t${++tags}` })
-      for (const call of calls) await caller.call(call, narrow ? 'narrow' : readOnly ? 'read' : 'all')
+      const { nodes, policies, pathCache, tables, run: change } = given
+      const query = (careless ? (run.stores.find((each) => each !== store) ?? given) : given).query
+      const on: On = { nodes, policies, pathCache, tables, query, run: change }
+      const options = { on, steps, random, round, client, single, tag: () => `t${++tags}` }
+      const caller = new Caller(options)
+      const own = new OwnCaller({ ...options, versionOf })
+      for (const { at, isOwn } of calls)
+        await (isOwn ? own : caller).call(at, narrow !== undefined ? 'narrow' : readOnly ? 'read' : 'all')
       // A deletion has no name of its own; this has.
       if (steps.some((step) => 'deleted' in step && step.deleted > 0) && !single) await caller.named()
       if (throws) throw new Thrown()
@@ -76,7 +87,9 @@ function count(outcomes: Outcomes, step: RowStep): void {
         ? 'wrote'
         : 'deleted' in step
           ? `deleted ${Math.min(step.deleted, 1)}`
-          : 'counted'
+          : 'changed' in step
+            ? `changed ${Math.min(step.changed, 1)}`
+            : 'counted'
   const name = `${step.call}: ${came}`
   outcomes.set(name, (outcomes.get(name) ?? 0) + 1)
 }
@@ -85,7 +98,8 @@ interface CallerOptions {
   readonly on: Repositories
   readonly steps: RowStep[]
   readonly random: () => number
-  readonly round: number
+  /** Its number, of five digits. */
+  readonly round: string
   readonly client: number
   /** A call by itself. */
   readonly single: boolean
@@ -94,12 +108,14 @@ interface CallerOptions {
 
 class Caller {
   readonly #options: CallerOptions
+  readonly #note: Recorder
   /** What was read, to be expected by an update. */
   #read: MeshNode | undefined
   #readPolicy: Policy | undefined
 
   constructor(options: CallerOptions) {
     this.#options = options
+    this.#note = new Recorder(options.steps)
   }
 
   async call(at: number, which: 'all' | 'read' | 'narrow'): Promise<void> {
@@ -112,19 +128,19 @@ class Caller {
 
   async named(): Promise<void> {
     const id = `x${this.#options.tag()}`
-    this.#wrote('nodes.save', nodeRow(id), versionOf(await this.#on.nodes.save(this.#newNode(id, 'other'))))
+    this.#note.wrote('nodes.save', nodeRow(id), versionOf(await this.#on.nodes.save(this.#newNode(id, 'other'))))
   }
 
   readonly #reads = [
     async () => {
       const id = this.#node()
       this.#read = await this.#on.nodes.get(id)
-      this.#saw('nodes.get', nodeRow(id), this.#read && versionOf(this.#read))
+      this.#note.saw('nodes.get', nodeRow(id), this.#read && versionOf(this.#read))
     },
     async () => {
       const ids = [...new Set([this.#node(), this.#node()])]
       const found = new Map((await this.#on.nodes.getMany(ids)).map((each) => [each.nodeId, versionOf(each)]))
-      for (const id of ids) this.#saw('nodes.getMany', nodeRow(id), found.get(id))
+      for (const id of ids) this.#note.saw('nodes.getMany', nodeRow(id), found.get(id))
     },
     async () => this.#listed('nodes.list', await this.#on.nodes.list({ protocol: this.#protocol }), false),
     async () => {
@@ -140,12 +156,12 @@ class Caller {
       const started = this.#random() < 0.5 ? true : undefined
       const counted = await this.#on.nodes.count({ protocol: this.#protocol, started })
       const rows = this.#nodes.map(nodeRow)
-      this.#steps.push({ call: 'nodes.count', rows, counted, filtered: started === true })
+      this.#note.counted('nodes.count', rows, counted, started === true)
     },
     async () => {
       const id = this.#policy()
       this.#readPolicy = await this.#on.policies.get(id)
-      this.#saw('policies.get', policyRow(id), this.#readPolicy?.yamlContent)
+      this.#note.saw('policies.get', policyRow(id), this.#readPolicy?.yamlContent)
     },
     async () => {
       // An iteration by itself asks for several pages, of several moments.
@@ -156,19 +172,19 @@ class Caller {
       else for await (const each of this.#on.policies.iterate()) found.add(each.policyId)
       for (const id of this.#policies) {
         const saw: Seen = found.has(id) ? { is: 'present' } : ABSENT
-        this.#steps.push({ call: page ? 'policies.list' : 'policies.iterate', row: policyRow(id), saw })
+        this.#note.looked(page ? 'policies.list' : 'policies.iterate', policyRow(id), saw)
       }
     },
     async () => void (await this.#on.policies.count()),
     async () => {
       const key = this.#path()
       const found = await this.#on.pathCache.get(key)
-      this.#saw('pathCache.get', pathRow(cacheKey(key)), found?.primary[0]?.path_id)
+      this.#note.saw('pathCache.get', pathRow(cacheKey(key)), found?.primary[0]?.path_id)
     },
     async () => {
       const key = this.#path()
       const found = await this.#on.pathCache.getEntry(key)
-      this.#saw('pathCache.getEntry', pathRow(cacheKey(key)), found?.bundle.primary[0]?.path_id)
+      this.#note.saw('pathCache.getEntry', pathRow(cacheKey(key)), found?.bundle.primary[0]?.path_id)
     },
     async () => {
       const { source } = this.#path()
@@ -177,37 +193,37 @@ class Caller {
         void found.set(each.cacheKey, each.bundle.primary[0]?.path_id)
       if (this.#random() < 0.5) for (const each of await this.#on.pathCache.list({ source })) note(each)
       else for await (const each of this.#on.pathCache.iterate({ source })) note(each)
-      for (const key of this.#pathsFrom(source)) this.#saw('pathCache.list', pathRow(key), found.get(key))
+      for (const key of this.#pathsFrom(source)) this.#note.saw('pathCache.list', pathRow(key), found.get(key))
     },
     async () => {
       const { source } = this.#path()
       const counted = await this.#on.pathCache.count({ source })
       const rows = this.#pathsFrom(source).map(pathRow)
-      this.#steps.push({ call: 'pathCache.count', rows, counted, filtered: false })
+      this.#note.counted('pathCache.count', rows, counted, false)
     },
   ]
 
   readonly #writes = {
     create: async () => {
       const id = this.#node()
-      const created = await this.#unless('ALREADY_EXISTS', () => this.#on.nodes.create(this.#newNode(id)))
-      if (created === undefined) this.#present('nodes.create', nodeRow(id))
-      else this.#wrote('nodes.create', nodeRow(id), versionOf(created))
+      const created = await unless('ALREADY_EXISTS', () => this.#on.nodes.create(this.#newNode(id)))
+      if (created === undefined) this.#note.present('nodes.create', nodeRow(id))
+      else this.#note.wrote('nodes.create', nodeRow(id), versionOf(created))
     },
     createMany: async () => {
       const id = this.#node()
       // The other one cannot be there.
       const nodes = [this.#newNode(`x${this.#options.tag()}`, 'other'), this.#newNode(id)]
-      const created = await this.#unless('ALREADY_EXISTS', () => this.#on.nodes.createMany(nodes))
-      if (created === undefined) this.#present('nodes.createMany', nodeRow(id))
-      for (const each of created ?? []) this.#wrote('nodes.createMany', nodeRow(each.nodeId), versionOf(each))
+      const created = await unless('ALREADY_EXISTS', () => this.#on.nodes.createMany(nodes))
+      if (created === undefined) this.#note.present('nodes.createMany', nodeRow(id))
+      for (const each of created ?? []) this.#note.wrote('nodes.createMany', nodeRow(each.nodeId), versionOf(each))
     },
     update: async () => {
       const id = this.#node()
       const { protocols, started } = this.#newNode(id)
-      const updated = await this.#unless('NOT_FOUND', () => this.#on.nodes.update(id, { protocols, started }))
-      if (updated === undefined) this.#saw('nodes.update', nodeRow(id), undefined)
-      else this.#wrote('nodes.update', nodeRow(id), versionOf(updated))
+      const updated = await unless('NOT_FOUND', () => this.#on.nodes.update(id, { protocols, started }))
+      if (updated === undefined) this.#note.saw('nodes.update', nodeRow(id), undefined)
+      else this.#note.wrote('nodes.update', nodeRow(id), versionOf(updated))
     },
     updateExpected: async () => {
       if (this.#read === undefined && !this.#options.single) await this.#reads[0]?.()
@@ -222,48 +238,47 @@ class Caller {
         return undefined
       })
       const call = 'nodes.update ifUpdatedAt'
-      if (updated !== undefined) this.#wrote(call, nodeRow(nodeId), versionOf(updated))
-      else if (came === 'NOT_FOUND') this.#saw(call, nodeRow(nodeId), undefined)
+      if (updated !== undefined) this.#note.wrote(call, nodeRow(nodeId), versionOf(updated))
+      else if (came === 'NOT_FOUND') this.#note.saw(call, nodeRow(nodeId), undefined)
       else {
         const saw: Seen = { is: 'present', not: `${read.protocols[1]}/` }
-        this.#steps.push({ call: `${call} CONFLICT`, row: nodeRow(nodeId), saw })
+        this.#note.looked(`${call} CONFLICT`, nodeRow(nodeId), saw)
       }
       this.#read = undefined
     },
     save: async () => {
       const id = this.#node()
-      this.#wrote('nodes.save', nodeRow(id), versionOf(await this.#on.nodes.save(this.#newNode(id))))
+      this.#note.wrote('nodes.save', nodeRow(id), versionOf(await this.#on.nodes.save(this.#newNode(id))))
     },
     saveMany: async () => {
       const ids = [...new Set([this.#node(), this.#node()])]
       const saved = await this.#on.nodes.saveMany(ids.map((id) => this.#newNode(id)))
-      for (const each of saved) this.#wrote('nodes.saveMany', nodeRow(each.nodeId), versionOf(each))
+      for (const each of saved) this.#note.wrote('nodes.saveMany', nodeRow(each.nodeId), versionOf(each))
     },
     recordRoutes: async () => {
       const id = this.#node()
-      const recorded = await this.#unless('NOT_FOUND', () => this.#on.nodes.recordRoutes(id))
-      if (recorded === undefined) this.#saw('nodes.recordRoutes', nodeRow(id), undefined)
-      else this.#wrote('nodes.recordRoutes', nodeRow(id), versionOf(recorded))
+      const recorded = await unless('NOT_FOUND', () => this.#on.nodes.recordRoutes(id))
+      if (recorded === undefined) this.#note.saw('nodes.recordRoutes', nodeRow(id), undefined)
+      else this.#note.wrote('nodes.recordRoutes', nodeRow(id), versionOf(recorded))
     },
     remove: async () => {
       const id = this.#owned(this.#nodes)
-      this.#deleted('nodes.delete', [nodeRow(id)], Number(await this.#on.nodes.delete(id)))
+      this.#note.deleted('nodes.delete', [nodeRow(id)], Number(await this.#on.nodes.delete(id)))
     },
     createPolicy: async () => {
       const id = this.#policy()
       const yamlContent = this.#text()
-      const created = await this.#unless('ALREADY_EXISTS', () =>
-        this.#on.policies.create({ policyId: id, yamlContent }),
-      )
-      if (created === undefined) this.#present('policies.create', policyRow(id))
-      else this.#wrote('policies.create', policyRow(id), yamlContent)
+      const created = await unless('ALREADY_EXISTS', () => this.#on.policies.create({ policyId: id, yamlContent }))
+      if (created === undefined) this.#note.present('policies.create', policyRow(id))
+      else this.#note.wrote('policies.create', policyRow(id), yamlContent)
     },
     createPolicies: async () => {
       const id = this.#policy()
       const policies = [`x${this.#options.tag()}`, id].map((policyId) => ({ policyId, yamlContent: this.#text() }))
-      const created = await this.#unless('ALREADY_EXISTS', () => this.#on.policies.createMany(policies))
-      if (created === undefined) this.#present('policies.createMany', policyRow(id))
-      for (const each of created ?? []) this.#wrote('policies.createMany', policyRow(each.policyId), each.yamlContent)
+      const created = await unless('ALREADY_EXISTS', () => this.#on.policies.createMany(policies))
+      if (created === undefined) this.#note.present('policies.createMany', policyRow(id))
+      for (const each of created ?? [])
+        this.#note.wrote('policies.createMany', policyRow(each.policyId), each.yamlContent)
     },
     updatePolicy: async () => {
       const read = this.#random() < 0.5 ? this.#readPolicy : undefined
@@ -276,44 +291,44 @@ class Caller {
           came = codeOf(error, ['NOT_FOUND', 'CONFLICT'])
           return undefined
         })
-      if (updated !== undefined) this.#wrote('policies.update', policyRow(id), yamlContent)
-      else if (came === 'NOT_FOUND') this.#saw('policies.update', policyRow(id), undefined)
+      if (updated !== undefined) this.#note.wrote('policies.update', policyRow(id), yamlContent)
+      else if (came === 'NOT_FOUND') this.#note.saw('policies.update', policyRow(id), undefined)
       else {
         const saw: Seen = { is: 'present', not: read?.yamlContent ?? '' }
-        this.#steps.push({ call: 'policies.update CONFLICT', row: policyRow(id), saw })
+        this.#note.looked('policies.update CONFLICT', policyRow(id), saw)
       }
       this.#readPolicy = undefined
     },
     savePolicy: async () => {
       const [policyId, yamlContent] = [this.#policy(), this.#text()]
       await this.#on.policies.save({ policyId, yamlContent })
-      this.#wrote('policies.save', policyRow(policyId), yamlContent)
+      this.#note.wrote('policies.save', policyRow(policyId), yamlContent)
     },
     removePolicy: async () => {
       const id = this.#owned(this.#policies)
-      this.#deleted('policies.delete', [policyRow(id)], Number(await this.#on.policies.delete(id)))
+      this.#note.deleted('policies.delete', [policyRow(id)], Number(await this.#on.policies.delete(id)))
     },
     set: async () => {
       const key = this.#path()
       const tag = this.#options.tag()
       await this.#on.pathCache.set(key, bundleOf(key, tag), { ttlSeconds: 86_400 })
-      this.#wrote('pathCache.set', pathRow(cacheKey(key)), tag)
+      this.#note.wrote('pathCache.set', pathRow(cacheKey(key)), tag)
     },
     setMany: async () => {
       const [key, tag] = [this.#path(), this.#options.tag()]
       await this.#on.pathCache.setMany([{ key, bundle: bundleOf(key, tag), ttlSeconds: 86_400 }])
-      this.#wrote('pathCache.setMany', pathRow(cacheKey(key)), tag)
+      this.#note.wrote('pathCache.setMany', pathRow(cacheKey(key)), tag)
     },
     removePath: async () => {
       const source = this.#owned(this.#sources)
       const key = { ...this.#path(), source }
       const deleted = Number(await this.#on.pathCache.delete(key))
-      this.#deleted('pathCache.delete', [pathRow(cacheKey(key))], deleted)
+      this.#note.deleted('pathCache.delete', [pathRow(cacheKey(key))], deleted)
     },
     invalidate: async () => {
       const source = this.#owned(this.#sources)
       const deleted = await this.#on.pathCache.invalidate({ source })
-      this.#deleted('pathCache.invalidate', this.#pathsFrom(source).map(pathRow), deleted)
+      this.#note.deleted('pathCache.invalidate', this.#pathsFrom(source).map(pathRow), deleted)
     },
   }
 
@@ -321,16 +336,12 @@ class Caller {
     return this.#options.on
   }
 
-  get #steps(): RowStep[] {
-    return this.#options.steps
-  }
-
   #random(): number {
     return this.#options.random()
   }
 
   get #round(): string {
-    return String(this.#options.round).padStart(5, '0')
+    return this.#options.round
   }
 
   get #protocol(): string {
@@ -376,45 +387,14 @@ class Caller {
 
   #text = (): string => `tag: ${this.#options.tag()}`
 
-  #saw(call: string, row: string, version: string | undefined): void {
-    this.#steps.push({ call, row, saw: version === undefined ? ABSENT : exactly(version) })
-  }
-
-  #present(call: string, row: string): void {
-    this.#steps.push({ call, row, saw: { is: 'present' } })
-  }
-
-  #wrote(call: string, row: string, wrote: string): void {
-    this.#steps.push({ call, row, wrote })
-  }
-
-  #deleted(call: string, rows: readonly string[], deleted: number): void {
-    this.#steps.push({ call, rows, deleted })
-  }
-
   #listed(call: string, found: readonly MeshNode[], filtered: boolean): void {
     const versions = new Map(found.map((each) => [each.nodeId, versionOf(each)]))
     for (const id of this.#nodes) {
       const version = versions.get(id)
       const absent: Seen = filtered ? { is: 'unmatched' } : ABSENT
-      this.#steps.push({ call, row: nodeRow(id), saw: version === undefined ? absent : exactly(version) })
+      this.#note.looked(call, nodeRow(id), version === undefined ? absent : exactly(version))
     }
   }
-
-  async #unless<T>(code: StorageErrorCode, call: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await call()
-    } catch (error) {
-      codeOf(error, [code])
-      return undefined
-    }
-  }
-}
-
-/** Anything else is thrown on. */
-function codeOf(error: unknown, codes: readonly StorageErrorCode[]): StorageErrorCode {
-  if (error instanceof StorageError && codes.includes(error.code)) return error.code
-  throw error
 }
 
 const bundleOf = ({ source, destination }: { source: string; destination: string }, tag: string) => ({

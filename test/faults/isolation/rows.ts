@@ -16,12 +16,22 @@ export type Seen =
   | { readonly is: 'present'; readonly not?: string }
   /** It is not there, or the filter does not find it. */
   | { readonly is: 'unmatched' }
+  /** The filter finds it. */
+  | { readonly is: 'matched' }
 
 export type RowStep =
   | { readonly call: string; readonly row: string; readonly saw: Seen }
   | { readonly call: string; readonly row: string; readonly wrote: string }
-  /** Some of the rows, as many as that; the others were not there. */
-  | { readonly call: string; readonly rows: readonly string[]; readonly deleted: number }
+  /** Some of the rows, as many as that; the others were not there, or with `filtered` are not found by the filter. */
+  | { readonly call: string; readonly rows: readonly string[]; readonly deleted: number; readonly filtered?: boolean }
+  /** The same of an update: each of those has this version now. */
+  | {
+      readonly call: string
+      readonly rows: readonly string[]
+      readonly changed: number
+      readonly became: string
+      readonly filtered: boolean
+    }
   /** As many of the rows are there, and with `filtered` are found by the filter. */
   | { readonly call: string; readonly rows: readonly string[]; readonly counted: number; readonly filtered: boolean }
 
@@ -63,6 +73,7 @@ const matches = (version: Version): boolean => version?.endsWith('/1') ?? false
 const fits = (seen: Seen, version: Version): boolean => {
   if (seen.is === 'version') return version === seen.version
   if (seen.is === 'unmatched') return !matches(version)
+  if (seen.is === 'matched') return matches(version)
   return version !== null && !(seen.not !== undefined && version.startsWith(seen.not))
 }
 
@@ -74,6 +85,7 @@ class RowChecker {
   readonly #history: readonly RowTransaction[]
   readonly #audit: readonly Audited[]
   readonly #writers = new Map<string, number>()
+  readonly #written: ReadonlySet<string>
   readonly #orders = new Map<string, Placed[]>()
   /** Which rows each step that deletes has deleted. */
   readonly #deleted = new Map<RowStep, Set<string>>()
@@ -83,12 +95,16 @@ class RowChecker {
   constructor(history: readonly RowTransaction[], audit: readonly Audited[]) {
     this.#history = history
     this.#audit = audit
+    this.#written = new Set(audit.flatMap(({ row, version }) => (version === null ? [] : [key(row, version)])))
     // A count may be reached by a transaction after another one that was rolled back: the last word has who committed.
     const aborted = ({ outcome }: RowTransaction): boolean => outcome === 'aborted'
     for (const [at, { steps }] of [...history.entries()].sort(
       ([, a], [, b]) => Number(aborted(b)) - Number(aborted(a)),
     ))
-      for (const step of steps) if ('wrote' in step) this.#writers.set(key(step.row, step.wrote), at)
+      for (const step of steps) {
+        if ('wrote' in step) this.#writers.set(key(step.row, step.wrote), at)
+        else if ('became' in step) for (const row of step.rows) this.#writers.set(key(row, step.became), at)
+      }
   }
 
   check(): Found<RowAnomaly>[] {
@@ -105,7 +121,7 @@ class RowChecker {
     const { steps = [], client } = this.#history[at] ?? {}
     const calls = steps.map((step) => {
       if ('row' in step) return `${step.call} ${step.row}: ${'saw' in step ? JSON.stringify(step.saw) : step.wrote}`
-      return `${step.call}: ${'deleted' in step ? step.deleted : step.counted}`
+      return `${step.call}: ${'deleted' in step ? step.deleted : 'changed' in step ? step.changed : step.counted}`
     })
     return `${at} of client ${client} (${calls.join('; ')})`
   }
@@ -172,7 +188,6 @@ class RowChecker {
   }
 
   #writes(): void {
-    const written = new Set(this.#audit.flatMap(({ row, version }) => (version === null ? [] : [key(row, version)])))
     for (const [row, order] of this.#orders) {
       for (const [index, { by, version }] of order.entries()) {
         if (by !== undefined && Number.isNaN(by)) {
@@ -185,11 +200,17 @@ class RowChecker {
       if (outcome !== 'committed') continue
       for (const step of steps) {
         const lost =
-          ('wrote' in step && !written.has(key(step.row, step.wrote))) ||
+          ('wrote' in step && !this.#written.has(key(step.row, step.wrote))) ||
+          ('became' in step && this.#becoming(step).length !== step.changed) ||
           ('deleted' in step && (this.#deleted.get(step)?.size ?? 0) < step.deleted)
         if (lost) this.#add('lost write', [at])
       }
     }
+  }
+
+  /** The rows that an update has changed. */
+  #becoming({ rows, became }: Extract<RowStep, { became: string }>): string[] {
+    return rows.filter((row) => this.#written.has(key(row, became)))
   }
 
   #reads(at: number): void {
@@ -206,10 +227,12 @@ class RowChecker {
       else if ('saw' in step) look(step.row, step.saw)
       else if ('counted' in step) this.#count(at, step, own)
       else {
-        const gone = this.#deleted.get(step)
+        const others: Seen = step.filtered === true ? { is: 'unmatched' } : { is: 'version', version: null }
+        const became = 'became' in step ? step.became : null
+        const changed = 'became' in step ? this.#becoming(step) : [...(this.#deleted.get(step) ?? [])]
         for (const row of step.rows) {
-          if (gone?.has(row)) own.set(row, null)
-          else look(row, { is: 'version', version: null })
+          if (changed.includes(row)) own.set(row, became)
+          else look(row, others)
         }
       }
     }
