@@ -96,6 +96,7 @@ const FAULTS = [
   'test/sqlite/processes.test.ts',
   'test/tables/command-line.test.ts',
   'test/tables/guide.test.ts',
+  'test/tables/opening.test.ts',
   'test/transfer/equal-files.test.ts',
   'test/transfer/exporting.test.ts',
   'test/transfer/round-trip.test.ts',

@@ -199,7 +199,9 @@ function defaultOf(property: string, column: DrizzleColumn): [string, () => unkn
   if (property === 'createdAt' || property === 'updatedAt') return []
   const { defaultFn, default: value, hasDefault, notNull } = column
   if (!hasDefault) return notNull ? [] : [[property, () => null]]
-  return [[property, () => defaultFn?.() ?? (Array.isArray(value) ? [...value] : (value ?? null))]]
+  // The caller may change the row that `create` returns.
+  const copy = typeof value === 'object' ? () => structuredClone(value) : () => value ?? null
+  return [[property, () => defaultFn?.() ?? copy()]]
 }
 
 /**

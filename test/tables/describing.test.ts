@@ -1,0 +1,73 @@
+/** What `table()` and `schema()` refuse that the compiler cannot see. */
+import { describe, expect, test } from 'vitest'
+import { StorageError } from '../../src/index.ts'
+import { type DefinedTable, schema, table } from '../../src/tables-entry.ts'
+import * as pg from '../../src/tables-postgres-entry.ts'
+import * as lite from '../../src/tables-sqlite-entry.ts'
+import * as postgres from './app/postgres.ts'
+import { app } from './app/schema.ts'
+import * as sqlite from './app/sqlite.ts'
+
+describe('table() and schema()', () => {
+  const liteTable = (name: string, more: Record<string, ReturnType<typeof lite.text>> = {}) =>
+    lite.sqliteTable(name, { id: lite.text('id').primaryKey().notNull(), ...more })
+  const refused = (message: RegExp, make: () => unknown): void => {
+    try {
+      make()
+    } catch (error) {
+      expect(error).toBeInstanceOf(StorageError)
+      expect((error as StorageError).code).toBe('CONFIG')
+      expect((error as StorageError).message).toMatch(message)
+      return
+    }
+    throw new Error(`It was not refused: ${message}`)
+  }
+
+  test.each(['nodes', 'meshstore_links', 'sqlite_links', 'pg_links', '__app_x', 'Links', 'my links'])(
+    'refuse the name %s',
+    (name) => refused(/its name/, () => table({ sqlite: liteTable(name), key: 'id' })),
+  )
+
+  test('refuse twins that the compiler cannot tell apart', () => {
+    const twin = (id: ReturnType<typeof pg.text>, name = 'more') => pg.pgTable(name, { id: id.primaryKey().notNull() })
+    refused(/is called other/, () =>
+      table({ sqlite: liteTable('more'), postgres: twin(pg.text('id'), 'other'), key: 'id' }),
+    )
+    refused(/not the same column/, () =>
+      table({ sqlite: liteTable('more'), postgres: twin(pg.text('key')), key: 'id' }),
+    )
+    const plain = pg.pgTable('more', { id: pg.text('id').primaryKey().notNull(), at: pg.real('at') })
+    const time = lite.sqliteTable('more', { id: lite.text('id').primaryKey().notNull(), at: lite.time('at') })
+    refused(/on PostgreSQL at must be double precision/, () =>
+      table({ sqlite: time, postgres: plain as never, key: 'id' }),
+    )
+  })
+
+  test('refuse a key that is no primary key, and defaults in SQL', () => {
+    refused(/must be the primary key/, () =>
+      table({ sqlite: liteTable('more', { name: lite.text('name').notNull() as never }), key: 'name' as never }),
+    )
+    const inSql = lite.sqliteTable('more', {
+      id: lite.text('id').primaryKey().notNull(),
+      at: lite.integer('at').default(lite.sql`(unixepoch())`),
+    })
+    refused(/default in SQL/, () => table({ sqlite: inSql, key: 'id' }))
+  })
+
+  test('refuse foreign keys in a circle, or out of the schema', () => {
+    const self = lite.sqliteTable(
+      'more',
+      { id: lite.text('id').primaryKey().notNull(), parent: lite.text('parent') },
+      (columns) => [lite.foreignKey({ columns: [columns.parent], foreignColumns: [columns.id] })],
+    )
+    refused(/in a circle/, () => schema({ more: table({ sqlite: self, key: 'id' }) }))
+    const links = table({ sqlite: sqlite.links, postgres: postgres.links, key: 'linkId' })
+    refused(/names sites, which is not in the schema/, () => schema({ links }))
+    refused(/described twice/, () =>
+      schema({ a: app.tables.sites, b: app.tables.sites } as Record<
+        string,
+        DefinedTable<typeof sqlite.sites, 'siteId'>
+      >),
+    )
+  })
+})
