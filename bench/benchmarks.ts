@@ -11,6 +11,7 @@ import { growth } from './rows/growth.ts'
 import { inFlight } from './rows/in-flight.ts'
 import { firstRow, iterate } from './rows/iterate.ts'
 import { memory } from './rows/memory.ts'
+import { ownTables } from './rows/own-tables.ts'
 import { postgres } from './rows/postgres.ts'
 import { postgresPeers } from './rows/postgres-peers.ts'
 import { reads } from './rows/reads.ts'
@@ -26,4 +27,5 @@ import { writes } from './rows/writes.ts'
 export const BENCHMARKS: readonly Benchmark[] = [
   ...[syncs, reads, cache, writes, inFlight, postgres, copy, liveSwitch, changes, start, memory, growth, filters],
   ...[sqlitePeers, bulk, iterate, firstRow, cachePeers, postgresPeers, contention, sizes, shop, replication],
+  ownTables,
 ]

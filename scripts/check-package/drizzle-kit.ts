@@ -8,8 +8,8 @@ import { startPostgres } from '../../test/support/postgres-server.ts'
 import { filesIn, writeJson } from '../build/files.ts'
 import { COMMAND, check, command, npm, type Result } from './run.ts'
 
-const KITS = { '0.31': '0.31', '1.0': '1.0.0-rc.5' } as const
-type Kit = keyof typeof KITS
+export const KITS = { '0.31': '0.31', '1.0': '1.0.0-rc.5' } as const
+export type Kit = keyof typeof KITS
 
 /** An application's own table, with a folder and a ledger of its own. */
 const OWN_CONFIG = `const url = process.env.DATABASE_URL

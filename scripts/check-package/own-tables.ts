@@ -4,6 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { startPostgres } from '../../test/support/postgres-server.ts'
 import { writeJson } from '../build/files.ts'
+import { KITS, type Kit } from './drizzle-kit.ts'
 import { COMMAND, check, command, npm } from './run.ts'
 
 const GUIDE = join(import.meta.dirname, '../../docs/guides/own-tables.md')
@@ -23,63 +24,106 @@ console.log(JSON.stringify({ dialect: store.dialect, costs }))
 await store.close()
 `
 
-export async function checkOwnTables(work: string, tarball: string): Promise<void> {
-  const app = join(work, 'own-tables')
-  await mkdir(app)
-  await writeJson(join(app, 'package.json'), { name: 'app', private: true, type: 'module' })
-  await npm(app, ['install', tarball, 'drizzle-kit@0.31'])
-  for (const [name, code] of await filesOfGuide()) await writeFile(join(app, name), code)
+type Run = (database: string, args: readonly string[], migrate?: 'apply' | 'check') => Promise<string>
 
-  const url = 'sqlite:./mesh.db'
-  const run = async (database: string, args: readonly string[], migrate = 'apply'): Promise<string> => {
-    const env = {
-      DATABASE_URL: database,
-      MIGRATE: migrate,
-      PATH: [dirname(process.execPath), process.env.PATH ?? ''].join(delimiter),
-    }
-    const { code, stdout, stderr } = await command(process.execPath, args, { cwd: app, env })
-    equal(code, 0, `${args.join(' ')}\n${stdout}${stderr}`)
-    return stdout
-  }
-  const kit = (...args: string[]): string[] => [join('node_modules', 'drizzle-kit', 'bin.cjs'), ...args]
-  const meshstore = (...args: string[]): string[] => [COMMAND, ...args]
+const URL_HERE = 'sqlite:./mesh.db'
+const COSTS = [{ linkId: 'gw-1:gw-2', cost: 2 }]
+const CONFIGS = ['drizzle.sqlite.config.js', 'drizzle.postgres.config.js']
+const kit = (...args: string[]): string[] => [join('node_modules', 'drizzle-kit', 'bin.cjs'), ...args]
+const meshstore = (...args: string[]): string[] => [COMMAND, ...args]
+
+export async function checkOwnTables(work: string, tarball: string): Promise<void> {
   const server = await startPostgres()
   try {
-    const there = server.url('postgres')
-    await check('own tables: the files of the guide make migrations for both databases', async () => {
-      for (const dialect of ['sqlite', 'postgres'])
-        await run(url, kit('generate', '--config', `drizzle.${dialect}.config.js`))
-      match(await run(url, meshstore('migrate', 'generate', '--schema', './schema.ts')), /wrote .*0001_meshstore\.sql/)
-      for (const dialect of ['sqlite', 'postgres'])
-        match(await run(url, kit('generate', '--config', `drizzle.${dialect}.config.js`)), /No schema changes/)
-    })
-    const costs = [{ linkId: 'gw-1:gw-2', cost: 2 }]
-    await check('own tables: a program writes a node and a link in one transaction', async () => {
-      deepEqual(JSON.parse(await run(url, ['program.ts'])), { dialect: 'sqlite', costs })
-      deepEqual(JSON.parse(await run(url, ['program.ts'], 'check')), { dialect: 'sqlite', costs })
-    })
-    await check('own tables: a backup has them', async () => {
-      match(await run(url, meshstore('backup', 'create', '--file', './mesh.backup')), /1 row of links/)
-      match(await run(url, meshstore('backup', 'verify', './mesh.backup')), /1 row of links/)
-    })
-    await check('own tables: a copy to PostgreSQL says first what is missing there', async () => {
-      await run(there, meshstore('migrate', 'up'))
-      const { code, stderr } = await command(process.execPath, meshstore('copy', '--from', url, '--to', there), {
-        cwd: app,
-      })
-      match(stderr, /The target has no tables links.*First apply the application's migrations/)
-      equal(code === 0, false)
-    })
-    await check('own tables: once migrated there, a copy has them, and the same program runs', async () => {
-      await run(there, kit('migrate', '--config', 'drizzle.postgres.config.js'))
-      match(await run(there, meshstore('copy', '--from', url, '--to', there)), /1 row of links/)
-      deepEqual(JSON.parse(await run(there, ['program.ts'], 'check')), { dialect: 'postgresql', costs })
-      await run(there, meshstore('check', '--quick'))
-      match(await run(there, meshstore('inspect', 'links')), /gw-1:gw-2 {2}source=gw-1/)
-    })
+    await checkGuide(await application(work, tarball, '0.31'), server.url('postgres'))
+    await checkNextKit(await application(work, tarball, '1.0'), server.url('template1'))
   } finally {
     await server.stop()
   }
+}
+
+interface Application {
+  readonly folder: string
+  readonly run: Run
+}
+
+/** The files of the guide in a folder of their own. */
+async function application(work: string, tarball: string, version: Kit): Promise<Application> {
+  const folder = join(work, `own-tables-${version}`)
+  await mkdir(folder)
+  await writeJson(join(folder, 'package.json'), { name: 'app', private: true, type: 'module' })
+  await npm(folder, ['install', tarball, `drizzle-kit@${KITS[version]}`])
+  for (const [name, code] of await filesOfGuide()) await writeFile(join(folder, name), code)
+  const run: Run = async (database, args, migrate = 'apply') => {
+    const env = {
+      DATABASE_URL: database,
+      MIGRATE: migrate,
+      NO_COLOR: '1',
+      PATH: [dirname(process.execPath), process.env.PATH ?? ''].join(delimiter),
+    }
+    const { code, stdout, stderr } = await command(process.execPath, args, { cwd: folder, env })
+    equal(code, 0, `${args.join(' ')}\n${stdout}${stderr}`)
+    return stdout
+  }
+  return { folder, run }
+}
+
+/** Both kits' migrations, with what `meshstore migrate generate` adds. */
+async function generate(run: Run, wrote: RegExp): Promise<void> {
+  for (const config of CONFIGS) await run(URL_HERE, kit('generate', '--config', config))
+  const generating = meshstore('migrate', 'generate', '--schema', './schema.ts')
+  match(await run(URL_HERE, generating), wrote)
+  for (const config of CONFIGS) match(await run(URL_HERE, kit('generate', '--config', config)), /No schema changes/)
+  match(await run(URL_HERE, generating), /have everything that the tables need/)
+}
+
+/** drizzle-kit 1.0 writes other folders, and migrates the same databases. */
+async function checkNextKit({ run }: Application, there: string): Promise<void> {
+  await check('own tables: drizzle-kit 1.0 and meshstore migrate generate make migrations for both databases', () =>
+    generate(run, /wrote .*_meshstore.migration\.sql/),
+  )
+  for (const [url, config = ''] of [
+    [URL_HERE, CONFIGS[0]],
+    [there, CONFIGS[1]],
+  ] as const)
+    await check(`own tables: drizzle-kit 1.0 migrates with ${config}, and a program opens it as it is`, async () => {
+      await run(url, meshstore('migrate', 'up'))
+      for (let time = 0; time < 2; time++) await run(url, kit('migrate', '--config', config))
+      const dialect = url === there ? 'postgresql' : 'sqlite'
+      deepEqual(JSON.parse(await run(url, ['program.ts'], 'check')), { dialect, costs: COSTS })
+      deepEqual(JSON.parse(await run(url, ['program.ts'])), { dialect, costs: COSTS })
+      await run(url, meshstore('check', '--quick'))
+    })
+}
+
+async function checkGuide({ folder: app, run }: Application, there: string): Promise<void> {
+  const [url, costs] = [URL_HERE, COSTS]
+  await check('own tables: the files of the guide make migrations for both databases', () =>
+    generate(run, /wrote .*0001_meshstore\.sql/),
+  )
+  await check('own tables: a program writes a node and a link in one transaction', async () => {
+    deepEqual(JSON.parse(await run(url, ['program.ts'])), { dialect: 'sqlite', costs })
+    deepEqual(JSON.parse(await run(url, ['program.ts'], 'check')), { dialect: 'sqlite', costs })
+  })
+  await check('own tables: a backup has them', async () => {
+    match(await run(url, meshstore('backup', 'create', '--file', './mesh.backup')), /1 row of links/)
+    match(await run(url, meshstore('backup', 'verify', './mesh.backup')), /1 row of links/)
+  })
+  await check('own tables: a copy to PostgreSQL says first what is missing there', async () => {
+    await run(there, meshstore('migrate', 'up'))
+    const { code, stderr } = await command(process.execPath, meshstore('copy', '--from', url, '--to', there), {
+      cwd: app,
+    })
+    match(stderr, /The target has no tables links.*First apply the application's migrations/)
+    equal(code === 0, false)
+  })
+  await check('own tables: once migrated there, a copy has them, and the same program runs', async () => {
+    await run(there, kit('migrate', '--config', 'drizzle.postgres.config.js'))
+    match(await run(there, meshstore('copy', '--from', url, '--to', there)), /1 row of links/)
+    deepEqual(JSON.parse(await run(there, ['program.ts'], 'check')), { dialect: 'postgresql', costs })
+    await run(there, meshstore('check', '--quick'))
+    match(await run(there, meshstore('inspect', 'links')), /gw-1:gw-2 {2}source=gw-1/)
+  })
 }
 
 async function filesOfGuide(): Promise<Map<string, string>> {

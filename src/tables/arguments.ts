@@ -36,6 +36,7 @@ export class Arguments {
   readonly #patchRules: rules.Rules
   readonly #filterRules: rules.Rules
   readonly #times: readonly string[]
+  readonly #jsons: readonly string[]
 
   constructor(table: Described) {
     this.table = table
@@ -47,6 +48,7 @@ export class Arguments {
     this.#required = table.columns.filter(({ filledIn }) => filledIn === undefined).map(({ property }) => property)
     this.#filterRules = Object.fromEntries(table.columns.map((column) => [column.property, filterRule(column)]))
     this.#times = table.columns.filter(({ filledIn }) => filledIn === 'by store').map(({ property }) => property)
+    this.#jsons = table.columns.filter(({ kind }) => kind === 'json').map(({ property }) => property)
     this.hasUpdatedAt = this.#times.includes('updatedAt')
   }
 
@@ -66,11 +68,20 @@ export class Arguments {
   }
 
   #soundRow(row: unknown): Values | undefined {
-    return rules.soundCopy(this.#rules, row, this.#required)
+    const sound = rules.soundCopy(this.#rules, row, this.#required)
+    return sound && this.#withOwnObjects(sound)
   }
 
   #fromSnapshot(snapshot: rules.Snapshot, path: string): Values {
-    return rules.checkedSnapshot('The row', this.#rules, snapshot, { required: this.#required, path })
+    return this.#withOwnObjects(
+      rules.checkedSnapshot('The row', this.#rules, snapshot, { required: this.#required, path }),
+    )
+  }
+
+  /** Copies objects that the caller may change while the call goes on. The rules have found them to be JSON. */
+  #withOwnObjects(copy: Record<string, unknown>): Values {
+    for (const property of this.#jsons) copy[property] &&= structuredClone(copy[property])
+    return copy
   }
 
   /** With defaults and times. */
@@ -97,7 +108,9 @@ export class Arguments {
   }
 
   patch(patch: unknown): Values {
-    return rules.checkedSnapshot('The patch', this.#patchRules, rules.snapshotOf(patch), { required: [] })
+    return this.#withOwnObjects(
+      rules.checkedSnapshot('The patch', this.#patchRules, rules.snapshotOf(patch), { required: [] }),
+    )
   }
 
   /** Returns the millisecond of `ifUpdatedAt`. */

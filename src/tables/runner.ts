@@ -10,9 +10,20 @@ const UNNAMED = 'app:(unnamed)'
 
 type Values = Readonly<Record<string, unknown>>
 
+/** A copy: the caller may change them while the call waits. What cannot be copied is refused when it is encoded. */
 const checked = (parameters: unknown): Values => {
-  if (typeof parameters === 'object' && parameters !== null) return parameters as Values
+  if (typeof parameters === 'object' && parameters !== null)
+    return Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, copyOf(value)]))
   throw misuse('The parameters of a statement must be an object. Give it a property for each parameter.')
+}
+
+function copyOf(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  try {
+    return structuredClone(value)
+  } catch {
+    return value
+  }
 }
 
 export function statementsOn(session: Session, tables: AnyTables = {}): Statements<SchemaTypes> {

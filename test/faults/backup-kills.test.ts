@@ -1,5 +1,5 @@
 /**
- * `kill -9` in the middle of a restore and of a backup.
+ * `kill -9` in the middle of a restore and of a backup, of databases with two own tables.
  */
 import { cpSync, mkdirSync, utimesSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -10,15 +10,20 @@ import type { Order } from '../backup/programs/restorer.ts'
 import { copyOver, planted } from '../backup/support/copy-over.ts'
 import { contentOf, database, manifestOf, namesIn, SAFETY_COPY } from '../backup/support/files.ts'
 import { killInLoop, reference } from '../backup/support/kills.ts'
+import { createDatabase } from '../postgres/support/database.ts'
+import { describePostgres } from '../postgres/support/suite.ts'
 import { Script } from '../sqlite/support/script.ts'
 import { bound, SEED } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
-import { node } from '../support/samples.ts'
+import { addOwnRows, addOwnTables } from '../support/own-tables.ts'
+import { manyNodes, node, numbered } from '../support/samples.ts'
 import { from, laterVersion } from './migration-tree.ts'
 import { nameAtOnce } from './name-at-once.ts'
 import { shows } from './shown.ts'
 
 const KILLS = bound('BACKUP_KILLS', { short: 40, long: 400 })
+/** Each is a second or two. */
+const SERVER_KILLS = Math.ceil(KILLS / 4)
 const TIMEOUT = { timeout: 600_000 + KILLS * 5_000 }
 /** At most: it is found in the first few, as a rule. */
 const CONTROL_KILLS = 60
@@ -38,8 +43,20 @@ const runner = await Script.bundle(RUNNER, from(later))
 const hasty = await Script.bundle(RUNNER, { ...copyOver, ...from(later), name: 'copy-over' })
 const early = await Script.bundle(RUNNER, { ...nameAtOnce, ...from(later), name: 'name-at-once' })
 
-await database(templates.file('old', 'mesh.db'), 1_500, 'old')
-await database(templates.file('new', 'mesh.db'), 1_500, 'new')
+/** Own tables for the database at a URL or path, with rows that refer to its nodes. */
+async function withOwnTables(url: string, prefix: string): Promise<string> {
+  await addOwnTables(url)
+  await addOwnRows(
+    url,
+    Array.from({ length: 300 }, (_, n) => numbered(prefix, n)),
+  )
+  return url
+}
+
+for (const name of ['old', 'new']) {
+  const path = await database(templates.file(name, 'mesh.db'), 1_500, name)
+  await withOwnTables(path, name)
+}
 {
   await using store = await openStorage(templates.file('new', 'mesh.db'))
   await store.backup(templates.file('mesh.backup'))
@@ -121,16 +138,16 @@ test('the same test finds a restore that copies over the file', CONTROL_TIMEOUT,
   expect(wrong.length).toBeGreaterThan(0)
 })
 
-/** Throws at the first that is wrong. */
-async function killBackups(script: Script, kills: number): Promise<void> {
+/** Throws at the first that is wrong. `path`: a file, or the URL of a server. */
+async function killBackups(script: Script, kills: number, path: string): Promise<void> {
   using folder = temporaryFolder()
-  const path = await database(folder.file('data', 'mesh.db'), 1_500)
-  const old = contentOf(path)
   await using first = script.start()
   // The first opening migrates; the second is what all the others are like.
   await reference(first, { do: 'backup', path, file: folder.file('first', 'mesh.backup') })
   const again = folder.file('second', 'mesh.backup')
   const { stages, milliseconds } = await reference(first, { do: 'backup', path, file: again })
+  const { tables, ownTables } = await verifyBackup(again)
+  expect(ownTables).toMatchObject({ links: { rows: 900 }, sites: { rows: 5 } })
   const found: Record<string, number> = {}
   const prepare = (cycle: number): Order => ({ do: 'backup', path, file: folder.file(`${cycle}`, 'mesh.backup') })
   const judge = async (order: Order, where: string): Promise<void> => {
@@ -144,7 +161,7 @@ async function killBackups(script: Script, kills: number): Promise<void> {
     expect(['', 'mesh.backup.manifest.json', 'mesh.backup mesh.backup.manifest.json'], where).toContain(
       finished.join(' '),
     )
-    if (finished.length === 2) await verifyBackup(order.file)
+    if (finished.length === 2) expect(await verifyBackup(order.file)).toMatchObject({ tables, ownTables })
     else {
       // The next one of this name takes what was left away, also a manifest that is alone.
       cpSync(target, `${target}-again`, { recursive: true })
@@ -162,20 +179,35 @@ async function killBackups(script: Script, kills: number): Promise<void> {
     // What is old and unfinished goes, a manifest that is alone too, and nothing else does.
     await pruneBackups(target, { last: 1 })
     expect(namesIn(target)).toEqual(finished.length === 2 ? finished : [])
-    expect(namesIn(dirname(path)).filter((name) => name.includes('partial'))).toEqual([])
   }
   const figures = await killInLoop({ script, kills, seed: SEED, stages, milliseconds, prepare, judge })
   console.log(`kill -9, backup, SEED=${SEED}: ${JSON.stringify({ ...figures, found, points: stages.length })}`)
   await using store = await openStorage({ url: path, migrate: 'skip' })
   await store.nodes.create(node('after'))
-  expect(contentOf(path)).not.toBe(old)
 }
 
 test('a backup that is killed is there whole, or only unfinished files are', TIMEOUT, async () => {
-  await killBackups(runner, KILLS)
+  using folder = temporaryFolder()
+  const path = await withOwnTables(await database(folder.file('data', 'mesh.db'), 1_500), 'n')
+  await killBackups(runner, KILLS, path)
+  expect(namesIn(dirname(path)).filter((name) => name.includes('partial'))).toEqual([])
   shows(`${KILLS} backups killed, none half finished`)
 })
 
 test('the same test finds a backup that is written under its own name', CONTROL_TIMEOUT, async () => {
-  await expect(killBackups(early, CONTROL_KILLS)).rejects.toThrow(/to include 'mesh\.backup/)
+  using folder = temporaryFolder()
+  const path = await withOwnTables(await database(folder.file('data', 'mesh.db'), 1_500), 'n')
+  await expect(killBackups(early, CONTROL_KILLS, path)).rejects.toThrow(/to include 'mesh\.backup/)
+})
+
+describePostgres('on a server', () => {
+  test('a backup that is killed is there whole, or only unfinished files are', TIMEOUT, async () => {
+    await using server = await createDatabase()
+    {
+      await using store = await openStorage(server.url)
+      await store.nodes.createMany(manyNodes(1_500, 'n'))
+    }
+    await killBackups(runner, SERVER_KILLS, await withOwnTables(server.url, 'n'))
+    shows(`${SERVER_KILLS} backups of a server killed, none half finished`)
+  })
 })

@@ -2,13 +2,14 @@
 import { hash } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { copyDatabase } from '../../src/index.ts'
+import { copyDatabase, openStorage, restoreBackup } from '../../src/index.ts'
 import { until } from '../move/support/copier.ts'
 import { counts, directions, filled, type Kind, kinds, ownHash, type Place, sqlite } from '../move/support/places.ts'
 import { forPostgres, plain } from '../move/support/rows.ts'
 import { Script } from '../sqlite/support/script.ts'
 import { bound, SEED } from '../support/bounds.ts'
 import { expectCode } from '../support/expectations.ts'
+import { temporaryFolder } from '../support/folders.ts'
 import { addOwnRows, addOwnTables, ownContent } from '../support/own-tables.ts'
 import { commitByHalves, planted } from './commit-by-halves.ts'
 import { integerFrom, randomFrom } from './random.ts'
@@ -61,6 +62,8 @@ interface Killed {
 }
 
 interface Loop {
+  /** Restores this backup of the source, which reports the rows that it has copied and nothing else. */
+  readonly backup?: string
   readonly content: Content
   readonly source: Place
   readonly to: Kind
@@ -69,7 +72,10 @@ interface Loop {
   readonly enough?: number
 }
 
-async function killCopies(from: Script, { content, source, to, kills, enough = Infinity }: Loop): Promise<Killed> {
+async function killCopies(
+  from: Script,
+  { backup, content, source, to, kills, enough = Infinity }: Loop,
+): Promise<Killed> {
   const { hashOf } = content
   const [before, random] = [await hashOf(source), randomFrom(SEED)]
   const started = async () => {
@@ -77,16 +83,20 @@ async function killCopies(from: Script, { content, source, to, kills, enough = I
     await until(program, '@ready')
     return program
   }
+  const order = backup === undefined ? { from: source.url } : { from: backup, restores: true }
+  const again = (target: Place) =>
+    backup === undefined ? copyDatabase(source.url, target.url) : restoreBackup(backup, target.url)
   const { steps, milliseconds } = await (async () => {
     await using target = await content.target(to)
     await using program = await started()
     const begun = performance.now()
-    program.send({ from: source.url, to: target.url })
+    program.send({ ...order, to: target.url })
     const line = await until(program, '@ended')
     expect(await hashOf(target)).toBe(before)
     return { steps: JSON.parse(line.slice('@ended '.length)) as string[], milliseconds: performance.now() - begun }
   })()
-  expect(new Set(steps)).toEqual(new Set(['checking', 'copying', 'comparing']))
+  expect(new Set(steps)).toEqual(new Set(backup === undefined ? ['checking', 'copying', 'comparing'] : ['copying']))
+  const stages = KINDS.filter((kind) => backup === undefined || !['checking', 'comparing'].includes(kind))
 
   const killed: Killed = { found: { empty: 0, complete: 0 }, stopped: {}, wrong: [] }
   for (let cycle = 0; cycle < kills && killed.wrong.length < enough; cycle++) {
@@ -94,17 +104,17 @@ async function killCopies(from: Script, { content, source, to, kills, enough = I
     await using program = await started()
     // At a point of each step in turn, where it stands still; when all has been compared and is being committed; and at
     // any moment.
-    const kind = KINDS[cycle % KINDS.length] ?? ''
+    const kind = stages[cycle % stages.length] ?? ''
     const points = steps.flatMap((step, index) => (step === kind ? [index + 1] : []))
     const stopAt = points[integerFrom(random, 0, Math.max(0, points.length - 1))]
     const passAt = kind === 'committing' ? steps.length : undefined
-    program.send({ from: source.url, to: target.url, stopAt, passAt })
+    program.send({ ...order, to: target.url, stopAt, passAt })
     await until(program, kind === 'at random' ? '@begun' : '@inside')
     if (kind === 'at random') await wait(random() * milliseconds)
     if (kind === 'committing') await wait(random() * 12)
     await program.kill()
     killed.stopped[kind] = (killed.stopped[kind] ?? 0) + 1
-    const next = copyDatabase(source.url, target.url)
+    const next = again(target)
     const outcome = await next.then(
       () => 'empty' as const,
       async () => {
@@ -167,6 +177,25 @@ describe.each(directions)('from $names.0 to $names.1', ({ from, to }) => {
       expect(await content.hashOf(source)).toBe(before)
     },
   )
+})
+
+describe.each(kinds.filter((kind) => kind !== sqlite))('into $name', (to) => {
+  test('kill -9 of a restore: all of it is there or nothing, and the next restore finds that out', {
+    timeout: 600_000 + KILLS * 8_000,
+  }, async () => {
+    using folder = temporaryFolder()
+    await using source = await withOwn.source(sqlite, plain(ROWS))
+    const backup = folder.file('mesh.backup')
+    {
+      await using store = await openStorage(source.url)
+      await store.backup(backup)
+    }
+    const { found, stopped, wrong } = await killCopies(script, { backup, content: withOwn, source, to, kills: KILLS })
+    console.log(`kill -9, restore into ${to.name}, SEED=${SEED}: ${JSON.stringify({ found, stopped })}`)
+    expect(wrong).toEqual([])
+    expect(found.empty).toBeGreaterThanOrEqual(Math.floor(KILLS / KINDS.length))
+    shows(`into ${to.name}: ${KILLS} restores killed, ${found.empty} empty, ${found.complete} complete, none by half`)
+  })
 })
 
 describe.each(kinds)('to $name', (to) => {

@@ -31,13 +31,15 @@ export async function backupAt(path: string, file: string, time: string): Promis
   return await store.backup(file)
 }
 
-/** Each table's rows as they are stored. Opens the file as any program would: a hot journal is rolled back. */
+/** The rows of our tables and of the own ones, as they are stored. Opens the file as any program would: a hot journal is rolled back. */
 export function contentOf(path: string): string {
   const raw = new Sqlite(path, { fileMustExist: true })
   try {
     if (raw.pragma('integrity_check', { simple: true }) !== 'ok') return 'damaged'
     const hash = createHash('sha256')
-    for (const table of ['nodes', 'policies', 'path_cache']) {
+    const own = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN ('links', 'sites') ORDER BY name"
+    const tables = ['nodes', 'policies', 'path_cache', ...raw.prepare<[], string>(own).pluck().all()]
+    for (const table of tables) {
       const rows = raw.prepare(`SELECT rowid, * FROM ${table} ORDER BY rowid`).raw().safeIntegers().all()
       hash.update(JSON.stringify(rows, (_, value) => (typeof value === 'bigint' ? `${value}n` : value)))
     }

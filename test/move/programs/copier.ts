@@ -1,12 +1,14 @@
 /** Copies as it is told, a line for each thing that happens. At `stopAt` it stands still until it is killed. */
 import { createInterface } from 'node:readline'
-import { copyDatabase, openStorage, StorageError } from '../../../src/index.ts'
+import { copyDatabase, openStorage, restoreBackup, StorageError } from '../../../src/index.ts'
 
 export type Order =
   | { readonly migrate: string }
   | {
       readonly from: string
       readonly to: string
+      /** `from` is a backup. */
+      readonly restores?: boolean
       /** So many calls of `onProgress`. */
       readonly stopAt?: number
       /** The same, and it says so and goes on. */
@@ -23,16 +25,17 @@ for await (const line of createInterface({ input: process.stdin })) {
   try {
     if ('migrate' in order) await (await openStorage(order.migrate)).close()
     else {
-      await copyDatabase(order.from, order.to, {
-        onProgress: ({ step }) => {
-          steps.push(step)
-          if (steps.length === order.passAt) say('@inside')
-          if (steps.length !== order.stopAt) return
-          say(`@inside ${step}`)
-          // Synchronously: nothing goes on meanwhile.
-          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
-        },
-      })
+      const onStep = (step: string): void => {
+        steps.push(step)
+        if (steps.length === order.passAt) say('@inside')
+        if (steps.length !== order.stopAt) return
+        say(`@inside ${step}`)
+        // Synchronously: nothing goes on meanwhile.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+      }
+      const { from, to, restores = false } = order
+      if (restores) await restoreBackup(from, to, { onProgress: () => onStep('copying') })
+      else await copyDatabase(from, to, { onProgress: ({ step }) => onStep(step) })
     }
     say(`@ended ${JSON.stringify(steps)}`)
   } catch (error) {
