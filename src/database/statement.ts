@@ -267,7 +267,7 @@ function binder<P>(statementName: string, params: readonly unknown[]): (paramete
       const value = values[name]
       if (value === undefined)
         throw misuse(`The statement ${statementName} has no value for its parameter ${name}. Give it one.`)
-      if (encode !== undefined) bound.push(encode(value))
+      if (encode !== undefined) bound.push(encoded(statementName, name, encode, value))
       else if (typeof value === 'boolean' || (typeof value === 'object' && value !== null))
         throw misuse(
           `The statement ${statementName} has its parameter ${name} beside no column, which would say how to store it. Use it beside one: eq(column, parameter).`,
@@ -275,6 +275,17 @@ function binder<P>(statementName: string, params: readonly unknown[]): (paramete
       else bound.push(value)
     }
     return bound
+  }
+}
+
+/** JavaScript can give a value that no column of this type takes. */
+function encoded(statementName: string, name: string, encode: (value: unknown) => unknown, value: unknown): unknown {
+  try {
+    return encode(value)
+  } catch {
+    throw misuse(
+      `The statement ${statementName} has for its parameter ${name} a value of another type than the column's. Nothing was read or written. Give it one of that type.`,
+    )
   }
 }
 
