@@ -104,6 +104,22 @@ describePostgres('TLS', () => {
     },
   )
 
+  test('of several hosts each is verified for its own name', async () => {
+    const { host, port } = new URL(database.url)
+    const named = (hosts: string): string =>
+      withParameters(database.url, { sslmode: 'verify-full', sslrootcert: certificate, connect_timeout: '1' }).replace(
+        host,
+        hosts,
+      )
+    // The certificate names the address alone.
+    for (const hosts of [`localhost:${port},${host}`, `${host},localhost:${port}`]) {
+      await using store = await openStorage(named(hosts))
+      expect(await store.nodes.count()).toBe(0)
+    }
+    const error = await expectCode(openStorage(named(`localhost:${port},127.0.0.1:1`)), 'UNAVAILABLE')
+    expect(error.message).toMatch(/certificate cannot be trusted/)
+  })
+
   test('sslmode=no-verify takes any, and sslmode=disable none', async () => {
     expect(await encrypted(database, { sslmode: 'no-verify' })).toBe(true)
     expect(await encrypted(database, { sslmode: 'disable' })).toBe(false)

@@ -73,6 +73,17 @@ describe('a postgres:// URL', () => {
     expect(databaseOf('postgres://db.example/mesh')).toMatchObject({ hosts: [{ host: 'db.example' }] })
   })
 
+  test('counts a host once that it names twice', () => {
+    const hosts = (url: string): unknown =>
+      (databaseOf(url) as PostgresTarget).hosts.map(({ host, port }) => [host, port])
+    expect(hosts('postgres://h1,h2:5433,h1:5432,h2:5433,h2/mesh')).toEqual([
+      ['h1', undefined],
+      ['h2', 5433],
+      ['h2', undefined],
+    ])
+    expect(hosts('postgres://h1,h1/mesh')).toEqual([['h1', undefined]])
+  })
+
   test('is printed with its hosts in a fixed order, and without user and password', () => {
     const [one, other] = ['h2:5433,h1', 'h1:5432,h2:5433'].map((hosts) =>
       databaseOf(`postgres://me:secret@${hosts}/mesh`),
@@ -127,6 +138,7 @@ describe('a postgres:// URL that cannot be used', () => {
     [`postgres://${AT},,h2/the-base`, 'host'],
     [`postgres://${AT},h2:port/the-base`, 'URL'],
     [`postgres://${AT},h2/the-base?host=/run`, 'host'],
+    ['postgres:///the-base?host=the-host,h2', 'host'],
     [`postgres://${AT},h2/the-base?target_session_attrs=standby`, 'target_session_attrs'],
     ['mysql://the-user:hunter2@the-host/the-base', 'mysql:'],
   ] as const)('%s is refused by name', async ([url, names]) => {

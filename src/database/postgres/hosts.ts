@@ -1,12 +1,20 @@
 /** Finds the primary among the hosts of a URL, and ends the connections to a server that is the primary no more. */
-import { isIP, Socket } from 'node:net'
 import pg from 'pg'
-import { StorageError } from '../../errors.ts'
 import { clearTimeout, performance, setTimeout, sleep } from '../../event-loop.ts'
-import { isFinal, sqlstateOf } from './errors.ts'
+import {
+  type Answer,
+  destroy,
+  internals,
+  isReplica,
+  isReportedPrimary,
+  noPrimary,
+  noteReports,
+  type Question,
+  question,
+} from './host-question.ts'
 import type { Host } from './url.ts'
 
-/** A connection that owes an answer for this long is silent: the other hosts are asked. In milliseconds. */
+/** A connection that owes an answer for this long is silent: all hosts are asked. In milliseconds. */
 const SILENT_MS = 1_000
 const LOOK_EVERY_MS = 250
 /** How long the other hosts wait for one that stands still, in milliseconds. A slow host's answer counts when it comes. */
@@ -20,23 +28,6 @@ interface Watched {
   heardAt: number
 }
 
-interface Answer {
-  readonly at: Host
-  readonly place: string
-  readonly isPrimary: boolean
-  /** `undefined`: the host is a replica. */
-  readonly error?: unknown
-}
-
-interface Internals {
-  readonly connection: NodeJS.EventEmitter & { readonly stream: Socket }
-  /** `false` or `undefined` while an answer is due. */
-  readonly readyForQuery?: boolean
-}
-const internals = (client: pg.Client): Internals => client as unknown as Internals
-
-const destroy = (client: pg.Client): void => void internals(client).connection.stream.destroy()
-
 const LATE = new Error('no answer')
 
 export class Hosts {
@@ -47,7 +38,9 @@ export class Hosts {
   #searching: Promise<void> | undefined
   #looking: NodeJS.Timeout | undefined
   /** The questions under way: one for each host. */
-  readonly #asked = new Map<Host, { readonly answer: Promise<Answer>; readonly client: pg.Client }>()
+  readonly #asked = new Map<Host, Question>()
+  /** Hosts with silent connections, and until when their answer is waited for, whether they are the primary. */
+  readonly #doubted = new Map<Host, number>()
 
   readonly #isProxied: boolean
   readonly #onLost: () => void
@@ -110,7 +103,7 @@ export class Hosts {
 
   /** Whether the server has reported that it is the primary. */
   isKnownPrimary(client: pg.Client): boolean {
-    return this.#clients.get(client)?.reported.get(IN_RECOVERY) === 'off'
+    return isReportedPrimary(this.#clients.get(client)?.reported)
   }
 
   /** The client's server is not the primary: ends all connections to it. */
@@ -150,8 +143,12 @@ export class Hosts {
     const primary = await Promise.race([Promise.any(primaries), late]).catch(() => undefined)
     if (primary !== undefined) this.#primary = primary
     if (this.#primary !== undefined) return
-    const unanswered = this.#all.map((at): Answer => ({ at, place: this.#placeOf(at), isPrimary: false, error: LATE }))
-    throw noPrimary(await Promise.all(asked.map((each, index) => Promise.race([each, unanswered[index] as Answer]))))
+    const unanswered = (at: Host): Answer => {
+      const place = this.#asked.get(at)?.place() ?? this.#placeOf(at)
+      return { at, place, isPrimary: false, error: LATE }
+    }
+    const answers = this.#all.map((at, index) => Promise.race([asked[index] as Promise<Answer>, unanswered(at)]))
+    throw noPrimary(await Promise.all(answers))
   }
 
   #placeOf(at: Host): string {
@@ -162,108 +159,56 @@ export class Hosts {
   #ask(at: Host): Promise<Answer> {
     const before = this.#asked.get(at)
     if (before !== undefined) return before.answer
-    let place = this.#placeOf(at)
-    const stream = (): Socket =>
-      noting(new Socket(), (address) => {
-        place = address
-      })
-    const client = new pg.Client({
-      ...this.#config,
-      ...at,
-      query_timeout: this.#config.connectionTimeoutMillis,
-      stream,
-    })
-    const reported = new Map<string, string>()
-    client.on('error', () => {})
-    if (!this.#isProxied) noteReports(client, reported)
-    const asking = async (): Promise<Answer> => {
-      try {
-        await client.connect()
-        const isPrimary = !(await isReplica(client, reported))
-        return { at, place, isPrimary }
-      } catch (error) {
-        return { at, place, isPrimary: false, error }
-      } finally {
-        this.#asked.delete(at)
-        client.end().catch(() => {})
-        // A server that stands still would not close the connection.
-        setTimeout(() => destroy(client), ROUND_MS).unref()
-      }
-    }
-    const answer = asking()
-    this.#asked.set(at, { answer, client })
-    return answer
+    const asked = question(at, this.#config, { place: this.#placeOf(at), isProxied: this.#isProxied })
+    this.#asked.set(at, asked)
+    return asked.answer.finally(() => this.#asked.delete(at))
   }
 
   /** Looks for connections that have fallen silent, as long as there are connections. */
   #look(): void {
     this.#looking = this.#clients.size === 0 ? undefined : setTimeout(() => this.#look(), LOOK_EVERY_MS).unref()
     const now = performance.now()
+    const silent = new Set<Host>()
     for (const [client, watched] of this.#clients) {
       const { connection, readyForQuery } = internals(client)
       const { bytesRead } = connection.stream
       if (readyForQuery === true || bytesRead !== watched.bytes) watched.heardAt = now
       watched.bytes = bytesRead
-      if (now - watched.heardAt >= SILENT_MS) this.#askOthers(watched.at)
+      if (now - watched.heardAt >= SILENT_MS) silent.add(watched.at)
     }
+    for (const host of this.#doubted.keys()) if (!silent.has(host)) this.#doubted.delete(host)
+    for (const host of silent) this.#doubt(host)
   }
 
-  /** If another host has become the primary, ends all connections to the silent one. */
-  #askOthers(silent: Host): void {
+  /**
+   * If another host is the primary, and the silent one does not say that it is, ends all connections to the silent one. A statement
+   * that takes long is silent, too, and two proxies may lead to one server.
+   */
+  #doubt(silent: Host): void {
+    if (!this.#doubted.has(silent)) this.#doubted.set(silent, performance.now() + SILENT_MS)
+    if (!this.#asked.has(silent))
+      void this.#ask(silent).then(({ isPrimary }) => {
+        if (isPrimary) this.#heard(silent)
+        else if (this.#doubted.has(silent)) this.#doubted.set(silent, 0)
+      })
     for (const other of this.#all) {
       if (other === silent || this.#asked.has(other)) continue
       void this.#ask(other).then(({ at, isPrimary }) => {
-        if (!isPrimary) return
+        const until = this.#doubted.get(silent) ?? Number.POSITIVE_INFINITY
+        if (!isPrimary || performance.now() < until) return
         this.#evict(silent)
         this.#primary = at
       })
     }
   }
 
+  #heard(host: Host): void {
+    this.#doubted.delete(host)
+    for (const watched of this.#clients.values()) if (watched.at === host) watched.heardAt = performance.now()
+  }
+
   close(): void {
     clearTimeout(this.#looking)
     for (const { client } of this.#asked.values()) destroy(client)
   }
-}
-
-/** Reported since PostgreSQL 14. */
-const IN_RECOVERY = 'in_hot_standby'
-
-function noteReports(client: pg.Client, reported: Map<string, string>): void {
-  internals(client).connection.on('parameterStatus', (each: { parameterName: string; parameterValue: string }) => {
-    reported.set(each.parameterName, each.parameterValue)
-  })
-}
-
-async function isReplica(client: pg.Client, reported: ReadonlyMap<string, string>): Promise<boolean> {
-  const said = reported.get(IN_RECOVERY)
-  if (said !== undefined) return said === 'on'
-  // A replica refuses the session's default isolation level.
-  const results: unknown = await client.query(
-    'BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_is_in_recovery()::text AS said; ROLLBACK',
-  )
-  return (results as pg.QueryResult<{ said: string }>[])[1]?.rows[0]?.said === 'true'
-}
-
-/** Notes the addresses that are tried. Unlike a URL's host, a resolved address cannot be a misplaced password. */
-export function noting(socket: Socket, note: (place: string) => void): Socket {
-  return socket.on('connectionAttempt', (address: string, port: number) => {
-    if (isIP(address) !== 0) note(`${isIP(address) === 6 ? `[${address}]` : address}:${port}`)
-  })
-}
-
-/** Says what each host answered. Where a wait cannot help it is the first host's error. */
-function noPrimary(answers: readonly Answer[]): unknown {
-  const [first] = answers
-  if (first !== undefined && answers.every(({ error }) => error !== undefined && isFinal(error))) return first.error
-  const said = answers.map(({ place, error }) => {
-    if (error === undefined) return `${place} is a replica`
-    const code = sqlstateOf(error) ?? (error as { readonly code?: unknown }).code ?? 'no answer'
-    return `${place} failed (${code})`
-  })
-  return new StorageError(
-    'UNAVAILABLE',
-    `No primary was found: ${said.join('; ')}. Nothing was written. Check the cluster, then try again.`,
-    { cause: new Error('no primary') },
-  )
 }

@@ -1,7 +1,8 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
 import { asStandby, isStandby, placed, sqlstateOf } from './errors.ts'
-import { Hosts, noting } from './hosts.ts'
+import { noting } from './host-question.ts'
+import { Hosts } from './hosts.ts'
 import { PatientPool } from './patient-pool.ts'
 import type { PostgresTarget } from './url.ts'
 

@@ -67,7 +67,9 @@ export function postgresTarget(url: string): PostgresTarget {
   checkAttributes(parameters.get('target_session_attrs'))
   // Read the environment here, as the driver would: the default of TLS depends on the host.
   const host = parameters.get('host') ?? (nameOf(parsed) || process.env.PGHOST || 'localhost')
-  const hosts = [{ host, port: portOf(parsed) }, ...others].map((each) => ({
+  if (host.includes(','))
+    throw config('The parameter host of the URL names several hosts. Name them before the database: h1:5432,h2:5432.')
+  const hosts = distinct([{ host, port: portOf(parsed) }, ...others]).map((each) => ({
     ...each,
     ssl: sslOf(parameters, each.host),
   }))
@@ -103,6 +105,12 @@ function split(url: string): { first: string; others: Pick<Host, 'host' | 'port'
     }),
   }
 }
+
+const addressOf = ({ host, port = 5432 }: Pick<Host, 'host' | 'port'>): string => `${host}:${port}`
+
+/** A host that is named twice counts once. */
+const distinct = (hosts: readonly Pick<Host, 'host' | 'port'>[]): Pick<Host, 'host' | 'port'>[] =>
+  [...new Map(hosts.map((each) => [addressOf(each), each] as const).toReversed()).values()].toReversed()
 
 const nameOf = ({ hostname }: URL): string => decoded(hostname).replace(/^\[(.*)\]$/, '$1')
 const portOf = ({ port }: URL): number | undefined => (port === '' ? undefined : Number(port))
@@ -155,10 +163,7 @@ function numberOf(
 
 /** The servers' addresses, in a fixed order, and the database, without user and password. */
 export const placeOf = ({ hosts, database, user }: PostgresTarget): string =>
-  `${hosts
-    .map(({ host, port = 5432 }) => `${host}:${port}`)
-    .sort()
-    .join()}/${database ?? user ?? ''}`
+  `${hosts.map(addressOf).sort().join()}/${database ?? user ?? ''}`
 
 const isLocal = (host: string): boolean =>
   host.startsWith('/') || host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
