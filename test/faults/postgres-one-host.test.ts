@@ -8,8 +8,10 @@ import { hasPgBouncer, pgBouncer } from '../postgres/support/pgbouncer.ts'
 import { FaultyProxy } from '../postgres/support/proxy.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { bound } from '../support/bounds.ts'
+import { temporaryFolder } from '../support/folders.ts'
+import { gate } from '../support/gate.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
-import { node } from '../support/samples.ts'
+import { manyNodes, node } from '../support/samples.ts'
 import { countedIn, counting } from './counting.ts'
 import { notTested, shows } from './shown.ts'
 
@@ -75,6 +77,73 @@ describePostgres('one host', () => {
     expect((await store.nodes.create(node('there'))).nodeId).toBe('there')
     expect(new Set(applied.map(({ tag }) => tag)).size).toBe(applied.length)
   })
+
+  test.for(['reset before', 'reset after'] as const)(
+    'a move whose COMMIT is cut (%s) says how to go on, and goes on',
+    async (fault) => {
+      await using database = await createDatabase(server.url('postgres'))
+      await (await openStorage(database.url)).close()
+      await using proxy = await FaultyProxy.before(database.url)
+      using folder = temporaryFolder()
+      await using store = await openStorage(folder.file('mesh.db'))
+      await store.nodes.createMany(manyNodes(100))
+      const onProgress = ({ step }: { step: string }): void => {
+        if (step === 'copying' && proxy.injected === 0) proxy.arm(fault, 'COMMIT\0')
+      }
+      await expect(store.moveTo(proxy.url, { onProgress })).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        message: expect.stringMatching(/with it the lock of the move.*Nothing was lost.*meshstore move --resume/),
+      })
+      expect(proxy.injected).toBe(1)
+      await store.moveTo(proxy.url)
+      await using target = await openStorage(database.url)
+      expect(await target.nodes.count()).toBe(100)
+    },
+  )
+
+  test.for([
+    ['its own time is over', { timeoutMs: 3_000, parameters: '', isRefused: true }],
+    [
+      'it had run for longer than a statement may',
+      { timeoutMs: 60_000, parameters: '?statement_timeout=100', isRefused: false },
+    ],
+  ] as const)(
+    'a transaction that loses the server when %s ends no call that waits',
+    async ([, { timeoutMs, parameters, isRefused }]) => {
+      await using database = await createDatabase(server.url('postgres'))
+      await using proxy = await FaultyProxy.before(database.url)
+      await using store = await openStorage({ url: proxy.url + parameters, pool: { max: 2 }, outcomeTokens: true })
+      await store.nodes.create(node('first'))
+      const [begun, waiting] = [gate(), gate()]
+      const since = performance.now()
+      const transaction = store
+        .transaction(
+          async (tx) => {
+            await tx.nodes.get('first')
+            begun.open()
+            await waiting.opened
+            await tx.nodes.recordRoutes('first')
+          },
+          { timeoutMs },
+        )
+        .then(
+          () => undefined,
+          (error) => error.code,
+        )
+      await begun.opened
+      await proxy.away()
+      // Two hold the pool's connections, and the others wait.
+      const reads = Promise.all(Array.from({ length: 8 }, (_, at) => store.nodes.list({ limit: at + 1 })))
+      reads.catch(() => {})
+      if (!isRefused) await eventually('the transaction has run for long', () => performance.now() - since > 300)
+      waiting.open()
+      // A slow machine may end it with TIMEOUT.
+      if (isRefused) expect(await transaction).toMatch(/^(UNAVAILABLE|TIMEOUT)$/)
+      await proxy.back()
+      expect((await reads).length).toBe(8)
+      if (!isRefused) expect(await transaction).toBeUndefined()
+    },
+  )
 
   test('without tokens, outcomes are unknown', async () => {
     // Calls that fail before COMMIT run again, so that only these are left.

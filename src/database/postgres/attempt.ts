@@ -68,7 +68,7 @@ export async function attempt<T>(
   { readOnly, timeoutMs }: AttemptLimits,
   { mayBegin, opened, passedMs, naming }: Turn,
 ): Promise<Attempted<T>> {
-  const since = performance.now()
+  let since = performance.now()
   const token = readOnly ? undefined : outcomes?.token()
   const survivesLoss = (options.failoverMs ?? 0) > 0
   const endsHere = (error: unknown): boolean => mayRunAgain(error) || (survivesLoss && isServerLost(error))
@@ -81,6 +81,7 @@ export async function attempt<T>(
       withinMs: passed > 0 && timeoutMs !== undefined ? timeoutMs - passed : undefined,
     })
     hasOpened = true
+    since = performance.now()
     opened()
     await begin(connection, { ...options, readOnly, timeoutMs })
     return { connection, executor: new PostgresExecutor(connection, compiler, token) }

@@ -72,13 +72,21 @@ export class Connections {
       const failure = located(thrown, this.#pool)
       // In transaction mode the connection asks for no settings that a proxy could refuse: the server is lost.
       const error = translated(this.#options.mode === 'transaction' ? asLost(failure) : failure)
-      if (sqlstateOf(failure) === undefined) this.#refuseWaiting(error)
+      // A transaction that has little time left gives up for itself alone.
+      const isOwnLimit = withinMs !== undefined && this.#survivesLoss
+      if (sqlstateOf(failure) === undefined && !isOwnLimit) this.#refuseWaiting(error)
       throw error
     }
   }
 
-  /** The server did not even report its own time limit: it is away, so refuse the waiting calls. */
+  /** Whether calls wait for a server that was lost. */
+  get #survivesLoss(): boolean {
+    return (this.#options.failoverMs ?? 0) > 0
+  }
+
+  /** The server did not even report its own time limit: it is away, so refuse the waiting calls, unless they wait for a failover. */
   noteSilence(error: unknown, since: number): void {
+    if (this.#survivesLoss) return
     const silent = performance.now() - since > this.#options.statementMs
     if (silent && error instanceof StorageError && LOST.has(error.code)) this.#refuseWaiting(unsent(error))
   }

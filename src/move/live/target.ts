@@ -1,6 +1,7 @@
 /** Writes to the PostgreSQL database that a file is moved to. */
 
 import type pg from 'pg'
+import { isUnknown } from '../../database/postgres/errors.ts'
 import { type Ask, askOn, connected, openSingle } from '../../database/postgres/single.ts'
 import type { PostgresTarget } from '../../database/postgres/url.ts'
 import { StorageError } from '../../errors.ts'
@@ -104,7 +105,9 @@ export class MoveTarget {
     try {
       for (const statement of BEGIN) await this.#ask(statement)
       const result = await work(this.#ask)
-      await this.#ask('COMMIT')
+      await this.#ask('COMMIT').catch((error) => {
+        throw isUnknown(error) ? unanswered(error) : error
+      })
       return result
     } catch (error) {
       await this.#ask('ROLLBACK').catch(() => {})
@@ -282,3 +285,11 @@ export async function assertApplied(
 /** SQLite keeps no sign of zero. */
 const comparable = (row: readonly Plain[]): string =>
   JSON.stringify(row.map((cell) => (Object.is(cell, -0) ? 0 : cell)))
+
+/** The record of the move in the target says how far it has come: nothing stays unknown. */
+const unanswered = (error: unknown): StorageError =>
+  new StorageError(
+    'UNAVAILABLE',
+    'The target did not answer a COMMIT: its changes may or may not be there. The move finds out when it goes on. Run it again.',
+    { cause: error instanceof StorageError ? error.cause : error },
+  )
