@@ -23,6 +23,7 @@ OLD and NEW are checked-out trees that are built (npm run build).
   --rounds N        rounds of each (20)
   --normal          durability 'normal'
   --postgres        on PostgreSQL, with the server's processor time
+  --tokens          on PostgreSQL, NEW with outcome tokens: OLD may be the same tree
   --by-hand         and \`pg\` by hand, for the operations of one row
 `
 
@@ -38,15 +39,17 @@ interface Side {
   /** The process id of PostgreSQL's main process, if its times can be read. */
   readonly server: number | undefined
   readonly side?: 'meshstore' | 'pg'
+  readonly outcomeTokens?: boolean
 }
 
 class Build {
   readonly #child: ChildProcess
 
-  constructor(tree: string, url: string, { durability, server, side = 'meshstore' }: Side) {
+  constructor(tree: string, url: string, { durability, server, side = 'meshstore', outcomeTokens }: Side) {
     const entry = join(resolve(tree), 'dist/index.js')
     this.#child = fork(childPath('build.ts'), [entry, url, durability, side, String(server ?? '')], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      env: { ...process.env, ...(outcomeTokens && { BUILD_TOKENS: 'on' }) },
     })
   }
 
@@ -112,7 +115,7 @@ async function compared(builds: readonly Build[], names: readonly string[], serv
 async function inTurn(urls: readonly [string, string, string?], server?: number): Promise<void> {
   const durability = values.normal ? 'normal' : 'full'
   const as = { durability, server }
-  const builds = [new Build(before, urls[0], as), new Build(after, urls[1], as)]
+  const builds = [new Build(before, urls[0], as), new Build(after, urls[1], { ...as, outcomeTokens: values.tokens })]
   if (urls[2] !== undefined) builds.push(new Build(after, urls[2], { ...as, side: 'pg' }))
   await Promise.all(builds.map((build) => build.opened()))
   await compared(builds, values.only ?? Object.keys(OPERATIONS), server)
@@ -135,6 +138,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '20' },
     normal: { type: 'boolean', default: false },
     postgres: { type: 'boolean', default: false },
+    tokens: { type: 'boolean', default: false },
     'by-hand': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -142,7 +146,7 @@ const { values, positionals } = parseArgs({
 const [before = '', after = ''] = positionals
 if (values.help || positionals.length !== 2) {
   console.log(HELP)
-} else if (values.postgres) {
+} else if (values.postgres || values.tokens) {
   await withServer(onPostgres).catch((error) => {
     if (!(error instanceof NoServer)) throw error
     console.log(`NOT MEASURED: ${error.message}`)

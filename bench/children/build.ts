@@ -14,6 +14,8 @@ import { serverTime } from '../server-time.ts'
 const [, , entry = '', url = '', durability, side, server] = process.argv
 const CONNECTIONS = 8
 const { openStorage }: typeof import('../../src/index.ts') = await import(pathToFileURL(entry).href)
+// An older build does not know the option.
+const tokens = process.env.BUILD_TOKENS === undefined ? {} : { outcomeTokens: true }
 const open = (): Promise<Meshstore> =>
   openStorage({ url, durability: durability as 'full', pool: { max: CONNECTIONS } })
 const filling = await open()
