@@ -17,7 +17,7 @@ const { openStorage }: typeof import('../../src/index.ts') = await import(pathTo
 // An older build does not know the option.
 const tokens = process.env.BUILD_TOKENS === undefined ? {} : { outcomeTokens: true }
 const open = (): Promise<Meshstore> =>
-  openStorage({ url, durability: durability as 'full', pool: { max: CONNECTIONS } })
+  openStorage({ url, durability: durability as 'full', pool: { max: CONNECTIONS }, ...tokens })
 const filling = await open()
 await fill(filling)
 // Both builds begin with an empty log: a commit that makes the file larger costs more than one that does not.

@@ -46,9 +46,9 @@ describePostgres('two hosts in a URL', () => {
 
   const promote = (): Promise<unknown> => standby.ask('SELECT pg_promote()')
 
-  async function lost(away: () => Promise<Disposable | undefined>): Promise<void> {
+  async function lost(away: () => Promise<Disposable | undefined>, limits = NO_LIMIT): Promise<void> {
     // The standby comes first: the store looks for the primary.
-    await using store = await openStorage({ url: urlOf(standby, primary, NO_LIMIT), pool: { max: 4 } })
+    await using store = await openStorage({ url: urlOf(standby, primary, limits), pool: { max: 4 } })
     const changes = store.changes()
     await changes.ready()
     const counted = counting(store)
@@ -80,6 +80,9 @@ describePostgres('two hosts in a URL', () => {
   test('the primary dies under load', () => lost(() => primary.halt().then(() => undefined)))
 
   test('the primary stands still under load', () => lost(() => freeze(primary, FOR_LONG_MS)))
+
+  test('the primary stands still for longer than a statement may take', () =>
+    lost(() => freeze(primary, FOR_LONG_MS), '&statement_timeout=100&connect_timeout=1'))
 
   test('a commit that the standby did not get is not acknowledged before it has got it', async () => {
     await using store = await openStorage(urlOf(primary, standby))

@@ -10,6 +10,7 @@ import { type PostgresServer, startPostgres } from '../support/postgres-server.t
 import { node } from '../support/samples.ts'
 import { app, migrations } from '../tables/app/schema.ts'
 import { addSite, removeSites } from '../tables/app/statements.ts'
+import { LATE_TOKEN, MistakenSource } from './cluster/mistaken-source.ts'
 import { shows } from './shown.ts'
 
 const openApp = (url: string, options: Partial<StorageOptions> = {}) =>
@@ -177,6 +178,36 @@ describePostgres('an answer to a COMMIT that does not come', () => {
     const rewrite = { from, to: to.padEnd(from.length) }
     const lost = { fault: 'reset after', at: 'COMMIT\0' } as const
     expect(await lose(database, lost, CASES[0] as Case, { rewrite })).toEqual({ injected: 1, outcome: 2 })
+  })
+
+  /** Its COMMIT arrives when the outcome was decided, and the tokens were swept. Returns how often the work was done. */
+  async function arrivesLate(open: typeof openStorage): Promise<number> {
+    await using database = await createDatabase(server.url('postgres'))
+    await using proxy = await FaultyProxy.before(database.url)
+    await using store = await open({ url: proxy.url, outcomeTokens: true })
+    await store.nodes.create(node('warm-up'))
+    const late = proxy.late('COMMIT\0')
+    // Each attempt creates another row, as an order with an id of its own.
+    const created = store.transaction((tx) => tx.nodes.create(node(crypto.randomUUID())))
+    await late.reached
+    const { nodeId } = await created
+    // As the sweep does after twice failoverMs.
+    await database.query('DELETE FROM meshstore_outcomes')
+    await late.deliver()
+    const rows = await database.query<{ id: string }>("SELECT node_id AS id FROM nodes WHERE node_id <> 'warm-up'")
+    expect(rows.map(({ id }) => id)).toContain(nodeId)
+    expect(proxy.injected).toBe(1)
+    return rows.length
+  }
+
+  test('a COMMIT that arrives after its outcome was decided changes nothing', async () => {
+    expect(await arrivesLate(openStorage)).toBe(1)
+  })
+
+  test('a token in the packet of COMMIT does the work twice', async () => {
+    using copy = new MistakenSource(LATE_TOKEN)
+    const mistaken: { openStorage: typeof openStorage } = await import(`${copy.root}/src/index.ts`)
+    expect(await arrivesLate(mistaken.openStorage)).toBe(2)
   })
 
   test('without tokens, all callers of a batch that was cut are told that its outcome is unknown', async () => {

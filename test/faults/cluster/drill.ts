@@ -6,11 +6,14 @@ import type { Fault } from './faults.ts'
 import type { LoadOptions, LoadReport } from './load-messages.ts'
 import { LoadProcess } from './load-process.ts'
 import { Probe } from './probe.ts'
+import type { Gap } from './truth.ts'
 
 export const ROOT = join(import.meta.dirname, '../../..')
 
 export interface Drill {
   readonly fault: Fault
+  /** Further faults under the same load, one after the other. */
+  readonly then?: readonly Fault[]
   readonly via: Via
   /** Calls a second. */
   readonly rate: number
@@ -23,21 +26,27 @@ export interface Drill {
   readonly longestMs?: number
 }
 
-export interface Came extends LoadReport {
+export interface Struck {
   readonly fault: string
-  readonly via: Via
+  /** The longest time in which no write of the load succeeded. */
+  readonly gapMs: number
   /** How long the cluster itself took no write. */
   readonly clusterGapMs: number
   /** How much later the load wrote again than the cluster could. */
   readonly resumedMs: number
 }
 
-/** Writes before and after the fault. */
-const BEFORE = 300
-const AFTER = 300
+export interface Came extends LoadReport, Struck {
+  readonly via: Via
+  /** One for each fault. The figures of the first are this object's own, too. */
+  readonly struck: readonly Struck[]
+}
+
+/** Writes after the fault. */
+const AFTER = 100
 
 export async function drill(cluster: Cluster, drill: Drill): Promise<Came> {
-  const { fault, via, turn, rate, options = {}, root = ROOT, longestMs = 180_000 } = drill
+  const { fault, then = [], via, turn, rate, options = {}, root = ROOT, longestMs = 180_000 } = drill
   await cluster.configure({ synchronous: fault.synchronous, failsafe: fault.failsafe ?? false })
   await cluster.settled()
   const database = await cluster.createDatabase()
@@ -53,16 +62,37 @@ export async function drill(cluster: Cluster, drill: Drill): Promise<Came> {
     run,
     longestMs,
   })
-  await load.progress(BEFORE)
+  // Node compiles what the load runs during the first second.
+  await load.progress(rate)
+  load.say('warm')
+  await load.progress(2 * rate)
   if (fault.lossy) load.say('lossy')
   load.say('fault')
-  await fault.strike(cluster, load)
-  await load.progress(AFTER).catch((error: unknown) => console.warn(`${fault.name}: ${error}`))
-  await cluster.settled()
+  const windows: { readonly fault: string; readonly from: number; readonly to: number }[] = []
+  for (const each of [fault, ...then]) {
+    const from = Date.now()
+    await each.strike(cluster, load)
+    await load.progress(AFTER).catch((error: unknown) => console.warn(`${each.name}: ${error}`))
+    await cluster.settled()
+    windows.push({ fault: each.name, from, to: Date.now() })
+  }
   const report = await load.stop()
-  const { gapMs, gapEnd } = probe.longest()
-  return { ...report, fault: fault.name, via, clusterGapMs: gapMs, resumedMs: report.gapEnd - gapEnd }
+  const struck = windows.map(({ fault, from, to }): Struck => {
+    const ofCluster = probe.longest(from, to)
+    const gaps = report.gaps.filter(({ end }) => from <= end && end <= to)
+    const beginning = ofCluster.end - ofCluster.ms
+    const same = gaps.filter(({ ms, end }) => end - ms < ofCluster.end && end > beginning).toSorted(byLength)[0]
+    return {
+      fault,
+      gapMs: gaps.toSorted(byLength)[0]?.ms ?? 0,
+      clusterGapMs: ofCluster.ms,
+      resumedMs: same === undefined ? 0 : same.end - ofCluster.end,
+    }
+  })
+  return { ...report, ...(struck[0] as Struck), via, struck }
 }
+
+const byLength = (one: Gap, other: Gap): number => other.ms - one.ms
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
 
@@ -70,10 +100,13 @@ export function row(came: Came): string {
   const { errors, listeners } = came
   const failed = Object.entries(errors).map(([code, count]) => `${count} ${code}`)
   const heard = listeners.map(({ missed, ghosts, told }) => `${missed}+${ghosts} missed, told ${told} times`)
+  const gaps = came.struck.map(
+    ({ fault, gapMs, clusterGapMs, resumedMs }) =>
+      `${fault}, ${came.via}: no write for ${seconds(gapMs)} (the cluster took none for ${seconds(clusterGapMs)}, the load wrote ${resumedMs} ms after that)`,
+  )
   return [
-    `${came.fault}, ${came.via}: no write for ${seconds(came.gapMs)} (the cluster took none for ${seconds(came.clusterGapMs)},`,
-    `the load wrote ${came.resumedMs} ms after that), longest call ${seconds(came.longestMs)} (${came.longest});`,
-    `${came.calls} calls, ${failed.join(', ') || '0 errors'}; ${came.lost} of ${came.acknowledged} acknowledged lost,`,
+    `${gaps.join('; ')}, longest call ${seconds(came.longestMs)} (${came.longest});`,
+    `${Math.round(came.rate)} writes a second before it; ${came.calls} calls, ${failed.join(', ') || '0 errors'}; ${came.lost} of ${came.acknowledged} acknowledged lost,`,
     `${came.refusedButThere} refused and there, ${came.wrongCounters.length} counters wrong, ${came.stuck} stuck;`,
     `subscribers: ${heard.join('; ')}${came.deaf ? `; ${came.deaf} DEAF` : ''}; ${came.stale} stale of ${came.hits} cached paths`,
   ].join(' ')

@@ -20,11 +20,13 @@ export interface LoadOrders {
   readonly longestMs: number
 }
 
-/** `'fault'`: a fault comes now. `'lossy'`: it may lose what was acknowledged. */
-export type ToLoad = 'fault' | 'lossy' | 'stop'
+/** `'warm'`: the rate counts from now on. `'fault'`: a fault comes now. `'lossy'`: it may lose what was acknowledged. */
+export type ToLoad = 'warm' | 'fault' | 'lossy' | 'stop'
 export type FromLoad = { readonly written: number } | { readonly report: LoadReport }
 
 export interface LoadReport extends CallFigures, Judgement {
+  /** Writes a second that were acknowledged from `'warm'` to `'fault'`. */
+  readonly rate: number
   /** Calls that did not return. */
   readonly stuck: number
   /** Subscribers that did not hear of the last row. */

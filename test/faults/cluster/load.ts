@@ -30,7 +30,7 @@ const counterOf = (turn: number): string => `${run}-c-${Math.floor(turn / 10) % 
 const plain = (nodeId: string) => ({ nodeId, interfaces: ['eth0'], protocols: [] })
 const site = (siteId: string) => ({ siteId, name: siteId })
 // A machine that is short of time runs a transaction for longer.
-const PATIENT = { timeoutMs: 60_000 }
+const PATIENT = { timeoutMs: 300_000 }
 
 const writes: readonly ((turn: number) => Promise<unknown>)[] = [
   ...Array.from({ length: 4 }, () => (turn: number) => create(turn)),
@@ -127,6 +127,7 @@ async function finish(listeners: readonly Listener[]): Promise<LoadReport> {
   return {
     ...truth.figures,
     ...truth.judge(there, counters),
+    rate: (1_000 * (atFault.written - warm.written)) / (atFault.at - warm.at),
     stuck,
     deaf,
     stale: hubs.stale,
@@ -139,8 +140,14 @@ async function finish(listeners: readonly Listener[]): Promise<LoadReport> {
 await hubs.create()
 await store.nodes.createMany(Array.from({ length: COUNTERS }, (_, index) => plain(`${run}-c-${index}`)))
 const listeners = [await Listener.start(store), await Listener.start(other)]
+const here = () => ({ at: performance.now(), written: truth.written })
+let [warm, atFault] = [here(), here()]
 process.on('message', async (message: ToLoad) => {
-  if (message === 'fault') hubs.resting = true
+  if (message === 'warm') warm = here()
+  if (message === 'fault') {
+    hubs.resting = true
+    atFault = here()
+  }
   if (message === 'lossy') hubs.lossy = true
   if (message !== 'stop') return
   clearInterval(progress)

@@ -1,6 +1,7 @@
 /** Writes past the library, to each server, all the time: how long did the cluster itself take no write? */
 import type pg from 'pg'
 import type { Cluster } from './cluster.ts'
+import type { Gap } from './truth.ts'
 
 const EVERY_MS = 50
 
@@ -44,13 +45,13 @@ export class Probe implements Disposable {
     client?.end().catch(() => {})
   }
 
-  /** The longest time without a write, and the moment of its end. */
-  longest(): { gapMs: number; gapEnd: number } {
+  /** The longest time without a write that ended between two moments. */
+  longest(from: number, to: number): Gap {
     const ends = this.#written.toSorted((a, b) => a - b)
-    let longest = { gapMs: 0, gapEnd: 0 }
+    let longest: Gap = { ms: 0, end: from }
     for (const [index, end] of ends.entries()) {
-      const gapMs = end - (ends[index - 1] ?? end)
-      if (gapMs > longest.gapMs) longest = { gapMs, gapEnd: end }
+      const ms = end - (ends[index - 1] ?? end)
+      if (ms > longest.ms && from <= end && end <= to) longest = { ms, end }
     }
     return longest
   }

@@ -16,15 +16,23 @@ export interface CallFigures {
   longestMs: number
   /** Which call took longest. */
   longest: string
-  /** The longest time in which no write succeeded, and the moment of its end: milliseconds since 1970. */
-  gapMs: number
-  gapEnd: number
+  /** The times in which no write succeeded. */
+  readonly gaps: Gap[]
 }
+
+export interface Gap {
+  readonly ms: number
+  /** Milliseconds since 1970. */
+  readonly end: number
+}
+
+/** Shorter ones are the load's own pauses. */
+const GAP_MS = 100
 
 export class Truth {
   readonly rows = new Map<string, Row>()
   readonly counted = new Map<string, { done: number; unknown: number }>()
-  readonly figures: CallFigures = { calls: 0, errors: {}, longestMs: 0, longest: '', gapMs: 0, gapEnd: 0 }
+  readonly figures: CallFigures = { calls: 0, errors: {}, longestMs: 0, longest: '', gaps: [] }
   written = 0
   #lastWrite = 0
 
@@ -72,10 +80,8 @@ export class Truth {
   #note(): void {
     const now = Date.now()
     this.written++
-    if (this.#lastWrite > 0 && now - this.#lastWrite > this.figures.gapMs) {
-      this.figures.gapMs = now - this.#lastWrite
-      this.figures.gapEnd = now
-    }
+    const ms = now - this.#lastWrite
+    if (this.#lastWrite > 0 && ms > GAP_MS) this.figures.gaps.push({ ms, end: now })
     this.#lastWrite = now
   }
 

@@ -31,6 +31,13 @@ export interface Held {
   open(): void
 }
 
+/** A message whose client is gone, and which has not arrived. */
+export interface Late {
+  readonly reached: Promise<void>
+  /** Passes it on. Resolves when the server has answered, or has closed the connection. */
+  deliver(): Promise<void>
+}
+
 /** A TCP proxy in front of a PostgreSQL server, which spoils, holds up or changes chosen messages of its clients. */
 export class FaultyProxy implements AsyncDisposable {
   /** Before each message of a client is passed on, in milliseconds. */
@@ -42,6 +49,7 @@ export class FaultyProxy implements AsyncDisposable {
   #armed: { readonly fault: Fault; readonly text: string } | undefined
   #cutting: { readonly cut: Cut; left: number } | undefined
   #holding: { readonly text: string; readonly reached: Gate; readonly opened: Gate } | undefined
+  #late: { readonly text: string; readonly reached: Gate; deliver: () => Promise<void> } | undefined
   #port = 0
   readonly #target: URL
   readonly #sockets = new Set<Socket>()
@@ -111,6 +119,31 @@ export class FaultyProxy implements AsyncDisposable {
     return { reached: reached.opened, open: () => opened.open() }
   }
 
+  /** The next message that holds the text is late: its client's connection is reset, and the server's stays open. */
+  late(text: string): Late {
+    const late = { text, reached: gate(), deliver: async (): Promise<void> => {} }
+    this.#late = late
+    return { reached: late.reached.opened, deliver: () => late.deliver() }
+  }
+
+  /** Returns whether the message is kept. */
+  #keep(message: Buffer, client: Socket, server: Socket): boolean {
+    if (this.#late === undefined || !message.includes(this.#late.text)) return false
+    const late = this.#late
+    this.#late = undefined
+    this.injected++
+    late.deliver = () =>
+      new Promise((resolve) => {
+        if (server.destroyed) resolve()
+        server.once('data', () => resolve()).once('close', resolve)
+        server.write(message)
+      })
+    client.removeAllListeners('close').on('close', () => this.#clients.delete(client))
+    client.resetAndDestroy()
+    late.reached.open()
+    return true
+  }
+
   #serve(client: Socket): void {
     const server = connect(Number(this.#target.port), this.#target.hostname)
     const pass = this.#passageTo(server)
@@ -130,6 +163,7 @@ export class FaultyProxy implements AsyncDisposable {
       })
     }
     client.on('data', (message) => {
+<<<<<<< HEAD
       if (cut !== undefined) return
       cut = this.#takeCut()
       if (cut !== undefined) {
@@ -138,6 +172,9 @@ export class FaultyProxy implements AsyncDisposable {
         if (cut === 'before' || cut === 'within') client.resetAndDestroy()
         return
       }
+=======
+      if (this.#keep(message, client, server)) return
+>>>>>>> 6b51fc9 (Try what holds a connection while its primary dies, a token in the packet of COMMIT, and ten failovers under one load; mend a control that no longer found its place, and the time limit of 100 failovers)
       fault ??= this.#take(message)
       if (fault === 'reset before') client.resetAndDestroy()
       else if (fault !== 'silent before') pass(this.#rewritten(message))
