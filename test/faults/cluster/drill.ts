@@ -51,7 +51,7 @@ export async function drill(cluster: Cluster, drill: Drill): Promise<Came> {
   await cluster.settled()
   const database = await cluster.createDatabase()
   const run = `r${randomBytes(3).toString('hex')}`
-  const checkUrl = cluster.url(database, 'haproxy')
+  const checkUrl = `${cluster.url(database, 'haproxy')}?connect_timeout=120`
   using probe = await Probe.start(cluster)
   using load = await LoadProcess.start({
     root,
