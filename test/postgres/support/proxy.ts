@@ -163,7 +163,7 @@ export class FaultyProxy implements AsyncDisposable {
       })
     }
     client.on('data', (message) => {
-<<<<<<< HEAD
+      if (this.#keep(message, client, server)) return
       if (cut !== undefined) return
       cut = this.#takeCut()
       if (cut !== undefined) {
@@ -172,9 +172,6 @@ export class FaultyProxy implements AsyncDisposable {
         if (cut === 'before' || cut === 'within') client.resetAndDestroy()
         return
       }
-=======
-      if (this.#keep(message, client, server)) return
->>>>>>> 6b51fc9 (Try what holds a connection while its primary dies, a token in the packet of COMMIT, and ten failovers under one load; mend a control that no longer found its place, and the time limit of 100 failovers)
       fault ??= this.#take(message)
       if (fault === 'reset before') client.resetAndDestroy()
       else if (fault !== 'silent before') pass(this.#rewritten(message))
