@@ -60,12 +60,15 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   'a transaction': (store, id) => [
     {
-      promise: store.transaction(async (tx) => {
-        await tx.nodes.recordRoutes(id('there-1'), 2)
-        await tx.transaction((nested) => nested.nodes.create(node(id('nested'))))
-        await tx.nodes.create(node(id('there-2'))).catch(() => {})
-        await tx.nodes.delete(id('there-3'))
-      }),
+      promise: store.transaction(
+        async (tx) => {
+          await tx.nodes.recordRoutes(id('there-1'), 2)
+          await tx.transaction((nested) => nested.nodes.create(node(id('nested'))))
+          await tx.nodes.create(node(id('there-2'))).catch(() => {})
+          await tx.nodes.delete(id('there-3'))
+        },
+        { timeoutMs: 60_000 },
+      ),
       writes: { [id('there-1')]: 2, [id('nested')]: 0, [id('there-3')]: undefined },
     },
   ],
@@ -111,9 +114,13 @@ class Trial {
     giveUp()
     if (this.#proxy.injected === injected) return false
     // The server may still do what it has read.
-    await eventually('connections that were cut have ended', async () => {
-      return (await backendsOf(this.#database)).length <= this.#proxy.connections
-    })
+    await eventually(
+      'connections that were cut have ended',
+      async () => {
+        return (await backendsOf(this.#database)).length <= this.#proxy.connections
+      },
+      60_000,
+    )
     const after = await this.#nodes(prefix)
     for (const [at, call] of calls.entries())
       this.#judge(`${name}, ${cut} packet ${passed}`, call, outcomes[at], { before, after })

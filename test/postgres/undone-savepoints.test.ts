@@ -60,19 +60,22 @@ async function looked(
   return Promise.all(
     stores.map((store, at) => {
       let isFirst = true
-      return store.transaction(async (tx) => {
-        let seen: Seen | undefined
-        const undone = tx.transaction(async (nested) => {
-          seen = await look(nested, IDS[at] ?? '')
-          throw UNDO
-        })
-        await expect(undone).rejects.toBe(UNDO)
-        if (isFirst && ++looks === stores.length) bothLooked.open()
-        isFirst = false
-        await bothLooked.opened
-        await write(tx, IDS[1 - at] ?? '')
-        return seen
-      })
+      return store.transaction(
+        async (tx) => {
+          let seen: Seen | undefined
+          const undone = tx.transaction(async (nested) => {
+            seen = await look(nested, IDS[at] ?? '')
+            throw UNDO
+          })
+          await expect(undone).rejects.toBe(UNDO)
+          if (isFirst && ++looks === stores.length) bothLooked.open()
+          isFirst = false
+          await bothLooked.opened
+          await write(tx, IDS[1 - at] ?? '')
+          return seen
+        },
+        { timeoutMs: 60_000 },
+      )
     }),
   )
 }
