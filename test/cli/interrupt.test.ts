@@ -93,9 +93,11 @@ test.runIf(script)('Ctrl+C ends what shows a bar, and brings the cursor back', a
     stdio: ['pipe', 'pipe', 'ignore'],
   })
   let shown = ''
+  let interrupted = false
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    if (shown === '') child.stdin.write('\u0003')
     shown += text
+    // The first that is shown may be the hidden cursor alone.
+    if (!interrupted && shown.includes('Working')) interrupted = child.stdin.write('\u0003')
   })
   const [code] = await once(child, 'close')
   expect(code).toBe(130)

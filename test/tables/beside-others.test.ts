@@ -27,7 +27,8 @@ const manyLinks = (kind: string) => Array.from({ length: MANY }, (_, index) => l
 
 eachLastingBackend('own tables beside another program', (backend) => {
   const open = async () => {
-    const options = { tables: app, migrations }
+    // The other program never pauses: a transaction over all rows may have to begin again often.
+    const options = { tables: app, migrations, busyTimeoutMs: 60_000 }
     const opened = await backend.open(options)
     const another = withTables({ store: await opened.openAgain(options) })
     return { store: withTables(opened), another, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() }
