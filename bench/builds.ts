@@ -30,7 +30,7 @@ OLD and NEW are checked-out trees that are built (npm run build).
 interface Taken {
   readonly cpu: number
   readonly real: number
-  /** Of the server's processes. */
+  /** Processor time of the server's processes. */
   readonly server: number
 }
 

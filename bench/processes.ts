@@ -1,13 +1,13 @@
-/** What the processes below this one use, as Linux counts it. */
+/** Processor time and memory of the processes that this one has started, as Linux counts them. */
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Of a second. `getconf CLK_TCK` is 100 on every Linux that Node runs on. */
+/** Clock ticks in a second. `getconf CLK_TCK` is 100 on every Linux that Node runs on. */
 const TICK_MS = 10
 
 interface Process {
   readonly id: number
   readonly parent: number
-  /** Of itself and of the children that have ended, in milliseconds. */
+  /** Processor time of the process and of its children that have ended, in milliseconds. */
   readonly cpuMs: number
 }
 

@@ -74,7 +74,7 @@ const readOf = (n: number): string => bodyOf('GET', `/mesh/nodes/${nodeId(n * 7)
 const writeOf = (n: number): string =>
   bodyOf('PATCH', `/mesh/nodes/${nodeId(n * 11)}`, { interfaces: ['wlan0', `mesh${n % 1_000}`] })
 
-/** Of 50 requests one writes and four read. */
+/** One request of 50 writes, four read a node, and the others ask for a path. */
 const requestOf = (n: number): string => {
   const place = n % 50
   if (place === 7) return writeOf(n)

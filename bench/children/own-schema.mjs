@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-/** Of the build, or of the source. */
+/** The schema entries of the build, or of the source. */
 const entryOf = (entry, name) =>
   import(
     pathToFileURL(

@@ -24,7 +24,7 @@ interface Side {
 
 interface Operation {
   readonly name: string
-  /** Of a round. */
+  /** Calls in a round. */
   readonly calls: number
   readonly ours: (side: Side, n: number) => Promise<unknown>
   readonly byHand: (side: Side, n: number) => unknown
@@ -79,7 +79,7 @@ const OPERATIONS: readonly Operation[] = [
   },
 ]
 
-/** What a call costs in a large file, by what it costs in a small one, beside the same of the raw driver. */
+/** Divides the time of a call in a large file by its time in a small one, and does the same for the raw driver. */
 export const growth: Benchmark = {
   name: 'growth',
   run: async (context) => {

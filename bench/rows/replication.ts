@@ -1,4 +1,4 @@
-/** What a replica costs, how far behind it is, and how fast it is restored; beside Litestream in the same run. */
+/** Measures the cost, the delay and the restoring of a replica, beside Litestream in the same run. */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
@@ -84,7 +84,7 @@ interface Written {
   readonly lags: readonly number[]
   readonly bytes: number
   readonly writes: number
-  /** Of this process and of Litestream's. */
+  /** Processor time of this process and of Litestream's. */
   readonly cpuMs: number
   readonly idleMs: number
   readonly restoreMs: number

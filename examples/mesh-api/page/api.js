@@ -38,7 +38,7 @@ export async function pathsBetween(source, destination, k) {
   return { ...paths, roundTrip: performance.now() - begun }
 }
 
-/** What the storage did in the seconds after `after`. */
+/** Fetches the storage's samples, one a second, that are newer than `after`. */
 export const activity = (after) => ask(`/activity?after=${after}`)
 
 /** How long to wait before connecting again. */

@@ -1,4 +1,4 @@
-/** What the storage does, in four charts of the last minutes. */
+/** Four charts show the calls, p99, cache hits and write queue of the last minutes. */
 import { activity } from './api.js'
 import { Chart } from './chart.js'
 

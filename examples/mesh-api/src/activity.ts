@@ -1,4 +1,4 @@
-/** What the storage did in each of the last seconds, from its tracing events: what the page's charts show. */
+/** Counts the storage's calls, one sample a second, from its tracing events. The page's charts show the samples. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import channels from 'node:diagnostics_channel'
 import type { CacheEvent, CommitEvent, Meshstore, StatementEvent } from 'meshstore'
