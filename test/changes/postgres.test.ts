@@ -22,7 +22,7 @@ class Client implements AsyncDisposable {
     this.#client = client
   }
 
-  static async of({ url }: OpenStore): Promise<Client> {
+  static async of({ url }: { readonly url: string }): Promise<Client> {
     const client = new pg.Client(url)
     await client.connect()
     return new Client(client)
@@ -228,9 +228,13 @@ describePostgres('changes on PostgreSQL', () => {
     }
   })
 
-  test('more than a million changes are kept for nobody', async () => {
+  test('more than a million changes are kept for nobody, and a subscriber that has read them stays', async () => {
     await using opened = await postgres.open()
     const sleeper = await subscribed(opened.store)
+    // Every snapshot of the server begins at this transaction, although it is of another database.
+    await using elsewhere = await createDatabase()
+    await using oldest = await Client.of(elsewhere)
+    await oldest.run('BEGIN', 'SELECT pg_current_xact_id()')
     await opened.store.nodes.create(node('a'))
     const [first] = await opened.other.rows('meshstore_changes')
     await opened.other.execute(

@@ -280,13 +280,16 @@ async function windowBehind(ask: Ask, seen: string): Promise<{ end: string; afte
   return { end: reaching(newest, { seen, now }), after: first - 1 }
 }
 
-/** Deletes the consumers that are furthest behind, since the log would grow without bound. */
+/**
+ * Deletes the consumers that are a million changes behind, since the log would grow without bound. A snapshot's `xmin` does not
+ * tell: it is that of the oldest open transaction of the whole server.
+ */
 const forgetTheFurthest = (ask: Ask): Promise<unknown> =>
   ask(
     `DELETE FROM meshstore_consumers WHERE name <> '${WHOLE}'
-     AND pg_snapshot_xmin(split_part(position, '/', 1)::pg_snapshot) <= (
+     AND NOT pg_visible_in_snapshot((
        SELECT transaction FROM meshstore_changes WHERE seq <= (SELECT max(seq) FROM meshstore_changes) - ${MOST_CHANGES}
-       ORDER BY seq DESC LIMIT 1)`,
+       ORDER BY seq DESC LIMIT 1), split_part(position, '/', 1)::pg_snapshot)`,
   )
 
 async function switchOffUnlessUsed(ask: Ask): Promise<boolean> {
