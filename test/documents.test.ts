@@ -17,10 +17,18 @@ const snippets = pages.flatMap(({ name, text }) =>
 const filesOf = (page: string): string[] =>
   snippets.flatMap(({ name }, index) => (name === page ? [`snippet-${index}.ts`] : []))
 
-/** A page's snippets in one process: it takes Node longer to start than a snippet to run. */
-const EACH_IN_TURN = `for (const file of process.argv.slice(2)) {
-  console.log(file)
-  await import(\`./\${file}\`)
+/** All pages in one process: it takes Node longer to start than a page to run. A page whose snippet fails ends there. */
+const EACH_IN_TURN = `for (const [page, files] of JSON.parse(process.argv[2] ?? '')) {
+  console.log(\`page-\${page}\`)
+  console.error(\`page-\${page}\`)
+  try {
+    for (const file of files) {
+      console.log(file)
+      await import(\`./\${file}\`)
+    }
+  } catch (error) {
+    console.error(error)
+  }
 }
 `
 
@@ -84,10 +92,19 @@ describe('the documents', () => {
     })
   })
 
-  test.each(PAGES.filter((page) => filesOf(page).length > 0))('run: %s', async (page) => {
-    const { stdout, stderr } = await run(process.execPath, ['run.ts', ...filesOf(page)], { cwd: folder })
-    expect(stderr).toBe('')
-    const printed = stdout.split(/^snippet-.*$/m).slice(1)
+  const withSnippets = PAGES.filter((page) => filesOf(page).length > 0)
+  const ran = { stdout: new Map<string, string>(), stderr: new Map<string, string>() }
+  beforeAll(async () => {
+    const given = JSON.stringify(withSnippets.map((page) => [page, filesOf(page)]))
+    const { stdout, stderr } = await run(process.execPath, ['run.ts', given], { cwd: folder })
+    for (const [stream, text] of Object.entries({ stdout, stderr }))
+      for (const [, page = '', printed = ''] of text.matchAll(/^page-(.*)\n((?:(?!page-).*\n)*)/gm))
+        ran[stream as keyof typeof ran].set(page, printed)
+  })
+
+  test.each(withSnippets)('run: %s', (page) => {
+    expect(ran.stderr.get(page)).toBe('')
+    const printed = (ran.stdout.get(page) ?? '').split(/^snippet-.*$/m).slice(1)
     expect(printed.length).toBe(filesOf(page).length)
     if (page !== 'docs/reference/errors.md') return
     for (const [at, { code }] of snippets.filter(({ name }) => name === page).entries())
@@ -152,8 +169,13 @@ describe('the documents', () => {
 
   test('notices a snippet that fails', async () => {
     await writeFile(join(folder, 'broken.ts'), 'const wrong: number = "text"\nthrow new Error(String(wrong))\n')
-    await expect(run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder])).rejects.toThrow()
-    await expect(run(process.execPath, ['broken.ts'], { cwd: folder })).rejects.toThrow()
+    const config = join(folder, 'broken.json')
+    await writeFile(config, JSON.stringify({ extends: './tsconfig.json', include: ['broken.ts'] }))
+    const compiled = run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', config])
+    await expect(compiled).rejects.toMatchObject({ stdout: expect.stringMatching(/^broken\.ts.*TS2322/) })
+    const given = JSON.stringify([['broken', ['broken.ts']]])
+    const { stderr } = await run(process.execPath, ['run.ts', given], { cwd: folder })
+    expect(stderr).toContain('Error: text')
     await rm(join(folder, 'broken.ts'))
   })
 })

@@ -37,17 +37,17 @@ async function outcomesOf(
   items: readonly Item[],
   store: (item: Item) => Promise<void>,
 ): Promise<Record<string, 'stored' | 'refused'>> {
-  const outcomes: Record<string, 'stored' | 'refused'> = {}
-  for (const item of items) {
-    outcomes[item.name] = await store(item).then(
+  const outcomes = items.map(async (item) => {
+    const outcome = await store(item).then(
       () => 'stored' as const,
       (error: unknown) => {
         if (error instanceof StorageError && error.code === 'VALIDATION') return 'refused' as const
         throw new Error(`${item.name}: ${error}`, { cause: error })
       },
     )
-  }
-  return outcomes
+    return [item.name, outcome] as const
+  })
+  return Object.fromEntries(await Promise.all(outcomes))
 }
 
 const asPolicy =

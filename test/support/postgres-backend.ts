@@ -7,7 +7,13 @@ import { OUR_TABLES } from '../../src/schema/tables.ts'
 import { ALL_KEYS, KEYS, type OtherProgram, PATIENCE, type Row, type Table } from './other-program.ts'
 
 /** Databases of this test file that are free again: emptying one takes a fraction of making one. */
-const free: string[] = []
+const free: Borrowed[] = []
+
+interface Borrowed {
+  readonly database: string
+  /** Its owner, who stays: a new connection would first have to read the catalogs. */
+  readonly client: pg.Client
+}
 
 const urlOf = (database: string): string => {
   const url = new URL(inject('postgresUrl'))
@@ -32,21 +38,18 @@ async function using<T>(url: string, work: (client: pg.Client) => Promise<T>): P
 export async function borrowDatabase(
   own: readonly { readonly name: string }[] = [],
 ): Promise<{ url: string; owner: string; giveBack: () => Promise<void> }> {
-  const database = free.pop() ?? (await createDatabase())
+  const { database, client } = free.pop() ?? (await createDatabase())
   const owner = urlOf(database)
   const app = new URL(owner)
   app.username = APP_ROLE
   app.password = appPassword(inject('postgresUrl'))
   const giveBack = async (): Promise<void> => {
-    await using(owner, async (client) => {
-      await client.query('DROP FUNCTION IF EXISTS refusing, dropping CASCADE; DROP SEQUENCE IF EXISTS dropped')
-      // No trigger marks what goes with them. To truncate takes ten times as long, as there are a few rows.
-      await client.query(
-        `SET session_replication_role = replica; ${[...own.map(({ name }) => name), ...OUR_TABLES].map((each) => `DELETE FROM ${each}`).join('; ')}`,
-      )
-      await client.query(VALIDATE_AGAIN)
-    })
-    free.push(database)
+    const tables = [...own.map(({ name }) => name), ...OUR_TABLES]
+    // No trigger marks what goes with them. To truncate takes ten times as long, as there are a few rows.
+    await client.query(`BEGIN; DROP FUNCTION IF EXISTS refusing, dropping CASCADE; DROP SEQUENCE IF EXISTS dropped;
+      SET LOCAL session_replication_role = replica; ${tables.map((each) => `DELETE FROM ${each}`).join('; ')};
+      ${VALIDATE_AGAIN}; COMMIT`)
+    free.push({ database, client })
   }
   return { url: app.href, owner, giveBack }
 }
@@ -62,20 +65,40 @@ const APP_ROLE = 'meshstore_conformance'
 export const appPassword = (url: string): string => createHash('sha256').update(url).digest('hex').slice(0, 24)
 const GRANTS = new URL('../../drizzle/postgresql-grants.sql', import.meta.url)
 
-async function createDatabase(): Promise<string> {
+async function createDatabase(): Promise<Borrowed> {
   const database = `meshstore_${randomBytes(6).toString('hex')}`
-  await using(inject('postgresUrl'), (client) => client.query(`CREATE DATABASE ${database}`))
-  const url = urlOf(database)
-  await (await openStorage(url)).close()
-  await using(url, async (client) => {
-    await client.query(await readFile(GRANTS, 'utf8'))
-    // Roles belong to the server: another test file may have made it already.
-    await client.query(`DO $$ BEGIN CREATE ROLE ${APP_ROLE} LOGIN PASSWORD '${appPassword(inject('postgresUrl'))}';
-      EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
-    await client.query(`DO $$ BEGIN GRANT meshstore_app TO ${APP_ROLE};
-      EXCEPTION WHEN unique_violation OR internal_error THEN NULL; END $$`)
+  await using(inject('postgresUrl'), async (client) => {
+    const template = await migratedTemplate(client)
+    await client.query(`CREATE DATABASE ${database} TEMPLATE ${template}`)
   })
-  return database
+  const client = new pg.Client(urlOf(database))
+  await client.connect()
+  client.unref()
+  return { database, client }
+}
+
+/** A database of this version, with the rights of the application's role: one for the whole run, which the others copy. */
+async function migratedTemplate(client: pg.Client): Promise<string> {
+  const name = `meshstore_${createHash('sha256').update(inject('shared')).digest('hex').slice(0, 12)}`
+  const made = async (): Promise<boolean> =>
+    (await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name])).rows.length > 0
+  if (await made()) return name
+  await client.query('SELECT pg_advisory_lock(hashtext($1))', [name])
+  if (!(await made())) {
+    await client.query(`CREATE DATABASE ${name}_begun`)
+    const url = urlOf(`${name}_begun`)
+    await (await openStorage(url)).close()
+    await using(url, async (owner) => {
+      await owner.query(await readFile(GRANTS, 'utf8'))
+      // Roles belong to the server: a run before this may have made it.
+      await owner.query(`DO $$ BEGIN CREATE ROLE ${APP_ROLE} LOGIN PASSWORD '${appPassword(inject('postgresUrl'))}';
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
+      await owner.query(`GRANT meshstore_app TO ${APP_ROLE}`)
+    })
+    await client.query(`ALTER DATABASE ${name}_begun RENAME TO ${name}`)
+  }
+  await client.query('SELECT pg_advisory_unlock(hashtext($1))', [name])
+  return name
 }
 
 /** Each call connects, does its work, and leaves. */
