@@ -1,10 +1,11 @@
 import { misuse, StorageError } from '../errors.ts'
 import { nextTurn } from '../event-loop.ts'
-import { type Inserted, InsertedKeys } from './inserted-keys.ts'
+import { CallOrder } from './call-order.ts'
+import { after, type Executor, type MaybePromise, type Naming, type SavepointStep } from './executor.ts'
+import { InsertedKeys } from './inserted-keys.ts'
 import type {
   Call,
   Calls,
-  Part,
   ReadPart,
   Rows,
   Snapshot,
@@ -17,58 +18,6 @@ import type { BoundStatement, Statement, StatementCompiler } from './statement.t
 
 /** A unit of many statements yields to the event loop after this number of statements. */
 export const SLICE = 500
-
-type MaybePromise<T> = T | Promise<T>
-
-/** Stays in the same turn of the event loop if possible: on SQLite no other work then runs between two statements. */
-const after = <T, U>(value: MaybePromise<T>, then: (value: T) => MaybePromise<U>): MaybePromise<U> =>
-  value instanceof Promise ? value.then(then) : then(value)
-
-/** The savepoint was set, released, or rolled back. */
-export type SavepointStep = 'opened' | 'kept' | 'undone'
-
-/** A connection inside an open transaction, for this transaction alone. Throws StorageErrors. */
-export interface Executor {
-  all<R>(bound: BoundStatement<R>): MaybePromise<R[]>
-  first<R>(bound: BoundStatement<R>): MaybePromise<R | undefined>
-  /** `undefined` if reads do not block the event loop. */
-  readonly part?: <R>(bound: BoundStatement<R>) => Part<R>
-  /** A write that throws has changed nothing. */
-  write<R>(bound: BoundStatement<R>): MaybePromise<Written<R>>
-  /**
-   * Runs up to `SLICE` calls, in order, in fewer statements. A call that throws may have changed some rows: the caller sets a
-   * savepoint around it. `undefined`: the dialect gains nothing by it.
-   */
-  writeSlice?<P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]>
-  /** Runs the writes in order; `done` gets each outcome before the next write runs. For a dialect whose writes are synchronous. */
-  writeAll?<R>(bounds: readonly BoundStatement<R>[], done: (written: Written<R>, at: number) => void): void
-  /**
-   * Reads the keys of inserts that were undone with their savepoint. `undefined` if the dialect still knows that the
-   * transaction depends on them.
-   */
-  readonly lookAt?: (inserted: Inserted) => Promise<void>
-  /** Runs SAVEPOINT, RELEASE or ROLLBACK TO; `step` is its effect on the savepoint. */
-  control(sql: string, savepoint: string, step: SavepointStep): MaybePromise<unknown>
-  /**
-   * The scope that this error ends: the whole transaction, which can no longer commit, the statements since the last savepoint, or
-   * nothing.
-   */
-  endedBy(error: unknown): 'transaction' | 'savepoint' | 'nothing'
-  /** The error of a refused call, with its row's key. `undefined`: the dialect does not name it. */
-  readonly refusalOf?: <P, R>(error: unknown, call: Call<P, R>) => unknown
-}
-
-/**
- * Tells the queue of calls which rows the transaction names. Each method returns the promise that the statement must wait for, if
- * any. The promise rejects if the transaction must begin again.
- */
-export interface Naming {
-  call<P, R>(call: Call<P, R>, reads: boolean): Promise<void> | undefined
-  calls<P, R>(calls: readonly Call<P, R>[]): Promise<void> | undefined
-  rows(rows: Rows): Promise<void> | undefined
-  /** The wait of the statements that were named before. */
-  earlier(): Promise<void> | undefined
-}
 
 interface On {
   readonly executor: Executor
@@ -90,8 +39,8 @@ export class OpenTransaction implements TransactionSession {
   readonly #readOnly: boolean
   readonly #outer: OpenTransaction | undefined
   readonly #depth: number
-  /** An open savepoint, or a waiting statement: all later statements wait for it. */
-  #tail: Promise<unknown> | undefined
+  /** Open savepoints and waiting statements: all later statements wait for them. */
+  readonly #order = new CallOrder()
   #end: StorageError | undefined
   #doom: unknown
   readonly #inserted = new InsertedKeys()
@@ -244,40 +193,13 @@ export class OpenTransaction implements TransactionSession {
       this.#assertUsable()
       return this.#execute(() => run(bound), { statement, parameters })
     }
-    const isNext = earlier === undefined && this.#tail === undefined
+    const isNext = earlier === undefined && this.#order.last === undefined
     return isNext && !(many && naming !== undefined) ? runIt() : this.#enqueue(earlier, runIt)
   }
 
-  /** Runs in the order of the calls. `earlier`: calls outside of the transaction to wait for. */
   #enqueue<T>(earlier: Promise<void> | undefined, work: () => Promise<T>): Promise<T> {
-    const before = this.#tail
-    const run = async (): Promise<T> => {
-      if (before !== undefined) await before
-      try {
-        await earlier
-      } catch (error) {
-        // The statement would wait while the transaction holds locks: begin again.
-        this.#doomAll(error)
-        throw error
-      }
-      return work()
-    }
-    const done = run()
-    this.#follow(done)
-    return done
-  }
-
-  /** Later statements wait until this work has ended. */
-  #follow(done: Promise<unknown>): void {
-    const settled: Promise<void> = done.then(
-      () => this.#unfollow(settled),
-      () => this.#unfollow(settled),
-    )
-    this.#tail = settled
-  }
-
-  #unfollow(settled: Promise<void>): void {
-    if (this.#tail === settled) this.#tail = undefined
+    // The statement would wait while the transaction holds locks: begin again.
+    return this.#order.run(earlier, work, (error) => this.#doomAll(error))
   }
 
   /** The error that ended this transaction or an outer one, if any. */
@@ -313,7 +235,7 @@ export class OpenTransaction implements TransactionSession {
    * its statements take their places in the queue of calls; they wait for the savepoint.
    */
   async #savepoint<T>(work: (nested: OpenTransaction) => Promise<T>, startsAtOnce = false): Promise<T> {
-    if (this.#tail === undefined) this.#assertUsable()
+    if (this.#order.last === undefined) this.#assertUsable()
     const nested = new OpenTransaction(this.#on, { readOnly: this.#readOnly, outer: this })
     const { naming } = this.#on
     if (naming === undefined || !startsAtOnce) {
@@ -323,7 +245,7 @@ export class OpenTransaction implements TransactionSession {
       })
     }
     const opened = Promise.withResolvers<void>()
-    nested.#follow(opened.promise)
+    nested.#order.waitFor(opened.promise)
     const running = nested.completing(work)
     running.catch(() => {})
     const done = this.#enqueue(naming.earlier(), () => {
@@ -366,7 +288,7 @@ export class OpenTransaction implements TransactionSession {
   /** Runs `work`, then waits for savepoints that it did not await: half of a savepoint must not be committed. */
   async completing<T>(work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
     const result = await work(this)
-    while (this.#tail !== undefined) await this.#tail
+    while (this.#order.last !== undefined) await this.#order.last
     return result
   }
 
@@ -377,33 +299,5 @@ export class OpenTransaction implements TransactionSession {
       this.#doomAll(error)
       throw error
     }
-  }
-}
-
-/**
- * Runs `work`, and ends the transaction at the time limit, also if `work` goes on. `undefined`: no limit. `of`: the whole limit in
- * milliseconds, if a part of it has already passed.
- */
-export async function withinTime<T>(
-  tx: OpenTransaction,
-  work: (tx: OpenTransaction) => Promise<T>,
-  timeoutMs: number | undefined,
-  of = timeoutMs,
-): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  try {
-    if (timeoutMs === undefined) return await tx.completing(work)
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        const message = `The transaction took longer than ${of} ms and was rolled back. Shorten it, or raise timeoutMs.`
-        const error = new StorageError('TIMEOUT', message)
-        tx.end(error)
-        reject(error)
-      }, timeoutMs)
-    })
-    return await Promise.race([tx.completing(work), late])
-  } finally {
-    clearTimeout(timer)
-    tx.end()
   }
 }

@@ -54,12 +54,11 @@ test('a get passes five files on SQLite', async () => {
 })
 
 describePostgres('on PostgreSQL', () => {
-  test('a get passes six files, and the statement', async () => {
+  test('a get passes six files', async () => {
     await using database = await createDatabase()
     expect(await filesOfGet(database.url)).toEqual([
       'database/postgres/attempts.ts',
       'database/postgres/connection.ts',
-      'database/postgres/connections.ts',
       'database/postgres/postgres-database.ts',
       'database/postgres/read-batcher.ts',
       'database/statement.ts',

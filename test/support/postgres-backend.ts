@@ -11,8 +11,8 @@ const free: Borrowed[] = []
 
 interface Borrowed {
   readonly database: string
-  /** Its owner, who stays: a new connection would first have to read the catalogs. */
-  readonly client: pg.Client
+  /** The owner's connection, which stays: a new one would first have to read the catalogs. */
+  readonly owner: pg.Pool
 }
 
 const urlOf = (database: string): string => {
@@ -38,20 +38,20 @@ async function using<T>(url: string, work: (client: pg.Client) => Promise<T>): P
 export async function borrowDatabase(
   own: readonly { readonly name: string }[] = [],
 ): Promise<{ url: string; owner: string; giveBack: () => Promise<void> }> {
-  const { database, client } = free.pop() ?? (await createDatabase())
-  const owner = urlOf(database)
-  const app = new URL(owner)
+  const { database, owner } = free.pop() ?? (await createDatabase())
+  const url = urlOf(database)
+  const app = new URL(url)
   app.username = APP_ROLE
   app.password = appPassword(inject('postgresUrl'))
   const giveBack = async (): Promise<void> => {
     const tables = [...own.map(({ name }) => name), ...OUR_TABLES]
     // No trigger marks what goes with them. To truncate takes ten times as long, as there are a few rows.
-    await client.query(`BEGIN; DROP FUNCTION IF EXISTS refusing, dropping CASCADE; DROP SEQUENCE IF EXISTS dropped;
+    await owner.query(`BEGIN; DROP FUNCTION IF EXISTS refusing, dropping CASCADE; DROP SEQUENCE IF EXISTS dropped;
       SET LOCAL session_replication_role = replica; ${tables.map((each) => `DELETE FROM ${each}`).join('; ')};
       ${VALIDATE_AGAIN}; COMMIT`)
-    free.push({ database, client })
+    free.push({ database, owner })
   }
-  return { url: app.href, owner, giveBack }
+  return { url: app.href, owner: url, giveBack }
 }
 
 /** What was set aside for a broken row holds for all rows again. */
@@ -71,10 +71,10 @@ async function createDatabase(): Promise<Borrowed> {
     const template = await migratedTemplate(client)
     await client.query(`CREATE DATABASE ${database} TEMPLATE ${template}`)
   })
-  const client = new pg.Client(urlOf(database))
-  await client.connect()
-  client.unref()
-  return { database, client }
+  const owner = new pg.Pool({ connectionString: urlOf(database), max: 1, idleTimeoutMillis: 0, allowExitOnIdle: true })
+  // A test may end all connections: the next call makes another one.
+  owner.on('error', () => {})
+  return { database, owner }
 }
 
 /** A database of this version, with the rights of the application's role: one for the whole run, which the others copy. */

@@ -1,10 +1,12 @@
 /** One attempt at a transaction. Its callback starts at once, and its statements wait for BEGIN. */
 import { performance } from '../../event-loop.ts'
+import type { Executor, Naming, SavepointStep } from '../executor.ts'
 import type { Inserted } from '../inserted-keys.ts'
 import type { Call, TransactionGuard, Written } from '../session.ts'
 import type { BoundStatement, StatementCompiler } from '../statement.ts'
-import { type Executor, type Naming, OpenTransaction, type SavepointStep, withinTime } from '../transaction.ts'
-import { type PostgresConnection, PostgresExecutor } from './connection.ts'
+import { OpenTransaction } from '../transaction.ts'
+import { withinTime } from '../transaction-time.ts'
+import { openConnection, type PostgresConnection, PostgresExecutor } from './connection.ts'
 import type { Connections } from './connections.ts'
 import { isServerLost, isUnknown, mayRunAgain, undone } from './errors.ts'
 import type { Failover } from './failover.ts'
@@ -77,7 +79,7 @@ export async function attempt<T>(
   const opening = (async () => {
     await mayBegin?.()
     const passed = passedMs()
-    connection = await connections.open({
+    connection = await openConnection(connections, {
       withinMs: passed > 0 && timeoutMs !== undefined ? timeoutMs - passed : undefined,
     })
     hasOpened = true

@@ -8,7 +8,7 @@ import type { BoundStatement } from '../statement.ts'
 import { type Attempted, attempt, type Environment, mayRunOn, type Work } from './attempt.ts'
 import type { Batch } from './batch.ts'
 import type { TransactionLimits } from './callers-transaction.ts'
-import type { PostgresConnection } from './connection.ts'
+import { openConnection, type PostgresConnection } from './connection.ts'
 import {
   isBusy,
   isConflict,
@@ -134,7 +134,7 @@ export class Attempts {
     let failover: Failover | undefined
     let since: number | undefined
     const once = async (): Promise<T> => {
-      const connection = await connections.open({ byIndex })
+      const connection = await openConnection(connections, { byIndex })
       const begun = performance.now()
       since ??= begun
       try {

@@ -2,7 +2,7 @@
 import { performance, sleep } from '../../event-loop.ts'
 import type { TransactionEvent } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
-import type { Naming } from '../transaction.ts'
+import type { Naming } from '../executor.ts'
 import type { AdaptiveLimiter } from './adaptive-limiter.ts'
 import { type AttemptLimits, attempt, type Environment, mayRunOn, type Work } from './attempt.ts'
 import { overtakenError } from './errors.ts'

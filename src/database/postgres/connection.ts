@@ -1,10 +1,10 @@
 import type pg from 'pg'
 import { mapYielding, performance } from '../../event-loop.ts'
 import { type StatementEvent, statementTracing, traceLong } from '../../tracing.ts'
+import type { Executor, SavepointStep } from '../executor.ts'
 import type { Inserted } from '../inserted-keys.ts'
 import type { Call, Written } from '../session.ts'
 import type { BoundStatement, Compiled, StatementCompiler } from '../statement.ts'
-import type { Executor, SavepointStep } from '../transaction.ts'
 import { bindBulk, type Group, groups, resultsOf } from './bulk.ts'
 import {
   asLockTimeout,
@@ -19,7 +19,8 @@ import {
   unreplicated,
 } from './errors.ts'
 import type { Token } from './outcomes.ts'
-import { isUnreplicated, located } from './pool.ts'
+import { PatientPool } from './patient-pool.ts'
+import { isUnreplicated, located, type PoolOptions } from './pool.ts'
 import { StatementSavepoints } from './statement-savepoints.ts'
 import { keyOf, tableOf, touchedByCall } from './touched.ts'
 import { lookingAt } from './undone-inserts.ts'
@@ -43,6 +44,43 @@ export class StatementNames {
     const name = `meshstore_${this.#prefix}${this.#count++}`
     this.#names.set(compiled, name)
     return name
+  }
+}
+
+/** Where connections come from. */
+interface Source {
+  readonly pool: pg.Pool
+  readonly options: PoolOptions
+  /** `undefined` behind a proxy that swaps sessions. */
+  readonly names: StatementNames | undefined
+  /** Names of statements that are planned with other settings: a prepared statement keeps its plan. */
+  readonly namesByIndex: StatementNames | undefined
+  /** Whether calls wait for a server that was lost. */
+  readonly survivesLoss: boolean
+  refuseWaiting(error: unknown): void
+}
+
+/**
+ * Opens a connection; the caller holds a slot. `byIndex`: its statements are planned without table scans. `withinMs`: a shorter wait
+ * for a primary. Throws StorageErrors.
+ */
+export async function openConnection(
+  source: Source,
+  { byIndex = false, withinMs }: { byIndex?: boolean; withinMs?: number | undefined } = {},
+): Promise<PostgresConnection> {
+  const { pool, options } = source
+  try {
+    const names = byIndex ? source.namesByIndex : source.names
+    const client = await (pool instanceof PatientPool ? pool.within(withinMs) : pool.connect())
+    return new PostgresConnection(client, names, options.statementMs)
+  } catch (thrown) {
+    const failure = located(thrown, pool)
+    // In transaction mode the connection asks for no settings that a proxy could refuse: the server is lost.
+    const error = translated(options.mode === 'transaction' ? asLost(failure) : failure)
+    // A transaction that has little time left gives up for itself alone.
+    const isOwnLimit = withinMs !== undefined && source.survivesLoss
+    if (sqlstateOf(failure) === undefined && !isOwnLimit) source.refuseWaiting(error)
+    throw error
   }
 }
 

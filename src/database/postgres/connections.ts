@@ -12,10 +12,8 @@ import type pg from 'pg'
 import { StorageError } from '../../errors.ts'
 import { performance } from '../../event-loop.ts'
 import { AdaptiveLimiter } from './adaptive-limiter.ts'
-import { PostgresConnection, StatementNames } from './connection.ts'
-import { asLost, sqlstateOf, translated } from './errors.ts'
-import { PatientPool } from './patient-pool.ts'
-import { located, type PoolOptions } from './pool.ts'
+import { StatementNames } from './connection.ts'
+import type { PoolOptions } from './pool.ts'
 
 const LOST: ReadonlySet<string> = new Set(['UNAVAILABLE', 'OUTCOME_UNKNOWN'])
 /** The error for waiting calls: nothing of them was sent. */
@@ -29,69 +27,42 @@ const unsent = (error: StorageError): StorageError =>
       )
 
 export class Connections {
-  readonly #pool: pg.Pool
-  readonly #options: PoolOptions
+  readonly pool: pg.Pool
+  readonly options: PoolOptions
   /** One slot for each connection of the pool. */
   readonly slots: AdaptiveLimiter
   /** Writing transactions of many statements. They take a slot first: the other order would be a deadlock. */
   readonly writers: AdaptiveLimiter
   /** Callers' transactions leave one connection free: they may wait for other calls, which need a connection. */
   readonly callers: AdaptiveLimiter
-  readonly #names: StatementNames | undefined
+  readonly names: StatementNames | undefined
   /** Names of statements that are planned with other settings: a prepared statement keeps its plan. */
-  readonly #namesByIndex: StatementNames | undefined
+  readonly namesByIndex: StatementNames | undefined
 
   constructor(pool: pg.Pool, options: PoolOptions) {
-    this.#pool = pool
-    this.#options = options
+    this.pool = pool
+    this.options = options
     const { max, mode } = options
     this.slots = new AdaptiveLimiter(max)
     this.writers = new AdaptiveLimiter(max)
     this.callers = new AdaptiveLimiter(Math.max(1, max - 1))
-    this.#names = mode === 'session' ? new StatementNames('') : undefined
-    this.#namesByIndex = mode === 'session' ? new StatementNames('by_index_') : undefined
-  }
-
-  /**
-   * Opens a connection; the caller holds a slot. `byIndex`: its statements are planned without table scans. `withinMs`: a shorter wait
-   * for a primary. Throws StorageErrors.
-   */
-  async open({
-    byIndex = false,
-    withinMs,
-  }: {
-    byIndex?: boolean
-    withinMs?: number | undefined
-  } = {}): Promise<PostgresConnection> {
-    try {
-      const names = byIndex ? this.#namesByIndex : this.#names
-      const pool = this.#pool
-      const client = await (pool instanceof PatientPool ? pool.within(withinMs) : pool.connect())
-      return new PostgresConnection(client, names, this.#options.statementMs)
-    } catch (thrown) {
-      const failure = located(thrown, this.#pool)
-      // In transaction mode the connection asks for no settings that a proxy could refuse: the server is lost.
-      const error = translated(this.#options.mode === 'transaction' ? asLost(failure) : failure)
-      // A transaction that has little time left gives up for itself alone.
-      const isOwnLimit = withinMs !== undefined && this.#survivesLoss
-      if (sqlstateOf(failure) === undefined && !isOwnLimit) this.#refuseWaiting(error)
-      throw error
-    }
+    this.names = mode === 'session' ? new StatementNames('') : undefined
+    this.namesByIndex = mode === 'session' ? new StatementNames('by_index_') : undefined
   }
 
   /** Whether calls wait for a server that was lost. */
-  get #survivesLoss(): boolean {
-    return (this.#options.failoverMs ?? 0) > 0
+  get survivesLoss(): boolean {
+    return (this.options.failoverMs ?? 0) > 0
   }
 
   /** The server did not even report its own time limit: it is away, so refuse the waiting calls, unless they wait for a failover. */
   noteSilence(error: unknown, since: number): void {
-    if (this.#survivesLoss) return
-    const silent = performance.now() - since > this.#options.statementMs
-    if (silent && error instanceof StorageError && LOST.has(error.code)) this.#refuseWaiting(unsent(error))
+    if (this.survivesLoss) return
+    const silent = performance.now() - since > this.options.statementMs
+    if (silent && error instanceof StorageError && LOST.has(error.code)) this.refuseWaiting(unsent(error))
   }
 
-  #refuseWaiting(error: unknown): void {
+  refuseWaiting(error: unknown): void {
     for (const limiter of [this.slots, this.writers, this.callers]) limiter.refuseWaiting(error)
   }
 }

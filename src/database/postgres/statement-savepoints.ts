@@ -1,5 +1,5 @@
 import { isError } from '../../errors.ts'
-import type { SavepointStep } from '../transaction.ts'
+import type { SavepointStep } from '../executor.ts'
 import { translated } from './errors.ts'
 import type { Token } from './outcomes.ts'
 

@@ -1,8 +1,8 @@
 import type Sqlite from 'better-sqlite3'
 import { statementTracing, traceSync } from '../../tracing.ts'
+import type { Executor } from '../executor.ts'
 import type { Part, Written } from '../session.ts'
 import type { BoundStatement, Compiled } from '../statement.ts'
-import type { Executor } from '../transaction.ts'
 import { translated } from './errors.ts'
 import { ManyRows } from './many-rows.ts'
 

@@ -1,8 +1,6 @@
 import { misuse, StorageError } from '../../errors.ts'
-import { performance } from '../../event-loop.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
 import { CommitSignal } from '../commit-signal.ts'
-import { InUse } from '../in-use.ts'
 import {
   type Call,
   type Calls,
@@ -17,7 +15,8 @@ import {
   type Written,
 } from '../session.ts'
 import { type BoundStatement, type Statement, StatementCompiler } from '../statement.ts'
-import { OpenTransaction, SLICE, withinTime } from '../transaction.ts'
+import { OpenTransaction, SLICE } from '../transaction.ts'
+import { withinTime } from '../transaction-time.ts'
 import { BusyRetry } from './busy-retry.ts'
 import { forget, SqliteChangeLog } from './change-log.ts'
 import { Checkpoints } from './checkpoints.ts'
@@ -28,10 +27,12 @@ import type { Moved } from './fence.ts'
 import { Fence } from './fence-state.ts'
 import { openConnections, type SchemaSteps, type SqliteOptions } from './open-connections.ts'
 import { OpenFile } from './open-file.ts'
-import { commit, pin, rollBack } from './raw-transaction.ts'
+import { rollBack } from './raw-transaction.ts'
 import { Readers } from './readers.ts'
+import { type Borrowed, Snapshots, unlessEnded } from './snapshots.ts'
 import { WalLimit } from './wal-limit.ts'
 import { WriteQueue } from './write-queue.ts'
+import { WriteTransactions } from './write-transactions.ts'
 
 const closedError = (): StorageError =>
   new StorageError('CLOSED', 'The store is closed. Nothing was written. Open a new one with openStorage().')
@@ -60,12 +61,12 @@ export class SqliteDatabase implements Database {
   readonly #file: OpenFile | undefined
   /** Set when the file was lost: all writes are refused with this error. */
   #lost: StorageError | undefined
+  readonly #transactions: WriteTransactions
   readonly #readers: Readers
+  /** Running snapshots and backups. */
+  readonly #snapshots: Snapshots
   readonly #checkpoints: Checkpoints
   readonly #walLimit: WalLimit
-  /** Running snapshots and backups. */
-  readonly #inUse = new InUse()
-  #locked: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
   private constructor(
@@ -86,9 +87,23 @@ export class SqliteDatabase implements Database {
       unacknowledged: () => this.#committed(),
       onIdle: () => this.#checkpointLater(),
     })
+    this.#transactions = new WriteTransactions({
+      raw: connections.writer.raw,
+      queue: this.#queue,
+      movedInside: () => this.#fence.refusalInside(),
+      lost: () => this.#lost,
+      committed: () => this.#committed(),
+    })
     this.#readers = new Readers(options.path, this.#busyRetry)
     this.#checkpoints = new Checkpoints(connections.writer.raw, () => this.#queue.length === 0)
     this.#walLimit = new WalLimit(options.path, options, () => this.#emptyLog())
+    this.#snapshots = new Snapshots({
+      borrow: () => this.#borrowReader(),
+      busyRetry: this.#busyRetry,
+      walLimit: this.#walLimit,
+      // If the file was replaced, a new connection would open another file.
+      refusal: () => this.refusal() ?? this.#lost,
+    })
     this.#fence = new Fence(connections.writer, connections.reader)
     if (connections.writer !== connections.reader) {
       this.#file = new OpenFile(connections.writer.raw, { ...options, onLost: (error) => this.#lose(error) })
@@ -178,7 +193,8 @@ export class SqliteDatabase implements Database {
     const refused = this.refusal()
     if (refused !== undefined) return Promise.reject(refused)
     // In memory the reader is the writer: wait, so that the read does not see an open transaction.
-    if (this.#locked !== undefined && this.#reader === this.#writer) return this.#locked.then(() => this.onReader(run))
+    const locked = this.#reader === this.#writer ? this.#transactions.locked : undefined
+    if (locked !== undefined) return locked.then(() => this.onReader(run))
     try {
       return Promise.resolve(run(this.#reader))
     } catch (error) {
@@ -212,36 +228,13 @@ export class SqliteDatabase implements Database {
     return refused === undefined ? this.#ownWriter(work, undefined) : Promise.reject(refused)
   }
 
-  /** Holds the writer from BEGIN IMMEDIATE to COMMIT. */
-  async #ownWriter<T>(work: (tx: OpenTransaction) => Promise<T>, timeoutMs: number | undefined): Promise<T> {
-    const { raw } = this.#writer
-    const asked = performance.now()
-    const release = await this.#lockWriter()
-    try {
-      await this.#queue.begin(asked)
-      const refusal = this.#fence.refusalInside()
-      if (refusal !== undefined) {
-        rollBack(raw)
-        throw refusal
-      }
+  #ownWriter<T>(work: (tx: OpenTransaction) => Promise<T>, timeoutMs: number | undefined): Promise<T> {
+    return this.#transactions.run(async () => {
       const tx = this.#begun(this.#writer, { readOnly: false })
-      try {
-        const result = await withinTime(tx, work, timeoutMs)
-        if (tx.doom !== undefined) throw tx.doom
-        this.#commit(raw)
-        return result
-      } finally {
-        if (raw.inTransaction) rollBack(raw)
-      }
-    } finally {
-      release()
-    }
-  }
-
-  #commit(raw: SqliteConnection['raw']): void {
-    commit(raw)
-    const unacknowledged = this.#committed()
-    if (unacknowledged !== undefined) throw unacknowledged
+      const result = await withinTime(tx, work, timeoutMs)
+      if (tx.doom !== undefined) throw tx.doom
+      return result
+    })
   }
 
   /** The error if the commit must not be acknowledged. */
@@ -274,28 +267,8 @@ export class SqliteDatabase implements Database {
    * Locks the file against all processes from BEGIN IMMEDIATE to COMMIT, after the writes that already wait. `work` may read
    * and write. The commit is on disk when the promise resolves, also with `durability: 'normal'`.
    */
-  async exclusively<T>(work: (raw: SqliteConnection['raw']) => Promise<T>): Promise<T> {
-    const { raw } = this.#writer
-    const asked = performance.now()
-    const release = await this.#lockWriter()
-    if (this.#lost !== undefined) {
-      release()
-      throw this.#lost
-    }
-    const durability = raw.pragma('synchronous', { simple: true })
-    try {
-      raw.pragma('synchronous = FULL')
-      await this.#queue.begin(asked)
-      const result = await work(raw)
-      this.#commit(raw)
-      return result
-    } catch (error) {
-      throw translated(error, raw.name)
-    } finally {
-      if (raw.inTransaction) rollBack(raw)
-      if (raw.open) raw.pragma(`synchronous = ${durability}`)
-      release()
-    }
+  exclusively<T>(work: (raw: SqliteConnection['raw']) => Promise<T>): Promise<T> {
+    return this.#transactions.runDurably(work)
   }
 
   #begun(connection: SqliteConnection, options: { readOnly: boolean }): OpenTransaction {
@@ -318,39 +291,12 @@ export class SqliteDatabase implements Database {
    * looks at `ended`: the snapshot must end because the write-ahead log is too large.
    */
   withSnapshot<T>(what: string, work: (reader: SqliteConnection, ended: AbortSignal) => Promise<T>): Promise<T> {
-    // If the file was replaced, a new connection would open another file.
-    const refused = this.refusal() ?? this.#lost
-    if (refused !== undefined) return Promise.reject(refused)
-    return this.#inUse.while(async () => {
-      const { reader, giveBack } = await this.#borrowReader()
-      const { ended, release } = await this.#walLimit.hold(what)
-      try {
-        await this.#busyRetry.run(() => pin(reader.raw))
-        return await work(reader, ended)
-      } finally {
-        if (reader.raw.inTransaction) rollBack(reader.raw)
-        giveBack()
-        release()
-      }
-    })
+    return this.#snapshots.run(what, work)
   }
 
-  async #borrowReader(): ReturnType<Readers['borrow']> {
-    if (this.path === ':memory:') return { reader: this.#writer, giveBack: await this.#lockWriter() }
+  async #borrowReader(): Promise<Borrowed> {
+    if (this.path === ':memory:') return { reader: this.#writer, giveBack: await this.#transactions.lock() }
     return this.#readers.borrow()
-  }
-
-  async #lockWriter(): Promise<() => void> {
-    const release = await this.#queue.lock()
-    let unlock = (): void => {}
-    this.#locked = new Promise((resolve) => {
-      unlock = resolve
-    })
-    return () => {
-      this.#locked = undefined
-      unlock()
-      release()
-    }
   }
 
   async size(): Promise<Size> {
@@ -427,7 +373,7 @@ export class SqliteDatabase implements Database {
     this.#checkpoints.stop()
     this.#walLimit.stop()
     await this.#queue.idle()
-    await this.#inUse.idle()
+    await this.#snapshots.idle()
     this.#file?.look()
     this.#file?.stop()
     if (consumers.length > 0 && this.#lost === undefined) this.#forget(consumers)
@@ -435,20 +381,5 @@ export class SqliteDatabase implements Database {
     if (this.#reader !== this.#writer) this.#reader.close()
     if (this.#file !== undefined && this.#lost === undefined) this.#checkpoints.now('TRUNCATE')
     this.#writer.close()
-  }
-}
-
-/** Settles as `work` does, or rejects when the snapshot must end. */
-async function unlessEnded<T>(ended: AbortSignal, work: Promise<T>, end: () => void): Promise<T> {
-  const early = Promise.withResolvers<never>()
-  const stop = (): void => {
-    end()
-    early.reject(ended.reason)
-  }
-  ended.addEventListener('abort', stop)
-  try {
-    return await Promise.race([work, early.promise])
-  } finally {
-    ended.removeEventListener('abort', stop)
   }
 }
