@@ -4,6 +4,9 @@
  */
 export const { performance, setImmediate, setTimeout, clearTimeout } = globalThis
 
+/** The machine's clock. A store's own clock may be a test's or a replay's: it says nothing about other processes. */
+export const machineTime = (): Date => new Date()
+
 /** Yields to the event loop: timers, sockets and other callers run first. */
 export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 

@@ -3,6 +3,7 @@ import { existsSync, lstatSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { BackupManifest, Retention } from '../api.ts'
 import { StorageError } from '../errors.ts'
+import { machineTime } from '../event-loop.ts'
 import { translatedFile } from '../files/file-errors.ts'
 import * as rules from '../schema/rules.ts'
 import { isManifestOf, manifestPath, readManifest, withFile } from './manifest.ts'
@@ -83,7 +84,7 @@ export interface PruneReport {
 export async function pruneBackups(
   where: string,
   keep: Retention,
-  options: { dryRun?: boolean; keepAlso?: string; signal?: AbortSignal } = {},
+  options: { dryRun?: boolean; keepAlso?: string; signal?: AbortSignal; now?: () => Date } = {},
 ): Promise<PruneReport> {
   rules.checkOptions('The retention', RETENTION_RULES, keep)
   if (Object.values(keep).every((amount) => !amount))
@@ -91,6 +92,7 @@ export async function pruneBackups(
       'CONFIG',
       'Nothing would be kept. Give how many of the last, hourly, daily or weekly backups to keep.',
     )
+  const { now = machineTime } = options
   const folder = resolve(where)
   const { backups, broken } = listBackups(folder)
   const { newest, damaged } = await newestVerified(backups)
@@ -107,7 +109,7 @@ export async function pruneBackups(
       'made just now',
     )
   const deleted = candidates.filter((backup) => !reasons.has(backup))
-  const abandoned = namesIn(folder).filter((name) => isUnfinished(folder, name) && isAbandoned(join(folder, name)))
+  const abandoned = namesIn(folder).filter((name) => isUnfinished(folder, name) && isAbandoned(join(folder, name), now))
   if (options.dryRun !== true) {
     // Delete the backup first: after a crash in between, a manifest without a backup is ignored.
     for (const { file } of deleted) for (const path of [file, manifestPath(file)]) remove(path)
@@ -156,7 +158,7 @@ function isUnfinished(folder: string, name: string): boolean {
   return name.endsWith(MANIFEST) && !existsSync(file) && isManifestOf(file)
 }
 
-function isAbandoned(path: string): boolean {
+function isAbandoned(path: string, now: () => Date): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false })
-  return stats?.isFile() === true && Date.now() - stats.mtimeMs > ABANDONED_AFTER_MS
+  return stats?.isFile() === true && now().getTime() - stats.mtimeMs > ABANDONED_AFTER_MS
 }

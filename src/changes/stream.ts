@@ -2,6 +2,7 @@
 import type { Change, Changes, ChangesOptions } from '../api.ts'
 import type { ChangeLog, Database, LoggedChange, LogPosition } from '../database/session.ts'
 import { misuse, StorageError, type StorageErrorCode } from '../errors.ts'
+import { machineTime } from '../event-loop.ts'
 import * as rules from '../schema/rules.ts'
 import type { LogPoller } from './poller.ts'
 import { changeOf, positionOf, tokenOf } from './tokens.ts'
@@ -30,6 +31,8 @@ const missed = (): StorageError =>
   )
 
 interface Reading {
+  /** As pruning has it. */
+  readonly now?: () => Date
   /** Keeps the registration when the store closes, so that the caller can resume with a token. Default: `true`. */
   readonly mayResume?: boolean
   /** Called with whether the caller currently reads from the stream. */
@@ -40,6 +43,7 @@ export class ChangeStream implements Changes {
   readonly #database: Database
   readonly #poller: LogPoller
   readonly #keepMs: number
+  readonly #now: () => Date
   readonly #mayResume: boolean
   readonly #onReading: (reads: boolean) => void
   readonly #signal: AbortSignal | undefined
@@ -71,12 +75,13 @@ export class ChangeStream implements Changes {
     database: Database,
     poller: LogPoller,
     options: ChangesOptions,
-    { mayResume = true, onReading = () => {} }: Reading = {},
+    { mayResume = true, onReading = () => {}, now = machineTime }: Reading = {},
   ) {
     rules.checkOptions('The options', RULES, options)
     this.#database = database
     this.#poller = poller
     this.#mayResume = mayResume
+    this.#now = now
     this.#onReading = onReading
     this.#log = database.changeLog
     this.#keepMs = Math.round((options.keepSeconds ?? DEFAULT_KEEP_SECONDS) * 1_000)
@@ -146,12 +151,9 @@ export class ChangeStream implements Changes {
     this.#position = at.position
   }
 
-  /**
-   * `keepSeconds` after the next renewal. By the machine's clock, as in pruning: a store's own clock may be a test's or a
-   * replay's.
-   */
+  /** `keepSeconds` after the next renewal. */
   #keptUntil(): Date {
-    return new Date(Date.now() + this.#keepMs * (1 + 1 / RENEWALS))
+    return new Date(this.#now().getTime() + this.#keepMs * (1 + 1 / RENEWALS))
   }
 
   next(): Promise<IteratorResult<Change, undefined>> {

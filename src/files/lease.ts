@@ -2,6 +2,7 @@
 
 import { closeSync, openSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { isError } from '../errors.ts'
+import { machineTime } from '../event-loop.ts'
 import { translatedFile } from './file-errors.ts'
 
 /** Looks like an unfinished file's suffix, so that the sweep of unfinished files removes it. */
@@ -14,7 +15,7 @@ const LOST_AFTER_MS = 60_000
  * Returns a function that releases the lease; `undefined` if another process holds it. All processes use the same `file`, whose
  * folder must exist. `now` is compared with the times of files that other processes touch: the machine's clock. Throws StorageErrors.
  */
-export function acquireLease(file: string, now = (): Date => new Date()): (() => void) | undefined {
+export function acquireLease(file: string, now = machineTime): (() => void) | undefined {
   const path = file + SUFFIX
   try {
     dropLost(path, now())

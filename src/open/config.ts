@@ -4,6 +4,7 @@ import type { BackupSchedule, PathCacheOptions, ReplicateOptions, Retention, Sto
 import { RETENTION_RULES } from '../backup/retention.ts'
 import { type PostgresTarget, postgresTarget } from '../database/postgres/url.ts'
 import { misuse, problemsIn, StorageError } from '../errors.ts'
+import { machineTime } from '../event-loop.ts'
 import { checkPath, pathProblem } from '../files/path-rules.ts'
 import type { OwnSetup } from '../migrator/own-tables.ts'
 import type { MigrationOptions } from '../migrator/steps.ts'
@@ -133,7 +134,7 @@ export function configOf(target: string | StorageOptions): Config {
     migrationWaitMs: options.busyTimeoutMs ?? MIGRATION_WAIT_MS,
     durability: options.durability ?? 'full',
     readOnly: options.readOnly ?? false,
-    now: options.now === undefined ? () => new Date() : checkedClock(options.now),
+    now: options.now === undefined ? machineTime : checkedClock(options.now),
     busyTimeoutMs: options.busyTimeoutMs ?? 5_000,
     maxPendingWrites: options.maxPendingWrites ?? 100_000,
     walLimitBytes: options.walLimitBytes ?? 1_073_741_824,

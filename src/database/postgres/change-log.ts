@@ -1,5 +1,5 @@
 import { StorageError } from '../../errors.ts'
-import { performance } from '../../event-loop.ts'
+import { machineTime, performance } from '../../event-loop.ts'
 import { encodeTime } from '../../schema/codecs.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
 import {
@@ -51,12 +51,14 @@ interface Host {
 
 export class PostgresChangeLog implements ChangeLog {
   readonly #database: Host
+  readonly #now: () => Date
   /** The last beat that a subscriber of this store committed: all its subscribers continue from it. */
   #latest: (ParsedPosition & { readonly since: number }) | undefined
   #beating = false
 
-  constructor(database: Host) {
+  constructor(database: Host, now = machineTime) {
     this.#database = database
+    this.#now = now
   }
 
   at(consumer: string): Promise<LogPosition | undefined> {
@@ -73,7 +75,7 @@ export class PostgresChangeLog implements ChangeLog {
   }
 
   async begin(consumer: string, keptUntil: Date): Promise<LogPosition> {
-    await beginAnewOnAnotherServer(this.#database)
+    await beginAnewOnAnotherServer(this.#database, this.#now)
     const first = await this.#enter(consumer, keptUntil)
     if (first.isWhole) return first.at
     await this.#complete(first.at.log).catch((error) => this.#givenUp(consumer, error))
@@ -82,7 +84,7 @@ export class PostgresChangeLog implements ChangeLog {
 
   #enter(consumer: string, keptUntil: Date): Promise<{ at: LogPosition; isWhole: boolean }> {
     return this.#write(async (ask) => {
-      const [on] = await ask<[string]>(SWITCH_ON, [crypto.randomUUID(), encodeTime(new Date())])
+      const [on] = await ask<[string]>(SWITCH_ON, [crypto.randomUUID(), encodeTime(this.#now())])
       const position = formatPosition(await beatAt(ask, await snapshot(ask)))
       await ask(REGISTER, [consumer, position, encodeTime(keptUntil)])
       return { at: { log: on?.[0] ?? '', position }, isWhole: (await ask(IS_WHOLE)).length > 0 }

@@ -1,4 +1,5 @@
 /** Detects that the database was restored on another server, where the stored transaction ids have no meaning. */
+import { machineTime } from '../../event-loop.ts'
 import { encodeTime } from '../../schema/codecs.ts'
 import type { OwnTransaction } from './session-control.ts'
 import type { Ask } from './single.ts'
@@ -35,7 +36,7 @@ const INVALIDATE = 'INSERT INTO path_cache_marks (marked_at) VALUES ($1)'
  * If a dump was restored on another server, begins a new change log, which refuses all tokens, and invalidates all cached paths. A
  * promoted standby counts as the same server.
  */
-export async function beginAnewOnAnotherServer(database: Host, clock = (): Date => new Date()): Promise<void> {
+export async function beginAnewOnAnotherServer(database: Host, clock = machineTime): Promise<void> {
   const isKnown = await database.inOwnTransaction('REPEATABLE READ READ ONLY', async (ask) => {
     const [noted] = await ask<[string]>(NOTED)
     return noted !== undefined && isSame(noted[0], await identifier(ask)) && !(await isAhead(ask))

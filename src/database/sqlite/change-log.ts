@@ -1,5 +1,5 @@
 import type Sqlite from 'better-sqlite3'
-import { nextTurn } from '../../event-loop.ts'
+import { machineTime, nextTurn } from '../../event-loop.ts'
 import { encodeTime } from '../../schema/codecs.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
 import type { SqliteConnection } from './connection.ts'
@@ -41,9 +41,11 @@ const BATCH = 1_000
  */
 export class SqliteChangeLog implements ChangeLog {
   readonly #database: Host
+  readonly #now: () => Date
 
-  constructor(database: Host) {
+  constructor(database: Host, now = machineTime) {
     this.#database = database
+    this.#now = now
   }
 
   at(consumer: string): Promise<LogPosition | undefined> {
@@ -57,7 +59,7 @@ export class SqliteChangeLog implements ChangeLog {
   begin(consumer: string, keptUntil: Date): Promise<LogPosition> {
     return this.#database.onWriter((writer) =>
       writer.savepoint(() => {
-        const log = nameOf(writer.raw) ?? switchOn(writer.raw)
+        const log = nameOf(writer.raw) ?? switchOn(writer.raw, this.#now())
         const position = newest(writer.raw)
         writer.raw.prepare(REGISTER).run(consumer, position, encodeTime(keptUntil))
         return { log, position }
@@ -163,11 +165,9 @@ const isHeld = (raw: Sqlite.Database, position: string): boolean => changesAfter
 const hasConsumers = (raw: Sqlite.Database): boolean =>
   raw.prepare('SELECT 1 FROM meshstore_consumers LIMIT 1').get() !== undefined
 
-function switchOn(raw: Sqlite.Database): string {
+function switchOn(raw: Sqlite.Database, now: Date): string {
   const log = crypto.randomUUID()
-  raw
-    .prepare('INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
-    .run(LOG, log, encodeTime(new Date()))
+  raw.prepare('INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)').run(LOG, log, encodeTime(now))
   raw.prepare(BEGIN).run()
   return log
 }

@@ -19,24 +19,20 @@ interface Parts {
 /** Transactions on the writing connection. Each holds it, and the lock of the file, from BEGIN IMMEDIATE to COMMIT. */
 export class WriteTransactions {
   readonly #parts: Parts
-  #locked: Promise<void> | undefined
+  /** Resolves when the connection is free again. `undefined`: it is free. */
+  locked: Promise<void> | undefined
 
   constructor(parts: Parts) {
     this.#parts = parts
-  }
-
-  /** Resolves when the connection is free again. `undefined`: it is free. */
-  get locked(): Promise<void> | undefined {
-    return this.#locked
   }
 
   /** Waits for the writes that are queued, and keeps later ones waiting until it is released. */
   async lock(): Promise<() => void> {
     const release = await this.#parts.queue.lock()
     const unlocked = Promise.withResolvers<void>()
-    this.#locked = unlocked.promise
+    this.locked = unlocked.promise
     return () => {
-      this.#locked = undefined
+      this.locked = undefined
       unlocked.resolve()
       release()
     }
