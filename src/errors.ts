@@ -102,7 +102,8 @@ export function problemsIn(what: string, issues: readonly ValidationIssue[]): st
 export const validationError = (what: string, issues: readonly ValidationIssue[]): StorageError =>
   new StorageError('VALIDATION', `${problemsIn(what, issues)}. Nothing was written. Correct the value.`, { issues })
 
-export const misuse = (message: string): StorageError => new StorageError('MISUSE', message)
+export const misuse = (message: string, cause?: unknown): StorageError =>
+  new StorageError('MISUSE', message, cause === undefined ? {} : { cause })
 
 /** A constraint's refusal does not name the column. Reading the row throws an error that does. */
 export const explainedBy =

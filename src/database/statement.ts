@@ -90,6 +90,8 @@ export interface Compiled<P = unknown, R = unknown> {
   readonly sql: string
   /** For one call: it is not prepared under a name. */
   readonly isOnce?: boolean | undefined
+  /** The tables that a statement of the application's names. `undefined`: the statement is the library's. */
+  readonly ownTables?: (() => readonly string[]) | undefined
   /** The parameters in the order of the SQL, encoded for the driver. */
   bind(parameters: P): unknown[]
   /** One row as the driver gives it, an array, to what the caller sees; `undefined` where no rows are returned. */
@@ -112,7 +114,7 @@ export interface Dialect {
   /** The table that a statement concerns, and the name of its key. */
   readonly targetOf?: <R>(build: (db: Queries) => Built<R>) => Target
   /** All tables that a statement names. */
-  readonly tablesOf?: <R>(build: (db: Queries) => Built<R>) => readonly string[]
+  readonly tablesOf: <R>(build: (db: Queries) => Built<R>) => readonly string[]
 }
 
 /** The target of a statement: a table, or the row whose key the parameter `key` holds. */
@@ -177,7 +179,7 @@ export class StatementCompiler {
     if (kind === 'housekeeping') return undefined
     const build = (db: Queries): Built<R> => this.#build(statement, db)
     if (statement.isOwn) {
-      const [table, ...others] = buildable(statement.name, () => this.#dialect.tablesOf?.(build)) ?? []
+      const [table, ...others] = buildable(statement.name, () => this.#dialect.tablesOf(build))
       return table === undefined ? undefined : { table, key: undefined, others }
     }
     const found = this.#dialect.targetOf?.(build)
@@ -199,7 +201,10 @@ export class StatementCompiler {
       throw misuse(`Two different statements have the name ${statement.name}. Give each its own.`)
     }
     if (!statement.isOnce) this.#names.set(statement.name, query.sql)
-    const compiled = compiledQuery<P, R>(statement.name, query, statement)
+    const ownTables = statement.isOwn
+      ? (): readonly string[] => this.#dialect.tablesOf<R>((db) => this.#build(statement, db))
+      : undefined
+    const compiled = compiledQuery<P, R>(statement.name, query, { ...statement, ownTables })
     this.#compiled.set(statement, compiled as Compiled)
     return compiled
   }
@@ -225,13 +230,14 @@ const isBulkKind = (kind: StatementKind | undefined): kind is BulkKind =>
 const compiledQuery = <P, R>(
   name: string,
   { sql, params, fields, joins = {} }: BuiltQuery,
-  { isOwn = false, isOnce = false }: Pick<Statement<P, R>, 'isOwn' | 'isOnce'> = {},
+  { ownTables, isOnce = false }: Pick<Compiled<P, R>, 'ownTables' | 'isOnce'> = {},
 ): Compiled<P, R> => ({
   name,
   sql,
   isOnce,
+  ownTables,
   bind: binder(name, params),
-  decode: fields && (isOwn ? nestedDecoder<R>(fields, joins) : decoder<R>(fields)),
+  decode: fields && (ownTables !== undefined ? nestedDecoder<R>(fields, joins) : decoder<R>(fields)),
 })
 
 const placeholders = <P>(): Arguments<P> =>

@@ -19,6 +19,7 @@ import {
   unreplicated,
 } from './errors.ts'
 import type { Token } from './outcomes.ts'
+import { inStatement } from './own-statements.ts'
 import { PatientPool } from './patient-pool.ts'
 import { isUnreplicated, located, type PoolOptions } from './pool.ts'
 import { StatementSavepoints } from './statement-savepoints.ts'
@@ -191,7 +192,7 @@ export class PostgresConnection {
       .query<unknown[]>(name === undefined ? query : { ...query, name })
       .catch((error) => {
         if (isStaleStatement(error)) this.#names?.renew(compiled)
-        const failure = asLost(located(error, this.client))
+        const failure = inStatement(asLost(located(error, this.client)), compiled)
         throw performance.now() - begun < this.#statementMs ? asLockTimeout(failure) : failure
       })
     const { decode } = compiled

@@ -4,6 +4,7 @@ import type { Executor } from '../executor.ts'
 import type { Part, Written } from '../session.ts'
 import type { BoundStatement, Compiled } from '../statement.ts'
 import { translated } from './errors.ts'
+import { explained } from './explained.ts'
 import { ManyRows } from './many-rows.ts'
 
 /** Texts that one call may read and decode: about 2 ms of JSON. */
@@ -180,11 +181,19 @@ export class SqliteConnection implements Executor {
   #prepare<R>(compiled: Compiled<never, R>): Sqlite.Statement<unknown[]> {
     const known = this.#prepared.get(compiled)
     if (known !== undefined) return known
-    const driver = this.raw.prepare<unknown[]>(compiled.sql)
+    const driver = this.#parse(compiled)
     // Rows as arrays, in the order in which the statement selects.
     if (compiled.decode !== undefined) driver.raw()
     this.#prepared.set(compiled, driver)
     return driver
+  }
+
+  #parse<R>(compiled: Compiled<never, R>): Sqlite.Statement<unknown[]> {
+    try {
+      return this.raw.prepare<unknown[]>(compiled.sql)
+    } catch (error) {
+      throw explained(error, compiled, this.raw)
+    }
   }
 
   /** Rolls `run` back if it throws. Must run inside a transaction. */

@@ -4,6 +4,7 @@ import { BaseSQLiteDatabase, SQLiteSyncDialect } from 'drizzle-orm/sqlite-core'
 import * as tables from '../../schema/sqlite.ts'
 import type { Functions, Queries } from '../queries.ts'
 import type { BuiltQuery, Dialect } from '../statement.ts'
+import { baseNameOf, tablesIn } from '../tables-in.ts'
 import { invalidations } from './invalidations.ts'
 import { jsonArrayOf } from './json.ts'
 
@@ -42,4 +43,5 @@ export const sqliteDialect: Dialect = {
     const query = build(drizzle as unknown as Queries) as unknown as Prepared
     return { ...query.prepare(), joins: query.joinsNotNullableMap }
   },
+  tablesOf: (build) => [...new Set([...tablesIn(build(drizzle as unknown as Queries))].map(baseNameOf))],
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { eq } from '../../../src/query-entry.ts'
+import { eq, sql } from '../../../src/query-entry.ts'
 import { schema } from '../../../src/tables-entry.ts'
 import { expectCode } from '../../support/expectations.ts'
 import { node } from '../../support/samples.ts'
@@ -92,6 +92,27 @@ export function ownStatements({ run }: AppSetting): void {
       expect(down.changes).toBe(2)
       expect((await query(statements.ends)).map(({ isUp }) => isUp)).toEqual([true, false])
     }))
+
+  test.each([
+    ['an ambiguous column', sql`site_id`, 'site_id'],
+    ['a column that is not there', sql`no_column`, 'no_column'],
+    ['a table that is not there', sql`(SELECT 1 FROM no_table)`, 'no_table'],
+    ['a mistake in its SQL', sql`(1 , )`, ')'],
+  ] as const)('a statement with %s is MISUSE that names it', (_what, mine, named) =>
+    run(async (stage) => {
+      await filled(stage)
+      const { query, run: write } = stage
+      const wrong = query((db, { links, sites }) =>
+        db.select({ mine }).from(links).innerJoin(sites, eq(links.siteId, sites.siteId)),
+      )
+      const error = await expectCode(wrong, 'MISUSE')
+      expect(error.message).toMatch(/^The statement app:\(unnamed\) cannot run: .* Correct the statement\.$/)
+      expect(error.message).toContain(named)
+      // It has undone nothing else.
+      expect((await query(statements.ends)).length).toBe(3)
+      expect((await write(statements.addSite, { siteId: 't', name: 'two' })).changes).toBe(1)
+    }),
+  )
 
   test('what is no statement of the schema is MISUSE', () =>
     run(async ({ query, run: write }) => {
