@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { commandPages } from './commands.ts'
+import { lint } from './lint.ts'
 
 const site = import.meta.dirname
 const root = resolve(site, '..')
@@ -17,6 +18,7 @@ if (!existsSync(bin('vitepress'))) {
   process.exit(1)
 }
 const begun = performance.now()
+if (!lint()) process.exit(1)
 for (const folder of [pages, join(site, 'dist')]) rmSync(folder, { recursive: true, force: true })
 cpSync(join(root, 'docs'), pages, { recursive: true, filter: (file) => !file.endsWith('.dot') })
 cpSync(join(root, 'README.md'), join(pages, 'index.md'))

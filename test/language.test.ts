@@ -3,31 +3,11 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { messages, wordsForPeople } from './support/messages.ts'
+import { MOST_WORDS, RIDDLE, TERMS } from './support/plain-words.ts'
 import { figuresOf, isSentence, paragraphsOf, sentencesOf, wordsOf } from './support/prose.ts'
 
 const root = join(import.meta.dirname, '..')
-const MOST_WORDS = 30
 const MOST_ON_AVERAGE = 15
-/** A question and a heading may begin so; a sentence that does is read twice. */
-const RIDDLE = /^(?:Of|Who|Whoever|What|Where|Those|Nobody)\b.*[.:;]$/s
-/** The term of the glossary, or of the field, and what must not stand in its place. */
-const TERMS: Readonly<Record<string, RegExp>> = {
-  'change stream': /\bchange[ -]feed\b/i,
-  cutover: /\bswitch-?over\b/i,
-  database: /\bDBs?\b|\bdatastore\b/,
-  'dead-letter file': /\bdead letter queue\b/i,
-  'file system': /\bfilesystem\b/i,
-  'resume token': /\b(?:continuation|sync) token\b/i,
-  'optimistic concurrency control': /\boptimistic lock(?:ing)?\b/i,
-  'keyset pagination': /\b(?:seek|cursor) pagination\b/i,
-  'single-flight': /\bsingle ?flight\b|\bdog-?pil/i,
-  'the command line': /\bCLI\b/,
-  PostgreSQL: /\bPostgres\b|\bpsql database\b/,
-  SQLite: /\bsqlite database\b|\bSqlite\b/,
-  'topology invalidation': /\bcache bust/i,
-  'upsert, save': /\binsert-or-update\b/i,
-  'you, the reader': /\bwhoever\b|\bthe user should\b/i,
-}
 
 const pages = ['README.md', 'CHANGELOG.md', ...globSync('docs/**/*.md', { cwd: root })].toSorted()
 const texts: readonly (readonly [what: string, sentences: readonly string[]])[] = [
