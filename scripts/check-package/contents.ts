@@ -1,6 +1,7 @@
 /** What the tarball holds, and whether package.json describes it well. */
 import { deepEqual, ok } from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
+import { dirname, join, normalize } from 'node:path'
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
@@ -8,10 +9,11 @@ import { check } from './run.ts'
 
 /** Everything else, sources, tests and their data, stays at home. */
 const PUBLISHED =
-  /^((dist|migrations|drizzle)\/.*|docs\/([\w-]+\/)*[\w-]+\.(md|svg)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
+  /^((dist|migrations|drizzle|examples\/deploy|examples\/mesh-api\/src\/tables)\/.*|docs\/([\w-]+\/)*[\w-]+\.(md|svg)|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE)$/
 const NEEDED = [
   'CHANGELOG.md',
   'LICENSE',
+  'SECURITY.md',
   'README.md',
   'dist/THIRD_PARTY_LICENSES.txt',
   'dist/cli.js',
@@ -22,6 +24,7 @@ const NEEDED = [
   'drizzle/postgresql.sql',
   'drizzle/postgresql-grants.sql',
   'drizzle/sqlite.sql',
+  'examples/deploy/README.md',
   'migrations/postgresql/meta/_journal.json',
   'migrations/sqlite/meta/_journal.json',
   'package.json',
@@ -35,6 +38,14 @@ export async function checkContents(tarball: string): Promise<void> {
     const needless = files.filter((file) => !PUBLISHED.test(file))
     const missing = NEEDED.filter((file) => !files.includes(file))
     deepEqual({ needless, missing }, { needless: [], missing: [] })
+  })
+  await check('links of its documents lead to its files, or say that the repository has them', async () => {
+    const files = contents.listFiles()
+    const dead = files
+      .filter((file) => file.endsWith('.md'))
+      .flatMap((file) => deadLinks(file, contents.readFile(file), files))
+    ok(files.some((file) => file.endsWith('/docs/guarantees.md')))
+    deepEqual(dead, [])
   })
   await check('publint has nothing to say', async () => {
     const { buffer, byteOffset, byteLength } = data
@@ -50,4 +61,18 @@ export async function checkContents(tarball: string): Promise<void> {
     ok(result.types, 'there are types')
     deepEqual(result.problems, [])
   })
+}
+
+const LINK = /\]\((?!https?:|#)([^)#\s]+)/g
+
+/** Links to what the package does not have, in a line that does not speak of the repository. */
+function deadLinks(file: string, text: string, files: readonly string[]): string[] {
+  const isSaid = text.includes('Links to `test/` lead into the repository')
+  return text.split('\n').flatMap((line) =>
+    [...line.matchAll(LINK)]
+      .map(([, link = '']) => normalize(join(dirname(file), link)))
+      .filter((target) => !files.includes(target) && !line.includes('repository'))
+      .filter((target) => !(isSaid && target.includes('/meshstore/test/')))
+      .map((target) => `${file} → ${target}`),
+  )
 }
