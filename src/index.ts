@@ -32,6 +32,8 @@ export type {
   FailoverEvent,
   MoveEvent,
   ReplicationEvent,
+  RetryEvent,
+  RetryReason,
   StatementEvent,
   SweepEvent,
   TransactionEvent,

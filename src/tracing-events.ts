@@ -27,6 +27,29 @@ export interface CommitEvent {
   error?: unknown
 }
 
+/**
+ * `meshstore:retry`: a statement, a commit or a transaction begins again, because others were in its way. It is over at once, and costs a
+ * caller nothing but time: what finally fails is an error of its own event.
+ */
+export interface RetryEvent {
+  readonly event: 'statement' | 'commit' | 'transaction'
+  readonly reason: RetryReason
+}
+
+/**
+ * PostgreSQL's names of its conditions; `busy`: another connection held the lock of the SQLite file; `overtaken`: the transaction named a
+ * row that an earlier call of this store still worked on; `stale_statement`: another program changed a table under a prepared statement;
+ * `connection_lost`: the server or the connection went away, and nothing was committed.
+ */
+export type RetryReason =
+  | 'serialization_failure'
+  | 'deadlock_detected'
+  | 'lock_not_available'
+  | 'busy'
+  | 'overtaken'
+  | 'stale_statement'
+  | 'connection_lost'
+
 /** `meshstore:backup`: a backup. Ends with `asyncEnd`, or with `error`. */
 export interface BackupEvent {
   readonly trigger: 'call' | 'schedule'

@@ -12,6 +12,7 @@ import type {
   FailoverEvent,
   MoveEvent,
   ReplicationEvent,
+  RetryEvent,
   StatementEvent,
   SweepEvent,
   TransactionEvent,
@@ -24,6 +25,7 @@ export type {
   FailoverEvent,
   MoveEvent,
   ReplicationEvent,
+  RetryEvent,
   StatementEvent,
   SweepEvent,
   TransactionEvent,
@@ -45,6 +47,7 @@ function channel<E extends object>(name: string): Tracing<E> {
 export const statementTracing = channel<StatementEvent>('statement')
 export const transactionTracing = channel<TransactionEvent>('transaction')
 export const commitTracing = channel<CommitEvent>('commit')
+export const retryTracing = channel<RetryEvent>('retry')
 export const cacheTracing = channel<CacheEvent>('cache')
 export const backupTracing = channel<BackupEvent>('backup')
 export const replicationTracing = channel<ReplicationEvent>('replication')
@@ -102,6 +105,13 @@ export function traceRefusal<E extends Timed & { error?: unknown }>(
   tracing.error.publish(event)
   tracing.end.publish(event)
   tracing.asyncEnd.publish(event)
+}
+
+export function traceRetry(event: RetryEvent['event'], reason: RetryEvent['reason']): void {
+  if (!retryTracing.hasSubscribers) return
+  const { start, end, asyncStart, asyncEnd } = retryTracing
+  const retry = { event, reason }
+  for (const moment of [start, end, asyncStart, asyncEnd]) moment.publish(retry)
 }
 
 /** Begins an event that no call encloses. Returns what ends it. */

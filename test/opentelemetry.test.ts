@@ -3,9 +3,11 @@
 import { tracingChannel } from 'node:diagnostics_channel'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { context } from '@opentelemetry/api'
+import { type MeterProvider as ApiMeterProvider, context, trace } from '@opentelemetry/api'
 import {
+  type AggregationOption,
   AggregationTemporality,
+  type Histogram,
   InMemoryMetricExporter,
   MeterProvider,
   type MetricData,
@@ -48,13 +50,23 @@ function observed() {
   return { meterProvider, tracerProvider, spans, collect, summed }
 }
 
+/** A reader that differs from the usual one. */
+function read({ temporality = AggregationTemporality.CUMULATIVE, aggregation = 0 } = {}) {
+  const exporter = new InMemoryMetricExporter(temporality)
+  Object.assign(exporter, { selectAggregation: () => ({ type: aggregation }) as AggregationOption })
+  return { readers: [new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 })] }
+}
+
 const count = (metric: MetricData | undefined): number =>
   (metric?.dataPoints ?? []).reduce(
     (sum, { value }) => sum + (typeof value === 'number' ? value : 'count' in value ? value.count : 0),
     0,
   )
 
-afterEach(() => context.disable())
+afterEach(() => {
+  context.disable()
+  trace.disable()
+})
 
 describe.each(lastingBackends)('OpenTelemetry on $name', (backend) => {
   test('metrics count what was done, and hold no value', async () => {
@@ -203,13 +215,39 @@ describe.each(lastingBackends)('OpenTelemetry on $name', (backend) => {
   })
 })
 
-test('StatementMetrics report the same as the histogram of the SDK', async () => {
+/** Which histograms were asked for, and a provider that the library cannot know as the SDK's. */
+function watched(meterProvider: MeterProvider): { readonly asked: string[]; readonly provider: ApiMeterProvider } {
+  const asked: string[] = []
+  const getMeter = meterProvider.getMeter.bind(meterProvider)
+  const provider: ApiMeterProvider = {
+    getMeter: (...of) => {
+      const meter = getMeter(...of)
+      const createHistogram = meter.createHistogram.bind(meter)
+      meter.createHistogram = (name, options) => {
+        asked.push(name)
+        return createHistogram(name, options)
+      }
+      return meter
+    },
+  }
+  return { asked, provider }
+}
+
+const still = (dialect: 'sqlite' | 'postgresql' = 'sqlite') =>
+  ({ dialect, health: async () => HEALTH, stats: async () => STATS }) as const
+
+test('sums of the library are the same as the histogram of the SDK, and are what a provider gets by default', async () => {
   const seen: { readonly points: readonly object[] }[] = []
   // One after the other: events belong to the process.
-  for (const isSummed of [true, false]) {
+  for (const form of ['given', 'added', 'histogram'] as const) {
     const { meterProvider, collect, summed } = observed()
-    const store = { dialect: 'sqlite', health: async () => HEALTH, stats: async () => STATS } as const
-    using _recording = recordMetrics(store, meterProvider, { statements: isSummed ? summed : true })
+    const { asked, provider } = watched(meterProvider)
+    if (form !== 'histogram') meterProvider.getMeter = provider.getMeter
+    using _recording = recordMetrics(still(), form === 'histogram' ? provider : meterProvider, {
+      statements: form === 'given' ? summed : true,
+    })
+    expect(asked).toContain('meshstore.transaction.duration')
+    expect(asked.includes('db.client.operation.duration'), form).toBe(form === 'histogram')
     const { asyncEnd } = tracingChannel<unknown, object>('meshstore:statement')
     for (const milliseconds of [0.005, 0.01, 0.02, 7, 20_000]) asyncEnd.publish({ name: 'a', milliseconds })
     asyncEnd.publish({ name: 'a', milliseconds: 1, error: new TypeError(SECRET) })
@@ -222,9 +260,59 @@ test('StatementMetrics report the same as the histogram of the SDK', async () =>
       .toSorted((one, other) => (JSON.stringify(one.attributes) < JSON.stringify(other.attributes) ? -1 : 1))
     seen.push({ ...{ name, unit, description }, points })
   }
-  expect(seen[0]).toEqual(seen[1])
+  expect(seen[0]).toEqual(seen[2])
+  expect(seen[1]).toEqual(seen[2])
   expect(seen[0]?.points.length).toBe(3)
   expect(JSON.stringify(seen)).not.toContain(SECRET)
+})
+
+test.each([
+  ['a view', () => new MeterProvider({ ...read(), views: [{ instrumentName: '*', aggregation: { type: 3 } }] })],
+  ['delta temporality', () => new MeterProvider(read({ temporality: AggregationTemporality.DELTA }))],
+  ['another aggregation', () => new MeterProvider(read({ aggregation: 5 }))],
+])('a provider with %s gets the histogram of the SDK', async (_name, make) => {
+  const meterProvider = make()
+  const { asked, provider } = watched(meterProvider)
+  meterProvider.getMeter = provider.getMeter
+  using _recording = recordMetrics(still(), meterProvider, { statements: true })
+  expect(asked).toContain('db.client.operation.duration')
+  await meterProvider.shutdown()
+})
+
+test('stores of one provider, one after the other or at once, share their sums: each series is there once', async () => {
+  const { meterProvider, collect } = observed()
+  const { asyncEnd } = tracingChannel<unknown, object>('meshstore:statement')
+  const publish = (): void => asyncEnd.publish({ name: 'a', milliseconds: 1 })
+  recordMetrics(still(), meterProvider, { statements: true })[Symbol.dispose]()
+  {
+    using _sqlite = recordMetrics(still(), meterProvider, { statements: true })
+    using _postgres = recordMetrics(still('postgresql'), meterProvider, { statements: true })
+    for (let at = 0; at < 3; at++) publish()
+  }
+  using _again = recordMetrics(still(), meterProvider, { statements: true })
+  publish()
+  const { dataPoints } = (await collect()).get('db.client.operation.duration') as MetricData
+  const counts = dataPoints.map(({ attributes, value }) => [attributes['db.system.name'], (value as Histogram).count])
+  expect(counts).toEqual([
+    ['sqlite', 4],
+    ['postgresql', 3],
+  ])
+  await meterProvider.shutdown()
+})
+
+test('spans are made only for a provider of them', async () => {
+  const { meterProvider, tracerProvider, spans } = observed()
+  await using store = await openStorage('sqlite::memory:')
+  const asked = vi.spyOn(trace.getTracerProvider(), 'getTracer')
+  {
+    using _instrumented = instrument(store, { meterProvider })
+    expect(asked).not.toHaveBeenCalled()
+  }
+  trace.setGlobalTracerProvider(tracerProvider)
+  using _instrumented = instrument(store, { meterProvider })
+  await store.nodes.get(SECRET)
+  expect(spans.getFinishedSpans().map(({ name }) => name)).toEqual(['nodes.get'])
+  await meterProvider.shutdown()
 })
 
 test('on SQLite it is counted how often the log began anew', async () => {
@@ -283,7 +371,7 @@ describePostgres('OpenTelemetry', () => {
 })
 
 /** Every channel's event with all that it may tell. */
-const FULL: { readonly [N in keyof Events]: Events[N] } = {
+const FULL: { readonly [N in (typeof EVENTS)[number]]: Events[N] } = {
   statement: { name: 'nodes.get', milliseconds: 1, rows: 1, error: new TypeError() },
   transaction: { readOnly: false, attempts: 2, milliseconds: 1, error: new TypeError() },
   commit: { batch: 1, milliseconds: 1, error: new TypeError() },
@@ -302,6 +390,7 @@ const FULL: { readonly [N in keyof Events]: Events[N] } = {
   move: { step: 'copying', rows: 1, followed: 1, attempts: 1, pauseMs: 1, milliseconds: 1, error: new TypeError() },
   failover: { milliseconds: 1, error: new TypeError() },
 }
+const RETRY: Events['retry'] = { event: 'transaction', reason: 'serialization_failure' }
 const HEALTH: Health = {
   canRead: true,
   canWrite: true,
@@ -338,6 +427,7 @@ test('the page has every metric with its kind, unit and attributes (UPDATE_METRI
     }
   }
   tracingChannel<unknown, object>('meshstore:move').start.publish(FULL.move)
+  tracingChannel<unknown, object>('meshstore:retry').asyncEnd.publish(RETRY)
   const metrics = [...(await collect()).values()]
   const rows = metrics.map(({ descriptor, dataPoints }) => {
     const { name, type, unit, description } = descriptor as MetricData['descriptor'] & { type: keyof typeof KINDS }

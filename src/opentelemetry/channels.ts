@@ -7,6 +7,7 @@ import type {
   FailoverEvent,
   MoveEvent,
   ReplicationEvent,
+  RetryEvent,
   StatementEvent,
   SweepEvent,
   TransactionEvent,
@@ -16,6 +17,7 @@ export interface Events {
   readonly statement: StatementEvent
   readonly transaction: TransactionEvent
   readonly commit: CommitEvent
+  readonly retry: RetryEvent
   readonly cache: CacheEvent
   readonly sweep: SweepEvent
   readonly backup: BackupEvent
@@ -24,7 +26,8 @@ export interface Events {
   readonly failover: FailoverEvent
 }
 export type EventName = keyof Events
-export const EVENTS: readonly EventName[] = [
+/** Those that may end with an error. */
+export const EVENTS: readonly Exclude<EventName, 'retry'>[] = [
   'statement',
   'transaction',
   'commit',

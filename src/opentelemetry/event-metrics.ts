@@ -34,16 +34,18 @@ function recordWork(meter: Meter, listeners: Listeners): void {
     'meshstore.transaction.duration',
     'Duration of callers’ transactions, retries included',
   )
+  listeners.onEnd('transaction', ({ readOnly, milliseconds, error }) =>
+    transactions.record(seconds(milliseconds), { 'meshstore.read_only': readOnly, ...failed(error) }),
+  )
   const retries = counterOf(
     meter,
-    'meshstore.transaction.retries',
+    'meshstore.retries',
     '{retry}',
-    'Transactions that ran again after a conflict',
+    'Statements, commits and transactions that began again, by reason',
   )
-  listeners.onEnd('transaction', ({ readOnly, attempts, milliseconds, error }) => {
-    transactions.record(seconds(milliseconds), { 'meshstore.read_only': readOnly, ...failed(error) })
-    if (attempts > 1) retries.add(attempts - 1)
-  })
+  listeners.onEnd('retry', ({ event, reason }) =>
+    retries.add(1, { 'meshstore.event': event, 'meshstore.reason': reason }),
+  )
 
   const commits = shortDuration(meter, 'meshstore.commit.duration', 'Duration of group commits')
   const writes = meter.createHistogram('meshstore.commit.writes', {

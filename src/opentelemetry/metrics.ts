@@ -2,6 +2,7 @@ import type { MeterProvider } from '@opentelemetry/api'
 import { Listeners } from './channels.ts'
 import { recordEvents } from './event-metrics.ts'
 import { type Observed, observe } from './observed-metrics.ts'
+import { summedIn } from './sdk-readers.ts'
 import { recordStatements } from './statement-metrics.ts'
 import type { StatementMetrics } from './summed-statements.ts'
 
@@ -13,7 +14,8 @@ export function recordMetrics(
   const meter = provider.getMeter('meshstore')
   const listeners = new Listeners()
   recordEvents(meter, listeners)
-  if (statements !== false) recordStatements(store, meter, listeners, statements === true ? undefined : statements)
+  if (statements !== false)
+    recordStatements(store, meter, listeners, statements === true ? summedIn(provider) : statements)
   const stop = observe(store, meter, listeners)
   return {
     [Symbol.dispose]() {

@@ -10,7 +10,7 @@ export function recordSpans(store: Meshstore, provider: TracerProvider): Disposa
   const tracer = provider.getTracer('meshstore')
   const listeners = new Listeners()
 
-  const trace = <N extends EventName>(
+  const trace = <N extends Exclude<EventName, 'retry'>>(
     channel: N,
     nameOf: (event: Events[N]) => string,
     attributesOf: (event: Events[N]) => Attributes,

@@ -3,7 +3,7 @@ import { tracingChannel } from 'node:diagnostics_channel'
 import { StorageError } from '../../src/index.ts'
 import type { Canary } from './canary.ts'
 
-const CHANNELS = ['statement', 'transaction', 'commit', 'cache'] as const
+const CHANNELS = ['statement', 'transaction', 'commit', 'retry', 'cache'] as const
 const MOMENTS = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'] as const
 const METHODS = ['log', 'info', 'warn', 'error', 'debug', 'trace'] as const
 

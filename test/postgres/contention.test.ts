@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { MOST_ROWS } from '../../src/database/postgres/touched.ts'
 import { openStorage } from '../../src/index.ts'
 import { manyNodes, node } from '../support/samples.ts'
+import { record } from '../support/tracing.ts'
 import { createDatabase } from './support/database.ts'
 import { openWithQueue } from './support/opened.ts'
 import { describePostgres } from './support/suite.ts'
@@ -42,6 +43,7 @@ describePostgres('a transaction that names more rows than the order of calls rem
     await locker.query('BEGIN')
     await locker.query("SELECT FROM nodes WHERE node_id = 'held' FOR UPDATE")
     const held = store.nodes.update('held', { started: true })
+    using retries = record('retry', 'asyncEnd')
     let runs = 0
     const transaction = store.transaction(
       async (tx) => {
@@ -54,6 +56,10 @@ describePostgres('a transaction that names more rows than the order of calls rem
     )
     await Promise.all([held, transaction])
     expect(runs).toBe(2)
+    const reasons = (of: string): unknown[] =>
+      retries.events.flatMap(({ event, reason }) => (event === of ? reason : []))
+    expect(reasons('transaction')).toEqual(['overtaken'])
+    expect(new Set(reasons('commit')), 'the earlier call waited for the lock').toEqual(new Set(['lock_not_available']))
     expect(await store.nodes.count()).toBe(MOST_ROWS + 2)
     expect(queue.size).toBe(0)
     await store.close()

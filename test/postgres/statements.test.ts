@@ -129,12 +129,18 @@ describePostgres('a transaction in which a statement failed', () => {
     expect(await store.nodes.list()).toEqual([])
   })
 
-  test.for(['40001', '40P01', '55P03'])('is run again when the COMMIT failed with %s', async (sqlstate) => {
+  test.for([
+    ['40001', 'serialization_failure'],
+    ['40P01', 'deadlock_detected'],
+    ['55P03', 'lock_not_available'],
+  ] as const)('is run again when the COMMIT failed with %s, and an event tells why', async ([sqlstate, reason]) => {
+    using retries = record('retry', 'asyncEnd')
     let runs = 0
     await store.transaction(async (tx) => {
       await tx.nodes.create(node(runs++ === 0 ? `def-${sqlstate}` : 'second'))
     })
     expect(runs).toBe(2)
+    expect(retries.events).toEqual([{ event: 'transaction', reason }])
     expect((await store.nodes.list()).map(({ nodeId }) => nodeId)).toEqual(['second'])
   })
 

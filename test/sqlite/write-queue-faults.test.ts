@@ -5,6 +5,7 @@ import { WriteQueue } from '../../src/database/sqlite/write-queue.ts'
 import { expectCode } from '../support/expectations.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
 import { manyNodes, node } from '../support/samples.ts'
+import { record } from '../support/tracing.ts'
 import { failing } from './support/failing.ts'
 import { openInside } from './support/inside.ts'
 import { outcomes, tally } from './support/settled.ts'
@@ -158,8 +159,10 @@ describe('a BEGIN that fails', () => {
     const fault = failing(plain.raw, 'BEGIN IMMEDIATE', 'SQLITE_BUSY')
     const queue = plain.queue()
     fault.left = 5
+    using retries = record('retry', 'asyncEnd')
     expect(await outcomes([1, 2, 3].map((id) => queue.write(plain.insert(id))))).toEqual(['done', 'done', 'done'])
     expect(fault.injected).toBe(5)
+    expect(retries.events).toEqual(Array(5).fill({ event: 'commit', reason: 'busy' }))
   })
 
   test('for ever lets every write settle all the same', async () => {

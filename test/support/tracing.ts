@@ -1,10 +1,18 @@
 import { tracingChannel } from 'node:diagnostics_channel'
-import type { CacheEvent, CommitEvent, FailoverEvent, StatementEvent, TransactionEvent } from '../../src/index.ts'
+import type {
+  CacheEvent,
+  CommitEvent,
+  FailoverEvent,
+  RetryEvent,
+  StatementEvent,
+  TransactionEvent,
+} from '../../src/index.ts'
 
 interface Events {
   statement: StatementEvent
   transaction: TransactionEvent
   commit: CommitEvent
+  retry: RetryEvent
   cache: CacheEvent
   failover: FailoverEvent
 }

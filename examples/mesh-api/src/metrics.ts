@@ -2,15 +2,14 @@
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
 import { MeterProvider } from '@opentelemetry/sdk-metrics'
 import type { Meshstore } from 'meshstore'
-import { instrument, StatementMetrics } from 'meshstore/opentelemetry'
+import { instrument } from 'meshstore/opentelemetry'
 
 /** From 100 µs, a path from the cache, to 10 s. */
 const SECONDS = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
 
 export class Metrics implements AsyncDisposable {
   readonly contentType = 'text/plain; version=0.0.4; charset=utf-8'
-  readonly #statements = new StatementMetrics()
-  readonly #exporter = new PrometheusExporter({ preventServerStart: true, metricProducers: [this.#statements] })
+  readonly #exporter = new PrometheusExporter({ preventServerStart: true })
   readonly #serializer = new PrometheusSerializer(undefined, false, undefined, true, true)
   readonly #provider = new MeterProvider({ readers: [this.#exporter] })
   readonly #meter = this.#provider.getMeter('mesh-api')
@@ -22,7 +21,7 @@ export class Metrics implements AsyncDisposable {
   readonly #storage: Disposable
 
   constructor(store: Meshstore, feed: { readonly clients: number }) {
-    this.#storage = instrument(store, { meterProvider: this.#provider, statements: this.#statements, spans: false })
+    this.#storage = instrument(store, { meterProvider: this.#provider, spans: false })
     this.#meter
       .createObservableGauge('mesh_api.listeners', { description: 'Clients that listen for changes' })
       .addCallback((result) => result.observe(feed.clients))

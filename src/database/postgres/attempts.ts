@@ -1,7 +1,7 @@
 /** Statements and transactions that are run again as long as others are in their way. */
 import { StorageError } from '../../errors.ts'
 import { performance, sleep } from '../../event-loop.ts'
-import { statementTracing, type TransactionEvent, traceRefusal } from '../../tracing.ts'
+import { statementTracing, type TransactionEvent, traceRefusal, traceRetry } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import type { Written } from '../session.ts'
 import type { BoundStatement } from '../statement.ts'
@@ -16,6 +16,7 @@ import {
   isLockTimeout,
   isServerLost,
   isStaleStatement,
+  reasonOf,
   translated,
   translatedWrite,
 } from './errors.ts'
@@ -161,6 +162,7 @@ export class Attempts {
           const isRefusal = error instanceof StorageError || since === undefined
           if (isRefusal || !isWorthwhile({ error, attempts, since: since ?? 0 })) throw error
         }
+        traceRetry(unit === undefined ? 'statement' : 'commit', reasonOf(error))
       }
       await sleep(jittered(pause))
     }
@@ -192,6 +194,7 @@ export class Attempts {
       if ('result' in attempted) return attempted.result
       if (event.attempts >= limits.attempts || !mayRunOn(attempted, limits, { passedMs: passedMs(), failover }))
         throw attempted.inTheWay
+      traceRetry('transaction', reasonOf(attempted.inTheWay))
       await sleep(jittered(pause))
     }
   }

@@ -1,11 +1,11 @@
 /** Runs a caller's writing transaction: its place in the order of calls, and its attempts. */
 import { performance, sleep } from '../../event-loop.ts'
-import type { TransactionEvent } from '../../tracing.ts'
+import { type TransactionEvent, traceRetry } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import type { Naming } from '../executor.ts'
 import type { AdaptiveLimiter } from './adaptive-limiter.ts'
 import { type AttemptLimits, attempt, type Environment, mayRunOn, type Work } from './attempt.ts'
-import { overtakenError } from './errors.ts'
+import { overtakenError, reasonOf } from './errors.ts'
 import { Failover } from './failover.ts'
 import type { KeyedQueue, Place } from './keyed-queue.ts'
 import { type Touched, touchedByCall, touchedByCalls, touchedByRows } from './touched.ts'
@@ -50,6 +50,7 @@ export async function callersTransaction<T>(
       if (!attempted.isLost) connections.writers.conflicted()
       if (event.attempts >= limits.attempts || !mayRunOn(attempted, limits, { passedMs: passedMs(), failover }))
         throw attempted.inTheWay
+      traceRetry('transaction', reasonOf(attempted.inTheWay))
       await Promise.all([sleep(jittered(pause)), turn.earlierEnded()])
     }
   } finally {

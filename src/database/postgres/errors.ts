@@ -1,6 +1,8 @@
 /** Translates PostgreSQL's SQLSTATEs (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
-import { isError, StorageError } from '../../errors.ts'
+import { isError, misuse, StorageError } from '../../errors.ts'
+import type { RetryEvent } from '../../tracing.ts'
 import { BY_POLICY, MEANINGS, UNKNOWN } from './error-meanings.ts'
+import { mistakeOf } from './own-statements.ts'
 
 /** Serialization failure, deadlock, lock timeout: a retry from the beginning may succeed at once. */
 const CONFLICTS: ReadonlySet<string> = new Set(['40001', '40P01', '55P03'])
@@ -26,6 +28,18 @@ export function sqlstateOf(error: unknown): string | undefined {
   const code = codeOf(error)
   return code !== undefined && SQLSTATE.test(code) ? code : undefined
 }
+
+const REASONS: ReadonlyMap<string, RetryEvent['reason']> = new Map([
+  ['40001', 'serialization_failure'],
+  ['40P01', 'deadlock_detected'],
+  ['55P03', 'lock_not_available'],
+  ['0A000', 'stale_statement'],
+])
+/** Why what failed with `error` runs again. */
+export const reasonOf = (error: unknown): RetryEvent['reason'] =>
+  error instanceof StorageError && overtaken.has(error)
+    ? 'overtaken'
+    : (REASONS.get(sqlstateOf(error) ?? '') ?? 'connection_lost')
 
 export const isConflict = (error: unknown): boolean => CONFLICTS.has(sqlstateOf(error) ?? '')
 export const isLockTimeout = (error: unknown): boolean => sqlstateOf(error) === '55P03'
@@ -141,6 +155,8 @@ export function translated(error: unknown): unknown {
   // A bug in the library, for example in a decoder, does not concern the connection.
   if (error instanceof TypeError || error instanceof RangeError) return error
   if (sqlstate === undefined) return connectionError(error)
+  const mistake = isInFunction(error) ? undefined : mistakeOf(error, sqlstate)
+  if (mistake !== undefined) return misuse(mistake, cleaned(error))
   const [, { code, message }] = isOfPolicy(error)
     ? BY_POLICY
     : (MEANINGS.find(([prefix]) => sqlstate.startsWith(prefix)) ?? UNKNOWN)

@@ -1,10 +1,11 @@
 /** Group commit: calls with keys that wait together share a transaction. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { performance, setImmediate } from '../../event-loop.ts'
+import { traceRetry } from '../../tracing.ts'
 import type { Call, Written } from '../session.ts'
 import type { Statement, StatementCompiler } from '../statement.ts'
 import { Batch, type Item, isOfPaths } from './batch.ts'
-import { isBusy, refusalOf } from './errors.ts'
+import { isBusy, reasonOf, refusalOf } from './errors.ts'
 import type { KeyedQueue, Place, Waiter } from './keyed-queue.ts'
 import { keyOf, type Touched, tableOf } from './touched.ts'
 
@@ -173,6 +174,7 @@ export class WriteLane {
       return
     }
     const { refused, splitBehind } = outcome
+    if (isBusy(refused)) traceRetry('commit', reasonOf(refused))
     if (splitBehind !== undefined) await this.#runParts(items, items.indexOf(splitBehind) + 1, until, lockMs)
     else if (items.length === 1) this.#refuseOne(first, refused)
     else if (performance.now() > until) this.#refuse(items, refused)

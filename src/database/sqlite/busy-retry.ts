@@ -1,4 +1,5 @@
 import { performance, sleep } from '../../event-loop.ts'
+import { traceRetry } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import { isBusy, translated } from './errors.ts'
 
@@ -18,6 +19,7 @@ export class BusyRetry {
         return await attempt()
       } catch (error) {
         if (!isBusy(error) || performance.now() >= deadline) throw translated(error)
+        traceRetry('statement', 'busy')
       }
       await sleep(jittered(pause))
     }

@@ -180,7 +180,7 @@ function meaningOf(code: string): Meaning {
 }
 
 /** Removes a trigger's message, which may hold values. SQLite's own messages hold none. */
-function cleaned({ code, message, stack }: SqliteFailure): Error {
+export function cleaned({ code, message, stack }: SqliteFailure): Error {
   const cause = Object.assign(new Error(code.startsWith('SQLITE_CONSTRAINT') ? code : message), { code })
   const frames = stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? []
   cause.stack = [`Error: ${cause.message}`, ...frames].join('\n')

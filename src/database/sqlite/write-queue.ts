@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../../errors.ts'
 import { performance, setImmediate, setTimeout, sleep } from '../../event-loop.ts'
-import { type CommitEvent, commitTracing, traceRefusal, traceSync } from '../../tracing.ts'
+import { type CommitEvent, commitTracing, traceRefusal, traceRetry, traceSync } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import type { Written } from '../session.ts'
 import type { BoundStatement } from '../statement.ts'
@@ -140,6 +140,7 @@ export class WriteQueue {
         return
       } catch (error) {
         if (!isBusy(error) || this.#hasWaited(since)) throw translated(error, this.#raw.name)
+        traceRetry('transaction', 'busy')
       }
       await sleep(jittered(pause))
     }
@@ -337,6 +338,7 @@ export class WriteQueue {
       next.reject(error)
       traceRefusal(commitTracing, { batch: 0 }, error)
     }
+    if (this.#waiting[this.#first] !== undefined) traceRetry('commit', 'busy')
     const pause = jittered(this.#pause)
     this.#pause = nextPause(this.#pause)
     this.#outside(() => setTimeout(this.#turn, pause))
