@@ -1,14 +1,12 @@
 /** The documents' snippets on PostgreSQL: each SQLite database of a snippet is a PostgreSQL database here, and nothing else changes. */
-import { execFile } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
-import { symlink, writeFile } from 'node:fs/promises'
+import { symlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { createDatabase } from './postgres/support/database.ts'
 import { temporaryFolder } from './support/folders.ts'
+import { type Printed, type Program, runSnippets } from './support/snippets.ts'
 
-const run = promisify(execFile)
 const root = join(import.meta.dirname, '..')
 const SQLITE_URL = /'(sqlite:[^']*)'/g
 
@@ -31,28 +29,41 @@ test('most snippets are of both dialects, and the others are there', () => {
   for (const what of Object.keys(OF_SQLITE)) expect(snippets.map((each) => each.what)).toContain(what)
 })
 
-test.each(portable)('$what', async ({ what, code }) => {
+let ran: ReadonlyMap<string, Printed>
+beforeAll(async () => {
   await using stack = new AsyncDisposableStack()
-  const folder = stack.use(await temporaryFolder()).path
-  /** A file that is opened twice is one database; each database in memory is one of its own. */
-  const databases = new Map<string, string>()
+  const programs: Program[] = []
+  for (const { what, code } of portable) {
+    const folder = stack.use(temporaryFolder())
+    await symlink(join(root, 'node_modules'), folder.file('node_modules'))
+    folder.write('package.json', '{ "type": "module" }')
+    folder.write('snippet.ts', fromSource(code, await databasesOf(code, stack)))
+    programs.push({ name: what, folder: folder.path, files: ['snippet.ts'] })
+  }
+  ran = await runSnippets(programs)
+})
+
+/** A URL for each that the snippet names. A file that is opened twice is one database; each in memory is one of its own. */
+async function databasesOf(code: string, stack: AsyncDisposableStack): Promise<string[]> {
+  const files = new Map<string, string>()
   const urls: string[] = []
   for (const [, url = ''] of code.matchAll(SQLITE_URL)) {
-    const known = url === 'sqlite::memory:' ? undefined : databases.get(url)
+    const known = url === 'sqlite::memory:' ? undefined : files.get(url)
     const made = known ?? stack.use(await createDatabase()).url
-    databases.set(url, made)
+    files.set(url, made)
     urls.push(made)
   }
-  await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
-  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-  await writeFile(
-    join(folder, 'snippet.ts'),
-    code
-      .replaceAll(SQLITE_URL, () => `'${urls.shift()}'`)
-      .replaceAll("'meshstore'", `'${join(root, 'src/index.ts')}'`)
-      .replaceAll("'meshstore/opentelemetry'", `'${join(root, 'src/opentelemetry-entry.ts')}'`),
-  )
-  const { stdout, stderr } = await run(process.execPath, ['snippet.ts'], { cwd: folder })
+  return urls
+}
+
+const fromSource = (code: string, urls: string[]): string =>
+  code
+    .replaceAll(SQLITE_URL, () => `'${urls.shift()}'`)
+    .replaceAll("'meshstore'", `'${join(root, 'src/index.ts')}'`)
+    .replaceAll("'meshstore/opentelemetry'", `'${join(root, 'src/opentelemetry-entry.ts')}'`)
+
+test.each(portable)('$what', ({ what, code }) => {
+  const { stdout, stderr } = ran.get(what) ?? {}
   expect(stderr).toBe('')
   if (!what.startsWith('docs/reference/errors.md')) return
   for (const [, says = ''] of code.matchAll(/\/\/ ([A-Z_]{4,}( true)?)$/gm)) expect(stdout).toContain(says)

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { QUICK } from './support/quick.ts'
+import { type Printed, runSnippets } from './support/snippets.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..')
@@ -16,21 +17,6 @@ const snippets = pages.flatMap(({ name, text }) =>
 )
 const filesOf = (page: string): string[] =>
   snippets.flatMap(({ name }, index) => (name === page ? [`snippet-${index}.ts`] : []))
-
-/** All pages in one process: it takes Node longer to start than a page to run. A page whose snippet fails ends there. */
-const EACH_IN_TURN = `for (const [page, files] of JSON.parse(process.argv[2] ?? '')) {
-  console.log(\`page-\${page}\`)
-  console.error(\`page-\${page}\`)
-  try {
-    for (const file of files) {
-      console.log(file)
-      await import(\`./\${file}\`)
-    }
-  } catch (error) {
-    console.error(error)
-  }
-}
-`
 
 /** As an application imports it; here it is the source. */
 const fromSource = (code: string): string =>
@@ -68,7 +54,6 @@ beforeAll(async () => {
       exclude: [],
     }),
   )
-  await writeFile(join(folder, 'run.ts'), EACH_IN_TURN)
   // Packages that snippets import.
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   for (const [index, code] of examples.entries())
@@ -93,18 +78,15 @@ describe('the documents', () => {
   })
 
   const withSnippets = PAGES.filter((page) => filesOf(page).length > 0)
-  const ran = { stdout: new Map<string, string>(), stderr: new Map<string, string>() }
+  let ran: ReadonlyMap<string, Printed>
   beforeAll(async () => {
-    const given = JSON.stringify(withSnippets.map((page) => [page, filesOf(page)]))
-    const { stdout, stderr } = await run(process.execPath, ['run.ts', given], { cwd: folder })
-    for (const [stream, text] of Object.entries({ stdout, stderr }))
-      for (const [, page = '', printed = ''] of text.matchAll(/^page-(.*)\n((?:(?!page-).*\n)*)/gm))
-        ran[stream as keyof typeof ran].set(page, printed)
+    ran = await runSnippets(withSnippets.map((name) => ({ name, folder, files: filesOf(name) })))
   })
 
   test.each(withSnippets)('run: %s', (page) => {
-    expect(ran.stderr.get(page)).toBe('')
-    const printed = (ran.stdout.get(page) ?? '').split(/^snippet-.*$/m).slice(1)
+    const { stdout = '', stderr } = ran.get(page) ?? {}
+    expect(stderr).toBe('')
+    const printed = stdout.split(/^snippet-.*$/m).slice(1)
     expect(printed.length).toBe(filesOf(page).length)
     if (page !== 'docs/reference/errors.md') return
     for (const [at, { code }] of snippets.filter(({ name }) => name === page).entries())
@@ -172,9 +154,8 @@ describe('the documents', () => {
     const config = join(folder, 'broken.json')
     await writeFile(config, JSON.stringify({ extends: './tsconfig.json', include: ['broken.ts'] }))
     const compiled = run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', config])
-    await expect(compiled).rejects.toMatchObject({ stdout: expect.stringMatching(/^broken\.ts.*TS2322/) })
-    const given = JSON.stringify([['broken', ['broken.ts']]])
-    const { stderr } = await run(process.execPath, ['run.ts', given], { cwd: folder })
+    await expect(compiled).rejects.toMatchObject({ stdout: expect.stringMatching(/broken\.ts.*TS2322/) })
+    const { stderr } = (await runSnippets([{ name: 'broken', folder, files: ['broken.ts'] }])).get('broken') ?? {}
     expect(stderr).toContain('Error: text')
     await rm(join(folder, 'broken.ts'))
   })

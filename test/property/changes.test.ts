@@ -158,6 +158,6 @@ eachBackend('random changes', (backend) => {
         }
         expect(byRow(seen)).toEqual(byRow(model.events))
       }),
-      { runs: bound('RUNS', { brief: backend.slow ? 12 : 40, short: 150, long: 3_000 }) },
+      { runs: bound('RUNS', { brief: backend.slow ? 6 : 20, short: 150, long: 3_000 }) },
     ))
 })

@@ -89,6 +89,6 @@ eachBackend('random programs of nodes', (backend) => {
     assertProperty(
       `nodes, ${backend.name}`,
       fc.asyncProperty(programOf(steps), (program) => runProgram(backend, program)),
-      { runs: bound('RUNS', { brief: backend.slow ? 15 : 60, short: backend.slow ? 60 : 350, long: 5_000 }) },
+      { runs: bound('RUNS', { brief: backend.slow ? 8 : 30, short: backend.slow ? 60 : 350, long: 5_000 }) },
     ))
 })

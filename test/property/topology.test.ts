@@ -104,6 +104,6 @@ eachBackend('random changes of the topology', (backend) => {
     assertProperty(
       `topology, ${backend.name}`,
       fc.asyncProperty(begun, (program) => runProgram(backend, program)),
-      { runs: bound('RUNS', { brief: backend.slow ? 15 : 60, short: backend.slow ? 60 : 350, long: 5_000 }) },
+      { runs: bound('RUNS', { brief: backend.slow ? 8 : 30, short: backend.slow ? 60 : 350, long: 5_000 }) },
     ))
 })

@@ -73,7 +73,7 @@ eachBackend('values', (backend) => {
         })
         expect((await nodes.getMany([text])).map(({ nodeId }) => nodeId)).toEqual([text])
       }),
-      { runs: bound('RUNS', { brief: 30, short: 150, long: 5_000 }) },
+      { runs: bound('RUNS', { brief: 15, short: 150, long: 5_000 }) },
     )
   })
 
@@ -94,7 +94,7 @@ eachBackend('values', (backend) => {
         await nodes.create(node('a', { createdAt }))
         expect((await nodes.get('a'))?.createdAt).toEqual(createdAt)
       }),
-      { runs: bound('RUNS', { brief: 100, short: 500, long: 5_000 }) },
+      { runs: bound('RUNS', { brief: 40, short: 500, long: 5_000 }) },
     )
   })
 
@@ -110,7 +110,7 @@ eachBackend('values', (backend) => {
         expect(stored || refused).toBe(true)
         if (stored) expect(JSON.stringify(await pathCache.get(pathKey('a', 'b')))).toBe(JSON.stringify(given))
       }),
-      { runs: bound('RUNS', { brief: 40, short: 200, long: 5_000 }) },
+      { runs: bound('RUNS', { brief: 20, short: 200, long: 5_000 }) },
     )
   })
 
@@ -134,7 +134,7 @@ eachBackend('values', (backend) => {
         if (!(await accepted(pathCache.set(pathKey('a', 'b'), given)))) return
         expect(isSame(await pathCache.get(pathKey('a', 'b')), given)).toBe(true)
       }),
-      { runs: bound('RUNS', { brief: 100, short: 500, long: 5_000 }) },
+      { runs: bound('RUNS', { brief: 40, short: 500, long: 5_000 }) },
     )
   })
 
@@ -164,7 +164,7 @@ eachBackend('values', (backend) => {
             protocols: given.protocols,
           })
       }),
-      { runs: bound('RUNS', { brief: 100, short: 500, long: 5_000 }) },
+      { runs: bound('RUNS', { brief: 40, short: 500, long: 5_000 }) },
     )
   })
 
@@ -208,7 +208,7 @@ eachBackend('values', (backend) => {
         const stored = await accepted(policies.save({ policyId: 'a', yamlContent: text }))
         if (stored) expect((await policies.get('a'))?.yamlContent).toBe(text)
       }),
-      { runs: bound('RUNS', { brief: 100, short: 500, long: 5_000 }) },
+      { runs: bound('RUNS', { brief: 40, short: 500, long: 5_000 }) },
     )
   })
 })
@@ -240,6 +240,6 @@ test('a time that another program wrote passes as ifUpdatedAt as it was read, an
       expect(updated.updatedAt.getTime()).toBeGreaterThan(read.getTime())
       await nodes.update('python', {}, { ifUpdatedAt: updated.updatedAt })
     }),
-    { runs: bound('RUNS', { brief: 30, short: 150, long: 5_000 }) },
+    { runs: bound('RUNS', { brief: 15, short: 150, long: 5_000 }) },
   )
 })

@@ -93,7 +93,7 @@ describe('the command', () => {
     const database = folder.file('mesh.db')
     await (await openStorage(database)).close()
     const pad = 'x'.repeat(1_000_000)
-    const lines = Array.from({ length: 150 }, (_, n) => {
+    const lines = Array.from({ length: 60 }, (_, n) => {
       const value = { source: `a-${n}`, destination: 'z', primary: [], pad }
       return pathLine(`a-${n}`, { bundle_json: JSON.stringify(value) })
     })
