@@ -50,6 +50,7 @@ class RepeatingJob {
   #timer: NodeJS.Timeout | undefined
   #stopped = true
   #isSoon = false
+  #isRunning = false
   /** When the next run may come, by `performance.now()`. */
   #restsUntil = 0
   #failure: unknown
@@ -82,12 +83,15 @@ class RepeatingJob {
   soon(): void {
     if (this.#stopped || this.#isSoon) return
     this.#isSoon = true
-    this.#wait(Math.max(SOON_MS, this.#restsUntil - performance.now()))
+    // A job that is wanted while it runs may have missed the reason: it runs once more.
+    if (!this.#isRunning) this.#plan()
   }
 
   /** Jitter: processes that were started together run their jobs apart. */
   #plan(): void {
-    if (!this.#stopped) this.#wait(this.#everyMs * (0.75 + Math.random() / 2))
+    if (this.#stopped) return
+    const rest = Math.max(SOON_MS, this.#restsUntil - performance.now())
+    this.#wait(this.#isSoon ? rest : this.#everyMs * (0.75 + Math.random() / 2))
   }
 
   #wait(milliseconds: number): void {
@@ -98,6 +102,7 @@ class RepeatingJob {
 
   async #run(): Promise<void> {
     this.#isSoon = false
+    this.#isRunning = true
     const begun = performance.now()
     try {
       await this.#job.run()
@@ -105,6 +110,7 @@ class RepeatingJob {
     } catch (error) {
       if (!this.#stopped) this.#failure = error
     }
+    this.#isRunning = false
     const ended = performance.now()
     this.#restsUntil = ended + REST * (ended - begun)
     this.#plan()

@@ -159,14 +159,35 @@ export async function traceLong<E extends Timed & { error?: unknown }, T>(
 }
 
 /** Runs `work` as one asynchronous event. Call it only if the channel has subscribers. */
-export async function tracePromise<E extends Timed, T>(
+export async function tracePromise<E extends Timed & { error?: unknown }, T>(
   tracing: Tracing<E>,
   event: E,
   work: (event: E) => Promise<T>,
 ): Promise<T> {
+  const { start, end, asyncStart, asyncEnd, error: failed } = tracing
+  const begun = performance.now()
+  // As in `traceSync`.
+  if (start.hasSubscribers || end.hasSubscribers || asyncStart.hasSubscribers || failed.hasSubscribers)
+    return traceFullPromise(tracing, event, begun, work)
+  try {
+    return await work(event)
+  } catch (error) {
+    event.error ??= error
+    throw error
+  } finally {
+    event.milliseconds = performance.now() - begun
+    asyncEnd.publish(event)
+  }
+}
+
+async function traceFullPromise<E extends Timed, T>(
+  tracing: Tracing<E>,
+  event: E,
+  begun: number,
+  work: (event: E) => Promise<T>,
+): Promise<T> {
   const returned: T[] = []
   await tracing.tracePromise(async () => {
-    const begun = performance.now()
     try {
       returned.push(await work(event))
     } finally {

@@ -116,6 +116,11 @@ export interface InvalidationFunctions {
   isUpTo(position: Argument<string>): SQL
   /** On a row of path_cache: `through` of its newer pending invalidations, as a JSON list of at most `most`, or NULL. */
   concerning(most: number): SQL<string | null>
+  /**
+   * The same of those alone that were committed after `after`, where the dialect has an order for that: `[newest, [through, …]]`.
+   * `newest` is the invalidation up to which the list goes, `null` without such an order. NULL: none is pending at all.
+   */
+  concerningAfter(after: Argument<number>, most: number): SQL<string | null>
   /** On a row of path_cache: a newer pending invalidation concerns the row. */
   isConcerned(): SQL
   /** On a row of path_cache: a newer pending invalidation drops all paths. */

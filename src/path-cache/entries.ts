@@ -7,7 +7,7 @@ import type { CachedPath, PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey, keysOf } from '../schema/path-bundle.ts'
 import { entryOf, type NewEntry } from './arguments.ts'
 import * as statements from './entry-statements.ts'
-import { isInvalidated, nodesOn, parsed } from './invalidation.ts'
+import { isInvalidated, isThrough, nodesOn, parsed } from './invalidation.ts'
 import { invalidationState } from './invalidation-statements.ts'
 import type { PathCacheState } from './state.ts'
 
@@ -15,7 +15,7 @@ import type { PathCacheState } from './state.ts'
 export interface Found {
   readonly bundle: PathBundle
   readonly expiresAt: Date
-  /** See `isInvalidated`. */
+  /** See `concerningAfter`. */
   readonly invalidations: string | null
 }
 
@@ -44,17 +44,29 @@ export class PathEntries {
     this.#options = options
   }
 
+  /** See `Session.readPart`. */
+  get areReadWithinCall(): boolean {
+    return this.#session.readPart !== undefined
+  }
+
   /** The row if it has not expired at `by`. Pass the row to `valid()`. */
   row(key: PathKey, by: Date): Promise<Found | undefined> {
-    return this.#session.readOne(statements.byKey, { cacheKey: cacheKey(key), now: by })
+    const name = cacheKey(key)
+    // A transaction may see an older row than the one that was checked.
+    const after = this.#session.inTransaction ? 0 : this.#options.state.checked.upTo(name)
+    return this.#session.readOne(statements.byKey, { cacheKey: name, now: by, after })
   }
 
   /** The row, unless it has been invalidated. */
-  valid(found: Found | undefined, { source, destination }: PathKey): Found | undefined {
+  valid(found: Found | undefined, { source, destination, k }: PathKey): Found | undefined {
     // Hot path: no object is created.
     if (found === undefined || found.invalidations === null) return found
-    this.#options.onPending()
-    return isInvalidated(found.invalidations, { source, destination, bundle: found.bundle }) ? undefined : found
+    const [newest, through] = JSON.parse(found.invalidations) as [number | null, (string | null)[]]
+    if (through.length > 0) this.#options.onPending()
+    if (isThrough(through, { source, destination, bundle: found.bundle })) return undefined
+    if (newest !== null && !this.#session.inTransaction)
+      this.#options.state.checked.note(cacheKey({ source, destination, k }), newest)
+    return found
   }
 
   async read(key: PathKey, by: Date): Promise<Found | undefined> {

@@ -28,7 +28,8 @@ export const FILTER_FIELDS = ['source', 'destination'] as const
 export const AHEAD = ['after', 'before'] as const
 export const CONDITIONS = [...FILTER_FIELDS, ...AHEAD, 'upTo'] as const
 
-export const byKey = statement<{ cacheKey: string; now: Date }>()(
+/** `after`: the caller has checked the path against the invalidations up to this one. */
+export const byKey = statement<{ cacheKey: string; now: Date; after: number }>()(
   'pathCache.get',
   (db, { pathCache }, p, { invalidations }) =>
     db
@@ -36,7 +37,7 @@ export const byKey = statement<{ cacheKey: string; now: Date }>()(
         cacheKey: pathCache.cacheKey,
         bundle: pathCache.bundle,
         expiresAt: pathCache.expiresAt,
-        invalidations: invalidations.concerning(MAX_PENDING_PER_PATH),
+        invalidations: invalidations.concerningAfter(p.after, MAX_PENDING_PER_PATH),
       })
       .from(pathCache)
       .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),

@@ -55,11 +55,15 @@ export class PathResolver {
     return resolved as ResolvedPaths<B>
   }
 
-  /** Stale-while-revalidate: with `staleSeconds` the caller gets an old bundle at once, even during a computation. */
+  /**
+   * Reads without a flight where the read is over within the call, as on SQLite: callers have nothing to share. Stale-while-revalidate:
+   * with `staleSeconds` the caller gets an old bundle at once, even during a computation.
+   */
   async #fromCache(question: Question, event: CacheEvent): Promise<ResolvedPaths<PathBundle> | undefined> {
     const { key, options } = question
     const { staleSeconds = 0, signal } = options
-    if (staleSeconds === 0) return undefined
+    const mayRead = this.#entries.areReadWithinCall && !this.#state.flights.has(question.name)
+    if (staleSeconds === 0 && !mayRead) return undefined
     signal?.throwIfAborted()
     const now = this.#now()
     this.#state.keepExpired(staleSeconds)

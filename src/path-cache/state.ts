@@ -1,5 +1,6 @@
 import type { PathCacheOptions } from '../api.ts'
 import type { PathBundle } from '../schema/index.ts'
+import { CheckedPaths } from './checked-paths.ts'
 import { SingleFlight } from './single-flight.ts'
 
 const DEFAULT_TTL_SECONDS = 30
@@ -30,6 +31,7 @@ export class PathCacheState {
   readonly maxEntries: number
   readonly counters: Counters = { hits: 0, misses: 0, staleHits: 0, computations: 0, joined: 0, evictions: 0 }
   readonly flights = new SingleFlight<Answer>()
+  readonly checked = new CheckedPaths()
   #longestStaleSeconds = 0
 
   constructor({ ttlSeconds, maxEntries }: PathCacheOptions) {

@@ -69,7 +69,7 @@ describePostgres('a transaction that stays open, and only reads', () => {
       const { sql, bind } = new StatementCompiler(postgresDialect).compile(byKey)
       const asking = await database.client()
       const { rows } = await asking
-        .query(`EXPLAIN (ANALYZE, FORMAT JSON) ${sql}`, bind({ cacheKey: 'a:b:3', now: new Date() }))
+        .query(`EXPLAIN (ANALYZE, FORMAT JSON) ${sql}`, bind({ cacheKey: 'a:b:3', now: new Date(), after: 0 }))
         .finally(() => asking.end())
       const steps = stepsOf(rows[0]['QUERY PLAN'][0].Plan)
       const stamps = steps.filter((step) => step['Relation Name'] === 'path_cache_stamps')

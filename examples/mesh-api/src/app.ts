@@ -110,9 +110,10 @@ function validators() {
 }
 
 function measureRequests(app: FastifyInstance, metrics: Metrics): void {
-  app.addHook('onResponse', async ({ method, routeOptions }, reply) => {
+  app.addHook('onResponse', ({ method, routeOptions }, reply, done) => {
     const route = routeOptions.url ?? 'none'
     metrics.request({ method, route, status: reply.statusCode }, reply.elapsedTime / 1_000)
+    done()
   })
 }
 
@@ -129,8 +130,9 @@ interface Closing {
 /** Stops accepting, finishes what was begun, closes the storage. */
 function closeInOrder(app: FastifyInstance, { store, metrics, activity, drainMs }: Closing): void {
   let patience: NodeJS.Timeout | undefined
-  app.addHook('onSend', async (_, reply) => {
+  app.addHook('onSend', (_, reply, __, done) => {
     if (patience !== undefined) reply.header('connection', 'close')
+    done()
   })
   app.addHook('preClose', async () => {
     patience = setTimeout(() => app.server.closeAllConnections(), drainMs + PATIENCE_MS)

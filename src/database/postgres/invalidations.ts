@@ -46,16 +46,19 @@ export const IS_VALID = `NOT EXISTS (SELECT 1 FROM ${CONCERNING_SQL}
   AND (m.through IS NULL OR m.through IN (path_cache.source, path_cache.destination)
     OR strpos(path_cache.bundle_json, m.through) > 0 OR strpos(path_cache.bundle_json, chr(92)) > 0))`
 
+const concerning = (most: number): SQL<string | null> =>
+  sql`SELECT json_agg(found.through) FROM (SELECT m.through FROM ${CONCERNING} LIMIT ${sql.raw(String(most))}) AS found`
+
 export const invalidations: InvalidationFunctions = {
   isAnyPending: () => sql`EXISTS (${PENDING})`,
   isPending: () => sql`NOT swept`,
   isUpTo: (position) =>
     sql`(${isOfThisRun(position)} AND pg_visible_in_snapshot(transaction, ${snapshotOf(position)}))`,
   // Tests the common case first: no invalidation is pending.
-  concerning: (most) =>
-    sql`CASE WHEN EXISTS (${PENDING}) THEN (
-      SELECT json_agg(found.through)::text FROM (SELECT m.through FROM ${CONCERNING} LIMIT ${sql.raw(String(most))}) AS found
-    ) END`,
+  concerning: (most) => sql`CASE WHEN EXISTS (${PENDING}) THEN (${concerning(most)})::text END`,
+  // Ids do not follow the order of the commits here: no position is told.
+  concerningAfter: (_, most) =>
+    sql`CASE WHEN EXISTS (${PENDING}) THEN json_build_array(NULL, coalesce((${concerning(most)}), '[]'))::text END`,
   isConcerned: () => sql`EXISTS (SELECT 1 FROM ${CONCERNING})`,
   isCleared: () =>
     sql`EXISTS (SELECT 1 FROM ${CONCERNING} AND m.source IS NULL AND m.destination IS NULL AND m.through IS NULL)`,

@@ -5,12 +5,12 @@ import { jsonArray } from './json.ts'
 
 const PENDING = sql.raw('SELECT 1 FROM path_cache_marks WHERE swept = 0')
 
-/** The newer pending invalidations that concern the query's row of path_cache by source and destination. */
-const CONCERNING_SQL = `path_cache_marks AS m
-  WHERE m.swept = 0
-  AND m.id > coalesce((SELECT mark FROM path_cache_stamps AS s WHERE s.cache_key = path_cache.cache_key), 0)
-  AND (m.source IS NULL OR m.source = path_cache.source)
+const SEEN_SQL = 'coalesce((SELECT mark FROM path_cache_stamps AS s WHERE s.cache_key = path_cache.cache_key), 0)'
+const CONCERNS_SQL = `(m.source IS NULL OR m.source = path_cache.source)
   AND (m.destination IS NULL OR m.destination = path_cache.destination)`
+
+/** The newer pending invalidations that concern the query's row of path_cache by source and destination. */
+const CONCERNING_SQL = `path_cache_marks AS m WHERE m.swept = 0 AND m.id > ${SEEN_SQL} AND ${CONCERNS_SQL}`
 const CONCERNING = sql.raw(CONCERNING_SQL)
 
 /**
@@ -29,6 +29,12 @@ export const invalidations: InvalidationFunctions = {
   concerning: (most) =>
     sql`CASE WHEN EXISTS (${PENDING}) THEN
       nullif((SELECT json_group_array(through) FROM (SELECT m.through FROM ${CONCERNING} LIMIT ${sql.raw(String(most))})), '[]')
+    END`,
+  concerningAfter: (after, most) =>
+    sql`CASE WHEN EXISTS (${PENDING}) THEN json_array((SELECT max(id) FROM path_cache_marks),
+      json((SELECT json_group_array(through) FROM (SELECT m.through FROM path_cache_marks AS m
+        WHERE m.swept = 0 AND m.id > max(${after}, ${sql.raw(SEEN_SQL)}) AND ${sql.raw(CONCERNS_SQL)}
+        LIMIT ${sql.raw(String(most))}))))
     END`,
   isConcerned: () => sql`EXISTS (SELECT 1 FROM ${CONCERNING})`,
   isCleared: () =>

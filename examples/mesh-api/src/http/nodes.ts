@@ -102,11 +102,16 @@ export const nodeRoutes =
       },
       async ({ params: { id }, headers, body }, reply) => {
         const ifUpdatedAt = expectedVersion(headers['if-match'])
-        const updating = store.transaction(async (tx) => {
-          const updated = await tx.nodes.update(id, body, { ifUpdatedAt })
-          if (body.started === true) await tx.pathCache.clear()
-          return updated
-        })
+        const update = (nodes: Meshstore['nodes']): Promise<MeshNode> => nodes.update(id, body, { ifUpdatedAt })
+        // A single statement needs no transaction of its own: writes that wait together share a commit.
+        const updating =
+          body.started === true
+            ? store.transaction(async ({ nodes, pathCache }) => {
+                const updated = await update(nodes)
+                await pathCache.clear()
+                return updated
+              })
+            : update(store.nodes)
         const node = await ifUnchanged(ifUpdatedAt, updating)
         reply.header('etag', etagOf(node))
         return json(node)

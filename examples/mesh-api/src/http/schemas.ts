@@ -137,7 +137,8 @@ export const Paths = named(
     generated_at: Type.Number({ description: 'Seconds since the epoch' }),
     stats: Type.Object({ calc_latency_ms: number, policy_filtered: Type.Integer() }),
     cache: Type.Object({
-      origin: Type.Union([Type.Literal('hit'), Type.Literal('stale'), Type.Literal('computed')]),
+      // An enum: the serializer would ask a validator which member of a union it has.
+      origin: Type.Unsafe<'hit' | 'stale' | 'computed'>({ type: 'string', enum: ['hit', 'stale', 'computed'] }),
       expires_at: time,
       milliseconds: Type.Number({ description: 'How long it took to answer' }),
     }),
