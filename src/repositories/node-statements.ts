@@ -50,7 +50,7 @@ export const keyById = statement<{ nodeId: string }>()(
 /** An existing key changes no row. A unique violation would end a transaction on PostgreSQL. */
 export const insert = statement<MeshNode>()(
   'nodes.create',
-  (db, { nodes }, p) => db.insert(nodes).values(pick(p, COLUMNS)).onConflictDoNothing(),
+  (db, { nodes }, p) => db.insert(nodes).values(pick(p, COLUMNS)).onConflictDoNothing({ target: nodes.nodeId }),
   'inserts one row',
 )
 

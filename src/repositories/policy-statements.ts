@@ -37,7 +37,8 @@ export const keyById = statement<{ policyId: string }>()(
 
 export const insert = statement<Policy>()(
   'policies.create',
-  (db, { policies }, p) => db.insert(policies).values(pick(p, COLUMNS)).onConflictDoNothing(),
+  (db, { policies }, p) =>
+    db.insert(policies).values(pick(p, COLUMNS)).onConflictDoNothing({ target: policies.policyId }),
   'inserts one row',
 )
 

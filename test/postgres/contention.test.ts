@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { MOST_ROWS } from '../../src/database/postgres/touched.ts'
 import { openStorage } from '../../src/index.ts'
-import { manyNodes, node } from '../support/samples.ts'
+import { bundle, manyNodes, node, pathKey } from '../support/samples.ts'
 import { record } from '../support/tracing.ts'
 import { createDatabase } from './support/database.ts'
 import { openWithQueue } from './support/opened.ts'
@@ -63,5 +63,28 @@ describePostgres('a transaction that names more rows than the order of calls rem
     expect(await store.nodes.count()).toBe(MOST_ROWS + 2)
     expect(queue.size).toBe(0)
     await store.close()
+  })
+})
+
+describePostgres('a path that waits for another program', () => {
+  test('is stored before the change of its topology that was made after it', async () => {
+    await using database = await createDatabase()
+    await using store = await openStorage({ url: database.url, busyTimeoutMs: 60_000 })
+    const key = pathKey('a', 'c')
+    await store.nodes.create(node('relay'))
+    await store.pathCache.set(key, bundle('a', 'c'))
+    const locker = await database.client()
+    await locker.query('BEGIN')
+    await locker.query('UPDATE path_cache SET created_at = created_at')
+    const stored = store.pathCache.set(key, bundle('a', 'c', 15))
+    const others = Array.from({ length: 20 }, (_, n) =>
+      store.pathCache.set(pathKey('b', `d-${n}`), bundle('b', `d-${n}`)),
+    )
+    const changed = store.nodes.update('relay', { interfaces: ['changed'] })
+    // The path has left the lane.
+    await Promise.all(others)
+    await locker.query('COMMIT')
+    await Promise.all([stored, changed])
+    expect(await store.pathCache.get(key)).toBeUndefined()
   })
 })

@@ -115,21 +115,43 @@ describePostgres('writes of the same moment on PostgreSQL', () => {
     })
   })
 
-  test('what takes too long is given up at once, not row by row', async () => {
-    await database.query(`
-      CREATE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(20); RETURN NEW; END $$`)
-    await database.query(`
-      CREATE TRIGGER take_long BEFORE INSERT ON nodes
-      FOR EACH ROW WHEN (NEW.node_id LIKE 'slow-%') EXECUTE FUNCTION take_long()`)
-    const url = new URL(database.url)
-    url.searchParams.set('statement_timeout', '300')
-    await using impatient = await openStorage(url.href)
-    using statements = record('statement', 'start')
-    const slow = manyNodes(30, 'slow').map((each) => impatient.nodes.create(each))
-    expect(tally(await outcomes(slow))).toEqual({ TIMEOUT: 30 })
-    // Row by row there would be thirty.
-    expect(statements.events.length).toBeLessThan(30)
-    expect(await store.nodes.count()).toBe(0)
+  describe('a row that takes too long', () => {
+    beforeAll(async () => {
+      await database.query(`
+        CREATE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(20); RETURN NEW; END $$`)
+      await database.query(`
+        CREATE TRIGGER take_long BEFORE INSERT OR UPDATE ON nodes
+        FOR EACH ROW WHEN (NEW.node_id LIKE 'slow-%' AND NEW.started) EXECUTE FUNCTION take_long()`)
+    })
+    const openImpatient = (statementMs: number): Promise<Meshstore> => {
+      const url = new URL(database.url)
+      url.searchParams.set('statement_timeout', String(statementMs))
+      return openStorage(url.href)
+    }
+
+    test('is refused alone, and later calls of its row are not', async () => {
+      await using impatient = await openImpatient(2_000)
+      const nodes = manyNodes(50)
+      nodes[20] = node('slow-1', { started: true })
+      const calls = nodes.map((each) => impatient.nodes.save(each))
+      const later = impatient.nodes.save(node('slow-1', { started: false }))
+      const refused = (await Promise.allSettled(calls)).flatMap((each) =>
+        each.status === 'rejected' ? [each.reason] : [],
+      )
+      expect(refused).toMatchObject([{ code: 'TIMEOUT' }])
+      expect(refused[0].message).toContain('nodes "slow-1": ')
+      expect(await later).toMatchObject({ started: false })
+      expect(await store.nodes.count()).toBe(50)
+    })
+
+    test('does not let all others be tried one by one', async () => {
+      await using impatient = await openImpatient(300)
+      using statements = record('statement', 'start')
+      const slow = manyNodes(30, 'slow').map((each) => impatient.nodes.create({ ...each, started: true }))
+      expect(tally(await outcomes(slow))).toEqual({ TIMEOUT: 30 })
+      expect(statements.events.length).toBeLessThan(30)
+      expect(await store.nodes.count()).toBe(0)
+    })
   })
 
   test('the same rows in opposite orders, from two stores, are in nobody else’s way', async () => {

@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { type Meshstore, openStorage, StorageError, type StorageErrorCode } from '../../src/index.ts'
+import { expectCode } from '../support/expectations.ts'
 import { manyNodes, node } from '../support/samples.ts'
 import { type AppRole, createAppRole, runGrants } from './support/app-role.ts'
 import { createDatabase, type TestDatabase } from './support/database.ts'
@@ -81,6 +82,7 @@ const OTHERS = 49
 /** Each way to write 'first' and others beside the refused row: what rejected, by key. */
 const WAYS: Readonly<Record<string, (store: Meshstore, id: string) => Promise<Map<string, unknown>>>> = {
   singly: async (store, id) => rejectedOf({ [id]: store.nodes.save(node(id)) }),
+  'by create': async (store, id) => rejectedOf({ [id]: store.nodes.create(node(id)) }),
   'among others': async (store, id) => {
     const ids = manyNodes(OTHERS, `beside-${id}`).map(({ nodeId }) => nodeId)
     return rejectedOf(
@@ -88,10 +90,10 @@ const WAYS: Readonly<Record<string, (store: Meshstore, id: string) => Promise<Ma
     )
   },
   'in createMany': async (store, id) => {
-    const nodes = [...manyNodes(OTHERS, `many-${id}`), node(id)]
-    // To createMany a row in the way is ALREADY_EXISTS, whatever index found it.
-    const isFound = id === 'unique' || id === 'excluded'
-    return rejectedOf({ [id]: isFound ? store.nodes.saveMany(nodes) : store.nodes.createMany(nodes) })
+    return rejectedOf({ [id]: store.nodes.createMany([...manyNodes(OTHERS, `many-${id}`), node(id)]) })
+  },
+  'in saveMany': async (store, id) => {
+    return rejectedOf({ [id]: store.nodes.saveMany([...manyNodes(OTHERS, `many-${id}`), node(id)]) })
   },
   'in a transaction': async (store, id) =>
     rejectedOf({
@@ -149,9 +151,9 @@ describePostgres('a refusal', () => {
       const { code: found, retryable: mayHelp, message } = error
       if (found !== code || mayHelp !== retryable) wrong.push(`${id}: ${found}, retryable ${mayHelp}`)
       if (!message.includes(by)) wrong.push(`${id}: not by ${by}: ${message}`)
-      // A conflict refuses the whole transaction. Which row a deferred constraint refuses at COMMIT, the server does not say.
+      // Which row a deferred constraint refuses at COMMIT, and which row a conflict concerns, the server does not say.
       const isAtCommit = id === 'late' && way.startsWith('in ')
-      const named = isAtCommit ? 'of nodes' : code === 'BUSY' ? '' : `nodes "${id}"`
+      const named = isAtCommit ? 'of nodes' : code === 'BUSY' && way.startsWith('in ') ? '' : `nodes "${id}"`
       if (!message.includes(named)) wrong.push(`${id}: no key: ${message}`)
       const there = await database.query('SELECT FROM nodes WHERE node_id = $1 OR node_id LIKE $2', [
         id,
@@ -160,5 +162,47 @@ describePostgres('a refusal', () => {
       if (there.length > 0) wrong.push(`${id}: it is there`)
     }
     expect(wrong).toEqual([])
+  })
+})
+
+const HELD = ['held', 'also-1', 'also-2', 'also-3']
+const LOCKED: Readonly<Record<string, readonly [says: string, write: (store: Meshstore) => Promise<unknown>]>> = {
+  'a single call': ['nodes "held": ', (store) => store.nodes.update('held', { started: true })],
+  'the next call of the row': [
+    'nodes "held": ',
+    (store) => Promise.all([store.nodes.update('held', {}).catch(() => {}), store.nodes.recordRoutes('held')]),
+  ],
+  'a call of many rows': [
+    'nodes "held", "also-1", "also-2" and 1 more: ',
+    (store) => store.nodes.saveMany(HELD.map((id) => node(id))),
+  ],
+  'a statement of a transaction': [
+    'nodes "held": ',
+    (store) => store.transaction((tx) => tx.nodes.recordRoutes('held'), { attempts: 1 }),
+  ],
+  'a write by filter': ['; table nodes)', (store) => store.nodes.deleteMany({ prefix: 'held' })],
+}
+
+describePostgres("BUSY, for another program's lock, says what was locked to", () => {
+  let database: TestDatabase
+  let store: Meshstore
+  beforeAll(async () => {
+    database = await createDatabase()
+    store = await openStorage({ url: database.url, busyTimeoutMs: 100 })
+    await store.nodes.createMany(HELD.map((id) => node(id)))
+    const other = await database.client()
+    await other.query('BEGIN')
+    await other.query("SELECT FROM nodes WHERE node_id = 'held' FOR UPDATE")
+    return async () => {
+      await other.query('ROLLBACK')
+      await store.close()
+      await database[Symbol.asyncDispose]()
+    }
+  })
+
+  test.for(Object.entries(LOCKED))('%s', async ([, [says, write]]) => {
+    const error = await expectCode(write(store), 'BUSY')
+    expect(error.retryable).toBe(true)
+    expect(error.message).toContain(says)
   })
 })

@@ -11,8 +11,11 @@ import {
   asLost,
   endsTransaction,
   isConnectionLost,
+  isDeadlock,
+  isLockTimeout,
   isRefusal,
   isStaleStatement,
+  isStatementTimeout,
   refusalOf,
   sqlstateOf,
   translated,
@@ -23,7 +26,7 @@ import { inStatement } from './own-statements.ts'
 import { PatientPool } from './patient-pool.ts'
 import { isUnreplicated, located, type PoolOptions } from './pool.ts'
 import { StatementSavepoints } from './statement-savepoints.ts'
-import { keyOf, tableOf, touchedByCall } from './touched.ts'
+import { keyOf, tableOf, touchedByCalls } from './touched.ts'
 import { lookingAt } from './undone-inserts.ts'
 
 /** Names of prepared statements. They contain a number, since the server cuts names at 63 bytes. */
@@ -315,20 +318,29 @@ export class PostgresExecutor implements Executor {
         (error) => error,
       )
     }
+    // Another search for the slow row would take the time limit for each half.
+    if (isStatementTimeout(refused)) return this.#named(refused, calls)
     while (to - from > 1 && isRefusal(refused)) {
       const middle = (from + to) >> 1
       if ((await refusalOf(from, middle)) === undefined) from = middle
       else to = middle
     }
     const call = calls[from]
-    if (call === undefined || !isRefusal(refused)) return refused
+    if (call === undefined || !isRefusal(refused)) return this.#named(refused, calls)
     const alone = bounds.length === 1 ? refused : await refusalOf(from, to)
     return alone === undefined ? refused : this.refusalOf(alone, call)
   }
 
   refusalOf<P, R>(error: unknown, { statement, parameters }: Call<P, R>): unknown {
-    const [row] = touchedByCall(this.#compiler, { statement, parameters }).rows
-    return row === undefined || !isRefusal(error) ? error : refusalOf(error, tableOf(row), keyOf(row))
+    return this.#named(error, [{ statement, parameters }])
+  }
+
+  /** After a serialization failure any statement fails: it says nothing about the statement's rows. */
+  #named<P, R>(error: unknown, calls: readonly Call<P, R>[]): unknown {
+    const { rows } = touchedByCalls(this.#compiler, calls)
+    const [first] = rows
+    const concernsRows = isRefusal(error) || isLockTimeout(error) || isDeadlock(error)
+    return first === undefined || !concernsRows ? error : refusalOf(error, tableOf(first), rows.map(keyOf))
   }
 
   async #run<R>(bound: BoundStatement<R>): Promise<Written<R>> {

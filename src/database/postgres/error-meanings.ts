@@ -22,7 +22,10 @@ export const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ['55P03', { code: 'BUSY', message: 'Another transaction held a row for too long. Nothing was written. Try again.' }],
   [
     '23505',
-    { code: 'ALREADY_EXISTS', message: 'The key exists already. Nothing was written. Use save() to replace the row.' },
+    {
+      code: 'ALREADY_EXISTS',
+      message: 'Another row has a value that must be unique. Nothing was written. Change the value, or that row.',
+    },
   ],
   ['23514', { code: 'CORRUPT', message: BROKEN_ROW }],
   ['23502', { code: 'CORRUPT', message: BROKEN_ROW }],

@@ -43,6 +43,9 @@ export const reasonOf = (error: unknown): RetryEvent['reason'] =>
 
 export const isConflict = (error: unknown): boolean => CONFLICTS.has(sqlstateOf(error) ?? '')
 export const isLockTimeout = (error: unknown): boolean => sqlstateOf(error) === '55P03'
+export const isDeadlock = (error: unknown): boolean => sqlstateOf(error) === '40P01'
+/** The server cancelled a statement that took too long. */
+export const isStatementTimeout = (error: unknown): boolean => sqlstateOf(error) === '57014'
 /**
  * Translates a cancellation that came before the time limit. If a lock is granted at the moment when `lock_timeout` fires, the
  * server reports a user's cancellation instead of a lock timeout.
@@ -188,20 +191,30 @@ function refusedBy(error: Error): string | undefined {
   const { constraint, table, column, where } = error as Named
   if (isName(constraint)) return `constraint ${constraint}${isName(table) ? ` of ${table}` : ''}`
   if (isOfPolicy(error)) return POLICY.exec(error.message)?.slice(1).join(' ')
-  const [, name] = typeof where === 'string' ? (FUNCTION.exec(where) ?? []) : []
+  const context = typeof where === 'string' ? where : ''
+  const [, name] = FUNCTION.exec(context) ?? []
   if (name !== undefined) return `trigger function ${name}`
-  return isName(column) ? `column ${column}` : undefined
+  if (isName(column)) return `column ${column}`
+  const [, locked] = LOCKED.exec(context) ?? []
+  return locked === undefined ? undefined : `table ${locked}`
 }
 /** The server names a restrictive policy in its message alone. */
 const POLICY = /(policy) "([^"]+)" for /
 const isName = (value: unknown): value is string => typeof value === 'string' && /^[\w$]+$/.test(value)
 /** Matches the innermost function in the server's context. */
 const FUNCTION = /^PL\/pgSQL \S+ ([\w$.]+)\(/m
+/** The table of the row that another transaction holds. */
+const LOCKED = /^while (?:updating|deleting|locking) tuple \S+ in relation "([\w$]+)"$/m
 
-/** The error of one refused call, with its row's key. A lost connection is no refusal. */
-export function refusalOf(error: unknown, table: string, key: string): unknown {
+/** Most keys that an error names. */
+const MOST_NAMED = 3
+
+/** The error of a refused call, with the keys of its rows. A lost connection is no refusal. */
+export function refusalOf(error: unknown, table: string, keys: readonly string[]): unknown {
   if (!(error instanceof StorageError) || sqlstateOf(error) === undefined || isConnectionLost(error)) return error
-  return new StorageError(error.code, `${table} ${JSON.stringify(key)}: ${error.message}`, { cause: error.cause })
+  const named = keys.slice(0, MOST_NAMED).map((key) => JSON.stringify(key))
+  const others = keys.length > MOST_NAMED ? ` and ${keys.length - MOST_NAMED} more` : ''
+  return new StorageError(error.code, `${table} ${named.join(', ')}${others}: ${error.message}`, { cause: error.cause })
 }
 
 /** Translates an error of a write that may have been committed when the connection failed. */

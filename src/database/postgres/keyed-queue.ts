@@ -195,22 +195,34 @@ export class KeyedQueue {
     }
   }
 
-  /** Takes a call out of the lane, since it waits for another session's lock. Later calls of its row wait, unless they run. */
+  /** Takes a call out of the lane. Later calls of the lane that must wait for the call run no more: the lane has not sent them. */
   leaveLane(place: Place): void {
     place.kind = 'call'
-    place.lockedSince ??= performance.now()
+    const later = new Set<Place>()
     for (const row of place.rows) {
       row.table.outsideLane.add(place)
       remove(row.lane, place)
       insert(row.others, place)
-      for (const later of row.lane) {
-        if (later.order < place.order || later.done) continue
-        later.lockedSince ??= performance.now()
-        later.running = false
-        later.blockers++
-        place.untilEnd.push(later)
-      }
+      for (const each of row.lane) later.add(each)
+      if (tableOf(row.name) !== PATHS) continue
+      for (const name of this.#topology) for (const each of this.#tables.get(name)?.members ?? []) later.add(each)
     }
+    for (const each of later) {
+      if (each.order < place.order || each.done || each.kind !== 'lane') continue
+      each.running = false
+      each.blockers++
+      place.untilEnd.push(each)
+    }
+  }
+
+  /** The call, and the later ones of its row, wait for another session's lock from now on, or for longer. Returns since when. */
+  waitsForLock(place: Place): number {
+    const now = performance.now()
+    for (const { lane } of place.rows) {
+      for (const later of lane) if (later.order > place.order && !later.done) later.lockedSince ??= now
+    }
+    place.lockedSince ??= now
+    return place.lockedSince
   }
 
   /** Call it when the call has ended, with or without success. */

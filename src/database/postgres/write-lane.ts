@@ -5,7 +5,7 @@ import { traceRetry } from '../../tracing.ts'
 import type { Call, Written } from '../session.ts'
 import type { Statement, StatementCompiler } from '../statement.ts'
 import { Batch, type Item, isOfPaths } from './batch.ts'
-import { isBusy, reasonOf, refusalOf } from './errors.ts'
+import { isBusy, isStatementTimeout, reasonOf, refusalOf } from './errors.ts'
 import type { KeyedQueue, Place, Waiter } from './keyed-queue.ts'
 import { keyOf, type Touched, tableOf } from './touched.ts'
 
@@ -16,6 +16,8 @@ const MOST_BATCHES = 2
 /** How long a batch, or half of a refused batch, waits for another session's lock, in milliseconds. */
 const LOCK_MS = 20
 const LOCK_MS_OF_HALF = 5
+/** Most calls of a batch that took too long that run again at once. */
+const MOST_ALONE = 4
 /** Calls that began to wait for a lock within this many milliseconds of each other are refused together. */
 const TOGETHER_MS = 5
 
@@ -177,6 +179,7 @@ export class WriteLane {
     if (isBusy(refused)) traceRetry('commit', reasonOf(refused))
     if (splitBehind !== undefined) await this.#runParts(items, items.indexOf(splitBehind) + 1, until, lockMs)
     else if (items.length === 1) this.#refuseOne(first, refused)
+    else if (isStatementTimeout(refused)) void this.#outside(() => this.#runEach(items, refused))
     else if (performance.now() > until) this.#refuse(items, refused)
     else await this.#runParts(items, items.length >> 1, until, isBusy(refused) ? LOCK_MS_OF_HALF : lockMs)
   }
@@ -186,21 +189,41 @@ export class WriteLane {
     await this.#run(items.slice(at), until, lockMs)
   }
 
+  /**
+   * Which call took too long is not known, and halves would each take the time limit again. Each call leaves the lane and runs by
+   * itself. What has not begun within one more time limit is refused.
+   */
+  async #runEach(items: readonly Item[], refused: unknown): Promise<void> {
+    const until = performance.now() + this.#options.statementMs
+    const left = items.filter(({ place }) => {
+      // A later call of the same row waits for the earlier one, and is run by the lane.
+      if (place.running) this.#queue.leaveLane(place)
+      return place.running
+    })
+    const run = async (): Promise<void> => {
+      for (let item = left.shift(); item !== undefined; item = left.shift()) {
+        if (performance.now() > until) this.#refuse([item], refused)
+        else await this.#wait(item, refused, performance.now())
+      }
+    }
+    await Promise.all(Array.from({ length: MOST_ALONE }, run))
+  }
+
   /** The call meets a lock: it leaves the lane and waits on its own. */
   #refuseOne(item: Item, error: unknown): void {
     if (!isBusy(error)) {
-      const row = item.place.rows[0]?.name ?? ''
-      this.#refuse([item], refusalOf(error, tableOf(row), keyOf(row)))
+      this.#refuse([item], error)
       return
     }
     this.#queue.leaveLane(item.place)
-    void this.#outside(() => this.#wait(item, error))
+    const since = this.#queue.waitsForLock(item.place)
+    void this.#outside(() => this.#wait(item, error, since))
   }
 
   /** All calls that wait behind one lock share its `busyTimeoutMs`. */
-  async #wait(item: Item, first: unknown): Promise<void> {
+  async #wait(item: Item, first: unknown, since: number): Promise<void> {
     const { busyTimeoutMs, commit } = this.#options
-    const retryUntil = (item.place.lockedSince ?? performance.now()) + busyTimeoutMs
+    const retryUntil = since + busyTimeoutMs
     const lockMs = Math.round(retryUntil - performance.now())
     try {
       const outcome = lockMs < 1 ? { refused: first } : await commit(new Batch([item]), { lockMs, retryUntil })
@@ -229,7 +252,8 @@ export class WriteLane {
 
   #refuse(items: readonly Item[], error: unknown): void {
     for (const { place, reject } of items) {
-      reject(error)
+      const row = place.rows[0]?.name ?? ''
+      reject(refusalOf(error, tableOf(row), [keyOf(row)]))
       this.#queue.finish(place)
     }
   }

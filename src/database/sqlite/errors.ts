@@ -92,7 +92,10 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ],
   [
     'SQLITE_CONSTRAINT_UNIQUE',
-    { code: 'ALREADY_EXISTS', message: 'The key exists already. Nothing was written. Use save() to replace the row.' },
+    {
+      code: 'ALREADY_EXISTS',
+      message: 'Another row has a value that must be unique. Nothing was written. Change the value, or that row.',
+    },
   ],
   ['SQLITE_CONSTRAINT_CHECK', { code: 'CORRUPT', message: BROKEN_ROW }],
   ['SQLITE_CONSTRAINT_NOTNULL', { code: 'CORRUPT', message: BROKEN_ROW }],
