@@ -25,6 +25,7 @@ OLD and NEW are checked-out trees that are built (npm run build).
   --postgres        on PostgreSQL, with the server's processor time
   --tokens          on PostgreSQL, NEW with outcome tokens: OLD may be the same tree
   --by-hand         and \`pg\` by hand, for the operations of one row
+  --postgres-js     and postgres.js, for reads by id: run \`node bench/install.ts\` first
 `
 
 interface Taken {
@@ -38,7 +39,7 @@ interface Side {
   readonly durability: string
   /** The process id of PostgreSQL's main process, if its times can be read. */
   readonly server: number | undefined
-  readonly side?: 'meshstore' | 'pg'
+  readonly side?: 'meshstore' | 'pg' | 'postgres.js'
   readonly outcomeTokens?: boolean
 }
 
@@ -72,12 +73,12 @@ class Build {
 
 const COLUMNS = ['', 'old, CPU µs', 'new, CPU µs', 'ratio', 'p10–p90', 'real time']
 const OF_SERVER = ['old, server CPU µs', 'new, server CPU µs', 'ratio']
-const OF_PG = ['pg by hand, µs', 'new, µs', 'pg ÷ new']
+const ofPeer = (peer: string) => [`${peer}, µs`, 'new, µs', `${peer} ÷ new`]
 
 async function compared(builds: readonly Build[], names: readonly string[], server?: number): Promise<void> {
   const rounds = Number(values.rounds)
   const byHand = builds.length > 2
-  const columns = [...COLUMNS, ...(server === undefined ? [] : OF_SERVER), ...(byHand ? OF_PG : [])]
+  const columns = [...COLUMNS, ...(server === undefined ? [] : OF_SERVER), ...(byHand ? ofPeer(peer ?? '') : [])]
   console.log(`| ${columns.join(' | ')} |\n| --- |${' ---: |'.repeat(columns.length - 1)}`)
   for (const name of names) {
     const taken: Taken[][] = builds.map(() => [])
@@ -116,7 +117,7 @@ async function inTurn(urls: readonly [string, string, string?], server?: number)
   const durability = values.normal ? 'normal' : 'full'
   const as = { durability, server }
   const builds = [new Build(before, urls[0], as), new Build(after, urls[1], { ...as, outcomeTokens: values.tokens })]
-  if (urls[2] !== undefined) builds.push(new Build(after, urls[2], { ...as, side: 'pg' }))
+  if (urls[2] !== undefined && peer !== undefined) builds.push(new Build(after, urls[2], { ...as, side: peer }))
   await Promise.all(builds.map((build) => build.opened()))
   await compared(builds, values.only ?? Object.keys(OPERATIONS), server)
   for (const build of builds) await build.close()
@@ -126,7 +127,7 @@ async function onPostgres(server: Server): Promise<void> {
   const main = await mainProcessOf(server)
   await withDatabase(server, (one) =>
     withDatabase(server, (two) =>
-      values['by-hand'] ? withDatabase(server, (three) => inTurn([one, two, three], main)) : inTurn([one, two], main),
+      peer !== undefined ? withDatabase(server, (three) => inTurn([one, two, three], main)) : inTurn([one, two], main),
     ),
   )
 }
@@ -140,10 +141,12 @@ const { values, positionals } = parseArgs({
     postgres: { type: 'boolean', default: false },
     tokens: { type: 'boolean', default: false },
     'by-hand': { type: 'boolean', default: false },
+    'postgres-js': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
 const [before = '', after = ''] = positionals
+const peer = values['by-hand'] ? 'pg' : values['postgres-js'] ? 'postgres.js' : undefined
 if (values.help || positionals.length !== 2) {
   console.log(HELP)
 } else if (values.postgres || values.tokens) {

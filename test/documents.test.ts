@@ -145,6 +145,16 @@ describe('the documents', () => {
     expect(dead).toEqual([])
   })
 
+  test('install the package from the file that is packed, while npm does not have it', () => {
+    const { name, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    const readme = pages.find((page) => page.name === 'README.md')?.text ?? ''
+    expect(readme).toContain('not on npm yet')
+    expect(readme).toMatch(/^npm ci && npm pack .*makes meshstore-\S+\.tgz$/m)
+    expect(readme).toContain(`npm install ../${name}-${version}.tgz`)
+    const fromNpm = new RegExp(`^npm (i|install|add)( -\\S+)* ${name}\\b`, 'm')
+    expect(pages.filter(({ text }) => fromNpm.test(text)).map((page) => page.name)).toEqual([])
+  })
+
   test('leave the README short enough to be read', () => {
     expect(pages.find(({ name }) => name === 'README.md')?.text.split('\n').length).toBeLessThanOrEqual(151)
   })

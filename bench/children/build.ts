@@ -1,6 +1,6 @@
 /**
- * `build.ts ENTRY FILE-OR-URL DURABILITY [SIDE [PID]]`: one build of the library, or with the side `pg` that driver by hand, on a database
- * that the build has made. PID is the main process of a PostgreSQL server, whose processor time is measured, too. The
+ * `build.ts ENTRY FILE-OR-URL DURABILITY [SIDE [PID]]`: one build of the library, or with the side `pg` or `postgres.js` that driver by
+ * hand, on a database that the build has made. PID is the main process of a PostgreSQL server, whose processor time is measured, too. The
  * parent names an operation and a round; this process runs it and answers with microseconds of processor time and of real time for
  * each of its calls or rows.
  */
@@ -9,6 +9,7 @@ import type { Meshstore } from '../../src/index.ts'
 import { OPERATIONS } from '../build-operations.ts'
 import { byHand } from '../by-hand.ts'
 import { fill } from '../data.ts'
+import type { PostgresPeerModule } from '../peer.ts'
 import { serverTime } from '../server-time.ts'
 
 const [, , entry = '', url = '', durability, side, server] = process.argv
@@ -22,10 +23,17 @@ const filling = await open()
 await fill(filling)
 // Both builds begin with an empty log: a commit that makes the file larger costs more than one that does not.
 await filling.close()
-const isByHand = side === 'pg'
-const store = isByHand ? byHand(url, { decodes: false }) : await open()
+const store = await opened()
 /** Alone, `pg` does what the library does: it decodes before COMMIT. */
-const alone = isByHand ? byHand(url, { decodes: true }) : store
+const alone = side === 'pg' ? byHand(url, { decodes: true }) : store
+
+async function opened(): Promise<Meshstore> {
+  if (side === 'pg') return byHand(url, { decodes: false })
+  if (side !== 'postgres.js') return open()
+  const peer: PostgresPeerModule = await import(new URL('../peers/postgres/postgres.ts', import.meta.url).href)
+  const { get, close } = await peer.open(url, CONNECTIONS)
+  return { nodes: { get }, close } as unknown as Meshstore
+}
 
 process.on('message', async ({ name, round }: { name: string; round: number }) => {
   const operation = OPERATIONS[name]
