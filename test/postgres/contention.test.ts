@@ -23,7 +23,7 @@ describePostgres('a thousand transactions in flight, each on two of ten rows', (
           await tx.nodes.recordRoutes(nodeId(n), 1)
           await tx.nodes.recordRoutes(nodeId(n * 7 + 3), 1)
         },
-        { timeoutMs: 10_000 },
+        { timeoutMs: 60_000 },
       ),
     )
     const outcomes = await Promise.allSettled(transactions)

@@ -205,6 +205,30 @@ describePostgres("somebody else's lock", () => {
     await write(store)
   })
 
+  test('is waited for once by all calls of its row, single or in bulk', async () => {
+    await using store = await openStorage({ url: database.url, busyTimeoutMs: 1_000 })
+    await store.nodes.save(node('held'))
+    const other = await database.client()
+    await other.query('BEGIN')
+    await other.query("SELECT 1 FROM nodes WHERE node_id = 'held' FOR UPDATE")
+    try {
+      // One after the other they would take 24 seconds.
+      await waitAtMost(
+        other,
+        () =>
+          Promise.all(
+            Array.from({ length: 24 }, (_, n) =>
+              expectCode(n % 6 === 0 ? store.nodes.recordRoutes('held') : store.nodes.saveMany([node('held')]), 'BUSY'),
+            ),
+          ),
+        15_000,
+      )
+    } finally {
+      await other.query('COMMIT')
+    }
+    await store.nodes.saveMany([node('held')])
+  })
+
   test('keeps a transaction waiting for no longer than timeoutMs', async () => {
     await using store = await openStorage(database.url)
     await store.nodes.save(node('held'))
@@ -231,12 +255,12 @@ describePostgres("somebody else's lock", () => {
 })
 
 /** The lock goes at last, so that the test ends. */
-async function waitAtMost(holder: pg.Client, work: () => Promise<unknown>): Promise<void> {
+async function waitAtMost(holder: pg.Client, work: () => Promise<unknown>, mostMs = 30_000): Promise<void> {
   let isReleased = false
   const release = setTimeout(() => {
     isReleased = true
     holder.query('COMMIT')
-  }, 30_000)
+  }, mostMs)
   try {
     await work()
     expect(isReleased, 'it waited until the lock was gone').toBe(false)

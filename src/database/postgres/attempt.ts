@@ -35,6 +35,8 @@ export interface AttemptLimits {
   readonly readOnly: boolean
   /** Time limit of all attempts together, in milliseconds. `undefined`: no limit. */
   readonly timeoutMs: number | undefined
+  /** How long a statement waits for a lock. */
+  readonly lockMs?: number | undefined
 }
 
 interface Turn {
@@ -67,7 +69,7 @@ class FromCallback {
 export async function attempt<T>(
   { connections, outcomes, compiler, guard, options }: Environment,
   work: Work<T>,
-  { readOnly, timeoutMs }: AttemptLimits,
+  { readOnly, timeoutMs, lockMs }: AttemptLimits,
   { mayBegin, opened, passedMs, naming }: Turn,
 ): Promise<Attempted<T>> {
   let since = performance.now()
@@ -85,7 +87,7 @@ export async function attempt<T>(
     hasOpened = true
     since = performance.now()
     opened()
-    await begin(connection, { ...options, readOnly, timeoutMs })
+    await begin(connection, { ...options, readOnly, timeoutMs }, lockMs)
     return { connection, executor: new PostgresExecutor(connection, compiler, token) }
   })()
   const executor = new LateExecutor(opening)

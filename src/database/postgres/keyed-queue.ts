@@ -116,11 +116,11 @@ export class KeyedQueue {
       if (other.lockedSince !== undefined) place.lockedSince ??= performance.now()
     }
     const last = row.lane.at(-1)
+    if (last?.lockedSince !== undefined) place.lockedSince ??= performance.now()
     if (last !== undefined && place.kind !== 'lane') waitFor(last)
     else if (last !== undefined && last.blockers > 0) {
       place.blockers++
       last.untilReady.push(place)
-      if (last.lockedSince !== undefined) place.lockedSince ??= performance.now()
     }
     row.table.wholes.forEach(waitFor)
     for (const path of this.#earlierPaths(row, place)) waitFor(path)
@@ -215,13 +215,13 @@ export class KeyedQueue {
     }
   }
 
-  /** The call, and the later ones of its row, wait for another session's lock from now on, or for longer. Returns since when. */
-  waitsForLock(place: Place): number {
-    const now = performance.now()
-    for (const { lane } of place.rows) {
-      for (const later of lane) if (later.order > place.order && !later.done) later.lockedSince ??= now
+  /** Notes that the call, and so the later ones of its rows, wait for another session's lock. Returns since when the call does. */
+  waitsForLock(place: Place, since = performance.now()): number {
+    for (const { lane, others } of place.rows) {
+      for (const later of [...lane, ...others])
+        if (later.order > place.order && later.kind !== 'transaction') later.lockedSince ??= since
     }
-    place.lockedSince ??= now
+    place.lockedSince ??= since
     return place.lockedSince
   }
 

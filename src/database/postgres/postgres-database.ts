@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { misuse, StorageError } from '../../errors.ts'
+import { performance } from '../../event-loop.ts'
 import { TABLE_ROW } from '../../schema/described.ts'
 import { OUR_TABLES } from '../../schema/tables.ts'
 import {
@@ -34,9 +35,9 @@ import { forget, PostgresChangeLog } from './change-log.ts'
 import { clusterWarnings } from './cluster-settings.ts'
 import { Connections } from './connections.ts'
 import { postgresDialect } from './dialect.ts'
-import { translated } from './errors.ts'
+import { isLockTimeout, translated } from './errors.ts'
 import { surviving } from './failover.ts'
-import { KeyedQueue } from './keyed-queue.ts'
+import { KeyedQueue, type Place } from './keyed-queue.ts'
 import { Outcomes } from './outcomes.ts'
 import { PatientPool } from './patient-pool.ts'
 import { located, openPool } from './pool.ts'
@@ -64,6 +65,10 @@ export interface SchemaSteps {
   /** The error that names the missing parts of our tables, if any. */
   readonly problem: (pool: pg.Pool) => Promise<StorageError | undefined>
 }
+
+const UNLIMITED = { readOnly: false, timeoutMs: undefined, attempts: Number.POSITIVE_INFINITY }
+/** How long a call waits for a lock for which the calls before it have waited long enough, in milliseconds. */
+const LATE_LOCK_MS = 5
 
 const closedError = (): StorageError =>
   new StorageError('CLOSED', 'The store is closed. Nothing was written. Open a new one with openStorage().')
@@ -191,13 +196,13 @@ export class PostgresDatabase implements Database {
   }
 
   /** Runs `work` after the earlier calls that concern the same rows. */
-  async #inPlace<T>(touched: Touched, work: () => Promise<T>): Promise<T> {
+  async #inPlace<T>(touched: Touched, work: (place: Place) => Promise<T>): Promise<T> {
     const ready = Promise.withResolvers<void>()
     const place = this.queue.enter('call', touched, { ready: ready.resolve })
     try {
       if (place.blockers > 0) await ready.promise
       place.running = true
-      return await work()
+      return await work(place)
     } finally {
       this.queue.finish(place)
     }
@@ -241,9 +246,17 @@ export class PostgresDatabase implements Database {
   /** Runs a transaction of the library's own, without a time limit: no caller's code runs in it. */
   async #unit<T>(touched: Touched, work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
     const { busyTimeoutMs } = this.#options
-    const limits = { readOnly: false, timeoutMs: undefined, retryMs: busyTimeoutMs, attempts: Number.POSITIVE_INFINITY }
     return this.#writing(() =>
-      this.#inPlace(touched, () => this.#attempts.transaction(work, limits, { readOnly: false, attempts: 0 })),
+      this.#inPlace(touched, async (place) => {
+        const begun = performance.now()
+        // Calls that wait behind one lock share its `busyTimeoutMs`.
+        const retryMs = Math.max(0, (place.lockedSince ?? begun) + busyTimeoutMs - begun)
+        const limits = { ...UNLIMITED, retryMs, lockMs: retryMs === 0 ? LATE_LOCK_MS : undefined }
+        return this.#attempts.transaction(work, limits, { readOnly: false, attempts: 0 }).catch((error) => {
+          if (isLockTimeout(error)) this.queue.waitsForLock(place, begun)
+          throw error
+        })
+      }),
     )
   }
 

@@ -22,9 +22,10 @@ const LOCK_TIMEOUT_MS = 50
 export async function begin(
   connection: PostgresConnection,
   options: PoolOptions & { timeoutMs: number | undefined },
+  lockTimeoutMs = LOCK_TIMEOUT_MS,
 ): Promise<void> {
   try {
-    await connection.control(`${beginning({ ...options, lockTimeoutMs: LOCK_TIMEOUT_MS })}; ${SET_GUARD}`)
+    await connection.control(`${beginning({ ...options, lockTimeoutMs })}; ${SET_GUARD}`)
   } catch (error) {
     throw translated(error)
   }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Transaction } from '../../../src/index.ts'
 import type { Backend } from '../../support/backends.ts'
 import { all } from '../../support/expectations.ts'
 import { gate } from '../../support/gate.ts'
@@ -52,14 +53,14 @@ export function isolation(backend: Backend): void {
     await using opened = await backend.open()
     const { store } = opened
     await store.nodes.create(node('a'))
-    const increments = Array.from({ length: 40 }, () =>
-      store.transaction(async (tx) => {
-        const read = await tx.nodes.get('a')
-        // A turn of the event loop, in which the others could come between.
-        await new Promise((resolve) => setImmediate(resolve))
-        await tx.nodes.update('a', { routesDiscovered: (read?.routesDiscovered ?? 0) + 1 })
-      }),
-    )
+    const increment = async (tx: Transaction): Promise<void> => {
+      const read = await tx.nodes.get('a')
+      // A turn of the event loop, in which the others could come between.
+      await new Promise((resolve) => setImmediate(resolve))
+      await tx.nodes.update('a', { routesDiscovered: (read?.routesDiscovered ?? 0) + 1 })
+    }
+    // Each conflicts with all others, again and again.
+    const increments = Array.from({ length: 40 }, () => store.transaction(increment, { timeoutMs: 60_000 }))
     await Promise.all(increments)
     expect((await store.nodes.get('a'))?.routesDiscovered).toBe(40)
   })
