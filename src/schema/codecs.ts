@@ -44,13 +44,13 @@ export function decodeText(value: unknown): string {
 }
 
 export function decodeInteger(value: unknown): number {
-  if (!Number.isInteger(value)) throw new UndecodableValue('is no integer')
-  return value as number
+  if (typeof value !== 'number' || !Number.isInteger(value)) throw new UndecodableValue('is no integer')
+  return value
 }
 
 export function decodeReal(value: unknown): number {
-  if (!Number.isFinite(value)) throw new UndecodableValue('is no finite number')
-  return value as number
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw new UndecodableValue('is no finite number')
+  return value
 }
 
 /** A value that is already JSON text. */

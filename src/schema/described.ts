@@ -77,7 +77,7 @@ export function tableOfRow(row: string, value: unknown): Table {
     'invalidates',
   ])
   const nameIs = tableNameProblem(name)
-  if (nameIs !== undefined) throw bad(row, `has a name that ${nameIs}`)
+  if (typeof name !== 'string' || nameIs !== undefined) throw bad(row, `has a name that ${nameIs}`)
   if (row !== `${TABLE_ROW}${name}`) throw bad(row, 'describes a table of another name')
   if (!Array.isArray(columns) || columns.length === 0 || columns.length > MAX_COLUMNS)
     throw bad(row, `must have 1–${MAX_COLUMNS} columns`)
@@ -86,8 +86,8 @@ export function tableOfRow(row: string, value: unknown): Table {
   if (new Set(names.map((each) => each.toLowerCase())).size < names.length) throw bad(row, 'has a column twice')
   const keyColumn = described.find((column) => column.name === key)
   if (keyColumn?.kind !== 'text' || keyColumn.nullable) throw bad(row, 'must have a text column as its key')
-  return tableOf(name as string, {
-    name: name as string,
+  return tableOf(name, {
+    name,
     key: keyColumn.name,
     columns: Object.fromEntries(described.map((column) => [column.name, column])),
     ...(invalidates === undefined ? {} : { invalidates: invalidatesOf(row, invalidates, names) }),
@@ -103,12 +103,13 @@ interface DescribedColumn {
 function columnOf(row: string, value: unknown): DescribedColumn {
   const { name, kind, nullable } = objectOf(row, value, ['name', 'kind', 'nullable'])
   const problem = columnNameProblem(name)
-  if (problem !== undefined) throw bad(row, `has a column whose name ${problem}`)
-  if (typeof kind !== 'string' || !Object.hasOwn(KINDS, kind))
-    throw bad(row, `has a column ${name} of a kind that this version does not know`)
+  if (typeof name !== 'string' || problem !== undefined) throw bad(row, `has a column whose name ${problem}`)
+  if (!isKindName(kind)) throw bad(row, `has a column ${name} of a kind that this version does not know`)
   if (typeof nullable !== 'boolean') throw bad(row, `must say whether ${name} is nullable`)
-  return { name: name as string, kind: kind as KindName, nullable }
+  return { name, kind, nullable }
 }
+
+const isKindName = (kind: unknown): kind is KindName => typeof kind === 'string' && Object.hasOwn(KINDS, kind)
 
 function invalidatesOf(row: string, value: unknown, names: readonly string[]) {
   const { columns, paths, through } = objectOf(row, value, ['columns', 'paths', 'through'])
@@ -121,7 +122,7 @@ function invalidatesOf(row: string, value: unknown, names: readonly string[]) {
 }
 
 function someOf(row: string, value: unknown, names: readonly string[]): string[] {
-  if (!Array.isArray(value) || !value.every((each): each is string => names.includes(each as string)))
+  if (!Array.isArray(value) || !value.every((each) => typeof each === 'string' && names.includes(each)))
     throw bad(row, 'names a column that it does not describe')
   return value
 }

@@ -63,7 +63,7 @@ export const isSignal: SimpleRule = (value) => (value instanceof AbortSignal ? u
 export const isInteger =
   (from: number, to: number): SimpleRule =>
   (value) =>
-    Number.isInteger(value) && (value as number) >= from && (value as number) <= to
+    typeof value === 'number' && Number.isInteger(value) && value >= from && value <= to
       ? undefined
       : `must be an integer from ${from} to ${to}`
 
@@ -75,7 +75,7 @@ export const isNumber =
 export const isOneOf =
   (...values: readonly string[]): SimpleRule =>
   (value) =>
-    values.includes(value as string) ? undefined : `must be one of ${values.join(', ')}`
+    typeof value === 'string' && values.includes(value) ? undefined : `must be one of ${values.join(', ')}`
 
 export const isLimit = isInteger(1, MAX_PAGE)
 export const isK = isInteger(1, MAX_K)

@@ -26,6 +26,15 @@ type AnyArgument = Argument<unknown>
 type Arguments = Readonly<Record<string, AnyArgument>>
 type Columns = Readonly<Record<string, Column>>
 
+function columnIn(columns: Columns, property: string): Column {
+  const column = columns[property]
+  if (column === undefined) throw new TypeError(`The table has no column ${property}.`)
+  return column
+}
+
+/** There is a placeholder for every name. */
+const argumentIn = <T = unknown>(p: Arguments, name: string): Argument<T> => p[name] as Argument<T>
+
 /** Names of parameters beside those that are called like columns. */
 export const IF_MILLISECOND = '$ifMillisecond'
 export const NOW = '$now'
@@ -93,17 +102,17 @@ export function statementsOf(described: Described): TableStatements {
       kind,
     )
   const all = (p: Arguments): Values => Object.fromEntries(properties.map((property) => [property, p[property]]))
-  const isKey = (columns: Columns, p: Arguments): SQL => eq(columns[key] as Column, p[key] as AnyArgument)
+  const isKey = (columns: Columns, p: Arguments): SQL => eq(columnIn(columns, key), argumentIn(p, key))
   const touched = (fn: Functions, { updatedAt }: Columns, now: SQL): Values =>
     updatedAt === undefined ? {} : { updatedAt: fn.greatest(now, nextMillisecond(updatedAt)) }
   const asOf = ({ updatedAt }: Columns, p: Arguments): SQL | undefined =>
-    updatedAt && valueFor(updatedAt, p[NOW] as AnyArgument)
+    updatedAt && valueFor(updatedAt, argumentIn(p, NOW))
 
   const matching = (names: readonly string[], columns: Columns, p: Arguments, fn: Functions): SQL | undefined =>
     and(
       ...names.map((name) => {
-        const parameter = p[name] as AnyArgument
-        const column = columns[propertyIn(name)] as Column
+        const parameter = argumentIn(p, name)
+        const column = columnIn(columns, propertyIn(name))
         if (name.endsWith(NULL)) return sql`${column} IS NULL`
         return name.endsWith(ONE_OF) ? fn.isOneOf(column, parameter) : eq(column, parameter)
       }),
@@ -119,13 +128,13 @@ export function statementsOf(described: Described): TableStatements {
       db
         .select()
         .from(table)
-        .where(fn.isOneOf(columns[key] as Column, p[KEYS] as AnyArgument)),
+        .where(fn.isOneOf(columnIn(columns, key), argumentIn(p, KEYS))),
     ),
     keyExists: made(
       'exists',
       ({ db, table, columns, p }) =>
         db
-          .select({ [key]: columns[key] as Column })
+          .select({ [key]: columnIn(columns, key) })
           .from(table)
           .where(isKey(columns, p)),
       'reads one row',
@@ -137,7 +146,7 @@ export function statementsOf(described: Described): TableStatements {
         db
           .insert(table)
           .values(all(p) as never)
-          .onConflictDoNothing({ target: columns[key] as Column }),
+          .onConflictDoNothing({ target: columnIn(columns, key) }),
       'inserts one row',
     ),
     upsert: statementFor((replaced) =>
@@ -145,10 +154,10 @@ export function statementsOf(described: Described): TableStatements {
         `save:${replaced.join()}`,
         ({ db, table, columns, p, fn }) => {
           const set: Record<string, unknown> = {}
-          for (const property of replaced) set[property] = excluded(columns[property] as Column)
+          for (const property of replaced) set[property] = excluded(columnIn(columns, property))
           if (columns.updatedAt !== undefined) Object.assign(set, touched(fn, columns, excluded(columns.updatedAt)))
           const insert = db.insert(table).values(all(p) as never)
-          return insert.onConflictDoUpdate({ target: columns[key] as Column, set: set as never }).returning()
+          return insert.onConflictDoUpdate({ target: columnIn(columns, key), set: set as never }).returning()
         },
         'inserts one row',
       ),
@@ -162,7 +171,7 @@ export function statementsOf(described: Described): TableStatements {
           const now = asOf(columns, p)
           if (now !== undefined) Object.assign(set, touched(fn, columns, now))
           const expected = changed.includes(IF_MILLISECOND)
-            ? equalsMillisecond(columns.updatedAt as Column, p[IF_MILLISECOND] as Argument<number>)
+            ? equalsMillisecond(columnIn(columns, 'updatedAt'), argumentIn<number>(p, IF_MILLISECOND))
             : undefined
           return db
             .update(table)
@@ -178,7 +187,7 @@ export function statementsOf(described: Described): TableStatements {
         `delete:${conditions.join()}`,
         ({ db, table, columns, p }) => {
           const expected = conditions.includes(IF_MILLISECOND)
-            ? equalsMillisecond(columns.updatedAt as Column, p[IF_MILLISECOND] as Argument<number>)
+            ? equalsMillisecond(columnIn(columns, 'updatedAt'), argumentIn<number>(p, IF_MILLISECOND))
             : undefined
           return db.delete(table).where(and(isKey(columns, p), expected))
         },
@@ -209,19 +218,19 @@ export function statementsOf(described: Described): TableStatements {
         const { db, table, columns, p } = query
         const { order } = plan
         const select = order.isTime
-          ? db.select({ ...columns, [STORED_TIME]: undecoded(columns[order.by] as Column) }).from(table)
+          ? db.select({ ...columns, [STORED_TIME]: undecoded(columnIn(columns, order.by)) }).from(table)
           : db.select().from(table)
         return (select as Select<Values>)
           .where(and(...found(plan, query), ...within(orderedBy(order, query), bounds, p)))
           .orderBy(...sorted(order, columns))
-          .limit(p[LIMIT] as Argument<number>)
+          .limit(argumentIn<number>(p, LIMIT))
       }),
     ),
     ahead: planned((plan, bounds) =>
       made(`ahead:${namesIn(plan, bounds)}`, (query) => {
         const { db, table, columns, p } = query
         const { order, indexed } = plan
-        const by = columns[order.by] as Column
+        const by = columnIn(columns, order.by)
         const selected = { ...pick(columns, [order.by, key]), ...(order.isTime && { [STORED_TIME]: undecoded(by) }) }
         return db
           .select(selected)
@@ -229,7 +238,7 @@ export function statementsOf(described: Described): TableStatements {
           .where(and(...found({ ...plan, conditions: indexed }, query), ...within(orderedBy(order, query), bounds, p)))
           .orderBy(...sorted(order, columns))
           .limit(1)
-          .offset(p[SKIPPED] as Argument<number>)
+          .offset(argumentIn<number>(p, SKIPPED))
       }),
     ),
     many: statementForOne((condition) =>
@@ -239,7 +248,7 @@ export function statementsOf(described: Described): TableStatements {
           .from(table)
           .where(matching([condition], columns, p, fn))
           .limit(1)
-          .offset(p[SKIPPED] as Argument<number>),
+          .offset(argumentIn<number>(p, SKIPPED)),
       ),
     ),
     count: planned((plan, bounds) =>
@@ -263,14 +272,14 @@ export function statementsOf(described: Described): TableStatements {
 
 const orderedBy = ({ key, by, isDescending }: Order, { table, columns, fn }: Query) => ({
   table,
-  key: columns[key] as Column,
-  by: columns[by] as Column,
+  key: columnIn(columns, key),
+  by: columnIn(columns, by),
   isDescending,
   fn,
 })
 
 const sorted = ({ key, by, isDescending }: Order, columns: Columns): SQL[] =>
-  columnsOf({ key, by }).map((property) => (isDescending ? descending : ascending)(columns[property] as Column))
+  columnsOf({ key, by }).map((property) => (isDescending ? descending : ascending)(columnIn(columns, property)))
 
 /** The parts of a list's options on which its SQL depends. */
 const namesIn = ({ order, conditions, indexed }: ListPlan, bounds: readonly string[]): string =>

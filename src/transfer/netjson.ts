@@ -108,12 +108,11 @@ class Reading {
     ] as const
     const problems = found.flatMap(([member, message]) => (message === undefined ? [] : { ...place, member, message }))
     this.problems.push(...problems)
-    if (problems.length > 0) return
-    // Both were checked above.
-    const ends = { source: source as string, target: target as string }
+    if (problems.length > 0 || !isIdText(source) || !isIdText(target) || typeof cost !== 'number') return
+    const ends = { source, target }
     this.links.push({
       ...ends,
-      cost: cost as number,
+      cost,
       kind: isName(kind) && isIdText(interfaceOf(kind)) ? kind : undefined,
     })
     for (const id of Object.values(ends)) if (!this.places.has(id)) this.places.set(id, place)
