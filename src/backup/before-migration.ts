@@ -8,6 +8,7 @@ import { openConnection } from '../database/sqlite/raw-connection.ts'
 import { StorageError } from '../errors.ts'
 import { EventLoopYield } from '../event-loop.ts'
 import { timeOf } from '../migrator/steps.ts'
+import { quotedName } from '../schema/described.ts'
 import { isSound } from './integrity.ts'
 import { isManifestOf, manifestPath, manifestText } from './manifest.ts'
 import { copyOf } from './new-file.ts'
@@ -152,7 +153,7 @@ async function everythingIn(raw: Sqlite.Database): Promise<string> {
 
 const rowsOf = (raw: Sqlite.Database, name: string): IterableIterator<unknown[]> =>
   raw
-    .prepare<[], unknown[]>(`SELECT * FROM "${name.replaceAll('"', '""')}"`)
+    .prepare<[], unknown[]>(`SELECT * FROM ${quotedName(name)}`)
     .raw()
     .safeIntegers()
     .iterate()

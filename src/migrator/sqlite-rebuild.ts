@@ -1,6 +1,7 @@
 /** Rebuilds tables of a SQLite file: SQLite cannot change a table's constraints. */
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../errors.ts'
+import { quotedName } from '../schema/described.ts'
 
 export interface Rebuilding {
   readonly name: string
@@ -15,7 +16,8 @@ export interface Rebuilding {
  * stay. Indexes and triggers on the tables are dropped. `create` makes the tables.
  */
 export function rebuild(raw: Sqlite.Database, tables: readonly Rebuilding[], create: () => void): void {
-  for (const { name } of tables) for (const index of indexesOn(raw, name)) raw.exec(`DROP INDEX ${quoted(index.name)}`)
+  for (const { name } of tables)
+    for (const index of indexesOn(raw, name)) raw.exec(`DROP INDEX ${quotedName(index.name)}`)
   // Legacy: foreign keys and views keep the name `nodes`. Otherwise SQLite rewrites them to the former table's name.
   raw.pragma('legacy_alter_table = ON')
   for (const { name } of tables) raw.exec(`ALTER TABLE ${name} RENAME TO ${formerName(name)}`)
@@ -63,5 +65,3 @@ export const indexesOn = (raw: Sqlite.Database, table: string): Index[] =>
       "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL AND lower(tbl_name) = ?",
     )
     .all(table)
-
-export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`

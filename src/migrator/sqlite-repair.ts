@@ -8,6 +8,7 @@ import { prepareFile } from '../database/sqlite/file.ts'
 import { openConnection } from '../database/sqlite/raw-connection.ts'
 import { StorageError } from '../errors.ts'
 import { encodeTime } from '../schema/codecs.ts'
+import { quotedName } from '../schema/described.ts'
 import type { Difference, Drift } from './drift.ts'
 import { assertNoMove } from './ledger.ts'
 import type { Migration } from './migrations.ts'
@@ -22,7 +23,7 @@ import {
 } from './repair.ts'
 import { sqliteDrift, withFresh } from './sqlite-drift.ts'
 import { isUnrecorded, ledgerOf, locked, migrationStatusOf, UNCERTAIN } from './sqlite-migrator.ts'
-import { indexesOn, quoted, rebuild } from './sqlite-rebuild.ts'
+import { indexesOn, rebuild } from './sqlite-rebuild.ts'
 
 type Backup = (before: string, path: string) => Promise<{ readonly file: string; discard(): void } | undefined>
 
@@ -67,7 +68,7 @@ export function repairIn(raw: Sqlite.Database, applied: readonly Migration[], no
   try {
     rebuildTables(raw, tablesToRebuild(before), applied)
     for (const { kind, name, sql } of sqliteDrift(raw, applied).lost) {
-      raw.exec(`DROP ${kind} IF EXISTS ${quoted(name)}`)
+      raw.exec(`DROP ${kind} IF EXISTS ${quotedName(name)}`)
       for (const statement of sql) raw.exec(statement)
     }
   } catch (error) {

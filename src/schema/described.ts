@@ -21,6 +21,12 @@ const RESERVED = /^(sqlite_|pg_|_litestream_|__drizzle_|__app_|meshstore_|path_c
 /** A name in SQL, for both dialects. */
 export const quotedName = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
+/** A text in PostgreSQL's dollar quotes. Names may contain `$`: the tag grows until the text does not contain it. */
+export function dollarQuoted(tag: string, text: string): string {
+  const delimiter = `$${tag}$`
+  return text.includes(delimiter) ? dollarQuoted(`${tag}_`, text) : `${delimiter}${text}${delimiter}`
+}
+
 /** Returns the problem of a table's name, `must be …`. */
 export function tableNameProblem(name: unknown): string | undefined {
   const problem = nameProblem(name, MAX_TABLE_NAME_BYTES)

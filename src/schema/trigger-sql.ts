@@ -3,7 +3,7 @@
  * writes the triggers of the library's tables into the migration that adds the table, where they are frozen: a test compares them
  * with the released ones. The triggers of an application's own tables are made when its database is opened.
  */
-import { quotedName } from './described.ts'
+import { dollarQuoted, quotedName } from './described.ts'
 import type { Invalidates, Table } from './tables.ts'
 import { LOG_EVENTS, markEvents } from './triggers.ts'
 
@@ -108,8 +108,10 @@ export function postgresTriggersOf(table: Table, quote: Quote = asIs): string {
   const made = [logFunction(table, quote), ...LOG_EVENTS.map(triggerBy(name, quote, 'log'))]
   if (invalidates !== undefined)
     made.push(markFunction(table, invalidates, quote), ...markEvents(invalidates).map(triggerBy(name, quote, 'mark')))
-  const statements = made.map((sql) => `\tEXECUTE format($create$\n\t\t${sql}\n\t$create$, current_schema());\n`)
-  return `DO $do$\nBEGIN\n${statements.join('')}END\n$do$`
+  const statements = made.map(
+    (sql) => `\tEXECUTE format(${dollarQuoted('create', `\n\t\t${sql}\n\t`)}, current_schema());\n`,
+  )
+  return `DO ${dollarQuoted('do', `\nBEGIN\n${statements.join('')}END\n`)}`
 }
 
 const ROWS = {
@@ -125,10 +127,15 @@ const triggerBy =
     `CREATE TRIGGER ${quote(`${name}_${what}_${event}`)} AFTER ${event.toUpperCase()} ON %1$I.${quote(name)}
 		${ROWS[event]} FOR EACH STATEMENT EXECUTE FUNCTION %1$I.${quote(`meshstore_${what}_${name}`)}()`
 
+const functionOf = (name: string, body: string): string =>
+  `CREATE FUNCTION %1$I.${name}() RETURNS trigger LANGUAGE plpgsql AS ${dollarQuoted('body', body)}`
+
 function logFunction({ name, key: column }: Table, quote: Quote): string {
   const key = quote(column.name)
   const log = 'INSERT INTO %1$I.meshstore_changes (table_name, key, operation)'
-  return `CREATE FUNCTION %1$I.${quote(`meshstore_log_${name}`)}() RETURNS trigger LANGUAGE plpgsql AS $body$
+  return functionOf(
+    quote(`meshstore_log_${name}`),
+    `
 		BEGIN
 			IF NOT EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'change_log') THEN
 				RETURN NULL;
@@ -150,14 +157,17 @@ function logFunction({ name, key: column }: Table, quote: Quote): string {
 			END IF;
 			RETURN NULL;
 		END
-		$body$`
+		`,
+  )
 }
 
 /** A change of many rows marks each node once, or all paths once. */
 function markFunction(table: Table, invalidates: Invalidates, quote: Quote): string {
   const [whenInserted, whenUpdated, whenDeleted] = marksBy(table, invalidates, quote)
   const inserted = whenInserted && `IF TG_OP = 'INSERT' THEN\n\t\t\t\t${whenInserted};\n\t\t\tELS`
-  return `CREATE FUNCTION %1$I.${quote(`meshstore_mark_${table.name}`)}() RETURNS trigger LANGUAGE plpgsql AS $body$
+  return functionOf(
+    quote(`meshstore_mark_${table.name}`),
+    `
 		BEGIN
 			IF EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN
 				RETURN NULL;
@@ -171,7 +181,8 @@ function markFunction(table: Table, invalidates: Invalidates, quote: Quote): str
 			END IF;
 			RETURN NULL;
 		END
-		$body$`
+		`,
+  )
 }
 
 /** The statements for INSERT, UPDATE and DELETE. */

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import { inject } from 'vitest'
 import { openStorage } from '../../src/index.ts'
+import { quotedName } from '../../src/schema/described.ts'
 import { OUR_TABLES } from '../../src/schema/tables.ts'
 import { ALL_KEYS, KEYS, type OtherProgram, PATIENCE, type Row, type Table } from './other-program.ts'
 
@@ -44,7 +45,7 @@ export async function borrowDatabase(
   app.username = APP_ROLE
   app.password = appPassword(inject('postgresUrl'))
   const giveBack = async (): Promise<void> => {
-    const tables = [...own.map(({ name }) => name), ...OUR_TABLES]
+    const tables = [...own.map(({ name }) => quotedName(name)), ...OUR_TABLES]
     // No trigger marks what goes with them. To truncate takes ten times as long, as there are a few rows.
     await owner.query(`BEGIN; DROP FUNCTION IF EXISTS refusing, dropping CASCADE; DROP SEQUENCE IF EXISTS dropped;
       SET LOCAL session_replication_role = replica; ${tables.map((each) => `DELETE FROM ${each}`).join('; ')};

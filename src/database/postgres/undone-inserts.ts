@@ -3,6 +3,7 @@
  * depends on that. PostgreSQL forgets the dependency with the savepoint: an insert reads no row, and takes no predicate lock on a
  * free key. Two transactions could each undo an insert and then insert the other's key (write skew).
  */
+import { quotedName } from '../../schema/described.ts'
 import { ALL_TABLES } from '../../schema/tables.ts'
 import type { Inserted } from '../inserted-keys.ts'
 import type { BoundStatement, Compiled } from '../statement.ts'
@@ -14,8 +15,8 @@ const LOOKS = new Map(
   ALL_TABLES.map(({ name, twin, key }) => [
     twin as string,
     {
-      keys: lookAt(`${name}.undone`, `SELECT FROM "${name}" WHERE "${key.name}" = ANY($1::text[])`),
-      table: lookAt(`${name}.undone*`, `SELECT count(*) FROM "${name}"`),
+      keys: lookAt(`${name}.undone`, `SELECT FROM ${quotedName(name)} WHERE ${quotedName(key.name)} = ANY($1::text[])`),
+      table: lookAt(`${name}.undone*`, `SELECT count(*) FROM ${quotedName(name)}`),
     },
   ]),
 )
