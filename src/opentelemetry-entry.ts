@@ -19,7 +19,7 @@ export interface InstrumentOptions {
   /**
    * `db.client.operation.duration`, a measurement of each statement. With `true` the library sums them up itself and hands the sums to the
    * readers of your provider, which costs a read less than 0.5 µs. A provider with views, delta temporality, another aggregation of
-   * histograms or another SDK gets the SDK's histogram instead, which costs a read about 2.5 µs. Default: `true`.
+   * histograms or another SDK gets the SDK's histogram instead, which costs a read about 2 µs. Default: `true`.
    */
   readonly statements?: boolean | StatementMetrics | undefined
   /**

@@ -238,6 +238,7 @@ const still = (dialect: 'sqlite' | 'postgresql' = 'sqlite') =>
 
 test('sums of the library are the same as the histogram of the SDK, and are what a provider gets by default', async () => {
   const seen: { readonly points: readonly object[] }[] = []
+  const commits: (readonly object[])[] = []
   // One after the other: events belong to the process.
   for (const form of ['given', 'added', 'histogram'] as const) {
     const { meterProvider, collect, summed } = observed()
@@ -252,7 +253,16 @@ test('sums of the library are the same as the histogram of the SDK, and are what
     for (const milliseconds of [0.005, 0.01, 0.02, 7, 20_000]) asyncEnd.publish({ name: 'a', milliseconds })
     asyncEnd.publish({ name: 'a', milliseconds: 1, error: new TypeError(SECRET) })
     asyncEnd.publish({ name: 'b', milliseconds: 2 })
-    const { descriptor, dataPoints } = (await collect()).get('db.client.operation.duration') as MetricData
+    const { asyncEnd: committed } = tracingChannel<unknown, object>('meshstore:commit')
+    for (const batch of [1, 7, 2_000]) committed.publish({ batch, milliseconds: batch })
+    committed.publish({ batch: 0, milliseconds: 1, error: new TypeError(SECRET) })
+    const metrics = await collect()
+    const { descriptor, dataPoints } = metrics.get('db.client.operation.duration') as MetricData
+    commits.push(
+      ['meshstore.commit.duration', 'meshstore.commit.writes'].flatMap((name) =>
+        (metrics.get(name) as MetricData).dataPoints.map(({ attributes, value }) => ({ attributes, value })),
+      ),
+    )
     await meterProvider.shutdown()
     const { name, unit, description } = descriptor
     const points = dataPoints
@@ -263,6 +273,9 @@ test('sums of the library are the same as the histogram of the SDK, and are what
   expect(seen[0]).toEqual(seen[2])
   expect(seen[1]).toEqual(seen[2])
   expect(seen[0]?.points.length).toBe(3)
+  expect(commits[0]).toEqual(commits[2])
+  expect(commits[1]).toEqual(commits[2])
+  expect(commits[0]?.length).toBe(3)
   expect(JSON.stringify(seen)).not.toContain(SECRET)
 })
 

@@ -90,6 +90,8 @@ export interface Functions {
   unindexed(condition: SQL): SQL
   /** The larger of two numbers. */
   greatest(a: SQL, b: SQL): SQL
+  /** `now`, or the millisecond after the column's time if that is later. For statements that write many rows. */
+  nowOrAfter(now: SQL, time: Column): SQL
   readonly invalidations: InvalidationFunctions
   /** The twin of an application's own table. Throws CONFIG if the application gave none for this dialect. */
   twinOf(twins: Twins): Table

@@ -1,12 +1,13 @@
 import type { Counter, Meter } from '@opentelemetry/api'
 import { EVENTS, type Listeners } from './channels.ts'
-import { failed, longDuration, seconds, shortDuration } from './durations.ts'
+import { failed, histogramOf, longDuration, seconds, shortDuration } from './durations.ts'
+import { COMMITS, type StatementMetrics, WRITES } from './summed-statements.ts'
 
-const WRITES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000]
-
-export function recordEvents(meter: Meter, listeners: Listeners): void {
+/** `summed`: sums of the library's own for what happens most often. */
+export function recordEvents(meter: Meter, listeners: Listeners, summed: StatementMetrics | undefined): void {
   recordErrors(meter, listeners)
-  recordWork(meter, listeners)
+  recordTransactions(meter, listeners)
+  recordCommits(meter, listeners, summed)
   recordCache(meter, listeners)
   recordOperations(meter, listeners)
 }
@@ -28,7 +29,7 @@ function recordErrors(meter: Meter, listeners: Listeners): void {
   }
 }
 
-function recordWork(meter: Meter, listeners: Listeners): void {
+function recordTransactions(meter: Meter, listeners: Listeners): void {
   const transactions = shortDuration(
     meter,
     'meshstore.transaction.duration',
@@ -46,17 +47,19 @@ function recordWork(meter: Meter, listeners: Listeners): void {
   listeners.onEnd('retry', ({ event, reason }) =>
     retries.add(1, { 'meshstore.event': event, 'meshstore.reason': reason }),
   )
+}
 
-  const commits = shortDuration(meter, 'meshstore.commit.duration', 'Duration of group commits')
-  const writes = meter.createHistogram('meshstore.commit.writes', {
-    unit: '{write}',
-    description: 'Writes that one commit holds',
-    advice: { explicitBucketBoundaries: WRITES },
-  })
-  listeners.onEnd('commit', ({ batch, milliseconds, error }) => {
+function recordCommits(meter: Meter, listeners: Listeners, summed: StatementMetrics | undefined): void {
+  const record = summed?.recordCommit.bind(summed) ?? byHistograms(meter)
+  listeners.onEnd('commit', ({ batch, milliseconds = 0, error }) => record(batch, milliseconds, error))
+}
+
+function byHistograms(meter: Meter): StatementMetrics['recordCommit'] {
+  const [commits, writes] = [histogramOf(meter, COMMITS), histogramOf(meter, WRITES)]
+  return (batch, milliseconds, error) => {
     commits.record(seconds(milliseconds), failed(error))
     if (error === undefined) writes.record(batch)
-  })
+  }
 }
 
 function recordCache(meter: Meter, listeners: Listeners): void {

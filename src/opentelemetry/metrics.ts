@@ -13,9 +13,9 @@ export function recordMetrics(
 ): Disposable {
   const meter = provider.getMeter('meshstore')
   const listeners = new Listeners()
-  recordEvents(meter, listeners)
-  if (statements !== false)
-    recordStatements(store, meter, listeners, statements === true ? summedIn(provider) : statements)
+  const summed = typeof statements === 'boolean' ? summedIn(provider) : statements
+  recordEvents(meter, listeners, summed)
+  if (statements !== false) recordStatements(store, meter, listeners, summed)
   const stop = observe(store, meter, listeners)
   return {
     [Symbol.dispose]() {

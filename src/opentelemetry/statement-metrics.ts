@@ -1,9 +1,9 @@
 import type { Attributes, Meter } from '@opentelemetry/api'
 import type { Meshstore } from '../api.ts'
 import type { Listeners } from './channels.ts'
-import { failed, seconds, shortDuration } from './durations.ts'
+import { failed, histogramOf, seconds } from './durations.ts'
 import { errorsOf } from './event-metrics.ts'
-import { DESCRIPTOR, type StatementMetrics } from './summed-statements.ts'
+import { STATEMENTS, type StatementMetrics } from './summed-statements.ts'
 
 export function recordStatements(
   store: Pick<Meshstore, 'dialect'>,
@@ -20,7 +20,7 @@ export function recordStatements(
 }
 
 function byHistogram(meter: Meter): StatementMetrics['record'] {
-  const statements = shortDuration(meter, DESCRIPTOR.name, DESCRIPTOR.description)
+  const statements = histogramOf(meter, STATEMENTS)
   // A map of attributes for each statement: to make one for each event would cost as much as to record it.
   const known = new Map<string, Attributes>()
   return (system, name, milliseconds, error) => {

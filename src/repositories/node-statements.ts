@@ -147,7 +147,7 @@ export const updateMany = statementFor((fields: OfMany) =>
           p,
           PATCH_FIELDS.filter((field) => fields.includes(field)),
         ),
-        updatedAt: fn.greatest(valueFor(nodes.updatedAt, p.now), nextMillisecond(nodes.updatedAt)),
+        updatedAt: fn.nowOrAfter(valueFor(nodes.updatedAt, p.now), nodes.updatedAt),
       })
       .where(ofMany(tables, fields, p, fn))
   }),

@@ -165,7 +165,7 @@ export const updateMany = statementFor((fields: readonly Changed[]) =>
     `policies.updateMany:${fields.join()}`,
     (db, tables, p, fn) => {
       const { policies } = tables
-      const updatedAt = fn.greatest(valueFor(policies.updatedAt, p.now), nextMillisecond(policies.updatedAt))
+      const updatedAt = fn.nowOrAfter(valueFor(policies.updatedAt, p.now), policies.updatedAt)
       return db
         .update(policies)
         .set({ ...(fields.includes('yamlContent') ? pick(p, CHANGED) : {}), updatedAt })

@@ -200,7 +200,7 @@ export function statementsOf(described: Described): TableStatements {
         const set: Record<string, unknown> = {}
         for (const each of changed) set[each.slice(1)] = p[each]
         const now = asOf(columns, p)
-        if (now !== undefined) Object.assign(set, touched(fn, columns, now))
+        if (now !== undefined) set.updatedAt = fn.nowOrAfter(now, columns.updatedAt as Column)
         const conditions = names.filter((each) => !changed.includes(each))
         return db
           .update(table)

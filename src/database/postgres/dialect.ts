@@ -3,7 +3,7 @@ import { getTableName, Param, sql, type Table } from 'drizzle-orm'
 import { PgDatabase, PgDialect } from 'drizzle-orm/pg-core'
 import { StorageError } from '../../errors.ts'
 import * as tables from '../../schema/postgres.ts'
-import type { Built, Functions, Queries } from '../queries.ts'
+import { type Built, type Functions, nextMillisecond, type Queries } from '../queries.ts'
 import type { BuiltQuery, Dialect } from '../statement.ts'
 import { baseNameOf, tablesIn } from '../tables-in.ts'
 import { arrayOf } from './arrays.ts'
@@ -16,6 +16,7 @@ const functions: Functions = {
   // The session's `enable_sort` says it.
   unindexed: (condition) => condition,
   greatest: (a, b) => sql`greatest(${a}, ${b})`,
+  nowOrAfter: (now, time) => sql`greatest(${now}, ${nextMillisecond(time)})`,
   invalidations,
   twinOf: ({ name, postgres }) => {
     if (postgres !== undefined) return postgres
