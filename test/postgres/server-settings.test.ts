@@ -10,8 +10,8 @@ import { describePostgres } from './support/suite.ts'
 const MODES = [{ mode: 'session' }, { mode: 'transaction' }] as const
 
 /** Writes a setting of the transaction into the row. */
-const NOTE_SETTING = `CREATE FUNCTION noting() RETURNS trigger LANGUAGE plpgsql AS $$
-  BEGIN NEW.protocols = jsonb_build_array(current_setting('idle_in_transaction_session_timeout')); RETURN NEW; END $$;
+const noteSetting = (setting: string): string => `CREATE FUNCTION noting() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN NEW.protocols = jsonb_build_array(current_setting('${setting}')); RETURN NEW; END $$;
   CREATE TRIGGER noting BEFORE UPDATE ON nodes FOR EACH ROW EXECUTE FUNCTION noting()`
 
 /** Lets the server end the transaction as soon as it stands idle. */
@@ -50,7 +50,7 @@ describePostgres('the settings of a server', () => {
     })
 
     test('a transaction may stand idle for as long as it may run', async () => {
-      await database.query(NOTE_SETTING)
+      await database.query(noteSetting('idle_in_transaction_session_timeout'))
       try {
         await using store = await open({ pool })
         await store.nodes.save(node('idle'))
@@ -65,6 +65,19 @@ describePostgres('the settings of a server', () => {
         expect(await idleMs(2_147_483_647)).toBe(2_147_483_647)
       } finally {
         await database.query('DROP FUNCTION noting CASCADE')
+      }
+    })
+
+    test('calls that are committed together do not let the server compile their plans', async () => {
+      await database.query(noteSetting('jit'))
+      try {
+        await using store = await open({ pool })
+        const ids = ['first', 'second', 'third']
+        await store.nodes.createMany(ids.map((id) => node(id)))
+        const updated = await Promise.all(ids.map((id) => store.nodes.update(id, { started: true })))
+        expect(updated.map(({ protocols }) => protocols[0])).toEqual(['off', 'off', 'off'])
+      } finally {
+        await database.query('DROP FUNCTION noting CASCADE; TRUNCATE nodes')
       }
     })
 
