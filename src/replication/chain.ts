@@ -1,16 +1,15 @@
 /** Ships segments and bases: the writing end of a chain. */
 import type { LogPosition } from '../database/session.ts'
-import { StorageError } from '../errors.ts'
-import { performance, sleep } from '../event-loop.ts'
+import { performance } from '../event-loop.ts'
 import type { Table } from '../schema/tables.ts'
-import { type BaseManifest, readManifest, writeBase } from './base.ts'
+import { Bases } from './bases.ts'
 import { ChainBroken, positionAt, type Reached, writeChanges } from './cut.ts'
 import { fenced, isFenced, Outrun, ofAnother } from './errors.ts'
 import { type At, type Begin, begin, beginOf, generationsOf, lastOf, seal } from './generation.ts'
 import { intend, intendNext, intentOf, isIntended, type Lineage, lineageOf, noteLineage, ownLineage } from './ledger.ts'
-import { generationName, isManifest, segmentName } from './names.ts'
-import { type Header, hashOf, ObjectWriter, opened, type SegmentHeader, VERSION } from './object.ts'
-import { claimed, type Place, registrationOf } from './place.ts'
+import { segmentName } from './names.ts'
+import { type Header, ObjectWriter, opened, type SegmentHeader, VERSION } from './object.ts'
+import { claimed, createdOwn, type Place, registrationOf } from './place.ts'
 import type { CommittedState, Source } from './source.ts'
 import { columnsOf, descriptionsOf } from './tables.ts'
 
@@ -22,15 +21,6 @@ const RENEW_IDLE_MS = 3_600_000
 const ANCHOR_EVERY_MS = 1_000
 /** More changes than that make a new generation. */
 const MOST_BEHIND = 1_000_000
-/** A base is due after so many shipped bytes and as many as the last base had, or so many segments, or so long. */
-const BASE_BYTES = 16_777_216
-const BASE_SEGMENTS = 10_000
-const BASE_EVERY_MS = 86_400_000
-/** After a failure the next base is begun so much later, in milliseconds: it reads the whole database. */
-const BASE_AGAIN_MS = 60_000
-/** Attempts to store a part of a base, and the first pause between two, in milliseconds. */
-const PART_ATTEMPTS = 5
-const PART_PAUSE_MS = 100
 /** A segment without rows is shipped after so many entries of other tables: the log must not grow for ever. */
 const EMPTY_ENTRIES = 10_000
 
@@ -84,16 +74,11 @@ export class Chain {
   #renewedAt = 0
   #anchoredAt = 0
   #isRegisteredAtHead = true
-  #bytesSinceBase = 0
-  #segmentsSinceBase = 0
-  #base: { readonly bytes: number; readonly since: number } | undefined
-  #writingBase: Promise<void> | undefined
-  #baseFailure: unknown
-  #baseNotBefore = 0
-  #stopping = new AbortController()
+  readonly #bases: Bases
 
   constructor(options: ChainOptions) {
     this.#options = options
+    this.#bases = new Bases(options.place, options.baseEverySegments)
   }
 
   get at(): At | undefined {
@@ -109,7 +94,7 @@ export class Chain {
 
   /** Whether a restore is possible from this generation. */
   get hasBase(): boolean {
-    return this.#base !== undefined
+    return this.#bases.hasOne
   }
 
   /** Forgets the place's state: the next step looks again. */
@@ -124,10 +109,8 @@ export class Chain {
   }
 
   /** Ends a base that is being written. */
-  async stop(): Promise<void> {
-    this.#stopping.abort()
-    await this.#writingBase
-    this.#stopping = new AbortController()
+  stop(): Promise<void> {
+    return this.#bases.stop()
   }
 
   /** Ships what was committed since the last step. Throws Outrun, MOVED (fenced), and StorageErrors. */
@@ -193,18 +176,8 @@ export class Chain {
       schema: header.schema,
       own: header.own ?? [],
     })
-    await this.#findBase(generation)
+    await this.#bases.find(generation, segment)
     return true
-  }
-
-  /** The next base is due by what was shipped since the last one, as far as that is known. */
-  async #findBase(generation: number): Promise<void> {
-    const { place } = this.#options
-    const name = (await place.list(generationName(generation))).findLast(isManifest)
-    const manifest = name === undefined ? undefined : await readManifest(place, name).catch(() => undefined)
-    this.#base = manifest && { bytes: manifest.bytes, since: performance.now() - Date.now() + Date.parse(manifest.at) }
-    this.#bytesSinceBase = 0
-    this.#segmentsSinceBase = (this.#head?.segment ?? 0) - (manifest?.segment ?? 0)
   }
 
   #goOnFrom(head: Omit<Head, 'position'>): void {
@@ -231,7 +204,7 @@ export class Chain {
       if (last !== undefined) await seal(place, generation, last)
     }
     const { log, position } = await changeLog.begin(registrationOf(this.#id), this.#keptUntil())
-    this.#base = undefined
+    this.#bases.beginAnew()
     this.#goOnFrom({ generation, segment: 0, hash: begun.hash, log, to: position, schema: '', own: [] })
   }
 
@@ -243,7 +216,7 @@ export class Chain {
     if (this.#pending !== undefined) await this.#ship(source, this.#pending)
     const head = await this.#anchored(source)
     const at = this.#options.now()
-    const isBaseDue = this.#isBaseDue()
+    const isBaseDue = this.#bases.isDue()
     const behind = await source.behind(head)
     if (behind !== undefined && behind > MOST_BEHIND)
       throw new ChainBroken(`More than ${MOST_BEHIND} changes were not shipped.`)
@@ -262,17 +235,6 @@ export class Chain {
     this.#anchoredAt = performance.now()
     this.#head = { ...head, position: at.position }
     return this.#head
-  }
-
-  #isBaseDue(): boolean {
-    if (this.#writingBase !== undefined || performance.now() < this.#baseNotBefore) return false
-    const base = this.#base
-    if (base === undefined) return true
-    return (
-      this.#bytesSinceBase > Math.max(BASE_BYTES, base.bytes) ||
-      this.#segmentsSinceBase >= (this.#options.baseEverySegments ?? BASE_SEGMENTS) ||
-      (this.#segmentsSinceBase > 0 && performance.now() - base.since > BASE_EVERY_MS)
-    )
   }
 
   async #idle(source: Source, upTo: Date): Promise<Step> {
@@ -317,96 +279,39 @@ export class Chain {
   }
 
   /** Resolves when the segment is shipped. The base follows, while segments go on. */
-  async #cutWithBase(source: Source, at: Date): Promise<Step> {
-    const shipped = Promise.withResolvers<Step>()
-    let isShipped = false
-    const work = async (state: CommittedState): Promise<void> => {
+  #cutWithBase(source: Source, at: Date): Promise<Step> {
+    return this.#bases.write(source, async (state) => {
       const cut = await this.#cut(state, at, { withBase: true })
       if (cut === undefined) throw new ChainBroken('Nothing was cut.')
-      const step = await this.#ship(source, cut)
-      isShipped = true
-      shipped.resolve(step)
+      const shipped = await this.#ship(source, cut)
       const { generation, segment, schema } = cut.header
       const tables = await state.tables()
-      const header = headerOf(
-        'meshstore-base',
-        { generation, segment: segment - 1 },
-        {
-          at,
-          schema,
-          tables,
-        },
-      )
-      const { signal } = this.#stopping
-      const writing = { tables, header, hash: cut.hash, signal }
-      this.#based(await writeBase(state, writing, (name, bytes) => this.#store(name, bytes)))
-    }
-    this.#writingBase = source
-      .withState(work, { long: true })
-      .catch((error) => {
-        shipped.reject(error)
-        if (this.#stopping.signal.aborted || !isShipped) return
-        this.#baseFailure = error
-        this.#baseNotBefore = performance.now() + BASE_AGAIN_MS
-      })
-      .finally(() => {
-        this.#writingBase = undefined
-      })
-    return shipped.promise
-  }
-
-  #based({ bytes }: BaseManifest): void {
-    this.#base = { bytes, since: performance.now() }
-    this.#bytesSinceBase = 0
-    this.#segmentsSinceBase = 0
-    this.#baseFailure = undefined
+      const header = headerOf('meshstore-base', { generation, segment: segment - 1 }, { at, schema, tables })
+      return { shipped, base: { tables, header, hash: cut.hash } }
+    })
   }
 
   /** Resolves when a base that is being written is there. Rejects if it failed. */
-  async based(): Promise<void> {
-    await this.#writingBase
-    if (this.#baseFailure !== undefined) throw this.#baseFailure
+  based(): Promise<void> {
+    return this.#bases.written()
   }
 
   /** Why the last base could not be written. */
   get baseFailure(): unknown {
-    return this.#baseFailure
-  }
-
-  /** Tries again by itself: a base that fails has to be read anew. */
-  async #store(name: string, bytes: Uint8Array): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        if (await this.#createdOwn(name, bytes)) return
-        throw new Outrun(`Another process has written ${name}.`)
-      } catch (error) {
-        const mayPass = error instanceof StorageError && error.retryable
-        if (!mayPass || attempt === PART_ATTEMPTS || this.#stopping.signal.aborted) throw error
-        await sleep(PART_PAUSE_MS * 2 ** attempt)
-      }
-    }
-  }
-
-  /** Whether the object in the place is this one, also where the answer to an earlier attempt was lost. */
-  async #createdOwn(name: string, bytes: Uint8Array): Promise<boolean> {
-    const { place } = this.#options
-    if (await place.create(name, bytes)) return true
-    const there = await place.get(name)
-    return there !== undefined && hashOf(there) === hashOf(bytes)
+    return this.#bases.failure
   }
 
   async #ship(source: Source, cut: Cut): Promise<Step> {
     const { generation, segment, at, log, to, schema, own = [] } = cut.header
     this.#pending = cut
     await this.#intend(source, { generation, segment, hash: cut.hash })
-    if (!(await this.#createdOwn(segmentName(generation, segment), cut.bytes)))
+    if (!(await createdOwn(this.#options.place, segmentName(generation, segment), cut.bytes)))
       throw new Outrun(`Another process ships to ${this.#options.place.name}.`)
     await this.#assertNewest()
     this.#pending = undefined
     this.#head = { generation, segment, hash: cut.hash, log, to, position: to, schema, own }
     this.#isRegisteredAtHead = false
-    this.#bytesSinceBase += cut.bytes.length
-    this.#segmentsSinceBase++
+    this.#bases.shipped(cut.bytes.length)
     await this.#renew(source)
     return { upTo: new Date(at), shipped: { generation, segment, rows: cut.rows, bytes: cut.bytes.length } }
   }

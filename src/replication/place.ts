@@ -47,6 +47,12 @@ export async function claimed(place: Place, now: Date): Promise<string> {
   return (await idOf(place)) ?? id
 }
 
+/** Whether the object in the place is this one, also where the answer to an earlier attempt was lost. */
+export async function createdOwn(place: Place, name: string, bytes: Uint8Array): Promise<boolean> {
+  if (await place.create(name, bytes)) return true
+  return (await place.get(name))?.equals(bytes) === true
+}
+
 /** Parses a small JSON object of the place. Throws BACKUP_INVALID. */
 export function parsed(bytes: Uint8Array, name: string): Readonly<Record<string, unknown>> {
   try {
