@@ -119,8 +119,8 @@ export interface InvalidationFunctions {
   /** On a row of path_cache: `through` of its newer pending invalidations, as a JSON list of at most `most`, or NULL. */
   concerning(most: number): SQL<string | null>
   /**
-   * The same of those alone that were committed after `after`, where the dialect has an order for that: `[newest, [through, …]]`.
-   * `newest` is the invalidation up to which the list goes, `null` without such an order. NULL: none is pending at all.
+   * The same of those alone that are later than `after`, where ids follow the order of the commits. Then the newest invalidation, up
+   * to which the list goes, stands before the list, also where the list is empty and left out: `17["a",null]`, `17`.
    */
   concerningAfter(after: Argument<number>, most: number): SQL<string | null>
   /** On a row of path_cache: a newer pending invalidation concerns the row. */

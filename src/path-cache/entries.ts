@@ -7,12 +7,13 @@ import type { CachedPath, PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey, keysOf } from '../schema/path-bundle.ts'
 import { entryOf, type NewEntry } from './arguments.ts'
 import * as statements from './entry-statements.ts'
-import { isInvalidated, isThrough, nodesOn, parsed } from './invalidation.ts'
+import { isInvalidated, nodesOn, parsed } from './invalidation.ts'
 import { invalidationState } from './invalidation-statements.ts'
 import type { PathCacheState } from './state.ts'
 
 /** The result of a read by key. */
 export interface Found {
+  readonly cacheKey: string
   readonly bundle: PathBundle
   readonly expiresAt: Date
   /** See `concerningAfter`. */
@@ -58,14 +59,17 @@ export class PathEntries {
   }
 
   /** The row, unless it has been invalidated. */
-  valid(found: Found | undefined, { source, destination, k }: PathKey): Found | undefined {
+  valid(found: Found | undefined, { source, destination }: PathKey): Found | undefined {
     // Hot path: no object is created.
     if (found === undefined || found.invalidations === null) return found
-    const [newest, through] = JSON.parse(found.invalidations) as [number | null, (string | null)[]]
-    if (through.length > 0) this.#options.onPending()
-    if (isThrough(through, { source, destination, bundle: found.bundle })) return undefined
-    if (newest !== null && !this.#session.inTransaction)
-      this.#options.state.checked.note(cacheKey({ source, destination, k }), newest)
+    const list = found.invalidations.indexOf('[')
+    if (list >= 0) {
+      this.#options.onPending()
+      const invalidations = found.invalidations.slice(list)
+      if (isInvalidated(invalidations, { source, destination, bundle: found.bundle })) return undefined
+    }
+    const newest = Number.parseInt(found.invalidations, 10)
+    if (newest > 0 && !this.#session.inTransaction) this.#options.state.checked.note(found.cacheKey, newest)
     return found
   }
 

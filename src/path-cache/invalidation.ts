@@ -14,12 +14,9 @@ interface Paths {
 }
 
 /** `invalidations`: `through` of each one that concerns the paths by their ends, as JSON; `null` if there is none. */
-export const isInvalidated = (invalidations: string | null, paths: Paths): boolean =>
-  invalidations !== null && isThrough(JSON.parse(invalidations), paths)
-
-/** `through`: that of each invalidation that concerns the paths by their ends. */
-export function isThrough(through: readonly (string | null)[], paths: Paths): boolean {
-  if (through.length === 0) return false
+export function isInvalidated(invalidations: string | null, paths: Paths): boolean {
+  if (invalidations === null) return false
+  const through = JSON.parse(invalidations) as readonly (string | null)[]
   if (through.length >= MAX_PENDING_PER_PATH || through.includes(null)) return true
   const nodes = nodesOn(paths)
   return nodes === undefined || through.some((node) => node !== null && nodes.has(node))

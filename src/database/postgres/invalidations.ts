@@ -46,19 +46,20 @@ export const IS_VALID = `NOT EXISTS (SELECT 1 FROM ${CONCERNING_SQL}
   AND (m.through IS NULL OR m.through IN (path_cache.source, path_cache.destination)
     OR strpos(path_cache.bundle_json, m.through) > 0 OR strpos(path_cache.bundle_json, chr(92)) > 0))`
 
+/** Tests the common case first: no invalidation is pending. */
 const concerning = (most: number): SQL<string | null> =>
-  sql`SELECT json_agg(found.through) FROM (SELECT m.through FROM ${CONCERNING} LIMIT ${sql.raw(String(most))}) AS found`
+  sql`CASE WHEN EXISTS (${PENDING}) THEN (
+    SELECT json_agg(found.through)::text FROM (SELECT m.through FROM ${CONCERNING} LIMIT ${sql.raw(String(most))}) AS found
+  ) END`
 
 export const invalidations: InvalidationFunctions = {
   isAnyPending: () => sql`EXISTS (${PENDING})`,
   isPending: () => sql`NOT swept`,
   isUpTo: (position) =>
     sql`(${isOfThisRun(position)} AND pg_visible_in_snapshot(transaction, ${snapshotOf(position)}))`,
-  // Tests the common case first: no invalidation is pending.
-  concerning: (most) => sql`CASE WHEN EXISTS (${PENDING}) THEN (${concerning(most)})::text END`,
+  concerning,
   // Ids do not follow the order of the commits here: no position is told.
-  concerningAfter: (_, most) =>
-    sql`CASE WHEN EXISTS (${PENDING}) THEN json_build_array(NULL, coalesce((${concerning(most)}), '[]'))::text END`,
+  concerningAfter: (_, most) => concerning(most),
   isConcerned: () => sql`EXISTS (SELECT 1 FROM ${CONCERNING})`,
   isCleared: () =>
     sql`EXISTS (SELECT 1 FROM ${CONCERNING} AND m.source IS NULL AND m.destination IS NULL AND m.through IS NULL)`,

@@ -31,10 +31,10 @@ export const invalidations: InvalidationFunctions = {
       nullif((SELECT json_group_array(through) FROM (SELECT m.through FROM ${CONCERNING} LIMIT ${sql.raw(String(most))})), '[]')
     END`,
   concerningAfter: (after, most) =>
-    sql`CASE WHEN EXISTS (${PENDING}) THEN json_array((SELECT max(id) FROM path_cache_marks),
-      json((SELECT json_group_array(through) FROM (SELECT m.through FROM path_cache_marks AS m
+    sql`CASE WHEN EXISTS (${PENDING}) THEN (SELECT max(id) FROM path_cache_marks) || coalesce(
+      nullif((SELECT json_group_array(through) FROM (SELECT m.through FROM path_cache_marks AS m
         WHERE m.swept = 0 AND m.id > max(${after}, ${sql.raw(SEEN_SQL)}) AND ${sql.raw(CONCERNS_SQL)}
-        LIMIT ${sql.raw(String(most))}))))
+        LIMIT ${sql.raw(String(most))})), '[]'), '')
     END`,
   isConcerned: () => sql`EXISTS (SELECT 1 FROM ${CONCERNING})`,
   isCleared: () =>
