@@ -68,14 +68,16 @@ describePostgres('the settings of a server', () => {
       }
     })
 
-    test('calls that are committed together do not let the server compile their plans', async () => {
+    test('the server does not compile the plans of calls, together, alone and in a transaction', async () => {
       await database.query(noteSetting('jit'))
       try {
         await using store = await open({ pool })
         const ids = ['first', 'second', 'third']
         await store.nodes.createMany(ids.map((id) => node(id)))
         const updated = await Promise.all(ids.map((id) => store.nodes.update(id, { started: true })))
-        expect(updated.map(({ protocols }) => protocols[0])).toEqual(['off', 'off', 'off'])
+        updated.push(await store.nodes.update('first', { started: false }))
+        updated.push(await store.transaction((tx) => tx.nodes.update('second', { started: false })))
+        expect(updated.map(({ protocols }) => protocols[0])).toEqual(updated.map(() => 'off'))
       } finally {
         await database.query('DROP FUNCTION noting CASCADE; TRUNCATE nodes')
       }

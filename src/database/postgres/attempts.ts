@@ -32,12 +32,11 @@ export interface AttemptOptions extends PoolOptions {
 }
 
 /**
- * A sequential scan is a conflict with everybody who writes to the table. Before version 18 a scan that cannot be avoided then counts
- * as so expensive that the server compiles its plan, which takes 0.4 s a statement (JIT). A deferred constraint refuses a call as it
- * would refuse the call alone, even if a later call of the batch deletes the row.
+ * A sequential scan is a conflict with everybody who writes to the table. A deferred constraint refuses a call as it would refuse
+ * the call alone, even if a later call of the batch deletes the row.
  */
 export const TOGETHER =
-  'SET LOCAL jit=off; SET LOCAL enable_seqscan=off; SET LOCAL enable_hashjoin=off; SET LOCAL enable_mergejoin=off; SET CONSTRAINTS ALL IMMEDIATE'
+  'SET LOCAL enable_seqscan=off; SET LOCAL enable_hashjoin=off; SET LOCAL enable_mergejoin=off; SET CONSTRAINTS ALL IMMEDIATE'
 /** How often a batch runs into conflicts before it is halved. */
 const BATCH_ATTEMPTS = 5
 

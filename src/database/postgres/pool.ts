@@ -41,6 +41,12 @@ export const ONLY_READS = ' (only reads)'
 /** Reads pages in the order of an index: sorting all matches for each page would make an iteration quadratic. */
 const IN_ORDER = 'enable_sort=off'
 
+/**
+ * Before version 18 a step that is off and cannot be avoided counts as so expensive that the server compiles the plan: 0.4 s for a
+ * statement that takes 0.2 ms.
+ */
+const NOT_COMPILED = 'jit=off'
+
 /** One of them says that a commit was not replicated. */
 const WITH_WARNINGS = 'client_min_messages=warning'
 
@@ -55,6 +61,7 @@ const sessionSettings = ({ readOnly, durability, statementMs, lockMs }: PoolOpti
   `idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_MS}`,
   FULL_TIMES,
   IN_ORDER,
+  NOT_COMPILED,
   WITH_WARNINGS,
   ...(readOnly ? ['default_transaction_read_only=on'] : []),
   ...(durability === 'normal' ? ['synchronous_commit=off'] : []),
@@ -166,7 +173,7 @@ export function beginning(
   return [
     `BEGIN ISOLATION LEVEL SERIALIZABLE${readOnly ? ' READ ONLY' : ''}`,
     ...(mode === 'transaction'
-      ? [`SET LOCAL statement_timeout=${statementMs}`, `SET LOCAL ${FULL_TIMES}`, `SET LOCAL ${IN_ORDER}`]
+      ? [FULL_TIMES, IN_ORDER, NOT_COMPILED, `statement_timeout=${statementMs}`].map((each) => `SET LOCAL ${each}`)
       : []),
     ...(mode === 'transaction' || timeoutMs > IDLE_IN_TRANSACTION_MS / 2
       ? [`SET LOCAL idle_in_transaction_session_timeout=${idleMs}`]
