@@ -27,12 +27,12 @@ const RUNTIMES: Readonly<Record<string, Runtime>> = {
   },
 }
 const SUITES = ['test/conformance/']
-/** It calls nearly everything, and takes a few seconds. */
-const SHORT = ['test/conformance/tracing.test.ts']
+/** They call nearly everything, and take some seconds. */
+const SHORT = ['test/conformance/tracing.test.ts', 'test/conformance/transactions.test.ts']
 
 const HELP = `npm run test:runtimes [-- OPTIONS] [RUNTIME…]
 
-  --short     the suite that calls nearly everything, on SQLite alone
+  --short     two suites that call nearly everything, on SQLite alone
   --help
 
 RUNTIME is one of ${Object.keys(RUNTIMES).join(', ')}; without any, all of them. It needs the npm registry.`

@@ -187,12 +187,12 @@ export async function restoreFrom(flags: RestoreMomentFlags): Promise<Outcome> {
       restoreMoment(place, url, { moment, replace, ignoreOtherTables, signal, onReplay: bars.show }),
     )
     bars.stop()
-    const { restoredTo, tables, reached, segments, verified, problem, leftBehind, safetyCopy } = done
+    const { restoredTo, tables, ownTables, reached, segments, verified, problem, leftBehind, safetyCopy } = done
     const { nodes, policies } = tables
     return {
       json: done,
       text: [
-        `Restored ${restoredTo}: ${rowsText({ nodes, policies })}, as of ${reached.at} (g${String(reached.generation).padStart(6, '0')}/${reached.segment}).`,
+        `Restored ${restoredTo}: ${rowsText({ nodes, policies }, ownTables)}, as of ${reached.at} (g${String(reached.generation).padStart(6, '0')}/${reached.segment}).`,
         `Replayed ${count(segments)} segments; compared ${counted(verified + 1, 'base')}: all of it is as it was.`,
         ...(problem === undefined ? [] : [`Lost: ${problem}`]),
         ...leftBehindText(leftBehind),

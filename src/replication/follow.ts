@@ -226,7 +226,7 @@ async function assertTables(standby: Standby, base: BaseManifest): Promise<void>
     appMigrations: async () => base.appMigrations ?? [],
     count: async () => 0,
   }
-  await tablesFor(source, await standby.tables(), undefined)
+  await tablesFor(source, await standby.tables(), 'never')
 }
 
 /** Makes the database, and brings its schema up to date. */

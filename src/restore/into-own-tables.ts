@@ -25,7 +25,7 @@ export async function assertTablesFor(backup: Sqlite.Database, path: string): Pr
   if (!hasBareTables(backup)) return
   const target = preflightTarget(path) === 'taken' ? openConnection(path, { readOnly: true }) : undefined
   try {
-    await tablesFor(snapshotOf(backup), target === undefined ? OUR_TABLES_ALONE : tablesIn(target), undefined)
+    await tablesFor(snapshotOf(backup), target === undefined ? OUR_TABLES_ALONE : tablesIn(target), 'never')
   } finally {
     target?.close()
   }
@@ -75,7 +75,7 @@ async function fill(partial: string, backup: Sqlite.Database): Promise<void> {
     for (const name of BOOKKEEPING) if (name !== 'meshstore_state') raw.exec(`DELETE FROM ${name}`)
     const snapshot = snapshotOf(backup)
     const target = targetOn(raw)
-    const { tables } = await tablesFor(snapshot, tablesIn(raw), undefined)
+    const { tables } = await tablesFor(snapshot, tablesIn(raw), 'never')
     for (const table of tables)
       await sendRows(snapshot, target, table, { isLeftOut: () => false, progress: () => {}, signal: undefined })
     raw.exec(END_KEEPING)

@@ -12,16 +12,19 @@ interface Taken extends DatabaseTables {
 
 /**
  * The source's tables that the target has as well, with the foreign keys of both. Throws SCHEMA_MISMATCH if an own table is missing there or is another one;
- * `ignore` leaves such tables behind.
+ * `ignore` leaves such tables behind, and `'never'` says that the caller has no such option.
  */
 export async function tablesFor(
   snapshot: Pick<Snapshot, 'tables' | 'appMigrations' | 'count'>,
   target: DatabaseTables,
-  ignore: boolean | undefined,
+  ignore: boolean | 'never' | undefined,
 ): Promise<Taken> {
   const { tables, foreignKeys } = await snapshot.tables()
   const missing = tables.filter((table) => isOwn(table) && !isThere(table, target.tables))
-  if (missing.length > 0 && ignore !== true) throw refusal(missing, target.tables, await snapshot.appMigrations())
+  if (missing.length > 0 && ignore !== true) {
+    const option = ignore === 'never' ? '' : ' To leave these tables out: ignoreOtherTables (--ignore-other-tables).'
+    throw refusal(missing, target.tables, await snapshot.appMigrations(), option)
+  }
   const leftBehind: OtherData[] = []
   for (const table of missing) leftBehind.push({ table: table.name, rows: await snapshot.count(table) })
   const taken = ownOf(tables).filter((table) => !missing.includes(table))
@@ -37,7 +40,12 @@ function isThere(table: Table, target: readonly Table[]): boolean {
 const columnsOf = ({ key, columns }: Table): string =>
   JSON.stringify([key.name, columns.map(({ name, kind, nullable }) => `${name} ${kind} ${nullable}`).toSorted()])
 
-function refusal(missing: readonly Table[], target: readonly Table[], applied: readonly AppMigration[]): StorageError {
+function refusal(
+  missing: readonly Table[],
+  target: readonly Table[],
+  applied: readonly AppMigration[],
+  option: string,
+): StorageError {
   const others = missing.filter(({ name }) => tableIn(target, name) !== undefined)
   const names = (tables: readonly Table[]): string => tables.map(({ name }) => name).join(', ')
   const what =
@@ -47,7 +55,7 @@ function refusal(missing: readonly Table[], target: readonly Table[], applied: r
   const which = applied.length > 0 ? ` The source has these: ${applied.map(shownMigration).join(', ')}.` : ''
   return new StorageError(
     'SCHEMA_MISMATCH',
-    `${what}. Nothing was written. First apply the application's migrations to the target: open it once with the application.${which} To leave these tables out: ignoreOtherTables (--ignore-other-tables).`,
+    `${what}. Nothing was written. First apply the application's migrations to the target: open it once with the application.${which}${option}`,
     { issues: missing.map(({ name }) => ({ path: name, message: 'is not there as it is in the source' })) },
   )
 }
