@@ -1,6 +1,7 @@
 /** Deletes what no kept moment needs. */
 import type { Retention } from '../api.ts'
 import { retained } from '../backup/retention.ts'
+import { Ages, LONGEST_STEP_MS } from './age.ts'
 import { type BaseManifest, readManifest } from './base.ts'
 import { generationsOf } from './generation.ts'
 import { beginName, followsName, generationName, isManifest, isPart, isSegment, segmentOf } from './names.ts'
@@ -20,8 +21,9 @@ interface Dated {
 }
 
 /**
- * Keeps the newest base that is older than 24 hours, everything after it, and the earlier bases that `keep` names. A base that cannot
- * be read is left where it is, and counts as none.
+ * Keeps the newest base that is older than 24 hours, everything after it, and the earlier bases that `keep` names. The base must be that
+ * old by the clock and by the segments after it, so that a clock that jumps drops nothing. A base that cannot be read is left where it
+ * is, and counts as none.
  */
 export async function prune(place: Place, keep: Retention, now: Date): Promise<Pruned> {
   const bases: Dated[] = []
@@ -35,9 +37,16 @@ export async function prune(place: Place, keep: Retention, now: Date): Promise<P
       if (manifest !== undefined) bases.push({ createdAt: new Date(manifest.at), manifest })
     }
   }
-  const oldest = bases.findLast(({ createdAt }) => now.getTime() - createdAt.getTime() >= EVERY_MOMENT_MS)
+  const oldest = await oldestNeeded(bases, new Ages(place, names, now), now)
   if (oldest === undefined) return { segments: 0, bases: 0 }
-  const kept = new Set([...retained(bases, keep).keys()].map(({ manifest }) => manifest))
+  const isFuture = ({ createdAt }: Dated): boolean => createdAt > now
+  const dated = [
+    ...retained(
+      bases.filter((base) => !isFuture(base)),
+      keep,
+    ).keys(),
+  ]
+  const kept = new Set([...dated, ...bases.filter(isFuture)].map(({ manifest }) => manifest))
   const needed = (generation: number, segment: number): boolean =>
     generation > oldest.manifest.generation ||
     (generation === oldest.manifest.generation && segment >= oldest.manifest.segment)
@@ -61,6 +70,16 @@ export async function prune(place: Place, keep: Retention, now: Date): Promise<P
     if (isEmpty) for (const name of [followsName(generation), beginName(generation)]) await place.remove(name)
   }
   return deleted
+}
+
+/** The newest base that is 24 hours old. */
+async function oldestNeeded(bases: readonly Dated[], ages: Ages, now: Date): Promise<Dated | undefined> {
+  for (const base of bases.toReversed()) {
+    if (now.getTime() - base.createdAt.getTime() < EVERY_MOMENT_MS) continue
+    // One step more: a clock that jumped has hidden as much.
+    if ((await ages.of(base.manifest)) >= EVERY_MOMENT_MS + LONGEST_STEP_MS) return base
+  }
+  return undefined
 }
 
 const isKept = ({ manifest }: Dated, generation: number, kept: ReadonlySet<BaseManifest>): boolean =>

@@ -210,7 +210,7 @@ export class Shipper {
   async #prune(): Promise<void> {
     if (performance.now() - this.#prunedAt < PRUNE_EVERY_MS || !this.#chain.hasBase) return
     this.#prunedAt = performance.now()
-    const { place, keep } = this.#options
-    await prune(place, keep, new Date())
+    const { place, keep, now } = this.#options
+    await prune(place, keep, now())
   }
 }

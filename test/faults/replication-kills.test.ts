@@ -1,4 +1,7 @@
-/** A writer that ships and a follower are killed: every restored moment is one of the model, and nothing that was shipped is lost. */
+/**
+ * Writers and shippers are killed, in one process and in two: every restored moment is one of the model, and nothing that was shipped is
+ * lost. `REPLICATION_KILLS=200` is the long form: half as many moments are restored.
+ */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -12,30 +15,59 @@ import { lastingBackends } from '../support/backends.ts'
 import { bound, SEED } from '../support/bounds.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { COUNTER, Model } from './replication-model.ts'
+import { shows } from './shown.ts'
 
-const KILLS = bound('REPLICATION_KILLS', { short: 6, long: 200 })
-const MOMENTS = bound('REPLICATION_MOMENTS', { short: 8, long: 100 })
+const KILLS = bound('REPLICATION_KILLS', { short: 4, long: 200 })
+const MOMENTS = Math.max(8, KILLS / 2)
 const UNITS_BETWEEN = 120
 /** For each kill, and as much for each moment. */
 const HANGING_MS = 60_000
 
 const WRITER = join(import.meta.dirname, 'replication-writer.ts')
+const SHIPPER = join(import.meta.dirname, 'replication-shipper.ts')
 
-/** Kills the writer after so many units. Returns the last that it acknowledged. */
-async function killedAfter(child: ChildProcess, units: number): Promise<number> {
+const started = (program: string, args: readonly string[]): ChildProcess =>
+  fork(program, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+
+interface Round {
+  readonly url: string
+  readonly to: string
+  /** Kills the writer after so many units … */
+  readonly units: number
+  /** … and before it, a shipper that is a process of its own. */
+  readonly isApart: boolean
+}
+
+/** Returns the last unit that the writer acknowledged. */
+async function killed({ url, to, units, isApart }: Round): Promise<number> {
+  const shipper = isApart ? started(SHIPPER, [url, to]) : undefined
+  if (shipper !== undefined) await messageOf(shipper)
+  const writer = started(WRITER, [url, isApart ? '' : to, String(SEED)])
   let last = -1
   let seen = 0
   await new Promise<void>((resolve, reject) => {
-    child.on('message', (unit) => {
+    writer.on('message', (unit) => {
       last = Number(unit)
-      if (++seen === units) resolve()
+      if (++seen === Math.ceil(units / 2)) shipper?.kill('SIGKILL')
+      if (seen === units) resolve()
     })
-    child.once('exit', (code) => reject(new Error(`The writer ended with ${code}.`)))
+    writer.once('exit', (code) => reject(new Error(`The writer ended with ${code}.`)))
+  })
+  writer.removeAllListeners('exit')
+  writer.kill('SIGKILL')
+  const ended = [writer, shipper].flatMap((child) =>
+    child?.exitCode === null && child.signalCode === null ? [once(child, 'exit')] : [],
+  )
+  await Promise.all(ended)
+  return last
+}
+
+async function messageOf(child: ChildProcess): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    child.once('message', () => resolve())
+    child.once('exit', (code) => reject(new Error(`The shipper ended with ${code}.`)))
   })
   child.removeAllListeners('exit')
-  child.kill('SIGKILL')
-  await once(child, 'exit')
-  return last
 }
 
 type Content = Awaited<ReturnType<typeof contentOf>>
@@ -54,7 +86,7 @@ function unitIn({ nodes, policies }: Content, model: Model): number {
 for (const backend of lastingBackends) {
   describe(`a replica of ${backend.name}`, () => {
     test(
-      `of a writer that is killed ${KILLS} times`,
+      `of a writer and a shipper that are killed ${KILLS} times`,
       async () => {
         console.log(`SEED=${SEED}`)
         using folder = temporaryFolder()
@@ -63,8 +95,8 @@ for (const backend of lastingBackends) {
         await using opened = await backend.open()
         let acknowledged = -1
         for (let kill = 0; kill < KILLS; kill++) {
-          const child = fork(WRITER, [opened.url, to, String(SEED)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-          acknowledged = Math.max(acknowledged, await killedAfter(child, 1 + ((kill * 37) % UNITS_BETWEEN)))
+          const units = 1 + ((kill * 37) % UNITS_BETWEEN)
+          acknowledged = Math.max(acknowledged, await killed({ url: opened.url, to, units, isApart: kill % 2 === 1 }))
         }
         const store = await opened.reopen({ replicate: { to, everySeconds: 3_600 } })
         await store.flushReplica()
@@ -77,6 +109,7 @@ for (const backend of lastingBackends) {
         expect(segments.length).toBeGreaterThan(KILLS)
         const model = new Model(SEED)
         let before = -1
+        let compared = 0
         for (let moment = 0; moment < MOMENTS; moment++) {
           const name = segments[Math.floor((moment * segments.length) / MOMENTS)] ?? ''
           const at = `${name.slice(0, 7)}/${Number(name.slice(8, 18))}`
@@ -89,7 +122,10 @@ for (const backend of lastingBackends) {
           const unit = unitIn(there.content, model)
           expect(unit).toBeGreaterThanOrEqual(before)
           before = unit
+          compared++
         }
+        // Few writers are killed before their generation has a base.
+        expect(compared).toBeGreaterThan(MOMENTS / 2)
         expect((await verifyPlace(placeOf(to))).problems).toEqual([])
 
         const follower = await Follower.open(placeOf(to), standbyUrl)
@@ -97,6 +133,9 @@ for (const backend of lastingBackends) {
         await follower.close()
         await using standby = await openStorage(standbyUrl)
         expect(await contentOf(standby)).toEqual(await contentOf(store))
+        shows(
+          `${backend.name}: ${KILLS} kills of the writer, ${Math.floor(KILLS / 2)} of a shipper beside it: ${acknowledged + 1} units acknowledged, 0 lost; ${compared} restored moments of ${segments.length} equal to the model`,
+        )
       },
       (KILLS + MOMENTS) * HANGING_MS,
     )

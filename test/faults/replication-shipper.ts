@@ -2,7 +2,7 @@
 import { openStorage } from '../../src/index.ts'
 
 const [url = '', to = ''] = process.argv.slice(2)
-const store = await openStorage({ url, replicate: { to, everySeconds: 0.03 } })
+const store = await openStorage({ url, busyTimeoutMs: 60_000, replicate: { to, everySeconds: 0.03 } })
 await store.flushReplica()
 const alive = setInterval(() => {}, 60_000)
 process.once('SIGTERM', async () => {
