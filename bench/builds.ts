@@ -24,6 +24,8 @@ OLD and NEW are checked-out trees that are built (npm run build).
   --normal          durability 'normal'
   --postgres        on PostgreSQL, with the server's processor time
   --tokens          on PostgreSQL, NEW with outcome tokens: OLD may be the same tree
+  --subscribed      somebody reads the changes of NEW: OLD may be the same tree
+  --replicated      NEW replicates to a folder: OLD may be the same tree
   --by-hand         and \`pg\` by hand, for the operations of one row
   --postgres-js     and postgres.js, for reads by id: run \`node bench/install.ts\` first
 `
@@ -41,16 +43,17 @@ interface Side {
   readonly server: number | undefined
   readonly side?: 'meshstore' | 'pg' | 'postgres.js'
   readonly outcomeTokens?: boolean
+  readonly log?: string | undefined
 }
 
 class Build {
   readonly #child: ChildProcess
 
-  constructor(tree: string, url: string, { durability, server, side = 'meshstore', outcomeTokens }: Side) {
+  constructor(tree: string, url: string, { durability, server, side = 'meshstore', outcomeTokens, log = '' }: Side) {
     const entry = join(resolve(tree), 'dist/index.js')
     this.#child = fork(childPath('build.ts'), [entry, url, durability, side, String(server ?? '')], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      env: { ...process.env, ...(outcomeTokens && { BUILD_TOKENS: 'on' }) },
+      env: { ...process.env, ...(outcomeTokens && { BUILD_TOKENS: 'on' }), BUILD_LOG: log },
     })
   }
 
@@ -116,7 +119,11 @@ async function compared(builds: readonly Build[], names: readonly string[], serv
 async function inTurn(urls: readonly [string, string, string?], server?: number): Promise<void> {
   const durability = values.normal ? 'normal' : 'full'
   const as = { durability, server }
-  const builds = [new Build(before, urls[0], as), new Build(after, urls[1], { ...as, outcomeTokens: values.tokens })]
+  const log = values.subscribed ? 'subscribed' : replica
+  const builds = [
+    new Build(before, urls[0], as),
+    new Build(after, urls[1], { ...as, outcomeTokens: values.tokens, log }),
+  ]
   if (urls[2] !== undefined && peer !== undefined) builds.push(new Build(after, urls[2], { ...as, side: peer }))
   await Promise.all(builds.map((build) => build.opened()))
   await compared(builds, values.only ?? Object.keys(OPERATIONS), server)
@@ -140,6 +147,8 @@ const { values, positionals } = parseArgs({
     normal: { type: 'boolean', default: false },
     postgres: { type: 'boolean', default: false },
     tokens: { type: 'boolean', default: false },
+    subscribed: { type: 'boolean', default: false },
+    replicated: { type: 'boolean', default: false },
     'by-hand': { type: 'boolean', default: false },
     'postgres-js': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -147,18 +156,16 @@ const { values, positionals } = parseArgs({
 })
 const [before = '', after = ''] = positionals
 const peer = values['by-hand'] ? 'pg' : values['postgres-js'] ? 'postgres.js' : undefined
-if (values.help || positionals.length !== 2) {
-  console.log(HELP)
-} else if (values.postgres || values.tokens) {
-  await withServer(onPostgres).catch((error) => {
-    if (!(error instanceof NoServer)) throw error
-    console.log(`NOT MEASURED: ${error.message}`)
-  })
-} else {
-  const folder = temporaryFolder('meshstore-builds-')
-  try {
-    await inTurn([join(folder, 'old.db'), join(folder, 'new.db')])
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
+const folder = temporaryFolder('meshstore-builds-')
+/** The folder of NEW's replica. */
+const replica = values.replicated ? join(folder, 'replica') : undefined
+try {
+  if (values.help || positionals.length !== 2) console.log(HELP)
+  else if (values.postgres || values.tokens) await withServer(onPostgres)
+  else await inTurn([join(folder, 'old.db'), join(folder, 'new.db')])
+} catch (error) {
+  if (!(error instanceof NoServer)) throw error
+  console.log(`NOT MEASURED: ${error.message}`)
+} finally {
+  rmSync(folder, { recursive: true, force: true })
 }

@@ -17,19 +17,30 @@ const CONNECTIONS = 8
 const { openStorage }: typeof import('../../src/index.ts') = await import(pathToFileURL(entry).href)
 // An older build does not know the option.
 const tokens = process.env.BUILD_TOKENS === undefined ? {} : { outcomeTokens: true }
-const open = (): Promise<Meshstore> =>
-  openStorage({ url, durability: durability as 'full', pool: { max: CONNECTIONS }, ...tokens })
+const log = process.env.BUILD_LOG ?? ''
+const replicate = log === '' || log === 'subscribed' ? {} : { replicate: { to: log } }
+const open = (options = {}): Promise<Meshstore> =>
+  openStorage({ url, durability: durability as 'full', pool: { max: CONNECTIONS }, ...tokens, ...options })
 const filling = await open()
 await fill(filling)
 // Both builds begin with an empty log: a commit that makes the file larger costs more than one that does not.
 await filling.close()
 const store = await opened()
+if (log === 'subscribed') {
+  const changes = store.changes()
+  await changes.ready()
+  const reading = async (): Promise<void> => {
+    for await (const _ of changes);
+  }
+  // The stream ends with the store.
+  reading().catch(() => {})
+} else if (log !== '') await store.flushReplica()
 /** Alone, `pg` does what the library does: it decodes before COMMIT. */
 const alone = side === 'pg' ? byHand(url, { decodes: true }) : store
 
 async function opened(): Promise<Meshstore> {
   if (side === 'pg') return byHand(url, { decodes: false })
-  if (side !== 'postgres.js') return open()
+  if (side !== 'postgres.js') return open(replicate)
   const peer: PostgresPeerModule = await import(new URL('../peers/postgres/postgres.ts', import.meta.url).href)
   const { get, close } = await peer.open(url, CONNECTIONS)
   return { nodes: { get }, close } as unknown as Meshstore

@@ -24,6 +24,8 @@ export interface WriteOptions<P, F = unknown> {
   readonly rows?: Rows
   /** Reads the row in the same snapshot if the statement writes nothing. */
   readonly lookup?: Statement<NoInfer<P>, F> | undefined
+  /** Does not count as waiting, and on SQLite goes before the waiting writes. For the library's own state, which no caller's write reads. */
+  readonly ahead?: boolean
 }
 
 /** A statement with its parameters. */

@@ -57,9 +57,9 @@ const swap = statement<Entry & { known: string }>()(
   'names one row',
 )
 
-/** Replaces a value. `false` if it is not `known` any more. */
+/** Replaces a value, ahead of the writes that wait. `false` if it is not `known` any more. */
 export const replaceIf = async (session: Session, entry: Entry & { name: Name; known: string }): Promise<boolean> =>
-  (await session.write(swap, entry)).changes > 0
+  (await session.write(swap, entry, { ahead: true })).changes > 0
 
 /** Keeps what another process has noted, and returns it. */
 export async function rememberOnce(session: Session, entry: Entry & { name: Name }): Promise<string> {

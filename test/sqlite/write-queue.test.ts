@@ -126,6 +126,24 @@ describe('a batch', () => {
     expect(commits.events.length).toBeGreaterThan(1)
     expect(commits.events.reduce((sum, { batch }) => sum + batch, 0)).toBe(writes.length)
   })
+
+  test('begins with a write of the library itself, which is not refused when too many wait', async () => {
+    using folder = temporaryFolder()
+    using file = disposable(new Sqlite(folder.file('plain.db')))
+    const queue = new WriteQueue(file.raw, {
+      busyTimeoutMs: 1_000,
+      maxPendingWrites: 3,
+      refusal: () => undefined,
+      unacknowledged: () => undefined,
+      onIdle: () => {},
+    })
+    const order: string[] = []
+    const write = (name: string, options = {}): Promise<unknown> => queue.write(() => order.push(name), options)
+    const writes = ['a', 'b', 'c', 'too many'].map((name) => write(name))
+    writes.push(write('ahead', { ahead: true }))
+    expect(await outcomes(writes)).toEqual(['done', 'done', 'done', 'BUSY', 'done'])
+    expect(order).toEqual(['ahead', 'a', 'b', 'c'])
+  })
 })
 
 describe('a member that fails', () => {

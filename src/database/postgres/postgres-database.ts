@@ -173,13 +173,13 @@ export class PostgresDatabase implements Database {
   async write<P, R, F>(
     statement: Statement<P, R>,
     parameters: P | Promise<P>,
-    { rows, lookup }: WriteOptions<P, F> = {},
+    { rows, lookup, ahead = false }: WriteOptions<P, F> = {},
   ): Promise<Written<R, F>> {
     if (parameters instanceof Promise)
       return this.#unit(named(rows), async (tx) => tx.write(statement, await parameters, { lookup }))
     const call = { statement, parameters }
     const touched = touchedByCall(this.compiler, call)
-    if (touched.rows.length > 0) return this.#writing(() => this.#lane.write(call, touched, lookup))
+    if (touched.rows.length > 0) return this.#writing(() => this.#lane.write(call, touched, lookup), { ahead })
     // A row that cannot be read is found out before the commit.
     if (statement.isOwn) return this.#unit(touched, (tx) => tx.write(statement, parameters))
     const bound = this.compiler.bind(statement, parameters)
@@ -208,10 +208,10 @@ export class PostgresDatabase implements Database {
     }
   }
 
-  async #writing<T>(work: () => Promise<T>): Promise<T> {
+  async #writing<T>(work: () => Promise<T>, { ahead = false } = {}): Promise<T> {
     const refused = this.#refusalToWrite()
     if (refused !== undefined) throw refused
-    if (this.#pendingWrites >= this.#options.maxPendingWrites) {
+    if (!ahead && this.#pendingWrites >= this.#options.maxPendingWrites) {
       const error = new StorageError(
         'BUSY',
         `${this.#pendingWrites} writes are waiting already. This one was not written. Wait for some of them.`,

@@ -14,7 +14,7 @@ import {
   type WriteOptions,
   type Written,
 } from '../session.ts'
-import { type BoundStatement, type Statement, StatementCompiler } from '../statement.ts'
+import { type Statement, StatementCompiler } from '../statement.ts'
 import { OpenTransaction, SLICE } from '../transaction.ts'
 import { withinTime } from '../transaction-time.ts'
 import { BusyRetry } from './busy-retry.ts'
@@ -31,7 +31,7 @@ import { rollBack } from './raw-transaction.ts'
 import { Readers } from './readers.ts'
 import { type Borrowed, Snapshots, unlessEnded } from './snapshots.ts'
 import { WalLimit } from './wal-limit.ts'
-import { WriteQueue } from './write-queue.ts'
+import { type QueuedWrite, WriteQueue } from './write-queue.ts'
 import { WriteTransactions } from './write-transactions.ts'
 
 const closedError = (): StorageError =>
@@ -160,14 +160,14 @@ export class SqliteDatabase implements Database {
   write<P, R, F>(
     statement: Statement<P, R>,
     parameters: P | Promise<P>,
-    { lookup }: WriteOptions<P, F> = {},
+    { lookup, ahead }: WriteOptions<P, F> = {},
   ): Promise<Written<R, F>> {
     // A unit takes its place in the queue now: later writes wait until its parameters are known.
     if (parameters instanceof Promise) {
       return this.#unit(async (tx) => tx.write(statement, await parameters, { lookup }))
     }
     const bound = this.compiler.bind(statement, parameters)
-    if (lookup === undefined) return this.onWriter((writer) => writer.write(bound), bound)
+    if (lookup === undefined) return this.onWriter((writer) => writer.write(bound), { bound, ahead })
     return this.onWriter((writer) => {
       const written = writer.write(bound)
       // The parameters are the repository's own copies.
@@ -204,11 +204,11 @@ export class SqliteDatabase implements Database {
     }
   }
 
-  /** Runs on the writing connection, in the queue of writes. `bound`: the statement, if `run` writes nothing else. */
-  onWriter<T>(run: (writer: SqliteConnection) => T, bound?: BoundStatement<unknown>): Promise<T> {
+  /** Runs on the writing connection, in the queue of writes. */
+  onWriter<T>(run: (writer: SqliteConnection) => T, options?: QueuedWrite): Promise<T> {
     const refused = this.#refusalToWrite()
     if (refused !== undefined) return Promise.reject(refused)
-    return this.#queue.write(() => run(this.#writer), bound)
+    return this.#queue.write(() => run(this.#writer), options)
   }
 
   transaction<T>(work: (session: TransactionSession) => Promise<T>, limits: TransactionLimits): Promise<T> {

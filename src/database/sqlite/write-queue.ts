@@ -18,6 +18,13 @@ const BATCH_MS = 10
 const FAIR_AFTER_MS = 50
 const FAIR_PAUSE_MS = 1
 
+export interface QueuedWrite {
+  /** The statement, if `run` runs nothing else: it may run together with its neighbours. */
+  readonly bound?: BoundStatement<unknown> | undefined
+  /** Goes before the waiting writes, also when too many wait. */
+  readonly ahead?: boolean | undefined
+}
+
 interface Write {
   readonly kind: 'write'
   /** Runs the write's statements synchronously in the batch's transaction. A write that throws has changed nothing. */
@@ -104,11 +111,11 @@ export class WriteQueue {
   }
 
   /** Resolves with the result of `run` after the COMMIT. Rejects with the error of `run` or of the commit. */
-  write<T>(run: () => T, bound?: BoundStatement<unknown>): Promise<T> {
-    if (this.length >= this.#options.maxPendingWrites) return Promise.reject(this.#tooMany())
+  write<T>(run: () => T, { bound, ahead = false }: QueuedWrite = {}): Promise<T> {
+    if (!ahead && this.length >= this.#options.maxPendingWrites) return Promise.reject(this.#tooMany())
     return new Promise<T>((resolve, reject) => {
       const since = performance.now()
-      this.#push({ kind: 'write', run, bound, resolve, reject, since, alone: false })
+      this.#push({ kind: 'write', run, bound, resolve, reject, since, alone: false }, ahead)
     })
   }
 
@@ -158,8 +165,9 @@ export class WriteQueue {
     return new Promise((resolve) => this.#idle.push(resolve))
   }
 
-  #push(item: Write | Lock): void {
-    this.#waiting.push(item)
+  #push(item: Write | Lock, ahead = false): void {
+    if (ahead) this.#waiting.splice(this.#first, 0, item)
+    else this.#waiting.push(item)
     if (this.#busy) return
     this.#busy = true
     this.#nextTurn()
