@@ -96,13 +96,6 @@ BEGIN
 	DELETE FROM path_cache_stamps WHERE cache_key = NEW.cache_key;
 	INSERT INTO path_cache_stamps (cache_key, mark) VALUES (NEW.cache_key, (SELECT max(id) FROM path_cache_marks));
 END;
-CREATE TRIGGER nodes_mark_update AFTER UPDATE OF node_id, interfaces, protocols, started ON nodes
-WHEN (OLD.node_id IS NOT NEW.node_id OR OLD.interfaces IS NOT NEW.interfaces OR OLD.protocols IS NOT NEW.protocols OR OLD.started IS NOT NEW.started)
-	AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
-BEGIN
-	INSERT INTO path_cache_marks (through, marked_at)
-		SELECT OLD.node_id, CAST(strftime('%s', 'now') AS REAL) UNION SELECT NEW.node_id, CAST(strftime('%s', 'now') AS REAL);
-END;
 CREATE TRIGGER nodes_mark_delete AFTER DELETE ON nodes
 WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
 BEGIN
@@ -142,13 +135,6 @@ WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
 BEGIN
 	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id, 'insert');
 END;
-CREATE TRIGGER nodes_log_update AFTER UPDATE ON nodes
-WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
-BEGIN
-	INSERT INTO meshstore_changes (table_name, key, operation) SELECT 'nodes', OLD.node_id, 'delete' WHERE OLD.node_id IS NOT NEW.node_id;
-	INSERT INTO meshstore_changes (table_name, key, operation)
-		VALUES ('nodes', NEW.node_id, CASE WHEN OLD.node_id IS NOT NEW.node_id THEN 'insert' ELSE 'update' END);
-END;
 CREATE TRIGGER nodes_log_delete AFTER DELETE ON nodes
 WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
 BEGIN
@@ -159,13 +145,6 @@ WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
 BEGIN
 	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('policies', NEW.policy_id, 'insert');
 END;
-CREATE TRIGGER policies_log_update AFTER UPDATE ON policies
-WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
-BEGIN
-	INSERT INTO meshstore_changes (table_name, key, operation) SELECT 'policies', OLD.policy_id, 'delete' WHERE OLD.policy_id IS NOT NEW.policy_id;
-	INSERT INTO meshstore_changes (table_name, key, operation)
-		VALUES ('policies', NEW.policy_id, CASE WHEN OLD.policy_id IS NOT NEW.policy_id THEN 'insert' ELSE 'update' END);
-END;
 CREATE TRIGGER policies_log_delete AFTER DELETE ON policies
 WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
 BEGIN
@@ -175,13 +154,6 @@ CREATE TRIGGER path_cache_log_insert AFTER INSERT ON path_cache
 WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
 BEGIN
 	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache', NEW.cache_key, 'insert');
-END;
-CREATE TRIGGER path_cache_log_update AFTER UPDATE ON path_cache
-WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
-BEGIN
-	INSERT INTO meshstore_changes (table_name, key, operation) SELECT 'path_cache', OLD.cache_key, 'delete' WHERE OLD.cache_key IS NOT NEW.cache_key;
-	INSERT INTO meshstore_changes (table_name, key, operation)
-		VALUES ('path_cache', NEW.cache_key, CASE WHEN OLD.cache_key IS NOT NEW.cache_key THEN 'insert' ELSE 'update' END);
 END;
 CREATE TRIGGER path_cache_log_delete AFTER DELETE ON path_cache
 WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
@@ -197,4 +169,48 @@ END;
 CREATE TRIGGER meshstore_changes_bound AFTER INSERT ON meshstore_changes
 BEGIN
 	DELETE FROM meshstore_changes WHERE seq <= NEW.seq - 1000000;
+END;
+CREATE TRIGGER nodes_mark_update AFTER UPDATE OF node_id, interfaces, protocols, started ON nodes
+WHEN (OLD.node_id IS NOT NEW.node_id OR OLD.interfaces IS NOT NEW.interfaces OR OLD.protocols IS NOT NEW.protocols OR OLD.started IS NOT NEW.started)
+	AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
+BEGIN
+	INSERT INTO path_cache_marks (through, marked_at) VALUES (OLD.node_id, CAST(strftime('%s', 'now') AS REAL));
+END;
+CREATE TRIGGER nodes_mark_rename AFTER UPDATE OF node_id ON nodes
+WHEN OLD.node_id IS NOT NEW.node_id AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
+BEGIN
+	INSERT INTO path_cache_marks (through, marked_at) VALUES (NEW.node_id, CAST(strftime('%s', 'now') AS REAL));
+END;
+CREATE TRIGGER nodes_log_update AFTER UPDATE ON nodes
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log') AND OLD.node_id IS NEW.node_id
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id, 'update');
+END;
+CREATE TRIGGER nodes_log_rename AFTER UPDATE OF node_id ON nodes
+WHEN OLD.node_id IS NOT NEW.node_id AND EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', OLD.node_id, 'delete');
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id, 'insert');
+END;
+CREATE TRIGGER policies_log_update AFTER UPDATE ON policies
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log') AND OLD.policy_id IS NEW.policy_id
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('policies', NEW.policy_id, 'update');
+END;
+CREATE TRIGGER policies_log_rename AFTER UPDATE OF policy_id ON policies
+WHEN OLD.policy_id IS NOT NEW.policy_id AND EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('policies', OLD.policy_id, 'delete');
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('policies', NEW.policy_id, 'insert');
+END;
+CREATE TRIGGER path_cache_log_update AFTER UPDATE ON path_cache
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log') AND OLD.cache_key IS NEW.cache_key
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache', NEW.cache_key, 'update');
+END;
+CREATE TRIGGER path_cache_log_rename AFTER UPDATE OF cache_key ON path_cache
+WHEN OLD.cache_key IS NOT NEW.cache_key AND EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache', OLD.cache_key, 'delete');
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache', NEW.cache_key, 'insert');
 END;

@@ -5,7 +5,7 @@ export const LOG_EVENTS = ['insert', 'update', 'delete', 'truncate'] as const
 
 /** SQLite's triggers of the change log. */
 export const logTriggers = ({ name }: Table): string[] =>
-  LOG_EVENTS.filter((event) => event !== 'truncate').map((event) => `${name}_log_${event}`)
+  ['insert', 'update', 'rename', 'delete'].map((event) => `${name}_log_${event}`)
 
 /** An insert does not invalidate in the table of the nodes: no path leads through a new node. */
 export const markEvents = ({ paths, through }: Invalidates) =>

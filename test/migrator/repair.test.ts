@@ -37,7 +37,10 @@ const LOSSES: readonly Loss[] = [
   {
     title: 'what drizzle-kit push drops of nodes',
     sql: {
-      sqlite: ['mark_update', 'mark_delete', 'mark_replace', 'mark_insert', 'log_insert', 'log_update', 'log_delete']
+      sqlite: [
+        ...['update', 'rename', 'delete', 'replace', 'insert'].map((event) => `mark_${event}`),
+        ...['insert', 'update', 'rename', 'delete'].map((event) => `log_${event}`),
+      ]
         .map((name) => `DROP TRIGGER nodes_${name}`)
         .join(';'),
     },

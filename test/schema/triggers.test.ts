@@ -28,7 +28,7 @@ test('on SQLite', async () => {
     .map(({ sql }) => sql)
   const made = ALL_TABLES.flatMap((table) => sqliteTriggersOf(table))
   expect(made.map(spaced).toSorted()).toEqual(released.map(spaced).toSorted())
-  expect(made.length).toBe(16)
+  expect(made.length).toBe(20)
 })
 
 /** Triggers, and the functions that they run. */
