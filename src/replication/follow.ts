@@ -161,7 +161,7 @@ export class Follower {
    * running it again. Throws BUSY if another standby was promoted at the same time.
    */
   async promote(now: Date = new Date()): Promise<Mark> {
-    await this.catchUp()
+    await this.#catchUpOnce()
     const { generation, lineage } = await this.#promotion()
     const begun = await begin(this.#place, generation, lineage, now)
     const owner = begun ?? (await beginOf(this.#place, generation))
@@ -179,6 +179,13 @@ export class Follower {
     await seal(this.#place, generation, { generation: this.#mark.generation, segment, hash })
     await this.#standby.release({ name: `lineage:${place}`, value: JSON.stringify({ id: lineage }) })
     return { place, generation, segment, hash, at }
+  }
+
+  /** Applies what is there now. A primary that goes on may ship faster than this applies: it must not keep a promotion from its fence. */
+  async #catchUpOnce(): Promise<void> {
+    const newest = (await generationsOf(this.#place)).at(-1) ?? 0
+    while (this.#mark.generation < newest && (await this.step())) {}
+    for (let left = await this.remaining(); left > 0 && (await this.step()); left--) {}
   }
 
   async #promotion(): Promise<NonNullable<Mark['promotes']>> {

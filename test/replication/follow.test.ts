@@ -169,6 +169,34 @@ test('what was shipped between the last look and the fence is not lost', async (
   expect((await contentOf(standby)).nodes.map(({ nodeId }) => nodeId)).toEqual(['a', 'b'])
 })
 
+test('a primary that ships faster than the standby applies does not keep a promotion from its fence', async () => {
+  using folder = temporaryFolder()
+  const place = new FolderPlace(folder.file('replica'))
+  await using opened = await sqliteFile.open()
+  await using it = await shipping(opened.url, place)
+  await it.store.nodes.save(node('a'))
+  await it.shipper.flush()
+  // Whenever the standby reads a segment, the next one is there already.
+  const slow = new FolderPlace(place.name)
+  const get = slow.get.bind(slow)
+  let shipped = 0
+  const isFenced = async (): Promise<boolean> => (await get('g000002/begin')) !== undefined
+  slow.get = async (name) => {
+    if (name.endsWith('.segment') && shipped < 50 && !(await isFenced())) {
+      await it.store.nodes.save(node(`n${shipped++}`))
+      await it.shipper.flush()
+    }
+    return get(name)
+  }
+  const url = folder.file('standby.db')
+  const follower = await Follower.open(slow, url)
+  await follower.promote()
+  await follower.close()
+  expect(shipped).toBeLessThan(50)
+  await using standby = await openStorage(url)
+  expect(await contentOf(standby)).toEqual(await contentOf(it.store))
+})
+
 test('the commands follow and promote; a database with rows of its own is refused', async () => {
   using folder = temporaryFolder()
   const to = folder.file('replica')
