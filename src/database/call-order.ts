@@ -25,7 +25,7 @@ export class CallOrder {
     return done
   }
 
-  /** What is called from now on waits until `done` has settled. */
+  /** Later calls wait until `done` has settled. */
   waitFor(done: Promise<unknown>): void {
     const ended = (): void => {
       if (this.#last === settled) this.#last = undefined

@@ -78,9 +78,9 @@ export interface BulkQuery {
   readonly query: BuiltQuery
   /** The key's name in the rows that come back. */
   readonly key: string
-  /** Where the single statement has the key among its parameters. */
+  /** The key's place among the parameters of the single statement. */
   readonly keyAt: number
-  /** Where a row has the key as the driver gives it. */
+  /** The key's place in a row as the driver gives it. */
   readonly rowKeyAt: number
 }
 

@@ -125,7 +125,7 @@ function write(
     const snapshot = last && join(at, last.tag, 'snapshot.json')
     if (snapshot !== undefined && existsSync(snapshot)) {
       const { id, prevIds: _, ...same } = JSON.parse(readFileSync(snapshot, 'utf8')) as Record<string, unknown>
-      // Of PostgreSQL only the first is whole; each later one says what it changes in the tables.
+      // On PostgreSQL only the first is whole; each later one says what it changes in the tables.
       const { version, dialect } = same
       const unchanged = 'type' in same ? { type: 'diff', version, dialect, footprints: [], deltas: [] } : same
       writeJson(join(folder, 'snapshot.json'), { ...unchanged, id: randomUUID(), prevIds: [id] })

@@ -28,10 +28,10 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
       },
       migrate: async (raw) => {
         if (migrate !== 'apply') return
-        const patience = new BusyRetry(config.migrationWaitMs)
-        await migrateSqlite(raw, patience, withBackup(config))
+        const busyRetry = new BusyRetry(config.migrationWaitMs)
+        await migrateSqlite(raw, busyRetry, withBackup(config))
         if (config.own !== undefined)
-          await (await own()).migrateOwnSqlite(raw, patience, config.own, withBackup(config))
+          await (await own()).migrateOwnSqlite(raw, busyRetry, config.own, withBackup(config))
       },
       version: schemaVersionOf,
       problem: (raw) => problemOf(raw),

@@ -26,7 +26,7 @@ export interface Events {
   readonly failover: FailoverEvent
 }
 export type EventName = keyof Events
-/** Those that may end with an error. */
+/** Channels whose events may end with an error. */
 export const EVENTS: readonly Exclude<EventName, 'retry'>[] = [
   'statement',
   'transaction',

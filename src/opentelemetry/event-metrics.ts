@@ -88,7 +88,7 @@ function recordCache(meter: Meter, listeners: Listeners): void {
   })
 }
 
-/** What operators do, and what happens to them. */
+/** Events of the operators' commands, and of their outcomes. */
 function recordOperations(meter: Meter, listeners: Listeners): void {
   const backups = longDuration(meter, 'meshstore.backup.duration', 'Duration of backups')
   listeners.onEnd('backup', ({ trigger, milliseconds, error }) =>

@@ -5,7 +5,7 @@ const [DOUBLE, HISTOGRAM_POINT, CUMULATIVE] = [1, 0, 1]
 
 export type SummedAttributes = Readonly<Record<string, string>>
 
-/** What one set of attributes came to. */
+/** The sums of one set of attributes. */
 export interface Sums {
   readonly attributes: SummedAttributes
   readonly counts: number[]

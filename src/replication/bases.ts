@@ -23,7 +23,7 @@ const PART_PAUSE_MS = 100
 export interface BaseOf {
   readonly header: Header
   readonly tables: readonly Table[]
-  /** Of the segment. */
+  /** The segment's hash. */
   readonly hash: string
 }
 

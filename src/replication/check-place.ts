@@ -21,7 +21,7 @@ export interface PlaceReport {
   readonly place: string
   /** The newest generation. */
   readonly generation: number
-  /** What can be restored without a gap, ascending. */
+  /** The moments that can be restored without a gap, ascending. */
   readonly spans: readonly Span[]
   /** The newest moment that can be restored, and its age. Nothing is shipped while nothing is written. */
   readonly newest?: { readonly generation: number; readonly segment: number; readonly at: string }

@@ -51,7 +51,7 @@ export class StatementNames {
   }
 }
 
-/** Where connections come from. */
+/** Gives connections, and is told when the server gives none. */
 interface Source {
   readonly pool: pg.Pool
   readonly options: PoolOptions

@@ -17,7 +17,7 @@ export interface Answer {
 export interface Question {
   readonly answer: Promise<Answer>
   readonly client: pg.Client
-  /** What to call the host: its address, as soon as that is known. */
+  /** The host's name in messages: its address, as soon as that is known. */
   readonly place: () => string
 }
 

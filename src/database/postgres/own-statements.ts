@@ -22,7 +22,7 @@ export function inStatement(error: unknown, compiled: Compiled<never, unknown>):
   return error
 }
 
-/** What is wrong with the application's statement. `undefined`: the error has another cause, or the database lacks a table of ours. */
+/** The fault of the application's statement. `undefined`: the error has another cause, or the database lacks a table of ours. */
 export function mistakeOf(error: Error, sqlstate: string): string | undefined {
   const compiled = statements.get(error)
   const what = MISTAKES.get(sqlstate)

@@ -11,7 +11,7 @@ const LONGEST_PAUSE_MS = 250
 export class PatientPool extends pg.Pool {
   readonly hosts: Hosts
   /** How long `connect()` waits for a primary, in milliseconds: before the first connection, and after it. */
-  readonly #patience: { readonly openingMs: number; readonly failoverMs: number }
+  readonly #limits: { readonly openingMs: number; readonly failoverMs: number }
   #hasConnected = false
   #lastError: unknown
   /** Ends the event of the failover that is under way. */
@@ -23,7 +23,7 @@ export class PatientPool extends pg.Pool {
   constructor(
     config: pg.PoolConfig,
     hosts: Hosts,
-    { isProxied, ...patience }: { openingMs: number; failoverMs: number; isProxied: boolean },
+    { isProxied, ...limits }: { openingMs: number; failoverMs: number; isProxied: boolean },
   ) {
     super({
       ...config,
@@ -32,7 +32,7 @@ export class PatientPool extends pg.Pool {
     })
     this.hosts = hosts
     this.#isLost = isProxied ? asLost : (error) => error
-    this.#patience = patience
+    this.#limits = limits
   }
 
   override connect(): Promise<pg.PoolClient>
@@ -53,12 +53,12 @@ export class PatientPool extends pg.Pool {
 
   /** How long a call goes on after it has lost the server, in milliseconds. */
   get failoverMs(): number {
-    return this.#patience.failoverMs
+    return this.#limits.failoverMs
   }
 
   /** Waits for a primary, within a limit in milliseconds, and the limit of one connection. */
   async within(milliseconds = Number.POSITIVE_INFINITY): Promise<pg.PoolClient> {
-    const { openingMs, failoverMs } = this.#patience
+    const { openingMs, failoverMs } = this.#limits
     const deadline = performance.now() + Math.min(milliseconds, this.#hasConnected ? failoverMs : openingMs)
     for (let pause = 10; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
       try {

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { misuse, StorageError } from '../../errors.ts'
+import { StorageError } from '../../errors.ts'
 import { performance } from '../../event-loop.ts'
 import { TABLE_ROW } from '../../schema/described.ts'
 import { OUR_TABLES } from '../../schema/tables.ts'
@@ -14,6 +14,7 @@ import {
 } from '../../tracing.ts'
 import { CommitSignal } from '../commit-signal.ts'
 import { InUse } from '../in-use.ts'
+import { closedError, closedInside, readOnlyError } from '../refusals.ts'
 import {
   type Call,
   type Calls,
@@ -69,11 +70,6 @@ export interface SchemaSteps {
 const UNLIMITED = { readOnly: false, timeoutMs: undefined, attempts: Number.POSITIVE_INFINITY }
 /** How long a call waits for a lock for which the calls before it have waited long enough, in milliseconds. */
 const LATE_LOCK_MS = 5
-
-const closedError = (): StorageError =>
-  new StorageError('CLOSED', 'The store is closed. Nothing was written. Open a new one with openStorage().')
-const readOnlyError = (): StorageError =>
-  new StorageError('READ_ONLY', 'The store was opened read-only. Nothing was written. Open it without readOnly.')
 
 /** A PostgreSQL database with a pool of connections. */
 export class PostgresDatabase implements Database {
@@ -330,9 +326,7 @@ export class PostgresDatabase implements Database {
 
   close(consumers: readonly string[] = []): Promise<void> {
     if (this.#guard.misuseOfStore() !== undefined) {
-      return Promise.reject(
-        misuse('close() inside a transaction of the same store would wait for itself. Call it after the transaction.'),
-      )
+      return Promise.reject(closedInside())
     }
     this.#closing ??= this.#inUse.idle().then(async () => {
       // Ignore the error: the consumers expire later.

@@ -1,6 +1,7 @@
-import { misuse, StorageError } from '../../errors.ts'
+import type { StorageError } from '../../errors.ts'
 import { type TransactionEvent, tracePromise, transactionTracing } from '../../tracing.ts'
 import { CommitSignal } from '../commit-signal.ts'
+import { closedError, closedInside, readOnlyError } from '../refusals.ts'
 import {
   type Call,
   type Calls,
@@ -33,11 +34,6 @@ import { type Borrowed, Snapshots, unlessEnded } from './snapshots.ts'
 import { WalLimit } from './wal-limit.ts'
 import { type QueuedWrite, WriteQueue } from './write-queue.ts'
 import { WriteTransactions } from './write-transactions.ts'
-
-const closedError = (): StorageError =>
-  new StorageError('CLOSED', 'The store is closed. Nothing was written. Open a new one with openStorage().')
-const readOnlyError = (): StorageError =>
-  new StorageError('READ_ONLY', 'The store was opened read-only. Nothing was written. Open it without readOnly.')
 
 /** One SQLite file: a writing connection, a reading connection, and a pool of connections for snapshots. */
 export class SqliteDatabase implements Database {
@@ -349,9 +345,7 @@ export class SqliteDatabase implements Database {
 
   close(consumers: readonly string[] = []): Promise<void> {
     if (this.misuse() !== undefined) {
-      return Promise.reject(
-        misuse('close() inside a transaction of the same store would wait for itself. Call it after the transaction.'),
-      )
+      return Promise.reject(closedInside())
     }
     this.#closing ??= this.#close(consumers)
     return this.#closing
