@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes, randomInt } from 'node:crypto'
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -269,9 +269,34 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Ends the server's main process alone: Patroni finds out, and the machine stays. */
-  crash(name: string): void {
-    const [pid] = readFileSync(join(this.machine(name).folder, 'data/postmaster.pid'), 'utf8').split('\n')
-    if (processesIn(this.machine(name).folder).includes(Number(pid))) signalAll([Number(pid)], 'SIGKILL')
+  async crash(name: string): Promise<void> {
+    let ended: number | undefined
+    await eventually(
+      `${name} runs`,
+      () => {
+        ended = this.#postmaster(name)
+        return ended !== undefined
+      },
+      PATIENCE_MS,
+    )
+    if (ended !== undefined) signalAll([ended], 'SIGKILL')
+    // Patroni starts the same server as the primary again if no standby may replace it at that moment.
+    await eventually(
+      'there is a primary after the crash',
+      async () => {
+        const now = this.#postmaster(name)
+        return (await this.primary()) !== name || (now !== undefined && now !== ended)
+      },
+      PATIENCE_MS,
+    )
+  }
+
+  /** The process id of the server's main process. */
+  #postmaster(name: string): number | undefined {
+    const { folder } = this.machine(name)
+    const file = join(folder, 'data/postmaster.pid')
+    const pid = existsSync(file) ? Number(readFileSync(file, 'utf8').split('\n')[0]) : Number.NaN
+    return processesIn(folder).find((each) => each === pid)
   }
 
   /** From now on nothing leaves the server for its standbys, which connect anew after 5 s. */

@@ -47,11 +47,7 @@ export const FAULTS = {
   crashed: {
     name: 'postmaster of the primary crashes',
     synchronous: 'on',
-    strike: async (cluster) => {
-      const primary = await cluster.primary()
-      cluster.crash(primary)
-      await cluster.primary(primary)
-    },
+    strike: async (cluster) => cluster.crash(await cluster.primary()),
   },
   frozen: {
     name: 'primary stands still, thaws later',
