@@ -37,7 +37,18 @@ export class ByHand {
     this.#pool.on('error', () => {})
   }
 
+  /** Again after each serialization failure, as every application that uses SERIALIZABLE has to. */
   async #run(name: keyof typeof SQL, values: unknown[]): Promise<unknown> {
+    for (;;) {
+      try {
+        return await this.#once(name, values)
+      } catch (error) {
+        if ((error as { code?: string }).code !== '40001') throw error
+      }
+    }
+  }
+
+  async #once(name: keyof typeof SQL, values: unknown[]): Promise<unknown> {
     const query = { name, text: SQL[name], values }
     if (!this.#decodes || !SQL[name].endsWith('RETURNING *')) {
       const { rows } = await this.#pool.query<NodeRow>(query)
