@@ -96,9 +96,13 @@ function suite(dialect: string, open: () => Promise<Opened>): void {
   })
 
   test('a query that does not run in its transaction is found', TIMEOUT, async () => {
-    const { found } = await judged(open, CONTROL_TRANSACTIONS, SEED, { careless: true })
-    // Not what was found: it holds values, and the canaries look for those in the output.
-    expect(new Set(found.map(({ anomaly }) => anomaly))).toContain('internal')
+    const names = new Set<string>()
+    for (let round = 0; round < CONTROL_ROUNDS && !names.has('internal'); round++) {
+      const { found } = await judged(open, CONTROL_TRANSACTIONS, SEED + round, { careless: true })
+      // Not what was found: it holds values, and the canaries look for those in the output.
+      for (const { anomaly } of found) names.add(anomaly)
+    }
+    expect([...names]).toContain('internal')
   })
 }
 
@@ -150,11 +154,12 @@ describePostgres('every call on PostgreSQL', () => {
   test('a weaker isolation level is found, by calls of own tables', TIMEOUT, async () => {
     using _ = weaker()
     const names = new Set<string>()
-    for (let round = 0; round < CONTROL_ROUNDS && names.size === 0; round++) {
+    const isFound = (): boolean => [...names].join().includes('anti-dependency')
+    for (let round = 0; round < CONTROL_ROUNDS && !isFound(); round++) {
       const { found } = await judged(open, CONTROL_TRANSACTIONS, SEED + round)
       for (const { anomaly, what } of found) if (/links\.|query |run /.test(what)) names.add(anomaly)
     }
-    expect([...names].join()).toContain('anti-dependency')
+    expect(isFound()).toBe(true)
   })
 
   test(
