@@ -21,7 +21,7 @@ import { from, laterVersion } from './migration-tree.ts'
 import { nameAtOnce } from './name-at-once.ts'
 import { shows } from './shown.ts'
 
-const KILLS = bound('BACKUP_KILLS', { short: 40, long: 400 })
+const KILLS = bound('BACKUP_KILLS', { short: 24, long: 400 })
 /** Each is a second or two. */
 const SERVER_KILLS = Math.ceil(KILLS / 4)
 const TIMEOUT = { timeout: 600_000 + KILLS * 5_000 }

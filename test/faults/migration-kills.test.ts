@@ -18,7 +18,7 @@ import { LEDGER } from './migration-states.ts'
 import { commitBetween, from, laterVersion, planted } from './migration-tree.ts'
 import { shows } from './shown.ts'
 
-const KILLS = bound('MIGRATION_KILLS', { short: 40, long: 400 })
+const KILLS = bound('MIGRATION_KILLS', { short: 24, long: 400 })
 const TIMEOUT = { timeout: 600_000 + KILLS * 5_000 }
 
 const copy = await laterVersion()

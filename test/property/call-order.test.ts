@@ -67,7 +67,7 @@ eachBackend('calls that are not awaited', (backend) => {
         const on = stores[pick % stores.length] as Judged
         await judge(on, `p${programs++}`, isOfSqlite(backend) ? all.map(withoutDeferred) : all)
       }),
-      { runs: bound('CALL_ORDERS', { brief: 30, short: 1_000, long: 100_000 }) },
+      { runs: bound('CALL_ORDERS', { brief: 30, short: 500, long: 100_000 }) },
     )
   })
 })
@@ -81,7 +81,7 @@ describePostgres('calls that are not awaited, beside a row that another session 
         const { url, ...on } = stores[pick % stores.length] as Opened
         await judge({ ...on, lock: (nodeId) => lockOn(url, nodeId) }, `p${programs++}`, all)
       }),
-      { runs: bound('CALL_ORDERS_LOCKED', { brief: 3, short: 100, long: 5_000 }) },
+      { runs: bound('CALL_ORDERS_LOCKED', { brief: 3, short: 50, long: 5_000 }) },
     )
   })
 })
