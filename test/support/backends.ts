@@ -49,7 +49,8 @@ interface FileStore extends LastingStore {
 async function migratedFile(): Promise<string> {
   const kept = join(inject('shared'), 'migrated.db')
   if (existsSync(kept)) return kept
-  const mine = `${kept}-${process.pid}`
+  // Workers of a runtime may be threads of one process.
+  const mine = `${kept}-${crypto.randomUUID()}`
   await (await openStorage(mine)).close()
   renameSync(mine, kept)
   return kept
