@@ -29,7 +29,7 @@ interface Operation {
   readonly calls: number
   readonly ours: (side: Side, n: number) => Promise<unknown>
   readonly byHand: (side: Side, n: number) => unknown
-  /** Where a call takes seconds in the large file. */
+  /** Fewer rounds than the others: one call takes seconds in the large file. */
   readonly rounds?: number
 }
 

@@ -1,3 +1,5 @@
+import { machineTime } from '../event-loop.ts'
+
 export interface CheckOptions {
   /** Skips the checks that read all data. */
   readonly quick?: boolean | undefined
@@ -23,7 +25,7 @@ export const settingsOf = (options: CheckOptions): Settings => ({
   quick: options.quick ?? false,
   // The command line accepts fractions of seconds.
   busyTimeoutMs: Math.ceil(options.busyTimeoutMs ?? 5_000),
-  now: options.now ?? (() => new Date()),
+  now: options.now ?? machineTime,
   onProgress: options.onProgress,
   walBytes: options.walBytes ?? 67_108_864,
 })

@@ -1,4 +1,5 @@
 /** Options and reports of a migration. */
+import { machineTime } from '../event-loop.ts'
 
 export interface MigrationOptions {
   /** The clock of the ledger's notes. Default: the system's. */
@@ -14,7 +15,7 @@ export interface MigrationOptions {
   readonly onAdopted?: ((report: AdoptionReport) => void) | undefined
 }
 
-export const timeOf = ({ now = () => new Date() }: Pick<MigrationOptions, 'now'>): Date => now()
+export const timeOf = ({ now = machineTime }: Pick<MigrationOptions, 'now'>): Date => now()
 
 export interface Applied {
   readonly tag: string

@@ -30,6 +30,7 @@ export interface BaseOf {
 export class Bases {
   readonly #place: Place
   readonly #everySegments: number
+  readonly #now: () => Date
   #last: { readonly bytes: number; readonly since: number } | undefined
   #bytesSince = 0
   #segmentsSince = 0
@@ -38,9 +39,13 @@ export class Bases {
   #notBefore = 0
   #stopping = new AbortController()
 
-  constructor(place: Place, everySegments = BASE_SEGMENTS) {
+  constructor(
+    place: Place,
+    { everySegments = BASE_SEGMENTS, now }: { everySegments?: number | undefined; now: () => Date },
+  ) {
     this.#place = place
     this.#everySegments = everySegments
+    this.#now = now
   }
 
   /** Whether the generation has a base. */
@@ -62,7 +67,8 @@ export class Bases {
   async find(generation: number, segment: number): Promise<void> {
     const name = (await this.#place.list(generationName(generation))).findLast(isManifest)
     const manifest = name === undefined ? undefined : await readManifest(this.#place, name).catch(() => undefined)
-    this.#last = manifest && { bytes: manifest.bytes, since: performance.now() - Date.now() + Date.parse(manifest.at) }
+    const ageMs = manifest === undefined ? 0 : this.#now().getTime() - Date.parse(manifest.at)
+    this.#last = manifest && { bytes: manifest.bytes, since: performance.now() - ageMs }
     this.#bytesSince = 0
     this.#segmentsSince = segment - (manifest?.segment ?? 0)
   }

@@ -78,7 +78,7 @@ export class Chain {
 
   constructor(options: ChainOptions) {
     this.#options = options
-    this.#bases = new Bases(options.place, options.baseEverySegments)
+    this.#bases = new Bases(options.place, { everySegments: options.baseEverySegments, now: options.now })
   }
 
   get at(): At | undefined {

@@ -36,15 +36,15 @@ const handBack = {
   }),
 }
 const drizzle = new BaseSQLiteDatabase('sync', new SQLiteSyncDialect(), handBack as never, undefined)
+/** The one cast of this driver: Drizzle's builder as the part of it that both dialects share. The conformance suites run every statement. */
+const queries = drizzle as unknown as Queries
 
 export const sqliteDialect: Dialect = {
   tables,
   functions,
-  // The one cast of this driver: Drizzle's builder as the part of it that both dialects share. Every statement of every
-  // repository is compiled and run by the conformance suites.
   render: (build) => {
-    const query = build(drizzle as unknown as Queries) as unknown as Prepared
+    const query = build(queries) as unknown as Prepared
     return { ...query.prepare(), joins: query.joinsNotNullableMap }
   },
-  tablesOf: (build) => [...new Set([...tablesIn(build(drizzle as unknown as Queries))].map(baseNameOf))],
+  tablesOf: (build) => [...new Set([...tablesIn(build(queries))].map(baseNameOf))],
 }
