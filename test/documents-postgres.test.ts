@@ -10,7 +10,7 @@ import { type Printed, type Program, runSnippets } from './support/snippets.ts'
 const root = join(import.meta.dirname, '..')
 const SQLITE_URL = /'(sqlite:[^']*)'/g
 
-/** What is about SQLite's files alone, and why. */
+/** Snippets about SQLite's files alone, and why. */
 const OF_SQLITE: Readonly<Record<string, string>> = {
   'docs/operations/backup.md 0': 'it replaces a file by a backup',
   'docs/operations/copy.md 0': 'it copies a file to another database',

@@ -1,4 +1,4 @@
-/** What `meshstore/opentelemetry` reports, by the SDK that applications use. */
+/** Spans and metrics of `meshstore/opentelemetry`, read through the SDK that applications use. */
 
 import { tracingChannel } from 'node:diagnostics_channel'
 import { readFileSync, writeFileSync } from 'node:fs'

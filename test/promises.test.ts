@@ -47,7 +47,7 @@ function promisesIn(list: string): Promised[] {
 const isThere = (name: string): boolean =>
   existsSync(join(root, 'test', `${name}.test.ts`)) || (name.includes('.') && existsSync(join(root, name)))
 
-/** What is wrong with a list, in a word and the promise. */
+/** The faults of a list, each with a word and the promise. */
 function faultsOf(list: string, pages: ReadonlyMap<string, string>): string[] {
   const promises = promisesIn(list)
   const uncovered = [...pages.keys()].filter((page) => !promises.some((each) => each.page === page))

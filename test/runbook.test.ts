@@ -1,6 +1,5 @@
 /**
- * docs/operations/runbook.md, acted out: each section's commands, as they stand, against a database in that state. What they print
- * is compared with the page. `UPDATE_RUNBOOK=1` writes it there instead.
+ * docs/operations/runbook.md, acted out: each section's commands, as they stand, against a database in that state. Their output is compared with the page. `UPDATE_RUNBOOK=1` writes it there instead.
  */
 import { closeSync, openSync, renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'

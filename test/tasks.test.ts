@@ -15,7 +15,7 @@ import { bundle, manyNodes, pathKey } from './support/samples.ts'
 const root = join(import.meta.dirname, '..')
 const SERVER = 'postgres://mesh@db.example.net/mesh'
 
-/** What `npx` finds where the package is installed. */
+/** The commands that `npx` finds where the package is installed. */
 const tools = temporaryFolder()
 writeFileSync(
   tools.file('npx'),

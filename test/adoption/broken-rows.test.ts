@@ -118,7 +118,7 @@ const BAD: readonly Bad[] = [
   ...bad(pathRow, 'source', 'expires_at', BAD_TIMES),
 ].map((each) => withUniqueKey(each))
 
-/** What has the key of another row would not be there at all; a wrong key is no wrong row for that. */
+/** Gives the row a key of its own: a row with another row's key would not be stored, and a wrong key makes no row wrong. */
 function withUniqueKey(each: Bad): Bad {
   const ids = { source: 0, destination: 0, k: 0 }
   if (each.row.table !== 'path_cache' || !(each.column in ids)) return each

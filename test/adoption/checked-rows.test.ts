@@ -125,7 +125,7 @@ async function isReadable(store: Meshstore, table: string, { cells }: Stored): P
 const isAmbiguous = ({ cells }: Stored): boolean =>
   [cells[1], cells[2]].some((cell) => isWhole(cell ?? '') && /[:%]/.test(textOf(cell) ?? ''))
 
-/** What a read of cached paths looks into besides. */
+/** The library's tables, which a read of cached paths looks into as well. */
 const OUR_TABLES = migrationsOf('sqlite')
   .flatMap(({ statements }) => statements)
   .filter((statement) => /^\s*CREATE TABLE `path_cache_/.test(statement))

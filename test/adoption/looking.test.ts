@@ -1,4 +1,4 @@
-/** Who only looks changes nothing: the file's bytes stay, and nothing lies beside it afterwards. */
+/** Looking changes nothing: the file's bytes stay, and nothing lies beside it afterwards. */
 import { describe, expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
 import { inspect } from '../../src/open/migrate.ts'

@@ -1,4 +1,4 @@
-/** What else is in the file: tables, views and indexes of others stay, and work. */
+/** Tables, views and indexes of other programs stay in the file, and work. */
 import { describe, expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
 import { inspect, up } from '../../src/open/migrate.ts'

@@ -22,7 +22,7 @@ interface Topology {
   }[]
 }
 
-/** What is there where the checkout is alone. */
+/** A small topology, used when the checkout is alone. */
 const SMALL = {
   topologies: [
     {

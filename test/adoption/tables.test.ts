@@ -13,7 +13,7 @@ const replaced = (from: string, to: string): string => {
   return DDL.replace(from, to)
 }
 
-/** What is there, and what the message says of it. */
+/** Objects that are in the file, and what the message says of them. */
 const REFUSED: readonly (readonly [name: string, sql: string, says: string])[] = [
   ['a further column', `${DDL} ALTER TABLE nodes ADD COLUMN region TEXT`, 'region'],
   ['a further column of the cache', `${DDL} ALTER TABLE path_cache ADD COLUMN hits INTEGER`, 'hits'],

@@ -109,7 +109,7 @@ describe('backup create', () => {
     const ran = await runCommand(args, { unprivileged: true })
     expect(ran).toMatchObject(done)
     expect(parsed(ran)).toMatchObject({ tables: { nodes: { rows: 49 } } })
-    // Where nobody runs, SQLite cannot read it without a file of its own beside it.
+    // SQLite cannot read the file without writing one beside it, unless another process has it open.
     chmodSync(folder.file('data'), 0o755)
     await store.close()
     chmodSync(folder.file('data'), 0o555)

@@ -36,7 +36,7 @@ const flipped = (bytes: Buffer, bit: number): Buffer => {
   return copy
 }
 
-/** What each came to that was not refused as it should be. */
+/** The outcome of each damage that was not refused as it should be. */
 async function accepted(
   file: string,
   write: (where: number) => void,
@@ -74,7 +74,7 @@ async function judged(file: string, write: (where: number) => void, places: read
   return { wrong, passed, changed }
 }
 
-/** What is in a file that SQLite finds nothing wrong with. */
+/** The content of a file with which SQLite finds nothing wrong. */
 function withoutHash(file: string): string | undefined {
   try {
     return contentOf(file).replace('damaged', '') || undefined

@@ -1,4 +1,4 @@
-/** What is in use is not replaced: BUSY, and whoever uses it goes on and loses nothing. */
+/** A file in use is not replaced: the call rejects with BUSY, and the file's users go on and lose nothing. */
 import { mkdirSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
@@ -145,7 +145,7 @@ describe('two restores at once:', () => {
     await using store = await openStorage(path)
     expect(await store.nodes.count()).toBe(1_000)
     const copies = namesIn(folder.file('data')).filter((name) => SAFETY_COPY.test(name))
-    // What the first one restored is the same as what the second did: one copy of it will do.
+    // Both restored the same rows: one safety copy of them is enough.
     expect(copies).toHaveLength(Math.min(2, codes.filter((code) => code === 'done').length))
     expect(contentOf(folder.file('data', copies[0] ?? ''))).toBe(old)
   })

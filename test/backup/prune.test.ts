@@ -1,4 +1,4 @@
-/** What is deleted from a folder of backups, and what never is. */
+/** Pruning a folder of backups: which files go, and which never do. */
 import { cpSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

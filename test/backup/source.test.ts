@@ -1,4 +1,4 @@
-/** What a backup makes of the file that it reads: damage is found, and what breaks the rules alone is kept as it is. */
+/** A backup reads its source: damage is found, and rows that break a rule are kept as they are. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import fc from 'fast-check'

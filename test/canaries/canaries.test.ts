@@ -1,4 +1,4 @@
-/** What looks at everything finds what is planted, wherever it is, and fails the case in which it was seen. */
+/** The search finds whatever is planted, wherever it is, and fails the case in which it was seen. */
 import { tracingChannel } from 'node:diagnostics_channel'
 import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import type { Session } from '../../src/database/session.ts'
@@ -15,7 +15,7 @@ const VALUE = 'planted-value-4c7d'
 const ID = 'planted-id-8e1f'
 const TEXT = `rules:\n  - { id: ${VALUE}, effect: DENY }\n`
 
-/** What was seen up to now, so that it does not fail the case. */
+/** Takes the leaks found up to now, so that they do not fail the case. */
 const seen = (): string => canary.take().leaks.join('\n')
 
 /** The real repositories on a database that says whatever it is told to. */

@@ -7,13 +7,13 @@ import { stringsOf } from './values.ts'
 /** The youngest are remembered: the older ones belong to cases that are over. */
 const REMEMBERED = 200
 
-/** What a refusal says in words of its own, which may be in what was given as well. */
+/** Words of refusals, which may also occur in the values given. */
 const WORDS_OF_REFUSALS = 'multiline implicit key, is not a known property'
 
-/** What an inspection shows of any function of a kind: random values are made of such names, too. */
+/** Names that an inspection shows of any function: random values may consist of them. */
 const NAMES_OF_JAVASCRIPT = 'arguments, caller, constructor, prototype'
 
-/** What is shown of an error, an object and a function that hold nothing. */
+/** The text of an error, an object and a function that hold nothing. */
 const OF_EVERYTHING = [
   WORDS_OF_REFUSALS,
   NAMES_OF_JAVASCRIPT,
@@ -34,7 +34,7 @@ export interface Looked {
 }
 
 export class Canary {
-  /** Where something was seen. */
+  /** The places where a given value was seen. */
   readonly leaks: string[] = []
   readonly looked: Looked = { errors: 0, events: 0 }
   readonly #secrets: readonly string[]
@@ -62,7 +62,7 @@ export class Canary {
     this.look(where, error)
   }
 
-  /** What is published on a tracing channel. Most of it is a name and numbers, and there is very much of it. */
+  /** Looks at an event of a tracing channel. Most of it is a name and numbers, and there are very many. */
   event(where: string, event: object, ofTheLibrary: (error: unknown) => boolean): void {
     this.looked.events++
     const { error, ...rest } = event as { error?: unknown }

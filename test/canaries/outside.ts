@@ -9,7 +9,7 @@ const METHODS = ['log', 'info', 'warn', 'error', 'debug', 'trace'] as const
 
 export function lookAtEvents(canary: Canary): void {
   for (const name of CHANNELS) {
-    // What a callback or a computation throws reaches the caller, and the event, as it is.
+    // An error thrown by a callback or a computation reaches the caller, and the event, unchanged.
     const ofTheLibrary = (error: unknown): boolean =>
       name === 'statement' || name === 'commit' || error instanceof StorageError
     for (const moment of MOMENTS) {

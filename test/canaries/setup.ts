@@ -7,7 +7,7 @@ import { lookAtEvents, lookAtOutput } from './outside.ts'
 
 declare module 'vitest' {
   interface TaskMeta {
-    /** What was looked at in the case. */
+    /** The number of errors and events looked at in the case. */
     looked?: Looked
   }
 }

@@ -23,7 +23,7 @@ function json(value: unknown, names?: string[]): string {
   try {
     return JSON.stringify(value, names) ?? ''
   } catch {
-    // What JSON cannot hold shows nothing that way.
+    // A value that JSON cannot hold shows nothing this way.
     return ''
   }
 }

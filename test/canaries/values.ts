@@ -1,7 +1,7 @@
 /** Which strings of a call are values that are bound: everything but ids and the names of properties. */
 import { types } from 'node:util'
 
-/** What may appear in messages. */
+/** Properties whose values may appear in messages. */
 const ID_PROPERTIES: ReadonlySet<string> = new Set([
   'nodeId',
   'policyId',

@@ -35,7 +35,7 @@ eachBackend('changes', (backend) => {
       'update nodes a',
       'update nodes a',
     ])
-    // Of one statement the order of the rows is the database's.
+    // The database decides the order of the rows of one statement.
     expect(seen.slice(5, 7).sort()).toEqual(['insert nodes c', 'insert nodes d'])
     expect(seen.slice(7, 9).sort()).toEqual(['insert nodes e', 'update nodes d'])
     expect(seen.slice(9)).toEqual(['delete nodes a'])

@@ -1,4 +1,4 @@
-/** What is written to a copy of a file is not what is written to the original: no token of the one is good for the other. */
+/** A copy of a file has a change log of its own: neither accepts the other's tokens. */
 import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { copyBeforeMigration } from '../../src/backup/before-migration.ts'

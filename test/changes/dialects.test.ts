@@ -1,4 +1,4 @@
-/** What programs write that one dialect alone can do. */
+/** Changes by programs that use what one dialect alone can do. */
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import { describePostgres } from '../postgres/support/suite.ts'
@@ -9,7 +9,7 @@ import { committed, subscribed } from './support/reading.ts'
 const REPLACE = `INSERT OR REPLACE INTO nodes (node_id, interfaces, protocols, started, routes_discovered, created_at, updated_at)
   VALUES ('a', '["eth0"]', '[]', 1, 0, 1.5, 1.5)`
 
-/** What the role of the tests must not be able to do. */
+/** Needs the rights of the table's owner, which the tests' role lacks. */
 async function ownerOnly(url: string): Promise<void> {
   const client = new pg.Client(url)
   await client.connect()

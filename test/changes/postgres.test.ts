@@ -48,7 +48,7 @@ const rename = (nodeId: string): string => `UPDATE nodes SET routes_discovered =
 const MANUAL = { pathCache: { invalidation: 'manual' } } as const
 const READ_COMMITTED = 'BEGIN ISOLATION LEVEL READ COMMITTED'
 
-/** What a reader would have that goes by numbers alone: everything behind the last that it has seen. */
+/** A reader that goes by numbers alone: it takes everything behind the last number that it has seen. */
 class ByNumber {
   readonly #opened: OpenStore
   #last = 0

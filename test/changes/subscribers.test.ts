@@ -1,4 +1,4 @@
-/** Where a subscriber goes on, when it is told that it missed something, and how it ends. */
+/** Subscribers: where one resumes, when it is told that it missed changes, and how it ends. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type Changes, type Meshstore, openStorage } from '../../src/index.ts'

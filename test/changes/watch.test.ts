@@ -193,7 +193,7 @@ eachBackend('watch', (backend) => {
     await store.pathCache.set(KEY, bundle('a', 'b', 1))
     const watched = store.pathCache.watch(KEY)
     expect(await next(watched)).toBe(1)
-    // What it would have been told is gone, before it was.
+    // The changes are pruned before the watcher is told of them.
     await store.transaction(async (tx) => {
       await tx.pathCache.set(KEY, bundle('a', 'b', 2))
     })

@@ -1,4 +1,4 @@
-/** What is found around a SQLite file, without a look into it. */
+/** Findings around a SQLite file, without a look into it. */
 import { chmodSync, existsSync, linkSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import Sqlite from 'better-sqlite3'

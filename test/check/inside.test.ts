@@ -1,4 +1,4 @@
-/** What is found in a SQLite file. */
+/** Findings inside a SQLite file. */
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
@@ -142,7 +142,7 @@ describe('the last backup', () => {
   })
 })
 
-/** Where in the file the table's first page of rows is. */
+/** The offset in the file of the table's first page of rows. */
 function pageOf({ path }: SoundFile, table: string): number {
   const raw = new Sqlite(path)
   const page = raw

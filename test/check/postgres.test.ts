@@ -1,4 +1,4 @@
-/** What is found on a server, by a role that may read and write rows and no more. */
+/** Findings on a server, for a role that may read and write rows and no more. */
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { check } from '../../src/check/index.ts'
 import { openStorage } from '../../src/index.ts'

@@ -1,4 +1,4 @@
-/** What is found on a server that loses data in a power cut, and on one that can only be read. */
+/** Findings on a server that loses data in a power cut, and on one that can only be read. */
 import { chownSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'

@@ -1,4 +1,4 @@
-/** What the command exits with, and that what it prints with --json is one document: each code, on each dialect. */
+/** Exit codes of the commands, each on each dialect; the output of --json is one document. */
 import { createServer } from 'node:net'
 import { describe, expect, inject, test } from 'vitest'
 import { bareDriver, makeFile } from '../adoption/support/client.ts'
@@ -40,7 +40,7 @@ async function asText(args: readonly string[], code: number): Promise<string> {
   return ran.stdout
 }
 
-/** Nobody listens there. */
+/** A port on which nothing listens. */
 async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -119,7 +119,7 @@ describe('SQLite', () => {
       const ran = await migrate([command, '--wait', '0', '--url', path], 5, options)
       expect(documentOf(ran)).toMatchObject({ error: { code: 'BUSY', retryable: true } })
     }
-    // Who only looks is not in the way of a writer.
+    // Reading takes no lock: it does not wait for the writer.
     await migrate(['status', '--wait', '0', '--url', path], 3, options)
     await migrate(['plan', '--wait', '0', '--url', path], 0, options)
   })

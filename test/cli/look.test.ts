@@ -1,4 +1,4 @@
-/** What an operator sees without a browser, and with one: stats, inspect, studio. */
+/** The commands that show a database, without a browser and with one: stats, inspect, studio. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'

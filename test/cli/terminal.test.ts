@@ -1,4 +1,4 @@
-/** What is printed where: on a terminal, into a pipe that somebody closes, into a file. */
+/** Output on a terminal, into a pipe that its reader closes, and into a file. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'

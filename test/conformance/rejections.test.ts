@@ -41,7 +41,7 @@ function methodsOf(on: Pick<Meshstore, 'nodes' | 'policies' | 'pathCache'>): { n
 }
 type Call = (...args: unknown[]) => unknown
 
-/** What the call came to; throws what it threw at once. */
+/** Notes the outcome of the call; rethrows what the call throws at once. */
 async function outcome(name: string, call: Call, args: readonly unknown[]): Promise<void> {
   let result: unknown
   try {

@@ -1,4 +1,4 @@
-/** What the tracing channels tell: names, counts and times; no ids, no values. */
+/** Events of the tracing channels: names, counts and times; no ids, no values. */
 import { tracingChannel } from 'node:diagnostics_channel'
 import { inspect } from 'node:util'
 import { expect, test } from 'vitest'

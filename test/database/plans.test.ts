@@ -31,7 +31,7 @@ const SEEN = { nodeId: 'n-1', updatedAt: START }
 const NEWEST = { orderBy: 'updatedAt', descending: true } as const
 const ENDS = { source: 'n-1', destination: 'n-2' }
 
-/** What each method must do, with the index that is there for it. */
+/** The plan that each method must have, with the index made for it. */
 const PLANS: readonly (readonly [method: string, expected: RegExp, work: Work])[] = [
   ['nodes.get', BY_KEY, ({ nodes }) => nodes.get('n-1')],
   ['nodes.getMany', BY_KEY, ({ nodes }) => nodes.getMany(['n-1', 'n-2'])],
@@ -155,7 +155,7 @@ describe.each([
     return plans
   }
 
-  // Of ten rows SQLite may as well read all.
+  // SQLite may as well read all of ten rows.
   const plans =
     statistics === 'with statistics of ten rows' ? PLANS.filter(([name]) => name !== 'nodes.getMany') : PLANS
   test.each(plans)('%s uses its index', async (_, expected, work) => {

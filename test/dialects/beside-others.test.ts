@@ -1,4 +1,4 @@
-/** What the documents promise of single calls, while another program writes the same database all the time. */
+/** Promises of the documents for single calls, while another program writes the same database all the time. */
 import { expect, test } from 'vitest'
 import type { Meshstore, NewMeshNode } from '../../src/index.ts'
 import { Clock } from '../support/clock.ts'
@@ -179,7 +179,7 @@ eachLastingBackend('beside another program', (backend) => {
     const read = await store.nodes.get('a')
     expect(read).toMatchObject({ createdAt, started: true, routesDiscovered: 7 })
     await another.nodes.update('a', { started: false })
-    // What was read can be saved again, over what the other program wrote meanwhile.
+    // A row that was read can be saved again, over the other program's later write.
     expect(await store.nodes.save(read as NewMeshNode)).toMatchObject({ createdAt, started: true })
     await another.nodes.delete('a')
     await expectCode(store.nodes.update('a', { started: true }), 'NOT_FOUND')

@@ -1,4 +1,4 @@
-/** Where a transaction has a connection of its own: others read beside it. In memory there is one connection for all. */
+/** A transaction with a connection of its own: others read beside it. In memory there is one connection for all. */
 import { expect, test } from 'vitest'
 import { dump } from '../support/content.ts'
 import { gate } from '../support/gate.ts'

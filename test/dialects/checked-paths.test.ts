@@ -13,7 +13,7 @@ const KEYS = [pathKey('a', 'b'), pathKey('a', 'c'), pathKey('c', 'b')] as const
 type Caches = Pick<Repositories, 'pathCache'>
 type Node = (typeof NODES)[number]
 
-/** What is valid, by the place of its key. */
+/** The valid bundles, by the place of their key. */
 type Model = (PathBundle | undefined)[]
 
 const without = (model: Model, id: string): Model => model.map((each) => (isThrough(each, id) ? undefined : each))

@@ -13,7 +13,7 @@ const FOUND = bundle('a', 'b')
 
 class Undo extends Error {}
 
-/** What is done while paths from a to b, by way of relay, are computed. */
+/** A change that is made while paths from a to b, by way of relay, are computed. */
 interface Meanwhile {
   readonly what: string
   readonly change: (store: Meshstore, opened: LastingStore) => Promise<unknown>

@@ -1,4 +1,4 @@
-/** Where the data outlives the store, and several can have it open. */
+/** Databases that outlive the store, and that several stores can have open. */
 import { expect, test } from 'vitest'
 import { reads, writes } from '../conformance/calls.ts'
 import { fill } from '../conformance/lifecycle/opening.ts'

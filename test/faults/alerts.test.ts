@@ -36,7 +36,7 @@ const CONFIG = (rules: string, targets: Readonly<Record<string, number>>): strin
     })),
   })
 
-/** What the node exporter reports of a file system, by the same system call. */
+/** The node exporter's figures for a file system, by the same system call. */
 async function diskExporter(path: string) {
   const server = createServer((_, answer) => {
     const { bavail, blocks, bsize } = statfsSync(path)

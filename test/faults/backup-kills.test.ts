@@ -114,7 +114,7 @@ async function killRestores(script: Script, kills: number, stopAtWrong = false):
     if (new Set(contents).size < contents.length) killed.wrong.push(`${where}: there are two copies of one content`)
   }
   const enough = (): boolean => stopAtWrong && killed.wrong.length > 0
-  // Where the mistake is planted, there are other points.
+  // The program with the planted mistake has other points.
   const points = script === runner ? stages : stages.filter((stage) => stage !== 'verification')
   const figures = await killInLoop({ script, kills, seed: SEED, stages: points, milliseconds, prepare, judge, enough })
   console.log(`kill -9, restore, SEED=${SEED}: ${JSON.stringify({ ...figures, ...killed, points: stages.length })}`)
@@ -176,7 +176,7 @@ async function killBackups(script: Script, kills: number, path: string): Promise
       const touched = Date.now() / 1_000 - (name.includes('.partial-') ? day + 60 : week)
       utimesSync(join(target, name), touched, touched)
     }
-    // What is old and unfinished goes, a manifest that is alone too, and nothing else does.
+    // Old unfinished files go, and a manifest without its backup; nothing else does.
     await pruneBackups(target, { last: 1 })
     expect(namesIn(target)).toEqual(finished.length === 2 ? finished : [])
   }

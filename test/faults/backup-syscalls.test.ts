@@ -44,7 +44,7 @@ beforeAll(async () => {
 interface Case {
   readonly template: string
   readonly what: 'restore' | 'backup'
-  /** What is there, and what is wrong with it. Called again when the next run has ended. */
+  /** Says what is there, and what is wrong with it. Called again when the next run has ended. */
   readonly judge: (path: string, ended: boolean) => { found: string; wrong?: string | undefined }
 }
 
@@ -81,12 +81,12 @@ function judgeOver(path: string, ended: boolean): { found: string; wrong?: strin
 
 function judgeVacant(path: string, ended: boolean): { found: string; wrong?: string | undefined } {
   const found = !existsSync(path) ? 'nothing' : contentIn(path) === restored ? 'new' : 'neither'
-  // Where it had been killed after the last step, what it had written was replaced once more, and kept.
+  // A run that was killed after its last step had written the file: the next one replaced it once more, and kept it.
   if (ended) return { found, wrong: found === 'new' ? besideOf(path, [restored]) : 'it is not new' }
   return { found, wrong: found === 'neither' ? 'it is not whole' : undefined }
 }
 
-/** What SQLite cannot read is moved: for a moment nothing is there. */
+/** A file that SQLite cannot read is moved: for a moment nothing is there. */
 function judgeDamaged(path: string, ended: boolean): { found: string; wrong?: string | undefined } {
   const folder = dirname(path)
   const copies = namesIn(folder).filter((name) => SAFETY_COPY.test(name))
@@ -95,7 +95,7 @@ function judgeDamaged(path: string, ended: boolean): { found: string; wrong?: st
   const found = isOld ? 'old' : !existsSync(path) ? 'moved' : contentIn(path) === restored ? 'new' : 'neither'
   if (!ended)
     return { found, wrong: found === 'neither' || isOld === (moved.length === 1) ? `it is ${found}` : undefined }
-  // Of the log, SQLite may have removed what it could not read. What is left of it lies beside its file.
+  // SQLite may have removed the part of the log that it could not read. The rest lies beside its file.
   const names = namesIn(folder).filter((name) => name !== `${moved[0]}-wal`)
   const others = copies.filter((name) => !moved.includes(name))
   const expected = ['mesh.db', ...moved, ...others.flatMap((name) => [name, manifestOf(name)])]

@@ -24,7 +24,7 @@ const PAGES_PER_STEP = 256
 const script = await Script.bundle(new URL('../backup/programs/agreeing.ts', import.meta.url))
 const writers = WRITERS.map((_, writer) => writer)
 
-/** What is written together lies far apart: 4 MB of other rows are in between. */
+/** Rows that are written together lie far apart: 4 MB of other rows are in between. */
 async function prepare(store: Meshstore): Promise<void> {
   const interfaces = Array.from({ length: 20 }, (_, index) => `interface-number-${index}-with-a-very-long-name`)
   const fillers = manyNodes(FILLERS, 'filler').map((each) => ({ ...each, interfaces }))
@@ -81,7 +81,7 @@ function isSound(raw: Sqlite.Database): boolean {
   }
 }
 
-/** What is wrong with a file if it is to be of one moment between the one and the other. */
+/** The faults of a file that must be of one moment between the two. */
 function problemsOf(file: string, least: readonly number[], most: readonly number[]): string[] {
   const raw = new Sqlite(file, { fileMustExist: true })
   try {

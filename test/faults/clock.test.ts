@@ -18,7 +18,7 @@ const TIMEOUT = { timeout: 600_000 + JUMPS * 100 }
 const DAY_MS = 86_400_000
 const STEPS_PER_JUMP = 8
 
-/** Of the model that forgets to look at the clock: the comparison must find it. */
+/** A model that forgets to look at the clock: the comparison must find it. */
 class Timeless extends ModelPathCache {
   constructor() {
     const never = new Date(0)
@@ -76,7 +76,7 @@ test.each(lastingBackends)('$name: the same test finds a cache that does not loo
   expect((await firstDifference(opened.store.pathCache, new Timeless(), clock)).difference).toBeDefined()
 })
 
-/** What is wrong with a limit of 20 ms, during which the clock jumps: it is neither over at once nor in a day. */
+/** The faults of a limit of 20 ms, during which the clock jumps: it must end neither at once nor in a day. */
 async function limited(store: Meshstore, days: number, longestMs = 60_000): Promise<string[]> {
   const begun = performance.now()
   const waiting = store.transaction(

@@ -1,6 +1,6 @@
 /**
- * What a text or a bundle costs to check grows with its size, and not with the square of it: each of these is close to
- * 1 MiB, and would keep a process busy for minutes if it did. What decides is that it ends at all, and how.
+ * The time to check a text or a bundle grows with its size, and not with its square: each of these is close to 1 MiB,
+ * and would otherwise keep a process busy for minutes. A case passes if it ends at all, and with the right outcome.
  */
 import { expect, test } from 'vitest'
 import { sqliteMemory } from '../support/backends.ts'

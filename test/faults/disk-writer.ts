@@ -10,7 +10,7 @@ export type Order =
   | { readonly do: 'create'; readonly nodeIds: readonly string[] }
   /** In a transaction. */
   | { readonly do: 'transaction'; readonly nodeIds: readonly string[] }
-  /** What it came to, and what is in its folder afterwards. */
+  /** Reports the outcome, and what is in its folder afterwards. */
   | { readonly do: 'backup'; readonly target: string }
   | { readonly do: 'read' }
   | { readonly do: 'close' }

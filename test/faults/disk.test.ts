@@ -18,7 +18,7 @@ const stubbornScript = await Script.bundle(new URL('disk-writer.ts', import.meta
 const ROUNDS = 20
 let exercised = 0
 
-/** What each write came to. */
+/** The outcome of each write. */
 class Writes {
   readonly outcomes = new Map<string, string>()
   readonly #program: Program
@@ -105,7 +105,7 @@ async function problemsOf(path: string, writes: Writes): Promise<string[]> {
   raw.close()
   await using store = await openStorage(path)
   const there = new Set((await all(store.nodes.iterate())).map(({ nodeId }) => nodeId))
-  // Of a transaction all is there, or nothing.
+  // A transaction is there as a whole or not at all.
   const torn = Array.from({ length: ROUNDS }, (_, round) => `transaction-${round}-`).filter(
     (prefix) => ![0, 20].includes([...there].filter((nodeId) => nodeId.startsWith(prefix)).length),
   )

@@ -14,9 +14,9 @@ export interface Disk extends Disposable {
 
 export interface KindOfDisk {
   readonly name: string
-  /** What a write is refused with: it fails in COMMIT. */
+  /** The code with which a write is refused: it fails in COMMIT. */
   readonly writing: StorageErrorCode
-  /** What a backup is refused with. */
+  /** The code with which a backup is refused. */
   readonly backingUp: StorageErrorCode
   /** `undefined` where this machine cannot make one. */
   make(): Disk | undefined

@@ -11,7 +11,7 @@ export default class FiguresReporter implements Reporter {
     const cases = new Map<string, string[]>()
     for (const module of modules) {
       const { relativeModuleId: file } = module
-      // What failed has nothing to show.
+      // A failed module has no figures.
       if (!module.ok()) continue
       const tests = [...module.children.allTests()]
       const shown = tests.flatMap((test) => test.meta().shown ?? [])

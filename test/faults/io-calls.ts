@@ -1,4 +1,4 @@
-/** Where a program changes the files in a folder, and what happens when one of these calls fails, or is its last. */
+/** Lists the calls by which a program changes the files in a folder; makes one of them fail, or kills the program there. */
 import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 
@@ -15,7 +15,7 @@ export interface Point {
   readonly number: number
 }
 
-/** What becomes of the call: it fails, once or from then on; or the process is killed as it begins. */
+/** The fate of the call: it fails, once or from then on; or the process is killed as it begins. */
 export type Fault = { readonly error: 'EIO' | 'ENOSPC'; readonly lasting: boolean } | 'kill'
 
 export const hasStrace = (): boolean => spawnSync('strace', ['--version']).status === 0

@@ -13,7 +13,7 @@ import { type Fault, hasStrace, type Point, pointsOf, runWith } from './io-calls
 import { databaseIn, type Scenario, saidBy, scenarios } from './io-scenarios.ts'
 import { notTested, shows } from './shown.ts'
 
-/** Of the points at which a call fails, and at which the process is killed, every so-manieth. */
+/** Tries every n-th of the points at which a call fails, and at which the process is killed. */
 const FAIL_EVERY = bound('IO_FAIL_EVERY', { short: 2, long: 1 })
 const KILL_EVERY = bound('IO_KILL_EVERY', { short: 8, long: 1 })
 const LEAST_KILLED = FORM === 'long' ? 1_000 : 100

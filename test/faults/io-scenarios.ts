@@ -9,7 +9,7 @@ import type { Said, What } from './io-program.ts'
 import { EVERY_UNIT, type Unit } from './io-units.ts'
 import { oldFile } from './old-file.ts'
 
-/** What was there before, and what nobody touches. */
+/** The number of rows that were there before, and that nothing touches. */
 const BEFORE = 30
 const PREFIX = 'before'
 
@@ -17,9 +17,9 @@ export interface Scenario {
   readonly what: What
   /** Makes the folder that each run gets a copy of. */
   prepare(folder: string): Promise<void>
-  /** What the program needs beside the database's path. */
+  /** The program's further argument, beside the database's path. */
   readonly other?: (folder: string) => string
-  /** What is wrong afterwards, when no call fails any more. */
+  /** Lists what is wrong afterwards, when calls no longer fail. */
   judge(folder: string, said: ReadonlyMap<string, string>): Promise<string[]>
 }
 
@@ -97,7 +97,7 @@ const backUp: Scenario = {
       () => false,
     )
     if (said.get('backup') === 'done' && !whole) wrong.push('the backup was finished, and is none')
-    // What is no backup does not look like one; and the next one works.
+    // An unfinished file does not look like a backup; and the next backup works.
     if (existsSync(target) && existsSync(`${target}.manifest.json`) && !whole) wrong.push('what is there is no backup')
     await using store = await openStorage(databaseIn(folder))
     await store.backup(`${target}-again`)

@@ -1,4 +1,4 @@
-/** What is written while some call fails: each unit is there as a whole or not at all. */
+/** Units that are written while some call fails: each is there as a whole or not at all. */
 import type { Meshstore } from '../../src/index.ts'
 import { bundle, manyNodes, node, numbered, pathKey, policy } from '../support/samples.ts'
 
@@ -40,7 +40,7 @@ const transaction = (name: string): Unit => {
   }
 }
 
-/** What is left in no node, and may fail all the same. */
+/** This unit leaves no node, and may fail all the same. */
 const cache: Unit = {
   name: 'cache',
   nodes: [],

@@ -23,7 +23,7 @@ const BATCH = 10_000
 const CONTROL_ROUNDS = 100
 const CONTROL_TRANSACTIONS = 500
 
-/** What must have come of the calls, each at least once. */
+/** Outcomes of the calls, each of which must have come at least once. */
 const BOTH_OUTCOMES = [
   ...['nodes.create: wrote', 'nodes.create: "present"', 'nodes.createMany: wrote', 'nodes.createMany: "present"'],
   ...['nodes.update: wrote', 'nodes.update: "version"', 'nodes.update ifUpdatedAt: wrote', 'nodes.save: wrote'],

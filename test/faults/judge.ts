@@ -10,11 +10,11 @@ export interface Verdict {
   lost: number
   /** Writes in flight that turned out to be there. */
   unacknowledged: number
-  /** What no number of complete writes explains, and everything else that must not be. */
+  /** Content that no number of complete writes explains, and other faults. */
   readonly wrong: string[]
 }
 
-/** What one file must hold: how far each lane is, and how far it has been told that it is. */
+/** The content that one file must have: how far each lane is, and how far it has been told that it is. */
 export class Model {
   readonly seed: number
   readonly positions: number[]
@@ -38,7 +38,7 @@ export class Model {
     return verdict
   }
 
-  /** What is wrong with a copy of the file that was made since it was judged last: it must be of one moment of that time. */
+  /** The faults of a copy of the file made since the last call: it must be of one moment of that time. */
   async explain(path: string, acknowledged: readonly number[]): Promise<string[]> {
     const wrong = damageIn(path)
     await using store = await openStorage({ url: path, readOnly: true })

@@ -41,9 +41,9 @@ export class Writers implements AsyncDisposable {
   }
 }
 
-/** What a process had said when it ended. */
+/** A process's messages up to its end. */
 export interface Told extends Ended {
-  /** Of each lane, how many writes were acknowledged. */
+  /** The number of acknowledged writes, by lane. */
   readonly acknowledged: readonly number[]
   readonly counted: number
   /** More were begun than acknowledged. */

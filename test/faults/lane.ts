@@ -1,6 +1,6 @@
 /**
- * A lane is an endless program of writes on rows of its own, one after the other. What its n-th write is depends on the
- * seed, the lane and n alone: whoever knows how many were made knows what the rows must be. Many lanes run side by side.
+ * A lane is an endless program of writes on rows of its own, one after the other. Its n-th write depends on the seed,
+ * the lane and n alone: the number of writes made tells what the rows must be. Many lanes run side by side.
  */
 import type { NewMeshNode } from '../../src/index.ts'
 import { integerFrom, randomFrom } from './random.ts'
@@ -20,7 +20,7 @@ export type Operation =
   | { readonly kind: 'transaction'; readonly operations: readonly Operation[] }
   /** A transaction whose callback throws when it has done everything. */
   | { readonly kind: 'rolledBack'; readonly operations: readonly Operation[] }
-  /** What must be refused with ALREADY_EXISTS. */
+  /** A write that must be refused with ALREADY_EXISTS. */
   | { readonly kind: 'refused'; readonly operation: Operation }
 
 export interface NodeState {
@@ -30,7 +30,7 @@ export interface NodeState {
   readonly routesDiscovered: number
 }
 
-/** What a lane's rows are after so many writes. */
+/** A lane's rows after a number of writes. */
 export class LaneState {
   readonly nodes = new Map<string, NodeState>()
   readonly policies = new Map<string, string>()

@@ -1,4 +1,7 @@
-/** Where a child process waits, with everything in it standing still, until the parent lets it, and others, go on. */
+/**
+ * A place where a child process waits, with everything in it standing still, until the parent lets it, and others, go
+ * on.
+ */
 import { existsSync } from 'node:fs'
 import { say } from '../sqlite/support/messages.ts'
 

@@ -9,7 +9,7 @@ const NODES = 300
 const POLICIES = 60
 const PATHS = 200
 const text = (rules: number): string => `rules:\n${'  - { id: allow, effect: ALLOW }\n'.repeat(rules)}`
-/** Of each policy: so many that a copy of the file takes several steps. */
+/** The rules of each policy: so many that a copy of the file takes several steps. */
 export const MANY_RULES = 700
 
 /** A file as the first migration leaves it, with rows. */
@@ -99,7 +99,7 @@ export function foreign(path: string, { broken, rules }: { broken: boolean; rule
 const literal = (value: Value): string =>
   value === null ? 'NULL' : typeof value === 'string' ? `'${value.replaceAll("'", "''")}'` : String(value)
 
-/** What a run left beside the file, by kind. */
+/** The files that a run left beside the database, by kind. */
 export function leftOver(path: string, names: readonly string[]): Record<'copies' | 'partial' | 'other', string[]> {
   const file = basename(path)
   const rest = names.filter((name) => !['', '-wal', '-shm', '-journal'].some((suffix) => name === file + suffix))

@@ -1,6 +1,6 @@
 /**
- * What a process does to its databases passes here: each statement before and after it was run, and what is done to files.
- * To be imported before anything else.
+ * Hooks into a process's databases: each statement before and after it is run, and each change of files. Import it
+ * before anything else.
  */
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
@@ -87,7 +87,7 @@ wrap(
   (query) =>
     function (this: unknown, ...args) {
       const [text] = args as unknown[]
-      // Of the pool itself: it asks with a callback, and never in a transaction.
+      // The pool's own statements are called with a callback, and never in a transaction.
       if (typeof text !== 'string' || typeof args.at(-1) === 'function') return query.apply(this, args)
       hooks.before(text, this as object)
       return (query.apply(this, args) as Promise<unknown>).then((result) => {

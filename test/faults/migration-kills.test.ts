@@ -100,7 +100,7 @@ function referenceFor(kind: Kind): Promise<Reference> {
   return reference
 }
 
-/** What this version has applied, and two more. */
+/** The migrations that this version has applied, and two more. */
 const FROM_HERE = [0, 1, 2].map((more) => TAGS.length + more)
 
 async function survives(kind: Kind, expected: { ledgers: number[] }): Promise<void> {

@@ -12,19 +12,19 @@ import { integerFrom, randomFrom } from './random.ts'
 export interface Kind {
   readonly name: string
   make(): Promise<Place>
-  /** What is run, and killed. */
+  /** The arguments of the program that is killed. */
   args(place: Place): string[]
-  /** What is run afterwards, one after the other: it must get to the end. */
+  /** The arguments of programs that are run afterwards, one after the other: they must get to the end. */
   finish(place: Place): string[][]
-  /** What is wrong in the end, beside the state. */
+  /** Lists what is wrong in the end, beside the state. */
   wrong(place: Place): Promise<string[]>
 }
 
-/** What a run comes to that nobody kills. */
+/** The result of a run that is not killed. */
 export interface Reference {
   /** Before it, and after each of its COMMITs. */
   readonly states: readonly State[]
-  /** Where it can be stopped while it holds the lock: what it has just done, and the numbers of those points. */
+  /** The points at which it can be stopped while it holds the lock: numbers, by the step that it has just done. */
   readonly points: readonly (readonly number[])[]
   /** From its first BEGIN to its end. */
   readonly milliseconds: number
@@ -39,7 +39,7 @@ export interface Figures {
   late: number
   /** How often what state was found: after so many migrations. */
   readonly found: number[]
-  /** What was left beside the database, in all. */
+  /** The number of files left beside the database, in all. */
   partial: number
   copies: number
   readonly wrong: string[]
@@ -67,7 +67,7 @@ export class Runners implements AsyncDisposable {
   }
 }
 
-/** The next line that begins so. What the command prints is passed over. */
+/** The next line that begins so. The command's other output is passed over. */
 async function until(program: Program, mark: string): Promise<string> {
   for (;;) {
     const line = await program.line()
@@ -124,7 +124,7 @@ async function millisecondsOf(kind: Kind, script: Script): Promise<number> {
 export interface Loop {
   readonly kind: Kind
   readonly reference: Reference
-  /** What is killed. */
+  /** The program to kill. */
   readonly runners: Runners
   /** Runs what is to be done afterwards. */
   readonly finisher: Program

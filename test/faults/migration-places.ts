@@ -1,4 +1,4 @@
-/** Where a migration is killed: a database that is one of many alike, and what can be seen of it from outside. */
+/** The place of a killed migration: a database that is one of many alike, and what can be seen of it from outside. */
 import { copyFileSync, readdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'

@@ -17,7 +17,7 @@ export interface Order {
   readonly nodeId: string
   /** For drizzle-orm. */
   readonly folder: string
-  /** Where it waits for the others: before everything, or when it has seen that something is pending. */
+  /** The point at which it waits for the others: before everything, or when it has seen that something is pending. */
   readonly at: 'start' | 'lock'
   /** The file that lets all of them go. */
   readonly go: string
@@ -34,7 +34,7 @@ export interface Outcome {
 
 async function visit({ url, nodeId }: Order): Promise<void> {
   const store = await openStorage({ url, busyTimeoutMs: 60_000 })
-  // What it writes takes the same lock.
+  // The hooks would stop its own writes, which take the same lock.
   hooks.before = hooks.after = () => {}
   await store.nodes.create({ nodeId, interfaces: [], protocols: [] })
   if ((await store.nodes.get(nodeId)) === undefined) throw new Error('What was written is not there.')

@@ -173,7 +173,7 @@ describe('at once, on SQLite', () => {
   })
 })
 
-/** Who failed, and what the ledger says more than once. */
+/** The programs that failed, and entries that the ledger holds more than once. */
 const failed = (outcomes: readonly Outcome[], state: State, dialect: Dialect): string[] => [
   ...outcomes.filter(({ outcome }) => outcome !== 'done').map(({ outcome }) => outcome.split('\n')[0] ?? ''),
   ...(timesIn(state).length > times(dialect).length ? ['a migration was applied twice'] : []),

@@ -1,4 +1,4 @@
-/** What a database is at a moment: its catalog, its ledger and every row. Two that are alike were made alike. */
+/** The state of a database at a moment: its catalog, its ledger and every row. Two equal states were made alike. */
 import { createHash } from 'node:crypto'
 import { copyFileSync, existsSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -14,7 +14,7 @@ export type State = Readonly<Record<string, string>>
 export const unlike = (found: State, expected: State): string[] =>
   [...new Set([...Object.keys(found), ...Object.keys(expected)])].filter((name) => found[name] !== expected[name])
 
-/** Where among the states it is, and -1 if it is none of them. */
+/** The place among the states, or -1. */
 export const among = (states: readonly State[], found: State): number =>
   states.findIndex((state) => unlike(found, state).length === 0)
 
@@ -44,7 +44,7 @@ function contentOf(raw: Sqlite.Database): State {
     .all()
   const facts: Record<string, string> = { catalog: JSON.stringify(catalog), [LEDGER]: '[]' }
   for (const { name } of catalog.filter(({ type }) => type === 'table')) {
-    // What is noted is a fact; when it was is none.
+    // The noted names count, and not when they were noted.
     if (name === 'meshstore_state') raw.exec(`UPDATE ${name} SET updated_at = 0`)
     const rows = raw.prepare<[], unknown[]>(`SELECT rowid, * FROM "${name}" ORDER BY rowid`).raw().safeIntegers().all()
     if (name === LEDGER_TABLE) facts[LEDGER] = JSON.stringify(rows.map(([, , ...row]) => row.map(String)))

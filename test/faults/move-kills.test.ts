@@ -26,7 +26,7 @@ const COPIER = new URL('../move/programs/copier.ts', import.meta.url)
 const script = await Script.bundle(COPIER)
 const hastyScript = await Script.bundle(COPIER, commitByHalves)
 
-/** What the two databases have beside each other. */
+/** The content of the two databases, beside each other. */
 interface Content {
   readonly title: string
   readonly source: (kind: Kind, rows: Parameters<typeof filled>[1]) => Promise<Place>

@@ -14,7 +14,7 @@ const BUNDLES = 160
 /** 112 MB of them. */
 const BUNDLE_BYTES = 700_000
 
-/** Of a plain path: a file of its own, which a child process opens. */
+/** A large file with a plain path, which a child process opens. */
 async function large(): Promise<Place> {
   const place = await sqlite.open()
   await (await openStorage(place.url)).close()

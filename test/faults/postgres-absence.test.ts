@@ -57,7 +57,7 @@ const leftOf = async (store: Meshstore, ...wanted: string[]): Promise<string[]> 
 
 const soundly: Mistake = (call) => call()
 
-/** What is wrong with what is said while nobody answers, and afterwards. */
+/** Lists the faults of the answers while the server is away, and afterwards. */
 async function whileAway(server: PostgresServer, mistake: Mistake): Promise<string[]> {
   await using database = await createDatabase(server.url('postgres'))
   await using proxy = await FaultyProxy.before(database.url)

@@ -18,7 +18,7 @@ type Nodes = Readonly<Record<string, number>>
 
 interface Made {
   readonly promise: Promise<unknown>
-  /** What the call writes of its nodes: `undefined` where it deletes. */
+  /** The call's writes to its nodes: `undefined` where it deletes. */
   readonly writes: Readonly<Record<string, number | undefined>>
   /** The code of a call that is answered by a refusal. */
   readonly refused?: string

@@ -1,6 +1,6 @@
 /**
- * What holds a connection while the primary dies and its standby takes over: backups, copies, moves, migrations, sweeps, openings. Each
- * ends at once with UNAVAILABLE and leaves nothing by half, or goes on.
+ * Work that holds a connection while the primary dies and its standby takes over: backups, copies, moves, migrations,
+ * sweeps, openings. Each ends at once with UNAVAILABLE and leaves nothing by half, or goes on.
  */
 import { existsSync } from 'node:fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'

@@ -1,4 +1,4 @@
-/** What each operation says when its connection breaks, or falls silent, before or after the server got the message. */
+/** The outcome of each operation whose connection breaks, or falls silent, before or after the server got the message. */
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Meshstore, openStorage, StorageError } from '../../src/index.ts'
 import { backendsOf, createDatabase, type TestDatabase } from '../postgres/support/database.ts'
@@ -13,12 +13,12 @@ import { shows } from './shown.ts'
 
 interface Case {
   readonly name: string
-  /** What the message to be spoiled holds. */
+  /** A text in the message to be spoiled. */
   readonly message: string
   readonly run: (store: Meshstore) => Promise<unknown>[]
-  /** What every one of its promises comes to. */
+  /** The outcome of every one of its promises. */
   readonly outcome: 'OUTCOME_UNKNOWN' | 'UNAVAILABLE' | 'answered'
-  /** What it writes if the server does as it was told. */
+  /** The rows that it writes if the server does as it was told. */
   readonly writes: readonly string[]
 }
 
@@ -125,7 +125,7 @@ async function lose(database: TestDatabase, fault: Fault, { message, run }: Case
   const url = fault.startsWith('silent') ? withTimeouts(proxy.url) : proxy.url
   await using sound = await openStorage({ url, pool: { max: 2 } })
   const store = mistake === undefined ? sound : mistaken(sound, mistake)
-  // What is loaded and prepared on first use is, on one connection and on the other.
+  // These calls load and prepare what is needed at the first use, on both connections.
   await Promise.all([store.nodes.get('first'), store.nodes.get('first')])
   await store.nodes.save(node('warm-up'))
   proxy.arm(fault, message)
@@ -162,7 +162,7 @@ async function problemsOf(server: PostgresServer, fault: Fault, mistake?: Mistak
     if (others.length > 0) problems.push(`${name}: ${others}, not ${outcome}`)
     if (longestMs >= LONGEST_MS) problems.push(`${name}: it took ${Math.round(longestMs)} ms`)
   }
-  // What a server has read may be done after its client has gone.
+  // The server may still do what it has read after its client has gone.
   await eventually('all connections have ended', async () => (await backendsOf(database)).length === 0)
   const expected = CASES.filter(({ outcome }) => fault.endsWith('after') || outcome === 'answered').flatMap(
     ({ writes }) => writes,

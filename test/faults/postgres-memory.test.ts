@@ -10,7 +10,7 @@ import { recordStatements } from '../support/tracing.ts'
 
 const ROWS = 100_000
 const MEBIBYTE = 1_048_576
-/** What is asked for and what is answered is held by the caller; beside that, a few slices. */
+/** The caller holds its arguments and the answer; the library holds a few slices beside them. */
 const UNIT_MEBIBYTES = 300
 /** A hundred thousand rows would be dozens. */
 const ITERATION_MEBIBYTES = 5
@@ -19,7 +19,7 @@ const SAMPLE_ROWS = 10_000
 setFlagsFromString('--expose-gc')
 const collectGarbage: () => void = runInNewContext('gc')
 
-/** What is in use, and not only waits to be collected. */
+/** The bytes in use, without those that wait to be collected. */
 function heldBytes(): number {
   collectGarbage()
   return process.memoryUsage().heapUsed

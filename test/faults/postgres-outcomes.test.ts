@@ -23,7 +23,7 @@ interface Case {
   readonly work: string
   readonly prepare?: (store: App) => Promise<unknown>
   readonly run: (store: App) => Promise<unknown>
-  /** What `run` returns if it is done once. Done twice, each would return or leave something else. */
+  /** The result of `run` if it is done once. Done twice, each would return or leave something else. */
   readonly returns: unknown
 }
 

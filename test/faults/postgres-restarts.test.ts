@@ -1,6 +1,6 @@
 /**
- * What was acknowledged is there, whatever happens to the server and to the connections; what failed is not; what nobody
- * can know is called OUTCOME_UNKNOWN.
+ * Acknowledged writes are there, whatever happens to the server and to the connections; failed ones are not; a write of
+ * unknown fate is called OUTCOME_UNKNOWN.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openStorage, StorageError, type StorageOptions } from '../../src/index.ts'

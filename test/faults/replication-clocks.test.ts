@@ -19,7 +19,7 @@ const DAY_MS = 24 * HOUR_MS
 
 afterEach(() => void vi.useRealTimers())
 
-/** Whose clock is wrong, and by how much. */
+/** The program whose clock is wrong, and by how much. */
 const WRONG = [
   { title: 'the shipper is an hour ahead', shipper: HOUR_MS, follower: 0 },
   { title: 'the shipper is an hour behind', shipper: -HOUR_MS, follower: 0 },
@@ -179,7 +179,7 @@ describe('a clock that jumps', () => {
     test(`${jump.title} lets no moment of 24 hours be deleted`, async () => {
       const { gone, pruned } = await goneAfter(jump, prune)
       expect(gone).toBe(0)
-      // What is old by the segments after it goes all the same.
+      // Files that are old by the segments after them go all the same.
       if (jump.days > 0 && !jump.isBack) expect(pruned).toBeGreaterThan(0)
       shows(`a clock that jumps ${jump.title}: no moment of 24 hours gone, ${pruned} segments pruned`)
     })

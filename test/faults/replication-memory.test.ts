@@ -11,7 +11,7 @@ import { temporaryFolder } from '../support/folders.ts'
 import { shows } from './shown.ts'
 
 const ROWS = bound('REPLICATION_ROWS', { short: 10_000, long: 1_000_000 })
-/** Of a row: together more than the heap. */
+/** The bytes of a row: together more than the heap. */
 const BYTES = bound('REPLICATION_ROW_BYTES', { short: 8_000, long: 100 })
 const HEAP_MB = 64
 const PROGRAM = join(import.meta.dirname, 'replication-million.ts')

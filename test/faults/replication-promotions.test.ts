@@ -43,13 +43,13 @@ async function emptyOn(dialect: LastingBackend['name']): Promise<Target> {
 interface Came {
   /** Acknowledged before the last moment that the old primary reported as shipped. */
   readonly compared: number
-  /** Of these, not in the new primary. */
+  /** The number of these that the new primary lacks. */
   readonly lost: number
   /** Acknowledged after that moment: the price of a copy that is some milliseconds old. */
   readonly late: number
   /** Whether the old primary noticed. */
   readonly isFenced: boolean
-  /** What the place holds, and what the new primary does. */
+  /** The content of the place, and of the new primary. */
   readonly contents: readonly unknown[]
 }
 

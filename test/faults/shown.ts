@@ -1,9 +1,9 @@
-/** What the table in docs/guarantees.md shows of a run. */
+/** The figures of a run that the table in docs/guarantees.md shows. */
 import { onTestFinished } from 'vitest'
 
 declare module 'vitest' {
   interface TaskMeta {
-    /** What a case has to show for itself. */
+    /** The figures of a case. */
     shown?: string[]
   }
 }

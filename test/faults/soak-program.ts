@@ -17,7 +17,7 @@ export interface Orders {
 }
 
 export interface Sample {
-  /** What is in use, and not only waits to be collected. */
+  /** The bytes in use, without those that wait to be collected. */
   readonly heapBytes: number
   readonly rssBytes: number
   readonly handles: number

@@ -20,13 +20,13 @@ const RATE = 1_000
 
 const script = await Script.bundle(new URL('soak-program.ts', import.meta.url))
 
-/** What may come on top of what there was, whatever it is. */
+/** The growth that is allowed, whatever the size. */
 const SLACK = { heapBytes: 4_000_000, handles: 3, walBytes: 2_000_000, fileBytes: 2_000_000 } as const
 type Measure = keyof typeof SLACK
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
 
-/** What is a quarter larger at the end than it was in the second quarter, when all had been begun. */
+/** Figures that are a quarter larger at the end than in the second quarter, when all had been begun. */
 function growing(samples: readonly Sample[]): string[] {
   const quarter = Math.floor(samples.length / 4)
   return (Object.keys(SLACK) as Measure[]).flatMap((measure) => {

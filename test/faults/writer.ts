@@ -15,7 +15,7 @@ export interface Orders {
   /** How many writes of each lane are in the file. Without any it opens the file and waits. */
   readonly positions: readonly number[]
   readonly durability?: StorageOptions['durability']
-  /** Where backups are put. Without it none is made. */
+  /** The folder for backups. Without it none is made. */
   readonly backups?: string
 }
 
@@ -83,7 +83,7 @@ async function main(): Promise<void> {
       process.exit(1)
     })
   }
-  // Whoever started it is gone.
+  // The parent is gone.
   process.exit(2)
 }
 

@@ -1,4 +1,4 @@
-/** What drizzle-kit does with the package's configuration beside `migrate`. */
+/** drizzle-kit's other commands with the package's configuration, beside `migrate`. */
 import { statSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { run, TreeCopy, urls } from '../schema/tree-copy.ts'

@@ -77,7 +77,7 @@ eachDialect('drizzle-kit and the library', (dialect, make) => {
       }
       expect(await statusOf(at(3), scratch.url)).toMatchObject({ drift: [], others: [], newer: [], pending: [] })
       expect(await opened(at(3), scratch.url, 'check')).toEqual([{ nodes: ['check', 'gw-1', 'gw-2'] }])
-      // What all of the orders leave is the same.
+      // All of the orders leave the same catalog.
       catalogs.push(await withoutLedger(scratch))
       expect(catalogs.at(-1)).toEqual(catalogs[0])
     })

@@ -48,7 +48,7 @@ eachDialect('the second of three migrations fails', (dialect, make) => {
     expect(code).not.toBe(0)
     expect(stderr).toContain(fileOf(dialect, tagOf(tree, FILL)))
     expect(stderr).toContain('was rolled back')
-    // What was done before it failed.
+    // The command names what it did before it failed.
     expect(stdout).toMatch(/^Applied \d+_add_note in [^\n]*\n$/)
 
     // The first is there, as if it had been alone; nothing of the second.

@@ -1,4 +1,4 @@
-/** What the ledger says, for ledgers that a test makes up. */
+/** The status of ledgers that a test makes up. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { StorageError } from '../../src/index.ts'

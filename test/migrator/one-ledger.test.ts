@@ -28,7 +28,7 @@ async function theirs(scratch: Scratch, name: string, when: number): Promise<voi
 const EARLY = Date.UTC(2020, 0)
 const LATE = Date.UTC(2030, 0)
 
-/** What everything says of a database with both in one ledger. */
+/** Every command and every open accepts a database with both in one ledger. */
 async function expectUsable(scratch: Scratch, make: () => Promise<Scratch>): Promise<void> {
   expect(await opened(HERE, scratch.url, 'apply', 'check')).toEqual([
     { nodes: ['apply'] },

@@ -16,7 +16,7 @@ import { CHECK_ROUTES, fileOf, grown, ledgerOf, type Step, tagOf, without, withS
 const SPOIL: Step = { name: 'spoil' }
 let tree: TreeCopy
 let leavingOrphans: TreeCopy
-/** What the tree knows, as its migrator does. */
+/** The migrations of the tree, as its migrator knows them. */
 const known = (): Migration[] =>
   migrationsOf(tree).sqlite.map(({ tag, when, sql }) => {
     const hash = createHash('sha256').update(sql).digest('hex')

@@ -1,4 +1,4 @@
-/** What must not be opened is not, whichever way it is tried, and nothing is changed by trying. */
+/** A database that must not be opened is refused in each way of opening it, and no attempt changes it. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Dialect, TreeCopy } from '../schema/tree-copy.ts'
 import { TAGS } from '../support/tags.ts'
@@ -34,7 +34,7 @@ interface Refusal {
   readonly code: string
   readonly made: () => TreeCopy
   readonly openedBy: () => TreeCopy | typeof HERE
-  /** Of the message: what it names, and what to do. */
+  /** The names in the message, and what it says to do. */
   readonly names: (dialect: Dialect) => string
   readonly advice: RegExp
 }

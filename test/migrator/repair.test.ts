@@ -1,4 +1,7 @@
-/** What our tables lose is noticed by every open, by health() and check, and `meshstore migrate repair` makes it again. */
+/**
+ * Objects missing from our tables are noticed by every open, by health() and by check; `meshstore migrate repair` makes
+ * them again.
+ */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, inject, test } from 'vitest'
@@ -15,7 +18,7 @@ import { eachDialect, postgresScratch, rowsFor, type Scratch, sqliteScratch } fr
 interface Loss {
   readonly title: string
   readonly sql: Readonly<Partial<Record<Dialect, string>>>
-  /** What every open names. */
+  /** The names in the findings of every open. */
   readonly named: readonly string[]
 }
 

@@ -11,7 +11,7 @@ import { plain } from './support/rows.ts'
 
 const SOUND = 40
 
-/** What another program may do to a row, past the CHECKs, and what is then wrong with it. */
+/** Changes to a row by another program, past the CHECKs, and what is then wrong with it. */
 const BROKEN: readonly (readonly [Table, string, Row, column: string, message: RegExp])[] = [
   ['nodes', 'n-0', { interfaces: '["a\\u0000b"]' }, 'interfaces', /NUL/],
   ['nodes', 'n-1', { protocols: '["\\ud800"]' }, 'protocols', /Unicode/],

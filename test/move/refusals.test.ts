@@ -1,4 +1,4 @@
-/** What cannot be copied is refused in a sentence, and nothing is changed. */
+/** A copy that cannot be made is refused in a sentence, and nothing is changed. */
 import { copyFileSync, existsSync, writeFileSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'

@@ -1,4 +1,4 @@
-/** What has arrived is compared with what was sent, before it is committed. */
+/** The rows that arrived are compared with those sent, before the commit. */
 import type { Plugin } from 'rolldown'
 import { describe, expect, test } from 'vitest'
 import { copyDatabase, openStorage } from '../../src/index.ts'

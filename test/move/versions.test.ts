@@ -18,7 +18,7 @@ const copier = await Script.bundle(new URL('programs/copier.ts', import.meta.url
 const backer = await Script.bundle(new URL('../backup/programs/backer.ts', import.meta.url), bundledFrom(later))
 const added = migrationsOf(later, 'sqlite').filter(({ tag }) => !TAGS.includes(tag))
 
-/** What the later version says of an order. */
+/** The answer of the later version to an order. */
 async function said(order: Order): Promise<string> {
   await using program = copier.start()
   await until(program, '@ready')

@@ -51,7 +51,7 @@ async function findsIn({ file, from, to }: Control): Promise<boolean> {
   using copy = new TreeCopy()
   copy.edit(file, from, to)
   const broken = (await import(join(copy.root, 'src/index.ts'))) as { openStorage: typeof openStorage }
-  // Nobody else can use the database afterwards: it is not given back.
+  // The database cannot be used afterwards: it is not given back.
   const { url, owner } = await borrowDatabase()
   const other = postgresProgram(owner)
   await using store = await broken.openStorage({ url, pool: { max: 4 } })

@@ -11,7 +11,7 @@ import { performAll } from './support/operations.ts'
 import { refuseBadRows } from './support/refusing.ts'
 import { describePostgres } from './support/suite.ts'
 
-/** Where no transaction is open. */
+/** The asynchronous context outside of every transaction. */
 const outside = AsyncLocalStorage.snapshot()
 
 const warnings: string[] = []
@@ -75,7 +75,7 @@ describePostgres('a single connection', () => {
     await Promise.all([...operations.flat(), store.stats(), store.health()])
     expect((await store.nodes.get('n-0000'))?.routesDiscovered).toBe(201)
     expect(await store.nodes.count()).toBe(1_402)
-    // Those from before a policy was added are gone.
+    // The paths from before a policy was added are gone.
     expect(await store.pathCache.count({ source: 'a' })).toBeLessThanOrEqual(201)
     expect((await store.stats()).rows.pathCache).toBe(201)
     expect(await backendsOf(database)).toHaveLength(1)

@@ -1,4 +1,4 @@
-/** What a proxy says when it loses the server behind it: PgBouncer has one SQLSTATE for all that happens to it. */
+/** Errors of a proxy that loses the server behind it: PgBouncer has one SQLSTATE for all that happens to it. */
 import { connect, createServer, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { openStorage, type StorageOptions } from '../../src/index.ts'

@@ -1,5 +1,5 @@
 /**
- * What refuses a call, in each way in which a database may: singly, among 49 others, in createMany and in a transaction. The refused
+ * Refusals by each means that a database has: singly, among 49 others, in createMany and in a transaction. The refused
  * call alone rejects. Its error names the table, the key and what refused, and is `retryable` only where trying again can help.
  */
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'

@@ -21,10 +21,10 @@ import { describePostgres } from './support/suite.ts'
 import { SwappingProxy } from './support/swapping-proxy.ts'
 import { withTimeouts } from './support/timeouts.ts'
 
-/** What a trigger of somebody's refuses. */
+/** A value that another program's trigger refuses. */
 const BAD = 'bad-P0001'
 
-/** What constraints and triggers of somebody's refuse besides. */
+/** Further values that another program's constraints and triggers refuse. */
 const FOREIGN = `
   ALTER TABLE nodes ADD CONSTRAINT few_routes CHECK (routes_discovered < 100);
   CREATE UNIQUE INDEX one_tunnel ON nodes ((interfaces->>0)) WHERE interfaces->>0 LIKE 'tun%';

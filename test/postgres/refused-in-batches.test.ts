@@ -1,4 +1,4 @@
-/** Of calls that are committed together each refusal is one call's own, and says which row and what refused it. */
+/** Calls that are committed together are refused one by one: each error names its row and what refused it. */
 import { beforeAll, expect, test } from 'vitest'
 import { type Meshstore, openStorage, StorageError } from '../../src/index.ts'
 import { configOf } from '../../src/open/config.ts'

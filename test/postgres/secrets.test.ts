@@ -165,7 +165,7 @@ describePostgres('secrets on PostgreSQL', () => {
 
     for (const write of [...writesOf('cut'), ({ nodes }: Meshstore) => nodes.createMany([secretNode('cut')])]) {
       proxy.arm('reset after', 'cut')
-      // What is refused before it is sent, or found not to be there, is not cut.
+      // A call refused before it is sent, or for a missing row, is not cut.
       await write(store).then(
         () => {},
         (error: unknown) => provoked.look('cut', error),

@@ -1,4 +1,4 @@
-/** What a server or a role is set to, and what an error says of a server that cannot be used. */
+/** Settings of a server or a role, and the errors of a server that cannot be used. */
 import { beforeAll, describe, expect, inject, test } from 'vitest'
 import { type Meshstore, openStorage, type StorageOptions } from '../../src/index.ts'
 import { expectCode } from '../support/expectations.ts'

@@ -14,7 +14,7 @@ import { SwappingProxy } from './support/swapping-proxy.ts'
 
 const SESSIONS = 3
 
-/** What of a session would not be there in a new one. */
+/** State of a session that a new one would not have. */
 const LEFT_BEHIND = `
   SELECT pg_backend_pid() AS pid,
     ARRAY(SELECT statement FROM pg_prepared_statements) AS prepared,

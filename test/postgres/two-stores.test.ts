@@ -12,7 +12,7 @@ import { openWithQueue } from './support/opened.ts'
 import { describePostgres } from './support/suite.ts'
 
 const IDS = ['a', 'b', 'c', 'broken', 'locked'] as const
-/** What a call may come to when others are in its way. */
+/** Codes with which a call may fail when others are in its way. */
 const CODES = new Set(['BUSY', 'TIMEOUT', 'ALREADY_EXISTS', 'NOT_FOUND', 'MINE'])
 const isCode = (result: unknown): result is string => typeof result === 'string' && /^[A-Z_]+$/.test(result)
 const withoutDeletes = (each: Operation): Operation =>

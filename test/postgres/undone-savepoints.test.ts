@@ -49,7 +49,7 @@ const POLICY_LOOKS: Readonly<Record<string, Look>> = {
 
 const UNDO = new Error('The savepoint is undone.')
 
-/** What each of two transactions saw of its own row, before it changed the other's. */
+/** Returns the version that each of two transactions saw of its own row, before it changed the other's. */
 async function looked(
   stores: readonly Meshstore[],
   look: Look,

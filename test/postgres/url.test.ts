@@ -1,4 +1,4 @@
-/** What a postgres:// URL means, and what is said about one that cannot be used: never a part of it but a parameter's name. */
+/** The meaning of a postgres:// URL, and the errors for an unusable one, which show no part of it but a parameter's name. */
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { type PostgresTarget, placeOf } from '../../src/database/postgres/url.ts'

@@ -115,7 +115,7 @@ export class Program {
     }, LONG)
   }
 
-  /** What is stored. A row that cannot be read is its error's code. */
+  /** The stored rows. A row that cannot be read is its error's code. */
   async state({ nodes, policies, pathCache }: Repositories): Promise<readonly State[]> {
     return Promise.all(
       IDS.map(async (each) => {

@@ -21,7 +21,7 @@ interface Unit {
   readonly parts: readonly (Step | Unit)[]
 }
 
-/** What there is, and what has become of it, row by row. */
+/** The rows that are there, and the changes of each. */
 class Model {
   readonly rows: Set<string>
   readonly events: string[]

@@ -30,7 +30,10 @@ const filter: fc.Arbitrary<InvalidationFilter> = fc
   .record({ source: maybe(id), destination: maybe(id), through: maybe(id) })
   .filter((each) => Object.values(each).some((value) => value !== undefined))
 
-/** What changes the topology, or drops paths by itself. How many rows that deletes depends on when the sweep came. */
+/**
+ * Changes of the topology, and calls that drop paths by themselves. How many rows that deletes depends on when the
+ * sweep came.
+ */
 const changes: fc.Arbitrary<Step> = fc.oneof(
   filter.map((by) => step('invalidate', ({ pathCache }) => silent(pathCache.invalidate(by)), by)),
   fc.constant(step('clear', ({ pathCache }) => silent(pathCache.clear()))),
@@ -39,7 +42,7 @@ const changes: fc.Arbitrary<Step> = fc.oneof(
     .map(([of, started]) => step('start or stop', ({ nodes }) => silent(nodes.update(of, { started })), of, started)),
   id.map((of) => step('count routes', ({ nodes }) => silent(nodes.recordRoutes(of)), of)),
   fc.tuple(id, fc.constantFrom('aodv', 'cjdns')).map(([of, protocol]) =>
-    // Of one that is there: whether a new one takes paths with it that were found without it is left open.
+    // Saves a node that is there: it is left open whether a new one drops paths that were found without it.
     step('save', (on) => saveIfThere(on, node(of, { protocols: [protocol] })), of, protocol),
   ),
   id.map((of) => step('remove node', ({ nodes }) => nodes.delete(of), of)),

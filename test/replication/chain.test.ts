@@ -1,4 +1,4 @@
-/** What keeps a chain whole: the intent, the hash of the segment before, and conditional creation. */
+/** A chain stays whole by the intent, the hash of the segment before, and conditional creation. */
 import { copyFileSync, cpSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { openStorage, restoreBackup, StorageError } from '../../src/index.ts'

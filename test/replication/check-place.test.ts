@@ -68,7 +68,7 @@ test('names a segment that is missing, and the moments that are lost', async () 
     [1, 2],
     [6, 9],
   ])
-  // What it says is so.
+  // The finding is true.
   expect((await restored(to, 'g000001/2')).problem).toBeUndefined()
   expect((await restored(to, 'g000001/5')).problem).toContain('is missing')
   expect((await restored(to)).problem).toBeUndefined()

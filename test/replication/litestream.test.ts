@@ -68,7 +68,7 @@ test.skipIf(program === undefined)('replicates and restores a file that Meshstor
     await store.nodes.delete('n-0001')
     await store.flushReplica()
     const expected = await contentOf(store)
-    // What was written last arrives within a second or so.
+    // The last write arrives within a second or so.
     await until(async () => {
       rmSync(folder.file('restored.db'), { force: true })
       await restoreIn(folder.path).catch(() => {})

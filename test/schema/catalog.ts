@@ -16,7 +16,7 @@ export function databaseOf(...scripts: string[]): Database.Database {
 }
 
 /**
- * What a SQLite database consists of, by name. The parts of a table are sorted, and quotes alike: a migration that adds
+ * The objects of a SQLite database, by name. The parts of a table are sorted, and quotes alike: a migration that adds
  * a column or builds a table anew writes them in another order and style than a fresh schema. Without the triggers, of which
  * Drizzle knows nothing, and without SQLite's own tables.
  */

@@ -37,7 +37,7 @@ const REFUSED: readonly Refused[] = [
   ],
 ]
 
-/** What it says takes its time to say it. */
+/** drizzle-kit itself refuses these, which takes its time. */
 const REFUSED_BY_DRIZZLE_KIT: readonly Refused[] = [
   [
     'a schema that cannot be loaded',

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { inject } from 'vitest'
 import { TreeCopy } from './tree-copy.ts'
 
-/** A copy of a tree that the first test file to ask for it makes. Those who ask meanwhile make one too. */
+/** A copy of a tree that the first test file to ask for it makes. Files that ask meanwhile make one too. */
 export async function sharedTree(name: string, make: () => Promise<TreeCopy>): Promise<TreeCopy> {
   const kept = join(inject('shared'), 'trees', name)
   if (existsSync(kept)) return new TreeCopy(kept)

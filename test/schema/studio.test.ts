@@ -11,7 +11,7 @@ import { root } from './tree-copy.ts'
 const folder = mkdtempSync(join(QUICK, 'meshstore-studio-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-// Where mkcert is installed, Studio's server speaks https with a certificate of its own making.
+// Studio's server speaks https with a certificate of its own making wherever mkcert is installed.
 writeFileSync(join(folder, 'mkcert'), '#!/bin/sh\nexit 1\n')
 chmodSync(join(folder, 'mkcert'), 0o755)
 

@@ -37,7 +37,7 @@ const FILES = ['src', 'scripts', 'migrations', 'drizzle', 'drizzle.config.ts', '
 export class TreeCopy {
   readonly root = mkdtempSync(join(QUICK, 'meshstore-tree-'))
 
-  /** Of this tree, or of another copy. */
+  /** Copies this tree, or another copy. */
   constructor(from = root) {
     for (const file of [...FILES, 'test/schema/row-types.ts'])
       cpSync(join(from, file), join(this.root, file), { recursive: true })
@@ -88,7 +88,10 @@ export function migrationsOf(copy: TreeCopy): Record<Dialect, readonly Shipped[]
   return { sqlite: of('sqlite'), postgresql: of('postgresql') }
 }
 
-/** What the schema differs from: of each dialect, the migrations or drizzle/*.sql. drizzle-kit writes into the copy. */
+/**
+ * The files that differ from the schema: migrations or drizzle/*.sql, for each dialect. drizzle-kit writes into the
+ * copy.
+ */
 export async function differences(copy: TreeCopy): Promise<string[]> {
   const found = await Promise.all(
     dialects.map(async (dialect) => {

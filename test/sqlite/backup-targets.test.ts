@@ -1,4 +1,4 @@
-/** Where a backup may be put. */
+/** Places where a backup may be put. */
 import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { openStorage, verifyBackup } from '../../src/index.ts'

@@ -78,7 +78,7 @@ describe('a backup', () => {
     const other = new Sqlite(folder.file('mesh.db'))
     const noted = other.prepare("SELECT count(*) FROM meshstore_state WHERE name = 'last_backup'").pluck()
     other.exec('BEGIN IMMEDIATE')
-    // Whoever waited for the lock would wait for ten minutes.
+    // A backup that waited for the lock would wait for ten minutes.
     await verifyBackup((await store.backup(folder.file('mesh.backup'))).file)
     expect(noted.get()).toBe(0)
     other.exec('ROLLBACK')

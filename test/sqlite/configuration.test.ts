@@ -1,4 +1,4 @@
-/** What openStorage() takes, and what it refuses with CONFIG. */
+/** Options that openStorage() takes, and those that it refuses with CONFIG. */
 import { linkSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'

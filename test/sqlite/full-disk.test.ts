@@ -1,4 +1,4 @@
-/** What becomes of a batch, a unit and a transaction when there is no room for them. */
+/** A batch, a unit and a transaction for which there is no room. */
 import { describe, expect, test } from 'vitest'
 import { expectCode } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'

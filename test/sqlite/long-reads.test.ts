@@ -12,7 +12,7 @@ import { bundle, node, pathKey } from '../support/samples.ts'
 import { record } from '../support/tracing.ts'
 
 const MANY = 20_000
-/** What one statement may return, and what it may pass. */
+/** The most rows that one statement may return, and pass. */
 const MOST_RETURNED = 2_000
 const MOST_PASSED = 500
 /** The index of the only node that speaks it. */

@@ -1,4 +1,4 @@
-/** What no column of PostgreSQL could hold: a text for a number, a blob for a text. */
+/** Values that no column of PostgreSQL could hold: a text for a number, a blob for a text. */
 import { describe, expect, test } from 'vitest'
 import { CANARY, LOOSE_CASES } from '../conformance/errors/broken.ts'
 import { brokenRows } from '../conformance/errors/corrupt-rows.ts'

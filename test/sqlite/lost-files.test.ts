@@ -92,7 +92,7 @@ test.each(Object.entries(LATER))('%s: it is noticed without a write', async (_, 
   await expectCode(store.nodes.create(node('later')), 'READ_ONLY')
   expect(idsIn(`${path}.saved-1`)).toHaveLength(10)
   await store.close()
-  // What is there now is not ours: nothing goes into it.
+  // The file there now is not ours: nothing goes into it.
   expect(existsSync(path) ? readFileSync(path) : undefined).toEqual(before)
 })
 

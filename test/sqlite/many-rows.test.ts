@@ -52,7 +52,7 @@ async function alone(store: Repositories, way: string, rows: NewMeshNode[]): Pro
 }
 
 /**
- * What a list of writes must come to, from what each of its rows comes to alone: its first refusal. After a trigger's
+ * The outcome of a list of writes is the first refusal among its rows, each written alone. After a trigger's
  * RAISE(ROLLBACK) SQLite does not say whether an earlier row of the statement would have been refused, too.
  */
 const allOrNone = (codes: readonly string[]): string => codes.find((code) => code !== 'done') ?? 'done'

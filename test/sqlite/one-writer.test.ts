@@ -1,4 +1,4 @@
-/** What one writer at a time gives beyond isolation, in a file and in memory. */
+/** Guarantees of one writer at a time beyond isolation, in a file and in memory. */
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { sqliteFile, sqliteMemory } from '../support/backends.ts'

@@ -1,4 +1,4 @@
-/** What is no backup is refused, and what is there is never replaced. */
+/** A file that is no backup is refused, and an existing file is never replaced. */
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'

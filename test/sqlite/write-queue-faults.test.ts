@@ -1,4 +1,4 @@
-/** What becomes of a batch when its BEGIN or its COMMIT fails. */
+/** A batch whose BEGIN or COMMIT fails. */
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { WriteQueue } from '../../src/database/sqlite/write-queue.ts'

@@ -1,4 +1,4 @@
-/** What the suites run on. A further dialect is one more entry of `backends`. */
+/** The backends on which the suites run. A further dialect is one more entry of `backends`. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { copyFileSync, existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
@@ -29,7 +29,7 @@ export interface Backend {
   open(options?: OpenOptions): Promise<OpenStore>
 }
 
-/** What a database can do that outlives its store. */
+/** Abilities of a database that outlives its store. */
 export interface LastingStore extends OpenStore {
   /** Closes the store and opens the same database again. */
   reopen(options?: OpenOptions): Promise<Meshstore>
@@ -100,7 +100,7 @@ const servers = inject('postgresUrl') === '' ? [] : [postgres]
 
 export const backends: readonly Backend[] = [sqliteFile, sqliteMemory, ...servers]
 
-/** Those of which the data outlives the store, and which others can read beside an open transaction. */
+/** Backends whose data outlives the store, and which others can read beside an open transaction. */
 export const lastingBackends: readonly LastingBackend[] = [sqliteFile, ...servers]
 
 /** Collects the connections that write, of what is opened meanwhile. */

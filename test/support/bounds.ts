@@ -9,7 +9,7 @@ export type Form = (typeof FORMS)[number]
 /** Set by vitest.config.ts for the suites of faults, and by `--long`. */
 export const FORM: Form = FORMS.find((form) => form === process.env.TEST_FORM) ?? 'brief'
 
-/** Where no brief form is given, the suite is one of those that `npm test` leaves out: the short one is the least. */
+/** A suite without a brief form is one that `npm test` leaves out: the short form is its least. */
 export function bound(name: string, counts: Readonly<Record<'short' | 'long', number> & { brief?: number }>): number {
   const said = process.env[name]
   if (said === undefined)
@@ -28,5 +28,5 @@ function seed(): number {
   return FORM === 'brief' ? 1 : Math.floor(Math.random() * 2 ** 31)
 }
 
-/** What `npm test` tries of many things that are alike. */
+/** The part of many like things that `npm test` tries. */
 export const ofMany = <T>(all: readonly T[], inBrief: readonly T[]): readonly T[] => (FORM === 'brief' ? inBrief : all)

@@ -21,7 +21,7 @@ export async function bundled({ input, plugin }: Bundled): Promise<string> {
   const folder = mkdtempSync(join(QUICK, 'meshstore-bundle-'))
   // For those without root's rights, too.
   chmodSync(folder, 0o755)
-  // What stays outside of the bundle is found from where it lies.
+  // Modules outside of the bundle are found from its folder.
   symlinkSync(fromRoot('node_modules'), join(folder, 'node_modules'))
   const bundle = await rolldown({
     input,
@@ -35,7 +35,7 @@ export async function bundled({ input, plugin }: Bundled): Promise<string> {
   return folder
 }
 
-/** The same for all test files of a run, of which the first one makes it. Nobody removes it before the run is over. */
+/** One bundle for all test files of a run: the first that asks makes it. It stays until the run is over. */
 export async function bundledOnce(input: Bundled['input']): Promise<string> {
   const kept = join(
     inject('shared'),

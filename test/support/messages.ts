@@ -5,7 +5,7 @@ import { parseAst } from 'rolldown/parseAst'
 
 export interface Message {
   readonly where: string
-  /** Of a StorageError, where it is written beside the message. */
+  /** The code of a StorageError, where it is written beside the message. */
   readonly code: string | undefined
   /** With `…` for what is known only when it runs. */
   readonly text: string
@@ -100,7 +100,7 @@ function messagesIn(file: string): Message[] {
   return found
 }
 
-/** Of every file in src/. */
+/** The messages in every file of src/. */
 export const messages = (): Message[] =>
   globSync('src/**/*.ts', { cwd: root }).flatMap((file) => messagesIn(file.replaceAll('\\', '/')))
 

@@ -10,7 +10,7 @@ export const KEYS = { nodes: 'node_id', policies: 'policy_id', path_cache: 'cach
   string
 >
 
-/** Of the library's own tables, too. */
+/** Includes the library's own tables. */
 export const ALL_KEYS = { ...KEYS, meshstore_state: 'name', meshstore_consumers: 'name', meshstore_changes: 'seq' }
 
 export interface OtherProgram {

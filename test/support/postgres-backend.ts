@@ -55,7 +55,7 @@ export async function borrowDatabase(
   return { url: app.href, owner: url, giveBack }
 }
 
-/** What was set aside for a broken row holds for all rows again. */
+/** Constraints that were set aside for a broken row hold for all rows again. */
 const VALIDATE_AGAIN = `DO $$ DECLARE each record; BEGIN
   FOR each IN SELECT conrelid::regclass AS owner, conname FROM pg_constraint WHERE NOT convalidated LOOP
     EXECUTE format('ALTER TABLE %s VALIDATE CONSTRAINT %I', each.owner, each.conname);

@@ -71,7 +71,7 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
   }
 }
 
-/** Of a folder that has been prepared. */
+/** The variable that names the prepared folder. */
 export const PREPARED = 'POSTGRES_PREPARED'
 const dataIn = (folder: string): string => join(folder, 'data')
 const passwordIn = (folder: string): string => join(folder, 'password')

@@ -1,15 +1,15 @@
-/** Where the tests put their files: in memory, where there is enough of it. */
+/** The folder for the tests' files: in memory, if there is enough of it. */
 import { accessSync, constants, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 
-/** What all tests of a run have there at a time, at most, and a server with its databases. */
+/** The most that all tests of a run keep there at a time, and a server with its databases. */
 const ENOUGH = 4 * 1024 ** 3
 const IN_MEMORY = '/dev/shm'
 
 /**
  * A sync costs nothing there, which is a third of the time that the tests take. Nothing is tested less by it: a process that
- * is killed leaves what it wrote to the kernel, on a disk as in memory. What a power cut leaves is tested on disks of our own
- * (test/faults/volumes.ts), and what a sync costs by the benchmarks.
+ * is killed leaves what it wrote to the kernel, on a disk as in memory. Power cuts are tested on
+ * disks of our own (test/faults/volumes.ts); the benchmarks measure the cost of a sync.
  */
 export const QUICK = isRoomy(IN_MEMORY) ? IN_MEMORY : tmpdir()
 

@@ -1,4 +1,4 @@
-/** Where a suite runs: on each backend plainly, and again inside of a transaction. */
+/** The places where a suite runs: on each backend plainly, and again inside of a transaction. */
 import { describe, expect } from 'vitest'
 import type { Meshstore, Repositories, Transaction } from '../../src/index.ts'
 import {
@@ -16,7 +16,7 @@ import { dump } from './content.ts'
 export type Untyped = Pick<Meshstore, keyof Repositories>
 export const untyped = (on: Repositories): Untyped => on as Untyped
 
-/** What a case works with. It cannot tell whether that is a store or a transaction on one. */
+/** The store or transaction of a case, which cannot tell them apart. */
 export interface Stage extends Untyped {
   readonly clock: Clock
   /** A unit of its own: a transaction of the store, or a savepoint of the transaction. */
@@ -58,7 +58,7 @@ export function settingOf(backend: Backend, inTransaction: boolean): Setting {
           await work({ nodes, policies, pathCache, clock, transaction: (nested) => tx.transaction(nested) })
           return unreadable ? undefined : dump(tx)
         }, LONG)
-        // What the transaction saw of itself is what its commit made.
+        // The commit made what the transaction saw of itself.
         if (inside !== undefined) expect(await dump(store)).toEqual(inside)
       } else {
         const { nodes, policies, pathCache } = store

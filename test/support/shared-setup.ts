@@ -12,10 +12,10 @@ declare module 'vitest' {
 
 export default function setup(project: TestProject): () => void {
   const shared = mkdtempSync(join(QUICK, 'meshstore-shared-'))
-  // What it holds is run by those without root's rights, too.
+  // Processes without root's rights run these files, too.
   chmodSync(shared, 0o755)
   project.provide('shared', shared)
-  // Of the many processes that the tests start, each would compile the same files.
+  // Each of the many processes that the tests start would compile the same files.
   process.env.NODE_COMPILE_CACHE ??= join(shared, 'compiled')
   return () => rmSync(shared, { recursive: true, force: true })
 }

@@ -11,7 +11,7 @@ export interface Program {
   readonly files: readonly string[]
 }
 
-/** What a program printed, and the error that ended it, if any, on `stderr`. */
+/** The output of a program, and the error that ended it, if any, on `stderr`. */
 export interface Printed {
   readonly stdout: string
   readonly stderr: string

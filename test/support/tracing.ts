@@ -23,7 +23,7 @@ export interface Recorded<E> extends Disposable {
   readonly events: E[]
 }
 
-/** What a channel tells at a moment, until it is disposed of: `using recorded = record('commit', 'end')`. */
+/** Records the events of a channel at a moment, until it is disposed of: `using recorded = record('commit', 'end')`. */
 export function record<C extends keyof Events>(channel: C, moment: Moment): Recorded<Events[C]> {
   const events: Events[C][] = []
   const heard = tracingChannel(`meshstore:${channel}`)[moment]

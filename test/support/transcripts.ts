@@ -1,6 +1,5 @@
 /**
- * The `console` blocks of a page, acted out: their commands, as they stand, against a database in a state that a test makes. What
- * they print is compared with the page. `UPDATE_RUNBOOK=1` writes it there instead.
+ * The `console` blocks of a page, acted out: their commands, as they stand, against a database in a state that a test makes. Their output is compared with the page. `UPDATE_RUNBOOK=1` writes it there instead.
  */
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { expect } from 'vitest'

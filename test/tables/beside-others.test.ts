@@ -1,4 +1,4 @@
-/** What the documents promise of own tables, while another program writes the same database all the time. */
+/** Promises of the documents for own tables, while another program writes the same database all the time. */
 import { expect, test } from 'vitest'
 import { all, expectCode } from '../support/expectations.ts'
 import { node, numbered } from '../support/samples.ts'

@@ -1,4 +1,4 @@
-/** What `table()` and `schema()` refuse that the compiler cannot see. */
+/** Descriptions that `table()` and `schema()` refuse and the compiler cannot. */
 import { describe, expect, test } from 'vitest'
 import { StorageError } from '../../src/index.ts'
 import { type DefinedTable, schema, table } from '../../src/tables-entry.ts'

@@ -1,4 +1,4 @@
-/** What opening a database with own tables makes, and what it refuses, before anything is written. */
+/** Opening a database with own tables: what it makes, and what it refuses, before anything is written. */
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
@@ -38,11 +38,11 @@ interface Kind {
   readonly name: string
   readonly folder: 'sqlite' | 'postgresql'
   readonly open: () => Promise<Place>
-  /** What there is: tables, columns and triggers. */
+  /** The tables, columns and triggers that are there. */
   readonly objects: string
   readonly ledgers: { readonly ours: string; readonly own: string }
   readonly dropTrigger: (table: string, name: string) => string
-  /** What becomes of a table's children that stay behind. */
+  /** The fate of a table's children that stay behind. */
   readonly orphans: RegExp
 }
 

@@ -100,7 +100,7 @@ describe('the command', () => {
     const file = folder.write('mesh.ndjson', fileOf(lines))
     const child = spawn(process.execPath, [MAIN, 'import', file, '--url', database])
     const ended = new Promise<NodeJS.Signals | null>((resolve) => child.on('close', (_, signal) => resolve(signal)))
-    // What does not fit into the cache is in the log before the commit.
+    // Pages that do not fit into the cache are in the log before the commit.
     const logged = (): number => statSync(`${database}-wal`, { throwIfNoEntry: false })?.size ?? 0
     while (child.exitCode === null && logged() < 20_000_000) await new Promise((next) => setTimeout(next, 1))
     child.kill('SIGKILL')

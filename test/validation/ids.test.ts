@@ -88,7 +88,7 @@ eachBackend('ids', (backend) => {
     await using opened = await backend.open()
     for (const id of LONGEST) {
       await fill(opened)
-      // What looks up an id that is not there may say so.
+      // A call that looks up an absent id may say so.
       await use(opened.store, id).catch((error: { code: string }) => expect(error.code).toBe('NOT_FOUND'))
       await opened.store.transaction(async ({ nodes, policies, pathCache }) => {
         for (const { nodeId } of await nodes.list()) await nodes.delete(nodeId)

@@ -98,7 +98,7 @@ const anyBundle = fc.record({
   primary: paths,
   extra: mostly([1, 'a', [null], {}], [1n, Number.NaN]),
 })
-/** What all of them refuse. */
+/** Values that all of them refuse. */
 const anything = fc.anything()
 
 type Schema = z.ZodType

@@ -10,7 +10,7 @@ export class Bytes {
   }
 }
 
-/** What Python makes of a list with `str()`, which is no JSON. */
+/** A list as Python's `str()` writes it, which is no JSON. */
 export class Str {
   readonly list: readonly (string | boolean)[]
 

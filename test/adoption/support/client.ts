@@ -144,7 +144,7 @@ export function reading(path: string): Sqlite.Database {
 
 export type Content = Readonly<Record<TableName, Stored[]>>
 
-/** What the three tables hold, read while nobody has the file open. */
+/** The rows of the three tables, read while nobody has the file open. */
 export function contentOf(path: string): Content {
   const raw = reading(path)
   try {

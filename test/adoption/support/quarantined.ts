@@ -20,7 +20,7 @@ export function quarantinedIn(file: string): QuarantinedRow[] {
   return lines.map((line) => JSON.parse(line))
 }
 
-/** What the rows of the file are once they are put back into tables of the client's. */
+/** The rows of the file, once they are put back into tables like the client's. */
 export function restored(file: string, ddl = DDL): Content {
   const raw = new Sqlite(':memory:')
   try {

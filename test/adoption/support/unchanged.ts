@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { expect } from 'vitest'
 
-/** What SQLite leaves of a log when whoever read last could not write: an index of the log, and a log without anything in it. */
+/** SQLite leaves an index of the log, and an empty log, if the last reader could not write. */
 const isSidecar = (path: string): boolean =>
   path.endsWith('-shm') || (path.endsWith('-wal') && statSync(path).size === 0)
 

@@ -1,5 +1,5 @@
 /**
- * Writes as fast as it can, through the library or past it. What one transaction writes agrees: the writer's rows and its
+ * Writes as fast as it can, through the library or past it. The rows of one transaction agree: the writer's rows and its
  * policy have the number of its turn, its newest nodes are those of its last turns, and one row counts the turns of all.
  */
 import Sqlite from 'better-sqlite3'

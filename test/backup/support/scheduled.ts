@@ -22,7 +22,7 @@ export async function eventually<T>(
   }
 }
 
-/** What the channel of backups tells: those that were made, and errors. */
+/** Records the events of the channel of backups: backups made, and errors. */
 export function recordBackups(): { readonly made: BackupEvent[]; readonly failed: BackupEvent[] } & Disposable {
   const [made, failed]: BackupEvent[][] = [[], []]
   const { asyncEnd, error } = tracingChannel('meshstore:backup')

@@ -1,4 +1,4 @@
-/** Where a program writes, syncs, truncates, links, renames and removes, and its end at one of these places. */
+/** Traces where a program writes, syncs, truncates, links, renames and removes, and kills it at one of these places. */
 import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { TemporaryFolder } from '../../support/folders.ts'

@@ -13,7 +13,7 @@ const [url = '', file = '', together = '1', keepSeconds = '30'] = process.argv.s
 // One of the tests drops a trigger, which an open that compares the schema would refuse.
 const store = await openStorage({ url, migrate: 'skip', busyTimeoutMs: 600_000, pathCache: { sweepSeconds: 0.5 } })
 
-/** What was written whole. */
+/** The last token in the file whose line was written whole. */
 function lastToken(): string | undefined {
   if (!existsSync(file)) return undefined
   const text = readFileSync(file, 'utf8')

@@ -50,7 +50,7 @@ function surplus(these: readonly string[], those: readonly string[]): number {
   }).length
 }
 
-/** What is inserted is not there, what is updated or deleted is. */
+/** A key is absent before its insert, and present before its update or delete. */
 function isLife(operations: readonly string[]): boolean {
   let isThere = false
   for (const operation of operations) {

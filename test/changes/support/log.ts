@@ -1,4 +1,4 @@
-/** What there is of the log, as another program sees it. */
+/** The change log as another program sees it. */
 import { eventually } from '../../postgres/support/eventually.ts'
 import type { OpenStore } from '../../support/backends.ts'
 

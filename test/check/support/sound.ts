@@ -39,10 +39,10 @@ export async function soundFile(): Promise<SoundFile> {
   }
 }
 
-/** What is worse than an information. */
+/** Findings worse than an information. */
 export const wrong = ({ findings }: CheckReport): Finding[] => findings.filter(({ severity }) => severity !== 'info')
 
-/** What a check found, as `error rows`. */
+/** The findings of a check, as `error rows`. */
 export const kinds = ({ findings }: CheckReport): string[] => [
   ...new Set(findings.map(({ severity, check }) => `${severity} ${check}`)),
 ]

@@ -57,7 +57,7 @@ export function runProgram(
   })
 }
 
-/** What the command says is one line on stderr, and begins with a code. */
+/** A refusal is one line on stderr, which begins with a code. */
 export const ONE_LINE = /^[A-Z_]+: [^\n]+\n$/
 
 /** The only JSON document on stdout. */

@@ -1,4 +1,4 @@
-/** What breaks a row, column by column, and what then looks at it. */
+/** Breaks a row, column by column, and reads it. */
 import type { Table, Value } from '../../support/other-program.ts'
 import { pathKey } from '../../support/samples.ts'
 import type { Stage } from '../../support/settings.ts'
@@ -6,7 +6,7 @@ import type { Stage } from '../../support/settings.ts'
 export const CANARY = 'canary-7f3a'
 export const NO_LIST_OF_STRINGS = `{"${CANARY}":1}`
 
-/** What breaks a column: one that takes anything, and one that has a type. */
+/** Values that break a column: one that takes anything, and one that has a type. */
 interface Breaking {
   readonly loose: readonly Value[]
   readonly typed: readonly Value[]
@@ -23,7 +23,7 @@ const FLAGS: Breaking = { loose: [CANARY, 0.5, 2, A_BLOB], typed: [] }
 const TEXTS: Breaking = { loose: [A_BLOB], typed: [] }
 const BUNDLES: Breaking = { loose: [...NO_BUNDLES, A_BLOB], typed: NO_BUNDLES }
 
-/** What looks at one row. */
+/** A call that reads one row. */
 type Act = (stage: Stage, id: string) => Promise<unknown>
 type Acts = Readonly<Record<string, Act>>
 
@@ -100,7 +100,7 @@ const EVERY: readonly Case[] = [
   { table: 'path_cache', column: 'expires_at', values: TIMES, acts: { ...CACHE_ENTRIES, ...CACHE_GET } },
 ]
 
-/** What a column can hold that has a type and whose checks were set aside. */
+/** Values that a column with a type can hold once its checks are set aside. */
 export const CASES = EVERY.filter(({ values }) => values.typed.length > 0)
-/** Where a column has the type of what it holds, nothing else can be stored in it. */
+/** A column with a type accepts none of these values. */
 export const LOOSE_CASES = EVERY.filter(({ values }) => values.typed.length === 0)

@@ -7,7 +7,7 @@ import { bundle, node, pathKey, policy } from '../../support/samples.ts'
 import type { Setting, Stage } from '../../support/settings.ts'
 import { CANARY, CASES, type Case, NO_LIST_OF_STRINGS } from './broken.ts'
 
-/** What is stored under an id in a table, as its key. */
+/** The key under which a table stores an id. */
 const keyOf = (table: Table, id: string): string => (table === 'path_cache' ? `${id}:z:3` : id)
 
 async function fill(store: Pick<Stage, 'nodes' | 'policies' | 'pathCache'>, ids: readonly string[]): Promise<void> {

@@ -82,7 +82,7 @@ export function computing({ run, inTransaction }: Setting): void {
         asked.catch(() => {})
         for (let turn = 0; turn < moment; turn++) await undefined
         leaving.abort('enough')
-        // What it had asked of the database has been answered by then.
+        // The database has answered the earlier questions by then.
         await pathCache.stats()
       }
       expect(forNobody).toBe(0)

@@ -6,7 +6,7 @@ import type { Setting } from '../../support/settings.ts'
 
 const A_B = pathKey('a', 'b')
 
-/** What an application stores under its own interface. */
+/** A bundle as an application stores it, under an interface of its own. */
 interface ScoredBundle extends PathBundle {
   readonly generated_at: number
   readonly stats: { readonly calc_latency_ms: number; readonly policy_filtered: number }

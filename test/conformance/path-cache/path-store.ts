@@ -1,5 +1,5 @@
 /**
- * What the path databases of SCION are tested for, in our words: a path that is known is found; a newer one takes the place of
+ * The tests of SCION's path databases, in our words: a path that is known is found; a newer one takes the place of
  * an older one; what has expired is gone, at the very moment; all of it in a transaction as without.
  */
 import { expect, test } from 'vitest'

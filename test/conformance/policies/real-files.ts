@@ -13,7 +13,7 @@ interface File {
 
 const FOLDER = join(import.meta.dirname, '../../../../shared/data')
 
-/** What another parser, PyYAML 6.0, counts in them. */
+/** The number of rules in each, as another parser (PyYAML 6.0) counts them. */
 const RULES: Readonly<Record<string, number>> = {
   'network-policy.yaml': 3,
   'network-policy-api__0-anp1.yaml': 1,

@@ -1,4 +1,4 @@
-/** What holds for a unit of work, be it a transaction or a savepoint. */
+/** Rules that hold for a unit of work, be it a transaction or a savepoint. */
 import { expect, test } from 'vitest'
 import { expectCode } from '../../support/expectations.ts'
 import { bundle, manyNodes, node, pathKey, policy } from '../../support/samples.ts'

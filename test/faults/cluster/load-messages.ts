@@ -1,4 +1,4 @@
-/** What the load and its parent say to each other. */
+/** Messages between the load and its parent. */
 import type { StorageOptions } from '../../../src/index.ts'
 import type { Heard } from './listener.ts'
 import type { CallFigures, Judgement } from './truth.ts'

@@ -105,7 +105,7 @@ async function finish(listeners: readonly Listener[]): Promise<LoadReport> {
   const all = Promise.all([...pending])
   await Promise.race([all, new Promise((resolve) => setTimeout(resolve, orders.longestMs))])
   const stuck = pending.size
-  // Whoever has heard of the last row has heard of all before.
+  // A subscriber that receives the last row has received all before it.
   const last = `${run}-last`
   await eventually(
     'a last row is written',

@@ -1,4 +1,7 @@
-/** What holds a connection for long, on a cluster whose primary changes meanwhile: moves, copies, backups, migrations. */
+/**
+ * Work that holds a connection for long, on a cluster whose primary changes meanwhile: moves, copies, backups,
+ * migrations.
+ */
 import { copyDatabase, type Meshstore, openStorage, StorageError, verifyBackup } from '../../../src/index.ts'
 import { temporaryFolder } from '../../support/folders.ts'
 import { manyNodes } from '../../support/samples.ts'
@@ -25,9 +28,9 @@ async function countIn(url: string): Promise<number> {
 }
 
 export interface Attempted {
-  /** What the attempt during which the primary changed came to. */
+  /** The outcome of the attempt during which the primary changed. */
   readonly first: string
-  /** What it came to in the end, when it was tried until it was done. */
+  /** The rows in the end, when it was tried until it was done. */
   readonly rows: number
 }
 

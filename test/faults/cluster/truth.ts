@@ -1,4 +1,4 @@
-/** What the load knows of its calls, and what the database must hold after them. */
+/** The load's knowledge of its calls, and what the database must hold after them. */
 import { StorageError } from '../../../src/index.ts'
 
 export type Outcome = 'done' | 'unknown' | 'refused'

@@ -1,4 +1,4 @@
-/** What histories of accounts must not show, between which money is moved, and of which somebody reads all at once. */
+/** Anomalies that histories of accounts must not show, between which money is moved while readers sum all at once. */
 import type { Found } from './history.ts'
 
 export const BANK_ANOMALIES = [

@@ -16,7 +16,10 @@ export const CYCLES = [
 ] as const
 export type Cycle = (typeof CYCLES)[number]
 
-/** Who wrote first; who read what was written; who read before it was written; who had ended before the other began. */
+/**
+ * Why one comes before the other: both wrote (the first earlier), the second read its write, the first read before the
+ * write, or it had ended before the other began.
+ */
 export type Why = 'ww' | 'wr' | 'rw' | 'time'
 const WRITES: ReadonlySet<Why> = new Set(['ww'])
 const INFORMATION: ReadonlySet<Why> = new Set(['ww', 'wr'])

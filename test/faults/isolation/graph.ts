@@ -11,7 +11,7 @@ export class Graph<Why extends string> {
     targets.set(to, reasons.add(why))
   }
 
-  /** Those that come next for one of these reasons. */
+  /** The nodes that come next for one of these reasons. */
   *after(from: number, reasons: ReadonlySet<Why>): Generator<number> {
     for (const [to, why] of this.#edges.get(from) ?? []) if ([...why].some((each) => reasons.has(each))) yield to
   }

@@ -1,4 +1,4 @@
-/** What many clients did at once, and what each of them saw. */
+/** A history: the calls of many clients at once, and what each of them saw. */
 
 export type Step =
   /** A list as it was read. */
@@ -14,7 +14,7 @@ export interface Transaction {
   readonly outcome: 'committed' | 'aborted' | 'unknown'
 }
 
-/** What is wrong, and with which transactions, by their place in the history. */
+/** An anomaly, and its transactions, by their place in the history. */
 export interface Found<Anomaly extends string> {
   readonly anomaly: Anomaly
   readonly transactions: readonly number[]

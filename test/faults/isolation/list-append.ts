@@ -1,7 +1,7 @@
 /**
- * What histories of lists to which numbers are appended must not show, if all transactions were run one after the other and
- * none before another one that was over when it began. A list tells all that happened to it, and in which order; from that
- * follows which transaction must come before which. The names are Adya's, and those of the checker Elle.
+ * Anomalies that histories of lists must not show under strict serializability: all transactions in one order, and none
+ * before another that was over when it began. Transactions append numbers to lists. A list tells all its appends in
+ * order, which orders the transactions. The names are Adya's, and those of the checker Elle.
  */
 import { addTime, CYCLES, classify, type Why } from './cycles.ts'
 import { Graph } from './graph.ts'
@@ -35,11 +35,11 @@ export function check(history: readonly Transaction[], final: Lists): Found<Anom
     ...wrongReads(history, writers),
     ...wrongInTheEnd(history, final, writers),
   ]
-  // What must come before what follows from lists that agree.
+  // The lists agree: their order decides which transaction comes before which.
   return values.length > 0 ? values : cycles(history, final, writers)
 }
 
-/** Of each number: who appended it, and whether more of the same list came from there later. */
+/** The transaction that appended a number, and whether it appended more to the same list later. */
 interface Writer {
   readonly by: number
   readonly key: string
@@ -155,7 +155,7 @@ function cycles(history: readonly Transaction[], final: Lists, writers: Writers)
       const theirs = list.filter((value) => writers.get(value)?.by !== at)
       graph.add(writers.get(theirs.at(-1) ?? Number.NaN)?.by, at, 'wr')
       const next = all.slice(theirs.length).find((value) => writers.get(value)?.by !== at)
-      // Where it appended itself, whoever comes behind that is behind it already.
+      // An edge from its own append already leads to every later writer.
       if (list.length === theirs.length) graph.add(at, writers.get(next ?? Number.NaN)?.by, 'rw')
     }
   }

@@ -36,7 +36,7 @@ const nodeRow = (nodeId: string): string => `nodes:${nodeId}`
 export class OwnCaller {
   readonly #options: OwnOptions
   readonly #note: Recorder
-  /** What was read, to be expected by an update. */
+  /** The row that was read, which an update then expects. */
   #read: Link | undefined
 
   constructor(options: OwnOptions) {

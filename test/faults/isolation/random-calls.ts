@@ -33,7 +33,7 @@ export interface CallRun extends Run<AppStore> {
   readonly careless?: boolean | undefined
 }
 
-/** Of all calls, those of own tables. */
+/** The share of calls on own tables. */
 const OWN = 0.45
 
 export async function callAtRandom(run: CallRun): Promise<{ history: RowTransaction[]; outcomes: Outcomes }> {
@@ -109,7 +109,7 @@ interface CallerOptions {
 class Caller {
   readonly #options: CallerOptions
   readonly #note: Recorder
-  /** What was read, to be expected by an update. */
+  /** The row that was read, which an update then expects. */
   #read: MeshNode | undefined
   #readPolicy: Policy | undefined
 

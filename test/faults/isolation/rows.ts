@@ -7,7 +7,7 @@ import { addTime, CYCLES, classify, type Why } from './cycles.ts'
 import { Graph } from './graph.ts'
 import type { Found, Transaction } from './history.ts'
 
-/** Of a row, as a text that occurs once; `null`: it is not there. The last character says whether a filter finds it. */
+/** A row as a text that occurs once; `null`: it is not there. The last character says whether a filter finds it. */
 export type Version = string | null
 
 export type Seen =
@@ -40,7 +40,10 @@ export interface RowTransaction extends Omit<Transaction, 'steps'> {
   readonly steps: readonly RowStep[]
 }
 
-/** A version as it was written, in the order of each row. Those of a `group` were committed at once, where that is known. */
+/**
+ * A version as it was written, in the order of each row. Versions of a `group` were committed at once, where that is
+ * known.
+ */
 export interface Audited {
   readonly row: string
   readonly version: Version
@@ -48,7 +51,7 @@ export interface Audited {
 }
 
 export const ROW_ANOMALIES = [
-  /** What nobody wrote, or what was rolled back. */
+  /** A version that was never written, or that was rolled back. */
   'garbage read',
   'aborted read',
   'intermediate read',
@@ -245,7 +248,7 @@ class RowChecker {
     return [...order.keys()].filter((index) => {
       const { by } = order[index] as Placed
       const next = order[index + 1]
-      // Nobody sees what its writer has written again.
+      // A version that its writer has overwritten is never seen.
       if (by === at || (next !== undefined && next.by === by && by !== undefined)) return false
       const began = by === undefined ? Number.NEGATIVE_INFINITY : (this.#history[by]?.begun ?? 0)
       const over = next?.by === undefined ? undefined : this.#history[next.by]

@@ -81,7 +81,7 @@ export async function statusOf(tree: Tree, url: string): Promise<StatusJson & { 
   return { ...JSON.parse(stdout), code }
 }
 
-/** What came of `openStorage({ url, migrate })` with the tree's code, for each of the modes, one after another. */
+/** The outcome of `openStorage({ url, migrate })` with the tree's code, for each of the modes, one after another. */
 export const opened = (tree: Tree, url: string, ...modes: readonly string[]): Promise<Opened[]> =>
   ask(tree, { url, modes })
 

@@ -11,7 +11,7 @@ import { temporaryFolder } from '../../support/folders.ts'
 export interface Scratch extends AsyncDisposable {
   readonly dialect: Dialect
   readonly url: string
-  /** Where it is, if that is a file; its folder has nothing else. */
+  /** The path, if the database is a file; its folder has nothing else. */
   readonly path: string
   /** SQL of others. It may have several statements, and then gives no rows. */
   query<R extends object>(sql: string): Promise<R[]>

@@ -7,9 +7,9 @@ import { type Dialect, dialects, migrationsOf, type Shipped, TreeCopy } from '..
 
 export interface Step {
   readonly name: string
-  /** Of one for SQL by hand. */
+  /** The reason for `--breaking`, for a migration of SQL by hand. */
   readonly breaking?: string
-  /** Of the schema. Without it, the migration is one for SQL by hand. */
+  /** Changes the schema. Without it, the migration is SQL by hand. */
   readonly change?: (copy: TreeCopy) => void
 }
 
@@ -89,7 +89,7 @@ export function tagOf(copy: TreeCopy, { name }: Step): string {
 
 export const fileOf = (dialect: Dialect, tag: string): string => `migrations/${dialect}/${tag}.sql`
 
-/** What the ledger must hold once all is applied. */
+/** The rows of the ledger once all is applied. */
 export const ledgerOf = (copy: TreeCopy, dialect: Dialect): { hash: string; when: number }[] =>
   migrationsOf(copy)[dialect].map(({ when, hash }) => ({ hash, when }))
 

@@ -1,4 +1,4 @@
-/** Who follows a move opens the other database while it is under way: at the switch, writers wait for less. */
+/** Followers of a move open the target while the move is under way, so that writers wait for less at the cutover. */
 import pg from 'pg'
 import { expect, test } from 'vitest'
 import type { PostgresTarget } from '../../../src/database/postgres/url.ts'

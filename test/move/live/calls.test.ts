@@ -11,7 +11,7 @@ import { Commands } from './support/commands.ts'
 // Whatever takes longer hangs.
 vi.setConfig({ testTimeout: 3_600_000 })
 
-/** Of the calls that write to the file, or sync it, every so-manieth. */
+/** Every n-th of the calls that write to the file, or sync it. */
 const EVERY = bound('MOVE_CALLS_EVERY', { brief: 24, short: 3, long: 1 })
 /** Node wakes itself up by writes of its own. */
 const NODES_OWN = /^writev?$/
@@ -19,7 +19,7 @@ const NODES_OWN = /^writev?$/
 const runs = hasStrace()
 if (!runs) notTested('a disk that is full at each call of a move', 'There is no strace here.')
 
-/** Nobody kills it, and there is room. */
+/** A run that is not killed, with room on the disk. */
 async function callsOfMove(): Promise<Point[]> {
   await using where = await place()
   const { path, database } = where

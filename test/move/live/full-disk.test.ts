@@ -91,7 +91,7 @@ async function heldAt(text: string, { store, proxy }: Stage) {
   return { ...held, moved }
 }
 
-/** What callers were told, and what is there. */
+/** Compares what callers were told with what is there. */
 async function verdictOn({ where, load }: Stage): Promise<Judged> {
   const verdict = await judged(where, [await load.stop()])
   // That there is no room is all that anybody was told.
@@ -191,7 +191,7 @@ describePostgres("while the file's disk is full, a move", () => {
         expect((await commands.run('--abort')).code).toBe(0)
         expectAsBefore(where.path)
       }
-      // Whoever emptied it is no mover to the judge.
+      // The judge would take the command that emptied the target for another program.
       await where.database.query('DELETE FROM noted')
       await goesOn(stage)
     }),

@@ -45,7 +45,7 @@ const MARKS = ['step copying', 'step following', 'step verifying', 'step switchi
 const BEHIND_MARK_MS = 40
 
 interface Killed {
-  /** What it said last. */
+  /** The last step that it reported. */
   readonly said: string
   /** Before it was killed. */
   readonly done: boolean
@@ -205,7 +205,7 @@ describePostgres('a move whose server crashes', () => {
       figures.moves++
       figures.writes += journal.writes
       expect(journal.rejected.filter((each) => !/: MOVED /.test(each))).toEqual([])
-      // What was refused was not done.
+      // A refused write was not made.
       const { hashes, lost, duplicated, stale } = await judged(where, [journal])
       expect({ lost, duplicated, stale }).toEqual({ lost: [], duplicated: [], stale: [] })
       expect(hashes.target).toBe(hashes.file)
@@ -266,7 +266,7 @@ describePostgres('a move by the command', () => {
         figures.aborted++
         expectAsBefore(where.path)
         await expectEmpty(where)
-        // Whoever emptied it is no mover to the judge.
+        // The judge would take the command that emptied the target for another program.
         await where.database.query('DELETE FROM noted')
         state = await commands.state()
         expect(state).toBe('none')

@@ -83,7 +83,7 @@ class Writer implements Disposable {
   }
 }
 
-/** What was acknowledged and is not there, or is there and was not. */
+/** Rows that were acknowledged and are not there, or the reverse. */
 async function wrongIn({ database }: Where, told: Acknowledged): Promise<string[]> {
   const wrong: string[] = []
   const compare = (what: string, expected: ReadonlyMap<string, unknown>, found: ReadonlyMap<string, unknown>): void => {

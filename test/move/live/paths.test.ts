@@ -43,7 +43,7 @@ describePostgres('cached paths that move', () => {
     await pathCache.sweep()
     expect(await moved.ask('SELECT 1 FROM path_cache')).toHaveLength(4)
     expect(await alive()).toEqual(['a b', 'x b', 'x c', 'x e'])
-    // What a change of the topology takes with it there.
+    // A change of the topology drops the same paths there.
     await store.nodes.update('relay', { started: true })
     expect(await alive()).toEqual([])
   })

@@ -1,4 +1,4 @@
-/** What cannot be moved, where it cannot be moved to, and from where: said before anything is changed. */
+/** Sources and targets that cannot be moved are refused before anything is changed. */
 import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { type MoveProgress, openStorage } from '../../../src/index.ts'
@@ -95,7 +95,7 @@ describePostgres('a move is refused', () => {
     await expect(stopped).rejects.toBe('enough')
     await expectCode(second.store.moveTo(first.url), 'CONFIG')
     expectAsBefore(second.path)
-    // Nobody is served what may be behind.
+    // A store that may be behind serves nobody.
     await expectCode(openStorage(first.direct), 'CONFIG')
     await first.store.moveTo(first.url)
     await expectCode(second.store.moveTo(first.url), 'CONFIG')

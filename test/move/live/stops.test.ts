@@ -25,7 +25,7 @@ describePostgres('a move that is stopped', () => {
     const again: Step[] = []
     const report = await store.moveTo(moved.url, { onProgress: ({ step }) => again.push(step) })
     expect(report.tables.nodes.rows).toBe(1_500)
-    // What was copied is not copied again.
+    // Tables that were copied are not copied again.
     expect(again.includes('copying')).toBe(['checking', 'copying'].includes(at))
     expect(await store.nodes.count()).toBe(1_500)
     expect((await store.nodes.get(numbered('n', 3)))?.routesDiscovered).toBe(7)

@@ -1,4 +1,4 @@
-/** Those who listen to changes when the data moves. */
+/** Subscribers to changes, when the data moves. */
 import { expect, test } from 'vitest'
 import { describePostgres } from '../../postgres/support/suite.ts'
 import { bundle, node, pathKey } from '../../support/samples.ts'
@@ -35,12 +35,12 @@ describePostgres('when the switch comes', () => {
     const expected = ['before', 'during', 'after'].flatMap((when) =>
       Array.from({ length: 30 }, (_, n) => `${when}-${n}`),
     )
-    // Those of one moment on PostgreSQL have no order among each other.
+    // On PostgreSQL, changes of one moment have no order among each other.
     expect(keys.toSorted()).toEqual([...expected, 'end'].toSorted())
     expect(keys.filter((key) => !key.startsWith('during'))).toEqual(
       [...expected, 'end'].filter((key) => !key.startsWith('during')),
     )
-    // Nobody has read from this one before.
+    // This subscriber has not read before.
     expect((await idle.next()).value).toMatchObject({ key: 'before-0' })
     await watched.return?.(undefined)
   })

@@ -1,4 +1,4 @@
-/** What is under way when the switch comes: nothing of it fails, and its order is kept. */
+/** Calls that are under way at the cutover: none fails, and their order is kept. */
 import { expect, test } from 'vitest'
 import { openStorage } from '../../../src/index.ts'
 import { describePostgres } from '../../postgres/support/suite.ts'

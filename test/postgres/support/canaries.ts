@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 
-/** What must be seen nowhere. In ids it may. */
+/** Values that must not be seen. Ids may hold them. */
 export const PASSWORD = 'password-canary-5d1e'
 export const VALUE = 'value-canary-9b2c'
 

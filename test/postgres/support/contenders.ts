@@ -1,4 +1,4 @@
-/** What many clients do at once to the same few rows, single statements and whole transactions mixed. */
+/** Many clients use the same few rows at once, with single statements and whole transactions. */
 import { integerFrom, randomFrom } from '../../faults/random.ts'
 import { type Cell, type Cells, type Client, COUNTER, IDS } from './cells.ts'
 import type { Happened, Version } from './history.ts'

@@ -20,7 +20,7 @@ export async function createDatabase(
   { encoding = 'UTF8', tablespace }: { encoding?: string; tablespace?: { name: string; location: string } } = {},
 ): Promise<TestDatabase> {
   const name = randomName('meshstore_test')
-  // Of all locales only C goes with every encoding.
+  // C is the only locale that goes with every encoding.
   if (tablespace !== undefined)
     await execute(server, `CREATE TABLESPACE ${tablespace.name} LOCATION '${tablespace.location}'`)
   const where = tablespace === undefined ? '' : `TABLESPACE ${tablespace.name}`

@@ -13,7 +13,7 @@ export async function eventually(
   }
 }
 
-/** What `work` comes to as soon as the database can be reached. */
+/** The result of `work` as soon as the database can be reached. */
 export async function asSoonAsAvailable<T>(work: () => Promise<T>): Promise<T> {
   let result: { readonly value: T } | undefined
   await eventually('the database can be reached again', async () => {

@@ -5,7 +5,7 @@
  */
 export interface Version {
   readonly id: string
-  /** Of all versions of a row, larger ones are later. */
+  /** Orders the versions of a row: the larger is later. */
   readonly order: number
 }
 
@@ -14,7 +14,7 @@ export interface Happened {
   readonly what: string
   readonly begun: number
   readonly ended: number
-  /** What it saw of others. */
+  /** The versions of others that it saw. */
   readonly reads: readonly Version[]
   readonly writes: readonly Version[]
 }
@@ -42,7 +42,7 @@ function versionsOf(history: readonly Happened[]): Rows {
   return rows
 }
 
-/** Who wrote a version comes before who saw it, and both before who wrote the next one. */
+/** The writer of a version comes before its readers, and both before the writer of the next version. */
 function addRows(graph: Graph, history: readonly Happened[]): void {
   const rows = versionsOf(history)
   for (const versions of rows.values()) {
@@ -93,14 +93,14 @@ class Graph {
     }
   }
 
-  /** What is in a cycle, or between two. */
+  /** The nodes in a cycle, or between two. */
   inCycles(): number[] {
     const before = behindCycles(this.#before)
     return [...behindCycles(this.#after)].filter((each) => before.has(each))
   }
 }
 
-/** What is left when everything that nothing must come before has been taken away, again and again. */
+/** Removes nodes without predecessors again and again, and returns those left. */
 function behindCycles(edges: Edges): Set<number> {
   const before = new Map<number, number>()
   for (const from of edges.keys()) before.set(from, 0)

@@ -22,7 +22,7 @@ export interface Operation {
   readonly writes: readonly Write[]
 }
 
-/** What a lane's rows hold. */
+/** The content of a lane's rows. */
 export class Rows {
   readonly #versions = new Map<string, number>()
   /** How often the lane counted on the shared node. */
@@ -143,7 +143,7 @@ async function writeTogether(on: Repositories, lane: number, writes: readonly Wr
   await on.pathCache.setMany(entries)
 }
 
-/** What is there of a lane. */
+/** Reads the rows of a lane. */
 export async function rowsOf({ nodes, policies, pathCache }: Repositories, lane: number): Promise<Rows> {
   const rows = new Rows()
   const rowOf = (id: string): number => Number(id.slice(id.indexOf('/') + 1))

@@ -54,7 +54,7 @@ export const REFUSED: readonly Provocation[] = [
   ({ pathCache }) => pathCache.set(pathKey('a', 'b'), secretBundle, { ttlSeconds: VALUE as never }),
 ]
 
-/** What ends a transaction, or refuses to begin one. */
+/** Calls that end a transaction, or refuse to begin one. */
 export const transactionsOf = (store: Meshstore): readonly (() => Promise<unknown>)[] => [
   () => store.transaction((tx) => tx.nodes.create(secretNode('n')), { timeoutMs: VALUE as never }),
   () => store.transaction((tx) => tx.nodes.create(secretNode('n')), { readOnly: true }),

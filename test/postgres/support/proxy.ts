@@ -2,7 +2,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Gate, gate } from '../../support/gate.ts'
 
-/** What becomes of a message, of its reply, and of the connection. */
+/** The fate of a message, of its reply, and of the connection. */
 export type Fault =
   /** The message is not passed on, and the connection reset. */
   | 'reset before'

@@ -10,7 +10,7 @@ const READY_AND_IDLE = message('Z', Buffer.from('I'))
 
 export interface SwappingProxyOptions {
   readonly sessions: number
-  /** What becomes of settings that a client asks for at its start: PgBouncer refuses them unless it is told otherwise. */
+  /** The fate of settings in a client's startup message: PgBouncer refuses them unless it is told otherwise. */
   readonly startupOptions: 'refused' | 'ignored'
 }
 

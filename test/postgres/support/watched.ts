@@ -1,4 +1,4 @@
-/** What a process says to the outside without being asked, as long as it is watched. */
+/** Everything that a process says to the outside unasked, as long as it is watched. */
 import { tracingChannel } from 'node:diagnostics_channel'
 import { inspect } from 'node:util'
 import { canariesIn } from './canaries.ts'
@@ -10,7 +10,7 @@ const OUTPUTS = ['log', 'info', 'warn', 'error', 'debug', 'trace'] as const
 export interface Watched extends Disposable {
   /** How many events there were on each channel that published any. */
   readonly events: ReadonlyMap<string, number>
-  /** Where a canary was seen. */
+  /** The places where a canary was seen. */
   readonly leaks: string[]
 }
 

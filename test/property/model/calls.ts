@@ -1,4 +1,4 @@
-/** What the calls of a random program come to one after the other. */
+/** The outcomes of a random program's calls, one after the other. */
 import { IDS, type Id, ON_NODES, type Operation, type Simple, type State } from '../calls.ts'
 
 class Refused {

@@ -114,7 +114,7 @@ export class ModelPathCache implements PathCacheRepository {
 
   async delete(key: PathKey) {
     const there = this.#find(key) !== undefined
-    // What is being computed for exactly this key.
+    // A computation under way for exactly this key is not stored.
     this.forgotten.push({ key } as InvalidationFilter)
     this.rows.delete(keyOf(key))
     return there

@@ -9,7 +9,7 @@ import type {
 } from '../../../src/index.ts'
 import { later, page, Rows, refuse } from './state.ts'
 
-/** What the model knows of texts: how many rules each has; `undefined` for what is no YAML. */
+/** The texts that the model knows, with the number of their rules; `undefined` for texts that are no YAML. */
 export const TEXTS = new Map<string, number | undefined>([
   ['', 0],
   ['rules: []\n', 0],
@@ -42,7 +42,7 @@ export class ModelPolicies implements PolicyRepository {
   }
 
   async createMany(policies: readonly NewPolicy[]) {
-    // What is refused is refused before anything is looked up.
+    // Texts are checked before anything is looked up.
     for (const { yamlContent } of policies) rulesIn(yamlContent)
     return this.rows.atomically(() => policies.map((policy) => this.#create(policy)))
   }

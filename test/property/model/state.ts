@@ -35,7 +35,7 @@ export class Rows<R> {
     return keys.flatMap((key) => this.get(key) ?? [])
   }
 
-  /** What brings this moment back. */
+  /** Returns a function that brings this moment back. */
   snapshot(): () => void {
     const kept = new Map(this.#rows)
     return () => {

@@ -1,4 +1,4 @@
-/** What a place holds, and what a store holds. */
+/** Reads the content of a place, and of a store. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Meshstore, openStorage } from '../../../src/index.ts'

@@ -16,7 +16,7 @@ export type Order =
   | { readonly do: 'unlock' }
   | { readonly do: 'close' }
 
-/** What was done, or the error's code; and how often which. */
+/** How often each outcome came: what was done, or the error's code. */
 export type Outcomes = Record<string, number>
 
 const IN_FLIGHT = 200

@@ -1,4 +1,4 @@
-/** What mesh.py does, where there is no Python: the bare driver, rows by position, texts as Python writes them. */
+/** Does as mesh.py does, on machines without Python: the bare driver, rows by position, texts as Python writes them. */
 import Sqlite from 'better-sqlite3'
 import { messages, say } from '../support/messages.ts'
 

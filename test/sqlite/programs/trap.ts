@@ -7,11 +7,11 @@ import { syncBuiltinESMExports } from 'node:module'
 import { resolve } from 'node:path'
 
 export const opened = {
-  /** Of the database, its -wal and its -shm. */
+  /** The database, its -wal and its -shm. */
   live: [] as string[],
   /** A file that is there would be refused: nobody can have it open. */
   created: [] as string[],
-  /** Of anything else. */
+  /** Any other file. */
   other: 0,
 }
 

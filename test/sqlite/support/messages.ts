@@ -1,7 +1,7 @@
 /** The other side of `Program`: what a child process reads and says. */
 import { createInterface } from 'node:readline'
 
-/** What the parent sends, one by one, until it closes the pipe. */
+/** The parent's messages, one by one, until it closes the pipe. */
 export async function* messages<T>(): AsyncGenerator<T, void, undefined> {
   for await (const line of createInterface({ input: process.stdin })) yield JSON.parse(line)
 }

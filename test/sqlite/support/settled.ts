@@ -1,6 +1,6 @@
 import { StorageError } from '../../../src/index.ts'
 
-/** What each came to: `'done'`, or the code of its error. Anything but a StorageError is rethrown. */
+/** The outcome of each: `'done'`, or the code of its error. Anything but a StorageError is rethrown. */
 export async function outcomes(promises: readonly Promise<unknown>[]): Promise<string[]> {
   const settled = await Promise.allSettled(promises)
   return settled.map((result) => {

@@ -1,4 +1,4 @@
-/** Where a suite of own tables runs: on each backend plainly, and again inside of a transaction. */
+/** The places where a suite of own tables runs: on each backend plainly, and again inside of a transaction. */
 import { describe } from 'vitest'
 import { type Meshstore, openStorage, type Transaction } from '../../../src/index.ts'
 import type { SchemaOf } from '../../../src/tables/define.ts'
@@ -15,7 +15,7 @@ export interface AppStage extends Pick<AppTransaction, 'tables' | 'nodes' | 'pat
   transaction<T>(work: (tx: AppTransaction) => Promise<T>): Promise<T>
 }
 
-/** What `openStorage({ tables: app })` returns: the backends open stores of any schema. */
+/** The store as `openStorage({ tables: app })` types it: the backends open stores of any schema. */
 export const withTables = ({ store }: Pick<OpenStore, 'store'>): AppStore => store as unknown as AppStore
 
 export const openApp = (url: string, options: OpenOptions = {}): Promise<AppStore> =>

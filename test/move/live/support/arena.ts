@@ -33,10 +33,10 @@ export interface Place extends AsyncDisposable {
 }
 
 export interface Ground {
-  /** Where the database is made. */
+  /** The server on which the database is made. */
   readonly server?: string
   readonly tablespace?: { readonly name: string; readonly location: string }
-  /** Where the file is made, which stays the caller's. */
+  /** The folder in which the file is made, which stays the caller's. */
   readonly folder?: TemporaryFolder
 }
 
@@ -65,7 +65,7 @@ export interface Fought {
   readonly report: MoveReport
   readonly journals: readonly Journal[]
   readonly dialects: readonly (string | undefined)[]
-  /** Of the load. */
+  /** How long the load runs. */
   readonly seconds: number
 }
 

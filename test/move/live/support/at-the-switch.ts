@@ -1,6 +1,7 @@
 /**
- * What was in the target at the switch, though others write to it from then on: triggers of the test's own note every change with the
- * row of before and the server process that made it; what others than the mover made is undone, the latest first.
+ * The content of the target at the cutover, though others write to it from then on. Triggers of the test's own note
+ * every change with the row of before and the server process that made it. The changes of others than the mover are
+ * undone, the latest first.
  */
 import { createHash } from 'node:crypto'
 import Sqlite from 'better-sqlite3'
@@ -25,7 +26,7 @@ export async function noteChanges(database: TestDatabase): Promise<void> {
     INSERT INTO noted (pid, name, before, after) VALUES (pg_backend_pid(), TG_TABLE_NAME,
       CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END, CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END);
     RETURN NULL; END $$`)
-  // Who says how far a move has come is a mover.
+  // A connection that writes how far a move has come belongs to a mover.
   await database.query(`CREATE FUNCTION note_mover() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF NEW.value NOT LIKE '%"done"%' THEN INSERT INTO movers VALUES (pg_backend_pid()) ON CONFLICT DO NOTHING; END IF;
     RETURN NULL; END $$`)

@@ -1,4 +1,4 @@
-/** What callers were told: the judge compares it with what is there in the end. */
+/** The answers that callers got: the judge compares them with what is there in the end. */
 
 export interface Journal {
   /** `routesDiscovered` of the nodes that are this process's own; `null`: deleted. */
@@ -9,9 +9,9 @@ export interface Journal {
   writes: number
   reads: number
   transactions: number
-  /** Of one write, from the call to its answer. */
+  /** The slowest write, from the call to its answer. */
   longest: { ms: number; what: string }
-  /** Of a write that began on the file and ended on PostgreSQL. */
+  /** The slowest write that began on the file and ended on PostgreSQL. */
   acrossMs: number
   /** Promises that were rejected, requests that were refused. */
   readonly rejected: string[]

@@ -10,7 +10,7 @@ const TICK_MS = 5
 const OWN = 20
 /** Behind that, callers wait for some of theirs: a machine that cannot keep up must not pile up work without bound. */
 const MOST_UNDER_WAY = 40
-/** What is given up on says so, and is no fault of the move. */
+/** A transaction that is given up on says so, and is no fault of the move. */
 const TRANSACTION = { timeoutMs: 60_000 }
 
 interface Own {
@@ -155,7 +155,7 @@ export class Load {
     })
   }
 
-  /** Of a pair, both are seen or none. */
+  /** A reader sees both rows of a pair or none. */
   #snapshot(): void {
     const pair = this.#pairName()
     const read = this.#store.transaction(
@@ -186,7 +186,7 @@ export class Load {
     this.#track(`paths to ${key.destination}`, found, () => this.journal.reads++)
   }
 
-  /** What has been acknowledged here is seen here. */
+  /** A write that was acknowledged here is seen here. */
   #read(): void {
     const at = integerFrom(this.#random, 0, OWN - 1)
     const own = this.#own[at] as Own

@@ -15,7 +15,7 @@ export interface Moving extends AsyncDisposable {
   readonly path: string
   readonly store: Meshstore
   readonly proxy: FaultyProxy
-  /** Of the target: through the proxy, and past it. */
+  /** The target's URL, through the proxy, and past it. */
   readonly url: string
   readonly direct: string
   /** Another store on the file, or on the URL that is given. */
