@@ -6,7 +6,7 @@ import { openStorage } from './library.ts'
 import { type Durability, RawStore } from './raw-store.ts'
 import type { Result } from './result.ts'
 
-/** Where and how thoroughly to measure. */
+/** The places to measure, and how thoroughly. */
 export interface Context {
   /** Every file is in here: both sides on one file system. */
   readonly folder: string
@@ -20,7 +20,7 @@ export interface Context {
 export type Outcome = Result | ComparisonTable
 
 export interface Benchmark {
-  /** What `--only` takes. */
+  /** The name that `--only` takes. */
   readonly name: string
   readonly run: (context: Context) => Promise<Outcome[]>
 }

@@ -1,4 +1,4 @@
-/** What the benchmark stores: rows of the size that a mesh's rows have. */
+/** Rows of the benchmark, of the size that a mesh's rows have. */
 import type { Meshstore, NewMeshNode, PathBundle, PathKey } from '../src/index.ts'
 import { openStorage } from './library.ts'
 import { RawStore } from './raw-store.ts'

@@ -1,4 +1,4 @@
-/** What the folder that is measured in can do by itself. */
+/** The speed of the folder's disk by itself. */
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,10 +1,10 @@
-/** What `--json` writes, and what the report is made from. */
+/** The document of `--json`, from which the report is made. */
 import type { Outcome } from './context.ts'
 import type { Disk } from './disk.ts'
 import type { Machine } from './machine.ts'
 
 export interface Section {
-  /** What `--only` takes. */
+  /** The name that `--only` takes. */
   readonly benchmark: string
   readonly seconds: number
   readonly outcomes: readonly Outcome[]

@@ -1,4 +1,4 @@
-/** Where the library is, and the driver that it uses, without loading the library itself. */
+/** The paths of the library and of its driver, without loading the library itself. */
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
@@ -6,7 +6,7 @@ import type BetterSqlite3 from 'better-sqlite3'
 
 export const built: string = fileURLToPath(new URL('../dist/index.js', import.meta.url))
 
-/** What users install, if it is built. */
+/** The built package that users install, if it is there. */
 export const libraryPath: string = existsSync(built)
   ? built
   : fileURLToPath(new URL('../src/index.ts', import.meta.url))

@@ -1,6 +1,6 @@
 /**
- * Before the benchmark: installs what the library is measured beside, once for each state of the lock file. No package's
- * own install script is run. What then is missing is not measured, and its rows say so: the rest goes on.
+ * Before the benchmark: installs the library's peers, once for each state of the lock file. No package's own install
+ * script is run. A peer that is missing then is not measured, and its rows say so: the rest goes on.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'

@@ -1,4 +1,4 @@
-/** Whoever interrupts the benchmark leaves no server and no file behind. */
+/** An interrupted benchmark leaves no server and no file behind. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 type CleanUp = () => unknown
@@ -12,7 +12,7 @@ async function onSignal(signal: NodeJS.Signals): Promise<void> {
     try {
       await next()
     } catch {
-      // What cannot be cleaned up keeps nothing else from it.
+      // A failed clean-up does not stop the others.
     }
   }
   process.kill(process.pid, signal)

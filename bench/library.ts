@@ -10,7 +10,7 @@ const source = fileURLToPath(new URL('../src/', import.meta.url))
 
 export const { copyDatabase, openStorage }: Library = await import(pathToFileURL(libraryPath).href)
 
-/** What to know about the figures before they are believed. */
+/** Things to know about the figures before they are believed. */
 export function warnings(): string[] {
   if (libraryPath !== built)
     return ['Measured from src/, which starts slower and takes more memory. Run: npm run build']

@@ -1,4 +1,4 @@
-/** What the figures were measured on. No names of hosts, users or folders. */
+/** The machine of the figures. No names of hosts, users or folders. */
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, totalmem, type } from 'node:os'
 import { Sqlite } from './driver.ts'
@@ -13,9 +13,9 @@ export interface Machine {
   readonly cpu: string
   readonly cores: number
   readonly memoryGiB: number
-  /** Of the last minute, before anything was measured: above zero, others use the machine too. */
+  /** The load of the last minute, before anything was measured: above zero, others use the machine too. */
   readonly load: number
-  /** Of each package that is compared with; those that are not installed are not there. */
+  /** The version of each peer that is installed. */
   readonly peers: Readonly<Record<string, string>>
 }
 

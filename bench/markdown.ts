@@ -15,7 +15,7 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
   ...rows.map(row),
 ]
 
-/** What was measured when, and on what. */
+/** Lines that say when each part was measured, and on what. */
 export function runLines(documents: readonly Document[]): string[] {
   const runs = documents.map(({ when, options, machine, disk, warnings, sections }) => {
     const minutes = sections.reduce((sum, { seconds }) => sum + seconds, 0) / 60
@@ -89,7 +89,7 @@ export function comparisonTable(of: ComparisonTable, { options }: Document, benc
   ]
 }
 
-/** Where the library stands: which peers are ahead of it in what, and why. */
+/** The library's rank: which peers are ahead of it in what, and why. */
 function standing(of: ComparisonTable): string[] {
   const { title, columns, rows } = of
   const leaders = columns.flatMap((peer, column) => {

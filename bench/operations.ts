@@ -1,4 +1,4 @@
-/** What is asked of every peer. Every `n` is another row, or another value of it. */
+/** The calls to every peer. Every `n` is another row, or another value of it. */
 import { NODES, nodeId, nodeOf } from './data.ts'
 import type { Arguments, Method } from './peer.ts'
 
@@ -15,7 +15,7 @@ const PAGE = 100
 /** Neighbouring rows would be on the page that was read before. */
 const scattered = (n: number, of = NODES): number => (n * 7_919) % of
 const evenId = (n: number): string => nodeId((n * 2) % NODES)
-/** Those with an even number are started: the first time around they stop, then they start again. */
+/** Nodes with an even number are started: the first time around they stop, then they start again. */
 const started = (n: number): boolean => Math.floor((n * 2) / NODES) % 2 === 1
 const newId = (n: number): string => `new-${String(n).padStart(7, '0')}`
 

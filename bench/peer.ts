@@ -1,4 +1,4 @@
-/** What every peer can do with the nodes, so that all of them are asked the same. */
+/** The operations that every peer has for the nodes, so that all of them do the same. */
 import type { MeshNode, NewMeshNode, PathBundle, PathKey } from '../src/index.ts'
 import type { Durability } from './raw-store.ts'
 import { medianOf } from './statistics.ts'
@@ -50,18 +50,18 @@ export interface CachePeerModule {
 /** Milliseconds for a call. One slow sync spoils an average, and hides in a median: reads are told by the one, writes by the other. */
 export interface Taken {
   readonly mean: number
-  /** Of calls that were made one after the other. */
+  /** The median of calls that were made one after the other. */
   readonly median: number
 }
 
 /** A peer that is open, wherever it runs. */
 export interface Contestant {
   readonly name: string
-  /** Of what no package of the benchmark brings. */
+  /** The version of a peer that no package of the benchmark brings. */
   readonly version?: string | undefined
   /** One after the other, or all at once. */
   readonly time: (method: Method, calls: readonly Arguments[], inFlight: boolean) => Promise<Taken>
-  /** What a single call returns. */
+  /** The result of a single call. */
   readonly answer: (method: Method, args: Arguments) => Promise<unknown>
   readonly close: () => Promise<void>
 }

@@ -12,7 +12,7 @@ export interface Plot {
 
 const MICROSECONDS = 1_000_000
 
-/** Those whose tables have been measured. */
+/** The plots whose tables have been measured. */
 export function plotsOf(sections: readonly Section[]): Plot[] {
   const tables = sections.flatMap(({ outcomes }) => outcomes.filter(isTable))
   const titled = (title: string): ComparisonTable | undefined => tables.find((table) => table.title === title)

@@ -22,7 +22,7 @@ interface Running {
   readonly stop: () => Promise<void>
 }
 
-/** Throws NoServer. What `work` throws comes through, after the server has been stopped. */
+/** Throws NoServer. An error of `work` comes through, after the server has been stopped. */
 export async function withServer<T>(work: (server: Server) => Promise<T>): Promise<T> {
   const running = await orNoServer(start)
   const release = whenInterrupted(running.stop)
@@ -47,7 +47,7 @@ export async function withDatabase<T>(server: Server, work: (url: string) => Pro
   }
 }
 
-/** What is no part of what is measured. */
+/** Runs SQL that is not measured. */
 export async function execute(url: string, sql: string): Promise<void> {
   await using(url, (client) => client.query(sql))
 }
@@ -111,7 +111,7 @@ async function orNoServer<T>(work: () => Promise<T>): Promise<T> {
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  // Where a name has several addresses, the reason is in each of the attempts.
+  // If a name has several addresses, the reason is in each of the attempts.
   const { message } = error instanceof AggregateError && error.errors[0] instanceof Error ? error.errors[0] : error
   return message.replaceAll(/\s+/g, ' ').trim()
 }

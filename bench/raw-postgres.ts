@@ -73,7 +73,7 @@ export class RawPostgres {
     await this.pool.query({ ...INSERT_MANY, values: lists })
   }
 
-  /** What is no part of what is measured. */
+  /** Runs SQL that is not measured. */
   async execute(sql: string): Promise<void> {
     await this.pool.query(sql)
   }

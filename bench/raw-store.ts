@@ -1,6 +1,6 @@
 /**
- * The raw driver: the same tables, the plainest prepared statements and the same mapping of a row, by hand, with nothing
- * around them. What the library is compared with.
+ * The raw driver: the same tables, the plainest prepared statements and the same mapping of a row, by hand, with
+ * nothing around them. The library is compared with it.
  */
 import type Sqlite from 'better-sqlite3'
 import type { MeshNode, NewMeshNode, PathBundle, PathKey, Policy } from '../src/index.ts'

@@ -103,7 +103,7 @@ the event loop free. Alone on a file, it pays for what a single write takes (abo
   },
 ]
 
-/** What is to be said of those who are ahead in a table. */
+/** The reasons why these peers are ahead in a table. */
 export const reasonsFor = (title: string, ahead: readonly string[]): string[] =>
   REASONS.filter(({ table, peers }) => title.startsWith(table) && peers.some((peer) => ahead.includes(peer))).map(
     ({ text }) => text,

@@ -1,4 +1,4 @@
-/** What a row of the benchmark says. */
+/** A row of the benchmark. */
 import type { Comparison } from './compare.ts'
 import type { Summary } from './statistics.ts'
 
@@ -7,7 +7,7 @@ export type Unit = 'ms' | 'µs' | '/s' | 'MB' | 'MiB' | '×' | ''
 export interface Target {
   /** Like `≤ 1.35 × raw`. */
   readonly text: string
-  /** What is held against it, as it is shown. */
+  /** The figure it is compared with, as it is shown. */
   readonly value: number
   readonly unit: Unit
   readonly met: boolean

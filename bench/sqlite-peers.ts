@@ -1,4 +1,4 @@
-/** Who is measured on SQLite. */
+/** The peers on SQLite. */
 import { type Contestant, contestant, type SqlitePeerModule } from './peer.ts'
 import { python } from './python.ts'
 import type { Durability } from './raw-store.ts'

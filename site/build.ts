@@ -32,7 +32,7 @@ const run = (name: string, ...args: string[]): void => {
 }
 run('typedoc')
 
-/** Where a page of the repository is on the site. */
+/** The address on the site of each page of the repository. */
 const MOVED: Readonly<Record<string, string>> = {
   'README.md': 'index.md',
   'CHANGELOG.md': 'changelog.md',

@@ -1,7 +1,7 @@
 /** `open.mjs ENTRY FILE`: opens an existing file with the library at ENTRY, or with the raw driver where ENTRY is `raw`. */
 import { pathToFileURL } from 'node:url'
 
-/** What both sides can do: a row by its key, a page of rows, and all of them. */
+/** Both sides read a row by its key, a page of rows, and all of them. */
 export async function open(entry, file) {
   return entry === 'raw' ? openRaw(file) : openStore(entry, file)
 }

@@ -14,7 +14,7 @@ if (mode === 'first') {
   const [node] = await peer.list('', 1)
   writeSync(1, `${node?.nodeId}\n`)
 } else {
-  // What is loaded at the first use is not what the rows take.
+  // Modules that are loaded at the first use do not count as memory of the rows.
   await peer.list('', 1)
   const before = resident()
   const begun = performance.now()

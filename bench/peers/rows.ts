@@ -1,4 +1,4 @@
-/** What peers share that leave these things to their users. */
+/** Code that peers share whose users must write it themselves. */
 import type { NewMeshNode } from '../../src/index.ts'
 
 /** Rows for each statement of a bulk load: 7,000 values, where SQLite takes 32,766. */

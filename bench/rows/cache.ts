@@ -11,7 +11,7 @@ import { NoRedis, Redis } from '../redis.ts'
 import { atLeast, atMost, type Result, scaled } from '../result.ts'
 import { summaryOf } from '../statistics.ts'
 
-/** What a store keeps unless told otherwise. */
+/** The store's default. */
 const FULL = 10_000
 const ONE_MS = 1
 

@@ -22,7 +22,7 @@ interface Place {
   readonly dropTrigger: (each: (typeof TRIGGERS)[number]) => string
 }
 
-/** What the log of changes costs those who write, and how soon who subscribes hears of them. */
+/** The cost of the change log for writers, and the delay until subscribers receive a change. */
 export const changes: Benchmark = {
   name: 'changes',
   run: async (context) => {

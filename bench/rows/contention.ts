@@ -71,7 +71,7 @@ async function contended(context: Context, processes: number): Promise<TableRow[
   ]
 }
 
-/** What happened once in any round did happen. */
+/** An event in any round counts. */
 function worstOf(figures: readonly number[]): Summary {
   const most = Math.max(...figures)
   return { ...summaryOf(figures), p50: most }

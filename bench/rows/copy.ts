@@ -140,7 +140,7 @@ async function pgloader({ folder }: Context, source: string, url: string): Promi
   }
 }
 
-/** What the columns have become, and how many times are not what they were. */
+/** The columns' types after the copy, and the number of times that differ. */
 async function faithfulness(source: string, url: string): Promise<string> {
   const client = new pg.Client(url)
   await client.connect()

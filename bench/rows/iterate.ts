@@ -18,7 +18,7 @@ const inProcess = async ({ file }: Entry, database: string, mode: 'first' | 'ite
     : runNode([childPath('peer.ts'), peerUrl(file), database, mode])
 }
 
-/** Who can be run at all on a file: the others would fail in every round. */
+/** The peers that can be run on a file at all: the others would fail in every round. */
 const able = (database: string) =>
   enterAll(SQLITE_PEERS, async (entry) => {
     await inProcess(entry, database, 'first')

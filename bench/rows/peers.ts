@@ -16,7 +16,7 @@ export type Entered = Contestant | { readonly name: string; readonly why: string
 
 export const isIn = (entered: Entered): entered is Contestant => 'time' in entered
 
-/** Opens one after the other. Who cannot be opened is named with the reason. */
+/** Opens one after the other. A peer that cannot be opened is named with the reason. */
 export async function enterAll<T extends { readonly name: string }>(
   entries: readonly T[],
   enter: (entry: T) => Promise<Contestant>,
@@ -32,7 +32,7 @@ export async function enterAll<T extends { readonly name: string }>(
   return all
 }
 
-/** In one line. Where a package was looked for in vain is nobody's business. */
+/** The reason in one line, without the places where a package was looked for. */
 function reasonOf(error: unknown): string {
   const lines = (error instanceof Error ? error.message : String(error)).split('\n')
   const said = lines.find((line) => /^\w*Error\b/.test(line)) ?? lines[0] ?? ''

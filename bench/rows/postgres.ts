@@ -98,7 +98,7 @@ async function oneByOne(context: Context, { store, raw }: Both): Promise<Result[
     },
     extent,
   )
-  // Those with an even number are started: the first time around they stop, then they start again.
+  // Nodes with an even number are started: the first time around they stop, then they start again.
   const evenId = (n: number): string => nodeId((n * 2) % NODES)
   const started = (n: number): boolean => Math.floor((n * 2) / NODES) % 2 === 1
   context.progress(ROWS.update)

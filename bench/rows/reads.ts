@@ -12,7 +12,7 @@ export const reads: Benchmark = {
   name: 'read',
   run: (context) =>
     withBothSides(context, 'full', async (store, raw) => {
-      // Of a millisecond or two each: on a busy machine most of them end before another process has its turn.
+      // Rounds take a millisecond or two each: on a busy machine most of them end before another process has its turn.
       const rounds = context.quick ? 250 : 1_000
       const warmUp = 50
       const ids = Array.from({ length: NODES }, (_, n) => nodeId(scattered(n, NODES)))

@@ -1,4 +1,4 @@
-/** What the same calls cost as the file grows: nodes, then cached paths. */
+/** The time of the same calls as the file grows: nodes, then cached paths. */
 import { statSync } from 'node:fs'
 import type { Meshstore } from '../../src/index.ts'
 import { childPath, runNode } from '../child.ts'
@@ -113,13 +113,13 @@ async function grown(
   }
 }
 
-/** What is read has to be there: a miss is quicker than a hit. */
+/** The rows must be there: a miss is quicker than a hit. */
 async function hasAllOf({ store, size }: Grown): Promise<void> {
   const last = [await store.nodes.get(nodeId(size - 1)), await store.pathCache.get(pathKey(size - 1))]
   if (last.every((found) => found === undefined)) throw new Error(`Not all of ${size} rows are there.`)
 }
 
-/** Of a process of its own for each file. */
+/** Resident memory of a process of its own for each file. */
 async function resident(files: readonly Grown[]): Promise<number[]> {
   const bytes: number[] = []
   for (const { file } of files) {

@@ -57,7 +57,7 @@ async function withPeers(
   }
 }
 
-/** Who returns less than the others is not faster. Times are each file's own. */
+/** A peer that returns less than the others is not faster. Times are each file's own. */
 async function agree([first, ...others]: readonly Contestant[]): Promise<void> {
   if (first === undefined) return
   for (const [method, args] of [

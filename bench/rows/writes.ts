@@ -43,7 +43,7 @@ function oneByOne(context: Context, durability: 'full' | 'normal'): Promise<Resu
         extent,
       ),
     )
-    // Those with an even number are started: the first time around they stop, then they start again.
+    // Nodes with an even number are started: the first time around they stop, then they start again.
     const evenId = (n: number): string => nodeId((n * 2) % NODES)
     const started = (n: number): boolean => Math.floor((n * 2) / NODES) % 2 === 1
     add(
@@ -72,7 +72,7 @@ function oneByOne(context: Context, durability: 'full' | 'normal'): Promise<Resu
   })
 }
 
-/** Whoever uses the raw driver has to read the YAML as well, to know how many rules there are. */
+/** A user of the raw driver has to read the YAML as well, to know how many rules there are. */
 function counted(yamlContent: string) {
   const [document] = parseAllDocuments(yamlContent)
   const rules: unknown = document?.toJS().rules

@@ -1,4 +1,4 @@
-/** What the process that is killed writes: everything in a row follows from its number, so that it can be checked. */
+/** Rows of the process that is killed: everything in a row follows from its number, so that it can be checked. */
 import type { NewMeshNode } from '../../src/index.ts'
 
 /** Every so many writes one is a transaction of two nodes. */

@@ -13,7 +13,7 @@ const PATIENCE_MS = 30_000
 export interface Crash {
   /** Writes that the process was told are on disk. */
   readonly acknowledged: number
-  /** Those of them that are there afterwards, whole. */
+  /** The number of these that are there afterwards, whole. */
   readonly found: number
   /** Begun, and not acknowledged when it was killed: each may be there or not. */
   readonly unacknowledged: number
@@ -34,7 +34,7 @@ export async function crash(file: string, afterAcknowledged: number): Promise<Cr
   return { ...found, integrity }
 }
 
-/** What is there of the writes that a process spoke of. */
+/** Compares the writes that a process reported with the rows that are there. */
 export async function judge(store: Meshstore, { begun, acknowledged }: Said): Promise<Omit<Crash, 'integrity'>> {
   const result = { acknowledged: acknowledged.size, found: 0, unacknowledged: 0, unacknowledgedFound: 0, torn: 0 }
   for (const n of begun) {

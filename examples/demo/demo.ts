@@ -36,7 +36,7 @@ export interface DemoReport {
   readonly crashes: readonly Crash[]
   /** Closed, opened again, and compared with the backup row by row. */
   readonly sameAfterReopening: boolean
-  /** What must not be. None of them is a matter of time. */
+  /** Results that must not be. None of them is a matter of time. */
   readonly failures: readonly string[]
 }
 

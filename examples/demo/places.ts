@@ -1,4 +1,4 @@
-/** Where the demo's files are. */
+/** The places of the demo's files. */
 import { existsSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { temporaryFolder } from '../../bench/disk.ts'
@@ -9,7 +9,7 @@ export interface Places {
   readonly file: string
   /** On the same disk, for copies; removed at the end. */
   readonly scratch: string
-  /** What to remove to be rid of the database. */
+  /** The path to remove to be rid of the database. */
   readonly remains: string
 }
 

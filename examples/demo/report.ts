@@ -1,4 +1,4 @@
-/** What a person reads, in 100 columns. */
+/** The report for people, in 100 columns. */
 import type { Durability } from '../../bench/raw-store.ts'
 import type { BackupCheck } from './copies.ts'
 import type { Crash } from './crash.ts'

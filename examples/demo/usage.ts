@@ -1,4 +1,4 @@
-/** What the demo is called with. */
+/** The arguments of the demo. */
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
@@ -18,7 +18,7 @@ Stores the topologies in the NetJSON NetworkGraph files, or Abilene's 11 nodes, 
 
 export interface Usage {
   readonly files: readonly string[]
-  /** Where the database is to be kept. */
+  /** The place of the database. */
   readonly db: string | undefined
   readonly nodes: number
   readonly bundles: number

@@ -91,7 +91,7 @@ const DRIZZLES_DIALECTS = /[\\/]drizzle-orm[\\/](\w+-core[\\/]|relations\.js)/
 
 /**
  * One file for all that a module imports at once: left to itself, the bundler cuts it into as many as there are ways to
- * share them, and each costs a third of a millisecond at the start. What an earlier group has is left to that one.
+ * share them, and each costs a third of a millisecond at the start. A module of an earlier group stays in that one.
  */
 function together(name: string, module: string, apart: readonly RegExp[]): CodeSplittingGroup {
   const root = resolve(module)
@@ -105,7 +105,7 @@ function together(name: string, module: string, apart: readonly RegExp[]): CodeS
   }
 }
 
-/** What a module imports statically, and what that imports. */
+/** The modules that a module imports statically, directly or through others. */
 function importedBy(root: string, apart: readonly RegExp[], context: ChunkingContext): Set<string> {
   const found = new Set([root])
   for (const id of found) {

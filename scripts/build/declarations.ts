@@ -1,6 +1,6 @@
 /**
- * The declarations of the package. Those of the main entry must not need drizzle-orm, whose own fail where
- * `skipLibCheck` is off: the row types, which the sources infer from the tables, are written out.
+ * The declarations of the package. The main entry's must not need drizzle-orm, whose own fail where `skipLibCheck` is
+ * off: they write out the row types, which the sources infer from the tables.
  */
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'

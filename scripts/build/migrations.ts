@@ -1,4 +1,4 @@
-/** What is made of migrations/: the module that bundles apply them from, and the folders that drizzle-kit 1.0 reads. */
+/** Files made from migrations/: the module that bundles apply them from, and the folders that drizzle-kit 1.0 reads. */
 import { cp, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Plugin } from 'rolldown'

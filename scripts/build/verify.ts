@@ -107,7 +107,10 @@ const packageOf = (specifier: string): string =>
     .slice(0, specifier.startsWith('@') ? 2 : 1)
     .join('/')
 
-/** What `import 'meshstore'` loads at once: the check of Node's version first, and nothing that can wait. */
+/**
+ * Checks the scripts that `import 'meshstore'` loads at once: the check of Node's version first, and nothing that can
+ * wait.
+ */
 function verifyStart(scripts: ReadonlyMap<string, Script>, main: readonly OutputChunk[]): void {
   const chunks = new Map(main.map((chunk) => [chunk.fileName, chunk]))
   const first = scripts.get('index.js')?.imports[0]

@@ -1,4 +1,4 @@
-/** What the tarball holds, and whether package.json describes it well. */
+/** The content of the tarball, and whether package.json describes it well. */
 import { deepEqual, ok } from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'

@@ -92,7 +92,7 @@ async function checkNextKit({ run }: Application, there: string): Promise<void> 
       const dialect = url === there ? 'postgresql' : 'sqlite'
       deepEqual(JSON.parse(await run(url, ['program.ts'], 'check')), { dialect, costs: COSTS })
       deepEqual(JSON.parse(await run(url, ['program.ts'])), { dialect, costs: COSTS })
-      // Of a file it would warn that there is no backup.
+      // The check warns of a file that it has no backup.
       if (url === there) await run(url, meshstore('check', '--quick'))
     })
 }
@@ -134,7 +134,7 @@ async function filesOfGuide(): Promise<Map<string, string>> {
     const [, name] = /^\/\/ (\S+\.[jt]s)\n/.exec(code) ?? []
     if (name !== undefined) files.set(name, code)
   }
-  // What the guide says in words: the same with PostgreSQL's names.
+  // As the guide says in words: the same with PostgreSQL's names.
   const sqlite = files.get('tables.sqlite.ts') ?? ''
   const config = files.get('drizzle.sqlite.config.js') ?? ''
   files.set(

@@ -10,7 +10,7 @@ export const checkCommand = (app: string, version: string): Promise<void> =>
     equal(await npm(app, ['exec', '--no', '--', 'meshstore', '--version']), `${version}\n`)
   })
 
-/** What the application installs for the entries that need it. Installs it. */
+/** Installs what the application needs for the entries with optional dependencies. */
 export async function checkWithoutPeers(app: string): Promise<void> {
   const load = (entry: string) => command(process.execPath, ['--eval', `require('${entry}')`], { cwd: app })
   const peers = { 'meshstore/zod': 'zod', 'meshstore/opentelemetry': '@opentelemetry/api' }

@@ -18,8 +18,8 @@ const slugify = (heading: string): string =>
     .replaceAll(' ', '-')
 
 /**
- * What a command prints is read, and not copied: its long lines wrap. Help texts have room for their
- * 82 columns. Where it is dark, the ground of a picture stays light.
+ * The output of a command is read, and not copied: its long lines wrap. Help texts have room for their
+ * 82 columns. In dark mode the ground of a picture stays light.
  */
 const STYLE = `
 :root { --vp-layout-max-width: 1640px; }

@@ -23,9 +23,10 @@ export const WRITES: Descriptor = {
 }
 
 /**
- * A `MetricProducer` of OpenTelemetry's SDK, which reports `db.client.operation.duration`, `meshstore.commit.duration` and
- * `meshstore.commit.writes`, and costs a read less than 0.5 µs. `instrument()` adds one to your readers by itself where it can. Where it
- * cannot, give one to your reader or exporter as one of its `metricProducers`, and to `instrument()` as `statements`.
+ * A `MetricProducer` of OpenTelemetry's SDK, which reports `db.client.operation.duration`, `meshstore.commit.duration`
+ * and `meshstore.commit.writes`, and costs a read less than 0.5 µs. `instrument()` adds one to your readers by itself where
+ * it can. If it cannot, give one to your reader or exporter as one of its `metricProducers`, and to `instrument()` as
+ * `statements`.
  *
  * @example
  * const statements = new StatementMetrics()

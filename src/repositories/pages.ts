@@ -137,9 +137,9 @@ async function collect<Row, Shown, Place>(
 }
 
 /**
- * Iterates over all rows. No statement stays open between two pieces: an open one would pin the reader's snapshot and keep
- * the write-ahead log from being emptied. Places ascend, so that each comes at most once. What `prepare` throws, the first
- * `next()` rejects with.
+ * Iterates over all rows. No statement stays open between two pieces: an open one would pin the reader's snapshot and
+ * keep the write-ahead log from being emptied. Places ascend, so that each comes at most once. An error of `prepare` rejects
+ * the first `next()`.
  */
 export async function* iterateRows<Row, Shown, Place = string>(
   on: Session,

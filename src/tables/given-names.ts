@@ -1,6 +1,7 @@
 /**
- * drizzle-kit 1.0 asks each index, key and constraint whether the application gave it its name. Those of drizzle-orm 0.45, which this
- * library bundles, do not say: with them `drizzle-kit generate` failed with "isNameExplicit is not a function".
+ * drizzle-kit 1.0 asks each index, key and constraint whether the application gave it its name. The builders of
+ * drizzle-orm 0.45, which this library bundles, do not say: with them `drizzle-kit generate` failed with
+ * "isNameExplicit is not a function".
  */
 
 interface Core {

@@ -1,4 +1,4 @@
-/** What was changed lately, the newest first. */
+/** The latest changes, the newest first. */
 import { element } from './node-panel.js'
 
 const at = (id) => document.getElementById(id)

@@ -52,7 +52,7 @@ export class LinksPanel {
       button.title = node_id
       kindOf.textContent = kind ?? ''
       weight.setAttribute('aria-label', `Weight of the link to ${label}`)
-      // What is being typed is not overwritten.
+      // A weight that is being typed is not overwritten.
       const isTyped = document.activeElement === weight && weight.value !== stored
       stored = String(cost)
       if (!isTyped) weight.value = stored

@@ -126,7 +126,7 @@ function count() {
   at('counts').textContent = `${up.toLocaleString('en')} of ${nodes.size.toLocaleString('en')} nodes are up`
 }
 
-/** What goes wrong is said on the page. */
+/** Shows an error of the work on the page. */
 async function trying(work) {
   at('trouble').hidden = true
   try {
@@ -148,7 +148,7 @@ function option(value) {
 const GATHERED_MS = 200
 /** More of them than that are read all at once. */
 const MOST_READ_SINGLY = 20
-/** What became of nodes lately. */
+/** The latest change of each node. */
 let changed = new Map()
 
 listen({
@@ -159,7 +159,7 @@ listen({
     if (changed.size === 0) setTimeout(() => trying(readChanged), GATHERED_MS)
     changed.set(change.key, change.operation)
   },
-  // What happened between loading and listening is nobody's news.
+  // Changes between loading and listening reach no subscriber: the page reads all again.
   begun: () => trying(readAllAgain),
   missed: () => {
     changesPanel.missed()
@@ -204,7 +204,7 @@ async function readAllAgain() {
   const before = new Map([...nodes.keys()].map((id) => [id, stateOf(id)]))
   nodes.clear()
   for (const node of all) nodes.set(node.node_id, node)
-  // Of thousands that are drawn, most are as they were.
+  // Most of the thousands that are drawn have not changed.
   const states = [...new Set([...before.keys(), ...nodes.keys()])].map((id) => [id, stateOf(id)])
   view.setStates(states.filter(([id, state]) => before.get(id) !== state))
   count()

@@ -165,7 +165,7 @@ export class MeshView {
     this.#graph.zoom({ level: this.#graph.zoom() * factor, renderedPosition })
   }
 
-  /** Where on the page a node is. */
+  /** The place of a node on the page. */
   placeOf(id) {
     const { x, y } = this.#node(id).renderedPosition()
     const { left, top } = this.#graph.container().getBoundingClientRect()

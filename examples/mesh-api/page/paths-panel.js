@@ -3,7 +3,7 @@ import { ALTERNATIVE, colourOf } from './mesh-view.js'
 import { element } from './node-panel.js'
 
 const at = (id) => document.getElementById(id)
-/** Of a long path both ends are spelled out. */
+/** A longer path spells out its two ends alone. */
 const SPELLED_OUT = 12
 
 export class PathsPanel {

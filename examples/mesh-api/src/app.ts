@@ -29,7 +29,7 @@ export interface AppOptions extends GuardOptions {
   readonly logger?: FastifyServerOptions['logger']
   /** When it closes: for so long connections in use are still served, and told to close, before the idle ones are closed. */
   readonly drainMs?: number
-  /** Whoever listens to changes hears something at least so often. */
+  /** A client that listens to changes receives something at least so often. */
   readonly heartbeatMs?: number
 }
 

@@ -54,7 +54,7 @@ export class ChangeFeed {
     return { token, leave: () => this.#leave(client) }
   }
 
-  /** Ends every client. What comes now is kept by the storage for a while, if the store is closed next. */
+  /** Ends every client. The storage keeps later changes for a while, if the store is closed next. */
   close(): void {
     this.#isClosed = true
     clearTimeout(this.#leaving)

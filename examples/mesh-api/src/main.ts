@@ -44,7 +44,7 @@ async function listen(
   const { label, nodeIds, links } = await storedTopology(store)
   console.log(`${label}: ${nodeIds.length} nodes, ${links.length} links; ${imported?.nodes ?? 0} nodes stored just now`)
   console.log(`Listening on ${listening} (${store.dialect})`)
-  // The page will ask for it: it is being drawn already. Nobody waits for it, nor for it to fail.
+  // The page will ask for it: drawing begins now. Neither its answer nor its failure is waited for.
   app.inject({ url: '/mesh/map', headers: { authorization: `Bearer ${guarding.token}` } }).catch(() => {})
 }
 

@@ -1,4 +1,4 @@
-/** Where the nodes lie on the drawn mesh. The layout takes a second for 2,000 nodes: a thread of its own makes it. */
+/** The places of the nodes on the drawn mesh. The layout takes a second for 2,000 nodes: a thread of its own makes it. */
 import { Worker } from 'node:worker_threads'
 import type { MeshStore } from './mesh-store.ts'
 import { storedTopology } from './stored-mesh.ts'

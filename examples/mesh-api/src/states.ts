@@ -1,4 +1,4 @@
-/** What decides about paths, as the storage has it now: which nodes are there and up, and the policies. */
+/** The rows that decide about paths, as the storage has them now: which nodes are there and up, and the policies. */
 import type { Repositories } from 'meshstore'
 import { type ParsePolicy, PolicyEngine, type PolicyRules, rulesOf } from './policies/index.ts'
 
@@ -9,7 +9,7 @@ export async function stoppedNodes({ nodes }: Repositories): Promise<Set<string>
   return stopped
 }
 
-/** Those of the nodes that are not there. */
+/** The nodes among these that are not there. */
 export async function missingNodes({ nodes }: Repositories, nodeIds: Iterable<string>): Promise<string[]> {
   const asked = [...new Set(nodeIds)]
   const found = new Set((await nodes.getMany(asked)).map(({ nodeId }) => nodeId))

@@ -2,7 +2,7 @@
 export interface Link {
   readonly source: string
   readonly target: string
-  /** What the pathfinder keeps small: 0 or more. */
+  /** The cost, which the pathfinder keeps small: 0 or more. */
   readonly cost: number
   /** Like `wifi` or `vpn`, where the map says so. */
   readonly kind?: string | undefined
@@ -10,13 +10,13 @@ export interface Link {
 
 export interface Topology {
   readonly label: string
-  /** What all of its links speak: `batman-adv`, `static`, … */
+  /** The protocol of all of its links: `batman-adv`, `static`, … */
   readonly protocol: string
-  /** What a link's cost is: `latency_ms`, `1/TQ`, … */
+  /** The meaning of a link's cost: `latency_ms`, `1/TQ`, … */
   readonly metric?: string | undefined
   readonly nodeIds: readonly string[]
   readonly links: readonly Link[]
-  /** What a person calls a node, where the map says so. */
+  /** The names that people give the nodes, where the map says so. */
   readonly names?: ReadonlyMap<string, string>
 }
 

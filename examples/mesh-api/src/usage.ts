@@ -1,4 +1,4 @@
-/** What the server is started with. */
+/** The arguments of the server. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'

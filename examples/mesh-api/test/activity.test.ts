@@ -33,7 +33,7 @@ test('counts calls, commits, waiting writes and hits in the second in which they
   await store.nodes.get('a')
   now = 1_003_500
   expect(activity.since(1_001_000)).toMatchObject([{ at: 1_002_000, statements: 1, commits: 0, hitRate: 0.75 }])
-  // What was long ago is gone from percentiles and shares, and then altogether.
+  // Old requests leave percentiles and shares, and then everything.
   now = 1_013_500
   expect(activity.since(1_011_000)).toMatchObject([{ at: 1_012_000, statements: 0, hitRate: null, statementP99: null }])
   now = 1_400_500

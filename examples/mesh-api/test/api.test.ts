@@ -48,7 +48,7 @@ const POLICY = { policy_id: 'p1', yaml_content: 'rules: []\n' }
 const deny = (action: string): string => `rules: [{ id: r, effect: DENY, subject: "*", action: "${action}" }]`
 
 eachLastingBackend('the mesh API', (backend) => {
-  /** What was held against the document. */
+  /** The answers that were compared with the document. */
   const seen = new Set<string>()
   let described: readonly string[] = []
 
@@ -514,7 +514,7 @@ eachLastingBackend('the mesh API', (backend) => {
     }))
 
   test('has given every answer that it describes', () => {
-    // What only a trigger of others refuses, and what takes a storage that is away.
+    // Answers that take a trigger of others, or a storage that is away.
     const rare = (answer: string): boolean => / 503$|^(PATCH|PUT|DELETE) .* 409$/.test(answer) || answer === EVENTS
     expect(described.length).toBeGreaterThan(40)
     expect(described.filter((answer) => !seen.has(answer) && !rare(answer))).toEqual([])

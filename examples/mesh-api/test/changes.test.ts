@@ -79,7 +79,7 @@ eachLastingBackend('changes of the mesh API', (backend) => {
       await using events = await Events.from(client.base, id)
       return (await events.take(count)).map(words)
     }
-    // Nobody listens, and it is read all the same, for a while.
+    // The application reads on for a while without a client.
     expect(await after(heard?.id, 3)).toEqual(['ready', 'change insert nodes b', 'change insert nodes c'])
     expect(await after(ready?.id, 4)).toEqual([
       'ready',

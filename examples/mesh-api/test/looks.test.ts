@@ -34,7 +34,7 @@ function samples(): object {
   return { now, kept_seconds: 300, samples: Array.from({ length: 300 }, (_, index) => second(index)) }
 }
 
-/** What sticks out of its place, and captions that lie on each other. */
+/** Elements that stick out of their place, and captions that lie on each other. */
 const AMISS = `(() => {
   const boxes = (selector) => [...document.querySelectorAll(selector)].map((element) => [element, element.getBoundingClientRect()])
   const root = document.documentElement
@@ -107,7 +107,7 @@ describe.skipIf(program === undefined)('the page', () => {
       const cache = page.locator('#charts figure', { hasText: 'Path cache' })
       await cache.getByText('no path was asked for').waitFor()
       expect(await cache.locator('figcaption b').textContent()).toBe('–')
-      // Of twelve that ask for the same path eleven get it from the cache: 92 %.
+      // Eleven of twelve that ask for the same path get it from the cache: 92 %.
       const path = '/mesh/paths?source=abilene-3&destination=abilene-2'
       for (let index = 0; index < 12; index++) await client.ask('GET', path)
       await cache.getByText('92 %').waitFor()
@@ -135,7 +135,7 @@ describe.skipIf(program === undefined)('the page', () => {
       await until(page, `${height} > ${before} + 50`)
       await isAllSeen(page, IDS)
       await page.click('#activity summary')
-      // What somebody has come closer to stays in the middle.
+      // Zooming in keeps the middle.
       for (let index = 0; index < 3; index++) await page.click('#closer')
       const middle = `(() => {
         const { left, top, width, height } = document.getElementById('mesh').getBoundingClientRect()

@@ -84,7 +84,7 @@ test.each(MISTAKES)('the same judge finds a path that %s', (_, plant) => {
   const topology = abilene()
   const judge = new PathJudge(topology)
   const bundle = new Pathfinder(topology).find({ source: 'abilene-0', destination: 'abilene-6', k: 3 })
-  // Of nodes that are not next to each other, so that something lies in between.
+  // The nodes are not next to each other, so that something lies in between.
   expect(bundle.primary.length).toBeGreaterThan(1)
   judge.judge(bundle)
   expect(() => judge.judge(plant(bundle))).toThrow()

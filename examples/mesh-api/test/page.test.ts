@@ -46,7 +46,7 @@ eachLastingBackend('the page', (backend) => {
         await weights.nth(index).fill(String(5_000 + index))
         await weights.nth(index).press('Enter')
         await answer(page, before)
-        // Whoever goes on with the keyboard is still where they were.
+        // The keyboard's focus stays where it was.
         await until(page, `document.activeElement === document.querySelectorAll('#links input')[${index}]`)
       }
       const links = await store.tables.links.list({ orderBy: 'cost', descending: true, limit: 3 })
@@ -101,7 +101,7 @@ eachLastingBackend('the page', (backend) => {
       await page.locator('#changes li', { hasText: 'policy added' }).waitFor()
       await others.pathCache.invalidate({ source: 'x', through: 'y' })
       await newest.getByText('from x, across y').waitFor()
-      // Of many at once the latest are listed, and all is read at a stroke.
+      // The latest of many are listed, and all are read at once.
       await others.nodes.saveMany(
         Array.from({ length: 300 }, (_, index) => ({
           nodeId: `n-${index}`,

@@ -1,4 +1,4 @@
-/** What the policies decide, and that they fail closed. */
+/** The decisions of policies, which fail closed. */
 import { policyDocuments } from 'meshstore'
 import { describe, expect, test, vi } from 'vitest'
 import { parsedPolicy } from '../../../src/schema/policy-text.ts'

@@ -13,7 +13,7 @@ import { ABILENE_FILE } from './support/topologies.ts'
 
 const LANES = 16
 const KILLS = Number(process.env.KILL_CYCLES ?? 1)
-/** Of the next kill: each comes at another moment. */
+/** Acknowledgements before the next kill: each comes at another moment. */
 const acknowledgementsBefore = (kill: number): number => 150 + ((kill * 97) % 300)
 
 /** Starts a server on the database, kills it under load, starts another, and says what that one has. */
@@ -43,7 +43,7 @@ async function ended(url: string, spoilt?: (base: string) => Promise<FaultyProxy
     return load
   })()
   await using server = await start('--url', url)
-  // What the next start has stored is what the first one had.
+  // The next start finds the rows of the first one.
   expect(server.output()).toContain('0 nodes stored just now')
   return await judge(server.base, load)
 }

@@ -1,4 +1,4 @@
-/** What is read from a file, and what of it is stored. */
+/** Topologies read from a file, and the part of them that is stored. */
 import { expect, test } from 'vitest'
 import { eachLastingBackend } from '../../../test/support/settings.ts'
 import { topologyOf } from '../src/import/netjson.ts'

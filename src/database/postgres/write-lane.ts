@@ -156,8 +156,8 @@ export class WriteLane {
   }
 
   /**
-   * Runs a refused batch again in two halves, in the order of the calls, until each refusal concerns one call. After `until` all its
-   * calls are refused.
+   * Runs a refused batch again in two halves, in the order of the calls, until each refusal concerns one call. After
+   * `until` all its calls are refused.
    */
   async #run(taken: readonly Item[], until: number, lockMs = LOCK_MS): Promise<void> {
     // A call may now wait for another one that has left the lane.
@@ -190,8 +190,8 @@ export class WriteLane {
   }
 
   /**
-   * Which call took too long is not known, and halves would each take the time limit again. Each call leaves the lane and runs by
-   * itself. What has not begun within one more time limit is refused.
+   * Which call took too long is not known, and halves would each take the time limit again. Each call leaves the lane
+   * and runs by itself. A call that has not begun within one more time limit is refused.
    */
   async #runEach(items: readonly Item[], refused: unknown): Promise<void> {
     const until = performance.now() + this.#options.statementMs

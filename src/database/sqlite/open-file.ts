@@ -122,9 +122,9 @@ interface Handle {
 }
 
 /**
- * Watches the identity (device and inode) of a file. stat() would do on every system. But after a stat() Linux writes the
- * next change's exact time into the inode, and a commit that has to sync an inode takes a quarter longer
- * (https://docs.kernel.org/filesystems/multigrain-ts.html). What a handle's link shows costs nothing of the kind.
+ * Watches the identity (device and inode) of a file. stat() would do on every system. But after a stat() Linux writes
+ * the next change's exact time into the inode, and a commit that has to sync an inode takes a quarter longer
+ * (https://docs.kernel.org/filesystems/multigrain-ts.html). Reading a handle's link costs nothing of the kind.
  */
 class Watched {
   readonly #path: string

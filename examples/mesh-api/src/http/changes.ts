@@ -7,7 +7,7 @@ import type { ChangeFeed } from '../change-feed.ts'
 import { HttpProblem } from './problems.ts'
 import { problems } from './responses.ts'
 
-/** Whoever takes in less than is sent is cut off when so many bytes wait, and comes again with the last id. */
+/** A slow client is cut off when so many bytes wait, and comes again with its last id. */
 const MOST_WAITING = 1_048_576
 const MOST_CLIENTS = 1_000
 /** How long a client waits before it comes again. */

@@ -4,7 +4,7 @@ import { HttpProblem } from './problems.ts'
 
 export const etagOf = ({ updatedAt }: { readonly updatedAt: Date }): string => `"${updatedAt.toISOString()}"`
 
-/** What `If-Match` asks for; `undefined` if any version will do. A tag that none of ours can be matches nothing: 412. */
+/** The version that `If-Match` asks for; `undefined` if any will do. A tag that none of ours can be matches nothing: 412. */
 export function expectedVersion(ifMatch: string | undefined): Date | undefined {
   if (ifMatch === undefined || ifMatch.trim() === '*') return undefined
   const [, text = ''] = /^"([^"]*)"$/.exec(ifMatch.trim()) ?? []

@@ -19,7 +19,7 @@ export const healthRoutes =
       async (_, reply) => {
         const health = await store.health()
         const ok = health.canRead && health.canWrite
-        // What cannot be counted is left out: the problems say why.
+        // A database that cannot be counted has no figures: the problems say why.
         const stats = await store.stats().catch(() => undefined)
         return reply.code(ok ? 200 : 503).send({
           status: ok ? 'ok' : 'failing',

@@ -42,7 +42,8 @@ export const nodeRoutes =
       },
       async ({ body }, reply) => {
         const { node_id: nodeId, ...members } = body
-        // The storage drops the paths that a change breaks. Those that a new node makes possible are found by looking again.
+        // The storage drops the paths that a change breaks. Paths that a new node makes possible are found by looking
+        // again.
         const node = await store.transaction(async (tx) => {
           const created = await tx.nodes.create({ nodeId, ...members })
           await tx.pathCache.clear()

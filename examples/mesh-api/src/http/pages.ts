@@ -11,7 +11,7 @@ export const pageQuery = {
 
 export interface Page<T> {
   readonly items: T[]
-  /** Where the next page is, relative to this one's host. */
+  /** The URL of the next page, relative to this one's host. */
   readonly next: string | null
 }
 

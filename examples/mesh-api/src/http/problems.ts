@@ -13,7 +13,7 @@ export interface Problem {
   readonly issues?: readonly ValidationIssue[] | undefined
 }
 
-/** What this application refuses by itself. */
+/** A refusal by this application itself. */
 export class HttpProblem extends Error {
   readonly status: number
   readonly issues: readonly ValidationIssue[] | undefined

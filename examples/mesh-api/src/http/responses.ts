@@ -1,4 +1,4 @@
-/** What a route may answer, for the OpenAPI document. */
+/** The answers of the routes, for the OpenAPI document. */
 import type { TSchema } from 'typebox'
 import { Problem, ref } from './schemas.ts'
 

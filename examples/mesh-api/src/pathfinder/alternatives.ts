@@ -40,7 +40,7 @@ function candidatesBy({ links }: MeshGraph, there: Tree, back: Tree, usable: Usa
   for (const [link, { ends, weight }] of links.entries()) {
     if (!usable.links[link]) continue
     for (const [way, [from, to]] of [ends, [ends[1], ends[0]] as const].entries()) {
-      // Where it is the shortest way to its end, the route is known by a later link, or is the shortest of all.
+      // A route that is the shortest way to its end is known by a later link, or is the shortest of all.
       if (there.lastLink[to] === link) continue
       const total = (there.distance[from] ?? 0) + weight + (back.distance[to] ?? 0)
       if (total < Number.POSITIVE_INFINITY) candidates.add(2 * link + way, total)

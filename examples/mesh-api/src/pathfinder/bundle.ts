@@ -1,4 +1,4 @@
-/** What this application keeps in the path cache. */
+/** The bundles that this application keeps in the path cache. */
 import { createHash } from 'node:crypto'
 import type { Path, PathBundle } from 'meshstore'
 import type { MeshGraph } from './mesh-graph.ts'
@@ -46,7 +46,7 @@ function pathOf(mesh: MeshGraph, { nodes, links }: Route, found: Date): MeshPath
     path_id: createHash('sha256').update(JSON.stringify(ids)).digest('hex').slice(0, 16),
     total_weight,
     composite_score: scoreOf(total_weight, reliability_product),
-    // What the map does not say of every link is not said of the path.
+    // A path has a sum only if the map says it of every link.
     ...(latencies.length === along.length ? { latency_sum_ms: sum(latencies) } : {}),
     ...(reliabilities.length === along.length ? { reliability_product } : {}),
     created_at: found.toISOString(),

@@ -8,7 +8,7 @@ import type { Usable } from './filter.ts'
 import type { MeshGraph } from './mesh-graph.ts'
 import { type Route, routeTo, shortestTree, type Tree } from './shortest.ts'
 
-/** `tree` holds the shortest routes from where these begin. Where fewer than `k` exist, it is as many as there are. */
+/** `tree` holds the shortest routes from where these begin. If fewer than `k` exist, all of them. */
 export function disjointRoutes(mesh: MeshGraph, tree: Tree, to: number, k: number, usable: Usable): Route[] {
   const { from } = tree
   const flow = new Flow(mesh)
@@ -25,7 +25,7 @@ export function disjointRoutes(mesh: MeshGraph, tree: Tree, to: number, k: numbe
     flow.add(route)
     if (routes + 1 === k) break
     const cost = (link: number, at: number, next: number): number =>
-      // What rounding leaves below 0 is 0.
+      // A cost that rounding leaves below 0 is 0.
       Math.max(0, flow.cost(link, at) + (potential[at] ?? 0) - (potential[next] ?? 0))
     found = shortestTree(mesh, from, usable, cost, to)
   }
@@ -71,7 +71,7 @@ class Flow {
       const arc = this.#mesh.arcs[at]?.find(({ link }) => this.#leaves[link] === at)
       if (arc === undefined) return undefined
       this.#leaves[arc.link] = undefined
-      // Where it meets itself, what lies between is a loop that weighs nothing: it is left out.
+      // A loop between two visits of a node weighs nothing: it is left out.
       const met = nodes.indexOf(arc.to)
       if (met >= 0) {
         nodes.length = met + 1

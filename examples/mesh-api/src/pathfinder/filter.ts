@@ -1,4 +1,4 @@
-/** What a search may use: the nodes that are up, and of them and their links what the policies allow. */
+/** The nodes and links that a search may use: the nodes that are up, and of them and their links what the policies allow. */
 import type { MeshGraph } from './mesh-graph.ts'
 
 /** By number. */
@@ -7,7 +7,7 @@ export interface Usable {
   readonly links: readonly boolean[]
 }
 
-/** What the policies allow. */
+/** The decisions of the policies. */
 export interface MayUse {
   node(nodeId: string): boolean
   link(one: string, other: string): boolean

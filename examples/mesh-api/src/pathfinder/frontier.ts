@@ -2,7 +2,7 @@
 export class Frontier {
   readonly #numbers: number[] = []
   readonly #costs: number[] = []
-  /** What the number that was taken last costs. */
+  /** The cost of the number that was taken last. */
   cost = 0
 
   add(number: number, cost: number): void {

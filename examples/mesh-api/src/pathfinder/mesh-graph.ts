@@ -24,7 +24,7 @@ export class MeshGraph {
   readonly arcs: readonly (readonly Arc[])[]
   readonly #numbers: ReadonlyMap<string, number>
 
-  /** Links work in both directions. Of several between the same two nodes the cheapest counts: policies name them as one. */
+  /** Links work in both directions. The cheapest of several between the same two nodes counts: policies name them as one. */
   constructor({ nodeIds, links, metric, protocol, names }: Topology) {
     this.protocol = protocol
     const graph = this.graph

@@ -11,7 +11,7 @@ import { type Route, shortestTree } from './shortest.ts'
 export interface Question extends PathKey {
   /** Nodes that are up; all of them by default. */
   readonly isUp?: ((nodeId: string) => boolean) | undefined
-  /** What the policies allow; everything by default. */
+  /** The decisions of the policies; everything is allowed by default. */
   readonly mayUse?: MayUse | undefined
   readonly now?: Date | undefined
 }

@@ -20,7 +20,7 @@ export interface Tree {
   readonly lastFrom: Int32Array
 }
 
-/** What it costs to use a link from this node to that one, 0 or more; infinite where it must not be used. */
+/** The cost of a link from this node to that one, 0 or more; infinite where it must not be used. */
 export type Cost = (link: number, from: number, to: number) => number
 
 /** With `until`, it ends there, and what lies further away has at best a distance that is no shorter. */

@@ -1,6 +1,6 @@
-/** What a rule asks for besides subject, action and resource. */
+/** The conditions of a rule, besides subject, action and resource. */
 
-/** What is known when a question is asked. */
+/** The facts that are known when a question is asked. */
 export interface Circumstances {
   readonly now: Date
 }

@@ -2,8 +2,8 @@
  * Decides what may be used. The first rule that matches wins, over the policies in the order given; if none does, their
  * defaults decide: DENY if one of them says so, else ALLOW.
  *
- * It fails closed. Where it cannot be told whether a rule matches, because of an unknown condition say, a rule that denies is
- * taken to match, and one that allows is taken not to.
+ * It fails closed. If it cannot be told whether a rule matches (an unknown condition, say), a rule that denies is taken
+ * to match, and one that allows is taken not to.
  */
 import type { MayUse } from '../pathfinder/filter.ts'
 import type { Circumstances, Verdict } from './conditions.ts'
@@ -54,7 +54,7 @@ export class PolicyEngine {
     return found.length > 1 ? found.toSorted((a, b) => a.number - b.number) : found
   }
 
-  /** What the pathfinder asks for, on behalf of the node where the paths begin. */
+  /** The answers for the pathfinder, on behalf of the node where the paths begin. */
   mayUse(subject: string, circumstances: Circumstances): MayUse {
     const ask = (resource: string, ...actions: string[]): boolean =>
       this.allows({ subject, actions, resource }, circumstances)
@@ -88,7 +88,7 @@ function matches(rule: Rule, asked: Omit<Question, 'actions'>, circumstances: Ci
   return verdicts.includes(undefined) ? undefined : true
 }
 
-/** What an action of the mesh's own does with a resource that is none of the mesh's cannot be told. */
+/** An action of the mesh's own says nothing of a resource that is none of the mesh's. */
 function covers({ action, resource }: Rule, asked: string): Verdict {
   if (resource === undefined) return undefined
   if (resource === '*' || asked === resource || asked.startsWith(`${resource}.`)) return true

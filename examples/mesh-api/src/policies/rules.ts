@@ -1,4 +1,4 @@
-/** What is written in a policy's text: `rules: [{ id, effect, subject, action, resource, conditions }]` and `default:`. */
+/** The content of a policy's text: `rules: [{ id, effect, subject, action, resource, conditions }]` and `default:`. */
 import { type Condition, conditionOf } from './conditions.ts'
 
 export interface Rule {
@@ -13,9 +13,9 @@ export interface Rule {
 
 export interface PolicyRules {
   readonly rules: readonly Rule[]
-  /** What holds where no rule decides; `undefined` if the text does not say. */
+  /** The decision if no rule matches; `undefined` if the text does not say. */
   readonly default: 'ALLOW' | 'DENY' | undefined
-  /** What is wrong with it, by places like `rules[3].effect`. */
+  /** The text's problems, by places like `rules[3].effect`. */
   readonly problems: readonly Problem[]
 }
 

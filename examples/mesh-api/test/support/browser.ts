@@ -27,14 +27,14 @@ function isProgram(file: string): boolean {
 export const launch = (executablePath: string): Promise<Browser> =>
   chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] })
 
-/** What the page complained of, and what it asked of anybody but the server. */
+/** The page's complaints, and its requests to anybody but the server. */
 export function complaintsOf(page: Page, base: string): string[] {
   const complaints: string[] = []
   page.on('console', (message) => {
     if (['error', 'warning'].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`)
   })
   page.on('pageerror', ({ message }) => complaints.push(`thrown: ${message}`))
-  // Whoever leaves the page stops listening, and reading.
+  // Leaving the page ends its reads and subscriptions.
   const isLeft = (request: Request): boolean => request.failure()?.errorText === 'net::ERR_ABORTED'
   page.on('requestfailed', (request) => {
     if (!isLeft(request)) complaints.push(`failed: ${request.url()}`)

@@ -1,4 +1,4 @@
-/** What the best paths are, by looking at all of them: no cleverness that could be wrong in the same way. */
+/** Finds the best paths by looking at all of them: no cleverness that could be wrong in the same way. */
 import type { Topology } from '../../src/topology.ts'
 
 export interface SimplePath {

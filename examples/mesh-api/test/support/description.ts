@@ -25,7 +25,7 @@ export class Description {
   readonly #patterns: readonly { readonly template: string; readonly pattern: RegExp }[]
   readonly #validators = new Map<string, ValidateFunction>()
   readonly #ajv = new Ajv2020({ strict: false, allErrors: true })
-  /** What was held against it: `GET /mesh/nodes 200`. */
+  /** The answers that were compared with it: `GET /mesh/nodes 200`. */
   readonly seen = new Set<string>()
 
   constructor(document: OpenApi) {

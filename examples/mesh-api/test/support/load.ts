@@ -1,12 +1,12 @@
 /** Clients that write over HTTP for as long as somebody answers, and remember what was acknowledged. */
 
-/** What a client decides of a row; `null`: it is not there. */
+/** A row as a client writes it; `null`: it is not there. */
 type Content = Readonly<Record<string, unknown>> | null
 
 interface Row {
-  /** What was acknowledged last. */
+  /** The content that was acknowledged last. */
   acknowledged: Content
-  /** What was asked for and not answered. */
+  /** The content that was asked for and not answered. */
   asked: Content | undefined
 }
 

@@ -15,7 +15,7 @@ export interface Serving extends AsyncDisposable {
   readonly client: Client
 }
 
-/** What a database of the application is opened with. */
+/** Options to open a database of the application with. */
 export const OWN = { tables, migrations }
 
 /** The application's own tables are there: the database was opened with them. */

@@ -1,4 +1,4 @@
-/** What the tests work on: the example's own topology, and maps that others made, where they lie beside the repository. */
+/** The topologies of the tests: the example's own, and maps that others made, where they lie beside the repository. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { readTopologyFile } from '../../src/import/read.ts'

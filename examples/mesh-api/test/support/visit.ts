@@ -27,7 +27,7 @@ type Visit = (
   how?: BrowserContextOptions,
 ) => Promise<void>
 
-/** One browser for a file of tests. What the page complains of fails the visit. */
+/** One browser for a file of tests. A complaint of the page fails the visit. */
 export function visiting(): Visit {
   let browser: Browser | undefined
   beforeAll(async () => {
@@ -61,7 +61,7 @@ export async function click(page: Page, id: string): Promise<void> {
   await page.mouse.click(x, y)
 }
 
-/** What the page shows of paths, once it is another answer than the one before. */
+/** The paths that the page shows, once the answer is another than the one before. */
 export async function answer(page: Page, before = ''): Promise<{ origin: string; text: string; paths: string[] }> {
   const other = before === '' ? {} : { hasNotText: before }
   await page.locator('#answer', { has: page.locator('.badge'), ...other }).waitFor()
