@@ -8,6 +8,7 @@ import { contention } from './rows/contention.ts'
 import { copy } from './rows/copy.ts'
 import { filters } from './rows/filters.ts'
 import { growth } from './rows/growth.ts'
+import { growthOnPostgres } from './rows/growth-postgres.ts'
 import { inFlight } from './rows/in-flight.ts'
 import { firstRow, iterate } from './rows/iterate.ts'
 import { memory } from './rows/memory.ts'
@@ -25,7 +26,21 @@ import { syncs } from './rows/syncs.ts'
 import { writes } from './rows/writes.ts'
 
 export const BENCHMARKS: readonly Benchmark[] = [
-  ...[syncs, reads, cache, writes, inFlight, postgres, copy, liveSwitch, changes, start, memory, growth, filters],
-  ...[sqlitePeers, bulk, iterate, firstRow, cachePeers, postgresPeers, contention, sizes, shop, replication],
+  ...[
+    syncs,
+    reads,
+    cache,
+    writes,
+    inFlight,
+    postgres,
+    copy,
+    liveSwitch,
+    changes,
+    start,
+    memory,
+    growth,
+    growthOnPostgres,
+  ],
+  ...[filters, sqlitePeers, bulk, iterate, firstRow, cachePeers, postgresPeers, contention, sizes, shop, replication],
   ownTables,
 ]

@@ -10,6 +10,11 @@ export const BUNDLES = 5_000
 export const TTL_SECONDS = 86_400
 
 export const nodeId = (n: number): string => `node-${String(n).padStart(7, '0')}`
+/** Multiplied by n modulo the number of rows: far apart, and each another one. */
+const STRIDE = 1_299_709
+/** One of so many nodes, with at least `before` behind it. */
+export const farNode = ({ rows }: { readonly rows: number }, n: number, before = 0): string =>
+  nodeId((n * STRIDE) % (rows - before))
 export const nodeOf = (n: number, id = nodeId(n)): NewMeshNode => ({
   nodeId: id,
   interfaces: ['wlan0', `mesh${n % 4}`],

@@ -1,52 +1,35 @@
 import { globSync, rmSync } from 'node:fs'
 import type { Meshstore } from '../../src/index.ts'
-import { each, eachAwaited } from '../compare.ts'
 import type { Benchmark } from '../context.ts'
 import { newFile } from '../context.ts'
-import { largeFile, NODES, nodeId } from '../data.ts'
+import { farNode, largeFile, NODES } from '../data.ts'
+import { grown, type Operation, type Sized } from '../growth.ts'
 import { openStorage } from '../library.ts'
 import { RawStore } from '../raw-store.ts'
-import { atMost, type Result, type Target } from '../result.ts'
-import { summaryOf } from '../statistics.ts'
+import type { Result } from '../result.ts'
 
 const ROWS = { quick: 50_000, full: 1_000_000, long: 5_000_000 }
 const READ_LIMIT = 2
-/** By the growth of the same thing on the raw driver. */
-const LIMIT = 1.3
-/** Multiplied by n modulo the number of rows: far apart, and each another one. */
-const STRIDE = 1_299_709
 
-interface Side {
+interface Side extends Sized {
   readonly file: string
-  readonly rows: number
   readonly store: Meshstore
   readonly raw: RawStore
 }
 
-interface Operation {
-  readonly name: string
-  /** Calls in a round. */
-  readonly calls: number
-  readonly ours: (side: Side, n: number) => Promise<unknown>
-  readonly byHand: (side: Side, n: number) => unknown
-  /** Fewer rounds than the others: one call takes seconds in the large file. */
-  readonly rounds?: number
-}
-
-const far = ({ rows }: Side, n: number, before = 0): string => nodeId((n * STRIDE) % (rows - before))
-
-const OPERATIONS: readonly Operation[] = [
+const OPERATIONS: readonly Operation<Side>[] = [
   {
     name: 'read by id',
     calls: 4_000,
-    ours: (side, n) => side.store.nodes.get(far(side, n)),
-    byHand: (side, n) => side.raw.node(far(side, n)),
+    limit: READ_LIMIT,
+    ours: (side, n) => side.store.nodes.get(farNode(side, n)),
+    byHand: (side, n) => side.raw.node(farNode(side, n)),
   },
   {
     name: 'list a page of 100',
     calls: 50,
-    ours: (side, n) => side.store.nodes.list({ after: far(side, n, 100), limit: 100 }),
-    byHand: (side, n) => side.raw.nodes(far(side, n, 100), 100),
+    ours: (side, n) => side.store.nodes.list({ after: farNode(side, n, 100), limit: 100 }),
+    byHand: (side, n) => side.raw.nodes(farNode(side, n, 100), 100),
   },
   {
     name: 'stats()',
@@ -125,26 +108,4 @@ export const growth: Benchmark = {
       }
     }
   },
-}
-
-async function grown(
-  { name, calls, ours, byHand }: Operation,
-  small: Side,
-  big: Side,
-  rounds: number,
-): Promise<Result> {
-  const [us, raw]: [number[], number[]] = [[], []]
-  for (let round = 0; round < rounds; round++) {
-    const nth = (n: number): number => round * calls + n
-    const near = await eachAwaited(calls, (n) => ours(small, nth(n)))
-    us.push((await eachAwaited(calls, (n) => ours(big, nth(n)))) / near)
-    const before = each(calls, (n) => byHand(small, nth(n)))
-    raw.push(each(calls, (n) => byHand(big, nth(n))) / before)
-  }
-  const [our, theirs] = [summaryOf(us), summaryOf(raw)]
-  const ratio = summaryOf(us.map((grownBy, round) => grownBy / (raw[round] ?? Number.NaN)))
-  const targets: Target[] = [atMost(LIMIT, ratio.p50, '×', `${LIMIT} × raw's growth`)]
-  if (name === 'read by id')
-    targets.unshift(atMost(READ_LIMIT, our.p50, '×', `${READ_LIMIT} × that at ${NODES.toLocaleString('en')}`))
-  return { name: `${name} at ${big.rows.toLocaleString('en')} rows`, unit: '×', ours: our, raw: theirs, ratio, targets }
 }
