@@ -1,15 +1,16 @@
 /** A server that lost commits, as after a fail-over to a standby that had not received everything, or of another server's dump. */
 import { expect, test } from 'vitest'
 import { type Meshstore, openStorage } from '../../src/index.ts'
+import { FORGETFUL, MistakenSource } from '../faults/cluster/mistaken-source.ts'
 import { asSoonAsAvailable } from '../postgres/support/eventually.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { bound } from '../support/bounds.ts'
 import { expectCode } from '../support/expectations.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { manyNodes, node } from '../support/samples.ts'
-import { subscribed, take } from './support/reading.ts'
+import { committed, subscribed, take } from './support/reading.ts'
 
-const ROUNDS = bound('LOST_COMMITS', { brief: 2, short: 10, long: 50 })
+const ROUNDS = bound('LOST_COMMITS', { brief: 2, short: 6, long: 50 })
 const LONG = { timeout: 600_000 }
 
 const open = (server: PostgresServer): Promise<Meshstore> =>
@@ -59,6 +60,34 @@ describePostgres('changes of a server that lost commits', () => {
         expect(keysOf(await take(resumed, 61))).toEqual([`kept-${round}`, ...fresh])
         expect(keysOf(await take(behind, 81)).slice(-60)).toEqual(fresh)
       }
+    } finally {
+      await server.stop()
+    }
+  })
+
+  test('the digest alone tells: without its comparison, a subscriber misses changes silently', LONG, async () => {
+    using copy = new MistakenSource(FORGETFUL)
+    const mistaken: { openStorage: typeof openStorage } = await import(`${copy.root}/src/index.ts`)
+    const server = await startPostgres()
+    try {
+      // Without sweeps, which use transaction ids as well.
+      const settings = { url: server.url('postgres'), pathCache: { sweepSeconds: 3_600 } }
+      await using store = await openStorage(settings)
+      const live = await subscribed(store)
+      // The server keeps the beat of the subscription, so that only the changes after it are lost.
+      await server.save()
+      for (let turn = 0; turn < 10; turn++) await asSoonAsAvailable(() => store.nodes.save(node(`lost-${turn}`)))
+      // Read together: a beat between them would be lost, and would tell as well.
+      const after = (await asSoonAsAvailable(() => take(live, 10))).at(-1)?.token
+      await server.rollBack()
+      for (let turn = 0; turn < 40; turn++) await asSoonAsAvailable(() => store.nodes.save(node(`new-${turn}`)))
+      await expectCode(store.changes({ after }).ready(), 'CHANGES_MISSED')
+      await using forgetful = await mistaken.openStorage(settings)
+      const heard = await committed(await subscribed(forgetful, { after }), forgetful)
+      const silent = Array.from({ length: 40 }, (_, turn) => `insert nodes new-${turn}`).filter(
+        (each) => !heard.includes(each),
+      )
+      expect(silent).not.toEqual([])
     } finally {
       await server.stop()
     }

@@ -9,7 +9,7 @@ import { Cluster, type Via } from './cluster/cluster.ts'
 import { type Came, drill, inBrief, row } from './cluster/drill.ts'
 import { FAULTS, type Fault } from './cluster/faults.ts'
 import type { LoadOptions } from './cluster/load-messages.ts'
-import { FORGETFUL, LATE_TOKEN, LOYAL, MistakenSource } from './cluster/mistaken-source.ts'
+import { LATE_TOKEN, LOYAL, MistakenSource } from './cluster/mistaken-source.ts'
 import { clusterPrograms } from './cluster/programs.ts'
 import { backedUp, copiedInto, migrated, movedInto } from './cluster/tools.ts'
 import { TypedDrill } from './cluster/typed-drill.ts'
@@ -164,16 +164,13 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
     },
   )
 
-  test.each([
-    ['a store that does not compare digests', FAULTS.brieflyHeld, FORGETFUL, missesSilently],
-    ['a store that keeps its connections to the old primary', FAULTS.frozen, LOYAL, isStuck],
-  ] as const)('%s is found to be wrong', async (_, fault, mistake, isWrong) => {
-    using copy = new MistakenSource(mistake)
+  test('a store that keeps its connections to the old primary is found to be wrong', async () => {
+    using copy = new MistakenSource(LOYAL)
     let found = false
     for (let round = 0; round < 8 && !found; round++) {
       const options = { failoverMs: 20_000, outcomeTokens: true }
       const came = await drill(cluster, {
-        fault,
+        fault: FAULTS.frozen,
         via: 'hosts',
         rate: RATE,
         options,
@@ -181,7 +178,7 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
         longestMs: 40_000,
       })
       console.log(row(came))
-      found = isWrong(came)
+      found = isStuck(came)
     }
     expect(found).toBe(true)
   })
@@ -198,10 +195,9 @@ describe.skipIf(typeof programs === 'string')('a PostgreSQL cluster that loses s
 })
 
 test('the source still holds what the controls replace', () => {
-  for (const mistake of [FORGETFUL, LOYAL, LATE_TOKEN]) new MistakenSource(mistake)[Symbol.dispose]()
+  for (const mistake of [LOYAL, LATE_TOKEN]) new MistakenSource(mistake)[Symbol.dispose]()
 })
 
-const missesSilently = ({ listeners }: Came): boolean => listeners.some(({ missed, ghosts }) => missed + ghosts > 0)
 /** Longer than the old primary stood still. */
 const isStuck = ({ stuck, errors, gapMs, clusterGapMs }: Came): boolean =>
   stuck > 0 || Object.keys(errors).length > 0 || gapMs > clusterGapMs + 2_500
@@ -219,7 +215,7 @@ function spread(all: readonly number[]): string {
   return `${at(0.5)} ms (median), ${at(0.99)} ms (p99), ${at(1)} ms at most`
 }
 
-/** The promise of synchronous replication. */
+/** What is promised with synchronous replication. */
 function holds(came: Came): void {
   const { lost, doubtful, refusedButThere, wrongCounters, stuck, deaf, stale, errors, listeners } = came
   const silent = listeners.map(({ missed, ghosts }) => missed + ghosts)

@@ -1,4 +1,4 @@
-/** Faults of a cluster. Each resolves when the cluster can write again; `Cluster.settled()` then repairs it. */
+/** What happens to a cluster. A fault resolves when the cluster can write again; `Cluster.settled()` then repairs it. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Cluster } from './cluster.ts'
@@ -114,17 +114,6 @@ export const FAULTS = {
       await machine.kill()
       await pause(2_000)
       machine.start()
-    },
-  },
-  /** The last beat of the change log is often on the standby: the digest alone tells a subscriber then. */
-  brieflyHeld: {
-    name: 'primary killed, asynchronous, log held for 0.3 s',
-    synchronous: 'off',
-    lossy: true,
-    strike: async (cluster) => {
-      cluster.holdLog(await cluster.primary())
-      await pause(300)
-      await killPrimary(cluster)
     },
   },
   asynchronous: {

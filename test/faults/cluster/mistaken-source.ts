@@ -1,4 +1,4 @@
-/** Copies of the source with a mistake in it, which the drills must find. */
+/** Copies of the source with a mistake in it, which the tests must find. */
 import { cpSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { TreeCopy } from '../../schema/tree-copy.ts'
