@@ -62,14 +62,39 @@ const many = (count: number, write: (store: Meshstore, nodes: NewMeshNode[]) => 
   },
 })
 
+const hundred = (n: number): string[] => Array.from({ length: 100 }, (_, each) => scattered(n * 100 + each))
+
+const HOT = ['hot-0', 'hot-1', 'hot-2', 'hot-3'] as const
+const MOVES = 160
+
+/** Eight callers who all move a route from one of four nodes to another of them. */
+const hotTransactions: Operation = {
+  isInFlight: true,
+  prepare: async (store) => {
+    await store.nodes.saveMany(HOT.map((id) => ({ ...nodeOf(0, id), routesDiscovered: 1_000_000 })))
+    const move = (n: number): Promise<void> =>
+      store.transaction(
+        async (tx) => {
+          for (const [id, by] of [[HOT[n % 4], -1] as const, [HOT[(n + 1 + (n % 3)) % 4], 1] as const]) {
+            const node = await tx.nodes.get(id ?? '')
+            await tx.nodes.update(id ?? '', { routesDiscovered: (node?.routesDiscovered ?? 0) + by })
+          }
+        },
+        { timeoutMs: 30_000 },
+      )
+    const caller = async (first: number): Promise<void> => {
+      for (let n = first; n < MOVES; n += 8) await move(n)
+    }
+    return { count: MOVES, run: () => Promise.all(Array.from({ length: 8 }, (_, first) => caller(first))) }
+  },
+}
+
 const scattered = (n: number): string => nodeId((n * 7_919) % NODES)
 const policyId = (n: number): string => `policy-${n % 500}`
 
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'read by id': oneByOne(CALLS.read, (store, n) => store.nodes.get(scattered(n))),
-  'read 100': oneByOne(100, (store, n) =>
-    store.nodes.getMany(Array.from({ length: 100 }, (_, each) => scattered(n * 100 + each))),
-  ),
+  'read 100': oneByOne(100, (store, n) => store.nodes.getMany(hundred(n))),
   'list 100': oneByOne(200, (store, n) => store.nodes.list({ after: scattered(n), limit: 100 })),
   iterate: {
     prepare: (store) => ({
@@ -128,7 +153,11 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   ),
   'deletes in flight': newAtOnce((store, node) => store.nodes.create(node), true),
   'reads in flight': atOnce(CALLS.flight, (store, n) => store.nodes.get(scattered(n))),
+  'reads of 100 in flight': atOnce(100, (store, n) => store.nodes.getMany(hundred(n))),
+  'lists of 100 in flight': atOnce(200, (store, n) => store.nodes.list({ after: scattered(n), limit: 100 })),
+  'transactions on hot rows': hotTransactions,
   'createMany of 100': many(100, (store, nodes) => store.nodes.createMany(nodes)),
   'createMany of 5,000': many(5_000, (store, nodes) => store.nodes.createMany(nodes)),
+  'createMany of 10,000': many(10_000, (store, nodes) => store.nodes.createMany(nodes)),
   'saveMany of 5,000': many(5_000, (store, nodes) => store.nodes.saveMany(nodes)),
 }

@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { OPERATIONS } from './build-operations.ts'
 import { childPath } from './child.ts'
+import type { NotTaken, Taken } from './children/build.ts'
 import { temporaryFolder } from './disk.ts'
 import { NoServer, type Server, withDatabase, withServer } from './postgres-server.ts'
 import { mainProcessOf } from './server-time.ts'
@@ -30,13 +31,6 @@ OLD and NEW are checked-out trees that are built (npm run build).
   --postgres-js     and postgres.js, for reads by id: run \`node bench/install.ts\` first
 `
 
-interface Taken {
-  readonly cpu: number
-  readonly real: number
-  /** Processor time of the server's processes. */
-  readonly server: number
-}
-
 interface Side {
   readonly durability: string
   /** The process id of PostgreSQL's main process, if its times can be read. */
@@ -48,6 +42,7 @@ interface Side {
 
 class Build {
   readonly #child: ChildProcess
+  readonly #ended: Promise<never>
 
   constructor(tree: string, url: string, { durability, server, side = 'meshstore', outcomeTokens, log = '' }: Side) {
     const entry = join(resolve(tree), 'dist/index.js')
@@ -55,16 +50,24 @@ class Build {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       env: { ...process.env, ...(outcomeTokens && { BUILD_TOKENS: 'on' }), BUILD_LOG: log },
     })
+    this.#ended = once(this.#child, 'exit').then(([code]) => {
+      throw new Error(`The process of ${tree} ended with ${code}.`)
+    })
+    this.#ended.catch(() => {})
   }
 
   async opened(): Promise<void> {
-    await once(this.#child, 'message')
+    await this.#answer()
   }
 
-  async round(name: string, round: number): Promise<Taken> {
+  round(name: string, round: number): Promise<Taken | NotTaken> {
     this.#child.send({ name, round })
-    const [taken] = await once(this.#child, 'message')
-    return taken
+    return this.#answer()
+  }
+
+  async #answer(): Promise<Taken | NotTaken> {
+    const [answer] = await Promise.race([once(this.#child, 'message'), this.#ended])
+    return answer
   }
 
   async close(): Promise<void> {
@@ -84,15 +87,12 @@ async function compared(builds: readonly Build[], names: readonly string[], serv
   const columns = [...COLUMNS, ...(server === undefined ? [] : OF_SERVER), ...(byHand ? ofPeer(peer ?? '') : [])]
   console.log(`| ${columns.join(' | ')} |\n| --- |${' ---: |'.repeat(columns.length - 1)}`)
   for (const name of names) {
-    const taken: Taken[][] = builds.map(() => [])
-    const warmUp = Math.ceil(rounds / 4)
-    for (let round = 0; round < warmUp + rounds; round++) {
-      for (const at of round % 2 === 0 ? builds.keys() : [...builds.keys()].reverse()) {
-        const each = await builds[at]?.round(name, round)
-        if (each !== undefined && round >= warmUp) taken[at]?.push(each)
-      }
+    const taken = await roundsOf(builds, name, rounds)
+    if ('failed' in taken) {
+      console.log(`| ${name} | NOT MEASURED: ${taken.failed} |${' |'.repeat(columns.length - 2)}`)
+      continue
     }
-    const [old = [], now = [], hand = []] = taken
+    const [old = [], now = [], hand] = taken
     const ratiosOf = (what: keyof Taken, to = old) =>
       summaryOf(now.map((each, at) => each[what] / (to[at]?.[what] ?? Number.NaN)))
     const median = (side: readonly Taken[], what: keyof Taken) => medianOf(side.map((each) => each[what]))
@@ -107,13 +107,32 @@ async function compared(builds: readonly Build[], names: readonly string[], serv
     ]
     if (server !== undefined)
       cells.push(...[old, now].map((side) => median(side, 'server').toFixed(2)), ratiosOf('server').p50.toFixed(3))
-    if (byHand)
+    if (byHand && hand === undefined) cells.push('', '', '')
+    else if (hand !== undefined)
       cells.push(
         ...[hand, now].map((side) => median(side, 'real').toFixed(1)),
         `${(1 / ratiosOf('real', hand).p50).toFixed(2)} ×`,
       )
     console.log(`| ${cells.join(' | ')} |`)
   }
+}
+
+/** `failed`: one of the builds could not run the operation. A peer that cannot is left out. */
+async function roundsOf(builds: readonly Build[], name: string, rounds: number): Promise<Taken[][] | NotTaken> {
+  const taken: Taken[][] = builds.map(() => [])
+  const without = new Set<number>()
+  const warmUp = Math.ceil(rounds / 4)
+  for (let round = 0; round < warmUp + rounds; round++) {
+    for (const at of round % 2 === 0 ? builds.keys() : [...builds.keys()].reverse()) {
+      const each = without.has(at) ? undefined : await builds[at]?.round(name, round)
+      if (each === undefined) continue
+      if (!('failed' in each)) {
+        if (round >= warmUp) taken[at]?.push(each)
+      } else if (at < 2) return { failed: `${at === 0 ? 'old' : 'new'}: ${each.failed}` }
+      else without.add(at)
+    }
+  }
+  return taken.filter((_, at) => !without.has(at))
 }
 
 async function inTurn(urls: readonly [string, string, string?], server?: number): Promise<void> {

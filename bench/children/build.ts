@@ -2,7 +2,7 @@
  * `build.ts ENTRY FILE-OR-URL DURABILITY [SIDE [PID]]`: one build of the library, or with the side `pg` or `postgres.js` that driver by
  * hand, on a database that the build has made. PID is the main process of a PostgreSQL server, whose processor time is measured, too. The
  * parent names an operation and a round; this process runs it and answers with microseconds of processor time and of real time for
- * each of its calls or rows.
+ * each of its calls or rows, or with the reason why it could not.
  */
 import { pathToFileURL } from 'node:url'
 import type { Meshstore } from '../../src/index.ts'
@@ -11,6 +11,18 @@ import { byHand } from '../by-hand.ts'
 import { fill } from '../data.ts'
 import type { PostgresPeerModule } from '../peer.ts'
 import { serverTime } from '../server-time.ts'
+
+export interface Taken {
+  readonly cpu: number
+  readonly real: number
+  /** Processor time of the server's processes. */
+  readonly server: number
+}
+
+/** An older build has no such method, for example. */
+export interface NotTaken {
+  readonly failed: string
+}
 
 const [, , entry = '', url = '', durability, side, server] = process.argv
 const CONNECTIONS = 8
@@ -46,7 +58,7 @@ async function opened(): Promise<Meshstore> {
   return { nodes: { get }, close } as unknown as Meshstore
 }
 
-process.on('message', async ({ name, round }: { name: string; round: number }) => {
+async function taken(name: string, round: number): Promise<Taken> {
   const operation = OPERATIONS[name]
   if (operation === undefined) throw new Error(`There is no operation ${name}.`)
   const prepared = await operation.prepare(operation.isInFlight ? store : alone, round)
@@ -57,11 +69,15 @@ process.on('message', async ({ name, round }: { name: string; round: number }) =
   const milliseconds = performance.now() - begun
   const serverUsed = server ? serverTime(Number(server)) - serverBefore : 0
   await prepared.after?.()
-  process.send?.({
+  return {
     cpu: (user + system) / prepared.count,
     real: (milliseconds * 1_000) / prepared.count,
     server: serverUsed / prepared.count,
-  })
+  }
+}
+
+process.on('message', async ({ name, round }: { name: string; round: number }) => {
+  process.send?.(await taken(name, round).catch((error): NotTaken => ({ failed: String(error) })))
 })
 process.on('disconnect', async () => {
   await Promise.all([store.close(), alone.close()])

@@ -110,6 +110,24 @@ describePostgres('a few connections', () => {
     expect(await backendsOf(database)).toHaveLength(3)
   })
 
+  test('are not all taken by transactions that only read: a callback may wait for another call', async () => {
+    await using store = await openStorage({ url: database.url, pool: { max: 2 } })
+    const inside = Array.from({ length: 4 }, () => Promise.withResolvers<void>())
+    const transactions = inside.map(({ resolve }, n) =>
+      store.transaction(
+        async (tx) => {
+          await tx.nodes.count()
+          resolve()
+          await outside(() => store.nodes.save(node(`waited-for-${n}`)))
+        },
+        { readOnly: true, timeoutMs: 60_000 },
+      ),
+    )
+    await inside[0]?.promise
+    await Promise.all(transactions)
+    for (const n of inside.keys()) expect(await store.nodes.delete(`waited-for-${n}`)).toBe(true)
+  })
+
   test('are kept when a statement fails, whatever it was', async () => {
     await using store = await openStorage({ url: database.url, pool: { max: 2 } })
     await store.nodes.save(node('fine'))

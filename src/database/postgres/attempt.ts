@@ -10,6 +10,7 @@ import { openConnection, type PostgresConnection, PostgresExecutor } from './con
 import type { Connections } from './connections.ts'
 import { isServerLost, isUnknown, mayRunAgain, undone } from './errors.ts'
 import type { Failover } from './failover.ts'
+import type { KeyedQueue } from './keyed-queue.ts'
 import type { Outcomes } from './outcomes.ts'
 import type { PoolOptions } from './pool.ts'
 import { begin, commit, settle } from './session-control.ts'
@@ -24,6 +25,8 @@ export type Attempted<T> =
 
 export interface Environment {
   readonly connections: Connections
+  /** The order of calls. */
+  readonly queue: KeyedQueue
   /** `undefined`: a lost answer to a COMMIT is OUTCOME_UNKNOWN. */
   readonly outcomes: Outcomes | undefined
   readonly compiler: StatementCompiler
@@ -41,7 +44,7 @@ export interface AttemptLimits {
 
 interface Turn {
   /** Resolves when the transaction may begin. */
-  readonly mayBegin?: () => Promise<void>
+  readonly mayBegin?: (() => Promise<void>) | undefined
   /** Called when the attempt has a connection. */
   readonly opened: () => void
   /** Milliseconds since the first attempt had a connection. */

@@ -1,13 +1,12 @@
-/** Statements and transactions that are run again as long as others are in their way. */
+/** Single statements and batches, which run again as long as others are in their way. */
 import { StorageError } from '../../errors.ts'
 import { performance, sleep } from '../../event-loop.ts'
-import { statementTracing, type TransactionEvent, traceRefusal, traceRetry } from '../../tracing.ts'
+import { statementTracing, traceRefusal, traceRetry } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import type { Written } from '../session.ts'
 import type { BoundStatement } from '../statement.ts'
-import { type Attempted, attempt, type Environment, mayRunOn, type Work } from './attempt.ts'
+import type { Environment } from './attempt.ts'
 import type { Batch } from './batch.ts'
-import type { TransactionLimits } from './callers-transaction.ts'
 import { openConnection, type PostgresConnection } from './connection.ts'
 import {
   isBusy,
@@ -154,7 +153,7 @@ export class Attempts {
     }
     for (let attempts = 1, pause = 1; ; attempts++, pause = nextPause(pause)) {
       try {
-        return await connections.slots.while(once, attempts > 1)
+        return await connections.slots.while('call', once, attempts > 1)
       } catch (error) {
         const isLost = since !== undefined && unit?.isCommitting !== true && isServerLost(error)
         failover ??= new Failover(this.#options.failoverMs)
@@ -164,37 +163,6 @@ export class Attempts {
         }
         traceRetry(unit === undefined ? 'statement' : 'commit', reasonOf(error))
       }
-      await sleep(jittered(pause))
-    }
-  }
-
-  /** Runs `work` again from its beginning: a unit of the library's own, or a caller's transaction that only reads. */
-  async transaction<T>(work: Work<T>, limits: TransactionLimits, event: TransactionEvent): Promise<T> {
-    const { slots, writers } = this.#on.connections
-    const failover = new Failover(this.#options.failoverMs)
-    // Time runs from the first attempt on, not while it waits for a connection.
-    let begun: number | undefined
-    const passedMs = (): number => (begun === undefined ? 0 : performance.now() - begun)
-    const opened = (): void => {
-      begun ??= performance.now()
-    }
-    const once = (): Promise<Attempted<T>> => {
-      event.attempts++
-      return attempt(this.#on, work, limits, { opened, passedMs })
-    }
-    const asWriter = async (): Promise<Attempted<T>> => {
-      const attempted = await once()
-      if ('result' in attempted) writers.succeeded()
-      else if (!attempted.isLost) writers.conflicted()
-      return attempted
-    }
-    const run = limits.readOnly ? once : () => writers.while(asWriter, event.attempts > 0)
-    for (let pause = 1; ; pause = nextPause(pause)) {
-      const attempted = await slots.while(run, event.attempts > 0)
-      if ('result' in attempted) return attempted.result
-      if (event.attempts >= limits.attempts || !mayRunOn(attempted, limits, { passedMs: passedMs(), failover }))
-        throw attempted.inTheWay
-      traceRetry('transaction', reasonOf(attempted.inTheWay))
       await sleep(jittered(pause))
     }
   }

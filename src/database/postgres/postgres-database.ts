@@ -31,7 +31,6 @@ import { type Statement, StatementCompiler } from '../statement.ts'
 import type { OpenTransaction } from '../transaction.ts'
 import type { Environment } from './attempt.ts'
 import { type AttemptOptions, Attempts } from './attempts.ts'
-import { callersTransaction } from './callers-transaction.ts'
 import { forget, PostgresChangeLog } from './change-log.ts'
 import { clusterWarnings } from './cluster-settings.ts'
 import { Connections } from './connections.ts'
@@ -47,6 +46,7 @@ import { earlierWritersEnded } from './running-transactions.ts'
 import { assertEncoding, explained, inOwnTransaction, type OwnTransaction } from './session-control.ts'
 import type { Ask } from './single.ts'
 import { type Touched, touchedByCall, touchedByCalls, touchedByRows } from './touched.ts'
+import { transaction } from './transactions.ts'
 import type { PostgresTarget } from './url.ts'
 import { WriteLane } from './write-lane.ts'
 
@@ -104,6 +104,7 @@ export class PostgresDatabase implements Database {
     const connections = new Connections(pool, options)
     const environment = {
       connections,
+      queue: this.queue,
       outcomes: this.#outcomes(),
       compiler: this.compiler,
       guard: this.#guard,
@@ -231,11 +232,12 @@ export class PostgresDatabase implements Database {
     const guarded = (tx: OpenTransaction): Promise<T> => this.#guard.run(tx, () => work(tx))
     const event: TransactionEvent = { readOnly: limits.readOnly, attempts: 0 }
     const retrying = { ...limits, retryMs: limits.timeoutMs }
-    const on = { ...this.#environment, queue: this.queue }
+    const attempts = (kind: 'reading transaction' | 'writing transaction') => (): Promise<T> =>
+      transaction(this.#environment, kind, guarded, retrying, event)
     const run = (): Promise<T> =>
       limits.readOnly
-        ? this.#inUse.while(() => this.#attempts.transaction(guarded, retrying, event))
-        : this.#writing(() => callersTransaction(on, guarded, retrying, event))
+        ? this.#inUse.while(attempts('reading transaction'))
+        : this.#writing(attempts('writing transaction'))
     return transactionTracing.hasSubscribers ? tracePromise(transactionTracing, event, run) : run()
   }
 
@@ -248,7 +250,8 @@ export class PostgresDatabase implements Database {
         // Calls that wait behind one lock share its `busyTimeoutMs`.
         const retryMs = Math.max(0, (place.lockedSince ?? begun) + busyTimeoutMs - begun)
         const limits = { ...UNLIMITED, retryMs, lockMs: retryMs === 0 ? LATE_LOCK_MS : undefined }
-        return this.#attempts.transaction(work, limits, { readOnly: false, attempts: 0 }).catch((error) => {
+        const event = { readOnly: false, attempts: 0 }
+        return transaction(this.#environment, 'bulk', work, limits, event).catch((error) => {
           if (isLockTimeout(error)) this.queue.waitsForLock(place, begun)
           throw error
         })
@@ -292,7 +295,7 @@ export class PostgresDatabase implements Database {
   /** Runs the library's own work again after the loss of the server: it may be done twice. */
   #surviving<T>(work: () => Promise<T>): Promise<T> {
     const { slots } = this.#environment.connections
-    return this.#inUse.while(() => surviving(this.#pool, () => slots.while(work)))
+    return this.#inUse.while(() => surviving(this.#pool, () => slots.while('call', work)))
   }
 
   /** Runs a query of the library's own. Returns the first column of each row. */
