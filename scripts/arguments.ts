@@ -1,14 +1,19 @@
 /** The arguments of scripts that run suites on several targets: `[--short] [TARGET…]`. */
 import { parseArgs } from 'node:util'
 
-export interface Asked {
-  readonly short: boolean
+export interface Asked<Form extends string> {
+  /** What is run of the suites; without one of them everything. */
+  readonly form: Form | undefined
   /** All that there are, if none is named. */
   readonly targets: readonly string[]
 }
 
 /** Ends the process for `--help`, and with exit code 2 for arguments that are not known. */
-export function asked(known: readonly string[], help: string): Asked {
+export function asked<Form extends string>(
+  known: readonly string[],
+  help: string,
+  forms: readonly Form[],
+): Asked<Form> {
   const refuse = (message: string): never => {
     console.error(`${message}\n\n${help}`)
     process.exit(2)
@@ -17,7 +22,7 @@ export function asked(known: readonly string[], help: string): Asked {
     try {
       return parseArgs({
         allowPositionals: true,
-        options: { short: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+        options: Object.fromEntries([...forms, 'help'].map((name) => [name, { type: 'boolean' as const }])),
       })
     } catch (error) {
       return refuse(error instanceof Error ? error.message : String(error))
@@ -30,7 +35,9 @@ export function asked(known: readonly string[], help: string): Asked {
   }
   const unknown = positionals.filter((each) => !known.includes(each))
   if (unknown.length > 0) refuse(`There is no test for ${unknown.join(', ')}.`)
-  return { short: values.short, targets: positionals.length > 0 ? positionals : known }
+  const [form, another] = forms.filter((each) => values[each])
+  if (another !== undefined) refuse(`--${form} or --${another}?`)
+  return { form, targets: positionals.length > 0 ? positionals : known }
 }
 
 /** Runs each target's suites, says which failed, and sets the exit code. */

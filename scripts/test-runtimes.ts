@@ -64,5 +64,5 @@ function testOn(
   }
 }
 
-const { short, targets } = asked(Object.keys(RUNTIMES), HELP)
-testAll(targets, (name) => testOn(name, RUNTIMES[name] as Runtime, short))
+const { form, targets } = asked(Object.keys(RUNTIMES), HELP, ['short'])
+testAll(targets, (name) => testOn(name, RUNTIMES[name] as Runtime, form === 'short'))

@@ -95,9 +95,12 @@ interface Matching {
 
 function damageIn(path: string): string[] {
   const raw = new Sqlite(path, { readonly: true })
-  const integrity = raw.pragma('integrity_check', { simple: true })
-  raw.close()
-  return integrity === 'ok' ? [] : [`integrity_check: ${integrity}`]
+  try {
+    const integrity = raw.pragma('integrity_check', { simple: true })
+    return integrity === 'ok' ? [] : [`integrity_check: ${integrity}`]
+  } finally {
+    raw.close()
+  }
 }
 
 /** One transaction counts once, whatever else it wrote: if not, one half of it is there. */

@@ -131,9 +131,11 @@ interface Loop {
   readonly writers: Writers
   /** Ends the loop early. */
   readonly until: (figures: Figures) => boolean
+  /** Before each process is killed, while it writes. */
+  readonly beside?: (path: string) => Promise<void>
 }
 
-export async function killInLoop({ cycles, seed, writers, until }: Loop): Promise<Figures> {
+export async function killInLoop({ cycles, seed, writers, until, beside }: Loop): Promise<Figures> {
   const figures = newFigures()
   const random = randomFrom(seed)
   while (figures.cycles < cycles && !until(figures)) {
@@ -149,6 +151,7 @@ export async function killInLoop({ cycles, seed, writers, until }: Loop): Promis
     for (let cycle = 1; cycle <= CYCLES_PER_FILE && figures.cycles < cycles && !until(figures); cycle++) {
       const orders: Orders = { path, seed: model.seed, positions: model.positions, backups }
       const told = await writeUntil(await writers.ready(), orders, integerFrom(random, 200, 1_200), async (program) => {
+        await beside?.(path)
         await wait(random() * 5)
         return program.kill()
       })

@@ -10,10 +10,11 @@ import type { Program } from '../sqlite/support/program.ts'
 import { Script } from '../sqlite/support/script.ts'
 import { bound, SEED } from '../support/bounds.ts'
 import { Model } from './judge.ts'
-import { judgeBackups, LANES, newFigures, Writers, writeUntil } from './kill-loop.ts'
+import { type Figures, judgeBackups, LANES, newFigures, Writers, writeUntil } from './kill-loop.ts'
 import { SHARED } from './lane.ts'
 import { integerFrom, randomFrom } from './random.ts'
 import { notTested, shows } from './shown.ts'
+import { emptyLogUnsynced } from './unsynced.ts'
 import { FILE_SYSTEMS, type FileSystem, volume, whyNone } from './volumes.ts'
 import type { Orders } from './writer.ts'
 
@@ -33,16 +34,19 @@ async function stopped(program: Program): Promise<void> {
   while (running()) await new Promise((resolve) => setImmediate(resolve))
 }
 
-async function cutInLoop(
-  fileSystem: FileSystem,
-  durability: NonNullable<Orders['durability']>,
-  until: (lost: number) => boolean = () => false,
-) {
+interface Loop {
+  readonly durability?: NonNullable<Orders['durability']>
+  readonly until?: (figures: Figures) => boolean
+  /** Before each cut, while the process writes. */
+  readonly beside?: (path: string) => Promise<void>
+}
+
+async function cutInLoop(fileSystem: FileSystem, { durability = 'full', until = () => false, beside }: Loop) {
   const figures = newFigures()
   const random = randomFrom(SEED)
   await using writers = new Writers(script)
   using disk = volume(fileSystem)
-  for (let file = 0; figures.cycles < CYCLES && !until(figures.lost); file++) {
+  for (let file = 0; figures.cycles < CYCLES && !until(figures); file++) {
     const folder = join(disk.path, `${file}`)
     const [path, backups] = [join(folder, 'mesh.db'), join(folder, 'backups')]
     mkdirSync(folder)
@@ -51,9 +55,10 @@ async function cutInLoop(
       await store.nodes.create({ nodeId: SHARED, interfaces: [], protocols: [] })
     }
     const model = new Model(SEED + file, LANES)
-    for (let cycle = 0; cycle < CYCLES_PER_FILE && figures.cycles < CYCLES && !until(figures.lost); cycle++) {
+    for (let cycle = 0; cycle < CYCLES_PER_FILE && figures.cycles < CYCLES && !until(figures); cycle++) {
       const orders: Orders = { path, seed: model.seed, positions: model.positions, durability, backups }
       const told = await writeUntil(await writers.ready(), orders, integerFrom(random, 200, 1_200), async (program) => {
+        await beside?.(path)
         await stopped(program)
         disk.cut()
         return program.kill()
@@ -64,14 +69,17 @@ async function cutInLoop(
       figures.acknowledged += told.counted
       figures.swept += told.swept
       await judgeBackups(model, backups, told, figures)
-      const { lost, unacknowledged, wrong } = await model.judge(path, told.acknowledged)
+      const { lost, unacknowledged, wrong } = await model
+        .judge(path, told.acknowledged)
+        .catch((error: unknown) => ({ lost: 0, unacknowledged: 0, wrong: [`it cannot be read: ${error}`] }))
       figures.lost += lost
       figures.unacknowledged += unacknowledged
       figures.wrong.push(...wrong)
     }
     rmSync(folder, { recursive: true })
   }
-  console.log(`power cuts, ${fileSystem}, ${durability}, SEED=${SEED}: ${JSON.stringify(figures)}`)
+  const shown = JSON.stringify({ ...figures, wrong: figures.wrong.length })
+  console.log(`power cuts, ${fileSystem}, ${durability}, SEED=${SEED}: ${shown}`)
   return figures
 }
 
@@ -80,7 +88,7 @@ describe.each(FILE_SYSTEMS)('the power is cut, on %s', (fileSystem) => {
   if (none !== undefined) notTested(`power cuts on ${fileSystem}`, none)
 
   test.skipIf(none !== undefined)('nothing that was acknowledged is lost', TIMEOUT, async () => {
-    const { wrong, ...figures } = await cutInLoop(fileSystem, 'full')
+    const { wrong, ...figures } = await cutInLoop(fileSystem, {})
     expect(wrong).toEqual([])
     expect(figures.lost).toBe(0)
     expect(figures.cycles).toBe(CYCLES)
@@ -91,10 +99,21 @@ describe.each(FILE_SYSTEMS)('the power is cut, on %s', (fileSystem) => {
   })
 
   test.skipIf(none !== undefined)("with durability: 'normal' something is lost", TIMEOUT, async () => {
-    const { lost, cycles, wrong } = await cutInLoop(fileSystem, 'normal', (already) => already > 0)
+    const { lost, cycles, wrong } = await cutInLoop(fileSystem, {
+      durability: 'normal',
+      until: ({ lost }) => lost > 0,
+    })
     expect(lost).toBeGreaterThan(0)
     // The last moments, as promised, and nothing else.
     expect(wrong).toEqual([])
     shows(`with 'normal', ${lost} lost in ${cycles} on ${fileSystem}`)
+  })
+
+  test.skipIf(none !== undefined)('another program that syncs nothing lets it lose or damage something', TIMEOUT, async () => {
+    const { lost, wrong } = await cutInLoop(fileSystem, {
+      beside: emptyLogUnsynced,
+      until: (figures) => figures.lost + figures.wrong.length > 0,
+    })
+    expect(lost + wrong.length).toBeGreaterThan(0)
   })
 })

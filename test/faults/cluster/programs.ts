@@ -9,11 +9,13 @@ const found = (name: string): string | undefined =>
   ['/usr/bin', '/usr/sbin'].map((folder) => join(folder, name)).find((path) => existsSync(path))
 
 const versionOf = (folder: string): number => Number(/(\d+)\/bin$/.exec(folder)?.[1] ?? 0)
-/** The newest that is installed. */
-const postgres = globSync('/usr/lib/postgresql/*/bin')
-  .filter((folder) => existsSync(join(folder, 'initdb')))
-  .toSorted((a, b) => versionOf(a) - versionOf(b))
-  .at(-1)
+/** The version that the run is for, or the newest that is installed. */
+const postgres =
+  process.env.TEST_POSTGRES_PROGRAMS ??
+  globSync('/usr/lib/postgresql/*/bin')
+    .filter((folder) => existsSync(join(folder, 'initdb')))
+    .toSorted((a, b) => versionOf(a) - versionOf(b))
+    .at(-1)
 
 export interface Programs {
   readonly etcd: string
