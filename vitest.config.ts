@@ -198,8 +198,8 @@ export default defineConfig({
           testTimeout: HANGING_MS,
           hookTimeout: HANGING_MS,
           env: {
-            KILL_CYCLES: KILL_CYCLES ?? (form === 'long' ? '100' : '10'),
-            PATH_REQUESTS: PATH_REQUESTS ?? (form === 'long' ? '10000' : '1000'),
+            KILL_CYCLES: KILL_CYCLES ?? (form === 'long' ? '100' : '6'),
+            PATH_REQUESTS: PATH_REQUESTS ?? (form === 'long' ? '10000' : '500'),
           },
         },
       },

@@ -10,7 +10,7 @@ import { expectCode } from '../support/expectations.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
 import { backupOf, bytesIn, contentOf, manifestOf } from './support/files.ts'
 
-const FLIPS = bound('BACKUP_FLIPS', { brief: 100, short: 5_000, long: 50_000 })
+const FLIPS = bound('BACKUP_FLIPS', { brief: 100, short: 2_500, long: 50_000 })
 const CUTS = bound('BACKUP_CUTS', { brief: 30, short: 500, long: 5_000 })
 const TIMEOUT = { timeout: 600_000 + (FLIPS + CUTS) * 100 }
 

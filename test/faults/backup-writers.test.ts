@@ -16,7 +16,7 @@ import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
 import { manyNodes, node, policy } from '../support/samples.ts'
 import { shows } from './shown.ts'
 
-const BACKUPS = bound('BACKUPS_WHILE_WRITING', { short: 40, long: 400 })
+const BACKUPS = bound('BACKUPS_WHILE_WRITING', { short: 24, long: 400 })
 const TIMEOUT = { timeout: 600_000 + BACKUPS * 10_000 }
 const FILLERS = 2_000
 const PAGES_PER_STEP = 256

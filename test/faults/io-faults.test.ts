@@ -14,8 +14,8 @@ import { databaseIn, type Scenario, saidBy, scenarios } from './io-scenarios.ts'
 import { notTested, shows } from './shown.ts'
 
 /** Tries every n-th of the points at which a call fails, and at which the process is killed. */
-const FAIL_EVERY = bound('IO_FAIL_EVERY', { short: 2, long: 1 })
-const KILL_EVERY = bound('IO_KILL_EVERY', { short: 8, long: 1 })
+const FAIL_EVERY = bound('IO_FAIL_EVERY', { short: 3, long: 1 })
+const KILL_EVERY = bound('IO_KILL_EVERY', { short: 12, long: 1 })
 const LEAST_KILLED = FORM === 'long' ? 1_000 : 100
 const LEAST_FAILED = 400
 const TIMEOUT = { timeout: 3_600_000 }

@@ -86,6 +86,7 @@ function suite(dialect: string, open: () => Promise<Opened>): void {
       for (const [name, count] of outcomes) all.set(name, (all.get(name) ?? 0) + count)
       total += history.length
       committed += history.filter(({ outcome }) => outcome === 'committed').length
+      if (left > BATCH) console.log(`calls, ${dialect}, SEED=${seed}: ${total} so far, ${committed} committed`)
     }
     for (const narrow of ['ours', 'own'] as const)
       expect((await judged(open, CONTROL_TRANSACTIONS, SEED, { narrow })).found, `SEED=${SEED}`).toEqual([])

@@ -15,7 +15,7 @@ import { notTested, shows } from './shown.ts'
 
 const PROCESSES = 16
 const TRANSACTIONS = bound('CROWD_TRANSACTIONS', { short: 1_000, long: 10_000 })
-const OPENINGS = bound('RACED_OPENINGS', { short: 500, long: 5_000 })
+const OPENINGS = bound('RACED_OPENINGS', { short: 250, long: 5_000 })
 /** From the order to the moment at which all open the file, in milliseconds. */
 const HEAD_START = 8
 

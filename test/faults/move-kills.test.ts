@@ -15,7 +15,7 @@ import { commitByHalves, planted } from './commit-by-halves.ts'
 import { integerFrom, randomFrom } from './random.ts'
 import { shows } from './shown.ts'
 
-const KILLS = bound('COPY_KILLS', { short: 12, long: 120 })
+const KILLS = bound('COPY_KILLS', { short: 8, long: 120 })
 const ROWS = 700
 const KINDS = ['checking', 'copying', 'comparing', 'committing', 'at random']
 const ALL = { nodes: ROWS, policies: ROWS, path_cache: ROWS }

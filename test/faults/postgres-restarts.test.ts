@@ -17,7 +17,9 @@ import { manyNodes } from '../support/samples.ts'
 import { mistaken } from './mistaken.ts'
 import { shows } from './shown.ts'
 
-const RESTARTS = bound('RESTARTS', { short: 15, long: 200 })
+const RESTARTS = bound('RESTARTS', { short: 10, long: 200 })
+/** A mistaken store is found by then. */
+const CONTROL_ROUNDS = Math.max(30, 2 * RESTARTS)
 /** A cut connection is waited for until the limit, twice in each round. In milliseconds. */
 const TIMEOUT = { timeout: 600_000 + RESTARTS * 6_000 }
 const LANES = 16
@@ -68,7 +70,7 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
     await (await openStorage(database.url)).close()
     await using store = await openStorage({ ...options(database.url), durability: 'normal' })
     let lost = 0
-    for (let restart = 0; restart < RESTARTS && lost === 0; restart++) {
+    for (let restart = 0; restart < CONTROL_ROUNDS && lost === 0; restart++) {
       const ids = manyNodes(200, `r${restart}`)
       await Promise.all(ids.map((each) => store.nodes.create(each)))
       await server.crash()
@@ -149,7 +151,7 @@ describePostgres('a PostgreSQL server that comes and goes', () => {
     const lanes = new Lanes(store, { database, lanes: LANES, seed: SEED })
     await lanes.start()
     const { wrong } = lanes.figures
-    for (let round = 0; round < 2 * RESTARTS && wrong.length === 0; round++) {
+    for (let round = 0; round < CONTROL_ROUNDS && wrong.length === 0; round++) {
       proxy.arm(round % 2 === 0 ? 'reset before' : 'reset after', 'COMMIT\0')
       // A lane that finds its rows gone says so at once, and stops.
       await lanes.progress(WRITES).catch((error: unknown) => wrong.push(String(error)))

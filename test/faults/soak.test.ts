@@ -10,7 +10,7 @@ import { temporaryFolder } from '../support/folders.ts'
 import { shows } from './shown.ts'
 import { NODES, type Orders, type Sample, type Saw } from './soak-program.ts'
 
-const SECONDS = bound('SOAK_SECONDS', { short: 120, long: 7_200 })
+const SECONDS = bound('SOAK_SECONDS', { short: 60, long: 7_200 })
 /** Enough for a leak of every kind to be seen, if the machine has time for a sample each second. */
 const CONTROL_SECONDS = 16
 const LEAST_SAMPLES = 8

@@ -224,6 +224,6 @@ for (const backend of backends)
           expect(await dump(store)).toEqual(dumpOf(model))
         }
       }),
-      { runs: bound('RUNS', { brief: backend.slow ? 5 : 15, short: backend.slow ? 40 : 250, long: 2_000 }) },
+      { runs: bound('RUNS', { brief: backend.slow ? 5 : 15, short: backend.slow ? 40 : 150, long: 2_000 }) },
     )
   })

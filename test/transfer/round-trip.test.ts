@@ -93,7 +93,7 @@ describe.each(lastingBackends)('from SQLite, through $name, and back', (backend)
       expect(lastNodes.map(compact)).toEqual(firstNodes.map(compact))
     })
     await assertProperty(`round trip through ${backend.name}`, property, {
-      runs: bound('RUNS', { brief: 15, short: 200, long: 2_000 }),
+      runs: bound('RUNS', { brief: 15, short: 120, long: 2_000 }),
     })
   })
 

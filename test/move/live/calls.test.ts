@@ -12,7 +12,7 @@ import { Commands } from './support/commands.ts'
 vi.setConfig({ testTimeout: 3_600_000 })
 
 /** Every n-th of the calls that write to the file, or sync it. */
-const EVERY = bound('MOVE_CALLS_EVERY', { brief: 24, short: 3, long: 1 })
+const EVERY = bound('MOVE_CALLS_EVERY', { brief: 24, short: 4, long: 1 })
 /** Node wakes itself up by writes of its own. */
 const NODES_OWN = /^writev?$/
 

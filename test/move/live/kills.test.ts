@@ -20,9 +20,9 @@ import { asked, expectAsBefore } from './support/file.ts'
 import { judge } from './support/judge.ts'
 import { Writer } from './support/writer.ts'
 
-const KILLS = bound('MOVER_KILLS', { brief: 3, short: 20, long: 100 })
+const KILLS = bound('MOVER_KILLS', { brief: 3, short: 12, long: 100 })
 const CRASHES = bound('POSTGRES_KILLS', { brief: 2, short: 5, long: 20 })
-const COMMANDS = bound('MOVE_COMMAND_KILLS', { brief: 3, short: 10, long: 50 })
+const COMMANDS = bound('MOVE_COMMAND_KILLS', { brief: 3, short: 6, long: 50 })
 const ABORTS = bound('MOVE_ABORTS', { brief: 2, short: 5, long: 20 })
 /** Then it is left to finish. */
 const MOST_KILLS_OF_ONE_MOVE = 4
