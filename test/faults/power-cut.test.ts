@@ -109,7 +109,7 @@ describe.each(FILE_SYSTEMS)('the power is cut, on %s', (fileSystem) => {
     shows(`with 'normal', ${lost} lost in ${cycles} on ${fileSystem}`)
   })
 
-  test.skipIf(none !== undefined)('another program that syncs nothing lets it lose or damage something', TIMEOUT, async () => {
+  test.skipIf(none !== undefined)('beside a program that syncs nothing, something is lost', TIMEOUT, async () => {
     const { lost, wrong } = await cutInLoop(fileSystem, {
       beside: emptyLogUnsynced,
       until: (figures) => figures.lost + figures.wrong.length > 0,
