@@ -90,17 +90,17 @@ const OF_POSTGRES = '\0of-postgres'
 const DRIZZLES_DIALECTS = /[\\/]drizzle-orm[\\/](\w+-core[\\/]|relations\.js)/
 
 /**
- * One file for all that a module imports at once: left to itself, the bundler cuts it into as many as there are ways to
+ * One file for all that some modules import at once: left to itself, the bundler cuts it into as many as there are ways to
  * share them, and each costs a third of a millisecond at the start. A module of an earlier group stays in that one.
  */
-function together(name: string, module: string, apart: readonly RegExp[]): CodeSplittingGroup {
-  const root = resolve(module)
-  let modules: Set<string> | undefined
+function together(name: string, modules: readonly string[], apart: readonly RegExp[] = []): CodeSplittingGroup {
+  const roots = modules.map((module) => resolve(module))
+  let members: Set<string> | undefined
   return {
     debugName: name,
     name: (id, context) => {
-      modules ??= importedBy(root, apart, context)
-      return modules.has(id) ? name : null
+      members ??= new Set(roots.flatMap((root) => [...importedBy(root, apart, context)]))
+      return members.has(id) ? name : null
     },
   }
 }
@@ -118,8 +118,12 @@ function importedBy(root: string, apart: readonly RegExp[], context: ChunkingCon
   return found
 }
 
-/** Opening a SQLite file and reading from it loads these two and no more. */
-const GROUPS = [together('core', 'src/index.ts', [DRIZZLES_DIALECTS]), together('sqlite', 'src/open/sqlite.ts', [])]
+/** Opening a SQLite file and reading from it loads the first two and no more. The third is for applications with tables of their own. */
+const GROUPS = [
+  together('core', ['src/index.ts'], [DRIZZLES_DIALECTS]),
+  together('sqlite', ['src/open/sqlite.ts']),
+  together('own', ['src/tables/repository.ts', 'src/migrator/own-sqlite.ts', 'src/tables/given-names.ts']),
+]
 
 /** Jest cannot load ES modules by `require()`: these tools get the library as CommonJS. drizzle-kit runs on Node itself. */
 export const COMMONJS = [

@@ -23,10 +23,10 @@ export interface Statement<P, R> {
 
 /**
  * How many rows a statement concerns. One row: the parameter that is named like the table's key holds it, and the dialect may
- * run many calls of the first three kinds as one statement. Housekeeping changes nothing that a caller can see.
- * `undefined`: any rows of the table.
+ * run many calls of the first three kinds as one statement. `changes many rows`: an UPDATE or DELETE that ends with its filter.
+ * Housekeeping changes nothing that a caller can see. `undefined`: any rows of the table.
  */
-export type StatementKind = BulkKind | 'names one row' | 'housekeeping'
+export type StatementKind = BulkKind | 'names one row' | 'changes many rows' | 'housekeeping'
 export type BulkKind = 'inserts one row' | 'changes one row' | 'reads one row'
 
 export const statement =
@@ -183,7 +183,7 @@ export class StatementCompiler {
       return table === undefined ? undefined : { table, key: undefined, others }
     }
     const found = this.#dialect.targetOf?.(build)
-    return found && { table: found.table, key: kind === undefined ? undefined : found.key }
+    return found && { table: found.table, key: isBulkKind(kind) || kind === 'names one row' ? found.key : undefined }
   }
 
   #build<P, R>(statement: Statement<P, R>, db: Queries): Built<R> {
@@ -225,7 +225,7 @@ function buildable<T>(name: string, work: () => T): T {
 }
 
 const isBulkKind = (kind: StatementKind | undefined): kind is BulkKind =>
-  kind !== undefined && kind !== 'names one row' && kind !== 'housekeeping'
+  kind === 'inserts one row' || kind === 'changes one row' || kind === 'reads one row'
 
 const compiledQuery = <P, R>(
   name: string,

@@ -138,24 +138,30 @@ function ofMany(tables: Tables, fields: OfMany, p: Arguments<Many>, fn: Function
 }
 
 export const updateMany = statementFor((fields: OfMany) =>
-  statement<Many & MeshNodePatch & { now: Date }>()(`nodes.updateMany:${fields.join()}`, (db, tables, p, fn) => {
-    const { nodes } = tables
-    return db
-      .update(nodes)
-      .set({
-        ...pick(
-          p,
-          PATCH_FIELDS.filter((field) => fields.includes(field)),
-        ),
-        updatedAt: fn.nowOrAfter(valueFor(nodes.updatedAt, p.now), nodes.updatedAt),
-      })
-      .where(ofMany(tables, fields, p, fn))
-  }),
+  statement<Many & MeshNodePatch & { now: Date }>()(
+    `nodes.updateMany:${fields.join()}`,
+    (db, tables, p, fn) => {
+      const { nodes } = tables
+      return db
+        .update(nodes)
+        .set({
+          ...pick(
+            p,
+            PATCH_FIELDS.filter((field) => fields.includes(field)),
+          ),
+          updatedAt: fn.nowOrAfter(valueFor(nodes.updatedAt, p.now), nodes.updatedAt),
+        })
+        .where(ofMany(tables, fields, p, fn))
+    },
+    'changes many rows',
+  ),
 )
 
 export const removeMany = statementFor((fields: OfMany) =>
-  statement<Many>()(`nodes.deleteMany:${fields.join()}`, (db, tables, p, fn) =>
-    db.delete(tables.nodes).where(ofMany(tables, fields, p, fn)),
+  statement<Many>()(
+    `nodes.deleteMany:${fields.join()}`,
+    (db, tables, p, fn) => db.delete(tables.nodes).where(ofMany(tables, fields, p, fn)),
+    'changes many rows',
   ),
 )
 

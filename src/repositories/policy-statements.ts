@@ -171,11 +171,14 @@ export const updateMany = statementFor((fields: readonly Changed[]) =>
         .set({ ...(fields.includes('yamlContent') ? pick(p, CHANGED) : {}), updatedAt })
         .where(matching(tables, fields, p, fn))
     },
+    'changes many rows',
   ),
 )
 
 export const removeMany = statementFor((fields: readonly `$${string}`[]) =>
-  statement<object>()(`policies.deleteMany:${fields.join()}`, (db, tables, p, fn) =>
-    db.delete(tables.policies).where(matching(tables, fields, p, fn)),
+  statement<object>()(
+    `policies.deleteMany:${fields.join()}`,
+    (db, tables, p, fn) => db.delete(tables.policies).where(matching(tables, fields, p, fn)),
+    'changes many rows',
   ),
 )

@@ -195,22 +195,28 @@ export function statementsOf(described: Described): TableStatements {
       ),
     ),
     updateWhere: statementFor((names) =>
-      made(`updateMany:${names.join()}`, ({ db, table, columns, p, fn }) => {
-        const changed = names.filter((each) => each.startsWith('='))
-        const set: Record<string, unknown> = {}
-        for (const each of changed) set[each.slice(1)] = p[each]
-        const now = asOf(columns, p)
-        if (now !== undefined) set.updatedAt = fn.nowOrAfter(now, columns.updatedAt as Column)
-        const conditions = names.filter((each) => !changed.includes(each))
-        return db
-          .update(table)
-          .set(set as never)
-          .where(matching(conditions, columns, p, fn))
-      }),
+      made(
+        `updateMany:${names.join()}`,
+        ({ db, table, columns, p, fn }) => {
+          const changed = names.filter((each) => each.startsWith('='))
+          const set: Record<string, unknown> = {}
+          for (const each of changed) set[each.slice(1)] = p[each]
+          const now = asOf(columns, p)
+          if (now !== undefined) set.updatedAt = fn.nowOrAfter(now, columns.updatedAt as Column)
+          const conditions = names.filter((each) => !changed.includes(each))
+          return db
+            .update(table)
+            .set(set as never)
+            .where(matching(conditions, columns, p, fn))
+        },
+        'changes many rows',
+      ),
     ),
     removeWhere: statementFor((conditions) =>
-      made(`deleteMany:${conditions.join()}`, ({ db, table, columns, p, fn }) =>
-        db.delete(table).where(matching(conditions, columns, p, fn)),
+      made(
+        `deleteMany:${conditions.join()}`,
+        ({ db, table, columns, p, fn }) => db.delete(table).where(matching(conditions, columns, p, fn)),
+        'changes many rows',
       ),
     ),
     list: planned((plan, bounds) =>

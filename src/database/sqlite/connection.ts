@@ -3,7 +3,7 @@ import { statementTracing, traceSync } from '../../tracing.ts'
 import type { Executor } from '../executor.ts'
 import type { Part, Written } from '../session.ts'
 import type { BoundStatement, Compiled } from '../statement.ts'
-import { translated } from './errors.ts'
+import { translated, translatedCommit } from './errors.ts'
 import { explained } from './explained.ts'
 import { ManyRows } from './many-rows.ts'
 
@@ -27,6 +27,8 @@ export class SqliteConnection implements Executor {
   readonly raw: Sqlite.Database
   readonly #manyRows: ManyRows
   #prepared = new WeakMap<object, Sqlite.Statement<unknown[]>>()
+  /** Statements that are transactions of their own, for the schema that was seen. `undefined`: it cannot be one. */
+  #guarded = new WeakMap<object, { readonly driver: Sqlite.Statement<unknown[]> | undefined }>()
   #savepoint: SavepointStatements | undefined
   #schemaVersion: Sqlite.Statement<[], number> | undefined
   #schemaSeen: number | undefined
@@ -88,24 +90,57 @@ export class SqliteConnection implements Executor {
     const version = this.#schemaVersion.get()
     if (version === this.#schemaSeen) return false
     this.#schemaSeen = version
+    this.#guarded = new WeakMap()
     this.#mayFailHalfway = this.raw.prepare(FAILING_TRIGGER).get() !== undefined
     return true
   }
 
-  /** Must run inside a transaction. A write that throws has changed nothing. */
-  write<R>({ compiled, values }: BoundStatement<R>): Written<R> {
+  /**
+   * Must run inside a transaction. A write that throws has changed nothing. `isAlone`: the transaction holds nothing else, and the
+   * caller rolls it back if the write throws.
+   */
+  write<R>({ compiled, values }: BoundStatement<R>, isAlone = false): Written<R> {
     return this.#traced(compiled, () => {
       const driver = this.#prepare(compiled)
-      if (compiled.decode === undefined) {
-        const run = (): Written<R> => ({ rows: [], changes: driver.run(values).changes })
-        return this.#mayFailHalfway ? this.savepoint(run) : run()
-      }
-      // The savepoint undoes the write if a returned row cannot be decoded.
-      return this.savepoint(() => {
+      const run = (): Written<R> => {
+        if (compiled.decode === undefined) return { rows: [], changes: driver.run(values).changes }
         const rows = decodeAll(compiled, driver.all(values))
         return { rows, changes: rows.length }
-      })
+      }
+      // The savepoint undoes the write if a returned row cannot be decoded.
+      const needsSavepoint = compiled.decode !== undefined || this.#mayFailHalfway
+      return needsSavepoint && !isAlone ? this.savepoint(run) : run()
     })
+  }
+
+  /**
+   * Runs a statement that changes many rows as a transaction of its own: inside another one, SQLite keeps a journal of every page that the statement changes, to
+   * undo it alone. `undefined`: nothing has changed, and the write must run inside a transaction.
+   */
+  writeByItself<R>({ compiled, values }: BoundStatement<R>): Written<R> | undefined {
+    const driver = this.#guard(compiled)
+    if (driver === undefined) return undefined
+    const written = this.#traced(compiled, () => {
+      try {
+        return { rows: [], changes: driver.run(values).changes }
+      } catch (error) {
+        throw translatedCommit(error, this.raw.name)
+      }
+    })
+    return written.changes > 0 || this.#schemaVersion?.get() === this.#schemaSeen ? written : undefined
+  }
+
+  /** Nothing holds the lock before the statement begins: it changes no row if the schema has got a trigger with RAISE(FAIL) since. */
+  #guard<R>(compiled: Compiled<never, R>): Sqlite.Statement<unknown[]> | undefined {
+    if (this.#schemaSeen === undefined || this.#mayFailHalfway) return undefined
+    let known = this.#guarded.get(compiled)
+    if (known === undefined) {
+      const [head, filter, ...others] = compiled.sql.split(' where ')
+      const sql = `${head} where (select schema_version from pragma_schema_version) = ${this.#schemaSeen} and (${filter})`
+      known = { driver: filter === undefined || others.length > 0 ? undefined : this.raw.prepare<unknown[]>(sql) }
+      this.#guarded.set(compiled, known)
+    }
+    return known.driver
   }
 
   /**
@@ -237,6 +272,7 @@ export class SqliteConnection implements Executor {
 
   close(): void {
     this.#prepared = new WeakMap()
+    this.#guarded = new WeakMap()
     this.raw.close()
   }
 }

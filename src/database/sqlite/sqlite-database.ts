@@ -163,9 +163,12 @@ export class SqliteDatabase implements Database {
       return this.#unit(async (tx) => tx.write(statement, await parameters, { lookup }))
     }
     const bound = this.compiler.bind(statement, parameters)
-    if (lookup === undefined) return this.onWriter((writer) => writer.write(bound), { bound, ahead })
-    return this.onWriter((writer) => {
-      const written = writer.write(bound)
+    if (lookup === undefined) {
+      const byItself = statement.kind === 'changes many rows' ? () => this.#writer.writeByItself(bound) : undefined
+      return this.onWriter((writer, isAlone) => writer.write(bound, isAlone), { bound, ahead, byItself })
+    }
+    return this.onWriter((writer, isAlone) => {
+      const written = writer.write(bound, isAlone)
       // The parameters are the repository's own copies.
       return written.changes > 0 ? written : { ...written, found: writer.all(this.compiler.bind(lookup, parameters)) }
     })
@@ -200,11 +203,11 @@ export class SqliteDatabase implements Database {
     }
   }
 
-  /** Runs on the writing connection, in the queue of writes. */
-  onWriter<T>(run: (writer: SqliteConnection) => T, options?: QueuedWrite): Promise<T> {
+  /** Runs on the writing connection, in the queue of writes. `isAlone`: the commit holds nothing else, and is undone if `run` throws. */
+  onWriter<T>(run: (writer: SqliteConnection, isAlone: boolean) => T, options?: QueuedWrite): Promise<T> {
     const refused = this.#refusalToWrite()
     if (refused !== undefined) return Promise.reject(refused)
-    return this.#queue.write(() => run(this.#writer), options)
+    return this.#queue.write((isAlone) => run(this.#writer, isAlone), options)
   }
 
   transaction<T>(work: (session: TransactionSession) => Promise<T>, limits: TransactionLimits): Promise<T> {

@@ -23,14 +23,20 @@ export interface QueuedWrite {
   readonly bound?: BoundStatement<unknown> | undefined
   /** Goes before the waiting writes, also when too many wait. */
   readonly ahead?: boolean | undefined
+  /** Runs the write as a transaction of its own, if it waits alone. `undefined`: nothing has changed, and `run` runs it. */
+  readonly byItself?: (() => unknown) | undefined
 }
 
 interface Write {
   readonly kind: 'write'
-  /** Runs the write's statements synchronously in the batch's transaction. A write that throws has changed nothing. */
-  readonly run: () => unknown
+  /**
+   * Runs the write's statements synchronously in the batch's transaction. A write that throws has changed nothing, unless it is alone:
+   * the queue rolls back the transaction.
+   */
+  readonly run: (isAlone: boolean) => unknown
   /** The statement, if `run` runs nothing else: it may run together with its neighbours. */
   readonly bound: BoundStatement<unknown> | undefined
+  byItself: QueuedWrite['byItself']
   readonly resolve: (value: never) => void
   readonly reject: (error: unknown) => void
   readonly since: number
@@ -41,6 +47,12 @@ interface Write {
 interface Lock {
   readonly kind: 'lock'
   readonly resolve: (release: () => void) => void
+}
+
+/** The number of committed writes, and the error of the others. */
+interface Committed {
+  readonly committed: number
+  readonly error?: unknown
 }
 
 interface Outcome {
@@ -111,11 +123,11 @@ export class WriteQueue {
   }
 
   /** Resolves with the result of `run` after the COMMIT. Rejects with the error of `run` or of the commit. */
-  write<T>(run: () => T, { bound, ahead = false }: QueuedWrite = {}): Promise<T> {
+  write<T>(run: (isAlone: boolean) => T, { bound, ahead = false, byItself }: QueuedWrite = {}): Promise<T> {
     if (!ahead && this.length >= this.#options.maxPendingWrites) return Promise.reject(this.#tooMany())
     return new Promise<T>((resolve, reject) => {
       const since = performance.now()
-      this.#push({ kind: 'write', run, bound, resolve, reject, since, alone: false }, ahead)
+      this.#push({ kind: 'write', run, bound, byItself, resolve, reject, since, alone: false }, ahead)
     })
   }
 
@@ -231,6 +243,13 @@ export class WriteQueue {
       this.#refuse(batch, this.#failure)
       return
     }
+    const [only] = batch
+    if (only?.byItself !== undefined && batch.length === 1) {
+      const { byItself } = only
+      only.byItself = undefined
+      this.#traced(batch, () => this.#commitByItself(only, byItself))
+      return
+    }
     try {
       this.#statements.begin.run()
     } catch (error) {
@@ -246,20 +265,53 @@ export class WriteQueue {
       this.#refuse(batch, refusal)
       return
     }
+    this.#traced(batch, () => this.#runAndCommit(batch))
+  }
+
+  #traced(batch: readonly Write[], commit: () => Committed): void {
     if (!commitTracing.hasSubscribers) {
-      this.#runAndCommit(batch)
+      commit()
       return
     }
     traceSync(commitTracing, { batch: batch.length }, (event: CommitEvent) => {
-      const { committed, error } = this.#runAndCommit(batch)
+      const { committed, error } = commit()
       event.batch = committed
       if (error !== undefined) event.error = error
     })
   }
 
-  /** Returns the number of committed writes, and the error of the others. */
-  #runAndCommit(batch: readonly Write[]): { committed: number; error?: unknown } {
+  /** A write that cannot run so, or finds the file locked, runs in the queue's transaction when its turn comes again. */
+  #commitByItself(write: Write, run: () => unknown): Committed {
+    let value: unknown
+    try {
+      if (this.#options.refusal() === undefined) value = run()
+    } catch (error) {
+      const refusal = translated(error, this.#raw.name)
+      if (isBusy(error)) {
+        this.#waitForOthers(refusal)
+        return { committed: 0 }
+      }
+      this.#refuseOne({ write, failed: true, value: refusal })
+      return { committed: 0, error: refusal }
+    }
+    if (value === undefined) {
+      this.#nextTurn()
+      return { committed: 0 }
+    }
+    this.#busySince = undefined
+    this.#pause = 1
+    this.#take(1)
+    return this.#acknowledge([{ write, failed: false, value }])
+  }
+
+  #runAndCommit(batch: readonly Write[]): Committed {
     const outcomes = this.#runAll(batch)
+    const [only] = outcomes
+    if (only?.failed && batch.length === 1 && this.#raw.inTransaction) {
+      this.#rollBack()
+      this.#refuseOne(only)
+      return { committed: 1 }
+    }
     if (!this.#raw.inTransaction) {
       this.#runAgainOneByOne(outcomes)
       return { committed: 0, error: outcomes.at(-1)?.value }
@@ -274,6 +326,10 @@ export class WriteQueue {
       this.#nextTurn()
       return { committed: 0, error }
     }
+    return this.#acknowledge(outcomes)
+  }
+
+  #acknowledge(outcomes: readonly Outcome[]): Committed {
     const error = this.#options.unacknowledged()
     for (const { write, failed, value } of outcomes) {
       if (failed) write.reject(value)
@@ -293,7 +349,7 @@ export class WriteQueue {
     while (outcomes.length < batch.length) {
       const isRun = tries && this.#runTogether(batch, bounds, outcomes)
       if (isRun === undefined) tries = false
-      if (!isRun) outcomes.push(this.#runOne(batch[outcomes.length] as Write))
+      if (!isRun) outcomes.push(this.#runOne(batch[outcomes.length] as Write, batch.length === 1))
       const hasFailed = outcomes.at(-1)?.failed
       if ((hasFailed && !this.#raw.inTransaction) || performance.now() - begun > BATCH_MS) break
     }
@@ -317,9 +373,9 @@ export class WriteQueue {
     }
   }
 
-  #runOne(write: Write): Outcome {
+  #runOne(write: Write, isAlone: boolean): Outcome {
     try {
-      return { write, failed: false, value: write.run() }
+      return { write, failed: false, value: write.run(isAlone) }
     } catch (error) {
       return { write, failed: true, value: translated(error, this.#raw.name) }
     }
@@ -327,13 +383,18 @@ export class WriteQueue {
 
   /** After a full disk or an I/O error SQLite has rolled back the batch: each write runs again in its own commit. */
   #runAgainOneByOne(outcomes: readonly Outcome[]): void {
-    const only = outcomes.length === 1 ? outcomes[0] : undefined
-    if (only === undefined) {
-      for (const { write } of outcomes) write.alone = true
-    } else {
-      this.#take(1)
-      only.write.reject(only.value)
+    const [only] = outcomes
+    if (only !== undefined && outcomes.length === 1) {
+      this.#refuseOne(only)
+      return
     }
+    for (const { write } of outcomes) write.alone = true
+    this.#nextTurn()
+  }
+
+  #refuseOne({ write, value }: Outcome): void {
+    this.#take(1)
+    write.reject(value)
     this.#nextTurn()
   }
 
