@@ -48,7 +48,7 @@ async function asMovable(database: Database, config: Config): Promise<MovableDat
   if (database.dialect === 'postgresql') return undefined
   const { SqliteDatabase } = await import('./database/sqlite/sqlite-database.ts')
   if (!(database instanceof SqliteDatabase) || database.path === ':memory:') return undefined
-  const { successor, maxPendingWrites, readOnly } = config
+  const { successor, maxPendingWrites, readOnly, now } = config
   if (successor !== undefined) preloadDriver(successor)
   return new MovableDatabase(database, {
     maxPendingWrites,
@@ -56,7 +56,7 @@ async function asMovable(database: Database, config: Config): Promise<MovableDat
       successor &&
       new Successor({
         open: () => openTarget(successor, config),
-        assertArrived: (next, { id }) => assertArrived(next, id, readOnly),
+        assertArrived: (next, { id }) => assertArrived(next, id, { readOnly, now }),
       }),
   })
 }

@@ -26,6 +26,7 @@ import { InUse } from './database/in-use.ts'
 import { MovableDatabase } from './database/movable-database.ts'
 import type { Database, Session, TransactionSession } from './database/session.ts'
 import { misuse, StorageError } from './errors.ts'
+import { machineTime } from './event-loop.ts'
 import { healthOf, WITHOUT } from './health.ts'
 import { Maintenance } from './maintenance.ts'
 import { StoreMove } from './move/live/store-move.ts'
@@ -148,7 +149,7 @@ export class Store implements Meshstore {
   async #pruneChanges(): Promise<void> {
     const { changeLog } = this.#database
     try {
-      await changeLog.prune(new Date())
+      await changeLog.prune(machineTime())
     } catch (error) {
       await this.#database.settled()
       // Ignore the error if the data has moved meanwhile: the old log is no longer needed.

@@ -185,7 +185,7 @@ async function finished(file: SqliteDatabase, id: string, to: PostgresTarget, fl
   const config = configOf({ url: String(flags.to), migrate: 'skip', busyTimeoutMs: waitOf(flags), pool: { max: 1 } })
   const database = await openTarget(to, config)
   try {
-    await assertArrived(database, id, flags.dryRun === true)
+    await assertArrived(database, id, { readOnly: flags.dryRun === true, now: config.now })
   } finally {
     await database.close()
   }

@@ -2,7 +2,7 @@
 import type pg from 'pg'
 import { translated } from '../database/postgres/errors.ts'
 import { surviving } from '../database/postgres/failover.ts'
-import { encodeTime } from '../schema/codecs.ts'
+import { note } from '../database/postgres/notes.ts'
 import { quotedName } from '../schema/described.ts'
 import { OUR_TABLES, type Table } from '../schema/tables.ts'
 import { ownTriggersOnPostgres } from '../schema/trigger-sql.ts'
@@ -204,11 +204,7 @@ async function settle(client: pg.PoolClient, table: Table, now: Date): Promise<v
   for (const sql of ownTriggersOnPostgres(table)) await client.query(sql)
   await grant(client, `SELECT, INSERT, UPDATE, DELETE ON ${quotedName(table.name)}`)
   const [name, value] = rowOfTable(table)
-  await client.query(
-    `INSERT INTO meshstore_state (name, value, updated_at) VALUES ($1, $2, $3)
-     ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
-    [name, value, encodeTime(now)],
-  )
+  await note((text, values) => client.query(text, values), name, value, now)
 }
 
 /** Grants a right to the application's role, if that role exists. */

@@ -2,8 +2,8 @@
 import type Sqlite from 'better-sqlite3'
 import type { BusyRetry } from '../database/sqlite/busy-retry.ts'
 import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
+import { note, noteIn } from '../database/sqlite/notes.ts'
 import { StorageError } from '../errors.ts'
-import { encodeTime } from '../schema/codecs.ts'
 import { quotedName } from '../schema/described.ts'
 import type { Table } from '../schema/tables.ts'
 import { ownTriggersOnSqlite } from '../schema/trigger-sql.ts'
@@ -164,11 +164,7 @@ export function foundIn(raw: Sqlite.Database, { name }: Pick<Table, 'name'>): Fo
     .prepare<[string], string>("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?")
     .pluck()
     .all(name)
-  const description = raw
-    .prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?')
-    .pluck()
-    .get(`${TABLE_ROW}${name}`)
-  return { columns, triggers: new Set(triggers), description }
+  return { columns, triggers: new Set(triggers), description: noteIn(raw, `${TABLE_ROW}${name}`) }
 }
 
 /** Makes the table's triggers and its row in `meshstore_state` anew. */
@@ -176,7 +172,5 @@ function settle(raw: Sqlite.Database, table: Table, now: Date): void {
   for (const name of sqliteTriggerNames(table)) raw.exec(`DROP TRIGGER IF EXISTS ${quotedName(name)}`)
   for (const sql of ownTriggersOnSqlite(table)) raw.exec(sql)
   const [name, value] = rowOfTable(table)
-  raw
-    .prepare('INSERT OR REPLACE INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
-    .run(name, value, encodeTime(now))
+  note(raw, name, value, now)
 }

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { sqlstateOf, translated } from '../database/postgres/errors.ts'
 import { surviving } from '../database/postgres/failover.ts'
+import { note } from '../database/postgres/notes.ts'
 import { StorageError } from '../errors.ts'
-import { encodeTime } from '../schema/codecs.ts'
 import { type Applying, applyPending } from './apply-postgres.ts'
 import { statementsWith } from './concurrent-indexes.ts'
 import {
@@ -118,11 +118,7 @@ export async function record(client: pg.PoolClient, migration: Migration, time: 
   await client.query('INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ($1, $2)', [hash, when])
   if ((await client.query(HAS_NAMES)).rowCount === 1)
     await client.query('UPDATE drizzle.__drizzle_migrations SET name = $1 WHERE hash = $2', [folderOf(migration), hash])
-  await client.query(
-    `INSERT INTO meshstore_state (name, value, updated_at) VALUES ($1, $2, $3)
-     ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
-    [`${NAME_PREFIX}${when}`, tag, encodeTime(time)],
-  )
+  await note((text, values) => client.query(text, values), `${NAME_PREFIX}${when}`, tag, time)
 }
 
 function failed({ file }: Migration, error: unknown): unknown {

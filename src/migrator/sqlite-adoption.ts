@@ -3,9 +3,9 @@
  * the adoption checks each row, then rebuilds the three tables.
  */
 import type Sqlite from 'better-sqlite3'
+import { note } from '../database/sqlite/notes.ts'
 import { StorageError } from '../errors.ts'
 import type { Problem } from '../schema/cells.ts'
-import { encodeTime } from '../schema/codecs.ts'
 import * as rules from '../schema/rules.ts'
 import { indexesOf, recognizedTables } from './adoption-layout.ts'
 import { type SharedTable, slicesOf, type TableRow, type Verdict } from './adoption-rows.ts'
@@ -74,7 +74,7 @@ export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promis
     const indexes = indexesOf(raw, tables)
     rebuild(raw, tables.map(rebuilding), options.create)
     for (const { sql } of indexes) raw.exec(sql)
-    note(raw, checked, timeOf(options))
+    noteAdoption(raw, checked, timeOf(options))
     options.verify()
     // Publish before the COMMIT: each refused row must exist in a file or in the table.
     quarantine?.publish()
@@ -88,11 +88,8 @@ export async function adopt(raw: Sqlite.Database, options: AdoptOptions): Promis
 const NOTE = 'adoption'
 
 /** Saves the report in `meshstore_state`: `migrate status` shows it later. */
-function note(raw: Sqlite.Database, { tables }: CheckedRows, time: Date): void {
-  raw
-    .prepare('INSERT OR REPLACE INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
-    .run(NOTE, JSON.stringify(tables), encodeTime(time))
-}
+const noteAdoption = (raw: Sqlite.Database, { tables }: CheckedRows, time: Date): unknown =>
+  note(raw, NOTE, JSON.stringify(tables), time)
 
 /** The saved report, if the file was adopted. */
 export function adoptionOf(raw: Sqlite.Database): Adopted | undefined {

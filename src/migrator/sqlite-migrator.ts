@@ -1,8 +1,8 @@
 import type Sqlite from 'better-sqlite3'
 import type { BusyRetry } from '../database/sqlite/busy-retry.ts'
 import { isSqliteFailure, translated } from '../database/sqlite/errors.ts'
+import { note } from '../database/sqlite/notes.ts'
 import { StorageError } from '../errors.ts'
-import { encodeTime } from '../schema/codecs.ts'
 import {
   assertNoMove,
   assertTablesThere,
@@ -202,9 +202,7 @@ export function record(raw: Sqlite.Database, migration: Migration, time: Date): 
   raw.prepare('INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)').run(hash, when)
   if (raw.prepare(HAS_NAMES).get() !== undefined)
     raw.prepare('UPDATE __drizzle_migrations SET name = ? WHERE hash = ?').run(folderOf(migration), hash)
-  raw
-    .prepare('INSERT OR REPLACE INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
-    .run(`${NAME_PREFIX}${when}`, tag, encodeTime(time))
+  note(raw, `${NAME_PREFIX}${when}`, tag, time)
 }
 
 /** The last migration that was applied, or `none`. */

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import type { Copy } from '../backup/before-migration.ts'
 import { StorageError } from '../errors.ts'
+import { machineTime } from '../event-loop.ts'
 import type { RecordedMigrations, Status } from '../migrator/inspection.ts'
 import { type Migration, migrationsOf } from '../migrator/migrations.ts'
 import type { RepairReport } from '../migrator/repair.ts'
@@ -152,7 +153,7 @@ export interface RepairOptions extends Pick<UpOptions, 'busyTimeoutMs' | 'backup
 export async function repair(url: string, options: RepairOptions = {}): Promise<RepairReport> {
   const target = databaseOf(url)
   const { busyTimeoutMs = DEFAULT_WAIT_MS, dryRun = false } = options
-  const how = { busyTimeoutMs, dryRun, now: new Date() }
+  const how = { busyTimeoutMs, dryRun, now: machineTime() }
   if (target.dialect === 'postgresql')
     return (await import('../migrator/postgres-repair.ts')).repairPostgres(target, how)
   refuseMemory(target.path)

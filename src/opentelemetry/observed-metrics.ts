@@ -1,6 +1,7 @@
 /** Sizes and states, asked for when an exporter collects. `health()` commits one small write each time. */
 import type { BatchObservableResult, Meter, Observable } from '@opentelemetry/api'
 import type { Health, Meshstore, StorageStats } from '../api.ts'
+import { machineTime } from '../event-loop.ts'
 import type { MoveEvent } from '../tracing-events.ts'
 import type { Listeners } from './channels.ts'
 
@@ -59,7 +60,7 @@ class Gauges<T> {
 }
 
 const secondsSince = (then: Date | undefined): number | undefined =>
-  then && Math.max(0, (Date.now() - then.getTime()) / 1_000)
+  then && Math.max(0, (machineTime().getTime() - then.getTime()) / 1_000)
 
 function healthGauges(meter: Meter): Gauges<Health> {
   const health = new Gauges<Health>(meter)

@@ -1,4 +1,5 @@
 /** The durations of statements and commits, summed up by the library. */
+import { machineTime } from '../event-loop.ts'
 import { codeOf } from './channels.ts'
 import { SHORT } from './durations.ts'
 import { type Descriptor, SummedHistogram, type Sums } from './summed-histogram.ts'
@@ -40,7 +41,7 @@ export class StatementMetrics {
   readonly #writes = new SummedHistogram(WRITES)
   /** By statement: the last of those without an error. */
   readonly #recent = new Map<string, Sums>()
-  readonly #since = Date.now()
+  readonly #since = machineTime()
 
   /** Called by `instrument()`. */
   record(system: string, name: string, milliseconds: number, error: unknown): void {
@@ -72,7 +73,7 @@ export class StatementMetrics {
 
   /** Called by the SDK, which has the type of what it gets: this package does not depend on it. */
   async collect(): Promise<never> {
-    const [startTime, endTime] = [timeOf(this.#since), timeOf(Date.now())]
+    const [startTime, endTime] = [timeOf(this.#since), timeOf(machineTime())]
     const metrics = [this.#statements, this.#commits, this.#writes].flatMap((each) => each.metrics(startTime, endTime))
     const scopeMetrics = metrics.length === 0 ? [] : [{ scope: { name: 'meshstore' }, metrics }]
     return { resourceMetrics: { resource: undefined, scopeMetrics }, errors: [] } as never
@@ -80,7 +81,4 @@ export class StatementMetrics {
 }
 
 /** Seconds and nanoseconds. */
-const timeOf = (milliseconds: number): [number, number] => [
-  Math.floor(milliseconds / 1_000),
-  (milliseconds % 1_000) * 1_000_000,
-]
+const timeOf = (time: Date): [number, number] => [Math.floor(time.getTime() / 1_000), time.getMilliseconds() * 1_000_000]

@@ -1,6 +1,7 @@
 import type { InvalidationFilter } from '../api.ts'
 import type { Call, Session } from '../database/session.ts'
 import { given, type Statement } from '../database/statement.ts'
+import { machineTime } from '../event-loop.ts'
 import * as cache from './entry-statements.ts'
 import { nodesOn } from './invalidation.ts'
 import { add, type Invalidation } from './invalidation-statements.ts'
@@ -61,5 +62,5 @@ const asCall = <P, R extends MaybeCounted>(statement: Statement<P, R>, parameter
 function recordOf({ source, destination, through }: InvalidationFilter, { swept }: { swept: boolean }): Invalidation {
   // The machine's clock, as in the triggers.
   const ends = { source: source ?? null, destination: destination ?? null, through: through ?? null }
-  return { ...ends, markedAt: new Date(), swept }
+  return { ...ends, markedAt: machineTime(), swept }
 }

@@ -1,6 +1,6 @@
 import type { SweepReport } from '../api.ts'
 import type { Session } from '../database/session.ts'
-import { nextTurn } from '../event-loop.ts'
+import { machineTime, nextTurn } from '../event-loop.ts'
 import { type SweepEvent, sweepTracing, tracePromise } from '../tracing.ts'
 import * as cache from './entry-statements.ts'
 import { isInvalidated, LONGEST_COMPUTATION_MS, parsed } from './invalidation.ts'
@@ -95,7 +95,7 @@ export class PathCacheSweeper {
       )
     }
     // The triggers write the machine's time, whatever the store's clock says.
-    const old = { upTo: newest - KEPT_INVALIDATIONS, before: new Date(Date.now() - KEPT_MS) }
+    const old = { upTo: newest - KEPT_INVALIDATIONS, before: new Date(machineTime().getTime() - KEPT_MS) }
     await this.#inBatches(async () => {
       if ((await session.readOne(statements.firstUpTo, old)) === undefined) return 0
       return (await session.write(statements.removeUpTo, { ...old, batchSize: BATCH })).changes

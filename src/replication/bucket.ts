@@ -1,6 +1,6 @@
 /** An S3-compatible bucket as a place. */
 import { StorageError } from '../errors.ts'
-import { sleep } from '../event-loop.ts'
+import { machineTime, sleep } from '../event-loop.ts'
 import type { Place } from './place.ts'
 import { type Credentials, signed } from './signature.ts'
 
@@ -23,11 +23,13 @@ export class BucketPlace implements Place {
   readonly #bucket: string
   readonly #prefix: string
   readonly #credentials: Credentials
+  readonly #now: () => Date
   #isProbed = false
   #stopping = new AbortController()
 
   /** `s3://bucket/prefix?endpoint=https://…&region=…`. Keys, and what the URL leaves out, come from AWS's variables. Throws CONFIG. */
-  constructor(url: string, environment: Environment = process.env) {
+  constructor(url: string, environment: Environment = process.env, now = machineTime) {
+    this.#now = now
     const { bucket, prefix, options } = parts(url)
     const region = options.get('region') ?? environment.AWS_REGION ?? environment.AWS_DEFAULT_REGION ?? 'us-east-1'
     const endpoint =
@@ -158,7 +160,7 @@ export class BucketPlace implements Place {
     const { method, url, body } = request
     const response = await fetch(url, {
       method,
-      headers: signed(request, this.#credentials, new Date()),
+      headers: signed(request, this.#credentials, this.#now()),
       signal: AbortSignal.any([request.signal, AbortSignal.timeout(TIMEOUT_MS)]),
       redirect: 'error',
       ...(body !== undefined && { body: body as Uint8Array<ArrayBuffer> }),

@@ -1,6 +1,6 @@
 /** Ships segments and bases: the writing end of a chain. */
 import type { LogPosition } from '../database/session.ts'
-import { performance } from '../event-loop.ts'
+import { machineTime, performance } from '../event-loop.ts'
 import type { Table } from '../schema/tables.ts'
 import { Bases } from './bases.ts'
 import { ChainBroken, positionAt, type Reached, writeChanges } from './cut.ts'
@@ -89,7 +89,7 @@ export class Chain {
   async refuseWrites(): Promise<void> {
     const source = await this.#options.source()
     const nowhere = { generation: 0, segment: 0, hash: '', at: new Date(0).toISOString() }
-    await source.refuseWrites({ ...nowhere, place: this.#id })
+    await source.refuseWrites({ ...nowhere, place: this.#id }, this.#options.now())
   }
 
   /** Whether a restore is possible from this generation. */
@@ -140,7 +140,7 @@ export class Chain {
     const known = noted ?? (this.#lineage && { ...this.#lineage, takesOver: true })
     if (newest === undefined) return this.#begin(source, 1)
     if (known === undefined) throw ofAnother(place)
-    this.#lineage = await ownLineage(source.session, this.#id, known)
+    this.#lineage = await ownLineage(source.session, this.#id, known, this.#options.now())
     const begun = await beginOf(place, newest)
     if (begun !== undefined && !this.#lineage.takesOver) {
       if (begun.lineage !== this.#lineage.id) throw fenced(place, newest)
@@ -190,13 +190,14 @@ export class Chain {
   async #begin(source: Source, generation: number): Promise<void> {
     const { place, now } = this.#options
     const { session, changeLog } = source
-    this.#lineage = await ownLineage(session, this.#id, this.#lineage ?? { id: crypto.randomUUID() })
+    const own = this.#lineage ?? { id: crypto.randomUUID() }
+    this.#lineage = await ownLineage(session, this.#id, own, this.#options.now())
     const begun = await begin(place, generation, this.#lineage.id, now())
     if (begun === undefined) throw new Outrun(`Another process has begun generation ${generation}.`)
-    await intend(session, this.#id, { generation, segment: 0, hash: begun.hash })
+    await intend(session, this.#id, { generation, segment: 0, hash: begun.hash }, this.#options.now())
     if (this.#lineage.takesOver) {
       this.#lineage = { id: this.#lineage.id }
-      await noteLineage(session, this.#id, this.#lineage)
+      await noteLineage(session, this.#id, this.#lineage, this.#options.now())
     }
     if (generation > 1) {
       // A damaged chain must not keep a new one from beginning.
@@ -208,8 +209,9 @@ export class Chain {
     this.#goOnFrom({ generation, segment: 0, hash: begun.hash, log, to: position, schema: '', own: [] })
   }
 
+  /** By the machine's clock, which prunes the log. */
   #keptUntil(): Date {
-    return new Date(Date.now() + KEPT_MS)
+    return new Date(machineTime().getTime() + KEPT_MS)
   }
 
   async #advance(source: Source): Promise<Step> {
@@ -320,7 +322,7 @@ export class Chain {
   async #intend({ session }: Source, next: At): Promise<void> {
     const head = this.#head
     if (head === undefined) throw new Outrun('The chain was left.')
-    const outcome = await intendNext(session, this.#id, { head, next })
+    const outcome = await intendNext(session, this.#id, { head, next }, this.#options.now())
     if (outcome === 'ahead') throw new Outrun('Another process ships this database.')
     if (outcome === 'behind') throw new ChainBroken('The database does not know what was shipped of it.')
   }

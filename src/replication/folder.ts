@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isError, StorageError } from '../errors.ts'
+import { machineTime } from '../event-loop.ts'
 import { translatedFile } from '../files/file-errors.ts'
 import type { Place } from './place.ts'
 
@@ -13,9 +14,11 @@ const ABANDONED_AFTER_MS = 3_600_000
 export class FolderPlace implements Place {
   readonly name: string
   readonly #root: string
+  readonly #now: () => Date
 
-  constructor(root: string) {
+  constructor(root: string, now = machineTime) {
     this.#root = root
+    this.#now = now
     this.name = root
   }
 
@@ -105,7 +108,7 @@ export class FolderPlace implements Place {
     for (const name of await this.#namesIn(join(this.#root, folder))) {
       const path = join(this.#root, folder, name)
       const touched = PARTIAL.test(name) ? await stat(path).catch(() => undefined) : undefined
-      if (touched !== undefined && Date.now() - touched.mtimeMs > ABANDONED_AFTER_MS) await rm(path, { force: true })
+      if (touched !== undefined && this.#now().getTime() - touched.mtimeMs > ABANDONED_AFTER_MS) await rm(path, { force: true })
     }
   }
 

@@ -1,5 +1,6 @@
 /** Follows a place with a standby, and promotes the standby. */
 import { StorageError } from '../errors.ts'
+import { machineTime } from '../event-loop.ts'
 import { configOf, databaseOf } from '../open/config.ts'
 import { openTarget } from '../open/open.ts'
 import { tablesFor } from '../rows/target-tables.ts'
@@ -160,7 +161,7 @@ export class Follower {
    * Applies the rest, fences the database that shipped so far, and lets everybody write. A promotion that was killed is finished by
    * running it again. Throws BUSY if another standby was promoted at the same time.
    */
-  async promote(now: Date = new Date()): Promise<Mark> {
+  async promote(now = machineTime()): Promise<Mark> {
     await this.#catchUpOnce()
     const { generation, lineage } = await this.#promotion()
     const begun = await begin(this.#place, generation, lineage, now)

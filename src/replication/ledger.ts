@@ -31,15 +31,14 @@ export async function lineageOf(session: Session, place: string): Promise<Lineag
   return row && parsed<Lineage>(row.value, name)
 }
 
-export async function noteLineage(session: Session, place: string, lineage: Lineage): Promise<void> {
-  const entry = { name: lineageName(place), value: JSON.stringify(lineage), updatedAt: new Date() }
-  await remember(session, entry)
+export async function noteLineage(session: Session, place: string, lineage: Lineage, at: Date): Promise<void> {
+  await remember(session, { name: lineageName(place), value: JSON.stringify(lineage), updatedAt: at })
 }
 
 /** The database's lineage. Processes that begin at the same time get the same one. */
-export async function ownLineage(session: Session, place: string, lineage: Lineage): Promise<Lineage> {
+export async function ownLineage(session: Session, place: string, lineage: Lineage, at: Date): Promise<Lineage> {
   const name = lineageName(place)
-  const value = await rememberOnce(session, { name, value: JSON.stringify(lineage), updatedAt: new Date() })
+  const value = await rememberOnce(session, { name, value: JSON.stringify(lineage), updatedAt: at })
   return parsed<Lineage>(value, name)
 }
 
@@ -61,8 +60,8 @@ export async function intentOf(session: Session, place: string): Promise<Intent 
   return row && parsed<Intent>(row.value, name)
 }
 
-export async function intend(session: Session, place: string, at: At): Promise<void> {
-  await remember(session, { name: registrationOf(place), value: JSON.stringify(at), updatedAt: new Date() })
+export async function intend(session: Session, place: string, at: At, updatedAt: Date): Promise<void> {
+  await remember(session, { name: registrationOf(place), value: JSON.stringify(at), updatedAt })
 }
 
 /**
@@ -73,6 +72,7 @@ export async function intendNext(
   session: Session,
   place: string,
   { head, next }: { readonly head: At; readonly next: At },
+  updatedAt: Date,
 ): Promise<'noted' | 'ahead' | 'behind'> {
   const name = registrationOf(place)
   for (;;) {
@@ -86,6 +86,6 @@ export async function intendNext(
     const others = found.segment === next.segment ? [found.hash, ...(found.others ?? [])] : []
     const intent: Intent = { ...next, others: [...new Set(others)].filter((hash) => hash !== next.hash) }
     const value = JSON.stringify(intent)
-    if (await replaceIf(session, { name, known: row.value, value, updatedAt: new Date() })) return 'noted'
+    if (await replaceIf(session, { name, known: row.value, value, updatedAt })) return 'noted'
   }
 }

@@ -2,13 +2,12 @@
  * The foreign keys of a standby's own tables are checked at the end of a segment and have no actions, until the promotion: a child's
  * line may precede its parent's, and a cascade of the source is in the segment as lines of its own.
  */
+import { forget, note, noteIn } from '../database/postgres/notes.ts'
 import type { Ask } from '../database/postgres/single.ts'
 import { quotedName as quoted } from '../schema/described.ts'
 
 /** The row of meshstore_state that lists the constraints that were changed. */
 const DEFERRED = 'replica_deferred'
-const NOTE = `INSERT INTO meshstore_state (name, value, updated_at) VALUES ($1, $2, $3)
-  ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`
 const CONSTRAINTS = `SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid),
     (confdeltype <> 'a' OR confupdtype <> 'a')::text
   FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 AND conrelid = ANY($1::text[]::regclass[])
@@ -22,7 +21,7 @@ const ENDING = new RegExp(
 /** `definition`: of a constraint that was replaced, as it was before. */
 type Changed = readonly [table: string, constraint: string, definition?: string]
 
-export async function defer(ask: Ask, tables: readonly string[]): Promise<void> {
+export async function defer(ask: Ask, tables: readonly string[], at: Date): Promise<void> {
   if (tables.length === 0) return
   const found = await ask<[string, string, string, string]>(CONSTRAINTS, [tables.map(quoted)])
   if (found.length === 0) return
@@ -32,7 +31,7 @@ export async function defer(ask: Ask, tables: readonly string[]): Promise<void> 
     else await ask(`ALTER TABLE ${table} ALTER CONSTRAINT ${constraint} DEFERRABLE`)
     changed.push(hasActions === 'true' ? [table, constraint, definition] : [table, constraint])
   }
-  await ask(NOTE, [DEFERRED, JSON.stringify([...(await deferred(ask)), ...changed]), Date.now() / 1_000])
+  await note(ask, DEFERRED, JSON.stringify([...(await deferred(ask)), ...changed]), at)
 }
 
 /** Checks every row of the tables whose constraints had actions. */
@@ -41,7 +40,7 @@ export async function deferNoMore(ask: Ask): Promise<void> {
     if (definition !== undefined) await replace(ask, [table, constraint, definition])
     else await ask(`ALTER TABLE ${table} ALTER CONSTRAINT ${constraint} NOT DEFERRABLE`)
   }
-  await ask('DELETE FROM meshstore_state WHERE name = $1', [DEFERRED])
+  await forget(ask, DEFERRED)
 }
 
 async function replace(ask: Ask, [table, constraint, definition]: Required<Changed>): Promise<void> {
@@ -49,6 +48,6 @@ async function replace(ask: Ask, [table, constraint, definition]: Required<Chang
 }
 
 async function deferred(ask: Ask): Promise<readonly Changed[]> {
-  const [row] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1', [DEFERRED])
-  return row === undefined ? [] : JSON.parse(row[0])
+  const found = await noteIn(ask, DEFERRED)
+  return found === undefined ? [] : JSON.parse(found)
 }

@@ -28,7 +28,7 @@ export const postgresSource = (database: PostgresDatabase): Source => ({
       return work(await stateOf(ask, version))
     })
   },
-  refuseWrites: (mark) => database.inOwnTransaction('READ COMMITTED', (ask) => refuseWrites(ask, mark)),
+  refuseWrites: (mark, at) => database.inOwnTransaction('READ COMMITTED', (ask) => refuseWrites(ask, mark, at)),
   behind: async (at) => {
     const [hasNews] = await database.changeLog.news([at])
     return hasNews ? undefined : 0

@@ -1,5 +1,7 @@
+import { forget, note, noteIn } from '../database/postgres/notes.ts'
 import { type Ask, askOn, connected, openSingle } from '../database/postgres/single.ts'
 import { type PostgresTarget, placeOf } from '../database/postgres/url.ts'
+import { machineTime } from '../event-loop.ts'
 import { ownOf } from '../rows/own-tables.ts'
 import { tablesOn } from '../rows/postgres-tables.ts'
 import { taken } from '../rows/target.ts'
@@ -15,8 +17,6 @@ const BEGIN = [
   'SET LOCAL idle_in_transaction_session_timeout = 0',
   'SET LOCAL extra_float_digits = 1',
 ]
-const NOTE = `INSERT INTO meshstore_state (name, value, updated_at) VALUES ($1, $2, $3)
-  ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`
 /** While the row is there, which is only inside the follower's transaction, the triggers let writes pass. */
 const APPLYING = 'replica_applying'
 const FUNCTION = `CREATE OR REPLACE FUNCTION meshstore_standby() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -30,16 +30,17 @@ const triggerOn = (table: string): string => quoted(`${table}_standby`)
 /** The tables that a follower writes. */
 const tablesTo = async (ask: Ask): Promise<Table[]> => (await tablesOn(ask)).tables.filter(isReplicated)
 
-const deferOwn = async (ask: Ask): Promise<void> =>
+const deferOwn = async (ask: Ask, at: Date): Promise<void> =>
   defer(
     ask,
     ownOf(await tablesTo(ask)).map(({ name }) => name),
+    at,
   )
 
 /** In an open transaction. */
-export async function refuseWrites(ask: Ask, mark: Mark): Promise<void> {
+export async function refuseWrites(ask: Ask, mark: Mark, at: Date): Promise<void> {
   await refuse(ask)
-  await ask(NOTE, [STANDBY, JSON.stringify(mark), Date.now() / 1_000])
+  await note(ask, STANDBY, JSON.stringify(mark), at)
 }
 
 async function refuse(ask: Ask): Promise<void> {
@@ -52,12 +53,14 @@ async function refuse(ask: Ask): Promise<void> {
 }
 
 /** Opens a database with the current schema. The role must own the tables. Throws StorageErrors. */
-export async function openPostgresStandby(target: PostgresTarget, busyTimeoutMs: number): Promise<Standby> {
+export async function openPostgresStandby(
+  target: PostgresTarget,
+  busyTimeoutMs: number,
+  now = machineTime,
+): Promise<Standby> {
   const pool = openSingle(target, { busyTimeoutMs })
   const client = await connected(pool)
   const ask = askOn(client)
-  const note = (name: string, value: string): Promise<unknown> => ask(NOTE, [name, value, Date.now() / 1_000])
-  const forget = (name: string): Promise<unknown> => ask('DELETE FROM meshstore_state WHERE name = $1', [name])
   const transaction = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       for (const statement of BEGIN) await ask(statement)
@@ -72,31 +75,31 @@ export async function openPostgresStandby(target: PostgresTarget, busyTimeoutMs:
   return {
     name: placeOf(target),
     mark: async () => {
-      const [row] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1', [STANDBY])
-      return row && (JSON.parse(row[0]) as Mark)
+      const value = await noteIn(ask, STANDBY)
+      return value === undefined ? undefined : (JSON.parse(value) as Mark)
     },
     begin: (mark) =>
       transaction(async () => {
         for (const { name } of await tablesTo(ask))
           if ((await ask(`SELECT 1 FROM ${quoted(name)} LIMIT 1`)).length > 0) throw taken(name)
-        await deferOwn(ask)
-        await refuseWrites(ask, mark)
+        await deferOwn(ask, now())
+        await refuseWrites(ask, mark, now())
       }),
     tables: () => tablesOn(ask),
     guard: () =>
       transaction(async () => {
-        await deferOwn(ask)
+        await deferOwn(ask, now())
         await refuse(ask)
       }),
     apply: (work) =>
       transaction(async () => {
         await ask('SET CONSTRAINTS ALL DEFERRED')
-        await note(APPLYING, '')
+        await note(ask, APPLYING, '', now())
         const done = await work({
           target: targetOn(ask),
-          note: async (mark) => void (await note(STANDBY, JSON.stringify(mark))),
+          note: async (mark) => void (await note(ask, STANDBY, JSON.stringify(mark), now())),
         })
-        await forget(APPLYING)
+        await forget(ask, APPLYING)
         return done
       }),
     release: ({ name, value }) =>
@@ -105,8 +108,8 @@ export async function openPostgresStandby(target: PostgresTarget, busyTimeoutMs:
           await ask(`DROP TRIGGER IF EXISTS ${triggerOn(each.name)} ON ${quoted(each.name)}`)
         await deferNoMore(ask)
         await ask('DROP FUNCTION IF EXISTS meshstore_standby()')
-        await forget(STANDBY)
-        await note(name, value)
+        await forget(ask, STANDBY)
+        await note(ask, name, value, now())
       }),
     close: async () => {
       client.release(true)

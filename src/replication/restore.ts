@@ -8,9 +8,10 @@ import { manifestPath, manifestText } from '../backup/manifest.ts'
 import { newFile, SIDECARS } from '../backup/new-file.ts'
 import { described } from '../backup/sqlite-backup.ts'
 import { BusyRetry } from '../database/sqlite/busy-retry.ts'
+import { forget, note } from '../database/sqlite/notes.ts'
 import { openConnection } from '../database/sqlite/raw-connection.ts'
 import { StorageError } from '../errors.ts'
-import { migrationsOf } from '../migrator/migrations.ts'
+import { machineTime } from '../event-loop.ts'
 import { migrateSqlite } from '../migrator/sqlite-migrator.ts'
 import { databaseOf } from '../open/config.ts'
 import { restoreBackup } from '../restore/restore.ts'
@@ -53,17 +54,16 @@ async function writeMoment(place: Place, path: string, options: MomentOptions = 
         // Needs no journal: after a crash the file still has its unfinished name. It is synced when it is complete.
         raw.pragma('journal_mode = OFF')
         raw.pragma('synchronous = OFF')
-        await migrateSqlite(raw, new BusyRetry(0), { now: () => new Date() }, migrationsOf('sqlite'))
+        await migrateSqlite(raw, new BusyRetry(0))
         raw.exec('BEGIN')
         makeBareTables(raw, ownIn(base), base.appMigrations ?? [])
-        const note = raw.prepare('INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
-        note.run('path_cache_invalidation', 'manual', 0)
+        note(raw, 'path_cache_invalidation', 'manual', machineTime())
         const into = { target: targetOn(raw), onProgress: options.onReplay, signal: options.signal }
         const loaded = await loadBase(place, base, into)
         replayed = await replay(place, generation, loaded, into)
-        raw.exec("DELETE FROM meshstore_state WHERE name = 'path_cache_invalidation'")
+        forget(raw, 'path_cache_invalidation')
         // A store on the restored database may continue shipping to this place.
-        note.run(`lineage:${id}`, JSON.stringify({ id: crypto.randomUUID(), takesOver: true }), Date.now() / 1_000)
+        note(raw, `lineage:${id}`, JSON.stringify({ id: crypto.randomUUID(), takesOver: true }), machineTime())
         raw.exec('COMMIT')
         content = await contentOf(raw)
       } finally {

@@ -27,7 +27,7 @@ export interface Source {
   /** Pins a state for `work`. `long`: it takes long, and so gets a connection of its own. */
   withState<T>(work: (state: CommittedState) => Promise<T>, options?: { readonly long?: boolean }): Promise<T>
   /** Makes the database a standby: nobody but a follower may write. */
-  refuseWrites(mark: Mark): Promise<void>
+  refuseWrites(mark: Mark, at: Date): Promise<void>
   /** The number of log entries after a position; `undefined` if there are entries, and they were not counted. */
   behind(at: LogPosition): Promise<number | undefined>
 }

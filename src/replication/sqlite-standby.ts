@@ -2,20 +2,16 @@ import type Sqlite from 'better-sqlite3'
 import { BusyRetry } from '../database/sqlite/busy-retry.ts'
 import { translated, translatedCommit } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
+import { forget, note, noteIn } from '../database/sqlite/notes.ts'
 import { openConnection, prepareWriter } from '../database/sqlite/raw-connection.ts'
 import { APPLYING, allowWrites, refuseWrites } from '../database/sqlite/standby.ts'
+import { machineTime } from '../event-loop.ts'
 import { tablesIn } from '../rows/sqlite-tables.ts'
 import { taken } from '../rows/target.ts'
 import { quotedName } from '../schema/described.ts'
 import { targetOn } from './sqlite-target.ts'
 import { type Mark, STANDBY, type Standby } from './standby.ts'
 import { isReplicated } from './tables.ts'
-
-const NOTE = `INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)
-  ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`
-
-export const noteIn = (raw: Sqlite.Database, name: string, value: string): unknown =>
-  raw.prepare(NOTE).run(name, value, Date.now() / 1_000)
 
 /** Names of the tables that a follower writes. */
 export const namesIn = (raw: Sqlite.Database): string[] =>
@@ -24,15 +20,13 @@ export const namesIn = (raw: Sqlite.Database): string[] =>
     .map(({ name }) => name)
 
 /** Opens a file with the current schema. Throws StorageErrors. */
-export async function openSqliteStandby(path: string, busyTimeoutMs: number): Promise<Standby> {
+export async function openSqliteStandby(path: string, busyTimeoutMs: number, now = machineTime): Promise<Standby> {
   const busyRetry = new BusyRetry(busyTimeoutMs)
   const file = prepareFile(path, { create: false })
   const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
   await prepareWriter(raw, 'full', busyRetry)
   // A segment is a committed state of the source, whose foreign keys held. In between they need not.
   raw.pragma('foreign_keys = OFF')
-  const note = (name: string, value: string): unknown => noteIn(raw, name, value)
-  const forget = (name: string): unknown => raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(name)
   const transaction = async <T>(work: () => T | Promise<T>): Promise<T> => {
     try {
       await busyRetry.run(() => raw.exec('BEGIN IMMEDIATE'))
@@ -48,10 +42,7 @@ export async function openSqliteStandby(path: string, busyTimeoutMs: number): Pr
   return {
     name: file,
     mark: async () => {
-      const value = raw
-        .prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?')
-        .pluck()
-        .get(STANDBY)
+      const value = noteIn(raw, STANDBY)
       return value === undefined ? undefined : (JSON.parse(value) as Mark)
     },
     begin: (mark) =>
@@ -59,25 +50,25 @@ export async function openSqliteStandby(path: string, busyTimeoutMs: number): Pr
         for (const name of namesIn(raw))
           if (raw.prepare(`SELECT 1 FROM ${quotedName(name)} LIMIT 1`).get() !== undefined) throw taken(name)
         refuseWrites(raw, namesIn(raw))
-        note(STANDBY, JSON.stringify(mark))
+        note(raw, STANDBY, JSON.stringify(mark), now())
       }),
     tables: async () => tablesIn(raw),
     guard: () => transaction(() => refuseWrites(raw, namesIn(raw))),
     apply: (work) =>
       transaction(async () => {
-        note(APPLYING, '')
+        note(raw, APPLYING, '', now())
         const done = await work({
           target: targetOn(raw),
-          note: async (mark) => void note(STANDBY, JSON.stringify(mark)),
+          note: async (mark) => void note(raw, STANDBY, JSON.stringify(mark), now()),
         })
-        forget(APPLYING)
+        forget(raw, APPLYING)
         return done
       }),
     release: ({ name, value }) =>
       transaction(() => {
         allowWrites(raw)
-        forget(STANDBY)
-        note(name, value)
+        forget(raw, STANDBY)
+        note(raw, name, value, now())
       }),
     close: async () => void raw.close(),
   }

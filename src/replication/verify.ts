@@ -7,7 +7,6 @@ import { SIDECARS } from '../backup/new-file.ts'
 import { BusyRetry } from '../database/sqlite/busy-retry.ts'
 import { openConnection } from '../database/sqlite/raw-connection.ts'
 import { StorageError } from '../errors.ts'
-import { migrationsOf } from '../migrator/migrations.ts'
 import { migrateSqlite } from '../migrator/sqlite-migrator.ts'
 import { type Generation, generationsIn } from './look.ts'
 import { type Span, spansOf } from './moment.ts'
@@ -85,7 +84,7 @@ async function inScratch<T>(work: (raw: ReturnType<typeof openConnection>) => Pr
   try {
     raw.pragma('journal_mode = OFF')
     raw.pragma('synchronous = OFF')
-    await migrateSqlite(raw, new BusyRetry(0), { now: () => new Date() }, migrationsOf('sqlite'))
+    await migrateSqlite(raw, new BusyRetry(0))
     raw.exec('BEGIN')
     return await work(raw)
   } finally {

@@ -9,6 +9,7 @@ import { isBusy } from '../database/sqlite/errors.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
 import { openConnection } from '../database/sqlite/raw-connection.ts'
 import { StorageError } from '../errors.ts'
+import { machineTime } from '../event-loop.ts'
 import { translatedFile } from '../files/file-errors.ts'
 
 /** Changes with every write, by whatever program. */
@@ -110,7 +111,7 @@ function lockAlone(path: string): void {
 }
 
 function byMoving(path: string): SafetyCopy {
-  const name = nameBefore(path, 'restore', new Date())
+  const name = nameBefore(path, 'restore', machineTime())
   const undo = async (): Promise<void> => {
     if (!existsSync(path) && existsSync(name)) move(name, path)
   }

@@ -1,5 +1,6 @@
 /** Checks the server's settings and the role's rights. */
 
+import { noteIn } from '../../database/postgres/notes.ts'
 import type { Ask } from '../../database/postgres/single.ts'
 import { foundTables } from '../../migrator/own-postgres.ts'
 import { MOVE, type Progress } from '../../move/live/progress.ts'
@@ -77,7 +78,7 @@ export async function checkRole(ask: Ask, findings: Findings): Promise<void> {
 
 /** Reports a move to this database that has not ended. */
 export async function checkMove(ask: Ask, findings: Findings): Promise<void> {
-  const [[progress] = []] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1', [MOVE])
+  const progress = await noteIn(ask, MOVE)
   if (progress === undefined || (JSON.parse(progress) as Progress).phase === 'done') return
   findings.add({
     severity: 'warning',

@@ -1,6 +1,7 @@
 /** Checks of the change capture: the mover copies only changes that the file's log has, so a gap in the log loses data. */
 import type Sqlite from 'better-sqlite3'
 import { LOG, newest } from '../../database/sqlite/change-log.ts'
+import { noteIn } from '../../database/sqlite/notes.ts'
 import { StorageError } from '../../errors.ts'
 import type { Table } from '../../schema/tables.ts'
 import { logTriggers } from '../../schema/triggers.ts'
@@ -25,16 +26,14 @@ export function assertDrained(
   { log, position }: Progress,
   tables: readonly Table[],
 ): void {
-  const text = (name: string): string | undefined =>
-    raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(name)
-  const found = text(MOVE)
+  const found = noteIn(raw, MOVE)
   if (found === undefined || (JSON.parse(found) as MoveRecord).id !== move.id)
     throw new StorageError(
       'CONFLICT',
       'The move was aborted meanwhile. Nothing was switched. Run meshstore move again if you want it.',
     )
   // A log that was switched off for a moment misses changes, and its sequence numbers do not show it.
-  if (text(LOG) !== log) throw logLost()
+  if (noteIn(raw, LOG) !== log) throw logLost()
   if (newest(raw) !== position)
     throw new StorageError(
       'CONFLICT',

@@ -2,10 +2,12 @@
 
 import type Sqlite from 'better-sqlite3'
 import { WHOLE } from '../../database/postgres/change-log.ts'
+import { note } from '../../database/postgres/notes.ts'
 import type { Ask } from '../../database/postgres/single.ts'
 import { LOG } from '../../database/sqlite/change-log.ts'
 import { type Moved, raiseFence } from '../../database/sqlite/fence.ts'
 import { IS_VALID } from '../../database/sqlite/invalidations.ts'
+import { forget, noteIn } from '../../database/sqlite/notes.ts'
 import { performance } from '../../event-loop.ts'
 import { type DatabaseTables, ownOf } from '../../rows/own-tables.ts'
 import { TABLES } from '../../schema/tables.ts'
@@ -13,7 +15,7 @@ import { assertDrained } from './change-capture.ts'
 import { assertSameTables, type MovedTables } from './moved-tables.ts'
 import { consumerOf, MOVE, type MoveRecord, type Progress } from './progress.ts'
 import { type ChangeBatch, currentOf, followed, type TableChange } from './source.ts'
-import { apply, assertApplied, type MoveTarget, remember } from './target.ts'
+import { apply, assertApplied, type MoveTarget } from './target.ts'
 
 /** The most changes that a cutover sends within its pause. The mover follows the log until fewer are left. */
 const MOST_CHANGES = 2_000
@@ -36,6 +38,7 @@ interface Cutover {
   readonly known: MovedTables
   readonly progress: Progress
   readonly maxPauseMs: number
+  readonly now: () => Date
 }
 
 /** State beside the tables' rows that the cutover carries over. */
@@ -54,19 +57,19 @@ interface CarriedState {
  * or another error), the file stays authoritative and the target stays a copy.
  */
 export async function cutOver(raw: Sqlite.Database, cutover: Cutover): Promise<Progress> {
-  const { move, target, known, progress, maxPauseMs } = cutover
+  const { move, target, known, progress, maxPauseMs, now } = cutover
   const deadline = performance.now() + maxPauseMs * PART_FOR_TARGET
   assertSameTables(raw, known)
   const rest = followed(raw, known, progress.position, MOST_CHANGES)
   const carried = carriedStateOf(raw, move)
   if (rest.count >= MOST_CHANGES || carried.newerPaths.rows.length >= MOST_CHANGES) throw new Postponed()
   const ready: Progress = { ...progress, phase: 'ready', position: rest.position }
-  const written = target.advance(progress, ready, (ask) => writeRest(ask, known, rest, carried))
+  const written = target.advance(progress, ready, (ask) => writeRest(ask, known, rest, carried, now()))
   await within(deadline, written)
   assertDrained(raw, move, ready, known.tables)
-  raiseFence(raw, move satisfies Moved, new Date(), ownNames(known))
+  raiseFence(raw, move satisfies Moved, now(), ownNames(known))
   raw.prepare('DELETE FROM meshstore_consumers WHERE name = ?').run(consumerOf(move))
-  raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(MOVE)
+  forget(raw, MOVE)
   return ready
 }
 
@@ -85,8 +88,6 @@ async function within(deadline: number, work: Promise<void>): Promise<void> {
 }
 
 function carriedStateOf(raw: Sqlite.Database, move: MoveRecord): CarriedState {
-  const text = (name: string): string | undefined =>
-    raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(name)
   const invalidations = raw
     .prepare<[], [string | null, string | null, string | null, number]>(
       'SELECT source, destination, through, marked_at FROM path_cache_marks WHERE swept = 0 ORDER BY id',
@@ -105,7 +106,7 @@ function carriedStateOf(raw: Sqlite.Database, move: MoveRecord): CarriedState {
     .raw()
     .all(consumerOf(move))
   return {
-    invalidation: text('path_cache_invalidation'),
+    invalidation: noteIn(raw, 'path_cache_invalidation'),
     invalidations,
     newerPaths: currentOf(raw, TABLES.pathCache, newerPaths),
     consumers,
@@ -113,7 +114,13 @@ function carriedStateOf(raw: Sqlite.Database, move: MoveRecord): CarriedState {
 }
 
 /** Runs in a transaction of the target. */
-async function writeRest(ask: Ask, known: DatabaseTables, rest: ChangeBatch, carried: CarriedState): Promise<void> {
+async function writeRest(
+  ask: Ask,
+  known: DatabaseTables,
+  rest: ChangeBatch,
+  carried: CarriedState,
+  at: Date,
+): Promise<void> {
   await apply(ask, known, rest)
   // All is followed: nothing is referred to any more that is to be deleted.
   await assertApplied(ask, rest.changed)
@@ -124,8 +131,8 @@ async function writeRest(ask: Ask, known: DatabaseTables, rest: ChangeBatch, car
   await ask('DELETE FROM meshstore_consumers')
   await ask("DELETE FROM meshstore_state WHERE name IN ('change_log', 'path_cache_invalidation')")
   await carryInvalidations(ask, known, carried)
-  if (carried.invalidation !== undefined) await remember(ask, 'path_cache_invalidation', carried.invalidation)
-  await carryConsumers(ask, carried)
+  if (carried.invalidation !== undefined) await note(ask, 'path_cache_invalidation', carried.invalidation, at)
+  await carryConsumers(ask, carried, at)
 }
 
 /** The paths come after the invalidations: the triggers then record that each path was stored after them. */
@@ -145,10 +152,10 @@ async function carryInvalidations(
 }
 
 /** Runs last: subscribers do not get the move's own writes as changes. */
-async function carryConsumers(ask: Ask, { consumers }: CarriedState): Promise<void> {
+async function carryConsumers(ask: Ask, { consumers }: CarriedState, at: Date): Promise<void> {
   if (consumers.length === 0) return
   // This log gets its own name, so that resume tokens of the file's log are refused.
-  await remember(ask, LOG, crypto.randomUUID())
+  await note(ask, LOG, crypto.randomUUID(), at)
   // Low-water mark: every transaction on the target began after the log, so all of them write to it.
   await ask('INSERT INTO meshstore_consumers (name, position, kept_until) VALUES ($1, $2, $3)', [
     WHOLE,

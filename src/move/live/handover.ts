@@ -24,7 +24,11 @@ export async function assertNotMoveTarget(session: Session): Promise<void> {
 }
 
 /** Throws CONFIG if the data has not moved to this database. Records the success of a mover that ended too early. */
-export async function assertArrived(session: Session, id: string, readOnly: boolean): Promise<void> {
+export async function assertArrived(
+  session: Session,
+  id: string,
+  { readOnly, now }: { readOnly: boolean; now: () => Date },
+): Promise<void> {
   const progress = await progressOf(session)
   if (progress?.id !== id)
     throw new StorageError(
@@ -32,5 +36,5 @@ export async function assertArrived(session: Session, id: string, readOnly: bool
       'The successor is not the database that the data has moved to. Nothing was written. Correct the option successor.',
     )
   if (progress.phase === 'done' || readOnly) return
-  await remember(session, { name: MOVE, value: JSON.stringify({ ...progress, phase: 'done' }), updatedAt: new Date() })
+  await remember(session, { name: MOVE, value: JSON.stringify({ ...progress, phase: 'done' }), updatedAt: now() })
 }

@@ -5,6 +5,7 @@ import { type PostgresTarget, placeOf } from '../../database/postgres/url.ts'
 import { movedError } from '../../database/sqlite/fence.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../../errors.ts'
+import { machineTime } from '../../event-loop.ts'
 import { migrationsOf } from '../../migrator/migrations.ts'
 import { up } from '../../open/migrate.ts'
 import { assertNoOthers } from '../../rows/other-data.ts'
@@ -16,7 +17,7 @@ import { assertEmpty } from '../preflight.ts'
 import { assertLogging } from './change-capture.ts'
 import { abandonMove, assertSameTarget, beginMove, readMove } from './move-record.ts'
 import { type MovedTables, movedTables } from './moved-tables.ts'
-import { LOG_KEPT_MS, type MoveContext, Mover } from './mover.ts'
+import { logKeptUntil, type MoveContext, Mover } from './mover.ts'
 import { consumerOf, type MoveRecord, type Progress } from './progress.ts'
 import { empty, MoveTarget } from './target.ts'
 
@@ -29,6 +30,8 @@ export interface LiveMove {
   readonly options: MoveOptions
   /** Called when the target is up to date and belongs to the move. A store opens it now, ready for the cutover. */
   readonly onReady?: () => Promise<void>
+  /** Default: the machine's clock. Other processes compare the log's leases with theirs. */
+  readonly now?: () => Date
 }
 
 export async function moveLive(live: LiveMove): Promise<MoveReport> {
@@ -46,7 +49,7 @@ export async function moveLive(live: LiveMove): Promise<MoveReport> {
 }
 
 async function move(live: LiveMove): Promise<MoveReport> {
-  const { file, url, to, busyTimeoutMs, options, onReady } = live
+  const { file, url, to, busyTimeoutMs, options, onReady, now = machineTime } = live
   const { leftBehind, known } = await checkMove(live)
   const before = await readMove(file)
   if (before === undefined) await assertEmpty(url, busyTimeoutMs)
@@ -59,10 +62,10 @@ async function move(live: LiveMove): Promise<MoveReport> {
     assertNotMoved(file)
     const found = await target.progress()
     assertOurs(found, before)
-    const move = await beginMove(file, placeOf(to))
-    const progress = await startOrResume({ file, target, move, known }, found)
+    const move = await beginMove(file, placeOf(to), now())
+    const progress = await startOrResume({ file, target, move, known, now }, found)
     await onReady?.()
-    const mover = new Mover({ file, target, move, options, known }, progress)
+    const mover = new Mover({ file, target, move, options, known, now }, progress)
     const { contents, ...done } = await mover.run()
     // The cutover is done. If this fails, the next store that opens the file records the success.
     await mover.finish().catch(() => {})
@@ -169,16 +172,17 @@ function assertUnderWay(found: Progress): void {
 
 /** Begins the move, or continues it where it was stopped. */
 async function startOrResume(
-  { file, target, move, known }: Omit<MoveContext, 'options'>,
+  { file, target, move, known, now }: Omit<MoveContext, 'options'>,
   found: Progress | undefined,
 ): Promise<Progress> {
   const consumer = consumerOf(move)
-  const keptUntil = new Date(Date.now() + LOG_KEPT_MS)
+  const at = now()
+  const keptUntil = logKeptUntil(at)
   if (found !== undefined && (await file.changeLog.resume(consumer, keptUntil, found))) return found
   // The log begins before the first row is read: it has every later change.
-  const at = await file.changeLog.begin(consumer, keptUntil)
-  const progress: Progress = { id: move.id, ...at, phase: 'copying', table: known.tables[0]?.name ?? '', key: null }
-  await target.begin(progress, known.tables)
+  const position = await file.changeLog.begin(consumer, keptUntil)
+  const progress: Progress = { id: move.id, ...position, phase: 'copying', table: known.tables[0]?.name ?? '', key: null }
+  await target.begin(progress, known.tables, at)
   return progress
 }
 

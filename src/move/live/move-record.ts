@@ -1,8 +1,8 @@
 /** The record in the file that says that it is being moved, and where to. */
+import { forget, note, noteIn } from '../../database/sqlite/notes.ts'
 import type { SqliteDatabase } from '../../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../../errors.ts'
 import { remembered } from '../../repositories/state.ts'
-import { encodeTime } from '../../schema/codecs.ts'
 import { consumerOf, MOVE, type MoveRecord } from './progress.ts'
 
 export async function readMove(file: SqliteDatabase): Promise<MoveRecord | undefined> {
@@ -11,19 +11,16 @@ export async function readMove(file: SqliteDatabase): Promise<MoveRecord | undef
 }
 
 /** Returns the move that is under way, or records a new one. Throws CONFIG if the file moves elsewhere. */
-export async function beginMove(file: SqliteDatabase, to: string): Promise<MoveRecord> {
+export async function beginMove(file: SqliteDatabase, to: string, at: Date): Promise<MoveRecord> {
   return file.onWriter(({ raw }) => {
-    const select = raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck()
-    const value = select.get(MOVE)
+    const value = noteIn(raw, MOVE)
     if (value !== undefined) {
       const move = JSON.parse(value) as MoveRecord
       assertSameTarget(move, to)
       return move
     }
     const move: MoveRecord = { id: crypto.randomUUID(), to }
-    raw
-      .prepare('INSERT INTO meshstore_state (name, value, updated_at) VALUES (?, ?, ?)')
-      .run(MOVE, JSON.stringify(move), encodeTime(new Date()))
+    note(raw, MOVE, JSON.stringify(move), at)
     return move
   })
 }
@@ -40,5 +37,5 @@ export function assertSameTarget(move: MoveRecord, to: string): void {
 /** Removes the record and the move's consumer of the log. */
 export async function abandonMove(file: SqliteDatabase, move: MoveRecord): Promise<void> {
   await file.changeLog.end(consumerOf(move))
-  await file.onWriter(({ raw }) => raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(MOVE))
+  await file.onWriter(({ raw }) => forget(raw, MOVE))
 }

@@ -36,8 +36,8 @@ const WHOLE_LOG = 1_000_000
 const SMALL_LAG = 100
 /** Interval, in milliseconds, for following the log during the copy, and for renewing the consumer. */
 const FOLLOW_EVERY_MS = 2_000
-/** How long the log is kept after a move was killed, in milliseconds. */
-export const LOG_KEPT_MS = 86_400_000
+/** The log is kept for a day after a move was killed. */
+export const logKeptUntil = (at: Date): Date => new Date(at.getTime() + 86_400_000)
 /** Pauses between attempts at the cutover, in milliseconds. */
 const PAUSES_MS = [50, 100, 250, 500, 1_000]
 const DEFAULT_MAX_PAUSE_MS = 250
@@ -48,6 +48,7 @@ export interface MoveContext {
   readonly target: MoveTarget
   readonly options: MoveOptions
   readonly known: MovedTables
+  readonly now: () => Date
 }
 
 export interface Done {
@@ -195,9 +196,9 @@ export class Mover {
     if (now < this.#renewAt) return
     this.#renewAt = now + FOLLOW_EVERY_MS
     const { file, move } = this.#context
-    const keptUntil = new Date(Date.now() + LOG_KEPT_MS)
-    if (!(await file.changeLog.renew(consumerOf(move), keptUntil, this.#progress))) throw logLost()
-    await file.changeLog.prune(new Date())
+    const at = this.#context.now()
+    if (!(await file.changeLog.renew(consumerOf(move), logKeptUntil(at), this.#progress))) throw logLost()
+    await file.changeLog.prune(at)
   }
 
   /** Compares all rows of both databases at one snapshot of the file. */
@@ -251,7 +252,7 @@ export class Mover {
 
   /** Returns how long writers waited, in milliseconds; `undefined` if the mover must try again. */
   async #attempt(): Promise<number | undefined> {
-    const { file, move, target, options, known } = this.#context
+    const { file, move, target, options, known, now } = this.#context
     const maxPauseMs = options.maxPauseMs ?? DEFAULT_MAX_PAUSE_MS
     let begun = performance.now()
     try {
@@ -260,7 +261,7 @@ export class Mover {
         options.signal?.throwIfAborted()
         const moved = file.movedTo()
         if (moved !== undefined) throw movedError(moved)
-        this.#progress = await cutOver(raw, { move, target, known, progress: this.#progress, maxPauseMs })
+        this.#progress = await cutOver(raw, { move, target, known, progress: this.#progress, maxPauseMs, now })
       })
       return performance.now() - begun
     } catch (error) {

@@ -2,6 +2,7 @@
 
 import type pg from 'pg'
 import { isUnknown } from '../../database/postgres/errors.ts'
+import { note, noteIn } from '../../database/postgres/notes.ts'
 import { type Ask, askOn, connected, openSingle } from '../../database/postgres/single.ts'
 import type { PostgresTarget } from '../../database/postgres/url.ts'
 import { StorageError } from '../../errors.ts'
@@ -71,19 +72,19 @@ export class MoveTarget {
   }
 
   async progress(): Promise<Progress | undefined> {
-    const [row] = await this.#ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1', [MOVE])
-    return row && (JSON.parse(row[0]) as Progress)
+    const found = await noteIn(this.#ask, MOVE)
+    return found === undefined ? undefined : (JSON.parse(found) as Progress)
   }
 
   /** Begins in an empty database, or empties one that has rows of an earlier beginning of this move. */
-  async begin(progress: Progress, tables: readonly Table[]): Promise<void> {
+  async begin(progress: Progress, tables: readonly Table[], at: Date): Promise<void> {
     await this.transaction(async (ask) => {
       const [row] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1 FOR UPDATE', [MOVE])
       if (row === undefined) await assertNoRows(ask, tables)
       else await empty(ask, tables)
-      await remember(ask, MOVE, JSON.stringify(progress))
+      await note(ask, MOVE, JSON.stringify(progress), at)
       // Copied rows must not invalidate paths: the cutover carries over the file's invalidations.
-      await remember(ask, 'path_cache_invalidation', 'manual')
+      await note(ask, 'path_cache_invalidation', 'manual', at)
     })
   }
 
@@ -150,13 +151,6 @@ export async function empty(ask: Ask, tables: readonly Table[]): Promise<void> {
   for (const name of FILLED) await ask(`DELETE FROM ${name}`)
   await ask("DELETE FROM meshstore_state WHERE name IN ('change_log', 'path_cache_invalidation', 'move')")
 }
-
-export const remember = (ask: Ask, name: string, value: string): Promise<unknown> =>
-  ask(
-    `INSERT INTO meshstore_state (name, value, updated_at) VALUES ($1, $2, $3)
-     ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
-    [name, value, Date.now() / 1_000],
-  )
 
 /**
  * Makes the rows what they are in the source. Deletes first, so that a row may take over what was unique to another one, and
