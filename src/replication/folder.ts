@@ -103,12 +103,12 @@ export class FolderPlace implements Place {
     }
   }
 
-  /** Removes what killed processes left unfinished in a folder. */
   async sweep(folder: string): Promise<void> {
     for (const name of await this.#namesIn(join(this.#root, folder))) {
       const path = join(this.#root, folder, name)
       const touched = PARTIAL.test(name) ? await stat(path).catch(() => undefined) : undefined
-      if (touched !== undefined && this.#now().getTime() - touched.mtimeMs > ABANDONED_AFTER_MS) await rm(path, { force: true })
+      if (touched !== undefined && this.#now().getTime() - touched.mtimeMs > ABANDONED_AFTER_MS)
+        await rm(path, { force: true })
     }
   }
 

@@ -14,6 +14,8 @@ export interface Place {
   /** The folders of the place, sorted. */
   folders(): Promise<string[]>
   remove(name: string): Promise<void>
+  /** Removes what killed processes left unfinished in a folder of the place. */
+  sweep?(folder: string): Promise<void>
   /** Ends the requests that are under way: they reject. */
   stop?(): void
 }

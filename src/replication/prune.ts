@@ -30,6 +30,7 @@ export async function prune(place: Place, keep: Retention, now: Date): Promise<P
   const generations = await generationsOf(place)
   const names = new Map<number, readonly string[]>()
   for (const generation of generations) {
+    await place.sweep?.(generationName(generation))
     const found = await place.list(generationName(generation))
     names.set(generation, found)
     for (const name of found.filter(isManifest)) {

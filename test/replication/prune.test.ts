@@ -1,3 +1,5 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { FolderPlace } from '../../src/replication/folder.ts'
 import { prune } from '../../src/replication/prune.ts'
@@ -38,5 +40,22 @@ test('every moment of 24 hours stays, and before that the bases that are kept', 
   // Nothing is deleted twice, and nothing more.
   const objects = objectsIn(to)
   expect(await prune(place, { daily: 2 }, now)).toEqual({ segments: 0, bases: 0 })
+  expect(objectsIn(to)).toEqual(objects)
+})
+
+test('unfinished objects of killed processes go after an hour', async () => {
+  using folder = temporaryFolder()
+  const to = folder.file('replica')
+  const place = new FolderPlace(to)
+  await using opened = await sqliteFile.open()
+  await using it = await shipping(opened.url, place)
+  await it.shipper.flush()
+  const objects = objectsIn(to)
+  const unfinished = join(to, 'g000001', 's0000000001.partial-0123456789ab')
+  writeFileSync(unfinished, '')
+  await prune(place, { daily: 2 }, new Date())
+  expect(existsSync(unfinished)).toBe(true)
+  await prune(new FolderPlace(to, () => new Date(Date.now() + 2 * HOUR_MS)), { daily: 2 }, new Date())
+  expect(existsSync(unfinished)).toBe(false)
   expect(objectsIn(to)).toEqual(objects)
 })
