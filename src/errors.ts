@@ -133,6 +133,16 @@ export const conflict = (kind: Kind, id: string): StorageError =>
     `The ${kind} ${JSON.stringify(id)} has changed since it was read. Nothing was written. Read it again, then decide.`,
   )
 
+/** A value that must be there: where it is not, this library is wrong. Throws TypeError. */
+export function present<T>(value: T | undefined): T {
+  if (value === undefined) throw new TypeError('A value is missing that must be there.')
+  return value
+}
+
+/** A property of a value that may be anything; `undefined` if it has none. */
+export const propertyOf = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
+
 /** Node and drivers may throw an `Error` of another realm: Jest gives each test file an `Error` of its own. */
 export const isError = (value: unknown): value is Error =>
   value instanceof Error || (typeof value === 'object' && value !== null && 'message' in value && 'stack' in value)

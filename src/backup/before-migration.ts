@@ -54,13 +54,9 @@ export function copyBeforeMigration(path: string, before: string, options: Befor
 }
 
 async function withSource<T>(path: string, use: (source: Sqlite.Database) => Promise<T>): Promise<T> {
-  const source = openConnection(path, { readOnly: true })
-  try {
-    source.exec('BEGIN')
-    return await use(source)
-  } finally {
-    source.close()
-  }
+  using source = openConnection(path, { readOnly: true })
+  source.exec('BEGIN')
+  return await use(source)
 }
 
 async function copyTo(
@@ -120,12 +116,8 @@ async function saysTheSame(file: string, expected: string): Promise<boolean> {
 }
 
 async function everythingInFile(file: string): Promise<string> {
-  const raw = openConnection(file, { readOnly: true })
-  try {
-    return await everythingIn(raw)
-  } finally {
-    raw.close()
-  }
+  using raw = openConnection(file, { readOnly: true })
+  return await everythingIn(raw)
 }
 
 /** Hashes the catalog and each value of each table, in the tables' own order. */

@@ -90,27 +90,23 @@ interface Filling {
 }
 
 async function fill(partial: string, snapshot: Snapshot, { known, options, now }: Filling): Promise<Content> {
-  const raw = openConnection(partial, { readOnly: false })
-  try {
-    // Needs no journal: after a crash the file still has its unfinished name. It is synced when it is complete.
-    raw.pragma('journal_mode = OFF')
-    raw.pragma('synchronous = OFF')
-    await migrateSqlite(raw, new BusyRetry(0), { now }, known)
-    raw.exec('BEGIN')
-    const { tables } = await snapshot.tables()
-    makeBareTables(raw, ownOf(tables), await snapshot.appMigrations())
-    const { onProgress } = options
-    const report = onProgress && ((done: number, total: number) => onProgress({ copiedPages: done, totalPages: total }))
-    const progress = await progressOver(snapshot, tables, report)
-    const target = targetOn(raw)
-    const sent = await eachTable(tables, (table) =>
-      sendRows(snapshot, target, table, { isLeftOut: refusing(table), progress, signal: options.signal }),
-    )
-    raw.exec('COMMIT')
-    return sent
-  } finally {
-    raw.close()
-  }
+  using raw = openConnection(partial, { readOnly: false })
+  // Needs no journal: after a crash the file still has its unfinished name. It is synced when it is complete.
+  raw.pragma('journal_mode = OFF')
+  raw.pragma('synchronous = OFF')
+  await migrateSqlite(raw, new BusyRetry(0), { now }, known)
+  raw.exec('BEGIN')
+  const { tables } = await snapshot.tables()
+  makeBareTables(raw, ownOf(tables), await snapshot.appMigrations())
+  const { onProgress } = options
+  const report = onProgress && ((done: number, total: number) => onProgress({ copiedPages: done, totalPages: total }))
+  const progress = await progressOver(snapshot, tables, report)
+  const target = targetOn(raw)
+  const sent = await eachTable(tables, (table) =>
+    sendRows(snapshot, target, table, { isLeftOut: refusing(table), progress, signal: options.signal }),
+  )
+  raw.exec('COMMIT')
+  return sent
 }
 
 /** A backup leaves no row out: throws CORRUPT for a row that it cannot hold. */

@@ -83,10 +83,6 @@ export async function describe(file: string, createdAt: Date): Promise<Described
 
 /** Reads each row of a file that no other connection has open. */
 export async function readAll(file: string): Promise<Pick<Described, 'schemaVersion'> & Content> {
-  const raw = openConnection(file, { readOnly: true })
-  try {
-    return { schemaVersion: schemaVersionOf(raw), ...(await contentOf(raw)) }
-  } finally {
-    raw.close()
-  }
+  using raw = openConnection(file, { readOnly: true })
+  return { schemaVersion: schemaVersionOf(raw), ...(await contentOf(raw)) }
 }

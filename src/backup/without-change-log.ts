@@ -7,21 +7,17 @@ import { hasTable } from '../migrator/sqlite-file.ts'
  * keep the record of a live move of the original.
  */
 export function forgetChanges(file: string): void {
-  const raw = openConnection(file, { readOnly: false })
-  try {
-    // A copy of an earlier schema version has no change log.
-    if (!hasTable(raw, 'meshstore_changes')) return
-    const isUsed = raw.prepare(
-      `SELECT 1 FROM meshstore_state WHERE name IN ('change_log', 'move') UNION ALL SELECT 1 FROM meshstore_consumers
-       UNION ALL SELECT 1 FROM meshstore_changes LIMIT 1`,
-    )
-    if (isUsed.get() === undefined) return
-    raw.exec(`BEGIN IMMEDIATE;
-      DELETE FROM meshstore_state WHERE name IN ('change_log', 'move');
-      DELETE FROM meshstore_consumers;
-      DELETE FROM meshstore_changes;
-      COMMIT`)
-  } finally {
-    raw.close()
-  }
+  using raw = openConnection(file, { readOnly: false })
+  // A copy of an earlier schema version has no change log.
+  if (!hasTable(raw, 'meshstore_changes')) return
+  const isUsed = raw.prepare(
+    `SELECT 1 FROM meshstore_state WHERE name IN ('change_log', 'move') UNION ALL SELECT 1 FROM meshstore_consumers
+     UNION ALL SELECT 1 FROM meshstore_changes LIMIT 1`,
+  )
+  if (isUsed.get() === undefined) return
+  raw.exec(`BEGIN IMMEDIATE;
+    DELETE FROM meshstore_state WHERE name IN ('change_log', 'move');
+    DELETE FROM meshstore_consumers;
+    DELETE FROM meshstore_changes;
+    COMMIT`)
 }

@@ -258,7 +258,6 @@ export class ChangeStream implements Changes {
     return { done: true, value: undefined }
   }
 
-  /** Ends the stream for the caller. */
   async end(): Promise<void> {
     const started = this.#stopFor(LEFT)
     await this.#lastRead

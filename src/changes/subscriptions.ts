@@ -4,7 +4,6 @@ import { StorageError } from '../errors.ts'
 import { LogPoller } from './poller.ts'
 import { ChangeStream } from './stream.ts'
 
-/** The subscriptions of a store. */
 export class Subscriptions {
   readonly #database: Database
   readonly #poller: LogPoller

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import type { BackupManifest, Meshstore, Retention, StorageOptions } from '../api.ts'
 import { listBackups, type PruneReport, pruneBackups } from '../backup/folder.ts'
 import { verifyBackup } from '../backup/index.ts'
@@ -11,7 +11,7 @@ import { inspect } from '../open/migrate.ts'
 import { openStorage } from '../storage.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
-import { type Common, command, databaseCommand, leftBehindText, urlOf, waitOf } from './options.ts'
+import { type Common, command, databaseCommand, leftBehindText, urlOf, waitOf, wholeNumber } from './options.ts'
 import { backupText, type Outcome, report, withPageBar } from './output.ts'
 
 interface InFolder {
@@ -27,8 +27,8 @@ interface Keeping {
 type CreateFlags = Common & Keeping & { folder: string; file?: string; ifExists?: boolean }
 
 const DEFAULT_FOLDER = './backups'
+const amountOf = wholeNumber(0, 999_999_999, 'Give a whole number from 0.')
 
-/** `meshstore backup …` */
 export function addBackup(program: Command): void {
   const backup = program
     .command('backup')
@@ -60,11 +60,6 @@ const keeping = (of: Command): Command =>
     .option('--keep-hourly <n>', 'keep the newest of each of the last n hours that have one', amountOf)
     .option('--keep-daily <n>', 'the same for days (UTC)', amountOf)
     .option('--keep-weekly <n>', 'the same for weeks, which begin on Monday (UTC)', amountOf)
-
-function amountOf(text: string): number {
-  if (/^\d{1,9}$/.test(text)) return Number(text)
-  throw new InvalidArgumentError('Give a whole number from 0.')
-}
 
 function retentionOf({ keepLast, keepHourly, keepDaily, keepWeekly }: Keeping): Retention | undefined {
   const keep = { last: keepLast, hourly: keepHourly, daily: keepDaily, weekly: keepWeekly }

@@ -1,13 +1,13 @@
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import type { InvalidationFilter, Meshstore } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { openStorage } from '../storage.ts'
-import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
+import { type Common, databaseCommand, urlOf, waitOf, wholeNumber } from './options.ts'
 import { count, counted, type Outcome, report } from './output.ts'
 
 type InvalidateFlags = Common & InvalidationFilter
+const entriesOf = wholeNumber(1, 2_147_483_647, 'Give a whole number from 1.')
 
-/** `meshstore cache stats | clear | sweep | invalidate` */
 export function addCache(program: Command): void {
   const cache = program.command('cache').description('Looks at the cached paths, and drops them.').helpCommand(false)
   databaseCommand(cache, 'stats')
@@ -28,12 +28,6 @@ export function addCache(program: Command): void {
     .option('--destination <node>', 'that end here')
     .option('--through <node>', 'with this node on the way, or at an end')
     .action((flags: InvalidateFlags) => report(flags, () => invalidate(flags)))
-}
-
-function entriesOf(text: string): number {
-  const value = Number(text)
-  if (/^\d+$/.test(text) && value >= 1 && value <= 2_147_483_647) return value
-  throw new InvalidArgumentError('Give a whole number from 1.')
 }
 
 async function using<T>(

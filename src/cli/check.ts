@@ -22,7 +22,6 @@ PLACE is a folder or s3://bucket/prefix that replicate fills. The command then
 says which moments can be restored, and which objects are damaged or missing.
 With --quick it looks at the names alone: a bucket charges for each object.`
 
-/** `meshstore check` */
 export function addCheck(program: Command): void {
   databaseCommand(program, 'check')
     .argument('[place]', 'a replica to look at, instead of a database')
@@ -39,37 +38,38 @@ async function runOnPlace(place: string, { url, quick }: CheckFlags): Promise<Ou
     throw new StorageError('CONFIG', 'Check a place or a database: leave out --url or the place. Nothing was read.')
   if (/^(sqlite|postgres(ql)?):/i.test(place) || statSync(place, { throwIfNoEntry: false })?.isFile())
     throw new StorageError('CONFIG', 'A place is a folder or a bucket. Give a database by --url. Nothing was read.')
-  const bar = progressBar('Reading the place', 'objects')
-  try {
-    const found = await interruptible('Stopped. Nothing was changed.', (signal) =>
-      checkPlace(placeOf(place), {
-        now: new Date(),
-        quick,
-        signal,
-        onProgress: (done, total) => bar.update(done, total),
-      }),
-    )
-    return { json: found, text: textOfPlace(found), exitCode: exitCodeForPlace(found) }
-  } finally {
-    bar.stop()
-  }
+  using bar = progressBar('Reading the place', 'objects')
+  const found = await interruptible('Stopped. Nothing was changed.', (signal) =>
+    checkPlace(placeOf(place), {
+      now: new Date(),
+      quick,
+      signal,
+      onProgress: (done, total) => bar.update(done, total),
+    }),
+  )
+  return { json: found, text: textOfPlace(found), exitCode: exitCodeFor(found.findings) }
 }
 
-function exitCodeForPlace({ findings }: PlaceReport): number {
+function exitCodeFor(findings: readonly { readonly severity: Severity }[]): number {
   if (findings.some(({ severity }) => severity === 'error')) return EXIT.person
   return findings.some(({ severity }) => severity === 'warning') ? EXIT.pending : EXIT.done
 }
 
-function textOfPlace({ spans, findings, newest, ageSeconds, segments, bases }: PlaceReport): string[] {
-  const groups = (['error', 'warning', 'info'] as const).flatMap((severity) => {
+/** The findings by severity, the worst first. `counts`: with those that are not listed. */
+const groupsOf = <F extends { readonly severity: Severity }>(
+  findings: readonly F[],
+  linesOf: (found: readonly F[]) => readonly string[],
+  counts?: CheckReport['counts'],
+): string[] =>
+  (['error', 'warning', 'info'] as const).flatMap((severity) => {
     const found = findings.filter((finding) => finding.severity === severity)
     if (found.length === 0) return []
-    const lines = found.slice(0, SHOWN).map(({ message, advice }) => `  ${printable(`${message} → ${advice}`)}`)
-    const more = found.length > SHOWN ? [`  … and ${count(found.length - SHOWN)} more; --json has them`] : []
-    return [`${TITLES[severity]} (${count(found.length)}):`, ...lines, ...more, '']
+    return [`${TITLES[severity]} (${count(counts?.[severity] ?? found.length)}):`, ...linesOf(found), '']
   })
+
+function textOfPlace({ spans, findings, newest, ageSeconds, segments, bases }: PlaceReport): string[] {
   return [
-    ...groups,
+    ...groupsOf(findings, (found) => shortened(found)),
     ...spans.map(spanWords),
     ...(newest === undefined
       ? []
@@ -79,40 +79,26 @@ function textOfPlace({ spans, findings, newest, ageSeconds, segments, bases }: P
 }
 
 async function run(flags: CheckFlags): Promise<Outcome> {
-  const bar = progressBar('Reading the rows')
-  try {
-    const found = await check(urlOf(flags), {
-      quick: flags.quick,
-      busyTimeoutMs: waitOf(flags),
-      // Counting the rows takes time: do it only for a terminal.
-      onProgress: process.stderr.isTTY ? ({ done, total }) => bar.update(done, total) : undefined,
-    })
-    return { json: found, text: textOf(found), exitCode: exitCodeFor(found) }
-  } finally {
-    bar.stop()
-  }
-}
-
-function exitCodeFor({ counts }: CheckReport): number {
-  if (counts.error > 0) return EXIT.person
-  return counts.warning > 0 ? EXIT.pending : EXIT.done
+  using bar = progressBar('Reading the rows')
+  const found = await check(urlOf(flags), {
+    quick: flags.quick,
+    busyTimeoutMs: waitOf(flags),
+    // Counting the rows takes time: do it only for a terminal.
+    onProgress: process.stderr.isTTY ? ({ done, total }) => bar.update(done, total) : undefined,
+  })
+  return { json: found, text: textOf(found), exitCode: exitCodeFor(found.findings) }
 }
 
 const TITLES: Readonly<Record<Severity, string>> = { error: 'Errors', warning: 'Warnings', info: 'For information' }
 
 function textOf({ findings, counts, passed, notChecked }: CheckReport): string[] {
-  const groups = (['error', 'warning', 'info'] as const).flatMap((severity) => {
-    const found = findings.filter((finding) => finding.severity === severity)
-    const lines = [...new Set(found.map((finding) => finding.check))].flatMap((name) =>
-      linesOf(found.filter((finding) => finding.check === name)),
-    )
-    return lines.length === 0 ? [] : [`${TITLES[severity]} (${count(counts[severity])}):`, ...lines, '']
-  })
+  const byName = (found: readonly Finding[]): string[] =>
+    [...Map.groupBy(found, (finding) => finding.check)].flatMap(([name, same]) => shortened(same, `${name}: `))
   // A check that passed may have an `info` finding, which is printed above.
   const well = passed.filter((name) => findings.every((finding) => finding.check !== name))
   const unseen = Object.entries(Object.groupBy(notChecked, ({ reason }) => reason))
   return [
-    ...groups,
+    ...groupsOf(findings, byName, counts),
     ...(counts.error + counts.warning === 0 ? ['Nothing is wrong with what was looked at.'] : []),
     `Looked at, and found to be well: ${well.join(', ') || 'nothing'}.`,
     ...unseen.map(([reason, names = []]) => `Not looked at: ${names.map((each) => each.check).join(', ')}. ${reason}`),
@@ -121,11 +107,7 @@ function textOf({ findings, counts, passed, notChecked }: CheckReport): string[]
 
 /** Maximum number of findings that are shown for one check. */
 const SHOWN = 10
-function linesOf(findings: readonly Finding[]): string[] {
-  const more = findings.length - SHOWN
-  const rest = more > 0 ? [`  ${findings[0]?.check}: … and ${count(more)} more; --json has them`] : []
-  return [...findings.slice(0, SHOWN).map(lineOf), ...rest]
-}
-
-const lineOf = ({ check: name, message, advice }: Finding): string =>
-  `  ${name}: ${printable(`${message} → ${advice}`)}`
+const shortened = (findings: readonly Pick<Finding, 'message' | 'advice'>[], name = ''): string[] => [
+  ...findings.slice(0, SHOWN).map(({ message, advice }) => `  ${name}${printable(`${message} → ${advice}`)}`),
+  ...(findings.length > SHOWN ? [`  ${name}… and ${count(findings.length - SHOWN)} more; --json has them`] : []),
+]

@@ -1,11 +1,10 @@
 import type { Command } from 'commander'
 import type { CopyProgress, CopyReport, RefusedRow } from '../api.ts'
-import { StorageError } from '../errors.ts'
 import { copyDatabase } from '../move/index.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible } from './interrupt.ts'
-import { command, IGNORE_OTHERS, leftBehindText, secondsOf, waitOf } from './options.ts'
-import { count, counted, type Outcome, printable, progressBar, report, rowsText } from './output.ts'
+import { command, IGNORE_OTHERS, leftBehindText, urlFrom, waitOf, withWait } from './options.ts'
+import { count, counted, type Outcome, printable, progressBars, report, rowsText, SHOWN } from './output.ts'
 
 interface CopyFlags {
   from?: string
@@ -37,9 +36,8 @@ tables, and columns that were added, are not copied. If they have rows, they are
 named and nothing is copied; the exit code is 4. --ignore-other-tables leaves
 them behind.`
 
-/** `meshstore copy` */
 export function addCopy(program: Command): void {
-  command(program, 'copy')
+  const described = command(program, 'copy')
     .description('Copies everything from one database into another, empty one, and compares the two.')
     .option('--from <url>', 'the database to copy: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
     .requiredOption('--to <url>', 'the database to copy into')
@@ -47,7 +45,7 @@ export function addCopy(program: Command): void {
     .option('--skip-cache', 'leave out the cached paths: they are computed anew')
     .option('--quarantine <file>', 'write rows that cannot live in the target to this file, and go on without them')
     .option(...IGNORE_OTHERS)
-    .option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, 5)
+  withWait(described)
     .addHelpText('after', HELP)
     .action((flags: CopyFlags) => {
       const refused: RefusedRow[] = []
@@ -59,46 +57,32 @@ export function addCopy(program: Command): void {
     })
 }
 
-/** Most refused rows in the JSON document. stderr gets all of them. */
-const LISTED = 1_000
-
 async function run(flags: CopyFlags, refused: RefusedRow[]): Promise<Outcome> {
-  const { from = process.env.DATABASE_URL, to, dryRun = false, skipCache = false, quarantine } = flags
-  if (!from) throw new StorageError('CONFIG', 'From which database? Give --from, or set DATABASE_URL.')
-  const bars = {
-    checking: progressBar('Checking'),
-    copying: progressBar('Copying'),
-    comparing: progressBar('Comparing'),
-  }
-  const stop = (): void => {
-    for (const bar of Object.values(bars)) bar.stop()
-  }
-  const onProgress = ({ step, done, total }: CopyProgress): void => {
-    for (const [name, bar] of Object.entries(bars)) if (name !== step) bar.stop()
-    bars[step].update(done, total)
-  }
-  try {
-    const copied = (signal: AbortSignal) =>
-      copyDatabase(from, to, {
-        signal,
-        dryRun,
-        skipCache,
-        quarantine,
-        ignoreOtherTables: flags.ignoreOtherTables,
-        busyTimeoutMs: waitOf(flags),
-        // Counting the rows takes time: do it only for a terminal.
-        onProgress: process.stderr.isTTY ? onProgress : undefined,
-        onRefused: (row) => {
-          if (refused.length < LISTED) refused.push(row)
-          stop()
-          process.stderr.write(`${printable(`${row.table} ${row.key}: ${row.column} ${row.message}`)}\n`)
-        },
-      })
-    const done = await interruptible('Stopped. Nothing was copied.', copied)
-    return outcomeOf(done, refused, quarantine)
-  } finally {
-    stop()
-  }
+  const { to, dryRun = false, skipCache = false, quarantine } = flags
+  const from = urlFrom(flags.from, 'From which database? Give --from')
+  using bars = progressBars<CopyProgress['step']>({
+    checking: ['Checking'],
+    copying: ['Copying'],
+    comparing: ['Comparing'],
+  })
+  const copied = (signal: AbortSignal) =>
+    copyDatabase(from, to, {
+      signal,
+      dryRun,
+      skipCache,
+      quarantine,
+      ignoreOtherTables: flags.ignoreOtherTables,
+      busyTimeoutMs: waitOf(flags),
+      // Counting the rows takes time: do it only for a terminal.
+      onProgress: process.stderr.isTTY ? bars.show : undefined,
+      onRefused: (row) => {
+        if (refused.length < SHOWN) refused.push(row)
+        bars.stop()
+        process.stderr.write(`${printable(`${row.table} ${row.key}: ${row.column} ${row.message}`)}\n`)
+      },
+    })
+  const done = await interruptible('Stopped. Nothing was copied.', copied)
+  return outcomeOf(done, refused, quarantine)
 }
 
 const NAMES = { sqlite: 'SQLite', postgresql: 'PostgreSQL' }

@@ -30,7 +30,6 @@ Other tables, and columns that were added, are not. If they have rows, they are
 named and nothing is exported; the exit code is 4. --ignore-other-tables leaves
 them behind.`
 
-/** `meshstore export` */
 export function addExport(program: Command): void {
   databaseCommand(program, 'export')
     .description('Writes nodes, policies and cached paths as lines of JSON (NDJSON).')
@@ -54,32 +53,28 @@ async function runExport(flags: ExportFlags): Promise<Outcome> {
   if (file === undefined && flags.json)
     throw new StorageError('CONFIG', 'The rows go to stdout. Name a file with --output to use --json.')
   const url = urlOf(flags)
-  const bar = progressBar('Exporting')
+  using bar = progressBar('Exporting')
   const output = file === undefined ? transfer.streamOutput(process.stdout) : await transfer.fileOutput(file)
   const invalid: transfer.InvalidRow[] = []
-  try {
-    const exporting = (to: transfer.Output) =>
-      transfer.exportTo(url, to, {
-        tables: table,
-        skipInvalid,
-        ignoreOtherTables: flags.ignoreOtherTables,
-        busyTimeoutMs: waitOf(flags),
-        onProgress: process.stderr.isTTY ? ({ done, total }) => bar.update(done, total) : undefined,
-        onInvalid: (row) => {
-          if (invalid.length < SHOWN) invalid.push(row)
-          bar.stop()
-          process.stderr.write(`${row.table} ${row.key}: ${row.column} ${row.message}\n`)
-        },
-      })
-    // A reader that has stopped would block the stream's end, and with it the signal.
-    const done =
-      file === undefined
-        ? await exporting(output)
-        : await interruptible('Stopped. Nothing was exported.', (signal) => exporting(stoppable(output, signal)))
-    return exported(done, invalid, file)
-  } finally {
-    bar.stop()
-  }
+  const exporting = (to: transfer.Output) =>
+    transfer.exportTo(url, to, {
+      tables: table,
+      skipInvalid,
+      ignoreOtherTables: flags.ignoreOtherTables,
+      busyTimeoutMs: waitOf(flags),
+      onProgress: process.stderr.isTTY ? ({ done, total }) => bar.update(done, total) : undefined,
+      onInvalid: (row) => {
+        if (invalid.length < SHOWN) invalid.push(row)
+        bar.stop()
+        process.stderr.write(`${row.table} ${row.key}: ${row.column} ${row.message}\n`)
+      },
+    })
+  // A reader that has stopped would block the stream's end, and with it the signal.
+  const done =
+    file === undefined
+      ? await exporting(output)
+      : await interruptible('Stopped. Nothing was exported.', (signal) => exporting(stoppable(output, signal)))
+  return exported(done, invalid, file)
 }
 
 /** Stops between two writes. An incomplete file is then removed. */

@@ -1,11 +1,10 @@
 import type { Command } from 'commander'
-import { StorageError } from '../errors.ts'
 import { sleep } from '../event-loop.ts'
 import { Follower } from '../replication/follow.ts'
 import { placeOf } from '../replication/open-place.ts'
 import type { Mark } from '../replication/standby.ts'
 import { untilSignal } from './interrupt.ts'
-import { command, secondsOf, waitOf } from './options.ts'
+import { command, secondsOf, urlFrom, waitOf, withWait } from './options.ts'
 import { counted, counter, type Outcome, progressBar, report } from './output.ts'
 
 interface FollowFlags {
@@ -30,13 +29,13 @@ within one interval, and reports MOVED in health().
 
 A promotion that was killed is finished by running it again.`
 
-/** `meshstore follow` and `meshstore promote` */
 export function addFollow(program: Command): void {
   const standby = (name: string): Command =>
-    command(program, name)
-      .requiredOption('--from <place>', 'the place: a folder, or s3://bucket/prefix')
-      .option('--to <url>', 'the standby: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
-      .option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, 5)
+    withWait(
+      command(program, name)
+        .requiredOption('--from <place>', 'the place: a folder, or s3://bucket/prefix')
+        .option('--to <url>', 'the standby: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)'),
+    )
   standby('follow')
     .description('Keeps a standby: a database that has what a replica holds, and serves reads.')
     .option('--every <seconds>', 'how often to look for a new segment', secondsOf, 1)
@@ -50,20 +49,19 @@ export function addFollow(program: Command): void {
 }
 
 async function opened(flags: FollowFlags, mayBegin: boolean): Promise<Follower> {
-  const { from, to = process.env.DATABASE_URL } = flags
-  if (!to) throw new StorageError('CONFIG', 'Which standby? Give --to, or set DATABASE_URL.')
+  const to = urlFrom(flags.to, 'Which standby? Give --to')
   const bar = progressBar('Loading', 'rows')
   const onProgress = ({ done, total }: { done: number; total: number }): void => {
     bar.update(done, total)
     if (done === total) bar.stop()
   }
-  return Follower.open(placeOf(from), to, { busyTimeoutMs: waitOf(flags), onProgress }, { mayBegin })
+  return Follower.open(placeOf(flags.from), to, { busyTimeoutMs: waitOf(flags), onProgress }, { mayBegin })
 }
 
 async function follow(flags: FollowFlags): Promise<Outcome> {
   const follower = await opened(flags, true)
-  const applied = counter('Followed', 'segments')
-  const bar = progressBar('Catching up', 'segments')
+  using applied = counter('Followed', 'segments')
+  using bar = progressBar('Catching up', 'segments')
   const stopping = new AbortController()
   if (!flags.once) void untilSignal().then(() => stopping.abort())
   let steps = 0
@@ -82,11 +80,8 @@ async function follow(flags: FollowFlags): Promise<Outcome> {
       } else if (flags.once) break
       else await Promise.race([sleep(flags.every * 1_000), aborted(stopping.signal)])
     }
-    applied.stop()
     return outcomeOf(follower, follower.mark, `Followed ${counted(steps, 'segment')}.`)
   } finally {
-    bar.stop()
-    applied.stop()
     await follower.close()
   }
 }

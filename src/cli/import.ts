@@ -33,7 +33,6 @@ the file. With error the line is refused. With skip the first row stays. With
 replace the last line counts, with its times. From a NetworkGraph, replace keeps
 times of creation and routes.`
 
-/** `meshstore import` */
 export function addImport(program: Command): void {
   databaseCommand(program, 'import <file>')
     .description('Reads what `export` wrote, or a NetJSON NetworkGraph.')
@@ -54,33 +53,28 @@ async function runImport(file: string, flags: ImportFlags): Promise<Outcome> {
   const made = createdFileNote(url)
   const refused: transfer.Refusal[] = []
   let problems = 0
-  const reading = progressBar('Reading')
-  const writing = progressBar(dryRun ? 'Comparing' : 'Writing')
-  try {
-    const done = await transfer.importInto(url, await bytesOf(file, reading.update), {
-      dryRun,
-      onConflict,
-      skipRefused,
-      busyTimeoutMs: waitOf(flags),
-      now: () => new Date(),
-      onRows: ({ done, total }) => {
-        reading.stop()
-        writing.update(done, total)
-      },
-      onRefused: (refusal) => {
-        problems++
-        if (refused.length < SHOWN) refused.push(refusal)
-        reading.stop()
-        writing.stop()
-        process.stderr.write(`${refusalText(refusal)}\n`)
-      },
-    })
-    const { json, text, exitCode } = imported(done, { refused, problems, onConflict })
-    return { json, text: [...(done.imported && !dryRun ? made : []), ...text], exitCode: exitCode ?? EXIT.done }
-  } finally {
-    reading.stop()
-    writing.stop()
-  }
+  using reading = progressBar('Reading')
+  using writing = progressBar(dryRun ? 'Comparing' : 'Writing')
+  const done = await transfer.importInto(url, await bytesOf(file, reading.update), {
+    dryRun,
+    onConflict,
+    skipRefused,
+    busyTimeoutMs: waitOf(flags),
+    now: () => new Date(),
+    onRows: ({ done, total }) => {
+      reading.stop()
+      writing.update(done, total)
+    },
+    onRefused: (refusal) => {
+      problems++
+      if (refused.length < SHOWN) refused.push(refusal)
+      reading.stop()
+      writing.stop()
+      process.stderr.write(`${refusalText(refusal)}\n`)
+    },
+  })
+  const { json, text, exitCode } = imported(done, { refused, problems, onConflict })
+  return { json, text: [...(done.imported && !dryRun ? made : []), ...text], exitCode: exitCode ?? EXIT.done }
 }
 
 async function bytesOf(file: string, onRead: (done: number, total: number) => void): Promise<AsyncIterable<Buffer>> {

@@ -7,10 +7,11 @@ import type { CachedPath, MeshNode, PolicySummary } from '../schema/index.ts'
 import { openStorage } from '../storage.ts'
 import { withSnapshot } from '../transfer/index.ts'
 import { ownPage, ownTableIn, ownTablesIn } from './inspect-own.ts'
-import { type Common, databaseCommand, limitOf, urlOf, waitOf } from './options.ts'
+import { type Common, databaseCommand, urlOf, waitOf, wholeNumber } from './options.ts'
 import { count, counted, type Outcome, printable, report } from './output.ts'
 
 type InspectFlags = Common & { limit?: number; after?: string }
+const limitOf = wholeNumber(1, 10_000, 'Give a whole number from 1 to 10000.')
 
 const TABLES = ['nodes', 'policies', 'paths'] as const
 /** Name of the paths' table in the database and in an export. */
@@ -19,7 +20,6 @@ type Table = (typeof TABLES)[number]
 /** Rows of each table if no table is named. */
 const FEW = 5
 
-/** `meshstore stats` and `meshstore inspect` */
 export function addInspect(program: Command): void {
   databaseCommand(program, 'stats')
     .description('Counts what is in a database, and says how large it is. Changes nothing.')

@@ -10,7 +10,7 @@ import { appMigrationsAt } from '../transfer/tables.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { addGenerate } from './migrate-generate.ts'
 import { type Common, createdFileNote, databaseCommand, urlOf, waitOf } from './options.ts'
-import { count, counted, type Outcome, progressBar, report, seconds } from './output.ts'
+import { count, counted, type Outcome, report, seconds, withPageBar } from './output.ts'
 
 interface UpFlags extends Common {
   /** `--backup FILE`; `--no-backup` is `false`. */
@@ -32,21 +32,20 @@ interface AdoptFlags extends RepairFlags {
 /** Default wait, in seconds: another process may be copying a large file and rebuilding its tables. */
 const LONG_WAIT = { wait: 600 }
 
-/** `meshstore migrate …` */
 export function addMigrate(program: Command): void {
   const migrate = program
     .command('migrate')
     .description('Brings the schema of a database up to date, and says how it stands.')
     .helpCommand(false)
-  databaseCommand(migrate, 'up', LONG_WAIT)
-    .description('Applies what is pending. A SQLite file is copied first; one of another program’s is adopted.')
-    .option('--backup <file>', 'copy the SQLite file to here first (default: beside it)')
-    .option('--no-backup', 'do not copy the SQLite file first')
-    .action((flags: UpFlags) => {
-      const applied: migrator.Applied[] = []
-      const soFar = () => ({ json: { applied }, text: applied.map(appliedText) })
-      return report(flags, () => up(flags, applied), soFar)
-    })
+  copiesFirst(
+    databaseCommand(migrate, 'up', LONG_WAIT).description(
+      'Applies what is pending. A SQLite file is copied first; one of another program’s is adopted.',
+    ),
+  ).action((flags: UpFlags) => {
+    const applied: migrator.Applied[] = []
+    const soFar = () => ({ json: { applied }, text: applied.map(appliedText) })
+    return report(flags, () => up(flags, applied), soFar)
+  })
   databaseCommand(migrate, 'status')
     .description(
       'Says what is applied, what is pending, and whether the tables are as they should be. Changes nothing.',
@@ -59,22 +58,26 @@ export function addMigrate(program: Command): void {
     .option('--migrations <folder>', 'the application’s own migrations, too: the folder with sqlite and postgresql')
     .action((flags: PlanFlags) => report(flags, () => plan(flags)))
   addGenerate(migrate)
-  databaseCommand(migrate, 'adopt', LONG_WAIT)
-    .description('Takes over a database that has the tables and no record of migrations, whichever program made it.')
-    .option('--quarantine <file>', 'write rows that cannot be kept to this file, and go on without them')
-    .option('--dry-run', 'say what would become of the rows, and change nothing')
-    .option('--backup <file>', 'copy the SQLite file to here first (default: beside it)')
-    .option('--no-backup', 'do not copy the SQLite file first')
-    .action((flags: AdoptFlags) => report(flags, () => adopt(flags)))
-  databaseCommand(migrate, 'repair', LONG_WAIT)
-    .description(
-      'Makes triggers, indexes, keys and CHECKs again that the tables have lost. Cached paths are invalidated.',
-    )
-    .option('--dry-run', 'say what would be made again, and change nothing')
-    .option('--backup <file>', 'copy the SQLite file to here first, if a table is built anew (default: beside it)')
-    .option('--no-backup', 'do not copy the SQLite file first')
-    .action((flags: RepairFlags) => report(flags, () => repair(flags)))
+  copiesFirst(
+    databaseCommand(migrate, 'adopt', LONG_WAIT)
+      .description('Takes over a database that has the tables and no record of migrations, whichever program made it.')
+      .option('--quarantine <file>', 'write rows that cannot be kept to this file, and go on without them')
+      .option('--dry-run', 'say what would become of the rows, and change nothing'),
+  ).action((flags: AdoptFlags) => report(flags, () => adopt(flags)))
+  copiesFirst(
+    databaseCommand(migrate, 'repair', LONG_WAIT)
+      .description(
+        'Makes triggers, indexes, keys and CHECKs again that the tables have lost. Cached paths are invalidated.',
+      )
+      .option('--dry-run', 'say what would be made again, and change nothing'),
+    ', if a table is built anew',
+  ).action((flags: RepairFlags) => report(flags, () => repair(flags)))
 }
+
+const copiesFirst = (of: Command, when = ''): Command =>
+  of
+    .option('--backup <file>', `copy the SQLite file to here first${when} (default: beside it)`)
+    .option('--no-backup', 'do not copy the SQLite file first')
 
 async function up(flags: UpFlags, applied: migrator.Applied[]): Promise<Outcome> {
   const onApplied = (each: migrator.Applied): void => void applied.push(each)
@@ -83,18 +86,11 @@ async function up(flags: UpFlags, applied: migrator.Applied[]): Promise<Outcome>
   return { json: done, text: [...made, ...upText(done)] }
 }
 
-async function withProgress<T>(flags: UpFlags, run: (options: migrator.UpOptions) => Promise<T>): Promise<T> {
-  const bar = progressBar('Copying the file')
-  try {
-    return await run({
-      busyTimeoutMs: waitOf(flags),
-      backup: typeof flags.backup === 'string' || flags.backup === false ? flags.backup : undefined,
-      onBackup: ({ copiedPages, totalPages }) => bar.update(copiedPages, totalPages),
-    })
-  } finally {
-    bar.stop()
-  }
-}
+const withProgress = <T>(flags: UpFlags, run: (options: migrator.UpOptions) => Promise<T>): Promise<T> =>
+  withPageBar('Copying the file', (onBackup) => {
+    const backup = typeof flags.backup === 'string' || flags.backup === false ? flags.backup : undefined
+    return run({ busyTimeoutMs: waitOf(flags), backup, onBackup })
+  })
 
 function upText({ applied, backup, quarantine, adoption }: migrator.UpReport): string[] {
   return [

@@ -3,7 +3,7 @@ import type { MoveProgress, MoveReport } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import type { MovePlan, MoveStatus } from '../move/live/plan.ts'
 import { leftBehindText } from './options.ts'
-import { count, counted, counter, progressBar, rowsText, seconds } from './output.ts'
+import { count, counted, counter, progressBars, rowsText, seconds } from './output.ts'
 
 export function planText({ from, to, rows, bytes, migrations, resumes }: MovePlan): string[] {
   return [
@@ -25,27 +25,27 @@ export const resumeError = ({ resumes, from, to }: MovePlan): StorageError =>
         `No move of ${from} to ${to} was stopped. Nothing was changed. Leave --resume out to begin one.`,
       )
 
-/** Shows a progress bar for each step. */
-export function moveBars(): { show: (progress: MoveProgress) => void; stop: () => void } {
-  const bars = {
-    checking: progressBar('Checking ', 'rows'),
-    copying: progressBar('Copying  ', 'rows'),
-    verifying: progressBar('Comparing', 'rows'),
-  }
+export function moveBars(): Disposable & { show: (progress: MoveProgress) => void } {
+  const bars = progressBars({
+    checking: ['Checking ', 'rows'],
+    copying: ['Copying  ', 'rows'],
+    verifying: ['Comparing', 'rows'],
+  })
   const followed = counter('Following', 'changes')
   const stop = (): void => {
-    for (const bar of [...Object.values(bars), followed]) bar.stop()
+    bars.stop()
+    followed.stop()
   }
   let last = ''
   const show = ({ step, done, total = done }: MoveProgress): void => {
     if (step !== last) stop()
     last = step
     if (step === 'following') followed.update(done)
-    else if (step !== 'switching') bars[step].update(done, total)
+    else if (step !== 'switching') bars.show({ step, done, total })
     else if (done > 1 && process.stderr.isTTY)
       process.stderr.write(`Writers would have waited for too long: they go on. Attempt ${done}.\n`)
   }
-  return { show, stop }
+  return { show, [Symbol.dispose]: stop }
 }
 
 export function reportText(

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import type { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
 import { StorageError } from '../errors.ts'
@@ -10,7 +10,7 @@ import { openTarget } from '../open/open.ts'
 import { EXIT } from './exit-codes.ts'
 import { Interrupted, interruptible } from './interrupt.ts'
 import { moveBars, planText, reportText, resumeError, statusText } from './move-texts.ts'
-import { command, IGNORE_OTHERS, leftBehindText, secondsOf, waitOf } from './options.ts'
+import { command, IGNORE_OTHERS, leftBehindText, urlFrom, waitOf, wholeNumber, withWait } from './options.ts'
 import { count, type Outcome, report } from './output.ts'
 
 interface MoveFlags {
@@ -26,6 +26,8 @@ interface MoveFlags {
   abort?: boolean
   status?: boolean
 }
+
+const millisecondsOf = wholeNumber(1, 3_600_000, 'Give a whole number of milliseconds, from 1.')
 
 const HELP = `
 Copies the file's rows while applications go on reading and writing, and follows
@@ -46,9 +48,8 @@ tables, and columns that were added, are not moved. If they have rows, they are
 named and nothing is moved; the exit code is 4. --ignore-other-tables leaves
 them behind.`
 
-/** `meshstore move` */
 export function addMove(program: Command): void {
-  command(program, 'move')
+  const described = command(program, 'move')
     .description('Moves everything from a SQLite file to PostgreSQL, while applications use it.')
     .option('--from <url>', 'the file: sqlite:<path>, or a path (default: $DATABASE_URL)')
     .option('--to <url>', 'the database to move to: postgres://…, without a pooler in between')
@@ -59,20 +60,14 @@ export function addMove(program: Command): void {
     .option('--max-pause <ms>', 'how long writers may be held up, in milliseconds', millisecondsOf, 250)
     .option(...IGNORE_OTHERS)
     .option('--yes', 'do not ask')
-    .option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, 5)
+  withWait(described)
     .addHelpText('after', HELP)
     .action((flags: MoveFlags) => report(flags, () => run(flags)))
 }
 
-function millisecondsOf(text: string): number {
-  const value = Number(text)
-  if (/^\d+$/.test(text) && value >= 1 && value <= 3_600_000) return value
-  throw new InvalidArgumentError('Give a whole number of milliseconds, from 1.')
-}
-
 async function run(flags: MoveFlags): Promise<Outcome> {
-  const { from = process.env.DATABASE_URL, dryRun, resume, abort, status } = flags
-  if (!from) throw new StorageError('CONFIG', 'Which file? Give --from, or set DATABASE_URL.')
+  const { dryRun, resume, abort, status } = flags
+  const from = urlFrom(flags.from, 'Which file? Give --from')
   if ([dryRun, resume, abort, status].filter(Boolean).length > 1)
     throw new StorageError('CONFIG', 'Give one of --dry-run, --resume, --abort and --status.')
   const file = await open(from, waitOf(flags))
@@ -111,30 +106,24 @@ async function move(file: SqliteDatabase, flags: MoveFlags): Promise<Outcome> {
   const { assertEmpty } = await import('../move/preflight.ts')
   const plan = await planOf(file, url, to, busyTimeoutMs)
   if (plan.resumes !== (flags.resume === true)) throw resumeError(plan)
-  const bars = moveBars()
+  using bars = moveBars()
   const options = {
     maxPauseMs: flags.maxPause,
     ignoreOtherTables: flags.ignoreOtherTables,
     onProgress: bars.show,
   }
-  try {
-    if (flags.dryRun) {
-      const { leftBehind } = await checkMove({ file, url, busyTimeoutMs, options })
-      if (!plan.resumes) await assertEmpty(url, busyTimeoutMs)
-      bars.stop()
-      return {
-        json: { dryRun: true, ...plan },
-        text: [...planText(plan), 'Every row can live there. Nothing was changed.', ...leftBehindText(leftBehind)],
-      }
+  if (flags.dryRun) {
+    const { leftBehind } = await checkMove({ file, url, busyTimeoutMs, options })
+    if (!plan.resumes) await assertEmpty(url, busyTimeoutMs)
+    return {
+      json: { dryRun: true, ...plan },
+      text: [...planText(plan), 'Every row can live there. Nothing was changed.', ...leftBehindText(leftBehind)],
     }
-    if (!(await confirmed(plan, flags))) return DECLINED
-    const work = (signal: AbortSignal) => moveLive({ file, url, to, busyTimeoutMs, options: { ...options, signal } })
-    const report = await interruptible('Stopped.', work).catch(stopped(file))
-    bars.stop()
-    return { json: report, text: reportText(report, plan) }
-  } finally {
-    bars.stop()
   }
+  if (!(await confirmed(plan, flags))) return DECLINED
+  const work = (signal: AbortSignal) => moveLive({ file, url, to, busyTimeoutMs, options: { ...options, signal } })
+  const report = await interruptible('Stopped.', work).catch(stopped(file))
+  return { json: report, text: reportText(report, plan) }
 }
 
 const DECLINED: Outcome = { json: { state: 'declined' }, text: ['Nothing was changed.'], exitCode: EXIT.failed }

@@ -21,20 +21,19 @@ export const command = (parent: Command, nameAndArguments: string): Command =>
 const withUrl = (of: Command): Command =>
   of.option('--url <url>', 'the database: sqlite:<path>, a path, or postgres://… (default: $DATABASE_URL)')
 
-export function databaseCommand(parent: Command, nameAndArguments: string, defaults = { wait: 5 }): Command {
-  return withUrl(command(parent, nameAndArguments)).option(
-    '--wait <seconds>',
-    'how long to wait for another process’s lock',
-    secondsOf,
-    defaults.wait,
-  )
-}
+export const withWait = (of: Command, seconds = 5): Command =>
+  of.option('--wait <seconds>', 'how long to wait for another process’s lock', secondsOf, seconds)
+
+export const databaseCommand = (parent: Command, nameAndArguments: string, defaults = { wait: 5 }): Command =>
+  withWait(withUrl(command(parent, nameAndArguments)), defaults.wait)
 
 /** There is no default: a deploy without the variable must not migrate a new file and report success. */
-export function urlOf({ url = process.env.DATABASE_URL }: Pick<Common, 'url'>): string {
+export function urlFrom(url = process.env.DATABASE_URL, ask: string): string {
   if (url) return url
-  throw new StorageError('CONFIG', 'Which database? Give --url, or set DATABASE_URL.')
+  throw new StorageError('CONFIG', `${ask}, or set DATABASE_URL.`)
 }
+
+export const urlOf = ({ url }: Pick<Common, 'url'>): string => urlFrom(url, 'Which database? Give --url')
 
 /** Option of the commands that copy data to another database. */
 export const IGNORE_OTHERS = [
@@ -55,14 +54,17 @@ export function createdFileNote(url: string): string[] {
 /** In milliseconds. */
 export const waitOf = ({ wait }: Pick<Common, 'wait'>): number => Math.round(wait * 1_000)
 
-export function limitOf(text: string): number {
-  const value = Number(text)
-  if (/^\d+$/.test(text) && value >= 1 && value <= 10_000) return value
-  throw new InvalidArgumentError('Give a whole number from 1 to 10000.')
-}
-
-export function secondsOf(text: string): number {
-  const value = Number(text)
-  if (text.trim() !== '' && value >= 0 && value <= 86_400) return value
-  throw new InvalidArgumentError('Give a number of seconds, up to 86400.')
-}
+type Parser = (text: string) => number
+const parser =
+  (form: RegExp, from: number, to: number, advice: string): Parser =>
+  (text) => {
+    const value = Number(text)
+    if (form.test(text) && value >= from && value <= to) return value
+    throw new InvalidArgumentError(advice)
+  }
+/** Parses an option's whole number. */
+export const wholeNumber = (from: number, to: number, advice: string): Parser => parser(/^\d+$/, from, to, advice)
+/** Parses an option's number of seconds. */
+export const secondsUpTo = (most: number, from = 0): Parser =>
+  parser(/\S/, from, most, `Give a number of seconds, up to ${most}.`)
+export const secondsOf = secondsUpTo(86_400)

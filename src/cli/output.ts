@@ -87,9 +87,16 @@ export const printError = ({ code, message, docs }: Pick<Described, 'code' | 'me
   process.stderr.write(`${code}: ${message} See ${docs}\n`)
 }
 
+/** `using` stops it. */
+interface Bar extends Disposable {
+  update(done: number, total: number): void
+  stop(): void
+}
+const NO_BAR = { update: () => {}, stop: () => {}, [Symbol.dispose]: () => {} }
+
 /** Shows a progress bar on stderr if that is a terminal. With a `unit` it shows the rate per second. */
-export function progressBar(what: string, unit?: string): { update(done: number, total: number): void; stop(): void } {
-  if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} }
+export function progressBar(what: string, unit?: string): Bar {
+  if (!process.stderr.isTTY) return NO_BAR
   const bar = new SingleBar({
     format: `${what} {bar} {percentage}%${unit === undefined ? '' : ` | {rate} ${unit}/s | {eta_formatted} left`}`,
     stream: process.stderr,
@@ -104,6 +111,10 @@ export function progressBar(what: string, unit?: string): { update(done: number,
   let offSignal = (): void => {}
   let begun = 0
   let first = 0
+  const stop = (): void => {
+    offSignal()
+    if (started && !interrupted) bar.stop()
+  }
   return {
     update: (done, total) => {
       if (interrupted) return
@@ -120,26 +131,49 @@ export function progressBar(what: string, unit?: string): { update(done: number,
       const elapsed = (performance.now() - begun) / 1_000
       bar.update(done, { rate: elapsed > 0.2 ? count(Math.round((done - first) / elapsed)) : '-' })
     },
-    stop: () => {
-      offSignal()
-      if (started && !interrupted) bar.stop()
+    stop,
+    [Symbol.dispose]: stop,
+  }
+}
+
+/** A progress bar for each step of a work. Showing another step ends the one before. */
+export function progressBars<Step extends string>(
+  titles: Readonly<Record<Step, readonly [what: string, unit?: string]>>,
+): Disposable & { show(progress: { step: Step; done: number; total: number }): void; stop(): void } {
+  let current: { step: Step; bar: Bar } | undefined
+  const stop = (): void => {
+    current?.bar.stop()
+    current = undefined
+  }
+  return {
+    show: ({ step, done, total }) => {
+      if (current?.step !== step) {
+        current?.bar.stop()
+        const [what, unit] = titles[step]
+        current = { step, bar: progressBar(what, unit) }
+      }
+      current.bar.update(done, total)
     },
+    stop,
+    [Symbol.dispose]: stop,
   }
 }
 
 /** Shows a count without a total on stderr if that is a terminal. */
-export function counter(what: string, unit: string): { update(done: number): void; stop(): void } {
-  if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} }
+export function counter(what: string, unit: string): Disposable & { update(done: number): void; stop(): void } {
+  if (!process.stderr.isTTY) return NO_BAR
   let shown = false
+  const stop = (): void => {
+    if (shown) process.stderr.write('\r\u001b[K')
+    shown = false
+  }
   return {
     update: (done) => {
       process.stderr.write(`\r${what} ${count(done)} ${unit}\u001b[K`)
       shown = true
     },
-    stop: () => {
-      if (shown) process.stderr.write('\r\u001b[K')
-      shown = false
-    },
+    stop,
+    [Symbol.dispose]: stop,
   }
 }
 
@@ -174,12 +208,8 @@ export async function withPageBar<T>(
   what: string,
   work: (onProgress: (progress: { copiedPages: number; totalPages: number }) => void) => Promise<T>,
 ): Promise<T> {
-  const bar = progressBar(what)
-  try {
-    return await work(({ copiedPages, totalPages }) => bar.update(copiedPages, totalPages))
-  } finally {
-    bar.stop()
-  }
+  using bar = progressBar(what)
+  return await work(({ copiedPages, totalPages }) => bar.update(copiedPages, totalPages))
 }
 
 /** One backup in a few words. */
@@ -187,5 +217,5 @@ export function backupText({ bytes, schemaVersion, tables, ownTables }: BackupMa
   return `${rowsText(tables, ownTables)}; ${count(bytes)} bytes; schema ${schemaVersion}`
 }
 
-/** Most refused lines in the JSON document. stderr gets all of them. */
+/** Most refused lines or rows in the JSON document. stderr gets all of them. */
 export const SHOWN = 1_000

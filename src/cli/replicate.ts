@@ -1,19 +1,27 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import type { ReplicationHealth } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { databaseOf } from '../open/config.ts'
 import { momentOf, type Span } from '../replication/moment.ts'
 import { placeOf } from '../replication/open-place.ts'
-import type { OnProgress } from '../replication/replay.ts'
 import { restoreMoment } from '../replication/restore.ts'
 import { type Contents, listMoments, verifyPlace } from '../replication/verify.ts'
 import { openStorage } from '../storage.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible, untilSignal } from './interrupt.ts'
-import { type Common, databaseCommand, leftBehindText, urlOf, waitOf } from './options.ts'
-import { count, counted, counter, type Outcome, printable, progressBar, report, rowsText } from './output.ts'
+import {
+  type Common,
+  databaseCommand,
+  leftBehindText,
+  secondsUpTo,
+  urlFrom,
+  urlOf,
+  waitOf,
+  wholeNumber,
+} from './options.ts'
+import { count, counted, counter, type Outcome, printable, progressBars, report, rowsText } from './output.ts'
 
 interface ReplicateFlags extends Common {
   to: string
@@ -22,6 +30,9 @@ interface ReplicateFlags extends Common {
   once?: boolean
   verify?: boolean
 }
+
+const everyOf = secondsUpTo(3_600, 0.01)
+const daysOf = wholeNumber(0, 99_999, 'Give a whole number of days.')
 
 const HELP = `
 Runs beside the application until it gets Ctrl+C or SIGTERM, and then ships what
@@ -36,7 +47,6 @@ other one for 10 seconds, and for three intervals.
 with the hashes of the bases. The exit code is 4 if something is damaged or
 missing.`
 
-/** `meshstore replicate` */
 export function addReplicate(program: Command): void {
   databaseCommand(program, 'replicate')
     .description('Keeps a second copy of the database in a folder or a bucket, some seconds old.')
@@ -51,17 +61,6 @@ export function addReplicate(program: Command): void {
     .option('--verify', 'replay what the place holds, and compare it')
     .addHelpText('after', HELP)
     .action((flags: ReplicateFlags) => report(flags, () => (flags.verify ? verify(flags) : replicate(flags))))
-}
-
-function everyOf(text: string): number {
-  const value = Number(text)
-  if (text.trim() !== '' && value >= 0.01 && value <= 3_600) return value
-  throw new InvalidArgumentError('Give a number of seconds, up to 3600.')
-}
-
-function daysOf(text: string): number {
-  if (/^\d{1,5}$/.test(text)) return Number(text)
-  throw new InvalidArgumentError('Give a whole number of days.')
 }
 
 async function replicate(flags: ReplicateFlags): Promise<Outcome> {
@@ -102,42 +101,20 @@ const toldOf = (found: ReplicationHealth | undefined): string =>
   `${found?.place} has everything up to ${found?.upTo?.toISOString()}.`
 
 async function verify({ to }: ReplicateFlags): Promise<Outcome> {
-  const bars = replayBars()
-  try {
-    const found = await interruptible('Stopped.', (signal) =>
-      verifyPlace(placeOf(to), { onProgress: bars.show, signal }),
-    )
-    bars.stop()
-    const { bases, segments, rows, problems } = found
-    return {
-      json: found,
-      text: [
-        `Replayed ${counted(segments, 'segment')} with ${counted(rows, 'row')}, and compared ${counted(bases, 'base')}.`,
-        ...wordsOf(found),
-      ],
-      exitCode: problems.length > 0 ? EXIT.person : EXIT.done,
-    }
-  } finally {
-    bars.stop()
+  using bars = replayBars()
+  const found = await interruptible('Stopped.', (signal) => verifyPlace(placeOf(to), { onProgress: bars.show, signal }))
+  const { bases, segments, rows, problems } = found
+  return {
+    json: found,
+    text: [
+      `Replayed ${counted(segments, 'segment')} with ${counted(rows, 'row')}, and compared ${counted(bases, 'base')}.`,
+      ...wordsOf(found),
+    ],
+    exitCode: problems.length > 0 ? EXIT.person : EXIT.done,
   }
 }
 
-/** Shows a bar for the base and one for the segments. */
-function replayBars(): { show: OnProgress; stop: () => void } {
-  const bars = { loading: progressBar('Loading  ', 'rows'), replaying: progressBar('Replaying', 'segments') }
-  const stop = (): void => {
-    for (const bar of Object.values(bars)) bar.stop()
-  }
-  let last = ''
-  return {
-    show: ({ step, done, total }) => {
-      if (step !== last) stop()
-      last = step
-      bars[step].update(done, total)
-    },
-    stop,
-  }
-}
+const replayBars = () => progressBars({ loading: ['Loading  ', 'rows'], replaying: ['Replaying', 'segments'] })
 
 function wordsOf({ spans, problems }: Contents): string[] {
   return [
@@ -152,6 +129,9 @@ export const spanWords = ({ generation, from, to, missing }: Span): string =>
     `Generation ${generation}: from ${from.at} (segment ${from.segment}) to ${to.at} (segment ${to.segment}).`,
     ...(missing === undefined ? [] : [`Segments ${missing.first} to ${missing.last} are not there.`]),
   ].join(' ')
+
+/** Asks for the URL of a restore. */
+export const INTO = 'Into which database? Give --to'
 
 export interface RestoreMomentFlags {
   from: string
@@ -178,29 +158,24 @@ export async function restoreFrom(flags: RestoreMomentFlags): Promise<Outcome> {
     return { json: found, text: wordsOf(found), exitCode: found.problems.length > 0 ? EXIT.person : EXIT.done }
   }
   if (flags.dryRun) throw new StorageError('CONFIG', '--list says what a replica can restore. Leave --dry-run out.')
-  const { to: url = process.env.DATABASE_URL, at, replace, ignoreOtherTables } = flags
-  if (!url) throw new StorageError('CONFIG', 'Into which database? Give --to, or set DATABASE_URL.')
+  const { at, replace, ignoreOtherTables } = flags
+  const url = urlFrom(flags.to, INTO)
   const moment = at === undefined ? undefined : momentOf(at)
-  const bars = replayBars()
-  try {
-    const done = await interruptible('Stopped. Nothing was restored.', (signal) =>
-      restoreMoment(place, url, { moment, replace, ignoreOtherTables, signal, onReplay: bars.show }),
-    )
-    bars.stop()
-    const { restoredTo, tables, ownTables, reached, segments, verified, problem, leftBehind, safetyCopy } = done
-    const { nodes, policies } = tables
-    return {
-      json: done,
-      text: [
-        `Restored ${restoredTo}: ${rowsText({ nodes, policies }, ownTables)}, as of ${reached.at} (g${String(reached.generation).padStart(6, '0')}/${reached.segment}).`,
-        `Replayed ${count(segments)} segments; compared ${counted(verified + 1, 'base')}: all of it is as it was.`,
-        ...(problem === undefined ? [] : [`Lost: ${problem}`]),
-        ...leftBehindText(leftBehind),
-        ...(safetyCopy === undefined ? [] : [`What was there before is in ${safetyCopy}.`]),
-      ],
-      exitCode: problem === undefined ? EXIT.done : EXIT.person,
-    }
-  } finally {
-    bars.stop()
+  using bars = replayBars()
+  const done = await interruptible('Stopped. Nothing was restored.', (signal) =>
+    restoreMoment(place, url, { moment, replace, ignoreOtherTables, signal, onReplay: bars.show }),
+  )
+  const { restoredTo, tables, ownTables, reached, segments, verified, problem, leftBehind, safetyCopy } = done
+  const { nodes, policies } = tables
+  return {
+    json: done,
+    text: [
+      `Restored ${restoredTo}: ${rowsText({ nodes, policies }, ownTables)}, as of ${reached.at} (g${String(reached.generation).padStart(6, '0')}/${reached.segment}).`,
+      `Replayed ${count(segments)} segments; compared ${counted(verified + 1, 'base')}: all of it is as it was.`,
+      ...(problem === undefined ? [] : [`Lost: ${problem}`]),
+      ...leftBehindText(leftBehind),
+      ...(safetyCopy === undefined ? [] : [`What was there before is in ${safetyCopy}.`]),
+    ],
+    exitCode: problem === undefined ? EXIT.done : EXIT.person,
   }
 }

@@ -5,15 +5,14 @@ import type { PostgresTarget } from '../database/postgres/url.ts'
 import { StorageError } from '../errors.ts'
 import { databaseOf } from '../open/config.ts'
 import { restoreBackup } from '../restore/index.ts'
-import { command, IGNORE_OTHERS, leftBehindText } from './options.ts'
+import { command, IGNORE_OTHERS, leftBehindText, urlFrom } from './options.ts'
 import { backupText, type Outcome, report, withPageBar } from './output.ts'
-import { isPlace, type RestoreMomentFlags, restoreFrom } from './replicate.ts'
+import { INTO, isPlace, type RestoreMomentFlags, restoreFrom } from './replicate.ts'
 
 interface RestoreFlags extends RestoreMomentFlags {
   migrate: boolean
 }
 
-/** `meshstore restore` */
 export function addRestore(program: Command): void {
   command(program, 'restore')
     .description('Restores a backup, or a moment of a replica, into a SQLite file or PostgreSQL.')
@@ -32,8 +31,8 @@ const restoring = ({ replace, migrate, ignoreOtherTables }: RestoreFlags) => ({ 
 
 async function restore(flags: RestoreFlags): Promise<Outcome> {
   if (isPlace(flags)) return restoreFrom(flags)
-  const { from: file, to: url = process.env.DATABASE_URL } = flags
-  if (!url) throw new StorageError('CONFIG', 'Into which database? Give --to, or set DATABASE_URL.')
+  const { from: file } = flags
+  const url = urlFrom(flags.to, INTO)
   // Check the backup first: its absence is the likelier mistake.
   if (!existsSync(file))
     throw new StorageError('CONFIG', `There is no file at ${resolve(file)}. Check the path and the current folder.`)

@@ -2,17 +2,17 @@ import { spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { StorageError } from '../errors.ts'
 import { databaseOf } from '../open/config.ts'
 import { openStorage } from '../storage.ts'
 import { EXIT } from './exit-codes.ts'
-import { type Common, databaseCommand, urlOf, waitOf } from './options.ts'
+import { type Common, databaseCommand, urlOf, waitOf, wholeNumber } from './options.ts'
 import { type Outcome, report } from './output.ts'
 
 type StudioFlags = Common & { live?: boolean; port: number }
+const portOf = wholeNumber(1, 65_535, 'Give a port from 1 to 65535.')
 
-/** `meshstore studio` */
 export function addStudio(program: Command): void {
   databaseCommand(program, 'studio')
     .description(
@@ -21,12 +21,6 @@ export function addStudio(program: Command): void {
     .option('--live', 'open the database itself: what is changed there is changed')
     .option('--port <n>', 'the port of its local server', portOf, 4_983)
     .action((flags: StudioFlags) => report(flags, () => studio(flags)))
-}
-
-function portOf(text: string): number {
-  const value = Number(text)
-  if (/^\d+$/.test(text) && value >= 1 && value <= 65_535) return value
-  throw new InvalidArgumentError('Give a port from 1 to 65535.')
 }
 
 async function studio(flags: StudioFlags): Promise<Outcome> {

@@ -183,7 +183,6 @@ export const undecoded = (column: Column): SQL<unknown> => sql`${column}`
 export const excluded = (column: Column): SQL => sql`excluded.${sql.identifier(column.name)}`
 /** An argument in the column's encoding, for use without a column beside it. */
 export const valueFor = <C extends Column>(column: C, value: Value<C>): SQL => encoded(column, value)
-/** A column plus an argument. */
 export const plus = (column: Column, value: Argument<number>): SQL => sql`${column} + ${encoded(column, value)}`
 /** A time as the whole millisecond that a `Date` of it shows: the same arithmetic as the decoder's. */
 export const millisecond = (time: Column): SQL => sql`floor(${time} * 1000 + 0.5)`

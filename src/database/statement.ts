@@ -113,7 +113,6 @@ export interface Dialect {
   readonly renderBulk?: <R>(build: (db: Queries) => Built<R>, kind: BulkKind) => BulkQuery
   /** The table that a statement concerns, and the name of its key. */
   readonly targetOf?: <R>(build: (db: Queries) => Built<R>) => Target
-  /** All tables that a statement names. */
   readonly tablesOf: <R>(build: (db: Queries) => Built<R>) => readonly string[]
 }
 
@@ -296,15 +295,14 @@ function encoded(statementName: string, name: string, encode: (value: unknown) =
 }
 
 function decoder<R>(fields: NonNullable<BuiltQuery['fields']>): (row: readonly unknown[]) => R {
-  const names = fields.map(({ path }) => path.join('.'))
-  const decodes = fields.map(({ field }) => fieldDecoder(field))
+  const columns = fields.map(({ path, field }) => ({ name: path.join('.'), decode: fieldDecoder(field) }))
   return (row) => {
     const decoded: Record<string, unknown> = {}
     let at = 0
     try {
-      for (; at < names.length; at++) {
-        const decode = decodes[at]
-        decoded[names[at] as string] = decode === undefined ? row[at] : decode(row[at])
+      for (const { name, decode } of columns) {
+        decoded[name] = decode === undefined ? row[at] : decode(row[at])
+        at++
       }
     } catch (cause) {
       throw corrupt(cause, fields, row, at)

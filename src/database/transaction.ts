@@ -1,4 +1,4 @@
-import { misuse, StorageError } from '../errors.ts'
+import { misuse, present, propertyOf, StorageError } from '../errors.ts'
 import { nextTurn } from '../event-loop.ts'
 import { CallOrder } from './call-order.ts'
 import { after, type Executor, type MaybePromise, type Naming, type SavepointStep } from './executor.ts'
@@ -140,11 +140,11 @@ export class OpenTransaction implements TransactionSession {
     for (const call of calls) this.#noteInsert(call)
     if (executor.writeSlice !== undefined) {
       const written = await this.#execute(async () => executor.writeSlice?.(calls) ?? [])
-      for (const [index, each] of written.entries()) add(each, calls[index] as Call<P, R>)
+      for (const [index, each] of written.entries()) add(each, present(calls[index]))
       return
     }
     const bounds = calls.map(({ statement, parameters }) => compiler.bind(statement, parameters))
-    await this.#execute(() => executor.writeAll?.(bounds, (written, at) => add(written, calls[at] as Call<P, R>)))
+    await this.#execute(() => executor.writeAll?.(bounds, (written, at) => add(written, present(calls[at]))))
   }
 
   #noteInsert<P, R>({ statement, parameters }: Call<P, R>): void {
@@ -153,7 +153,7 @@ export class OpenTransaction implements TransactionSession {
     if (this.#outer === undefined || executor.lookAt === undefined || statement.kind !== 'inserts one row') return
     const { table, key } = compiler.target(statement) ?? {}
     if (table === undefined || key === undefined) return
-    this.#inserted.add(table, String((parameters as Readonly<Record<string, unknown>>)[key]))
+    this.#inserted.add(table, String(propertyOf(parameters, key)))
   }
 
   /** Runs a savepoint of the library's own, without the caller's code. */

@@ -3,7 +3,10 @@ import type Sqlite from 'better-sqlite3'
 import type { Ask } from '../database/postgres/single.ts'
 import { hasTable } from './sqlite-file.ts'
 
-/** On PostgreSQL in the schema `drizzle`, beside ours. */
+/**
+ * Beside the library's ledger, on PostgreSQL in the schema `drizzle`. In the application's drizzle.config.ts:
+ * `migrations: { table: '__app_migrations' }`.
+ */
 export const APP_LEDGER = '__app_migrations'
 
 export interface AppMigration {

@@ -8,6 +8,9 @@
 import { StorageError } from '../errors.ts'
 import type { Migration } from './migrations.ts'
 
+/** The library's ledger; on PostgreSQL in the schema `drizzle`. */
+export const LEDGER = '__drizzle_migrations'
+
 /** In `meshstore_state`: `migration:<when>` has the name of a migration that was applied. */
 export const NAME_PREFIX = 'migration:'
 /** In `meshstore_state`: `breaking:<tag>` has the reason why older code must not open the database any more. */
@@ -78,7 +81,6 @@ function told(known: readonly Migration[], { hash, when }: LedgerRow, notes: Led
   return name === undefined ? undefined : { name }
 }
 
-/** Whether the ledger records a migration of ours. */
 export const hasOurs = (known: readonly Migration[], { rows, notes }: Ledger): boolean =>
   rows.some((row) => told(known, row, notes) !== undefined)
 

@@ -16,9 +16,11 @@ export interface Migration {
   readonly statements: readonly string[]
 }
 
-/** drizzle-kit 1.0's name of a migration: its folder, like `20261124093331_create_tables`. */
+/** drizzle-kit 1.0's name of a migration: its folder, like `20261124093331_create_tables`. Its own tags are such names. */
 export const folderOf = ({ tag, when }: Pick<Migration, 'tag' | 'when'>): string =>
-  `${new Date(when).toISOString().replaceAll(/\D/g, '').slice(0, 14)}_${tag.replace(/^\d+_/, '')}`
+  /^\d{14}_/.test(tag)
+    ? tag
+    : `${new Date(when).toISOString().replaceAll(/\D/g, '').slice(0, 14)}_${tag.replace(/^\d+_/, '')}`
 
 export const statementsOf = (sql: string): string[] => sql.split('--> statement-breakpoint')
 

@@ -10,9 +10,10 @@ import { quotedName, rowOfTable } from '../schema/described.ts'
 import type { Table } from '../schema/tables.ts'
 import { ownTriggersOnPostgres, ownTriggersOnSqlite } from '../schema/trigger-sql.ts'
 import { sqliteTriggerNames } from '../schema/triggers.ts'
+import { APP_LEDGER } from './app-ledger.ts'
 import { type Dialect, folderOf, type Migration } from './migrations.ts'
 import { APP_ROLE, grantSql } from './own-grants.ts'
-import { OWN_LEDGER, ownMigrations } from './own-migrations.ts'
+import { ownMigrations } from './own-migrations.ts'
 
 export interface Generated {
   readonly dialect: Dialect
@@ -65,7 +66,7 @@ function settledBy(dialect: Dialect, table: Table): string {
       : [
           ...ownTriggersOnPostgres(table),
           grantSql(`SELECT, INSERT, UPDATE, DELETE ON ${quotedName(table.name)}`),
-          grantSql(`SELECT ON drizzle.${OWN_LEDGER}`),
+          grantSql(`SELECT ON drizzle.${APP_LEDGER}`),
           `INSERT INTO meshstore_state (name, value, updated_at) VALUES (${name}, ${value}, extract(epoch FROM now()))
 ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
         ]

@@ -4,10 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { StorageError } from '../errors.ts'
 import { type LedgerRow, type MigrationStatus, migrationStatus, NAME_PREFIX } from './ledger.ts'
-import type { Dialect, Migration } from './migrations.ts'
-
-/** Beside the library's ledger. In the application's drizzle.config.ts: `migrations: { table: '__app_migrations' }`. */
-export const OWN_LEDGER = '__app_migrations'
+import { type Dialect, type Migration, statementsOf } from './migrations.ts'
 
 /** Reads `<folder>/<dialect>`: drizzle-kit 0.31's journal and files, or drizzle-kit 1.0's folders. Throws CONFIG. */
 export function ownMigrations(folder: string, dialect: Dialect): Migration[] {
@@ -38,8 +35,7 @@ const timeIn = (name: string): number => {
 
 function read(file: string, tag: string, when: number): Migration {
   const sql = readFileSync(file, 'utf8')
-  const statements = sql.split('--> statement-breakpoint')
-  return { tag, when, file, hash: createHash('sha256').update(sql).digest('hex'), statements }
+  return { tag, when, file, hash: createHash('sha256').update(sql).digest('hex'), statements: statementsOf(sql) }
 }
 
 const unreadable = (at: string, cause?: unknown): StorageError =>

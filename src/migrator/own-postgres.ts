@@ -7,12 +7,13 @@ import { quotedName } from '../schema/described.ts'
 import { OUR_TABLES, type Table } from '../schema/tables.ts'
 import { ownTriggersOnPostgres } from '../schema/trigger-sql.ts'
 import { postgresTriggerNames } from '../schema/triggers.ts'
+import { APP_LEDGER } from './app-ledger.ts'
 import { type Applying, applyPending } from './apply-postgres.ts'
 import { statementsWith } from './concurrent-indexes.ts'
-import { assertNoMove, type LedgerRow } from './ledger.ts'
-import { folderOf, type Migration } from './migrations.ts'
+import { assertNoMove, LEDGER, type LedgerRow } from './ledger.ts'
+import type { Migration } from './migrations.ts'
 import { grantSql } from './own-grants.ts'
-import { misplaced, OWN_LEDGER, ownMigrations, ownStatus } from './own-migrations.ts'
+import { misplaced, ownMigrations, ownStatus } from './own-migrations.ts'
 import {
   assertOursUntouched,
   type FoundColumn,
@@ -26,18 +27,14 @@ import {
   type Work,
   workFor,
 } from './own-tables.ts'
+import { addTo, createLedger, rowsOn } from './postgres-ledger.ts'
 import { locked } from './postgres-lock.ts'
 import { asOwner, ledgerOf } from './postgres-migrator.ts'
 import type { Queryable } from './postgres-missing.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
-const LEDGER = `drizzle.${OWN_LEDGER}`
-/** As drizzle-kit writes it. */
-const CREATE_LEDGER = `CREATE SCHEMA IF NOT EXISTS drizzle;
-CREATE TABLE IF NOT EXISTS ${LEDGER} (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint)`
 const HAS_LEDGER = `SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-  WHERE nspname = 'drizzle' AND relname = '${OWN_LEDGER}'`
-const HAS_NAMES = `SELECT FROM pg_attribute WHERE attrelid = '${LEDGER}'::regclass AND attname = 'name'`
+  WHERE nspname = 'drizzle' AND relname = '${APP_LEDGER}'`
 const knownTo = ({ migrations }: OwnSetup): Migration[] =>
   migrations === undefined ? [] : ownMigrations(migrations, 'postgresql')
 
@@ -45,14 +42,8 @@ async function ownLedger(
   on: Queryable,
   known: readonly Migration[],
 ): Promise<{ rows: LedgerRow[]; misplaced: LedgerRow[] }> {
-  const has = (await on.query(HAS_LEDGER)).rowCount === 1
-  const { rows } = has
-    ? await on.query<{ hash: string; time: unknown }>(`SELECT hash, created_at AS time FROM ${LEDGER}`)
-    : { rows: [] }
-  return {
-    rows: rows.map(({ hash, time }) => ({ hash, when: Number(time) })),
-    misplaced: misplaced(known, (await ledgerOf(on)).rows),
-  }
+  const rows = (await on.query(HAS_LEDGER)).rowCount === 1 ? await rowsOn(on, APP_LEDGER) : []
+  return { rows, misplaced: misplaced(known, (await ledgerOf(on)).rows) }
 }
 
 /** Whether nothing is to be done. Throws what keeps the application from using the database as it is. */
@@ -107,25 +98,14 @@ function asOwners(error: unknown): never {
 }
 
 async function moveRows(client: pg.PoolClient, known: readonly Migration[]): Promise<void> {
-  await client.query(CREATE_LEDGER)
+  await createLedger(client, APP_LEDGER)
   const { rows, misplaced } = await ownLedger(client, known)
   for (const { hash, when } of misplaced) {
     const tag = known.find((each) => each.hash === hash)?.tag ?? ''
-    if (!rows.some((row) => row.hash === hash)) await insertRow(client, { hash, when, tag })
-    await client.query('DELETE FROM drizzle.__drizzle_migrations WHERE hash = $1', [hash])
+    if (!rows.some((row) => row.hash === hash)) await addTo(client, APP_LEDGER, { hash, when, tag })
+    await client.query(`DELETE FROM drizzle.${LEDGER} WHERE hash = $1`, [hash])
   }
-  await grant(client, `SELECT ON ${LEDGER}`)
-}
-
-async function insertRow(
-  client: pg.PoolClient,
-  { hash, when, tag }: Pick<Migration, 'hash' | 'when' | 'tag'>,
-): Promise<void> {
-  await client.query(`INSERT INTO ${LEDGER} (hash, created_at) VALUES ($1, $2)`, [hash, when])
-  // drizzle-kit 1.0 applies a migration without a name again.
-  if ((await client.query(HAS_NAMES)).rowCount !== 1) return
-  const name = /^\d{14}_/.test(tag) ? tag : folderOf({ tag, when })
-  await client.query(`UPDATE ${LEDGER} SET name = $1 WHERE hash = $2`, [name, hash])
+  await grant(client, `SELECT ON drizzle.${APP_LEDGER}`)
 }
 
 async function apply(client: pg.PoolClient, migration: Migration): Promise<void> {
@@ -133,7 +113,7 @@ async function apply(client: pg.PoolClient, migration: Migration): Promise<void>
     const before = await oursOn(client)
     for (const statement of await statementsWith(client, migration)) await client.query(statement)
     assertOursUntouched(migration, before, await oursOn(client))
-    await insertRow(client, migration)
+    await addTo(client, APP_LEDGER, migration)
   } catch (error) {
     throw failedOwn(migration, asOwner(translated(error)))
   }

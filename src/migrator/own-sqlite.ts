@@ -8,10 +8,11 @@ import { quotedName } from '../schema/described.ts'
 import type { Table } from '../schema/tables.ts'
 import { ownTriggersOnSqlite } from '../schema/trigger-sql.ts'
 import { sqliteTriggerNames } from '../schema/triggers.ts'
-import { assertNoMove, type LedgerRow } from './ledger.ts'
-import { folderOf, type Migration } from './migrations.ts'
+import { APP_LEDGER } from './app-ledger.ts'
+import { assertNoMove, LEDGER } from './ledger.ts'
+import type { Migration } from './migrations.ts'
 import { assertNoMoreOrphans, orphansIn } from './orphans.ts'
-import { misplaced, OWN_LEDGER, ownMigrations, ownStatus } from './own-migrations.ts'
+import { misplaced, ownMigrations, ownStatus } from './own-migrations.ts'
 import {
   assertOursUntouched,
   type FoundTable,
@@ -25,24 +26,17 @@ import {
   workFor,
 } from './own-tables.ts'
 import { hasTable } from './sqlite-file.ts'
+import { addTo, createLedger, rowsIn } from './sqlite-ledger.ts'
 import { ledgerOf, locked } from './sqlite-migrator.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
-
-/** As drizzle-kit writes it. */
-const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS ${OWN_LEDGER} (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at numeric)`
 
 const knownTo = ({ migrations }: OwnSetup): Migration[] =>
   migrations === undefined ? [] : ownMigrations(migrations, 'sqlite')
 
-function ownLedger(raw: Sqlite.Database, known: readonly Migration[]): { rows: LedgerRow[]; misplaced: LedgerRow[] } {
-  const rows = hasTable(raw, OWN_LEDGER)
-    ? raw.prepare<[], { hash: string; time: unknown }>(`SELECT hash, created_at AS time FROM ${OWN_LEDGER}`).all()
-    : []
-  return {
-    rows: rows.map(({ hash, time }) => ({ hash, when: Number(time) })),
-    misplaced: misplaced(known, ledgerOf(raw).rows),
-  }
-}
+const ownLedger = (raw: Sqlite.Database, known: readonly Migration[]) => ({
+  rows: rowsIn(raw, APP_LEDGER),
+  misplaced: misplaced(known, ledgerOf(raw).rows),
+})
 
 /** Changes nothing. Throws what keeps the application from using the database as it is. */
 export function checkOwnSqlite(raw: Sqlite.Database, setup: OwnSetup): void {
@@ -93,26 +87,17 @@ export async function migrateOwnSqlite(
 const hasRows = (raw: Sqlite.Database): boolean =>
   ['nodes', 'policies', 'path_cache'].some(
     (table) => raw.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get() !== undefined,
-  ) || hasTable(raw, OWN_LEDGER)
+  ) || hasTable(raw, APP_LEDGER)
 
 /** Rows that drizzle-kit wrote into the library's ledger. */
 function moveRows(raw: Sqlite.Database, known: readonly Migration[]): void {
-  raw.exec(CREATE_LEDGER)
+  createLedger(raw, APP_LEDGER)
   const { rows, misplaced } = ownLedger(raw, known)
   for (const { hash, when } of misplaced) {
     if (!rows.some((row) => row.hash === hash))
-      insertRow(raw, { hash, when, tag: known.find((each) => each.hash === hash)?.tag ?? '' })
-    raw.prepare('DELETE FROM __drizzle_migrations WHERE hash = ?').run(hash)
+      addTo(raw, APP_LEDGER, { hash, when, tag: known.find((each) => each.hash === hash)?.tag ?? '' })
+    raw.prepare(`DELETE FROM ${LEDGER} WHERE hash = ?`).run(hash)
   }
-}
-
-function insertRow(raw: Sqlite.Database, { hash, when, tag }: Pick<Migration, 'hash' | 'when' | 'tag'>): void {
-  raw.prepare(`INSERT INTO ${OWN_LEDGER} (hash, created_at) VALUES (?, ?)`).run(hash, when)
-  // drizzle-kit 1.0 applies a migration without a name again.
-  const hasNames = `SELECT 1 FROM pragma_table_info('${OWN_LEDGER}') WHERE name = 'name'`
-  if (raw.prepare(hasNames).get() === undefined) return
-  const name = /^\d{14}_/.test(tag) ? tag : folderOf({ tag, when })
-  raw.prepare(`UPDATE ${OWN_LEDGER} SET name = ? WHERE hash = ?`).run(name, hash)
 }
 
 function apply(raw: Sqlite.Database, migration: Migration): void {
@@ -122,18 +107,13 @@ function apply(raw: Sqlite.Database, migration: Migration): void {
     for (const statement of migration.statements) raw.exec(statement)
     assertOursUntouched(migration, before, oursIn(raw))
     assertNoMoreOrphans(raw, orphans)
-    insertRow(raw, migration)
+    addTo(raw, APP_LEDGER, migration)
   } catch (error) {
     const failure = translated(error)
     // SQLite's message names tables and columns, and no values.
-    const isSyntax =
-      failure instanceof StorageError && isSqliteFailure(failure.cause) && failure.cause.code === 'SQLITE_ERROR'
-    throw failedOwn(
-      migration,
-      isSyntax
-        ? new StorageError('SCHEMA_MISMATCH', `${(failure.cause as Error).message}.`, { cause: failure.cause })
-        : failure,
-    )
+    const cause = failure instanceof StorageError ? failure.cause : undefined
+    const isSyntax = isSqliteFailure(cause) && cause.code === 'SQLITE_ERROR'
+    throw failedOwn(migration, isSyntax ? new StorageError('SCHEMA_MISMATCH', `${cause.message}.`, { cause }) : failure)
   }
 }
 

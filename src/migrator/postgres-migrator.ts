@@ -10,6 +10,7 @@ import {
   assertTablesThere,
   hasOurs,
   IS_NOTE,
+  LEDGER,
   type Ledger,
   lastApplied,
   type MigrationStatus,
@@ -17,21 +18,12 @@ import {
   NAME_PREFIX,
   pendingError,
 } from './ledger.ts'
-import { folderOf, type Migration, migrationsOf } from './migrations.ts'
+import { type Migration, migrationsOf } from './migrations.ts'
 import { missingError } from './missing.ts'
+import { addTo, createLedger, rowsOn } from './postgres-ledger.ts'
 import { missingInPostgres, type Queryable } from './postgres-missing.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
-/** The ledger's DDL, as drizzle-kit writes it. */
-const CREATE_LEDGER = `CREATE SCHEMA IF NOT EXISTS drizzle;
-CREATE TABLE IF NOT EXISTS drizzle.__drizzle_migrations (
-  id SERIAL PRIMARY KEY,
-  hash text NOT NULL,
-  created_at bigint
-)`
-/** Whether the ledger has drizzle-kit 1.0's column `name`. drizzle-kit 1.0 applies a migration without a name again. */
-const HAS_NAMES =
-  "SELECT FROM pg_attribute WHERE attrelid = 'drizzle.__drizzle_migrations'::regclass AND attname = 'name'"
 const OUR_TABLES = ['nodes', 'policies', 'path_cache', 'meshstore_state']
 
 /**
@@ -113,12 +105,9 @@ async function apply(client: pg.PoolClient, migration: Migration, time: Date): P
 
 /** Records an applied migration in the ledger and in `meshstore_state`. */
 export async function record(client: pg.PoolClient, migration: Migration, time: Date): Promise<void> {
-  const { tag, hash, when } = migration
-  await client.query(CREATE_LEDGER)
-  await client.query('INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ($1, $2)', [hash, when])
-  if ((await client.query(HAS_NAMES)).rowCount === 1)
-    await client.query('UPDATE drizzle.__drizzle_migrations SET name = $1 WHERE hash = $2', [folderOf(migration), hash])
-  await note((text, values) => client.query(text, values), `${NAME_PREFIX}${when}`, tag, time)
+  await createLedger(client, LEDGER)
+  await addTo(client, LEDGER, migration)
+  await note((text, values) => client.query(text, values), `${NAME_PREFIX}${migration.when}`, migration.tag, time)
 }
 
 function failed({ file }: Migration, error: unknown): unknown {
@@ -158,22 +147,16 @@ export async function ledgerOf(on: Queryable): Promise<Ledger> {
   // Reads the catalog: to_regclass() answers from this session's cache, which is older than the lock.
   const { rows: found } = await on.query<{ name: string }>(
     `SELECT relname AS name FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-     WHERE (nspname = 'drizzle' AND relname = '__drizzle_migrations')
+     WHERE (nspname = 'drizzle' AND relname = '${LEDGER}')
         OR (nspname = ANY (current_schemas(false)) AND relname = 'meshstore_state' AND relkind IN ('r', 'p'))`,
   )
   const has = (name: string): boolean => found.some((table) => table.name === name)
-  const rows = has('__drizzle_migrations')
-    ? (
-        await on.query<{ hash: string; time: unknown }>(
-          'SELECT hash, created_at AS time FROM drizzle.__drizzle_migrations',
-        )
-      ).rows
-    : []
+  const rows = has(LEDGER) ? await rowsOn(on, LEDGER) : []
   const notes = has('meshstore_state')
     ? (await on.query<{ name: string; value: string }>(`SELECT name, value FROM meshstore_state WHERE ${IS_NOTE}`)).rows
     : []
   return {
-    rows: rows.map(({ hash, time }) => ({ hash, when: Number(time) })),
+    rows,
     notes: new Map(notes.map(({ name, value }) => [name, value])),
     hasState: has('meshstore_state'),
   }

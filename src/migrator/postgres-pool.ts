@@ -10,12 +10,10 @@ export async function withPool<T>(
   busyTimeoutMs: number,
   use: (pool: pg.Pool) => Promise<T>,
 ): Promise<T> {
-  const pool = openSingle(target, { busyTimeoutMs })
+  await using pool = openSingle(target, { busyTimeoutMs })
   try {
     return await use(pool)
   } catch (error) {
     throw translated(located(error, pool))
-  } finally {
-    await pool.end()
   }
 }

@@ -22,26 +22,24 @@ export async function inspectSqlite(path: string, busyTimeoutMs = 5_000): Promis
   } catch (error) {
     if (!(error instanceof StorageError && isSqliteFailure(error.cause))) throw error
     if (error.cause.code !== 'SQLITE_READONLY_ROLLBACK') throw error
-    // A program was killed in the middle of a transaction: a connection that may write rolls it back when it reads.
-    const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
-    try {
-      raw.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get()
-    } finally {
-      raw.close()
-    }
+    await rollBackIn(file, busyRetry)
     return look(file, busyRetry)
   }
 }
 
+/** A program was killed in the middle of a transaction: a connection that may write rolls it back when it reads. */
+async function rollBackIn(file: string, busyRetry: BusyRetry): Promise<void> {
+  using raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
+  raw.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get()
+}
+
 async function look(file: string, busyRetry: BusyRetry): Promise<Status> {
-  const raw = await busyRetry.run(() => openConnection(file, { readOnly: true }))
+  using raw = await busyRetry.run(() => openConnection(file, { readOnly: true }))
   try {
     raw.exec('BEGIN')
     return await busyRetry.run(() => statusOf(raw))
   } catch (error) {
     throw translated(error)
-  } finally {
-    raw.close()
   }
 }
 
@@ -82,22 +80,18 @@ export async function adoptSqlite(path: string, busyTimeoutMs: number): Promise<
   let repaired: RecordedMigrations['repaired'] = []
   const busyRetry = new BusyRetry(busyTimeoutMs)
   const file = prepareFile(path, { create: false })
-  const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
-  try {
-    await locked(raw, busyRetry, async () => {
-      if (!isUnrecorded(raw) || originOf(raw) !== 'library') return
-      const made = await longestMatch(migrationsOf('sqlite'), ledgerOf(raw).notes, (migrations) =>
-        sqliteDrift(raw, migrations),
-      )
-      const now = timeOf({})
-      for (const migration of made) {
-        record(raw, migration, now)
-        recorded.push(migration.tag)
-      }
-      repaired = repairIn(raw, made, now).repaired
-    })
-    return { recorded, repaired }
-  } finally {
-    raw.close()
-  }
+  using raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
+  await locked(raw, busyRetry, async () => {
+    if (!isUnrecorded(raw) || originOf(raw) !== 'library') return
+    const made = await longestMatch(migrationsOf('sqlite'), ledgerOf(raw).notes, (migrations) =>
+      sqliteDrift(raw, migrations),
+    )
+    const now = timeOf({})
+    for (const migration of made) {
+      record(raw, migration, now)
+      recorded.push(migration.tag)
+    }
+    repaired = repairIn(raw, made, now).repaired
+  })
+  return { recorded, repaired }
 }

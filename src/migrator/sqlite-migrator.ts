@@ -8,6 +8,7 @@ import {
   assertTablesThere,
   hasOurs,
   IS_NOTE,
+  LEDGER,
   type Ledger,
   lastApplied,
   type MigrationStatus,
@@ -15,23 +16,14 @@ import {
   NAME_PREFIX,
   pendingError,
 } from './ledger.ts'
-import { folderOf, type Migration, migrationsOf } from './migrations.ts'
+import { type Migration, migrationsOf } from './migrations.ts'
 import { missingError } from './missing.ts'
 import { assertNoMoreOrphans, orphansIn } from './orphans.ts'
 import { keepOtherObjects } from './other-objects.ts'
 import { hasTable, isEmpty, originOf } from './sqlite-file.ts'
+import { addTo, createLedger, rowsIn } from './sqlite-ledger.ts'
 import { missingInSqlite } from './sqlite-missing.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
-
-/** The ledger's DDL, as drizzle-kit writes it. `SERIAL` means nothing to SQLite: `id` is always NULL. */
-const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS __drizzle_migrations (
-  id SERIAL PRIMARY KEY,
-  hash text NOT NULL,
-  created_at numeric
-)`
-
-/** Whether the ledger has drizzle-kit 1.0's column `name`. drizzle-kit 1.0 applies a migration without a name again. */
-const HAS_NAMES = "SELECT 1 FROM pragma_table_info('__drizzle_migrations') WHERE name = 'name'"
 
 /**
  * Changes nothing. Throws if a pending migration must not be applied; else what `migrationStatus()` throws, and
@@ -190,19 +182,16 @@ export async function locked(raw: Sqlite.Database, busyRetry: BusyRetry, work: (
 }
 
 function apply(raw: Sqlite.Database, migration: Migration, time: Date): void {
-  raw.exec(CREATE_LEDGER)
+  createLedger(raw, LEDGER)
   for (const statement of migration.statements) raw.exec(statement)
   record(raw, migration, time)
 }
 
 /** Records an applied migration in the ledger and in `meshstore_state`. */
 export function record(raw: Sqlite.Database, migration: Migration, time: Date): void {
-  const { tag, hash, when } = migration
-  raw.exec(CREATE_LEDGER)
-  raw.prepare('INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)').run(hash, when)
-  if (raw.prepare(HAS_NAMES).get() !== undefined)
-    raw.prepare('UPDATE __drizzle_migrations SET name = ? WHERE hash = ?').run(folderOf(migration), hash)
-  note(raw, `${NAME_PREFIX}${when}`, tag, time)
+  createLedger(raw, LEDGER)
+  addTo(raw, LEDGER, migration)
+  note(raw, `${NAME_PREFIX}${migration.when}`, migration.tag, time)
 }
 
 /** The last migration that was applied, or `none`. */
@@ -213,20 +202,11 @@ export const migrationStatusOf = (raw: Sqlite.Database, known = migrationsOf('sq
   migrationStatus(known, ledgerOf(raw))
 
 export function ledgerOf(raw: Sqlite.Database): Ledger {
-  const rows = hasTable(raw, '__drizzle_migrations')
-    ? raw
-        .prepare<[], { hash: string; time: unknown }>('SELECT hash, created_at AS time FROM __drizzle_migrations')
-        .all()
-    : []
   const hasState = hasTable(raw, 'meshstore_state')
   const notes = hasState
     ? raw.prepare<[], [string, string]>(`SELECT name, value FROM meshstore_state WHERE ${IS_NOTE}`).raw().all()
     : []
-  return {
-    rows: rows.map(({ hash, time }) => ({ hash, when: Number(time) })),
-    notes: new Map(notes),
-    hasState,
-  }
+  return { rows: rowsIn(raw, LEDGER), notes: new Map(notes), hasState }
 }
 
 /** Whether there are tables of ours that the ledger does not record. */

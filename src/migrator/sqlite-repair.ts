@@ -31,7 +31,7 @@ type Backup = (before: string, path: string) => Promise<{ readonly file: string;
 export async function repairSqlite(path: string, options: RepairOptions, backup: Backup): Promise<RepairReport> {
   const busyRetry = new BusyRetry(options.busyTimeoutMs)
   const file = prepareFile(path, { create: false })
-  const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
+  using raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
   let report: RepairReport = { repaired: [], remaining: [] }
   let copy: Awaited<ReturnType<Backup>>
   try {
@@ -47,8 +47,6 @@ export async function repairSqlite(path: string, options: RepairOptions, backup:
   } catch (error) {
     if (!(error instanceof StorageError) || !UNCERTAIN.has(error.code)) copy?.discard()
     throw error
-  } finally {
-    raw.close()
   }
 }
 

@@ -28,7 +28,6 @@ export interface Copying {
   readonly dialects: { readonly from: Dialect; readonly to: Dialect }
   /** Paths of both database files: the dead-letter file must not be one of them. */
   readonly files: readonly string[]
-  /** The target's tables before the copy. */
   readonly target: DatabaseTables
   readonly busyTimeoutMs: number
   /** Advice for rows that the target cannot hold. If set, such rows stop a dry run too. */

@@ -1,5 +1,6 @@
 /** The library's tracing channels, by name, as any program sees them. */
 import channels from 'node:diagnostics_channel'
+import { propertyOf } from '../errors.ts'
 import type {
   BackupEvent,
   CacheEvent,
@@ -66,6 +67,6 @@ export class Listeners implements Disposable {
 /** The code of a StorageError; of another error its name. Never its message, which may hold a value. */
 export function codeOf(error: unknown): string {
   if (typeof error !== 'object' || error === null) return '_OTHER'
-  const { code, name } = error as { code?: unknown; name?: unknown }
+  const [code, name] = [propertyOf(error, 'code'), propertyOf(error, 'name')]
   return typeof code === 'string' ? code : typeof name === 'string' ? name : '_OTHER'
 }

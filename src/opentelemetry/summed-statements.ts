@@ -81,4 +81,7 @@ export class StatementMetrics {
 }
 
 /** Seconds and nanoseconds. */
-const timeOf = (time: Date): [number, number] => [Math.floor(time.getTime() / 1_000), time.getMilliseconds() * 1_000_000]
+const timeOf = (time: Date): [number, number] => [
+  Math.floor(time.getTime() / 1_000),
+  time.getMilliseconds() * 1_000_000,
+]

@@ -1,5 +1,3 @@
-/** Validates the arguments of the path cache's methods. */
-
 import { bundleText } from '../schema/bundle-rules.ts'
 import type { PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'

@@ -1,4 +1,3 @@
-/** Statements on cached paths. */
 import type { CachedPathFilter } from '../api.ts'
 import {
   and,

@@ -19,7 +19,6 @@ export interface BaseManifest extends Described {
   readonly hash: string
   readonly at: string
   readonly schema: string
-  /** Hashes of the parts. */
   readonly parts: readonly string[]
   readonly bytes: number
   /** By the table's name. */
@@ -29,7 +28,6 @@ export interface BaseManifest extends Described {
 interface Writing {
   readonly tables: readonly Table[]
   readonly header: Header
-  /** Hash of the segment. */
   readonly hash: string
   readonly signal: AbortSignal
 }

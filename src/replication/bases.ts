@@ -23,7 +23,6 @@ const PART_PAUSE_MS = 100
 export interface BaseOf {
   readonly header: Header
   readonly tables: readonly Table[]
-  /** The segment's hash. */
   readonly hash: string
 }
 

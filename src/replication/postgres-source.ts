@@ -39,15 +39,11 @@ export const postgresSource = (database: PostgresDatabase): Source => ({
 async function onOwnConnection<T>(database: PostgresDatabase, work: (ask: Ask) => Promise<T>): Promise<T> {
   const { target, mode, busyTimeoutMs } = database.server
   const applicationName = mode === 'session' ? `${target.applicationName}${ONLY_READS}` : target.applicationName
-  const pool = openSingle({ ...target, applicationName }, { busyTimeoutMs, mode, readOnly: true })
-  try {
-    return await onSingle(pool, async (ask) => {
-      for (const statement of BEGIN) await ask(statement)
-      return work(ask)
-    })
-  } finally {
-    await pool.end()
-  }
+  await using pool = openSingle({ ...target, applicationName }, { busyTimeoutMs, mode, readOnly: true })
+  return await onSingle(pool, async (ask) => {
+    for (const statement of BEGIN) await ask(statement)
+    return work(ask)
+  })
 }
 
 async function stateOf(ask: Ask, schemaVersion: string): Promise<CommittedState> {

@@ -49,26 +49,22 @@ async function writeMoment(place: Place, path: string, options: MomentOptions = 
   let content: Content | undefined
   await newFile(file, options.signal, {
     fill: async (partial) => {
-      const raw = openConnection(partial, { readOnly: false })
-      try {
-        // Needs no journal: after a crash the file still has its unfinished name. It is synced when it is complete.
-        raw.pragma('journal_mode = OFF')
-        raw.pragma('synchronous = OFF')
-        await migrateSqlite(raw, new BusyRetry(0))
-        raw.exec('BEGIN')
-        makeBareTables(raw, ownIn(base), base.appMigrations ?? [])
-        note(raw, 'path_cache_invalidation', 'manual', machineTime())
-        const into = { target: targetOn(raw), onProgress: options.onReplay, signal: options.signal }
-        const loaded = await loadBase(place, base, into)
-        replayed = await replay(place, generation, loaded, into)
-        forget(raw, 'path_cache_invalidation')
-        // A store on the restored database may continue shipping to this place.
-        note(raw, `lineage:${id}`, JSON.stringify({ id: crypto.randomUUID(), takesOver: true }), machineTime())
-        raw.exec('COMMIT')
-        content = await contentOf(raw)
-      } finally {
-        raw.close()
-      }
+      using raw = openConnection(partial, { readOnly: false })
+      // Needs no journal: after a crash the file still has its unfinished name. It is synced when it is complete.
+      raw.pragma('journal_mode = OFF')
+      raw.pragma('synchronous = OFF')
+      await migrateSqlite(raw, new BusyRetry(0))
+      raw.exec('BEGIN')
+      makeBareTables(raw, ownIn(base), base.appMigrations ?? [])
+      note(raw, 'path_cache_invalidation', 'manual', machineTime())
+      const into = { target: targetOn(raw), onProgress: options.onReplay, signal: options.signal }
+      const loaded = await loadBase(place, base, into)
+      replayed = await replay(place, generation, loaded, into)
+      forget(raw, 'path_cache_invalidation')
+      // A store on the restored database may continue shipping to this place.
+      note(raw, `lineage:${id}`, JSON.stringify({ id: crypto.randomUUID(), takesOver: true }), machineTime())
+      raw.exec('COMMIT')
+      content = await contentOf(raw)
     },
     verify: (partial) => described(partial, content, new Date(atOf(replayed))),
     beside: (manifest) => ({ path: manifestPath(file), text: manifestText(manifest) }),

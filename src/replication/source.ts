@@ -1,4 +1,3 @@
-/** The database that is replicated. */
 import type { ChangeLog, LogPage, LogPosition, Session } from '../database/session.ts'
 import type { AppMigration } from '../migrator/app-ledger.ts'
 import type { Table } from '../schema/tables.ts'

@@ -8,7 +8,6 @@ export const STANDBY = 'replica_of'
 
 /** How far a standby is. */
 export interface Mark extends At {
-  /** The id of the place. */
   readonly place: string
   /** The moment that the standby shows. */
   readonly at: string

@@ -25,28 +25,35 @@ const newOf = (what: string, { columns }: Table): Kind =>
     columns,
     columns.filter(({ filledIn }) => filledIn === undefined),
   )
-const NODE = newOf('The node', TABLES.nodes)
-const NODE_PATCH = kindOf('The patch', TABLES.nodes.patch, [])
-const POLICY = newOf('The policy', TABLES.policies)
-const POLICY_PATCH = kindOf('The patch', TABLES.policies.patch, [])
 
-const fromSnapshot = ({ what, rules: kept, required }: Kind, snapshot: rules.Snapshot, path = '') =>
-  rules.checkedSnapshot(what, kept, snapshot, { required, path })
-
-const checked = (kind: Kind, value: unknown) =>
-  rules.soundCopy(kind.rules, value, kind.required) ?? fromSnapshot(kind, rules.snapshotOf(value))
-
-/** Validates a row by its table's description: the rules give each property the type that it has in the row. */
-export function checkedRow<New>(what: string, table: Table): (row: unknown) => New {
-  const kind = newOf(what, table)
-  return (row) => checked(kind, row) as New
+/** Copies of values that keep the rules. */
+interface Door<New> {
+  /** `undefined` for a value that is not valid. */
+  readonly sound: (value: unknown) => New | undefined
+  /** Throws VALIDATION. */
+  readonly checked: (snapshot: rules.Snapshot, path?: string) => New
 }
+/** The rules give each property the type that it has in the row. */
+const doorOf = <New>({ what, rules: kept, required }: Kind): Door<New> => ({
+  sound: (value) => rules.soundCopy(kept, value, required) as New | undefined,
+  checked: (snapshot, path = '') => rules.checkedSnapshot(what, kept, snapshot, { required, path }) as New,
+})
+const NODE = doorOf<NewMeshNode>(newOf('The node', TABLES.nodes))
+const POLICY = doorOf<NewPolicy>(newOf('The policy', TABLES.policies))
 
-// The rules give each property the type that it has in the row.
-export const checkedNode = (node: unknown): NewMeshNode => checked(NODE, node) as NewMeshNode
-export const checkedNodePatch = (patch: unknown): MeshNodePatch => checked(NODE_PATCH, patch)
-export const checkedPolicy = (policy: unknown): NewPolicy => checked(POLICY, policy) as NewPolicy
-export const checkedPolicyPatch = (patch: unknown): PolicyPatch => checked(POLICY_PATCH, patch)
+const through =
+  <New>(door: Door<New>) =>
+  (value: unknown): New =>
+    door.sound(value) ?? door.checked(rules.snapshotOf(value))
+
+/** Validates a row by its table's description. */
+export const checkedRow = <New>(what: string, table: Table): ((row: unknown) => New) =>
+  through(doorOf<New>(newOf(what, table)))
+
+export const checkedNode = through(NODE)
+export const checkedNodePatch = through(doorOf<MeshNodePatch>(kindOf('The patch', TABLES.nodes.patch, [])))
+export const checkedPolicy = through(POLICY)
+export const checkedPolicyPatch = through(doorOf<PolicyPatch>(kindOf('The patch', TABLES.policies.patch, [])))
 
 /** A copy of the list. Throws VALIDATION if `list` is not a list. */
 export function snapshotsOf(what: string, values: unknown): rules.Snapshot[] {
@@ -73,7 +80,7 @@ const MOST_IN_ONE_PASS = 10_000
 /** Validates and copies each row: a list of up to 10,000 valid rows in one pass, others by their snapshots. */
 export function checkedRows<Row, T>(
   list: { what: string; key: string; values: unknown },
-  on: { sound: (value: unknown) => Row | undefined; checked: (snapshot: rules.Snapshot, path: string) => Row },
+  on: Door<Row>,
   use: (row: Row) => T,
 ): Checked<T> {
   const { what, key, values } = list
@@ -103,20 +110,12 @@ function soundRows<Row, T>(
 }
 
 export const checkedNodes = <T>(nodes: unknown, use: (node: NewMeshNode) => T): Checked<T> =>
-  checkedRows(
-    { what: 'The nodes', key: 'nodeId', values: nodes },
-    {
-      sound: (node) => rules.soundCopy(NODE.rules, node, NODE.required) as NewMeshNode | undefined,
-      checked: (snapshot, path) => fromSnapshot(NODE, snapshot, path) as NewMeshNode,
-    },
-    use,
-  )
+  checkedRows({ what: 'The nodes', key: 'nodeId', values: nodes }, NODE, use)
 
 export const checkedPolicies = <T>(
   policies: rules.Snapshot[],
   use: (policy: NewPolicy, path: string) => T,
-): T[] | Promise<T[]> =>
-  checkedAll(policies, (snapshot, path) => use(fromSnapshot(POLICY, snapshot, path) as NewPolicy, path))
+): T[] | Promise<T[]> => checkedAll(policies, (snapshot, path) => use(POLICY.checked(snapshot, path), path))
 
 /** Values that are validated between two yields. */
 const SLICE = 1_000

@@ -221,11 +221,9 @@ export class SqlNodeRepository implements NodeRepository {
     }
     const insert = { statement: statements.insert, parameters: newRow({ ...node, createdAt: now }, now) }
     const rows = { table: 'nodes', keys: [nodeId] }
-    const outcome = await saveWithOutcome(
-      this.#session,
-      updateThenInsert<MeshNode, MeshNode>(update as never, insert),
-      rows,
-    ).catch(explainedBy(() => this.get(nodeId)))
+    const outcome = await saveWithOutcome(this.#session, updateThenInsert(update, insert), rows).catch(
+      explainedBy(() => this.get(nodeId)),
+    )
     return outcome ?? unsaved()
   }
 

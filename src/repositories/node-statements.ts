@@ -1,4 +1,3 @@
-/** Statements of the node repository. */
 import type { NodeFilter } from '../api.ts'
 import {
   type Arguments,

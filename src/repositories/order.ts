@@ -1,7 +1,7 @@
 /** The order of a list, by a column and then by the key, and the places in it where pages begin and end: keyset pagination. */
 import { type Column, type SQL, sql, type Table } from 'drizzle-orm'
 import { type Argument, equalsMillisecond, type Functions, valueFor } from '../database/queries.ts'
-import { validationError } from '../errors.ts'
+import { present, validationError } from '../errors.ts'
 import { StoredTime } from '../schema/codecs.ts'
 import { isFlag, isId, isLimit, isOneOf, isTime, type Rules } from '../schema/rules.ts'
 import type { Range } from './pages.ts'
@@ -97,7 +97,7 @@ type Parameters = Readonly<Record<string, Argument<unknown>>>
 export function within({ table, key, by, isDescending, fn }: Ordered, names: readonly string[], p: Parameters): SQL[] {
   const conditions: SQL[] = []
   const has = (name: string): boolean => names.includes(name)
-  const value = (column: Column, name: string): SQL => valueFor(column, p[name] as Argument<unknown>)
+  const value = (column: Column, name: string): SQL => valueFor(column, present(p[name]))
   const bound = (operator: string, keyName: string, of: SQL): SQL =>
     by === key
       ? sql`${key} ${sql.raw(operator)} ${value(key, keyName)}`

@@ -1,7 +1,6 @@
 /** `save()` that says whether it added the row. */
 import type { Saved } from '../api.ts'
 import type { Call, Calls, Rows, Session } from '../database/session.ts'
-import type { Statement } from '../database/statement.ts'
 import * as rules from '../schema/rules.ts'
 
 const RULES: rules.Rules = { outcome: rules.isFlag }
@@ -13,12 +12,12 @@ export function wantsOutcome(options: { readonly outcome?: boolean | undefined }
 }
 
 /** An update of the row, then an insert that an existing row keeps from writing. Neither dialect's upsert says which it was. */
-export function updateThenInsert<Row, New extends object>(
-  update: Call<never, Row>,
-  insert: { readonly statement: Statement<New, never>; readonly parameters: New },
-): readonly Call<never, Row>[] {
-  return [update, insert as unknown as Call<never, Row>]
-}
+export const updateThenInsert = <P, Row, New extends object>(
+  update: Call<P, Row>,
+  insert: Call<New, never>,
+): readonly Call<never, Row>[] =>
+  // From here on nobody tells them apart by their parameters.
+  [update, insert] as readonly unknown[] as Call<never, Row>[]
 
 /** Runs them atomically. `undefined` if a trigger kept the row from being saved. */
 export async function saveWithOutcome<Row>(

@@ -212,13 +212,13 @@ export class SqlPolicyRepository implements PolicyRepository {
 
   async #saveWithOutcome(policy: NewPolicy): Promise<Saved<Policy>> {
     const { row, rows } = this.#newRow(policy, { createdAt: undefined })
-    const callsOf = (complete: Policy): ReturnType<typeof updateThenInsert<Policy, Policy>> => {
+    const callsOf = (complete: Policy) => {
       const { policyId, yamlContent, rulesCount, updatedAt: now } = complete
       const update = {
         statement: statements.update(['yamlContent', 'rulesCount']),
         parameters: { policyId, yamlContent, rulesCount, now },
       }
-      return updateThenInsert(update as never, { statement: statements.insert, parameters: complete })
+      return updateThenInsert(update, { statement: statements.insert, parameters: complete })
     }
     const calls = row instanceof Promise ? row.then(callsOf) : callsOf(row)
     if (calls instanceof Promise) calls.catch(() => {})

@@ -1,4 +1,3 @@
-/** Statements of the policy repository. */
 import {
   and,
   ascending,

@@ -23,12 +23,8 @@ import { preflightTarget } from './safety-copy.ts'
 /** Throws SCHEMA_MISMATCH if the backup needs own tables that the file does not have. Writes nothing. */
 export async function assertTablesFor(backup: Sqlite.Database, path: string): Promise<void> {
   if (!hasBareTables(backup)) return
-  const target = preflightTarget(path) === 'taken' ? openConnection(path, { readOnly: true }) : undefined
-  try {
-    await tablesFor(snapshotOf(backup), target === undefined ? OUR_TABLES_ALONE : tablesIn(target), 'never')
-  } finally {
-    target?.close()
-  }
+  using target = preflightTarget(path) === 'taken' ? openConnection(path, { readOnly: true }) : undefined
+  await tablesFor(snapshotOf(backup), target === undefined ? OUR_TABLES_ALONE : tablesIn(target), 'never')
 }
 
 /** Calls `work` with the backup, or with its rows in a copy of the file, which is deleted afterwards. */
@@ -43,13 +39,9 @@ export async function withTablesOf<T>(
     await copied(path, partial)
     forgetChanges(partial)
     await fill(partial, backup)
-    const source = openConnection(partial, { readOnly: true })
-    try {
-      source.exec('BEGIN')
-      return await work(source)
-    } finally {
-      source.close()
-    }
+    using source = openConnection(partial, { readOnly: true })
+    source.exec('BEGIN')
+    return await work(source)
   } finally {
     for (const end of ['', ...SIDECARS]) rmSync(partial + end, { force: true })
     finished(partial)
@@ -57,30 +49,22 @@ export async function withTablesOf<T>(
 }
 
 async function copied(path: string, partial: string): Promise<void> {
-  const target = openConnection(path, { readOnly: true })
-  try {
-    target.prepare('VACUUM INTO ?').run(partial)
-  } finally {
-    target.close()
-  }
+  using target = openConnection(path, { readOnly: true })
+  target.prepare('VACUUM INTO ?').run(partial)
 }
 
 async function fill(partial: string, backup: Sqlite.Database): Promise<void> {
-  const raw = openConnection(partial, { readOnly: false })
-  try {
-    raw.exec('BEGIN')
-    raw.exec(END_KEEPING)
-    raw.exec(KEEP_PATHS.replace(' RETURNING name', ''))
-    for (const { name } of tablesIn(raw).tables.toReversed()) raw.exec(`DELETE FROM ${quotedName(name)}`)
-    for (const name of BOOKKEEPING) if (name !== 'meshstore_state') raw.exec(`DELETE FROM ${name}`)
-    const snapshot = snapshotOf(backup)
-    const target = targetOn(raw)
-    const { tables } = await tablesFor(snapshot, tablesIn(raw), 'never')
-    for (const table of tables)
-      await sendRows(snapshot, target, table, { isLeftOut: () => false, progress: () => {}, signal: undefined })
-    raw.exec(END_KEEPING)
-    raw.exec('COMMIT')
-  } finally {
-    raw.close()
-  }
+  using raw = openConnection(partial, { readOnly: false })
+  raw.exec('BEGIN')
+  raw.exec(END_KEEPING)
+  raw.exec(KEEP_PATHS.replace(' RETURNING name', ''))
+  for (const { name } of tablesIn(raw).tables.toReversed()) raw.exec(`DELETE FROM ${quotedName(name)}`)
+  for (const name of BOOKKEEPING) if (name !== 'meshstore_state') raw.exec(`DELETE FROM ${name}`)
+  const snapshot = snapshotOf(backup)
+  const target = targetOn(raw)
+  const { tables } = await tablesFor(snapshot, tablesIn(raw), 'never')
+  for (const table of tables)
+    await sendRows(snapshot, target, table, { isLeftOut: () => false, progress: () => {}, signal: undefined })
+  raw.exec(END_KEEPING)
+  raw.exec('COMMIT')
 }

@@ -37,16 +37,12 @@ export async function restoreIntoPostgres(
   }
   const copying = copyingOf(file, url, options, there)
   const manifest = await verifyBackup(file)
-  const source = openConnection(file, { readOnly: true })
-  try {
-    source.exec('BEGIN')
-    // Throws SCHEMA_NEWER and the like, before anything is changed.
-    migrationStatusOf(source)
-    const { migrated, leftBehind } = await copySnapshot(snapshotOf(source), { ...copying, advice: ADVICE })
-    return { ...manifest, restoredTo: shownTarget(target), migrated, ...(leftBehind && { leftBehind }) }
-  } finally {
-    source.close()
-  }
+  using source = openConnection(file, { readOnly: true })
+  source.exec('BEGIN')
+  // Throws SCHEMA_NEWER and the like, before anything is changed.
+  migrationStatusOf(source)
+  const { migrated, leftBehind } = await copySnapshot(snapshotOf(source), { ...copying, advice: ADVICE })
+  return { ...manifest, restoredTo: shownTarget(target), migrated, ...(leftBehind && { leftBehind }) }
 }
 
 /** How long to wait for other programs' locks, in milliseconds. */

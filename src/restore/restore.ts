@@ -95,13 +95,9 @@ function assertTwo(from: string, to: string): void {
 }
 
 async function assertRestorable(file: string, path: string): Promise<void> {
-  const raw = openConnection(file, { readOnly: true })
-  try {
-    migrationStatusOf(raw)
-    await assertTablesFor(raw, path)
-  } finally {
-    raw.close()
-  }
+  using raw = openConnection(file, { readOnly: true })
+  migrationStatusOf(raw)
+  await assertTablesFor(raw, path)
 }
 
 async function restored(file: string, path: string, options: RestoreOptions): Promise<RestoreReport> {
@@ -111,25 +107,21 @@ async function restored(file: string, path: string, options: RestoreOptions): Pr
   finishInterruptedRename(path)
   if (preflightTarget(path) === 'taken' && options.replace !== true) throw taken(path)
   const manifest = await verifyBackup(file)
-  const source = openConnection(file, { readOnly: true })
-  try {
-    source.exec('BEGIN')
-    // Throws SCHEMA_NEWER and the like, before anything is changed.
-    migrationStatusOf(source)
-    await assertTablesFor(source, path)
-    // Another process may have created a file there meanwhile.
-    if (preflightTarget(path) === 'taken' && options.replace !== true) throw taken(path)
-    const safety = await withTablesOf(source, path, async (rows) => {
-      const safety = await makeSafetyCopy(path, options.signal)
-      await write(rows, { path, manifest, options, safety })
-      return safety
-    })
-    const migrated = options.migrate === false ? [] : await migrate(path).catch(onlyRestored)
-    const { path: safetyCopy } = safety
-    return { ...manifest, restoredTo: path, migrated, ...(safetyCopy !== undefined && { safetyCopy }) }
-  } finally {
-    source.close()
-  }
+  using source = openConnection(file, { readOnly: true })
+  source.exec('BEGIN')
+  // Throws SCHEMA_NEWER and the like, before anything is changed.
+  migrationStatusOf(source)
+  await assertTablesFor(source, path)
+  // Another process may have created a file there meanwhile.
+  if (preflightTarget(path) === 'taken' && options.replace !== true) throw taken(path)
+  const safety = await withTablesOf(source, path, async (rows) => {
+    const safety = await makeSafetyCopy(path, options.signal)
+    await write(rows, { path, manifest, options, safety })
+    return safety
+  })
+  const migrated = options.migrate === false ? [] : await migrate(path).catch(onlyRestored)
+  const { path: safetyCopy } = safety
+  return { ...manifest, restoredTo: path, migrated, ...(safetyCopy !== undefined && { safetyCopy }) }
 }
 
 const taken = (path: string): StorageError =>

@@ -62,7 +62,7 @@ export async function makeSafetyCopy(path: string, signal: AbortSignal | undefin
 }
 
 async function copied(path: string, signal: AbortSignal | undefined): Promise<SafetyCopy> {
-  const raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
+  using raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
   try {
     leaveWalMode(raw)
     // The lock keeps other processes from writing until the version is read.
@@ -79,7 +79,6 @@ async function copied(path: string, signal: AbortSignal | undefined): Promise<Sa
     throw isBusy(error) ? inUse() : error
   } finally {
     if (raw.inTransaction) raw.exec('ROLLBACK')
-    raw.close()
   }
 }
 
@@ -99,15 +98,11 @@ export function assertNotInUse(path: string): void {
 }
 
 function lockAlone(path: string): void {
-  const raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
-  try {
-    // In WAL mode only the sole connection gets an exclusive lock.
-    raw.pragma('locking_mode = EXCLUSIVE')
-    raw.exec('BEGIN EXCLUSIVE')
-    raw.exec('ROLLBACK')
-  } finally {
-    raw.close()
-  }
+  using raw = openConnection(prepareFile(path, { create: false }), { readOnly: false })
+  // In WAL mode only the sole connection gets an exclusive lock.
+  raw.pragma('locking_mode = EXCLUSIVE')
+  raw.exec('BEGIN EXCLUSIVE')
+  raw.exec('ROLLBACK')
 }
 
 function byMoving(path: string): SafetyCopy {

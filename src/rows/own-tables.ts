@@ -64,7 +64,6 @@ const circle = (names: readonly string[]): StorageError =>
     `The foreign keys of ${names.join(' → ')} make a circle: no table can be copied first. Nothing was changed. Remove one of them.`,
   )
 
-/** A column as the database has it. */
 export interface RealColumn {
   readonly name: string
   readonly type: string

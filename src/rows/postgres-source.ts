@@ -38,17 +38,13 @@ export async function withPostgresSnapshot<T>(
   // A proxy that swaps sessions may leave the name to others, who write.
   const name = mode === 'session' ? `${target.applicationName}${ONLY_READS}` : target.applicationName
   const reader = { ...target, applicationName: name }
-  const pool = openSingle(reader, { busyTimeoutMs, mode, readOnly: true })
-  try {
-    await checked(pool, target, anySchema)
-    // Nothing is written: with the connection the transaction is gone.
-    return await onSingle(pool, async (ask, client) => {
-      await begin(ask)
-      return work(snapshotOf(ask, await versionIn(client)))
-    })
-  } finally {
-    await pool.end()
-  }
+  await using pool = openSingle(reader, { busyTimeoutMs, mode, readOnly: true })
+  await checked(pool, target, anySchema)
+  // Nothing is written: with the connection the transaction is gone.
+  return await onSingle(pool, async (ask, client) => {
+    await begin(ask)
+    return work(snapshotOf(ask, await versionIn(client)))
+  })
 }
 
 async function checked(pool: pg.Pool, target: PostgresTarget, anySchema: boolean): Promise<void> {

@@ -26,24 +26,20 @@ export async function intoPostgres<T>(
   options: TargetOptions,
   work: (target: Target) => Promise<T>,
 ): Promise<T> {
-  const pool = openSingle(target, options)
-  try {
-    return await onSingle(pool, async (ask) => {
-      const lockTimeout = `SET LOCAL lock_timeout = ${Math.max(1, options.busyTimeoutMs)}`
-      for (const statement of [...BEGIN, lockTimeout]) await ask(statement)
-      const { tables } = await tablesOn(ask)
-      await ask(`LOCK TABLE ${list(tables)} IN SHARE ROW EXCLUSIVE MODE`)
-      await assertNoRows(ask, tables)
-      const isKeeping = ownOf(tables).length > 0 && (await ask(KEEP_PATHS)).length > 0
-      const result = await work(targetOn(ask))
-      if (isKeeping) await ask(END_KEEPING)
-      await ask('COMMIT')
-      await analyze(ask, tables)
-      return result
-    })
-  } finally {
-    await pool.end()
-  }
+  await using pool = openSingle(target, options)
+  return await onSingle(pool, async (ask) => {
+    const lockTimeout = `SET LOCAL lock_timeout = ${Math.max(1, options.busyTimeoutMs)}`
+    for (const statement of [...BEGIN, lockTimeout]) await ask(statement)
+    const { tables } = await tablesOn(ask)
+    await ask(`LOCK TABLE ${list(tables)} IN SHARE ROW EXCLUSIVE MODE`)
+    await assertNoRows(ask, tables)
+    const isKeeping = ownOf(tables).length > 0 && (await ask(KEEP_PATHS)).length > 0
+    const result = await work(targetOn(ask))
+    if (isKeeping) await ask(END_KEEPING)
+    await ask('COMMIT')
+    await analyze(ask, tables)
+    return result
+  })
 }
 
 export async function assertNoRows(ask: Ask, tables: readonly Table[]): Promise<void> {

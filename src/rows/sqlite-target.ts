@@ -19,7 +19,7 @@ export async function intoSqlite<T>(
 ): Promise<T> {
   const busyRetry = new BusyRetry(busyTimeoutMs)
   const file = prepareFile(path, { create: false })
-  const raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
+  using raw = await busyRetry.run(() => openConnection(file, { readOnly: false }))
   try {
     await prepareWriter(raw, 'full', busyRetry)
     await busyRetry.run(() => raw.exec('BEGIN IMMEDIATE'))
@@ -37,7 +37,6 @@ export async function intoSqlite<T>(
     throw translated(error, raw.name)
   } finally {
     if (raw.inTransaction) raw.exec('ROLLBACK')
-    raw.close()
   }
 }
 

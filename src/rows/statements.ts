@@ -2,6 +2,7 @@
 import { type Column, type Table as DrizzleTable, getTableColumns } from 'drizzle-orm'
 import { excluded, type Tables } from '../database/queries.ts'
 import { pick, type Statement, statement } from '../database/statement.ts'
+import { present } from '../errors.ts'
 import type { Table } from '../schema/tables.ts'
 import { isOwn } from './own-tables.ts'
 import { ownTwin } from './own-twins.ts'
@@ -12,7 +13,6 @@ type Write = Statement<Parameters, unknown>
 export const asWrite = <P, R>(specific: Statement<P, R>): Write => specific as unknown as Write
 
 export interface TableStatements {
-  /** The given keys that exist. */
   readonly existing: Statement<{ keys: readonly string[] }, { key: unknown }>
   /** One key, if the table has rows. */
   readonly any: Statement<unknown, { key: unknown }>
@@ -27,7 +27,6 @@ interface Twin {
   readonly key: Column
 }
 
-/** The table in a dialect. */
 function twinOf(tables: Tables, described: Table): Twin {
   const { twin, key } = described
   const all: Readonly<Record<string, DrizzleTable>> = tables
@@ -59,7 +58,7 @@ function makeFor(described: Table): TableStatements {
     `${name}.replace`,
     (db, tables, p) => {
       const { table, columns, key } = twinOf(tables, described)
-      const set = Object.fromEntries(others.map((property) => [property, excluded(columns[property] as Column)]))
+      const set = Object.fromEntries(others.map((property) => [property, excluded(present(columns[property]))]))
       const rows = db.insert(table).values(pick(p, properties))
       // A table of a key alone has nothing to replace.
       return others.length === 0 ? rows.onConflictDoNothing() : rows.onConflictDoUpdate({ target: key, set })

@@ -1,4 +1,4 @@
-import { type ValidationIssue, validationError } from '../errors.ts'
+import { propertyOf, type ValidationIssue, validationError } from '../errors.ts'
 import { JsonText } from './codecs.ts'
 import { isId, isStorableText, MAX_DEPTH, MAX_TEXT_BYTES, shown, within } from './rules.ts'
 
@@ -121,6 +121,7 @@ const problemAt = (path: string, message: string | undefined): ValidationIssue |
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)
   const isKnown = prototype === null || prototype === Object.prototype || prototype === Array.prototype
-  const { toJSON } = value as { toJSON?: unknown }
-  return isKnown && typeof toJSON !== 'function' && Object.getOwnPropertySymbols(value).length === 0
+  return (
+    isKnown && typeof propertyOf(value, 'toJSON') !== 'function' && Object.getOwnPropertySymbols(value).length === 0
+  )
 }

@@ -15,7 +15,7 @@ import {
   type YAMLError,
   type YAMLMap,
 } from 'yaml'
-import { misuse, type ValidationIssue, validationError } from '../errors.ts'
+import { misuse, propertyOf, type ValidationIssue, validationError } from '../errors.ts'
 import { isInteger, MAX_DEPTH, MAX_INTEGER } from './rules.ts'
 
 export type RulesIn = typeof rulesIn
@@ -178,4 +178,4 @@ function countUsualRules(documents: readonly unknown[]): number {
 }
 
 const member = (of: unknown, name: string): unknown =>
-  typeof of === 'object' && of !== null && Object.hasOwn(of, name) ? of[name as keyof typeof of] : undefined
+  typeof of === 'object' && of !== null && Object.hasOwn(of, name) ? propertyOf(of, name) : undefined

@@ -72,7 +72,7 @@ export class Arguments {
     return sound && this.#withOwnObjects(sound)
   }
 
-  #fromSnapshot(snapshot: rules.Snapshot, path: string): Values {
+  #fromSnapshot(snapshot: rules.Snapshot, path = ''): Values {
     return this.#withOwnObjects(
       rules.checkedSnapshot('The row', this.#rules, snapshot, { required: this.#required, path }),
     )

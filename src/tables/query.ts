@@ -7,7 +7,7 @@ import type { BaseSQLiteDatabase, SQLiteTable } from 'drizzle-orm/sqlite-core'
 import type { ChangeStatement, Query, RowsOf } from '../api.ts'
 import type { Functions, Tables } from '../database/queries.ts'
 import type { Statement } from '../database/statement.ts'
-import { misuse } from '../errors.ts'
+import { misuse, propertyOf } from '../errors.ts'
 import type { nodes, pathCache, policies } from '../schema/sqlite.ts'
 import { type AnyTables, describedBy } from './described.ts'
 import { Parameter } from './parameter.ts'
@@ -60,7 +60,7 @@ const statements = new WeakMap<object, { readonly statement: Statement<object, o
 /** Throws MISUSE for a value that `schema()` did not make, and for a statement of another schema. */
 export function statementOf(made: object, kind: 'query' | 'change', tables: AnyTables): Statement<object, object> {
   const found = typeof made === 'object' && made !== null ? statements.get(made) : undefined
-  if (found === undefined || (made as { kind?: unknown }).kind !== kind)
+  if (found === undefined || propertyOf(made, 'kind') !== kind)
     throw misuse(
       `This is not a statement of schema().${kind}(). Use query() for one that reads, and run() for one that writes.`,
     )

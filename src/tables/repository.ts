@@ -133,7 +133,7 @@ class SqlTableRepository {
     const now = this.#now()
     const { set, parameters } = this.#on.saving(row, now)
     const update = { statement: statements.update(set), parameters: { ...parameters, [NOW]: now } }
-    const calls = updateThenInsert<Values, Values>(update as never, { statement: statements.insert, parameters })
+    const calls = updateThenInsert(update, { statement: statements.insert, parameters })
     const keys = [String(parameters[key])]
     const outcome = await saveWithOutcome(this.#session, calls, { table: table.name, keys }).catch(
       explainedBy(() => this.get(keys[0] ?? '')),

@@ -10,7 +10,6 @@ import { publish, refuseTaken } from '../files/publish.ts'
 export interface Output {
   /** Resolves when the output accepts more. */
   write(text: string): Promise<void>
-  /** Completes the output. */
   finish(): Promise<void>
   /** Ends an incomplete output. */
   discard(): Promise<void>

@@ -1,4 +1,4 @@
-import { StorageError } from '../errors.ts'
+import { propertyOf, StorageError } from '../errors.ts'
 import type { Table } from '../schema/tables.ts'
 import { type Counts, countsOf } from './counts.ts'
 import { FORMAT, MAX_LINE_BYTES, VERSION } from './format.ts'
@@ -113,7 +113,7 @@ function parsed(text: string): unknown {
 }
 
 function assertHeader(value: unknown): void {
-  const { format, version } = (value ?? {}) as { format?: unknown; version?: unknown }
+  const [format, version] = [propertyOf(value, 'format'), propertyOf(value, 'version')]
   if (format !== FORMAT)
     throw new StorageError(
       'VALIDATION',
@@ -130,6 +130,6 @@ const isTrailer = (value: unknown): value is { end: string; rows?: unknown } =>
   typeof value === 'object' && value !== null && 'end' in value && value.end === FORMAT && !('table' in value)
 
 const numberIn = (rows: unknown, table: string): number => {
-  const value = typeof rows === 'object' && rows !== null ? (rows as Record<string, unknown>)[table] : undefined
+  const value = propertyOf(rows, table)
   return typeof value === 'number' ? value : 0
 }

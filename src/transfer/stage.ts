@@ -15,7 +15,6 @@ const BEGINNING_BYTES = 65_536
 export interface StageOptions {
   readonly onConflict: OnConflict
   readonly now: Date
-  /** The tables of the database. */
   readonly tables: readonly Table[]
 }
 

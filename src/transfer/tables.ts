@@ -9,21 +9,13 @@ export async function appMigrationsAt(url: string, busyTimeoutMs: number): Promi
   const target = databaseOf(url)
   if (target.dialect === 'postgresql') {
     const { onSingle, openSingle } = await import('../database/postgres/single.ts')
-    const pool = openSingle(target, { busyTimeoutMs })
-    try {
-      return await onSingle(pool, appMigrationsOn)
-    } finally {
-      await pool.end()
-    }
+    await using pool = openSingle(target, { busyTimeoutMs })
+    return await onSingle(pool, appMigrationsOn)
   }
   if (!existsSync(target.path)) return []
   const { openConnection } = await import('../database/sqlite/raw-connection.ts')
-  const raw = openConnection(target.path, { readOnly: true })
-  try {
-    return appMigrationsIn(raw)
-  } finally {
-    raw.close()
-  }
+  using raw = openConnection(target.path, { readOnly: true })
+  return appMigrationsIn(raw)
 }
 
 /** Throws SCHEMA_MISMATCH for a bad description of an own table, BUSY, UNAVAILABLE and the like. */
@@ -32,12 +24,8 @@ export async function tablesAt(url: string, busyTimeoutMs: number): Promise<Data
   if (target.dialect === 'postgresql') {
     const { onSingle, openSingle } = await import('../database/postgres/single.ts')
     const { tablesOn } = await import('../rows/postgres-tables.ts')
-    const pool = openSingle(target, { busyTimeoutMs })
-    try {
-      return await onSingle(pool, tablesOn)
-    } finally {
-      await pool.end()
-    }
+    await using pool = openSingle(target, { busyTimeoutMs })
+    return await onSingle(pool, tablesOn)
   }
   if (!existsSync(target.path)) return OUR_TABLES_ALONE
   const { BusyRetry } = await import('../database/sqlite/busy-retry.ts')
@@ -45,12 +33,8 @@ export async function tablesAt(url: string, busyTimeoutMs: number): Promise<Data
   const { translated } = await import('../database/sqlite/errors.ts')
   const { tablesIn } = await import('../rows/sqlite-tables.ts')
   try {
-    const raw = await new BusyRetry(busyTimeoutMs).run(() => openConnection(target.path, { readOnly: true }))
-    try {
-      return tablesIn(raw)
-    } finally {
-      raw.close()
-    }
+    using raw = await new BusyRetry(busyTimeoutMs).run(() => openConnection(target.path, { readOnly: true }))
+    return tablesIn(raw)
   } catch (error) {
     throw translated(error)
   }

@@ -18,13 +18,11 @@ import { checkMove, checkRole, checkSettings, ownTablesOn } from './server.ts'
 
 /** Throws UNAVAILABLE, or CONFIG if the connection's settings are wrong. */
 export async function checkPostgres(target: PostgresTarget, settings: Settings): Promise<CheckReport> {
-  const pool = openSingle(target, settings)
+  await using pool = openSingle(target, settings)
   try {
     return await checkServer(target, settings, asking(pool))
   } catch (error) {
     throw await explained(translated(error), target, pool)
-  } finally {
-    await pool.end()
   }
 }
 

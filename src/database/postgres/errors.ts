@@ -1,5 +1,5 @@
 /** Translates PostgreSQL's SQLSTATEs (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
-import { isError, misuse, StorageError } from '../../errors.ts'
+import { isError, misuse, propertyOf, StorageError } from '../../errors.ts'
 import type { RetryEvent } from '../../tracing.ts'
 import { BY_POLICY, MEANINGS, UNKNOWN } from './error-meanings.ts'
 import { mistakeOf } from './own-statements.ts'
@@ -187,8 +187,9 @@ const isOfPolicy = (error: Error): boolean => 'routine' in error && error.routin
 
 /** The name of the constraint, the column, the policy or the trigger's function. Names contain no values. */
 function refusedBy(error: Error): string | undefined {
-  type Named = Error & Readonly<Record<'constraint' | 'table' | 'column' | 'where', unknown>>
-  const { constraint, table, column, where } = error as Named
+  const [constraint, table, column, where] = ['constraint', 'table', 'column', 'where'].map((of) =>
+    propertyOf(error, of),
+  )
   if (isName(constraint)) return `constraint ${constraint}${isName(table) ? ` of ${table}` : ''}`
   if (isOfPolicy(error)) return POLICY.exec(error.message)?.slice(1).join(' ')
   const context = typeof where === 'string' ? where : ''

@@ -1,7 +1,7 @@
 /** Asks one host of a URL whether it is the primary. */
 import { isIP, Socket } from 'node:net'
 import pg from 'pg'
-import { StorageError } from '../../errors.ts'
+import { propertyOf, StorageError } from '../../errors.ts'
 import { setTimeout } from '../../event-loop.ts'
 import { isFinal, sqlstateOf, translated } from './errors.ts'
 import type { Host } from './url.ts'
@@ -109,7 +109,7 @@ export function noPrimary(answers: readonly Answer[]): unknown {
 }
 
 function failed(place: string, error: unknown): string {
-  const code = sqlstateOf(error) ?? (error as { readonly code?: unknown }).code ?? 'no answer'
+  const code = sqlstateOf(error) ?? propertyOf(error, 'code') ?? 'no answer'
   const failure = translated(error)
   // A wrong password is worth a sentence of its own.
   const [why] = isFinal(error) && failure instanceof StorageError ? failure.message.split('. ') : []

@@ -1,5 +1,6 @@
 /** Finds the primary among the hosts of a URL, and ends the connections to a server that is the primary no more. */
 import pg from 'pg'
+import { present } from '../../errors.ts'
 import { clearTimeout, performance, setTimeout, sleep } from '../../event-loop.ts'
 import {
   type Answer,
@@ -64,7 +65,7 @@ export class Hosts {
   /** The class of a pool's clients: each connects to the primary of that moment. */
   client(): typeof pg.Client {
     const make = (): { config: pg.ClientConfig; at: Host } => {
-      const at = this.#primary ?? (this.#all[0] as Host)
+      const at = this.#primary ?? present(this.#all[0])
       return { at, config: { ...this.#config, ...at } }
     }
     const watch = (client: pg.Client, at: Host): void => this.#watch(client, at)
@@ -79,7 +80,7 @@ export class Hosts {
 
   /** A client beside the pool, to the primary. */
   beside(): pg.Client {
-    const client = new pg.Client({ ...this.#config, ...(this.#primary ?? (this.#all[0] as Host)) })
+    const client = new pg.Client({ ...this.#config, ...(this.#primary ?? present(this.#all[0])) })
     client.on('error', () => {})
     return client
   }
@@ -147,7 +148,7 @@ export class Hosts {
       const place = this.#asked.get(at)?.place() ?? this.#placeOf(at)
       return { at, place, isPrimary: false, error: LATE }
     }
-    const answers = this.#all.map((at, index) => Promise.race([asked[index] as Promise<Answer>, unanswered(at)]))
+    const answers = this.#all.map((at, index) => Promise.race([present(asked[index]), unanswered(at)]))
     throw noPrimary(await Promise.all(answers))
   }
 

@@ -1,4 +1,5 @@
 /** Mistakes in an application's own statement, told by SQLSTATE and by the place in its SQL. */
+import { propertyOf } from '../../errors.ts'
 import type { Compiled } from '../statement.ts'
 
 const MISSING_TABLE = '42P01'
@@ -27,9 +28,8 @@ export function mistakeOf(error: Error, sqlstate: string): string | undefined {
   const compiled = statements.get(error)
   const what = MISTAKES.get(sqlstate)
   if (compiled?.ownTables === undefined || what === undefined) return undefined
-  const { position } = error as { position?: unknown }
   // The server counts characters, not UTF-16 units. A trigger's function has no position in this SQL.
-  const at = Number(position) - 1
+  const at = Number(propertyOf(error, 'position')) - 1
   const name = at >= 0 ? NAME.exec(Array.from(compiled.sql).slice(at).join(''))?.[0] : undefined
   if (name === undefined) return undefined
   if (sqlstate === MISSING_TABLE && compiled.ownTables().includes(name.replaceAll('"', ''))) return undefined

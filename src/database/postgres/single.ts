@@ -16,11 +16,12 @@ export interface SingleOptions {
   readonly max?: number
 }
 
-export const openSingle = (
+/** A pool that `await using` ends. */
+export function openSingle(
   target: PostgresTarget,
   { busyTimeoutMs, mode = target.poolMode, readOnly = false, max = 1 }: SingleOptions,
-): pg.Pool =>
-  openPool(target, {
+): pg.Pool & AsyncDisposable {
+  const pool = openPool(target, {
     max,
     mode,
     readOnly,
@@ -29,6 +30,8 @@ export const openSingle = (
     lockMs: Math.max(1, busyTimeoutMs),
     failoverMs: target.hosts.length > 1 ? FAILOVER_MS : 0,
   })
+  return Object.assign(pool, { [Symbol.asyncDispose]: () => pool.end() })
+}
 
 export async function connected(pool: pg.Pool): Promise<pg.PoolClient> {
   try {

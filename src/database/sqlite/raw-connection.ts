@@ -16,8 +16,11 @@ const READER_CACHE_KIB = 4_000
 /** Older versions can corrupt a WAL that several processes write (https://sqlite.org/wal.html#walresetbug). */
 const OLDEST_SQLITE = [3, 51, 3] as const
 
+/** A handle that `using` closes. */
+export type Handle = Sqlite.Database & Disposable
+
 /** A handle on a file (or `:memory:`) with the settings that every connection gets. Throws StorageErrors. */
-export function openConnection(path: string, options: { readOnly: boolean }): Sqlite.Database {
+export function openConnection(path: string, options: { readOnly: boolean }): Handle {
   let raw: Sqlite.Database | undefined
   try {
     raw = new Sqlite(path, { readonly: options.readOnly, fileMustExist: path !== ':memory:', timeout: DRIVER_WAIT_MS })
@@ -29,7 +32,8 @@ export function openConnection(path: string, options: { readOnly: boolean }): Sq
     // Without memory-mapped I/O a stray write of this process cannot reach the file.
     raw.pragma('mmap_size = 0')
     if (options.readOnly) raw.pragma(`cache_size = -${READER_CACHE_KIB}`)
-    return raw
+    const handle = raw
+    return Object.assign(handle, { [Symbol.dispose]: () => void handle.close() })
   } catch (error) {
     raw?.close()
     throw translated(error, path)

@@ -55,7 +55,7 @@ async function move(live: LiveMove): Promise<MoveReport> {
   if (before === undefined) await assertEmpty(url, busyTimeoutMs)
   else assertSameTarget(before, placeOf(to))
   const { applied } = await up(url, { busyTimeoutMs, backup: false })
-  const target = await MoveTarget.open(to, busyTimeoutMs)
+  await using target = await MoveTarget.open(to, busyTimeoutMs)
   try {
     options.signal?.throwIfAborted()
     // Another mover may have finished while this one waited for the lock.
@@ -81,8 +81,6 @@ async function move(live: LiveMove): Promise<MoveReport> {
   } catch (error) {
     // Another error is the caller's: the reason of its signal, or of its callback.
     throw error instanceof StorageError && isServerLost(error) ? stopped(error) : error
-  } finally {
-    await target.close()
   }
 }
 
@@ -181,7 +179,13 @@ async function startOrResume(
   if (found !== undefined && (await file.changeLog.resume(consumer, keptUntil, found))) return found
   // The log begins before the first row is read: it has every later change.
   const position = await file.changeLog.begin(consumer, keptUntil)
-  const progress: Progress = { id: move.id, ...position, phase: 'copying', table: known.tables[0]?.name ?? '', key: null }
+  const progress: Progress = {
+    id: move.id,
+    ...position,
+    phase: 'copying',
+    table: known.tables[0]?.name ?? '',
+    key: null,
+  }
   await target.begin(progress, known.tables, at)
   return progress
 }
@@ -220,16 +224,12 @@ async function emptyTarget(
       'CONFIG',
       `The data is being moved to ${move.to}, not to ${placeOf(to)}. Nothing was changed. Give the URL of that database.`,
     )
-  const target = await MoveTarget.open(to, busyTimeoutMs)
-  try {
-    // The last mover's cutover may hold the file's lock. This write waits for it: then the file has moved (MOVED), or never will.
-    await file.onWriter(() => undefined)
-    const found = await target.progress()
-    if (found?.id !== move.id) return
-    assertUnderWay(found)
-    const { tables } = await target.tables()
-    await target.transaction((ask) => empty(ask, tables))
-  } finally {
-    await target.close()
-  }
+  await using target = await MoveTarget.open(to, busyTimeoutMs)
+  // The last mover's cutover may hold the file's lock. This write waits for it: then the file has moved (MOVED), or never will.
+  await file.onWriter(() => undefined)
+  const found = await target.progress()
+  if (found?.id !== move.id) return
+  assertUnderWay(found)
+  const { tables } = await target.tables()
+  await target.transaction((ask) => empty(ask, tables))
 }

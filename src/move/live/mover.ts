@@ -53,7 +53,6 @@ export interface MoveContext {
 
 export interface Done {
   readonly contents: Content
-  /** Changes that the mover followed. */
   readonly followed: number
   readonly attempts: number
   readonly pauseMs: number
@@ -160,24 +159,23 @@ export class Mover {
     return again
   }
 
-  async #followOnce(limit = BATCH): Promise<number> {
+  async #followOnce(): Promise<number> {
     const { file, known } = this.#context
-    const count = await this.#takeNext(
-      (most) => file.onReader(({ raw }) => atOneMoment(raw, () => followed(raw, known, this.#progress.position, most))),
-      limit,
+    const count = await this.#takeNext((most) =>
+      file.onReader(({ raw }) => atOneMoment(raw, () => followed(raw, known, this.#progress.position, most))),
     )
     await this.#renew()
     return count
   }
 
   /** A part of the log may be refused by a constraint that all of it keeps. */
-  async #takeNext(next: (limit: number) => ChangeBatch | Promise<ChangeBatch>, limit = BATCH): Promise<number> {
-    const rest = await next(limit)
+  async #takeNext(next: (limit: number) => ChangeBatch | Promise<ChangeBatch>): Promise<number> {
+    const rest = await next(BATCH)
     try {
       await this.#take(rest)
       return rest.count
     } catch (error) {
-      if (rest.count < limit || !isRefused(error)) throw error
+      if (rest.count < BATCH || !isRefused(error)) throw error
     }
     const all = await next(WHOLE_LOG)
     await this.#take(all)

@@ -71,12 +71,8 @@ export async function statusOf(
 
 /** Reads without the mover's lock: a mover may be running. */
 async function progressIn(to: PostgresTarget, busyTimeoutMs: number): Promise<Progress | undefined> {
-  const target = await MoveTarget.open(to, busyTimeoutMs, { alone: false })
-  try {
-    return await target.progress()
-  } finally {
-    await target.close()
-  }
+  await using target = await MoveTarget.open(to, busyTimeoutMs, { alone: false })
+  return await target.progress()
 }
 
 const lagBehind = (file: SqliteDatabase, { position }: Progress): Promise<number> =>

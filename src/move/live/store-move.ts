@@ -66,7 +66,8 @@ export class StoreMove {
       const report = await moveLive({ file, url, to, busyTimeoutMs, options, onReady })
       await database.settled()
       // The mover may have lost its connection before it recorded its success; without the record no store opens the target.
-      if (next !== undefined) await assertArrived(next, report.id, { readOnly: false, now: this.#config.now }).catch(() => {})
+      if (next !== undefined)
+        await assertArrived(next, report.id, { readOnly: false, now: this.#config.now }).catch(() => {})
       return report
     } finally {
       // The file says where the data is, whether or not the move succeeded.

@@ -25,7 +25,7 @@ const BEGIN = ['BEGIN ISOLATION LEVEL READ COMMITTED', 'SET LOCAL extra_float_di
 /** The bookkeeping that a move fills, beside some rows of `meshstore_state`. */
 const FILLED = BOOKKEEPING.filter((name) => name !== 'meshstore_state')
 
-export class MoveTarget {
+export class MoveTarget implements AsyncDisposable {
   readonly #pool: pg.Pool
   readonly #client: pg.PoolClient
   readonly #ask: Ask
@@ -128,7 +128,6 @@ export class MoveTarget {
     }
   }
 
-  /** The tables of the database. */
   tables(): Promise<DatabaseTables> {
     return tablesOn(this.#ask)
   }
@@ -142,6 +141,10 @@ export class MoveTarget {
     if (!this.#closed) this.#client.release(true)
     this.#closed = true
     await this.#pool.end()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 }
 
