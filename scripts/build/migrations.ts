@@ -25,14 +25,24 @@ export const shipped = (dialect) => SHIPPED[dialect]
 const OBJECTS = ${JSON.stringify(created)}
 export const shippedObjects = (dialect) => ({
   tables: new Map(OBJECTS[dialect].tables.map(([name, constraints]) => [name, new Set(constraints)])),
-  triggers: new Map(OBJECTS[dialect].triggers),
+  triggers: new Map(
+    OBJECTS[dialect].triggers.map(([name, table, at, from, to]) => [name, { table, sql: SHIPPED[dialect][at].sql.slice(from, to) }]),
+  ),
 })
 `
 }
 
 function objectsOf(migrations: readonly Shipped[]) {
   const { tables, triggers } = objectsCreatedBy(migrations.map(({ sql }) => ({ statements: statementsOf(sql) })))
-  return { tables: [...tables].map(([name, constraints]) => [name, [...constraints]]), triggers: [...triggers] }
+  return {
+    tables: [...tables].map(([name, constraints]) => [name, [...constraints]]),
+    // A trigger's text is the place where a migration has it.
+    triggers: [...triggers].map(([name, { table, sql }]) => {
+      const at = migrations.findLastIndex((migration) => migration.sql.includes(sql))
+      const from = migrations[at]?.sql.indexOf(sql) ?? 0
+      return [name, table, at, from, from + sql.length]
+    }),
+  }
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   rmSync,
   statSync,
 } from 'node:fs'
+import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
@@ -79,6 +80,25 @@ test.each(cases)('%s: %s is not acknowledged, nor is anything after it', async (
   await expectCode(store.backup(folder.file('backups')), 'READ_ONLY')
   expect(await store.health()).toMatchObject({ canWrite: false, problems: [{ code: 'READ_ONLY' }] })
   expect(readdirSync(folder.path).filter((name) => name.includes('.saved-'))).toEqual(['mesh.db.saved-1'])
+})
+
+test('in a folder that was quiet for seconds, where a commit looks at the folder alone', async () => {
+  using folder = temporaryFolder()
+  const places = Object.entries(LOSSES).map(([name, lose]) => ({ path: folder.file(name, 'mesh.db'), lose }))
+  const stores = await Promise.all(places.map(({ path }) => openStorage(path)))
+  for (const store of stores) await store.nodes.createMany(manyNodes(10))
+  const isQuiet = (path: string): boolean => Date.now() - statSync(dirname(path)).ctimeMs > 2_100
+  await eventually('the folders are quiet', () => places.every(({ path }) => isQuiet(path)))
+  for (const [at, { path, lose }] of places.entries()) {
+    const { nodes } = stores[at] as (typeof stores)[number]
+    for (const id of ['a', 'b', 'c']) await nodes.create(node(id))
+    expect(isQuiet(path)).toBe(true)
+    lose(path)
+    await expectCode(nodes.create(node('lost')), 'OUTCOME_UNKNOWN')
+    expect(idsIn(`${path}.saved-1`)).toEqual(expect.arrayContaining(['a', 'b', 'c', 'n-0000']))
+    await expectCode(nodes.create(node('later')), 'READ_ONLY')
+  }
+  for (const store of stores) await store.close()
 })
 
 test.each(Object.entries(LATER))('%s: it is noticed without a write', async (_, lose) => {

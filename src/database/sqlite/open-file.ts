@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readlinkSync, type Stats, statSync } fr
 import { dirname } from 'node:path'
 import type Sqlite from 'better-sqlite3'
 import { isError, StorageError } from '../../errors.ts'
-import { performance, setTimeout } from '../../event-loop.ts'
+import { machineTime, performance, setTimeout } from '../../event-loop.ts'
 import { LogRestarts } from './log-restarts.ts'
 import { type Durability, openConnection } from './raw-connection.ts'
 import { sync } from './sync.ts'
@@ -11,6 +11,8 @@ import { sync } from './sync.ts'
 /** Maximum age of a check, in milliseconds. `full` promises that an acknowledged write is durable: it checks each commit. */
 const LOG_EVERY_MS = { full: 0, normal: 1 } as const
 const DATABASE_EVERY_MS = 100
+/** The coarsest time that a file system gives an inode: two changes in it may have the same. */
+const COARSEST_MS = 2_000
 
 /**
  * The database file and its write-ahead log, as the writer has them open.
@@ -124,10 +126,12 @@ interface Handle {
 /**
  * Watches the identity (device and inode) of a file. stat() would do on every system. But after a stat() Linux writes
  * the next change's exact time into the inode, and a commit that has to sync an inode takes a quarter longer
- * (https://docs.kernel.org/filesystems/multigrain-ts.html). Reading a handle's link costs nothing of the kind.
+ * (https://docs.kernel.org/filesystems/multigrain-ts.html). Reading a handle's link costs nothing of the kind. A
+ * stat() of the folder takes half as long, and tells whether a name in it has changed.
  */
 class Watched {
   readonly #path: string
+  readonly #folder: Folder
   readonly #everyMs: number
   #opens: boolean
   #first: Stats | undefined
@@ -137,6 +141,7 @@ class Watched {
   /** `opens`: it may hold a handle on the file. Closing a handle drops this process's locks on the file. */
   constructor(path: string, { everyMs, opens }: { everyMs: number; opens: boolean }) {
     this.#path = path
+    this.#folder = new Folder(dirname(path))
     this.#everyMs = everyMs
     this.#opens = opens && process.platform === 'linux'
     this.#first = statSync(path, { throwIfNoEntry: false })
@@ -146,7 +151,8 @@ class Watched {
   isReplaced(now = Number.POSITIVE_INFINITY): boolean {
     if (now - this.#lookedAt < this.#everyMs) return false
     if (now !== Number.POSITIVE_INFINITY) this.#lookedAt = now
-    if (this.#handle !== undefined && shownFor(this.#handle.link) === this.#handle.shown) return false
+    const handle = this.#handle
+    if (handle !== undefined && (this.#folder.isUnchanged() || shownFor(handle.link) === handle.shown)) return false
     const found = statSync(this.#path, { throwIfNoEntry: false })
     this.#first ??= found
     if (found === undefined) return this.#first !== undefined
@@ -177,6 +183,26 @@ class Watched {
   close(): void {
     if (this.#handle !== undefined) closeSync(this.#handle.fd)
     this.#handle = undefined
+  }
+}
+
+/** A folder's ctime changes with every name in it, and no program can set it back. */
+class Folder {
+  readonly #path: string
+  #seen: Stats | undefined
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  /** Whether the folder is certainly as it was at the last call. The caller then need not look at its files again. */
+  isUnchanged(): boolean {
+    const before = this.#seen
+    const found = statSync(this.#path, { throwIfNoEntry: false })
+    this.#seen = found
+    // Not every runtime tells a ctime.
+    if (!found?.ctimeMs || !isSame(found, before) || found.ctimeMs !== before?.ctimeMs) return false
+    return machineTime().getTime() - found.ctimeMs > COARSEST_MS
   }
 }
 
