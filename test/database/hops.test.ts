@@ -10,7 +10,7 @@ import { node } from '../support/samples.ts'
 /** Files that a reader need not open: values and their rules, tracing, the guards, admission, and the words of errors. */
 const LEAVES = [
   /^(schema\/|event-loop|tracing|repositories\/node-statements)/,
-  /^database\/(session|in-use|sqlite\/fence.*|postgres\/(adaptive-limiter|pool|patient-pool|errors))\.ts$/,
+  /^database\/(session|in-use|sqlite\/fence.*|postgres\/(slots|pool|patient-pool|errors))\.ts$/,
 ]
 
 /** The files of `src/` in which a function runs during `work`. */
