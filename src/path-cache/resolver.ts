@@ -1,6 +1,5 @@
 import type { ComputeOptions, ComputePaths, ResolvedPaths } from '../api.ts'
 import { StorageError } from '../errors.ts'
-import { machineTime } from '../event-loop.ts'
 import type { PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import { type CacheEvent, cacheTracing, tracePromise } from '../tracing.ts'
@@ -177,6 +176,6 @@ export class PathResolver {
 }
 
 /** The monotonic clock may stop while the machine sleeps; the system clock decides how long invalidations are kept. */
-const clocks = (): readonly number[] => [performance.now(), machineTime().getTime()]
+const clocks = (): readonly number[] => [performance.now(), Date.now()]
 const longest = (since: readonly number[]): number =>
   Math.max(...clocks().map((now, clock) => now - (since[clock] ?? now)))
