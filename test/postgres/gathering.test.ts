@@ -43,9 +43,14 @@ describePostgres('writes of the same moment on PostgreSQL', () => {
     expect(await store.nodes.count()).toBe(1_000)
   })
 
-  test('a statement writes no more than 500 rows', async () => {
-    const statements = await rowsOf(() => Promise.all(manyNodes(1_200).map((each) => store.nodes.create(each))))
-    expect(Math.max(...statements)).toBe(500)
+  test('a statement adds no more than 250 rows, and changes no more than 500', async () => {
+    const nodes = manyNodes(1_200)
+    const added = await rowsOf(() => Promise.all(nodes.map((each) => store.nodes.create(each))))
+    expect(Math.max(...added)).toBe(250)
+    const changed = await rowsOf(() =>
+      Promise.all(nodes.map(({ nodeId }) => store.nodes.update(nodeId, { routesDiscovered: 7 }))),
+    )
+    expect(Math.max(...changed)).toBe(500)
   })
 
   test('saves, policies and paths are gathered, each kind by itself', async () => {

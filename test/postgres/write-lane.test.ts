@@ -68,19 +68,30 @@ function laneOf() {
   }
 }
 
-test('inserts run beside inserts, at most two batches of them', async () => {
+test('inserts run beside inserts, at most four batches of them', async () => {
   const { write, batches, endFirst, queue } = laneOf()
-  for (const id of ['a', 'b', 'c']) {
+  for (const id of ['a', 'b', 'c', 'd', 'e']) {
     write(save(id))
     await batches()
   }
-  expect(await batches()).toEqual(['nodes a', 'nodes b'])
+  expect(await batches()).toEqual(['nodes a', 'nodes b', 'nodes c', 'nodes d'])
   endFirst()
-  expect(await batches()).toEqual(['nodes b', 'nodes c'])
-  endFirst()
-  endFirst()
+  expect(await batches()).toEqual(['nodes b', 'nodes c', 'nodes d', 'nodes e'])
+  for (let n = 0; n < 4; n++) endFirst()
   expect(await batches()).toEqual([])
   expect(queue.size).toBe(0)
+})
+
+test('a batch has at most 250 inserts, and at most 500 calls if there are others among them', async () => {
+  const sizes = async ({ batches }: ReturnType<typeof laneOf>): Promise<number[]> =>
+    (await batches()).map((rows) => rows.split(',').length)
+  const inserts = laneOf()
+  for (let n = 0; n < 600; n++) inserts.write(save(`s${n}`))
+  expect(await sizes(inserts)).toEqual([250, 250, 100])
+  const mixed = laneOf()
+  mixed.write(drop('d'))
+  for (let n = 0; n < 600; n++) mixed.write(save(`s${n}`))
+  expect(await sizes(mixed)).toEqual([500])
 })
 
 test('a row is in one batch at a time, and others pass it', async () => {

@@ -12,7 +12,9 @@ import { keyOf, type Touched, tableOf } from './touched.ts'
 /** Most calls in one batch. */
 const MOST_CALLS = 500
 /** Most concurrent batches. Only batches of inserts are concurrent: index searches would conflict with each other. */
-const MOST_BATCHES = 2
+const MOST_BATCHES = 4
+/** Most calls in a batch of inserts: the server works on one while the next one is encoded. */
+const MOST_INSERTS = 250
 /** How long a batch, or half of a refused batch, waits for another session's lock, in milliseconds. */
 const LOCK_MS = 20
 const LOCK_MS_OF_HALF = 5
@@ -137,7 +139,8 @@ export class WriteLane {
     // A path that was stored before a topology change must not be stored after it.
     const hasPaths = running.some((each) => each.hasPaths)
     let at = 0
-    for (; at < this.#ready.length && taken.length < MOST_CALLS; at++) {
+    let most = MOST_INSERTS
+    for (; at < this.#ready.length && taken.length < most; at++) {
       const item = this.#ready[at] as Item
       const { place } = item
       if (place.blockers > 0 || place.running || place.done || place.kind !== 'lane') continue
@@ -147,6 +150,7 @@ export class WriteLane {
       if (row?.lane[0]?.running && !rows.has(row.name)) left.push(item)
       else {
         if (row !== undefined) rows.add(row.name)
+        if (!isInsert(item)) most = MOST_CALLS
         place.running = true
         taken.push(item)
       }
@@ -158,6 +162,9 @@ export class WriteLane {
   /**
    * Runs a refused batch again in two halves, in the order of the calls, until each refusal concerns one call. After
    * `until` all its calls are refused.
+   *
+   * `FOR UPDATE SKIP LOCKED` would name a locked row sooner. But it writes to each row that is free, and a key that
+   * another session is inserting is no row yet: halving would still be needed.
    */
   async #run(taken: readonly Item[], until: number, lockMs = LOCK_MS): Promise<void> {
     // A call may now wait for another one that has left the lane.
