@@ -18,7 +18,8 @@ CREATE TABLE `path_cache_marks` (
 	`destination` text,
 	`through` text,
 	`marked_at` real NOT NULL,
-	`swept` integer DEFAULT false NOT NULL
+	`swept` integer DEFAULT false NOT NULL,
+	`logged` integer DEFAULT false NOT NULL
 );
 
 CREATE INDEX `idx_marks_unswept` ON `path_cache_marks` (`id`) WHERE swept = 0;
@@ -96,11 +97,6 @@ BEGIN
 	DELETE FROM path_cache_stamps WHERE cache_key = NEW.cache_key;
 	INSERT INTO path_cache_stamps (cache_key, mark) VALUES (NEW.cache_key, (SELECT max(id) FROM path_cache_marks));
 END;
-CREATE TRIGGER nodes_mark_delete AFTER DELETE ON nodes
-WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
-BEGIN
-	INSERT INTO path_cache_marks (through, marked_at) VALUES (OLD.node_id, CAST(strftime('%s', 'now') AS REAL));
-END;
 CREATE TRIGGER nodes_mark_replace BEFORE INSERT ON nodes
 WHEN EXISTS (SELECT 1 FROM nodes WHERE node_id = NEW.node_id
 	AND (interfaces IS NOT NEW.interfaces OR protocols IS NOT NEW.protocols OR started IS NOT NEW.started))
@@ -135,11 +131,6 @@ WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
 BEGIN
 	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id, 'insert');
 END;
-CREATE TRIGGER nodes_log_delete AFTER DELETE ON nodes
-WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
-BEGIN
-	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', OLD.node_id, 'delete');
-END;
 CREATE TRIGGER policies_log_insert AFTER INSERT ON policies
 WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
 BEGIN
@@ -160,37 +151,52 @@ WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
 BEGIN
 	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache', OLD.cache_key, 'delete');
 END;
-CREATE TRIGGER path_cache_marks_log AFTER INSERT ON path_cache_marks
-WHEN (NEW.swept = 0 OR NEW.through IS NULL) AND EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
-BEGIN
-	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache',
-		json_object('source', NEW.source, 'destination', NEW.destination, 'through', NEW.through), 'invalidate');
-END;
 CREATE TRIGGER meshstore_changes_bound AFTER INSERT ON meshstore_changes
 BEGIN
 	DELETE FROM meshstore_changes WHERE seq <= NEW.seq - 1000000;
+END;
+CREATE TRIGGER path_cache_marks_log AFTER INSERT ON path_cache_marks
+WHEN NEW.logged = 0 AND (NEW.swept = 0 OR NEW.through IS NULL) AND EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache',
+		json_object('source', NEW.source, 'destination', NEW.destination, 'through', NEW.through), 'invalidate');
 END;
 CREATE TRIGGER nodes_mark_update AFTER UPDATE OF node_id, interfaces, protocols, started ON nodes
 WHEN (OLD.node_id IS NOT NEW.node_id OR OLD.interfaces IS NOT NEW.interfaces OR OLD.protocols IS NOT NEW.protocols OR OLD.started IS NOT NEW.started)
 	AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
 BEGIN
-	INSERT INTO path_cache_marks (through, marked_at) VALUES (OLD.node_id, CAST(strftime('%s', 'now') AS REAL));
+	INSERT INTO path_cache_marks (through, marked_at, logged) VALUES (OLD.node_id, CAST(strftime('%s', 'now') AS REAL), 1);
 END;
 CREATE TRIGGER nodes_mark_rename AFTER UPDATE OF node_id ON nodes
 WHEN OLD.node_id IS NOT NEW.node_id AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
 BEGIN
-	INSERT INTO path_cache_marks (through, marked_at) VALUES (NEW.node_id, CAST(strftime('%s', 'now') AS REAL));
+	INSERT INTO path_cache_marks (through, marked_at, logged) VALUES (NEW.node_id, CAST(strftime('%s', 'now') AS REAL), 1);
+END;
+CREATE TRIGGER nodes_mark_delete AFTER DELETE ON nodes
+WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
+BEGIN
+	INSERT INTO path_cache_marks (through, marked_at, logged) VALUES (OLD.node_id, CAST(strftime('%s', 'now') AS REAL), 1);
 END;
 CREATE TRIGGER nodes_log_update AFTER UPDATE ON nodes
 WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log') AND OLD.node_id IS NEW.node_id
 BEGIN
-	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id, 'update');
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id,
+		CASE WHEN (OLD.interfaces IS NOT NEW.interfaces OR OLD.protocols IS NOT NEW.protocols OR OLD.started IS NOT NEW.started)
+		AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN 'update+' ELSE 'update' END);
 END;
 CREATE TRIGGER nodes_log_rename AFTER UPDATE OF node_id ON nodes
 WHEN OLD.node_id IS NOT NEW.node_id AND EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
 BEGIN
-	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', OLD.node_id, 'delete');
-	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id, 'insert');
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', OLD.node_id,
+		CASE WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN 'delete+' ELSE 'delete' END);
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id,
+		CASE WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN 'insert+' ELSE 'insert' END);
+END;
+CREATE TRIGGER nodes_log_delete AFTER DELETE ON nodes
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', OLD.node_id,
+		CASE WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN 'delete+' ELSE 'delete' END);
 END;
 CREATE TRIGGER policies_log_update AFTER UPDATE ON policies
 WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log') AND OLD.policy_id IS NEW.policy_id

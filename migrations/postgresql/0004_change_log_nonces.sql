@@ -10,6 +10,9 @@ CREATE TABLE "meshstore_outcomes" (
 	"written_at" double precision DEFAULT extract(epoch FROM now()) NOT NULL
 );
 --> statement-breakpoint
+-- A topology change has one entry: its mark is logged by the entry of the node.
+ALTER TABLE "path_cache_marks" ADD COLUMN "logged" boolean DEFAULT false NOT NULL;
+--> statement-breakpoint
 -- By statement, so that a thousand rows cost one call.
 DROP TRIGGER IF EXISTS nodes_mark_update ON nodes;
 --> statement-breakpoint
@@ -32,20 +35,47 @@ DROP FUNCTION IF EXISTS meshstore_mark_node(), meshstore_mark_all(), meshstore_l
 DO $do$
 BEGIN
 	EXECUTE format($create$
+		CREATE OR REPLACE FUNCTION %1$I.meshstore_log_nodes() RETURNS trigger LANGUAGE plpgsql AS $body$
+		BEGIN
+			IF NOT EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'change_log') THEN
+				RETURN NULL;
+			END IF;
+			IF TG_OP = 'INSERT' THEN
+				INSERT INTO %1$I.meshstore_changes (table_name, key, operation)
+					SELECT 'nodes', node_id, 'insert' FROM written ORDER BY 2;
+			ELSIF TG_OP = 'UPDATE' THEN
+				INSERT INTO %1$I.meshstore_changes (table_name, key, operation)
+					SELECT 'nodes', coalesce(w.node_id, r.node_id), CASE
+						WHEN w.node_id IS NULL THEN 'delete' WHEN r.node_id IS NULL THEN 'insert' ELSE 'update' END
+						|| CASE WHEN (r.node_id, r.interfaces, r.protocols, r.started) IS DISTINCT FROM (w.node_id, w.interfaces, w.protocols, w.started) AND NOT EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN '+' ELSE '' END
+					FROM replaced AS r FULL JOIN written AS w ON w.node_id = r.node_id
+					ORDER BY w.node_id IS NOT NULL, 2;
+			ELSIF TG_OP = 'DELETE' THEN
+				INSERT INTO %1$I.meshstore_changes (table_name, key, operation)
+					SELECT 'nodes', node_id, 'delete'
+						|| CASE WHEN NOT EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN '+' ELSE '' END FROM replaced ORDER BY 2;
+			ELSE
+				INSERT INTO %1$I.meshstore_changes (table_name, operation) VALUES ('nodes', 'truncate');
+			END IF;
+			RETURN NULL;
+		END
+		$body$
+	$create$, current_schema());
+	EXECUTE format($create$
 		CREATE FUNCTION %1$I.meshstore_mark_nodes() RETURNS trigger LANGUAGE plpgsql AS $body$
 		BEGIN
 			IF EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN
 				RETURN NULL;
 			END IF;
 			IF TG_OP = 'UPDATE' THEN
-				INSERT INTO %1$I.path_cache_marks (through, marked_at)
-					SELECT coalesce(w.node_id, r.node_id), extract(epoch FROM clock_timestamp())
+				INSERT INTO %1$I.path_cache_marks (through, marked_at, logged)
+					SELECT coalesce(w.node_id, r.node_id), extract(epoch FROM clock_timestamp()), true
 					FROM replaced AS r FULL JOIN written AS w ON w.node_id = r.node_id
 					WHERE (r.node_id, r.interfaces, r.protocols, r.started) IS DISTINCT FROM (w.node_id, w.interfaces, w.protocols, w.started)
 					ORDER BY 1;
 			ELSIF TG_OP = 'DELETE' THEN
-				INSERT INTO %1$I.path_cache_marks (through, marked_at)
-					SELECT node_id, extract(epoch FROM clock_timestamp())
+				INSERT INTO %1$I.path_cache_marks (through, marked_at, logged)
+					SELECT node_id, extract(epoch FROM clock_timestamp()), true
 					FROM replaced
 					ORDER BY 1;
 			ELSE
@@ -112,7 +142,7 @@ BEGIN
 			IF EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'change_log') THEN
 				INSERT INTO %1$I.meshstore_changes (table_name, key, operation)
 					SELECT 'path_cache', json_build_object('source', source, 'destination', destination, 'through', through), 'invalidate'
-					FROM written ORDER BY id;
+					FROM written WHERE NOT logged ORDER BY id;
 			END IF;
 			RETURN NULL;
 		END

@@ -20,10 +20,27 @@ BEGIN
 	DELETE FROM meshstore_changes WHERE seq <= NEW.seq - 1000000;
 END;
 --> statement-breakpoint
+ALTER TABLE `path_cache_marks` ADD `logged` integer DEFAULT false NOT NULL;
+--> statement-breakpoint
+DROP TRIGGER path_cache_marks_log;
+--> statement-breakpoint
+-- A mark of a node that is swept from the beginning invalidates nothing: see nodes_mark_replace. A topology change has one entry: its
+-- mark is logged by the entry of the node.
+CREATE TRIGGER path_cache_marks_log AFTER INSERT ON path_cache_marks
+WHEN NEW.logged = 0 AND (NEW.swept = 0 OR NEW.through IS NULL) AND EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache',
+		json_object('source', NEW.source, 'destination', NEW.destination, 'through', NEW.through), 'invalidate');
+END;
+--> statement-breakpoint
 -- INSERT … SELECT into a table with a trigger makes a temporary table each time: half of what a small update costs.
 DROP TRIGGER nodes_mark_update;
 --> statement-breakpoint
+DROP TRIGGER nodes_mark_delete;
+--> statement-breakpoint
 DROP TRIGGER nodes_log_update;
+--> statement-breakpoint
+DROP TRIGGER nodes_log_delete;
 --> statement-breakpoint
 DROP TRIGGER policies_log_update;
 --> statement-breakpoint
@@ -33,26 +50,43 @@ CREATE TRIGGER nodes_mark_update AFTER UPDATE OF node_id, interfaces, protocols,
 WHEN (OLD.node_id IS NOT NEW.node_id OR OLD.interfaces IS NOT NEW.interfaces OR OLD.protocols IS NOT NEW.protocols OR OLD.started IS NOT NEW.started)
 	AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
 BEGIN
-	INSERT INTO path_cache_marks (through, marked_at) VALUES (OLD.node_id, CAST(strftime('%s', 'now') AS REAL));
+	INSERT INTO path_cache_marks (through, marked_at, logged) VALUES (OLD.node_id, CAST(strftime('%s', 'now') AS REAL), 1);
 END;
 --> statement-breakpoint
 CREATE TRIGGER nodes_mark_rename AFTER UPDATE OF node_id ON nodes
 WHEN OLD.node_id IS NOT NEW.node_id AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
 BEGIN
-	INSERT INTO path_cache_marks (through, marked_at) VALUES (NEW.node_id, CAST(strftime('%s', 'now') AS REAL));
+	INSERT INTO path_cache_marks (through, marked_at, logged) VALUES (NEW.node_id, CAST(strftime('%s', 'now') AS REAL), 1);
+END;
+--> statement-breakpoint
+CREATE TRIGGER nodes_mark_delete AFTER DELETE ON nodes
+WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
+BEGIN
+	INSERT INTO path_cache_marks (through, marked_at, logged) VALUES (OLD.node_id, CAST(strftime('%s', 'now') AS REAL), 1);
 END;
 --> statement-breakpoint
 CREATE TRIGGER nodes_log_update AFTER UPDATE ON nodes
 WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log') AND OLD.node_id IS NEW.node_id
 BEGIN
-	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id, 'update');
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id,
+		CASE WHEN (OLD.interfaces IS NOT NEW.interfaces OR OLD.protocols IS NOT NEW.protocols OR OLD.started IS NOT NEW.started)
+		AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN 'update+' ELSE 'update' END);
 END;
 --> statement-breakpoint
 CREATE TRIGGER nodes_log_rename AFTER UPDATE OF node_id ON nodes
 WHEN OLD.node_id IS NOT NEW.node_id AND EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
 BEGIN
-	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', OLD.node_id, 'delete');
-	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id, 'insert');
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', OLD.node_id,
+		CASE WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN 'delete+' ELSE 'delete' END);
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id,
+		CASE WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN 'insert+' ELSE 'insert' END);
+END;
+--> statement-breakpoint
+CREATE TRIGGER nodes_log_delete AFTER DELETE ON nodes
+WHEN EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
+BEGIN
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', OLD.node_id,
+		CASE WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN 'delete+' ELSE 'delete' END);
 END;
 --> statement-breakpoint
 CREATE TRIGGER policies_log_update AFTER UPDATE ON policies

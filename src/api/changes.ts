@@ -7,7 +7,8 @@ export interface Change {
   readonly table: string
   /**
    * - `'insert'`, `'update'`, `'delete'`: of one row. An insert may also replace a whole row.
-   * - `'invalidate'`: cached paths were dropped. From then on they are not returned; their rows are deleted later.
+   * - `'invalidate'`: cached paths were dropped. From then on they are not returned; their rows are deleted later. A change of a
+   *   node that drops paths follows its invalidation; a stream that resumes between the two yields the invalidation again.
    * - `'truncate'`: all rows of a table on PostgreSQL.
    */
   readonly operation: 'insert' | 'update' | 'delete' | 'invalidate' | 'truncate'

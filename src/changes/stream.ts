@@ -70,6 +70,8 @@ export class ChangeStream implements Changes {
   #isWaiting = false
   /** Queues calls of `next()`: a caller may call it before the previous call settles. */
   #lastRead: Promise<unknown> = Promise.resolve()
+  /** Calls of `next()` that have not settled. */
+  #reads = 0
 
   constructor(
     database: Database,
@@ -157,9 +159,26 @@ export class ChangeStream implements Changes {
   }
 
   next(): Promise<IteratorResult<Change, undefined>> {
+    const change = this.#buffered()
+    // Hot path: a subscriber must not cost the writers of its process more than needed.
+    if (change !== undefined) return Promise.resolve({ done: false, value: this.#tell(change) })
+    this.#reads++
     const result = this.#lastRead.then(() => this.#read())
-    this.#lastRead = result.catch(() => {})
+    this.#lastRead = result.then(this.#readEnded, this.#readEnded)
     return result
+  }
+
+  readonly #readEnded = (): void => {
+    this.#reads--
+  }
+
+  /** The next change, if it was read already and nothing is to do before it is told. */
+  #buffered(): LoggedChange | undefined {
+    const change = this.#batch[this.#next]
+    if (change === undefined || this.#reads > 0 || this.#waking.aborted) return undefined
+    if (performance.now() >= this.#renewAt) return undefined
+    this.#onReading(true)
+    return change
   }
 
   async #read(): Promise<IteratorResult<Change, undefined>> {

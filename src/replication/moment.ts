@@ -2,7 +2,7 @@
 import { StorageError } from '../errors.ts'
 import type { BaseManifest } from './base.ts'
 import { type Generation, readSegment } from './look.ts'
-import { generationOf } from './names.ts'
+import { generationOf, segmentName } from './names.ts'
 import type { Place } from './place.ts'
 import type { Reached } from './replay.ts'
 
@@ -39,6 +39,7 @@ export interface Chosen {
 
 /** The last base in the order of the chain that is not after the moment. Throws CONFIG if there is none. */
 export function baseOf(generations: readonly Generation[], moment: Moment | undefined): Chosen {
+  if (moment !== undefined && !(moment instanceof Date)) assertThere(generations, moment)
   for (const generation of generations.toReversed()) {
     const base = generation.bases.findLast(isUpTo(moment))
     if (base !== undefined) return { generation, base }
@@ -50,6 +51,19 @@ export function baseOf(generations: readonly Generation[], moment: Moment | unde
       ? 'There is nothing to restore: the place has no base yet. Wait for the first one.'
       : `There is nothing to restore from before ${first.at}. Choose a later moment.`,
   )
+}
+
+/** Refuses a segment that was never shipped. A restore would end at an earlier one, and could be taken for that moment. */
+function assertThere(generations: readonly Generation[], moment: Exclude<Moment, Date>): void {
+  const found = generations.find(({ generation }) => generation === moment.generation)
+  const last = Math.max(0, ...(found?.segments ?? []), ...(found?.bases ?? []).map(({ segment }) => segment))
+  if (found !== undefined && moment.segment >= 1 && moment.segment <= last) return
+  const name = segmentName(moment.generation, moment.segment)
+  const there =
+    found === undefined
+      ? `there is no generation ${moment.generation}`
+      : `generation ${moment.generation} ends with segment ${last}`
+  throw new StorageError('CONFIG', `There is no ${name}: ${there}. Nothing was restored. --list says what is there.`)
 }
 
 /** Segments that are read at once. */
@@ -81,8 +95,12 @@ export interface Span {
   readonly missing?: { readonly first: number; readonly last: number }
 }
 
-/** Ascending. Reads the headers at the ends of the spans alone. */
-export async function spansOf(place: Place, generations: readonly Generation[]): Promise<readonly Span[]> {
+/** Ascending. Reads the headers at the ends of the spans alone. `onDamaged` gets why a segment at an end cannot be used. */
+export async function spansOf(
+  place: Place,
+  generations: readonly Generation[],
+  onDamaged: (problem: string) => void = () => {},
+): Promise<readonly Span[]> {
   const spans: Span[] = []
   for (const generation of generations) {
     const { bases, segments } = generation
@@ -94,14 +112,31 @@ export async function spansOf(place: Place, generations: readonly Generation[]):
       while (present.has(last + 1)) last++
       covered = last
       const next = segments.find((segment) => segment > last)
-      const header = last === base.segment ? undefined : (await readSegment(place, generation.generation, last))?.header
       spans.push({
         generation: generation.generation,
         from: { segment: base.segment, at: base.at },
-        to: { segment: last, at: header?.at ?? base.at },
+        to: await lastSound(place, base, { last, onDamaged }),
         ...(next !== undefined && { missing: { first: last + 1, last: next - 1 } }),
       })
     }
   }
   return spans
+}
+
+/** The last segment after the base whose object is whole. */
+async function lastSound(
+  place: Place,
+  { generation, segment: first, at }: BaseManifest,
+  { last, onDamaged }: { readonly last: number; readonly onDamaged: (problem: string) => void },
+): Promise<Span['to']> {
+  for (let segment = last; segment > first; segment--) {
+    try {
+      const found = await readSegment(place, generation, segment)
+      if (found !== undefined) return { segment, at: found.header.at }
+    } catch (error) {
+      if (!(error instanceof StorageError) || !['BACKUP_INVALID', 'SCHEMA_NEWER'].includes(error.code)) throw error
+      onDamaged(error.message)
+    }
+  }
+  return { segment: first, at }
 }

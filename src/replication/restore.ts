@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { RestoreOptions, RestoreReport } from '../api.ts'
 import { makeBareTables } from '../backup/bare-tables.ts'
-import { manifestPath, manifestText } from '../backup/manifest.ts'
+import { manifestPath, manifestText, readManifest, withFile } from '../backup/manifest.ts'
 import { newFile, SIDECARS } from '../backup/new-file.ts'
 import { described } from '../backup/sqlite-backup.ts'
 import { BusyRetry } from '../database/sqlite/busy-retry.ts'
@@ -101,7 +101,8 @@ export async function restoreMoment(
       : join(tmpdir(), `meshstore${name}`)
   try {
     const { reached, segments, verified, problem } = await writeMoment(place, scratch, options)
-    const report = await restoreBackup(scratch, url, { replace, ignoreOtherTables, onProgress, signal })
+    const manifest = withFile(scratch, readManifest(scratch))
+    const report = await restoreBackup(scratch, url, { replace, ignoreOtherTables, onProgress, signal }, manifest)
     return { ...report, reached, segments, verified, ...(problem !== undefined && { problem }) }
   } finally {
     for (const end of ['', ...SIDECARS]) rmSync(scratch + end, { force: true })

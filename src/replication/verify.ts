@@ -25,9 +25,13 @@ export interface Contents {
 /** Lists the moments that can be restored. Reads only the segments at the ends. Throws CONFIG if the place holds no replica. */
 export async function listMoments(place: Place): Promise<Contents> {
   const generations = await generationsOf(place)
-  const problems = generations.flatMap(({ damaged }) => damaged.map((name) => `${name} is damaged: that base is lost.`))
-  return { place: place.name, spans: await spansOf(place, generations), problems }
+  const problems = lostBases(generations)
+  const spans = await spansOf(place, generations, (problem) => void problems.push(problem))
+  return { place: place.name, spans, problems }
 }
+
+const lostBases = (generations: readonly Generation[]): string[] =>
+  generations.flatMap(({ damaged }) => damaged.map((name) => `${name} is damaged: that base is lost.`))
 
 async function generationsOf(place: Place): Promise<readonly Generation[]> {
   if ((await idOf(place)) === undefined)
@@ -49,8 +53,9 @@ interface VerifyOptions {
 /** Reads every object, replays every segment, and compares every base with what was replayed up to it. */
 export async function verifyPlace(place: Place, options: VerifyOptions = {}): Promise<Verified> {
   const generations = await generationsOf(place)
-  const { spans, problems } = await listMoments(place)
-  const found = { place: place.name, spans, problems: [...problems], segments: 0, rows: 0, bases: 0 }
+  // The replay names damaged segments.
+  const spans = await spansOf(place, generations)
+  const found = { place: place.name, spans, problems: lostBases(generations), segments: 0, rows: 0, bases: 0 }
   for (const generation of generations) {
     let reached = 0
     for (const base of generation.bases) {

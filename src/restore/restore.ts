@@ -37,9 +37,14 @@ const OPTION_RULES: rules.Rules = {
  * replaced only with `replace`, and a copy of it is kept beside it.
  *
  * Rejects with BACKUP_INVALID; SCHEMA_NEWER for a backup that this version cannot work with; CONFIG if the path is taken and `replace`
- * is not set; BUSY if the file is in use.
+ * is not set; BUSY if the file is in use. `verified`: the manifest of a backup that this process has just verified.
  */
-export async function restoreBackup(file: string, url: string, options: RestoreOptions = {}): Promise<RestoreReport> {
+export async function restoreBackup(
+  file: string,
+  url: string,
+  options: RestoreOptions = {},
+  verified?: BackupManifest,
+): Promise<RestoreReport> {
   rules.checkOptions('The options', OPTION_RULES, options)
   checkPath(file)
   const target = databaseOf(url)
@@ -50,7 +55,7 @@ export async function restoreBackup(file: string, url: string, options: RestoreO
       return await restoreIntoPostgres(from, url, options, target)
     }
     const { from, to } = placesOf(file, target)
-    return await restored(from, to, options)
+    return await restored(from, to, options, verified)
   } catch (error) {
     throw translatedFile(error)
   }
@@ -100,13 +105,18 @@ async function assertRestorable(file: string, path: string): Promise<void> {
   await assertTablesFor(raw, path)
 }
 
-async function restored(file: string, path: string, options: RestoreOptions): Promise<RestoreReport> {
+async function restored(
+  file: string,
+  path: string,
+  options: RestoreOptions,
+  verified: BackupManifest | undefined,
+): Promise<RestoreReport> {
   assertTwo(file, path)
   // Clean up after a killed restore: the file may also still have its unfinished name.
   sweepPartials(path)
   finishInterruptedRename(path)
   if (preflightTarget(path) === 'taken' && options.replace !== true) throw taken(path)
-  const manifest = await verifyBackup(file)
+  const manifest = verified ?? (await verifyBackup(file))
   using source = openConnection(file, { readOnly: true })
   source.exec('BEGIN')
   // Throws SCHEMA_NEWER and the like, before anything is changed.

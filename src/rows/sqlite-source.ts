@@ -100,13 +100,18 @@ export function rowsOf(
 
 /** Replaces invalid UTF-8 by a `BrokenText`. */
 function brokenMarker(raw: Sqlite.Database, table: Table): (row: unknown[]) => unknown[] {
-  const cells = table.columns.map(({ name }) => `CAST(${quoted(name)} AS BLOB)`)
-  const select = raw
-    .prepare<[unknown], Buffer[]>(`SELECT ${cells.join(', ')} FROM ${quoted(table.name)} WHERE rowid = ?`)
-    .raw()
+  // Nearly no table has such a text.
+  let select: Sqlite.Statement<[unknown], Buffer[]> | undefined
+  const prepared = (): Sqlite.Statement<[unknown], Buffer[]> => {
+    const cells = table.columns.map(({ name }) => `CAST(${quoted(name)} AS BLOB)`)
+    return raw
+      .prepare<[unknown], Buffer[]>(`SELECT ${cells.join(', ')} FROM ${quoted(table.name)} WHERE rowid = ?`)
+      .raw()
+  }
   return (row) => {
-    for (const [index, cell] of row.entries()) {
-      if (!mayBeBroken(cell)) continue
+    for (let index = 0; index < row.length; index++) {
+      if (!mayBeBroken(row[index])) continue
+      select ??= prepared()
       const bytes = select.get(row.at(-1))?.[index]
       if (bytes !== undefined && !isUtf8(bytes)) row[index] = new BrokenText(bytes)
     }

@@ -117,6 +117,8 @@ export const invalidations = pgTable(
     /** A sweep has deleted the paths that the mark concerns: reads ignore the mark. */
     swept: boolean('swept').notNull().default(false),
     transaction: transactionId('transaction').notNull().default(sql`pg_current_xact_id()`),
+    /** The log's entry of the row's own change tells of the mark: the mark gets no entry. */
+    logged: boolean('logged').notNull().default(false),
   },
   (table) => [
     index('idx_marks_unswept').on(table.id).where(sql`NOT swept`),
@@ -144,6 +146,7 @@ export const changes = pgTable(
     tableName: text('table_name').notNull(),
     /** The row's key; for an invalidation, its filter as JSON. */
     key: key('key'),
+    /** `update+`: the change also invalidates the paths through the key. */
     operation: text('operation').notNull(),
     transaction: transactionId('transaction').notNull().default(sql`pg_current_xact_id()`),
     /** Random, 53 bits: distinguishes the change from one with the same ids on another server. */

@@ -123,6 +123,8 @@ export const invalidations = sqliteTable(
     markedAt: time('marked_at').notNull(),
     /** A sweep has deleted the paths that the mark concerns: reads ignore the mark. */
     swept: flag('swept').notNull().default(false),
+    /** The log's entry of the row's own change tells of the mark: the mark gets no entry. */
+    logged: flag('logged').notNull().default(false),
   },
   (table) => [index('idx_marks_unswept').on(table.id).where(sql`swept = 0`)],
 )
@@ -143,6 +145,7 @@ export const changes = sqliteTable('meshstore_changes', {
   tableName: text('table_name').notNull(),
   /** The row's key; for an invalidation, its filter as JSON. */
   key: text('key'),
+  /** `update+`: the change also invalidates the paths through the key. */
   operation: text('operation').notNull(),
   /** Random, 53 bits: distinguishes the change from one with the same number in a copy of the file. */
   nonce: integer('nonce').notNull().default(sql`(random() & 9007199254740991)`),

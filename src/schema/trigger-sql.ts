@@ -4,8 +4,8 @@
  * with the released ones. The triggers of an application's own tables are made when its database is opened.
  */
 import { dollarQuoted, quotedName } from './described.ts'
-import type { Invalidates, Table } from './tables.ts'
-import { LOG_EVENTS, markEvents } from './triggers.ts'
+import type { Column, Invalidates, Table } from './tables.ts'
+import { INVALIDATING, isNode, LOG_EVENTS, markEvents } from './triggers.ts'
 
 const IS_LOGGED = "EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')"
 const IS_AUTOMATIC =
@@ -23,6 +23,13 @@ export function sqliteTriggersOf(table: Table, quote: Quote = asIs): string[] {
   const log = 'INSERT INTO meshstore_changes (table_name, key, operation)'
   const trigger = (title: string, event: string, when: string, ...body: string[]): string =>
     `CREATE TRIGGER ${quote(`${name}_${title}`)} ${event} ON ${quote(name)}\nWHEN ${when}\nBEGIN\n${body.map((each) => `\t${each};\n`).join('')}END`
+  const names = invalidates?.columns.map((column) => quote(column.name)) ?? []
+  const differsBeside = (other?: string): string =>
+    names.flatMap((each) => (each === other ? [] : `OLD.${each} IS NOT NEW.${each}`)).join(' OR ')
+  const differs = differsBeside()
+  /** The operation, and whether the change invalidates. */
+  const operation = (what: 'insert' | 'update' | 'delete', when = IS_AUTOMATIC): string =>
+    isNode(table) ? `\n\t\tCASE WHEN ${when} THEN '${what}${INVALIDATING}' ELSE '${what}' END` : ` '${what}'`
   const triggers = [
     trigger('log_insert', 'AFTER INSERT', IS_LOGGED, `${log} VALUES ('${name}', NEW.${key}, 'insert')`),
     // INSERT … SELECT into a table with a trigger makes a temporary table each time: half of what a small update costs.
@@ -30,20 +37,18 @@ export function sqliteTriggersOf(table: Table, quote: Quote = asIs): string[] {
       'log_update',
       'AFTER UPDATE',
       `${IS_LOGGED} AND OLD.${key} IS NEW.${key}`,
-      `${log} VALUES ('${name}', NEW.${key}, 'update')`,
+      `${log} VALUES ('${name}', NEW.${key},${operation('update', `(${differsBeside(key)})\n\t\tAND ${IS_AUTOMATIC}`)})`,
     ),
     trigger(
       'log_rename',
       `AFTER UPDATE OF ${key}`,
       `OLD.${key} IS NOT NEW.${key} AND ${IS_LOGGED}`,
-      `${log} VALUES ('${name}', OLD.${key}, 'delete')`,
-      `${log} VALUES ('${name}', NEW.${key}, 'insert')`,
+      `${log} VALUES ('${name}', OLD.${key},${operation('delete')})`,
+      `${log} VALUES ('${name}', NEW.${key},${operation('insert')})`,
     ),
-    trigger('log_delete', 'AFTER DELETE', IS_LOGGED, `${log} VALUES ('${name}', OLD.${key}, 'delete')`),
+    trigger('log_delete', 'AFTER DELETE', IS_LOGGED, `${log} VALUES ('${name}', OLD.${key},${operation('delete')})`),
   ]
   if (invalidates === undefined) return triggers
-  const names = invalidates.columns.map((column) => quote(column.name))
-  const differs = names.map((each) => `OLD.${each} IS NOT NEW.${each}`).join(' OR ')
   const update = `AFTER UPDATE OF ${names.join(', ')}`
   const mark = 'INSERT INTO path_cache_marks'
   if (invalidates.paths === 'all') {
@@ -79,22 +84,18 @@ export function sqliteTriggersOf(table: Table, quote: Quote = asIs): string[] {
     ]
   }
   const others = names.filter((each) => each !== key).map((each) => `${each} IS NOT NEW.${each}`)
+  const logged = `${mark} (through, marked_at, logged)`
   const newest = 'SELECT 1 FROM path_cache_marks\n\tWHERE id = (SELECT max(id) FROM path_cache_marks)'
   return [
     ...triggers,
-    trigger(
-      'mark_update',
-      update,
-      `(${differs})\n\tAND ${IS_AUTOMATIC}`,
-      `${mark} (through, marked_at) VALUES (OLD.${key}, ${NOW})`,
-    ),
+    trigger('mark_update', update, `(${differs})\n\tAND ${IS_AUTOMATIC}`, `${logged} VALUES (OLD.${key}, ${NOW}, 1)`),
     trigger(
       'mark_rename',
       `AFTER UPDATE OF ${key}`,
       `OLD.${key} IS NOT NEW.${key} AND ${IS_AUTOMATIC}`,
-      `${mark} (through, marked_at) VALUES (NEW.${key}, ${NOW})`,
+      `${logged} VALUES (NEW.${key}, ${NOW}, 1)`,
     ),
-    trigger('mark_delete', 'AFTER DELETE', IS_AUTOMATIC, `${mark} (through, marked_at) VALUES (OLD.${key}, ${NOW})`),
+    trigger('mark_delete', 'AFTER DELETE', IS_AUTOMATIC, `${logged} VALUES (OLD.${key}, ${NOW}, 1)`),
     // INSERT OR REPLACE deletes the row of before without saying so. Only afterwards it is known whether a row was replaced or
     // updated by an upsert: until then the mark invalidates nothing that is stored.
     trigger(
@@ -143,8 +144,17 @@ const triggerBy =
 const functionOf = (name: string, body: string): string =>
   `CREATE FUNCTION %1$I.${name}() RETURNS trigger LANGUAGE plpgsql AS ${dollarQuoted('body', body)}`
 
-function logFunction({ name, key: column }: Table, quote: Quote): string {
+const IS_AUTOMATIC_ON_POSTGRES =
+  "NOT EXISTS (SELECT 1 FROM %1$I.meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')"
+
+function logFunction(table: Table, quote: Quote): string {
+  const { name, key: column, invalidates } = table
   const key = quote(column.name)
+  const indent = '\n\t\t\t\t\t\t'
+  const invalidating = (when: string): string =>
+    isNode(table) ? `${indent}|| CASE WHEN ${when} THEN '${INVALIDATING}' ELSE '' END` : ''
+  const rowOf = (alias: string): string => rowIn(alias, invalidates?.columns ?? [], quote)
+  const differs = `${rowOf('r')} IS DISTINCT FROM ${rowOf('w')} AND ${IS_AUTOMATIC_ON_POSTGRES}`
   const log = 'INSERT INTO %1$I.meshstore_changes (table_name, key, operation)'
   return functionOf(
     quote(`meshstore_log_${name}`),
@@ -159,12 +169,12 @@ function logFunction({ name, key: column }: Table, quote: Quote): string {
 			ELSIF TG_OP = 'UPDATE' THEN
 				${log}
 					SELECT '${name}', coalesce(w.${key}, r.${key}), CASE
-						WHEN w.${key} IS NULL THEN 'delete' WHEN r.${key} IS NULL THEN 'insert' ELSE 'update' END
+						WHEN w.${key} IS NULL THEN 'delete' WHEN r.${key} IS NULL THEN 'insert' ELSE 'update' END${invalidating(differs)}
 					FROM replaced AS r FULL JOIN written AS w ON w.${key} = r.${key}
 					ORDER BY w.${key} IS NOT NULL, 2;
 			ELSIF TG_OP = 'DELETE' THEN
 				${log}
-					SELECT '${name}', ${key}, 'delete' FROM replaced ORDER BY 2;
+					SELECT '${name}', ${key}, 'delete'${invalidating(IS_AUTOMATIC_ON_POSTGRES)} FROM replaced ORDER BY 2;
 			ELSE
 				INSERT INTO %1$I.meshstore_changes (table_name, operation) VALUES ('${name}', 'truncate');
 			END IF;
@@ -173,6 +183,9 @@ function logFunction({ name, key: column }: Table, quote: Quote): string {
 		`,
   )
 }
+
+const rowIn = (alias: string, columns: readonly Column[], quote: Quote): string =>
+  `(${columns.map(({ name }) => `${alias}.${quote(name)}`).join(', ')})`
 
 /** A change of many rows marks each node once, or all paths once. */
 function markFunction(table: Table, invalidates: Invalidates, quote: Quote): string {
@@ -203,7 +216,7 @@ function marksBy({ key: column }: Table, { paths, columns, through }: Invalidate
   const indent = '\n\t\t\t\t\t'
   const key = quote(column.name)
   const now = 'extract(epoch FROM clock_timestamp())'
-  const rowOf = (alias: string): string => `(${columns.map(({ name }) => `${alias}.${quote(name)}`).join(', ')})`
+  const rowOf = (alias: string): string => rowIn(alias, columns, quote)
   // FULL JOIN: batches forbid the fast plans of other joins.
   const changed = `FROM replaced AS r FULL JOIN written AS w ON w.${key} = r.${key}${indent}WHERE ${rowOf('r')} IS DISTINCT FROM ${rowOf('w')}`
   if (paths === 'all') {
@@ -211,9 +224,10 @@ function marksBy({ key: column }: Table, { paths, columns, through }: Invalidate
       `INSERT INTO %1$I.path_cache_marks (marked_at)${indent}SELECT ${now} WHERE EXISTS (SELECT 1 ${from})`
     return [all('FROM written'), all(changed), all('FROM replaced')]
   }
-  const nodes = (node: string, from: string): string =>
-    `INSERT INTO %1$I.path_cache_marks (through, marked_at)${indent}SELECT ${node}, ${now}${indent}${from}${indent}ORDER BY 1`
-  if (through === undefined) return ['', nodes(`coalesce(w.${key}, r.${key})`, changed), nodes(key, 'FROM replaced')]
+  const nodes = (node: string, from: string, isLogged = false): string =>
+    `INSERT INTO %1$I.path_cache_marks (through, marked_at${isLogged ? ', logged' : ''})${indent}SELECT ${node}, ${now}${isLogged ? ', true' : ''}${indent}${from}${indent}ORDER BY 1`
+  if (through === undefined)
+    return ['', nodes(`coalesce(w.${key}, r.${key})`, changed, true), nodes(key, 'FROM replaced', true)]
   const list = [...new Set([...columns, ...through].map(({ name }) => quote(name)))].join(', ')
   const ends = (rows: string): string =>
     through.map(({ name }) => `SELECT ${quote(name)} AS node FROM ${rows} AS r`).join(' UNION ')

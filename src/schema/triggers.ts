@@ -3,6 +3,16 @@ import type { Invalidates, Table } from './tables.ts'
 
 export const LOG_EVENTS = ['insert', 'update', 'delete', 'truncate'] as const
 
+/**
+ * Ends the operation of a log entry whose change also invalidates the paths through its key: `update+`. One entry instead of two
+ * makes topology changes cheaper. Such a mark is `logged`: the entry tells of it.
+ */
+export const INVALIDATING = '+'
+
+/** Whether a row's topology change invalidates the paths through the row's own key. */
+export const isNode = ({ invalidates }: Table): boolean =>
+  invalidates?.paths === 'through' && invalidates.through === undefined
+
 /** SQLite's triggers of the change log. */
 export const logTriggers = ({ name }: Table): string[] =>
   ['insert', 'update', 'rename', 'delete'].map((event) => `${name}_log_${event}`)

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { cacheKey } from '../../src/schema/path-bundle.ts'
 import { bundle, node, pathKey, policy } from '../support/samples.ts'
 import { eachBackend, eachLastingBackend } from '../support/settings.ts'
+import { logOf } from './support/log.ts'
 import { committed, subscribed, take, words } from './support/reading.ts'
 
 const PATH = cacheKey(pathKey('a', 'b'))
@@ -181,6 +182,37 @@ eachLastingBackend('changes of others', (backend) => {
       'insert nodes b',
       'delete nodes b',
     ])
+  })
+
+  test('a change of the topology is one entry of the log, and two changes', async () => {
+    await using opened = await backend.open()
+    const { store, other } = opened
+    await store.nodes.createMany([node('a'), node('b')])
+    const changes = await subscribed(store)
+    const entries = async (): Promise<number> => (await logOf(opened)).changes
+    const before = await entries()
+    await store.nodes.update('a', { interfaces: ['other'] })
+    await other.execute("UPDATE nodes SET node_id = 'c' WHERE node_id = 'a'")
+    await store.nodes.delete('b')
+    expect((await entries()) - before).toBe(4)
+    const seen = await take(changes, 8)
+    expect(seen.map(words)).toEqual([
+      'invalidate path_cache {"through":"a"}',
+      'update nodes a',
+      'invalidate path_cache {"through":"a"}',
+      'delete nodes a',
+      'invalidate path_cache {"through":"c"}',
+      'insert nodes c',
+      'invalidate path_cache {"through":"b"}',
+      'delete nodes b',
+    ])
+    // Nothing is missed by a reader that resumes. Between the two changes of an entry, it gets the invalidation again.
+    for (const [index, { operation, token }] of seen.entries()) {
+      const resumed = await subscribed(store, { after: token })
+      const from = operation === 'invalidate' ? index : index + 1
+      expect((await take(resumed, seen.length - from)).map(words)).toEqual(seen.slice(from).map(words))
+      await resumed.return()
+    }
   })
 
   test('a program that gives two rows each other’s keys', async () => {

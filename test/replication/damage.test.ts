@@ -105,3 +105,26 @@ test('gaps are named by --list', async () => {
   ])
   expect((await listMoments(placeOf(folder.file('copy')))).spans).toMatchObject([{ to: { segment: 6 } }])
 })
+
+test('a damaged segment at the end is named by --list and --verify, and the moments before it are listed', async () => {
+  using folder = temporaryFolder()
+  const to = await replica(folder)
+  flipped(segmentFile(to, 6), 200)
+  const { spans, problems } = await listMoments(placeOf(to))
+  expect(spans).toMatchObject([{ generation: 1, from: { segment: 1 }, to: { segment: 5 } }])
+  expect(problems).toEqual([expect.stringContaining('0000000006.segment is damaged')])
+  const verified = await verifyPlace(placeOf(to))
+  expect(verified.problems).toEqual([expect.stringMatching(/0000000006\.segment is damaged.*Everything up to/)])
+  expect(verified.spans).toEqual(spans)
+})
+
+test('a segment that was never shipped is refused', async () => {
+  using folder = temporaryFolder()
+  const to = await replica(folder)
+  for (const [moment, why] of [
+    ['g000001/7', 'generation 1 ends with segment 6'],
+    ['g000001/0', 'generation 1 ends with segment 6'],
+    ['g000002/1', 'there is no generation 2'],
+  ] as const)
+    await expect(restored(to, moment)).rejects.toMatchObject({ code: 'CONFIG', message: expect.stringContaining(why) })
+})

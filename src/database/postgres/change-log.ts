@@ -1,6 +1,7 @@
 import { StorageError } from '../../errors.ts'
 import { machineTime, performance } from '../../event-loop.ts'
 import { encodeTime } from '../../schema/codecs.ts'
+import { withInvalidations } from '../invalidating-entries.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
 import {
   AT,
@@ -185,7 +186,10 @@ export class PostgresChangeLog implements ChangeLog {
         return { table, key, operation, position: formatPosition({ seen, upTo: window.end, seq: each, beat, digest }) }
       })
       const end = formatPosition({ seen: window.end, seq: 0, beat, digest })
-      return { changes, position: rows.length < limit ? end : (changes.at(-1)?.position ?? end) }
+      return {
+        changes: withInvalidations(changes, from.position),
+        position: rows.length < limit ? end : (changes.at(-1)?.position ?? end),
+      }
     })
   }
 

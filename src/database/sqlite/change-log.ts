@@ -1,6 +1,7 @@
 import type Sqlite from 'better-sqlite3'
 import { machineTime, nextTurn } from '../../event-loop.ts'
 import { encodeTime } from '../../schema/codecs.ts'
+import { withInvalidations } from '../invalidating-entries.ts'
 import type { ChangeLog, LoggedChange, LogPage, LogPosition } from '../session.ts'
 import type { SqliteConnection } from './connection.ts'
 
@@ -13,13 +14,7 @@ interface Host {
 /** The row of meshstore_state that switches the log on, and names it. */
 export const LOG = 'change_log'
 
-interface Row {
-  readonly seq: number
-  readonly table_name: string
-  readonly key: string | null
-  readonly operation: string
-  readonly nonce: number
-}
+type Row = [seq: number, table: string, key: string | null, operation: string, nonce: number]
 
 const READ = 'SELECT seq, table_name, key, operation, nonce FROM meshstore_changes WHERE seq >= ? ORDER BY seq LIMIT ?'
 const REGISTER = `INSERT INTO meshstore_consumers (name, position, kept_until) VALUES (?, ?, ?)
@@ -31,6 +26,7 @@ const BEGIN = "INSERT INTO meshstore_changes (table_name, operation) VALUES ('',
 /** Pruning keeps the newest row while the log is on, so that no number is used twice. */
 const NEWEST = 'SELECT seq, nonce FROM meshstore_changes ORDER BY seq DESC LIMIT 1'
 const OLDEST = 'SELECT min(seq) FROM meshstore_changes'
+const NAME = 'SELECT value FROM meshstore_state WHERE name = ?'
 const LEAST = 'SELECT min(CAST(position AS INTEGER)) FROM meshstore_consumers'
 /** Rows deleted by one statement, which takes some milliseconds. */
 const BATCH = 1_000
@@ -126,31 +122,47 @@ export class SqliteChangeLog implements ChangeLog {
   }
 }
 
+/** Prepares a statement once on each connection: to parse a poll's statements takes longer than to run them. */
+function preparedOnce<S>(prepare: (raw: Sqlite.Database) => S): (raw: Sqlite.Database) => S {
+  const known = new WeakMap<Sqlite.Database, S>()
+  return (raw) => {
+    const statement = known.get(raw) ?? prepare(raw)
+    known.set(raw, statement)
+    return statement
+  }
+}
+const readOn = preparedOnce((raw) => raw.prepare<[number, number], Row>(READ).raw())
+const newestOn = preparedOnce((raw) => raw.prepare<[], [number, number]>(NEWEST).raw())
+const nameOn = preparedOnce((raw) => raw.prepare<[string], string>(NAME).pluck())
+
 /** `undefined` if the change at the position, or a change after the position, is missing. */
 export function changesAfter(raw: Sqlite.Database, position: string, limit: number): LogPage | undefined {
   const from = seqOf(position)
-  const rows = raw.prepare<[number, number], Row>(READ).all(from, limit + 1)
+  const rows = readOn(raw).all(from, limit + 1)
   if (from > 0) {
-    const [at] = rows.splice(0, 1)
-    if (at === undefined || positionOf(at) !== position) return undefined
+    const at = rows.shift()
+    if (at === undefined || positionOf(at[0], at[4]) !== position) return undefined
   }
-  const changes = rows.slice(0, limit).map((row): LoggedChange => {
-    const { table_name, key, operation } = row
-    return { table: table_name, key, operation, position: positionOf(row) }
-  })
+  const changes = rows.slice(0, limit).map(
+    ([seq, table, key, operation, nonce]): LoggedChange => ({
+      table,
+      key,
+      operation,
+      position: positionOf(seq, nonce),
+    }),
+  )
   const last = changes.at(-1)?.position ?? position
-  return seqOf(last) === from + changes.length ? { changes, position: last } : undefined
+  if (seqOf(last) !== from + changes.length) return undefined
+  return { changes: withInvalidations(changes, position), position: last }
 }
 
-const positionOf = ({ seq, nonce }: Pick<Row, 'seq' | 'nonce'>): string => `${seq}/${nonce}`
+const positionOf = (seq: number, nonce: number): string => `${seq}/${nonce}`
 export const seqOf = (position: string): number => Number.parseInt(position, 10)
 
 /** The log's name; `undefined` if the log is off. */
-const nameOf = (raw: Sqlite.Database): string | undefined =>
-  raw.prepare<[string], string>('SELECT value FROM meshstore_state WHERE name = ?').pluck().get(LOG)
+const nameOf = (raw: Sqlite.Database): string | undefined => nameOn(raw).get(LOG)
 
-export const newest = (raw: Sqlite.Database): string =>
-  positionOf(raw.prepare<[], Row>(NEWEST).get() ?? { seq: 0, nonce: 0 })
+export const newest = (raw: Sqlite.Database): string => positionOf(...(newestOn(raw).get() ?? [0, 0]))
 const oldest = (raw: Sqlite.Database): number =>
   raw.prepare<[], number | null>(OLDEST).pluck().get() ?? Number.POSITIVE_INFINITY
 
