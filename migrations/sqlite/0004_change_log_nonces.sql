@@ -50,13 +50,13 @@ CREATE TRIGGER nodes_mark_update AFTER UPDATE OF node_id, interfaces, protocols,
 WHEN (OLD.node_id IS NOT NEW.node_id OR OLD.interfaces IS NOT NEW.interfaces OR OLD.protocols IS NOT NEW.protocols OR OLD.started IS NOT NEW.started)
 	AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
 BEGIN
-	INSERT INTO path_cache_marks (through, marked_at, logged) VALUES (OLD.node_id, CAST(strftime('%s', 'now') AS REAL), 1);
+	INSERT INTO path_cache_marks (through, marked_at, logged) VALUES (OLD.node_id, CAST(strftime('%s', 'now') AS REAL), OLD.node_id IS NEW.node_id);
 END;
 --> statement-breakpoint
 CREATE TRIGGER nodes_mark_rename AFTER UPDATE OF node_id ON nodes
 WHEN OLD.node_id IS NOT NEW.node_id AND NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual')
 BEGIN
-	INSERT INTO path_cache_marks (through, marked_at, logged) VALUES (NEW.node_id, CAST(strftime('%s', 'now') AS REAL), 1);
+	INSERT INTO path_cache_marks (through, marked_at) VALUES (NEW.node_id, CAST(strftime('%s', 'now') AS REAL));
 END;
 --> statement-breakpoint
 CREATE TRIGGER nodes_mark_delete AFTER DELETE ON nodes
@@ -76,10 +76,8 @@ END;
 CREATE TRIGGER nodes_log_rename AFTER UPDATE OF node_id ON nodes
 WHEN OLD.node_id IS NOT NEW.node_id AND EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')
 BEGIN
-	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', OLD.node_id,
-		CASE WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN 'delete+' ELSE 'delete' END);
-	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id,
-		CASE WHEN NOT EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'path_cache_invalidation' AND value = 'manual') THEN 'insert+' ELSE 'insert' END);
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', OLD.node_id, 'delete');
+	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('nodes', NEW.node_id, 'insert');
 END;
 --> statement-breakpoint
 CREATE TRIGGER nodes_log_delete AFTER DELETE ON nodes

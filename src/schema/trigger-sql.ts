@@ -28,7 +28,7 @@ export function sqliteTriggersOf(table: Table, quote: Quote = asIs): string[] {
     names.flatMap((each) => (each === other ? [] : `OLD.${each} IS NOT NEW.${each}`)).join(' OR ')
   const differs = differsBeside()
   /** The operation, and whether the change invalidates. */
-  const operation = (what: 'insert' | 'update' | 'delete', when = IS_AUTOMATIC): string =>
+  const operation = (what: 'update' | 'delete', when = IS_AUTOMATIC): string =>
     isNode(table) ? `\n\t\tCASE WHEN ${when} THEN '${what}${INVALIDATING}' ELSE '${what}' END` : ` '${what}'`
   const triggers = [
     trigger('log_insert', 'AFTER INSERT', IS_LOGGED, `${log} VALUES ('${name}', NEW.${key}, 'insert')`),
@@ -43,8 +43,8 @@ export function sqliteTriggersOf(table: Table, quote: Quote = asIs): string[] {
       'log_rename',
       `AFTER UPDATE OF ${key}`,
       `OLD.${key} IS NOT NEW.${key} AND ${IS_LOGGED}`,
-      `${log} VALUES ('${name}', OLD.${key},${operation('delete')})`,
-      `${log} VALUES ('${name}', NEW.${key},${operation('insert')})`,
+      `${log} VALUES ('${name}', OLD.${key}, 'delete')`,
+      `${log} VALUES ('${name}', NEW.${key}, 'insert')`,
     ),
     trigger('log_delete', 'AFTER DELETE', IS_LOGGED, `${log} VALUES ('${name}', OLD.${key},${operation('delete')})`),
   ]
@@ -88,12 +88,17 @@ export function sqliteTriggersOf(table: Table, quote: Quote = asIs): string[] {
   const newest = 'SELECT 1 FROM path_cache_marks\n\tWHERE id = (SELECT max(id) FROM path_cache_marks)'
   return [
     ...triggers,
-    trigger('mark_update', update, `(${differs})\n\tAND ${IS_AUTOMATIC}`, `${logged} VALUES (OLD.${key}, ${NOW}, 1)`),
+    trigger(
+      'mark_update',
+      update,
+      `(${differs})\n\tAND ${IS_AUTOMATIC}`,
+      `${logged} VALUES (OLD.${key}, ${NOW}, OLD.${key} IS NEW.${key})`,
+    ),
     trigger(
       'mark_rename',
       `AFTER UPDATE OF ${key}`,
       `OLD.${key} IS NOT NEW.${key} AND ${IS_AUTOMATIC}`,
-      `${logged} VALUES (NEW.${key}, ${NOW}, 1)`,
+      `${mark} (through, marked_at) VALUES (NEW.${key}, ${NOW})`,
     ),
     trigger('mark_delete', 'AFTER DELETE', IS_AUTOMATIC, `${logged} VALUES (OLD.${key}, ${NOW}, 1)`),
     // INSERT OR REPLACE deletes the row of before without saying so. Only afterwards it is known whether a row was replaced or

@@ -192,17 +192,12 @@ eachLastingBackend('changes of others', (backend) => {
     const entries = async (): Promise<number> => (await logOf(opened)).changes
     const before = await entries()
     await store.nodes.update('a', { interfaces: ['other'] })
-    await other.execute("UPDATE nodes SET node_id = 'c' WHERE node_id = 'a'")
     await store.nodes.delete('b')
-    expect((await entries()) - before).toBe(4)
-    const seen = await take(changes, 8)
+    expect((await entries()) - before).toBe(2)
+    const seen = await take(changes, 4)
     expect(seen.map(words)).toEqual([
       'invalidate path_cache {"through":"a"}',
       'update nodes a',
-      'invalidate path_cache {"through":"a"}',
-      'delete nodes a',
-      'invalidate path_cache {"through":"c"}',
-      'insert nodes c',
       'invalidate path_cache {"through":"b"}',
       'delete nodes b',
     ])
@@ -213,6 +208,13 @@ eachLastingBackend('changes of others', (backend) => {
       expect((await take(resumed, seen.length - from)).map(words)).toEqual(seen.slice(from).map(words))
       await resumed.return()
     }
+    await other.execute("UPDATE nodes SET node_id = 'c' WHERE node_id = 'a'")
+    expect((await take(changes, 4)).map(words).sort()).toEqual([
+      'delete nodes a',
+      'insert nodes c',
+      'invalidate path_cache {"through":"a"}',
+      'invalidate path_cache {"through":"c"}',
+    ])
   })
 
   test('a program that gives two rows each other’s keys', async () => {
