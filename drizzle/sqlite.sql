@@ -152,8 +152,9 @@ BEGIN
 	INSERT INTO meshstore_changes (table_name, key, operation) VALUES ('path_cache', OLD.cache_key, 'delete');
 END;
 CREATE TRIGGER meshstore_changes_bound AFTER INSERT ON meshstore_changes
+WHEN NEW.seq % 128 = 0
 BEGIN
-	DELETE FROM meshstore_changes WHERE seq <= NEW.seq - 1000000;
+	DELETE FROM meshstore_changes WHERE seq < NEW.seq - 1000000;
 END;
 CREATE TRIGGER path_cache_marks_log AFTER INSERT ON path_cache_marks
 WHEN NEW.logged = 0 AND (NEW.swept = 0 OR NEW.through IS NULL) AND EXISTS (SELECT 1 FROM meshstore_state WHERE name = 'change_log')

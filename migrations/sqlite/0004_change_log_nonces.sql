@@ -14,10 +14,12 @@ CREATE TABLE `meshstore_changes` (
 	`nonce` integer DEFAULT (random() & 9007199254740991) NOT NULL
 );
 --> statement-breakpoint
--- A subscriber that stops reading must not let the log grow without bound. A gap in the numbers tells it.
+-- A subscriber that stops reading must not let the log grow without bound. A gap in the numbers tells it. The log keeps the change of
+-- a position and a million after it, and up to 127 more: to look at each change costs a tenth of what the log does.
 CREATE TRIGGER meshstore_changes_bound AFTER INSERT ON meshstore_changes
+WHEN NEW.seq % 128 = 0
 BEGIN
-	DELETE FROM meshstore_changes WHERE seq <= NEW.seq - 1000000;
+	DELETE FROM meshstore_changes WHERE seq < NEW.seq - 1000000;
 END;
 --> statement-breakpoint
 ALTER TABLE `path_cache_marks` ADD `logged` integer DEFAULT false NOT NULL;
