@@ -63,7 +63,10 @@ function assertThere(generations: readonly Generation[], moment: Exclude<Moment,
     found === undefined
       ? `there is no generation ${moment.generation}`
       : `generation ${moment.generation} ends with segment ${last}`
-  throw new StorageError('CONFIG', `There is no ${name}: ${there}. Nothing was restored. Choose a moment that --list names.`)
+  throw new StorageError(
+    'CONFIG',
+    `There is no ${name}: ${there}. Nothing was restored. Choose a moment that --list names.`,
+  )
 }
 
 /** Segments that are read at once. */
