@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
 import { createDatabase } from '../postgres/support/database.ts'
 import { asSoonAsAvailable, eventually } from '../postgres/support/eventually.ts'
+import { FaultyProxy } from '../postgres/support/proxy.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { SwappingProxy } from '../postgres/support/swapping-proxy.ts'
 import { type OpenStore, postgres } from '../support/backends.ts'
@@ -65,6 +66,23 @@ class ByNumber {
 }
 
 describePostgres('changes on PostgreSQL', () => {
+  test('goes on when the answer to a COMMIT of its own is lost', async () => {
+    await using database = await createDatabase()
+    await using proxy = await FaultyProxy.before(database.url)
+    await using store = await openStorage(proxy.url)
+    await using other = await openStorage(database.url)
+    const live = await subscribed(store)
+    for (const fault of ['reset before', 'reset after'] as const) {
+      const before = proxy.injected
+      proxy.arm(fault, 'COMMIT\0')
+      // Once a second the subscription commits a beat.
+      for (let turn = 0; proxy.injected === before; turn++) {
+        await other.nodes.create(node(`${fault}-${turn}`))
+        expect((await take(live, 1)).map(({ key }) => key)).toEqual([`${fault}-${turn}`])
+      }
+    }
+  })
+
   test('a transaction that is committed after a later one is not missed', async () => {
     await using opened = await postgres.open()
     await using early = await Client.of(opened)

@@ -235,8 +235,15 @@ export class PostgresChangeLog implements ChangeLog {
     })
   }
 
-  #write<T>(work: (ask: Ask) => Promise<T>): Promise<T> {
-    return this.#database.inOwnTransaction('READ COMMITTED', work)
+  /** Runs again if the answer to its COMMIT is lost: each of the log's transactions can be repeated. */
+  async #write<T>(work: (ask: Ask) => Promise<T>): Promise<T> {
+    const run = (): Promise<T> => this.#database.inOwnTransaction('READ COMMITTED', work)
+    try {
+      return await run()
+    } catch (error) {
+      if (!(error instanceof StorageError && error.code === 'OUTCOME_UNKNOWN')) throw error
+      return run()
+    }
   }
 
   #read<T>(work: (ask: Ask) => Promise<T>): Promise<T> {
