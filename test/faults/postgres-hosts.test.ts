@@ -131,7 +131,7 @@ describePostgres('two hosts in a URL', () => {
   test('without a primary, an opening says what each host answered', async () => {
     await (await openStorage(urlOf(primary, standby))).close()
     await primary.halt()
-    await expect(openStorage(urlOf(primary, standby, '&connect_timeout=1'))).rejects.toMatchObject({
+    await expect(openStorage(urlOf(primary, standby, '&connect_timeout=5'))).rejects.toMatchObject({
       code: 'UNAVAILABLE',
       message: `No primary was found: 127.0.0.1:${portOf(primary)} failed (ECONNREFUSED); 127.0.0.1:${portOf(standby)} is a replica. Nothing was written. Check the cluster, then try again.`,
     })

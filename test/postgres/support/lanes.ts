@@ -59,7 +59,7 @@ export class Lanes {
     failed.catch(() => {})
     await Promise.race([
       failed,
-      eventually(`${writes} more writes are acknowledged`, () => this.figures.acknowledged >= enough),
+      eventually(`${writes} more writes are acknowledged`, () => this.figures.acknowledged >= enough, 60_000),
     ])
   }
 
