@@ -16,8 +16,7 @@ export async function withinTime<T>(
     if (timeoutMs === undefined) return await tx.completing(work)
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        const message = `The transaction took longer than ${of} ms and was rolled back. Shorten it, or raise timeoutMs.`
-        const error = new StorageError('TIMEOUT', message)
+        const error = timeoutError(of)
         tx.end(error)
         reject(error)
       }, timeoutMs)
@@ -28,3 +27,9 @@ export async function withinTime<T>(
     tx.end()
   }
 }
+
+export const timeoutError = (timeoutMs = 0): StorageError =>
+  new StorageError(
+    'TIMEOUT',
+    `The transaction took longer than ${timeoutMs} ms and was rolled back. Shorten it, or raise timeoutMs.`,
+  )

@@ -80,7 +80,9 @@ const policy = id.chain((policy_id) =>
     'policy_id',
   ]),
 )
-const path = fc.tuple(id, id, fc.oneof(fc.constantFrom<Cell>(1n, 2n, 3), any)).chain(([source, destination, k]) => {
+/** Some are ambiguous in a key, whose rows are dropped. */
+const end = fc.oneof({ weight: 4, arbitrary: id }, { weight: 1, arbitrary: fc.constantFrom<Cell>('a:b', '%') })
+const path = fc.tuple(end, end, fc.oneof(fc.constantFrom<Cell>(1n, 2n, 3), any)).chain(([source, destination, k]) => {
   const key = `${String(source)}:${String(destination)}:${String(k)}`
   return rowOf(
     pathRow,

@@ -75,3 +75,13 @@ test('one refusal is for all that wait', async () => {
   slots.refuseWaiting(new Error('away'))
   for (const each of waiting) await expect(each).rejects.toThrow('away')
 })
+
+test('work that waits within a limit gives up, and leaves its place to others', async () => {
+  const { slots, holders, ask, free } = slotsOf(1)
+  await ask('call', 'running')
+  const late = slots.take('call', true, 1)
+  void ask('call', 'next')
+  expect(await late).toBe(false)
+  await free('call', 'running')
+  expect(holders).toEqual(['next'])
+})

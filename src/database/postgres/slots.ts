@@ -1,7 +1,8 @@
 /**
- * Admission to a pool's connections: one slot for each. Work waits here without a time limit. In the driver's pool it would wait
+ * Admission to a pool's connections: one slot for each. New work waits here without a time limit. In the driver's pool it would wait
  * against the limit for connecting.
  */
+import { clearTimeout, setTimeout } from '../../event-loop.ts'
 
 /** `isCallers`: a caller's transaction. `isWriter`: a writing transaction of many statements. */
 interface Kind {
@@ -63,14 +64,30 @@ export class Slots {
     }
   }
 
-  async take(kind: SlotKind, again = false): Promise<void> {
-    if (this.#admits(kind)) this.#count(kind, 1)
-    else
-      await new Promise<void>((resolve, reject) => {
-        const at = ++this.#asked
-        if (again) this.#waiting[kind].unshift({ order: -at, resolve, reject })
-        else this.#waiting[kind].push({ order: at, resolve, reject })
+  /** Resolves with false if the work got no slot within so many milliseconds. `undefined`: no limit. */
+  async take(kind: SlotKind, again = false, withinMs?: number): Promise<boolean> {
+    if (this.#admits(kind)) {
+      this.#count(kind, 1)
+      return true
+    }
+    const queue = this.#waiting[kind]
+    const at = ++this.#asked
+    let timer: NodeJS.Timeout | undefined
+    try {
+      return await new Promise<boolean>((resolve, reject) => {
+        const waiting = { order: again ? -at : at, resolve: () => resolve(true), reject }
+        if (again) queue.unshift(waiting)
+        else queue.push(waiting)
+        if (withinMs === undefined) return
+        const giveUp = (): void => {
+          queue.splice(queue.indexOf(waiting), 1)
+          resolve(false)
+        }
+        timer = setTimeout(giveUp, Math.max(0, withinMs))
       })
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   free(kind: SlotKind): void {

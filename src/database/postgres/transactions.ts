@@ -3,6 +3,7 @@ import { performance, sleep } from '../../event-loop.ts'
 import { type TransactionEvent, traceRetry } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
 import type { Naming } from '../executor.ts'
+import { timeoutError } from '../transaction-time.ts'
 import { type Attempted, type AttemptLimits, attempt, type Environment, mayRunOn, type Work } from './attempt.ts'
 import { overtakenError, reasonOf } from './errors.ts'
 import { Failover } from './failover.ts'
@@ -34,8 +35,9 @@ export async function transaction<T>(
   try {
     for (let pause = 1; ; pause = nextPause(pause)) {
       const turn = new Turn(on, kind, place, event.attempts++ > 0)
-      if (place === undefined) await turn.comes()
-      const mayBegin = place && ((): Promise<void> => turn.comes())
+      const comes = (): Promise<void> => turn.comes(limits.timeoutMs, passedMs)
+      if (place === undefined) await comes()
+      const mayBegin = place && comes
       const opened = (): void => {
         begun ??= performance.now()
       }
@@ -100,15 +102,18 @@ class Turn {
 
   /**
    * Resolves when the attempt waits for no earlier call, and has a slot. With a single connection it waits for all earlier calls: its
-   * callback may wait for one of them.
+   * callback may wait for one of them. Rejects with TIMEOUT if the time of a transaction that has begun passes meanwhile: other calls
+   * may hold the slots for as long as they wait for a server.
    */
-  async comes(): Promise<void> {
+  async comes(timeoutMs: number | undefined, passedMs: () => number): Promise<void> {
     const { queue, options, connections } = this.#on
     if (options.max === 1 && this.#place !== undefined) await queue.earlierEnded(this.#place)
     for (;;) {
       await this.earlierEnded()
       const known = this.#earlier.length
-      await connections.slots.take(this.#kind, this.#again)
+      const passed = passedMs()
+      const withinMs = passed > 0 && timeoutMs !== undefined ? timeoutMs - passed : undefined
+      if (!(await connections.slots.take(this.#kind, this.#again, withinMs))) throw timeoutError(timeoutMs)
       if (known === this.#earlier.length) break
       // The attempt now waits for other calls, which need the slot.
       connections.slots.free(this.#kind)
