@@ -1,7 +1,7 @@
 /** Random programs, run on a store and on the model, of which every step must come to the same. */
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import { type MeshNode, type Repositories, StorageError } from '../../src/index.ts'
+import { type MeshNode, type Repositories, StorageError, type Transaction } from '../../src/index.ts'
 import type { Backend } from '../support/backends.ts'
 import { Clock } from '../support/clock.ts'
 import { dump } from '../support/content.ts'
@@ -103,26 +103,38 @@ export async function runProgram(backend: Backend, program: Program): Promise<vo
     await expect(work).rejects.toThrow(Undo)
     restore()
   }
+  // After a conflict, for example with a sweep, the library runs a transaction again: then the model begins again, too.
+  const transaction = (work: (tx: Transaction) => Promise<void>): Promise<void> => {
+    const begun = clock.now()
+    let restore: (() => void) | undefined
+    return store.transaction((tx) => {
+      restore?.()
+      restore = model.snapshot()
+      clock.advance(begun.getTime() - clock.now().getTime())
+      return work(tx)
+    }, LONG)
+  }
   const runPart: Record<Part['where'], (steps: Part['steps']) => Promise<unknown>> = {
     store: (steps) => runSteps(store, steps),
-    committed: (steps) => store.transaction((tx) => runSteps(tx, steps), LONG),
+    committed: (steps) => transaction((tx) => runSteps(tx, steps)),
     'rolled back': (steps) => {
-      const work = store.transaction(async (tx) => {
+      const restore = model.snapshot()
+      const work = transaction(async (tx) => {
         await runSteps(tx, steps)
         throw new Undo()
-      }, LONG)
-      return undone(work, model.snapshot())
+      })
+      return undone(work, restore)
     },
-    'savepoint kept': (steps) => store.transaction((tx) => tx.transaction((nested) => runSteps(nested, steps)), LONG),
+    'savepoint kept': (steps) => transaction((tx) => tx.transaction((nested) => runSteps(nested, steps))),
     'savepoint undone': (steps) =>
-      store.transaction(async (tx) => {
+      transaction(async (tx) => {
         const work = tx.transaction(async (nested) => {
           await runSteps(nested, steps)
           throw new Undo()
         })
         await undone(work, model.snapshot())
         expect(await dump(tx)).toEqual(await dump(model))
-      }, LONG),
+      }),
   }
   for (const { where, steps } of program) {
     model.pathCache.inTransaction = where !== 'store'
