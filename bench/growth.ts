@@ -1,4 +1,4 @@
-/** What a call costs in a large database by what it costs in a small one, beside the growth of the same by hand. */
+/** The cost of a call in a large database by its cost in a small one, beside the growth of the same by hand. */
 import { atMost, type Result, type Target } from './result.ts'
 import { summaryOf } from './statistics.ts'
 
@@ -17,7 +17,7 @@ export interface Operation<Side extends Sized> {
   readonly byHand: (side: Side, n: number) => unknown
   /** Fewer rounds than the others: one call takes seconds in the large database. */
   readonly rounds?: number
-  /** What ours alone may grow by, however raw grows. */
+  /** The limit for the growth of ours alone, however raw grows. */
   readonly limit?: number
 }
 

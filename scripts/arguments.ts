@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util'
 
 export interface Asked<Form extends string> {
-  /** What is run of the suites; without one of them everything. */
+  /** The part of the suites that is run; without one of them everything. */
   readonly form: Form | undefined
   /** All that there are, if none is named. */
   readonly targets: readonly string[]

@@ -202,7 +202,7 @@ async function filled(context: Context, url: string, rows: number): Promise<Side
   for (let first = 0; first < rows; first += BATCH) {
     await raw.createNodes(Array.from({ length: Math.min(BATCH, rows - first) }, (_, n) => nodeOf(first + n)))
   }
-  // What autovacuum would do in the minutes after it, while the rows are measured.
+  // Autovacuum would do it in the minutes after, while the rows are measured.
   await raw.execute('VACUUM ANALYZE nodes')
   return { url, rows, store, raw, backupFile: newFile(context, 'backup') }
 }

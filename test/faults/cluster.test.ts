@@ -215,7 +215,7 @@ function spread(all: readonly number[]): string {
   return `${at(0.5)} ms (median), ${at(0.99)} ms (p99), ${at(1)} ms at most`
 }
 
-/** What is promised with synchronous replication. */
+/** The promises with synchronous replication. */
 function holds(came: Came): void {
   const { lost, doubtful, refusedButThere, wrongCounters, stuck, deaf, stale, errors, listeners } = came
   const silent = listeners.map(({ missed, ghosts }) => missed + ghosts)

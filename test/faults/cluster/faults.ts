@@ -1,4 +1,4 @@
-/** What happens to a cluster. A fault resolves when the cluster can write again; `Cluster.settled()` then repairs it. */
+/** Faults of a cluster. Each resolves when the cluster can write again; `Cluster.settled()` then repairs it. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Cluster } from './cluster.ts'
