@@ -3,7 +3,9 @@ import Database from 'better-sqlite3'
 import { openStorage } from '../../src/index.ts'
 
 const [url = '', to = '', rows = '', bytes = ''] = process.argv.slice(2)
-await using store = await openStorage({ url, replicate: { to, everySeconds: 3_600 } })
+// A policy that drops cached paths has two entries in the log, which keeps a million.
+const pathCache = { invalidation: 'manual' } as const
+await using store = await openStorage({ url, pathCache, replicate: { to, everySeconds: 3_600 } })
 await store.flushReplica()
 const raw = new Database(url)
 raw.exec(`WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${Number(rows)})
