@@ -114,8 +114,8 @@ export class SqliteConnection implements Executor {
   }
 
   /**
-   * Runs a statement that changes many rows as a transaction of its own: inside another one, SQLite keeps a journal of every page that the statement changes, to
-   * undo it alone. `undefined`: nothing has changed, and the write must run inside a transaction.
+   * Runs a statement that changes many rows as a transaction of its own: inside another one, SQLite keeps a journal of every page
+   * that the statement changes, to undo it alone. `undefined`: nothing has changed, and the write must run inside a transaction.
    */
   writeByItself<R>({ compiled, values }: BoundStatement<R>): Written<R> | undefined {
     const driver = this.#guard(compiled)

@@ -3,7 +3,8 @@ import { closeSync, fstatSync, openSync, readlinkSync, type Stats, statSync } fr
 import { dirname } from 'node:path'
 import type Sqlite from 'better-sqlite3'
 import { isError, StorageError } from '../../errors.ts'
-import { machineTime, performance, setTimeout } from '../../event-loop.ts'
+import { performance, setTimeout } from '../../event-loop.ts'
+import { Folder, isSame } from './folder.ts'
 import { LogRestarts } from './log-restarts.ts'
 import { type Durability, openConnection } from './raw-connection.ts'
 import { sync } from './sync.ts'
@@ -11,8 +12,6 @@ import { sync } from './sync.ts'
 /** Maximum age of a check, in milliseconds. `full` promises that an acknowledged write is durable: it checks each commit. */
 const LOG_EVERY_MS = { full: 0, normal: 1 } as const
 const DATABASE_EVERY_MS = 100
-/** The coarsest time that a file system gives an inode: two changes in it may have the same. */
-const COARSEST_MS = 2_000
 
 /**
  * The database file and its write-ahead log, as the writer has them open.
@@ -185,28 +184,6 @@ class Watched {
     this.#handle = undefined
   }
 }
-
-/** A folder's ctime changes with every name in it, and no program can set it back. */
-class Folder {
-  readonly #path: string
-  #seen: Stats | undefined
-
-  constructor(path: string) {
-    this.#path = path
-  }
-
-  /** Whether the folder is certainly as it was at the last call. The caller then need not look at its files again. */
-  isUnchanged(): boolean {
-    const before = this.#seen
-    const found = statSync(this.#path, { throwIfNoEntry: false })
-    this.#seen = found
-    // Not every runtime tells a ctime.
-    if (!found?.ctimeMs || !isSame(found, before) || found.ctimeMs !== before?.ctimeMs) return false
-    return machineTime().getTime() - found.ctimeMs > COARSEST_MS
-  }
-}
-
-const isSame = (one: Stats, other: Stats | undefined): boolean => one.ino === other?.ino && one.dev === other.dev
 
 function shownFor(link: string): string | undefined {
   try {
