@@ -13,6 +13,7 @@ import { childPath } from './child.ts'
 import type { NotTaken, Taken } from './children/build.ts'
 import { temporaryFolder } from './disk.ts'
 import { NoServer, type Server, withDatabase, withServer } from './postgres-server.ts'
+import { sameIndexes } from './same-indexes.ts'
 import { mainProcessOf } from './server-time.ts'
 import { medianOf, summaryOf } from './statistics.ts'
 
@@ -26,6 +27,7 @@ OLD and NEW are checked-out trees that are built (npm run build).
   --postgres        on PostgreSQL, with the server's processor time
   --tokens          on PostgreSQL, NEW with outcome tokens: OLD may be the same tree
   --subscribed      somebody reads the changes of NEW: OLD may be the same tree
+  --same-indexes    OLD gets the indexes of NEW: what is left is the code's
   --replicated      NEW replicates to a folder: OLD may be the same tree
   --by-hand         and \`pg\` by hand, for the operations of one row
   --postgres-js     and postgres.js, for reads by id: run \`node bench/install.ts\` first
@@ -145,6 +147,7 @@ async function inTurn(urls: readonly [string, string, string?], server?: number)
   ]
   if (urls[2] !== undefined && peer !== undefined) builds.push(new Build(after, urls[2], { ...as, side: peer }))
   await Promise.all(builds.map((build) => build.opened()))
+  if (values['same-indexes']) await sameIndexes(urls[1], urls[0])
   await compared(builds, values.only ?? Object.keys(OPERATIONS), server)
   for (const build of builds) await build.close()
 }
@@ -168,6 +171,7 @@ const { values, positionals } = parseArgs({
     tokens: { type: 'boolean', default: false },
     subscribed: { type: 'boolean', default: false },
     replicated: { type: 'boolean', default: false },
+    'same-indexes': { type: 'boolean', default: false },
     'by-hand': { type: 'boolean', default: false },
     'postgres-js': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
