@@ -26,7 +26,8 @@ interface On {
   readonly naming?: Naming | undefined
 }
 
-const ENDED = 'The transaction has ended. Use `tx` only inside its callback, and await what it returns.'
+const endedError = (): StorageError =>
+  misuse('The transaction has ended. Use `tx` only inside its callback, and await what it returns.')
 
 /**
  * A transaction, or a savepoint in a transaction. Statements run when they are called. The opener of the transaction commits.
@@ -41,7 +42,8 @@ export class OpenTransaction implements TransactionSession {
   readonly #depth: number
   /** Open savepoints and waiting statements: all later statements wait for them. */
   readonly #order = new CallOrder()
-  #end: StorageError | undefined
+  /** Every transaction ends, and few are called afterwards: an error with its stack would cost a quarter of the transaction. */
+  #end: (() => StorageError) | undefined
   #doom: unknown
   readonly #inserted = new InsertedKeys()
 
@@ -67,12 +69,12 @@ export class OpenTransaction implements TransactionSession {
   }
 
   /** Every later call rejects with `reason`. */
-  end(reason: StorageError = misuse(ENDED)): void {
-    this.#end ??= reason
+  end(reason?: StorageError): void {
+    this.#end ??= reason === undefined ? endedError : () => reason
   }
 
   refusal(): StorageError | undefined {
-    return this.#end ?? this.#on.guard.misuseOf(this)
+    return this.#end?.() ?? this.#on.guard.misuseOf(this)
   }
 
   read<P, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
@@ -204,7 +206,7 @@ export class OpenTransaction implements TransactionSession {
 
   /** The error that ended this transaction or an outer one, if any. */
   #unusable(): unknown {
-    return this.#end ?? this.#doom ?? (this.#outer === undefined ? undefined : this.#outer.#unusable())
+    return this.#end?.() ?? this.#doom ?? (this.#outer === undefined ? undefined : this.#outer.#unusable())
   }
 
   #assertUsable(): void {

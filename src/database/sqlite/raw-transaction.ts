@@ -1,13 +1,4 @@
 import type Sqlite from 'better-sqlite3'
-import { translatedCommit } from './errors.ts'
-
-export function commit(raw: Sqlite.Database): void {
-  try {
-    raw.exec('COMMIT')
-  } catch (error) {
-    throw translatedCommit(error, raw.name)
-  }
-}
 
 export function rollBack(raw: Sqlite.Database): void {
   try {

@@ -165,6 +165,15 @@ export class WriteQueue {
     }
   }
 
+  /** COMMIT for the lock holder. Throws StorageErrors. */
+  commit(): void {
+    try {
+      this.#statements.commit.run()
+    } catch (error) {
+      throw translatedCommit(error, this.#raw.name)
+    }
+  }
+
   /** Whether other processes have held the file for `busyTimeoutMs`. */
   #hasWaited(since: number, now = performance.now()): boolean {
     this.#busySince ??= now
@@ -318,9 +327,8 @@ export class WriteQueue {
     }
     this.#take(outcomes.length)
     try {
-      this.#statements.commit.run()
-    } catch (failure) {
-      const error = translatedCommit(failure, this.#raw.name)
+      this.commit()
+    } catch (error) {
       this.#rollBack()
       for (const { write } of outcomes) write.reject(error)
       this.#nextTurn()

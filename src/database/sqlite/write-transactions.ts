@@ -2,7 +2,7 @@ import type { StorageError } from '../../errors.ts'
 import { performance } from '../../event-loop.ts'
 import type { SqliteConnection } from './connection.ts'
 import { translated } from './errors.ts'
-import { commit, rollBack } from './raw-transaction.ts'
+import { rollBack } from './raw-transaction.ts'
 import type { WriteQueue } from './write-queue.ts'
 
 interface Parts {
@@ -82,7 +82,7 @@ export class WriteTransactions {
   }
 
   #commit(): void {
-    commit(this.#parts.raw)
+    this.#parts.queue.commit()
     const unacknowledged = this.#parts.committed()
     if (unacknowledged !== undefined) throw unacknowledged
   }
