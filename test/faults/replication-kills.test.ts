@@ -13,6 +13,7 @@ import { verifyPlace } from '../../src/replication/verify.ts'
 import { contentOf, objectsIn, restored } from '../replication/support/replicas.ts'
 import { lastingBackends } from '../support/backends.ts'
 import { bound, SEED } from '../support/bounds.ts'
+import { bundledOnce } from '../support/bundles.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { COUNTER, Model } from './replication-model.ts'
 import { shows } from './shown.ts'
@@ -23,8 +24,13 @@ const UNITS_BETWEEN = 120
 /** For each kill, and as much for each moment. */
 const HANGING_MS = 60_000
 
-const WRITER = join(import.meta.dirname, 'replication-writer.ts')
-const SHIPPER = join(import.meta.dirname, 'replication-shipper.ts')
+/** Bundled: to start from the source took most of the time of a kill. */
+const programs = await bundledOnce({
+  writer: join(import.meta.dirname, 'replication-writer.ts'),
+  shipper: join(import.meta.dirname, 'replication-shipper.ts'),
+})
+const WRITER = join(programs, 'writer.mjs')
+const SHIPPER = join(programs, 'shipper.mjs')
 
 const started = (program: string, args: readonly string[]): ChildProcess =>
   fork(program, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
