@@ -4,6 +4,7 @@
  * parent names an operation and a round; this process runs it and answers with microseconds of processor time and of real time for
  * each of its calls or rows, or with the reason why it could not.
  */
+import { setTimeout } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import type { Meshstore } from '../../src/index.ts'
 import { OPERATIONS } from '../build-operations.ts'
@@ -26,6 +27,8 @@ export interface NotTaken {
 
 const [, , entry = '', url = '', durability, side, server] = process.argv
 const CONNECTIONS = 8
+/** Longer than a subscriber takes to notice a commit of its process. */
+const POLL_MS = 60
 const { openStorage }: typeof import('../../src/index.ts') = await import(pathToFileURL(entry).href)
 // An older build does not know the option.
 const tokens = process.env.BUILD_TOKENS === undefined ? {} : { outcomeTokens: true }
@@ -58,10 +61,17 @@ async function opened(): Promise<Meshstore> {
   return { nodes: { get }, close } as unknown as Meshstore
 }
 
+/** What a round prepares and tidies up is read by the subscriber, too: outside of the time. */
+async function caughtUp(): Promise<void> {
+  do await setTimeout(POLL_MS)
+  while ((await store.health()).subscribers?.behindSeconds !== 0)
+}
+
 async function taken(name: string, round: number): Promise<Taken> {
   const operation = OPERATIONS[name]
   if (operation === undefined) throw new Error(`There is no operation ${name}.`)
   const prepared = await operation.prepare(operation.isInFlight ? store : alone, round)
+  if (log === 'subscribed') await caughtUp()
   const serverBefore = server ? serverTime(Number(server)) : 0
   const [begun, before] = [performance.now(), process.cpuUsage()]
   await prepared.run()

@@ -19,11 +19,19 @@ export function positionOf(token: string): LogPosition {
   )
 }
 
-export function changeOf({ table, key, operation }: LoggedChange, token: string): Change {
-  const change = { table, operation, token } as Pick<Change, 'table' | 'operation' | 'token'>
-  if (operation !== 'invalidate') return { ...change, key: key ?? undefined, paths: undefined }
-  return { ...change, key: undefined, paths: filterOf(JSON.parse(key ?? '{}')) }
+export function changeOf({ table, key, operation, through }: LoggedChange, token: string): Change {
+  const isInvalidation = operation === 'invalidate'
+  return {
+    table,
+    operation: operation as Change['operation'],
+    token,
+    key: isInvalidation ? undefined : (key ?? undefined),
+    paths: isInvalidation ? pathsOf(through, key) : undefined,
+  }
 }
 
-const filterOf = (given: Readonly<Record<string, string | null>>): InvalidationFilter =>
-  Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
+function pathsOf(through: string | null | undefined, filter: string | null): InvalidationFilter {
+  if (typeof through === 'string') return { through }
+  const given: Readonly<Record<string, string | null>> = JSON.parse(filter ?? '{}')
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
+}

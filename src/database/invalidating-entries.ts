@@ -7,18 +7,19 @@ import type { LoggedChange } from './session.ts'
  */
 export function withInvalidations(entries: LoggedChange[], before: string): LoggedChange[] {
   if (!entries.some(isInvalidating)) return entries
+  const changes: LoggedChange[] = []
   let previous = before
-  return entries.flatMap((entry) => {
-    const position = previous
+  for (const entry of entries) {
+    if (isInvalidating(entry)) {
+      const { table, key, operation, position } = entry
+      changes.push(
+        { table: 'path_cache', key: null, operation: 'invalidate', position: previous, through: key },
+        { table, key, operation: operation.slice(0, -INVALIDATING.length), position },
+      )
+    } else changes.push(entry)
     previous = entry.position
-    if (!isInvalidating(entry)) return entry
-    const operation = entry.operation.slice(0, -INVALIDATING.length)
-    const filter = JSON.stringify({ through: entry.key })
-    return [
-      { table: 'path_cache', key: filter, operation: 'invalidate', position },
-      { ...entry, operation },
-    ]
-  })
+  }
+  return changes
 }
 
 const isInvalidating = ({ operation }: LoggedChange): boolean => operation.endsWith(INVALIDATING)

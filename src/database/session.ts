@@ -94,6 +94,8 @@ export interface LoggedChange {
   /** The row's key; for an invalidation, its filter as JSON; `null` if one statement removed all rows. */
   readonly key: string | null
   readonly operation: string
+  /** The node of an invalidation that came with its change: then it has no key. */
+  readonly through?: string | null
   /** The position after this change. */
   readonly position: string
 }

@@ -14,9 +14,11 @@ interface Host {
 /** The row of meshstore_state that switches the log on, and names it. */
 export const LOG = 'change_log'
 
-type Row = [seq: number, table: string, key: string | null, operation: string, nonce: number]
+type Row = [position: string, table: string, key: string | null, operation: string]
 
-const READ = 'SELECT seq, table_name, key, operation, nonce FROM meshstore_changes WHERE seq >= ? ORDER BY seq LIMIT ?'
+/** SQLite writes the position: JavaScript takes a fifth of a subscriber's time for it. */
+const READ =
+  "SELECT seq || '/' || nonce, table_name, key, operation FROM meshstore_changes WHERE seq >= ? ORDER BY seq LIMIT ?"
 const REGISTER = `INSERT INTO meshstore_consumers (name, position, kept_until) VALUES (?, ?, ?)
   ON CONFLICT (name) DO UPDATE SET position = excluded.position, kept_until = excluded.kept_until`
 const AT = 'SELECT position FROM meshstore_consumers WHERE name = ?'
@@ -24,7 +26,7 @@ const RENEW = 'UPDATE meshstore_consumers SET position = ?, kept_until = ? WHERE
 /** The first row of a log. Positions begin at this row, so that a log whose rows are all gone is noticed. */
 const BEGIN = "INSERT INTO meshstore_changes (table_name, operation) VALUES ('', 'begin')"
 /** Pruning keeps the newest row while the log is on, so that no number is used twice. */
-const NEWEST = 'SELECT seq, nonce FROM meshstore_changes ORDER BY seq DESC LIMIT 1'
+const NEWEST = "SELECT seq || '/' || nonce FROM meshstore_changes ORDER BY seq DESC LIMIT 1"
 const OLDEST = 'SELECT min(seq) FROM meshstore_changes'
 const NAME = 'SELECT value FROM meshstore_state WHERE name = ?'
 const LEAST = 'SELECT min(CAST(position AS INTEGER)) FROM meshstore_consumers'
@@ -132,7 +134,7 @@ function preparedOnce<S>(prepare: (raw: Sqlite.Database) => S): (raw: Sqlite.Dat
   }
 }
 const readOn = preparedOnce((raw) => raw.prepare<[number, number], Row>(READ).raw())
-const newestOn = preparedOnce((raw) => raw.prepare<[], [number, number]>(NEWEST).raw())
+const newestOn = preparedOnce((raw) => raw.prepare<[], string>(NEWEST).pluck())
 const nameOn = preparedOnce((raw) => raw.prepare<[string], string>(NAME).pluck())
 
 /** `undefined` if the change at the position, or a change after the position, is missing. */
@@ -141,28 +143,22 @@ export function changesAfter(raw: Sqlite.Database, position: string, limit: numb
   const rows = readOn(raw).all(from, limit + 1)
   if (from > 0) {
     const at = rows.shift()
-    if (at === undefined || positionOf(at[0], at[4]) !== position) return undefined
+    if (at === undefined || at[0] !== position) return undefined
   }
-  const changes = rows.slice(0, limit).map(
-    ([seq, table, key, operation, nonce]): LoggedChange => ({
-      table,
-      key,
-      operation,
-      position: positionOf(seq, nonce),
-    }),
-  )
+  const changes = rows
+    .slice(0, limit)
+    .map(([position, table, key, operation]): LoggedChange => ({ table, key, operation, position }))
   const last = changes.at(-1)?.position ?? position
   if (seqOf(last) !== from + changes.length) return undefined
   return { changes: withInvalidations(changes, position), position: last }
 }
 
-const positionOf = (seq: number, nonce: number): string => `${seq}/${nonce}`
 export const seqOf = (position: string): number => Number.parseInt(position, 10)
 
 /** The log's name; `undefined` if the log is off. */
 const nameOf = (raw: Sqlite.Database): string | undefined => nameOn(raw).get(LOG)
 
-export const newest = (raw: Sqlite.Database): string => positionOf(...(newestOn(raw).get() ?? [0, 0]))
+export const newest = (raw: Sqlite.Database): string => newestOn(raw).get() ?? '0/0'
 const oldest = (raw: Sqlite.Database): number =>
   raw.prepare<[], number | null>(OLDEST).pluck().get() ?? Number.POSITIVE_INFINITY
 
