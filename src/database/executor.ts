@@ -20,8 +20,8 @@ export interface Executor {
   /** A write that throws has changed nothing. */
   write<R>(bound: BoundStatement<R>): MaybePromise<Written<R>>
   /**
-   * Runs up to `SLICE` calls, in order, in fewer statements. A call that throws may have changed some rows: the caller sets a
-   * savepoint around it. `undefined`: the dialect gains nothing by it.
+   * Runs up to `SLICE` calls, in order, in fewer statements. A call that throws may have changed some rows: the caller rolls back to a
+   * savepoint before it, or the transaction. `undefined`: the dialect gains nothing by it.
    */
   writeSlice?<P, R>(calls: readonly Call<P, R>[]): Promise<Written<R>[]>
   /** Runs the writes in order; `done` gets each outcome before the next write runs. For a dialect whose writes are synchronous. */

@@ -38,6 +38,7 @@ export class OpenTransaction implements TransactionSession {
   readonly readPart: ReadPart | undefined
   readonly #on: On
   readonly #readOnly: boolean
+  readonly #isUnit: boolean
   readonly #outer: OpenTransaction | undefined
   readonly #depth: number
   /** Open savepoints and waiting statements: all later statements wait for them. */
@@ -47,7 +48,8 @@ export class OpenTransaction implements TransactionSession {
   #doom: unknown
   readonly #inserted = new InsertedKeys()
 
-  constructor(on: On, options: { readOnly: boolean; outer?: OpenTransaction }) {
+  /** `isUnit`: one call of the library's own. If it fails, the whole transaction is rolled back, and it needs no savepoint. */
+  constructor(on: On, options: { readOnly: boolean; isUnit?: boolean; outer?: OpenTransaction }) {
     this.#on = on
     const { part } = on.executor
     if (part !== undefined) {
@@ -55,6 +57,7 @@ export class OpenTransaction implements TransactionSession {
       this.readPart = (statement, parameters) => this.#run(statement, parameters, part, { reads: true })
     }
     this.#readOnly = options.readOnly
+    this.#isUnit = options.isUnit ?? false
     this.#outer = options.outer
     this.#depth = options.outer === undefined ? 0 : options.outer.#depth + 1
   }
@@ -120,7 +123,7 @@ export class OpenTransaction implements TransactionSession {
     this.#assertWritable()
     if (!(calls instanceof Promise)) this.#on.naming?.calls(calls)
     else if (rows !== undefined) this.#on.naming?.rows(rows)
-    return this.#unit(async (unit) => {
+    const write = async (unit: OpenTransaction): Promise<T[]> => {
       const all = await calls
       const results: T[] = []
       for (let from = 0; from < all.length; from += SLICE) {
@@ -130,7 +133,8 @@ export class OpenTransaction implements TransactionSession {
         await unit.#writeSlice(slice, add)
       }
       return results
-    })
+    }
+    return this.#isUnit ? write(this) : this.#unit(write)
   }
 
   async #writeSlice<P, R>(

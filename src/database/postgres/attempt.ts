@@ -43,6 +43,8 @@ export interface AttemptLimits {
 }
 
 interface Turn {
+  /** The work is one call of the library's own. */
+  readonly isUnit: boolean
   /** Resolves when the transaction may begin. */
   readonly mayBegin?: (() => Promise<void>) | undefined
   /** Called when the attempt has a connection. */
@@ -73,7 +75,7 @@ export async function attempt<T>(
   { connections, outcomes, compiler, guard, options }: Environment,
   work: Work<T>,
   { readOnly, timeoutMs, lockMs }: AttemptLimits,
-  { mayBegin, opened, passedMs, naming }: Turn,
+  { isUnit, mayBegin, opened, passedMs, naming }: Turn,
 ): Promise<Attempted<T>> {
   let since = performance.now()
   const token = readOnly ? undefined : outcomes?.token()
@@ -94,7 +96,7 @@ export async function attempt<T>(
     return { connection, executor: new PostgresExecutor(connection, compiler, token) }
   })()
   const executor = new LateExecutor(opening)
-  const tx = new OpenTransaction({ executor, compiler, guard, naming }, { readOnly })
+  const tx = new OpenTransaction({ executor, compiler, guard, naming }, { readOnly, isUnit })
   const running = tx.completing(work)
   running.catch(() => {})
   let failure: { readonly error: unknown } | undefined

@@ -43,7 +43,13 @@ export async function transaction<T>(
       }
       let attempted: Attempted<T> | undefined
       try {
-        attempted = await attempt(on, work, limits, { mayBegin, opened, passedMs, naming: turn.naming })
+        attempted = await attempt(on, work, limits, {
+          isUnit: kind === 'bulk',
+          mayBegin,
+          opened,
+          passedMs,
+          naming: turn.naming,
+        })
       } finally {
         turn.end(attempted)
       }
