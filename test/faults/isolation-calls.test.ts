@@ -2,24 +2,24 @@
  * Many clients that make every call of the repositories, on each dialect: whatever came of each could have come of them one
  * after the other. The checker is tested in isolation-checkers.test.ts.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import pg from 'pg'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, inject, test } from 'vitest'
 import { PostgresExecutor } from '../../src/database/postgres/connection.ts'
 import type { BoundStatement } from '../../src/database/statement.ts'
 import { createDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { bound, SEED } from '../support/bounds.ts'
-import { temporaryFolder } from '../support/folders.ts'
-import { type AppStore, openApp } from '../tables/app/stages.ts'
-import { auditFile, auditServer } from './isolation/audit.ts'
-import { type CallRun, callAtRandom, type Outcomes } from './isolation/random-calls.ts'
-import { type Audited, checkRows } from './isolation/rows.ts'
+import { added, BATCH, type Came, inBatches, judged } from './isolation/batches.ts'
+import { openFile, openOn, type Place } from './isolation/places.ts'
 import { shows } from './shown.ts'
 
 const TRANSACTIONS = bound('CALLS', { brief: 1_000, short: 4_000, long: 1_000_000 })
 const TIMEOUT = { timeout: 600_000 + TRANSACTIONS * 30 }
-/** On one database, and in memory until it has been judged. */
-const BATCH = 10_000
+const WATCHED = 4_000
 const CONTROL_ROUNDS = 100
 const CONTROL_TRANSACTIONS = 500
 
@@ -63,37 +63,34 @@ const BOTH_OUTCOMES = [
   ...['run changeTargets: wrote', 'run changeTargets: "matched"'],
 ]
 
-interface Opened extends AsyncDisposable {
-  readonly stores: readonly AppStore[]
-  readonly audit: () => Promise<Audited[]>
+/** Beyond those that the test runner watches, which costs as much again. */
+async function byProgram(transactions: number, seed: number, server = ''): Promise<Came> {
+  const args = [join(import.meta.dirname, 'isolation-program.ts'), String(transactions), String(seed)]
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, CALLS_SERVER: server },
+  })
+  const [said, [status]] = await Promise.all([text(child.stdout), once(child, 'close')])
+  expect(status, 'see above').toBe(0)
+  return JSON.parse(said)
 }
 
-type How = Pick<CallRun, 'narrow' | 'careless'>
-
-async function judged(open: () => Promise<Opened>, transactions: number, seed: number, how: How = {}) {
-  await using opened = await open()
-  const { history, outcomes } = await callAtRandom({ ...opened, transactions, seed, ...how })
-  return { found: checkRows(history, await opened.audit()), history, outcomes }
-}
-
-function suite(dialect: string, open: () => Promise<Opened>): void {
+function suite(dialect: string, open: () => Promise<Place>, server?: string): void {
   test('every call, whatever comes of it', TIMEOUT, async () => {
-    const all: Outcomes = new Map()
-    let [total, committed] = [0, 0]
-    for (let left = TRANSACTIONS, seed = SEED; left > 0; left -= BATCH, seed++) {
-      const { found, history, outcomes } = await judged(open, Math.min(left, BATCH), seed)
-      expect(found.slice(0, 3), `SEED=${seed}`).toEqual([])
-      for (const [name, count] of outcomes) all.set(name, (all.get(name) ?? 0) + count)
-      total += history.length
-      committed += history.filter(({ outcome }) => outcome === 'committed').length
-      if (left > BATCH) console.log(`calls, ${dialect}, SEED=${seed}: ${total} so far, ${committed} committed`)
-    }
+    const watched = Math.min(TRANSACTIONS, WATCHED)
+    let came = await inBatches(open, watched, SEED, ({ found }, seed) =>
+      expect(found.slice(0, 3), `SEED=${seed}`).toEqual([]),
+    )
     for (const narrow of ['ours', 'own'] as const)
       expect((await judged(open, CONTROL_TRANSACTIONS, SEED, { narrow })).found, `SEED=${SEED}`).toEqual([])
-    console.log(`calls, ${dialect}, SEED=${SEED}: ${committed} of ${total} committed; ${JSON.stringify([...all])}`)
-    expect(BOTH_OUTCOMES.filter((name) => !all.has(name))).toEqual([])
+    if (TRANSACTIONS > watched)
+      came = added(came, await byProgram(TRANSACTIONS - watched, SEED + Math.ceil(watched / BATCH), server))
+    const { runs, committed, outcomes } = came
+    console.log(`calls, ${dialect}, SEED=${SEED}: ${committed} of ${runs} committed; ${JSON.stringify(outcomes)}`)
+    const names = new Set(outcomes.map(([name]) => name))
+    expect(BOTH_OUTCOMES.filter((name) => !names.has(name))).toEqual([])
     expect(committed).toBeGreaterThan(TRANSACTIONS / 2)
-    shows(`${dialect}: ${total} transactions of all calls, ${committed} committed, no cycle`)
+    shows(`${dialect}: ${runs} transactions of all calls, ${committed} committed, no cycle`)
   })
 
   test('a query that does not run in its transaction is found', TIMEOUT, async () => {
@@ -122,35 +119,12 @@ function weaker(): Disposable {
   }
 }
 
-async function openAt(url: string, remove: () => void | PromiseLike<void>, audit: Opened['audit']): Promise<Opened> {
-  const options = { pathCache: { invalidation: 'manual' } } as const
-  const stores = [await openApp(url, options), await openApp(url, options)]
-  return {
-    stores,
-    audit,
-    [Symbol.asyncDispose]: async () => {
-      for (const store of stores) await store.close()
-      await remove()
-    },
-  }
-}
-
-describe('every call on SQLite', () => {
-  suite('SQLite', async () => {
-    const folder = temporaryFolder()
-    const path = folder.file('mesh.db')
-    await (await openApp(path)).close()
-    return openAt(path, () => folder[Symbol.dispose](), auditFile(path))
-  })
-})
+describe('every call on SQLite', () => suite('SQLite', openFile))
 
 describePostgres('every call on PostgreSQL', () => {
-  const open = async (): Promise<Opened> => {
-    const database = await createDatabase()
-    await (await openApp(database.url)).close()
-    return openAt(database.url, () => database[Symbol.asyncDispose](), await auditServer(database))
-  }
-  suite('PostgreSQL', open)
+  const server = inject('postgresUrl')
+  const open = (): Promise<Place> => openOn(server)
+  suite('PostgreSQL', open, server)
 
   test('a weaker isolation level is found, by calls of own tables', TIMEOUT, async () => {
     using _ = weaker()

@@ -5,11 +5,14 @@ import { backendsOf, createDatabase, type TestDatabase } from '../postgres/suppo
 import { eventually } from '../postgres/support/eventually.ts'
 import { FAULTS, type Fault, FaultyProxy } from '../postgres/support/proxy.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
-import { LONGEST_MS, withTimeouts } from '../postgres/support/timeouts.ts'
+import { patiently, UNHEEDED_MS, withTimeouts } from '../postgres/support/timeouts.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { node } from '../support/samples.ts'
 import { type Mistake, mistaken } from './mistaken.ts'
 import { shows } from './shown.ts'
+
+/** No limit of the library's own decides, however busy the machine is. */
+const PATIENCE = { timeoutMs: 60_000 }
 
 interface Case {
   readonly name: string
@@ -30,7 +33,7 @@ const CASES: readonly Case[] = [
       store.transaction(async (tx) => {
         await tx.nodes.create(node('committed-1'))
         await tx.nodes.create(node('committed-2'))
-      }),
+      }, PATIENCE),
     ],
     outcome: 'OUTCOME_UNKNOWN',
     writes: ['committed-1', 'committed-2'],
@@ -84,7 +87,7 @@ const CASES: readonly Case[] = [
       store.transaction(async (tx) => {
         await tx.nodes.create(node('inside-1'))
         await tx.nodes.create(node('inside-2'))
-      }),
+      }, PATIENCE),
     ],
     outcome: 'UNAVAILABLE',
     writes: [],
@@ -92,7 +95,7 @@ const CASES: readonly Case[] = [
   {
     name: 'the beginning of a transaction',
     message: 'BEGIN ISOLATION',
-    run: (store) => [store.transaction((tx) => tx.nodes.create(node('never-begun')))],
+    run: (store) => [store.transaction((tx) => tx.nodes.create(node('never-begun')), PATIENCE)],
     outcome: 'UNAVAILABLE',
     writes: [],
   },
@@ -122,8 +125,8 @@ interface Lost {
 async function lose(database: TestDatabase, fault: Fault, { message, run }: Case, mistake?: Mistake): Promise<Lost> {
   await using proxy = await FaultyProxy.before(database.url)
   // A limit ends silence alone: where a connection breaks, one would decide on a slow machine.
-  const url = fault.startsWith('silent') ? withTimeouts(proxy.url) : proxy.url
-  await using sound = await openStorage({ url, pool: { max: 2 } })
+  const url = fault.startsWith('silent') ? withTimeouts(proxy.url) : patiently(proxy.url)
+  await using sound = await openStorage({ url, pool: { max: 2 }, busyTimeoutMs: 60_000 })
   const store = mistake === undefined ? sound : mistaken(sound, mistake)
   // These calls load and prepare what is needed at the first use, on both connections.
   await Promise.all([store.nodes.get('first'), store.nodes.get('first')])
@@ -160,7 +163,7 @@ async function problemsOf(server: PostgresServer, fault: Fault, mistake?: Mistak
     expect(injected, name).toBe(1)
     const others = [...new Set(outcomes)].filter((each) => each !== outcome)
     if (others.length > 0) problems.push(`${name}: ${others}, not ${outcome}`)
-    if (longestMs >= LONGEST_MS) problems.push(`${name}: it took ${Math.round(longestMs)} ms`)
+    if (longestMs >= UNHEEDED_MS) problems.push(`${name}: it took ${Math.round(longestMs)} ms`)
   }
   // The server may still do what it has read after its client has gone.
   await eventually('all connections have ended', async () => (await backendsOf(database)).length === 0)

@@ -5,7 +5,7 @@ import { createDatabase, type TestDatabase } from '../postgres/support/database.
 import { eventually } from '../postgres/support/eventually.ts'
 import { FAULTS, type Fault, FaultyProxy, type Rewrite } from '../postgres/support/proxy.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
-import { withTimeouts } from '../postgres/support/timeouts.ts'
+import { patiently, withTimeouts } from '../postgres/support/timeouts.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts'
 import { node } from '../support/samples.ts'
 import { app, migrations } from '../tables/app/schema.ts'
@@ -16,6 +16,9 @@ import { shows } from './shown.ts'
 const openApp = (url: string, options: Partial<StorageOptions> = {}) =>
   openStorage({ ...options, url, tables: app, migrations })
 type App = Awaited<ReturnType<typeof openApp>>
+
+/** The usual limit is for a machine that has time. */
+const PATIENCE = { timeoutMs: 60_000 }
 
 interface Case {
   readonly name: string
@@ -108,7 +111,7 @@ const CASES: readonly Case[] = [
         await expect(tx.nodes.create(node('moved'))).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
         const other = await tx.nodes.recordRoutes('other', moved.routesDiscovered)
         return [moved.routesDiscovered, other.routesDiscovered]
-      }),
+      }, PATIENCE),
     returns: [1, 1],
   },
 ]
@@ -126,8 +129,8 @@ async function lose(
 ): Promise<Lost> {
   await using proxy = await FaultyProxy.before(database.url, rewrite)
   // A limit ends silence alone.
-  const url = fault.startsWith('silent') ? withTimeouts(proxy.url) : proxy.url
-  await using store = await openApp(url, { pool: { max: 2 }, outcomeTokens: true, ...options })
+  const url = fault.startsWith('silent') ? withTimeouts(proxy.url) : patiently(proxy.url)
+  await using store = await openApp(url, { pool: { max: 2 }, outcomeTokens: true, busyTimeoutMs: 60_000, ...options })
   await prepare?.(store)
   await store.nodes.save(node('warm-up'))
   proxy.arm(fault, at)
@@ -188,7 +191,7 @@ describePostgres('an answer to a COMMIT that does not come', () => {
     await store.nodes.create(node('warm-up'))
     const late = proxy.late('COMMIT\0')
     // Each attempt creates another row, as an order with an id of its own.
-    const created = store.transaction((tx) => tx.nodes.create(node(crypto.randomUUID())))
+    const created = store.transaction((tx) => tx.nodes.create(node(crypto.randomUUID())), PATIENCE)
     await late.reached
     const { nodeId } = await created
     // As the sweep does after twice failoverMs.

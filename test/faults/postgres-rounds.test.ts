@@ -11,7 +11,7 @@ import { freeze } from '../postgres/support/frozen.ts'
 import { Lanes } from '../postgres/support/lanes.ts'
 import { FAULTS, FaultyProxy } from '../postgres/support/proxy.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
-import { withTimeouts } from '../postgres/support/timeouts.ts'
+import { patiently, withTimeouts } from '../postgres/support/timeouts.ts'
 import { watchProcess } from '../postgres/support/watched.ts'
 import { bound, SEED } from '../support/bounds.ts'
 import { expectCode } from '../support/expectations.ts'
@@ -52,7 +52,7 @@ const idleInTransaction: Fault = async ({ database }, round) => {
     to: 'idle_in_transaction_session_timeout=00300',
   }
   await using proxy = await FaultyProxy.before(database.url, impatient)
-  await using store = await openStorage(withTimeouts(proxy.url))
+  await using store = await openStorage(patiently(proxy.url))
   const id = `idle-${round}`
   const transaction = store.transaction(async (tx) => {
     await tx.nodes.create(node(id))
@@ -71,8 +71,9 @@ const codeOf = (work: Promise<unknown>): Promise<string> =>
     (error: unknown) => (error instanceof StorageError ? error.code : String(error)),
   )
 
-const diskFull: Fault = async ({ disk, store, lanes }, round) => {
+const diskFull: Fault = async ({ disk, database, lanes }, round) => {
   if (disk === undefined) return
+  await using store = await openStorage(patiently(database.url))
   disk.leave(100_000)
   const interfaces = Array.from({ length: 50 }, (_, index) => `interface-${index}-of-a-node-with-many-of-them`)
   const large = manyNodes(2_000, `large-${round}`).map((each) => ({ ...each, interfaces }))

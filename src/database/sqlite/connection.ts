@@ -10,8 +10,12 @@ import { ManyRows } from './many-rows.ts'
 /** Texts that one call may read and decode: about 2 ms of JSON. */
 const PART_BYTES = 262_144
 
-/** RAISE(FAIL), or OR FAIL in a trigger's statement (https://sqlite.org/lang_conflict.html). */
-const FAILING_TRIGGER = "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%FAIL%' LIMIT 1"
+/**
+ * RAISE(FAIL), OR FAIL in a trigger's statement, or ON CONFLICT FAIL of a table, into which a trigger may write
+ * (https://sqlite.org/lang_conflict.html).
+ */
+const FAILING = `SELECT 1 FROM sqlite_schema
+  WHERE type = 'trigger' AND sql LIKE '%FAIL%' OR type = 'table' AND sql LIKE '%CONFLICT%FAIL%' LIMIT 1`
 
 const NONE: readonly Written<never>[] = []
 const NOT_ALL = new Error('The statement has not written all of its rows.')
@@ -32,7 +36,7 @@ export class SqliteConnection implements Executor {
   #savepoint: SavepointStatements | undefined
   #schemaVersion: Sqlite.Statement<[], number> | undefined
   #schemaSeen: number | undefined
-  /** Another program's trigger may use RAISE(FAIL), which keeps the rows that the statement already wrote. */
+  /** Another program's trigger or table may fail in the way that keeps the rows which the statement already wrote. */
   #mayFailHalfway = false
 
   constructor(raw: Sqlite.Database) {
@@ -91,7 +95,7 @@ export class SqliteConnection implements Executor {
     if (version === this.#schemaSeen) return false
     this.#schemaSeen = version
     this.#guarded = new WeakMap()
-    this.#mayFailHalfway = this.raw.prepare(FAILING_TRIGGER).get() !== undefined
+    this.#mayFailHalfway = this.raw.prepare(FAILING).get() !== undefined
     return true
   }
 
@@ -130,7 +134,7 @@ export class SqliteConnection implements Executor {
     return written.changes > 0 || this.#schemaVersion?.get() === this.#schemaSeen ? written : undefined
   }
 
-  /** Nothing holds the lock before the statement begins: it changes no row if the schema has got a trigger with RAISE(FAIL) since. */
+  /** Nothing holds the lock before the statement begins: it changes no row if the schema has changed since. */
   #guard<R>(compiled: Compiled<never, R>): Sqlite.Statement<unknown[]> | undefined {
     if (this.#schemaSeen === undefined || this.#mayFailHalfway) return undefined
     let known = this.#guarded.get(compiled)

@@ -41,7 +41,7 @@ export function auditFile(path: string): () => Promise<Audited[]> {
 }
 
 /** No index: nothing that a transaction could be said to have read. */
-export async function auditServer(database: TestDatabase): Promise<() => Promise<Audited[]>> {
+export async function auditServer(database: Pick<TestDatabase, 'query'>): Promise<() => Promise<Audited[]>> {
   await database.query('CREATE TABLE audit (seq bigserial, "row" text, version text, "group" text)')
   for (const table of TABLES) {
     const note = (which: string, version: string): string => `INSERT INTO audit ("row", version, "group")
