@@ -3,7 +3,9 @@ import { sleep } from '../event-loop.ts'
 import { Follower } from '../replication/follow.ts'
 import { placeOf } from '../replication/open-place.ts'
 import type { Mark } from '../replication/standby.ts'
+import { EXIT } from './exit-codes.ts'
 import { untilSignal } from './interrupt.ts'
+import { notices } from './notices.ts'
 import { command, secondsOf, urlFrom, waitOf, withWait } from './options.ts'
 import { counted, counter, type Outcome, progressBar, report } from './output.ts'
 
@@ -23,7 +25,8 @@ it was when it is started again. On PostgreSQL the role must own the tables.`
 
 const PROMOTE_HELP = `
 Applies everything that the place holds, fences the database that shipped so
-far, and opens the standby for writes. Stop the writers of the old primary
+far, and opens the standby for writes. If a segment is damaged or missing, what
+came before it is applied, and the exit code is 4. Stop the writers of the old primary
 first: what it commits after its last segment is lost. The old primary notices
 within one interval, and reports MOVED in health().
 
@@ -62,6 +65,7 @@ async function follow(flags: FollowFlags): Promise<Outcome> {
   const follower = await opened(flags, true)
   using applied = counter('Followed', 'segments')
   using bar = progressBar('Catching up', 'segments')
+  const note = notices()
   const stopping = new AbortController()
   if (!flags.once) void untilSignal().then(() => stopping.abort())
   let steps = 0
@@ -78,13 +82,23 @@ async function follow(flags: FollowFlags): Promise<Outcome> {
           applied.update(steps)
         }
       } else if (flags.once) break
-      else await Promise.race([sleep(flags.every * 1_000), aborted(stopping.signal)])
+      else {
+        if (follower.missing !== undefined) note(waits(follower.missing))
+        await Promise.race([sleep(flags.every * 1_000), aborted(stopping.signal)])
+      }
     }
-    return outcomeOf(follower, follower.mark, `Followed ${counted(steps, 'segment')}.`)
+    const { missing } = follower
+    return outcomeOf(follower, { ...follower.mark, missing }, [
+      `Followed ${counted(steps, 'segment')}.`,
+      ...(missing === undefined ? [] : [waits(missing)]),
+    ])
   } finally {
     await follower.close()
   }
 }
+
+const waits = (missing: string): string =>
+  `${missing} Later segments are there, and wait for the next base. If nothing ships to the place any more, none will come: promote this standby as it is.`
 
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
@@ -96,13 +110,22 @@ async function promote(flags: FollowFlags): Promise<Outcome> {
   const follower = await opened(flags, false)
   try {
     const mark = await follower.promote()
-    return outcomeOf(follower, mark, `Promoted: generation ${mark.generation} begins here. Give applications this URL.`)
+    return outcomeOf(follower, mark, [
+      `Promoted: generation ${mark.generation} begins here. Give applications this URL.`,
+      ...(mark.problem === undefined ? [] : [`Lost: ${mark.problem}`]),
+    ])
   } finally {
     await follower.close()
   }
 }
 
-const outcomeOf = ({ name }: Follower, mark: Mark, told: string): Outcome => ({
+interface Reached extends Mark {
+  readonly missing?: string | undefined
+  readonly problem?: string | undefined
+}
+
+const outcomeOf = ({ name }: Follower, mark: Reached, told: readonly string[]): Outcome => ({
   json: { standby: name, ...mark },
-  text: [`${name} shows everything up to ${mark.at}.`, told],
+  text: [`${name} shows everything up to ${mark.at}.`, ...told],
+  exitCode: (mark.missing ?? mark.problem) === undefined ? EXIT.done : EXIT.person,
 })

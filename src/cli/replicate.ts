@@ -11,6 +11,7 @@ import { type Contents, listMoments, verifyPlace } from '../replication/verify.t
 import { openStorage } from '../storage.ts'
 import { EXIT } from './exit-codes.ts'
 import { interruptible, untilSignal } from './interrupt.ts'
+import { notices } from './notices.ts'
 import {
   type Common,
   databaseCommand,
@@ -37,7 +38,8 @@ const daysOf = wholeNumber(0, 99_999, 'Give a whole number of days.')
 const HELP = `
 Runs beside the application until it gets Ctrl+C or SIGTERM, and then ships what
 is left. PLACE is a folder, file:///path, or s3://bucket/prefix. Give each
-database a place of its own.
+database a place of its own. It says on stderr when something keeps it from
+shipping, and tries again.
 
 A process that is killed goes on where it was. If two processes ship the same
 database, one of them stands by. It takes over when nothing has arrived from the
@@ -79,8 +81,10 @@ async function replicate(flags: ReplicateFlags): Promise<Outcome> {
   })
   if (!flags.once) {
     const shown = counter('Replicated', 'seconds behind')
+    const note = notices()
     const timer = setInterval(async () => {
       const { replication: found } = await store.health()
+      if (found !== undefined) note(stateOf(found))
       if (found?.behindSeconds !== undefined) shown.update(Math.round(found.behindSeconds))
     }, 1_000)
     await untilSignal()
@@ -95,6 +99,12 @@ async function replicate(flags: ReplicateFlags): Promise<Outcome> {
   const without = found?.leftBehind ?? []
   const warning = `The replica is without ${printable(without.join(', '))}: keep backups for that.`
   return { json: { ...found }, text: [toldOf(found), ...(without.length > 0 ? [warning] : [])] }
+}
+
+const stateOf = ({ place, problem, standsBy }: ReplicationHealth): string => {
+  if (problem !== undefined) return `${problem.code}: ${problem.message}`
+  if (standsBy) return `Another process ships to ${place}. This one stands by.`
+  return `Ships to ${place} until it gets Ctrl+C or SIGTERM.`
 }
 
 const toldOf = (found: ReplicationHealth | undefined): string =>
@@ -165,13 +175,14 @@ export async function restoreFrom(flags: RestoreMomentFlags): Promise<Outcome> {
   const done = await interruptible('Stopped. Nothing was restored.', (signal) =>
     restoreMoment(place, url, { moment, replace, ignoreOtherTables, signal, onReplay: bars.show }),
   )
-  const { restoredTo, tables, ownTables, reached, segments, verified, problem, leftBehind, safetyCopy } = done
+  const { restoredTo, tables, ownTables, reached, segments, verified, problem, askedFor, leftBehind, safetyCopy } = done
   const { nodes, policies } = tables
   return {
     json: done,
     text: [
       `Restored ${restoredTo}: ${rowsText({ nodes, policies }, ownTables)}, as of ${reached.at} (g${String(reached.generation).padStart(6, '0')}/${reached.segment}).`,
       `Replayed ${count(segments)} segments; compared ${counted(verified + 1, 'base')}: all of it is as it was.`,
+      ...(askedFor === undefined ? [] : [`Nothing was shipped between that and ${askedFor}, which you asked for.`]),
       ...(problem === undefined ? [] : [`Lost: ${problem}`]),
       ...leftBehindText(leftBehind),
       ...(safetyCopy === undefined ? [] : [`What was there before is in ${safetyCopy}.`]),

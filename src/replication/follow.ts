@@ -21,6 +21,11 @@ interface FollowOptions {
   readonly onProgress?: OnProgress | undefined
 }
 
+interface Promoted extends Mark {
+  /** What of the place could not be applied, and is not in the new primary. */
+  readonly problem?: string
+}
+
 const NOWHERE = { generation: 0, segment: 0, hash: '', at: new Date(0).toISOString() }
 
 export class Follower {
@@ -29,6 +34,7 @@ export class Follower {
   readonly #standby: Standby
   readonly #onProgress: OnProgress | undefined
   #mark: Mark
+  #missing: string | undefined
 
   private constructor(place: Place, standby: Standby, mark: Mark, onProgress: OnProgress | undefined) {
     this.#place = place
@@ -54,7 +60,11 @@ export class Follower {
     try {
       let mark = await standby.mark()
       if (mark === undefined) {
-        if (!mayBegin) throw new StorageError('CONFIG', `${standby.name} is no standby. Run meshstore follow first.`)
+        if (!mayBegin)
+          throw new StorageError(
+            'CONFIG',
+            `${standby.name} is no standby: it was promoted already, or never followed. Nothing was changed. If it has to be one, run meshstore follow first.`,
+          )
         mark = { ...NOWHERE, place: id }
         const first = await newestBase(place)
         if (first !== undefined) await assertTables(standby, first)
@@ -73,6 +83,11 @@ export class Follower {
     return this.#mark
   }
 
+  /** A missing segment, while later ones are there and wait for the next base: as of the last step that applied nothing. */
+  get missing(): string | undefined {
+    return this.#missing
+  }
+
   get name(): string {
     return this.#standby.name
   }
@@ -80,6 +95,7 @@ export class Follower {
   /** Applies one segment, or a base where no segment leads on. `false`: there is nothing new. Throws BACKUP_INVALID. */
   async step(): Promise<boolean> {
     const { generation, segment } = this.#mark
+    this.#missing = undefined
     if (segment > 0) {
       const next = await readSegment(this.#place, generation, segment + 1)
       if (next !== undefined) {
@@ -92,7 +108,8 @@ export class Follower {
 
   async #applySegment({ header, hash, body }: NonNullable<Awaited<ReturnType<typeof readSegment>>>): Promise<void> {
     const { generation, segment, at } = header
-    const name = segmentName(generation, segment)
+    // As the object is called: what is in it may be another segment.
+    const name = segmentName(this.#mark.generation, this.#mark.segment + 1)
     if (header.prev !== this.#mark.hash)
       throw new StorageError(
         'BACKUP_INVALID',
@@ -115,11 +132,15 @@ export class Follower {
     const { generation, segment } = this.#mark
     const newest = (await generationsOf(this.#place)).at(-1) ?? 0
     // Nothing but the next segment is looked for while the chain is whole: a step costs two requests.
-    if (newest === generation && !(await this.#isLeftBehind())) return false
+    const missing = segment === 0 ? undefined : await this.#gap()
+    if (newest === generation && missing === undefined) return false
     const base = await newestBase(this.#place)
-    if (base === undefined) return false
-    const isNewer = base.generation > generation || (base.generation === generation && base.segment > segment)
-    if (!isNewer) return false
+    const isNewer =
+      base !== undefined && (base.generation > generation || (base.generation === generation && base.segment > segment))
+    if (!isNewer) {
+      this.#missing = missing
+      return false
+    }
     await assertTables(this.#standby, base)
     await this.#standby.guard()
     const { hash, at } = base
@@ -132,11 +153,13 @@ export class Follower {
     return true
   }
 
-  /** Whether later segments are there and the next one is not. */
-  async #isLeftBehind(): Promise<boolean> {
+  /** The next segment, if later ones are there and it is not. */
+  async #gap(): Promise<string | undefined> {
     const { generation, segment } = this.#mark
-    const names = await this.#place.list(generationName(generation), segmentName(generation, segment + 1))
-    return names.some(isSegment)
+    const names = await this.#place.list(generationName(generation), segmentName(generation, segment))
+    const first = names.find((name) => isSegment(name) && segmentOf(name) > segment)
+    if (first === undefined || segmentOf(first) === segment + 1) return undefined
+    return `${segmentName(generation, segment + 1)} is missing.`
   }
 
   /** The number of segments of this generation that the standby does not have yet. */
@@ -159,10 +182,11 @@ export class Follower {
 
   /**
    * Applies the rest, fences the database that shipped so far, and lets everybody write. A promotion that was killed is finished by
-   * running it again. Throws BUSY if another standby was promoted at the same time.
+   * running it again. Damage in the place ends what is applied, and is named: it must not keep a standby from its promotion.
+   * Throws BUSY if another standby was promoted at the same time.
    */
-  async promote(now = machineTime()): Promise<Mark> {
-    await this.#catchUpOnce()
+  async promote(now = machineTime()): Promise<Promoted> {
+    let problem = await damageIn(() => this.#catchUpOnce())
     const { generation, lineage } = await this.#promotion()
     const begun = await begin(this.#place, generation, lineage, now)
     const owner = begun ?? (await beginOf(this.#place, generation))
@@ -175,11 +199,19 @@ export class Follower {
       )
     }
     // Apply the segments that arrived between the last look and the fence.
-    while (this.#mark.generation < generation && (await this.#stepWithin(this.#mark.generation))) {}
+    problem ??= await damageIn(async () => {
+      while (this.#mark.generation < generation && (await this.#stepWithin(this.#mark.generation))) {}
+    })
+    problem ??= await this.#gap()
     const { segment, hash, at, place } = this.#mark
     await seal(this.#place, generation, { generation: this.#mark.generation, segment, hash })
     await this.#standby.release({ name: `lineage:${place}`, value: JSON.stringify({ id: lineage }) })
-    return { place, generation, segment, hash, at }
+    return {
+      ...{ place, generation, segment, hash, at },
+      ...(problem !== undefined && {
+        problem: `${problem} Everything up to ${at} is here; what was committed later is not.`,
+      }),
+    }
   }
 
   /** Applies what is there now. A primary that goes on may ship faster than this applies: it must not keep a promotion from its fence. */
@@ -214,6 +246,16 @@ export class Follower {
 
   close(): Promise<void> {
     return this.#standby.close()
+  }
+}
+
+async function damageIn(work: () => Promise<void>): Promise<string | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    if (error instanceof StorageError && error.code === 'BACKUP_INVALID') return error.message
+    throw error
   }
 }
 

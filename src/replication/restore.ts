@@ -32,6 +32,8 @@ export interface MomentOptions {
 
 export interface Replica extends Replayed {
   readonly file: string
+  /** The moment that was asked for, if the place has nothing between the reached one and it. */
+  readonly askedFor?: string
 }
 
 /** Writes a moment as a backup: one new file with its manifest. Throws CONFIG, BACKUP_INVALID and SCHEMA_NEWER. */
@@ -70,12 +72,15 @@ async function writeMoment(place: Place, path: string, options: MomentOptions = 
     beside: (manifest) => ({ path: manifestPath(file), text: manifestText(manifest) }),
   })
   if (replayed === undefined) throw new TypeError('Nothing was replayed.')
-  return { ...replayed, file }
+  const isEnd = moment instanceof Date && segments.length === whole.segments.length && replayed.problem === undefined
+  return { ...replayed, file, ...(isEnd && { askedFor: moment.toISOString() }) }
 }
 
 const atOf = (replayed: Replayed | undefined): string => replayed?.reached.at ?? new Date(0).toISOString()
 
 export interface MomentReport extends RestoreReport {
+  /** The moment that was asked for, if the place has nothing between the reached one and it. */
+  readonly askedFor?: string
   readonly reached: Reached
   readonly segments: number
   readonly verified: number
@@ -100,10 +105,17 @@ export async function restoreMoment(
       ? join(dirname(resolve(target.path)), `${basename(target.path)}${name}`)
       : join(tmpdir(), `meshstore${name}`)
   try {
-    const { reached, segments, verified, problem } = await writeMoment(place, scratch, options)
+    const { reached, segments, verified, problem, askedFor } = await writeMoment(place, scratch, options)
     const manifest = withFile(scratch, readManifest(scratch))
     const report = await restoreBackup(scratch, url, { replace, ignoreOtherTables, onProgress, signal }, manifest)
-    return { ...report, reached, segments, verified, ...(problem !== undefined && { problem }) }
+    return {
+      ...report,
+      reached,
+      segments,
+      verified,
+      ...(problem !== undefined && { problem }),
+      ...(askedFor !== undefined && { askedFor }),
+    }
   } finally {
     for (const end of ['', ...SIDECARS]) rmSync(scratch + end, { force: true })
     rmSync(manifestPath(scratch), { force: true })

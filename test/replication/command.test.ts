@@ -1,8 +1,13 @@
 /** `meshstore replicate` and `meshstore restore` of a place, in processes of their own. */
+import { spawn } from 'node:child_process'
+import { on, once } from 'node:events'
+import { setTimeout } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
-import { runCommand } from '../cli/support/command.ts'
-import { lastingBackends } from '../support/backends.ts'
+import { Follower } from '../../src/replication/follow.ts'
+import { placeOf } from '../../src/replication/open-place.ts'
+import { MAIN, runCommand } from '../cli/support/command.ts'
+import { lastingBackends, sqliteFile } from '../support/backends.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { manyNodes } from '../support/samples.ts'
 import { contentOf } from './support/replicas.ts'
@@ -27,6 +32,47 @@ for (const backend of lastingBackends) {
     expect(await contentOf(store)).toEqual(await contentOf(opened.store))
   })
 }
+
+test('a moment after the last segment is said to be none', async () => {
+  using folder = temporaryFolder()
+  const to = folder.file('replica')
+  await using opened = await sqliteFile.open({ replicate: { to, everySeconds: 3_600 } })
+  await opened.store.flushReplica()
+  const restoring = ['restore', '--from', to, '--at', '2100-01-01T00:00:00Z', '--to']
+  const done = await runCommand([...restoring, folder.file('restored.db')])
+  expect(done).toMatchObject({ code: 0, stderr: '' })
+  expect(done.stdout).toContain('Nothing was shipped between that and 2100-01-01T00:00:00.000Z, which you asked for.')
+})
+
+test('a shipper that runs for long says on stderr that it ships, and what keeps it from shipping', async () => {
+  using folder = temporaryFolder()
+  const to = folder.file('replica')
+  await using opened = await sqliteFile.open()
+  const shipper = spawn(process.execPath, [MAIN, 'replicate', '--url', opened.url, '--to', to, '--every', '0.1'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  const ended = once(shipper, 'exit')
+  try {
+    let said = ''
+    const saying = async (text: string): Promise<void> => {
+      for await (const [some] of on(shipper.stderr, 'data')) {
+        said += String(some)
+        if (said.includes(text)) return
+      }
+    }
+    await saying(`Ships to ${to} until it gets Ctrl+C or SIGTERM.`)
+    const follower = await Follower.open(placeOf(to), folder.file('standby.db'))
+    while (!(await follower.step())) await setTimeout(50)
+    await follower.promote()
+    await follower.close()
+    await opened.store.nodes.saveMany(manyNodes(1))
+    await saying('MOVED: Another database was promoted')
+    expect(said.match(/Ships to/g)).toHaveLength(1)
+  } finally {
+    shipper.kill('SIGTERM')
+  }
+  expect(await ended).toEqual([4, null])
+})
 
 test('a moment that is not there, and a place that is none, are usage errors', async () => {
   using folder = temporaryFolder()

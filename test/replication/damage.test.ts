@@ -3,8 +3,10 @@ import { createHash } from 'node:crypto'
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { openStorage } from '../../src/index.ts'
 import { placeOf } from '../../src/replication/open-place.ts'
 import { listMoments, verifyPlace } from '../../src/replication/verify.ts'
+import { runCommand } from '../cli/support/command.ts'
 import { sqliteFile } from '../support/backends.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/folders.ts'
 import { node } from '../support/samples.ts'
@@ -59,6 +61,16 @@ for (const [name, damage] of Object.entries(DAMAGES)) {
     expect((await verifyPlace(placeOf(to))).problems).toEqual([problem])
     // Before the damage nothing is wrong.
     expect((await restored(to, 'g000001/3')).problem).toBeUndefined()
+
+    const standby = folder.file('standby.db')
+    const followed = await runCommand(['follow', '--from', to, '--to', standby, '--once'])
+    expect(followed.code).toBe(4)
+    expect(followed.stdout + followed.stderr).toContain('0000000004.segment ')
+    const promoted = await runCommand(['promote', '--from', to, '--to', standby])
+    expect(promoted).toMatchObject({ code: 4, stderr: '' })
+    expect(promoted.stdout).toMatch(/Promoted: generation 2 .*\nLost: .*0000000004\.segment .*Everything up to \d{4}-/)
+    await using store = await openStorage(standby)
+    expect((await contentOf(store)).nodes.map(({ nodeId }) => nodeId)).toEqual(['n1', 'n2', 'n3'])
   })
 }
 
