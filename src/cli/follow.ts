@@ -83,7 +83,8 @@ async function follow(flags: FollowFlags): Promise<Outcome> {
         }
       } else if (flags.once) break
       else {
-        if (follower.missing !== undefined) note(waits(follower.missing))
+        const { missing } = follower
+        note(missing === undefined ? `Follows ${follower.from} until it gets Ctrl+C or SIGTERM.` : waits(missing))
         await Promise.race([sleep(flags.every * 1_000), aborted(stopping.signal)])
       }
     }

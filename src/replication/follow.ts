@@ -88,6 +88,11 @@ export class Follower {
     return this.#missing
   }
 
+  /** The place, without secrets. */
+  get from(): string {
+    return this.#place.name
+  }
+
   get name(): string {
     return this.#standby.name
   }

@@ -1,6 +1,6 @@
 /** `meshstore replicate` and `meshstore restore` of a place, in processes of their own. */
 import { spawn } from 'node:child_process'
-import { on, once } from 'node:events'
+import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
@@ -48,31 +48,58 @@ test('a shipper that runs for long says on stderr that it ships, and what keeps 
   using folder = temporaryFolder()
   const to = folder.file('replica')
   await using opened = await sqliteFile.open()
-  const shipper = spawn(process.execPath, [MAIN, 'replicate', '--url', opened.url, '--to', to, '--every', '0.1'], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  const ended = once(shipper, 'exit')
-  try {
-    let said = ''
-    const saying = async (text: string): Promise<void> => {
-      for await (const [some] of on(shipper.stderr, 'data')) {
-        said += String(some)
-        if (said.includes(text)) return
-      }
-    }
-    await saying(`Ships to ${to} until it gets Ctrl+C or SIGTERM.`)
-    const follower = await Follower.open(placeOf(to), folder.file('standby.db'))
-    while (!(await follower.step())) await setTimeout(50)
-    await follower.promote()
-    await follower.close()
-    await opened.store.nodes.saveMany(manyNodes(1))
-    await saying('MOVED: Another database was promoted')
-    expect(said.match(/Ships to/g)).toHaveLength(1)
-  } finally {
-    shipper.kill('SIGTERM')
-  }
-  expect(await ended).toEqual([4, null])
+  await using shipper = started(['replicate', '--url', opened.url, '--to', to, '--every', '0.1'])
+  await shipper.says(`Ships to ${to} until it gets Ctrl+C or SIGTERM.`)
+  const follower = await Follower.open(placeOf(to), folder.file('standby.db'))
+  while (!(await follower.step())) await setTimeout(50)
+  await follower.promote()
+  await follower.close()
+  await opened.store.nodes.saveMany(manyNodes(1))
+  await shipper.says('MOVED: Another database was promoted')
+  expect(shipper.said().match(/Ships to/g)).toHaveLength(1)
+  expect(await shipper.end()).toEqual([4, null])
 })
+
+test('a follower that runs for long says on stderr that it follows', async () => {
+  using folder = temporaryFolder()
+  const to = folder.file('replica')
+  await using opened = await sqliteFile.open({ replicate: { to, everySeconds: 3_600 } })
+  await opened.store.flushReplica()
+  await using follower = started(['follow', '--from', to, '--to', folder.file('standby.db'), '--every', '0.1'])
+  await follower.says(`Follows ${to} until it gets Ctrl+C or SIGTERM.`)
+  expect(await follower.end()).toEqual([0, null])
+})
+
+interface Running extends AsyncDisposable {
+  /** Resolves when this is on stderr. */
+  says(text: string): Promise<void>
+  said(): string
+  end(): Promise<unknown[]>
+}
+
+function started(args: readonly string[]): Running {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const ended = once(child, 'exit')
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  const end = (): Promise<unknown[]> => {
+    child.kill('SIGTERM')
+    return ended
+  }
+  return {
+    says: async (text) => {
+      while (!said.includes(text)) {
+        if (child.exitCode !== null) throw new Error(`It ended with ${child.exitCode}, and had said: ${said}`)
+        await setTimeout(20)
+      }
+    },
+    said: () => said,
+    end,
+    [Symbol.asyncDispose]: async () => void (await end()),
+  }
+}
 
 test('a moment that is not there, and a place that is none, are usage errors', async () => {
   using folder = temporaryFolder()
