@@ -113,7 +113,15 @@ export class FolderPlace implements Place {
   }
 
   #explained(error: unknown): unknown {
-    if (codeOf(error) !== 'ENOENT') return translatedFile(error)
+    const translated = translatedFile(error)
+    // Not the database's disk, which an operator would look at first.
+    if (translated instanceof StorageError && translated.code === 'STORAGE_FULL')
+      return new StorageError(
+        'STORAGE_FULL',
+        `The disk of ${this.name} is full. Nothing was shipped, and the database writes on. Make room: the replica catches up.`,
+        { cause: error },
+      )
+    if (codeOf(error) !== 'ENOENT') return translated
     return new StorageError(
       'UNAVAILABLE',
       `${this.name} is not there any more. Nothing was shipped. Make sure that its disk is mounted.`,

@@ -148,10 +148,16 @@ for (const backend of lastingBackends) {
     await store.flushReplica()
     disk.leave(8_192)
     let turn = 0
-    const problem = async () => (await store.health()).replication?.problem?.code
+    let said: string | undefined
+    const problem = async () => {
+      const found = (await store.health()).replication?.problem
+      said = found?.message ?? said
+      return found?.code
+    }
     const begun = performance.now()
     for (; (await problem()) !== 'STORAGE_FULL' || turn < 300 || performance.now() < begun + FULL_MS; turn++)
       await store.policies.save({ policyId: `p${turn % 2_000}`, yamlContent: `# ${crypto.randomUUID().repeat(20)}\n` })
+    expect(said).toContain(`The disk of ${to} is full.`)
     const seconds = (performance.now() - begun) / 1_000
     disk.leave(30_000_000)
     await store.flushReplica()
