@@ -26,9 +26,9 @@ it was when it is started again. On PostgreSQL the role must own the tables.`
 const PROMOTE_HELP = `
 Applies everything that the place holds, fences the database that shipped so
 far, and opens the standby for writes. If a segment is damaged or missing, what
-came before it is applied, and the exit code is 4. Stop the writers of the old primary
-first: what it commits after its last segment is lost. The old primary notices
-within one interval, and reports MOVED in health().
+came before it is applied, and the exit code is 4. Stop the writers of the old
+primary first: what it commits after its last segment is lost. The old primary
+notices within one interval, and reports MOVED in health().
 
 A promotion that was killed is finished by running it again.`
 

@@ -5,6 +5,7 @@ import { expectCode } from '../support/expectations.ts'
 import { node } from '../support/samples.ts'
 import { record } from '../support/tracing.ts'
 import { backendsOf, createDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { refuseBadRows } from './support/refusing.ts'
 import { describePostgres } from './support/suite.ts'
 
@@ -38,6 +39,10 @@ describePostgres('a prepared statement', () => {
       await store.nodes.save(node('n'))
     }
     await everywhere(use)
+    await eventually(
+      'the connection that opened the store has ended',
+      async () => (await backendsOf(database)).length === 2,
+    )
     const pids = await backendsOf(database)
     using errors = record('statement', 'error')
     for (const type of ['bigint', 'integer']) {

@@ -54,7 +54,7 @@ const WRITES: Readonly<Record<string, (on: Repositories) => Promise<unknown>>> =
   'pathCache.invalidate': ({ pathCache }) => pathCache.invalidate({ source: 'refused' }),
 }
 
-describe.each(PLACES)('$failure, $backend.name', ({ backend, sql, code }) => {
+describe.each(PLACES)('$failure ($backend.name)', ({ backend, sql, code }) => {
   let opened: OpenStore
   let before: Awaited<ReturnType<typeof dump>>
   beforeEach(async () => {

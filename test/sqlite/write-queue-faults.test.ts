@@ -45,7 +45,7 @@ describe('a COMMIT that fails', () => {
   test('with an I/O error leaves the outcome unknown, for every member, and nothing is applied', async () => {
     using folder = temporaryFolder()
     using plain = plainTable(folder)
-    const fault = failing(plain.raw, 'COMMIT', 'SQLITE_IOERR_FSYNC')
+    using fault = failing(plain.raw, 'COMMIT', 'SQLITE_IOERR_FSYNC')
     const queue = plain.queue()
     fault.left = 1
     const failed = [1, 2, 3].map((id) => queue.write(plain.insert(id)))
@@ -63,7 +63,7 @@ describe('a COMMIT that fails', () => {
   test('is not tried again: OUTCOME_UNKNOWN is not retryable', async () => {
     using folder = temporaryFolder()
     using plain = plainTable(folder)
-    const fault = failing(plain.raw, 'COMMIT', 'SQLITE_IOERR_WRITE')
+    using fault = failing(plain.raw, 'COMMIT', 'SQLITE_IOERR_WRITE')
     const queue = plain.queue()
     fault.left = 1
     let runs = 0
@@ -78,7 +78,7 @@ describe('a COMMIT that fails', () => {
   test('fails those behind it no more', async () => {
     using folder = temporaryFolder()
     using plain = plainTable(folder)
-    const fault = failing(plain.raw, 'COMMIT', 'SQLITE_FULL')
+    using fault = failing(plain.raw, 'COMMIT', 'SQLITE_FULL')
     const queue = plain.queue()
     fault.left = 1
     // More than one batch: the first one fails.
@@ -94,7 +94,7 @@ describe('a COMMIT that fails', () => {
   test('fails a transaction and a large unit with OUTCOME_UNKNOWN, too', async () => {
     using folder = temporaryFolder()
     await using inside = await openInside(folder.file('mesh.db'))
-    const fault = failing(inside.writer, 'COMMIT', 'SQLITE_IOERR_FSYNC')
+    using fault = failing(inside.writer, 'COMMIT', 'SQLITE_IOERR_FSYNC')
     await inside.nodes.create(node('first'))
     fault.left = 1
     await expectCode(inside.nodes.createMany(manyNodes(600)), 'OUTCOME_UNKNOWN')
@@ -143,7 +143,7 @@ describe('a BEGIN that fails', () => {
   test('with an I/O error refuses the batch, and only that one', async () => {
     using folder = temporaryFolder()
     using plain = plainTable(folder)
-    const fault = failing(plain.raw, 'BEGIN IMMEDIATE', 'SQLITE_IOERR_READ')
+    using fault = failing(plain.raw, 'BEGIN IMMEDIATE', 'SQLITE_IOERR_READ')
     const queue = plain.queue()
     fault.left = 1
     const first = outcomes([1, 2, 3].map((id) => queue.write(plain.insert(id))))
@@ -156,7 +156,7 @@ describe('a BEGIN that fails', () => {
   test('because of a lock is tried again for as long as a write waits', async () => {
     using folder = temporaryFolder()
     using plain = plainTable(folder)
-    const fault = failing(plain.raw, 'BEGIN IMMEDIATE', 'SQLITE_BUSY')
+    using fault = failing(plain.raw, 'BEGIN IMMEDIATE', 'SQLITE_BUSY')
     const queue = plain.queue()
     fault.left = 5
     using retries = record('retry', 'asyncEnd')

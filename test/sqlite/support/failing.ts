@@ -1,6 +1,7 @@
-import Sqlite from 'better-sqlite3'
+import type Sqlite from 'better-sqlite3'
+import { SqliteError } from 'better-sqlite3'
 
-export interface Fault {
+export interface Fault extends Disposable {
   /** How often it shall still happen. */
   left: number
   /** How often it happened. */
@@ -9,26 +10,18 @@ export interface Fault {
 
 /**
  * Makes a connection fail where only a disk could: as often as asked for, a control statement (`COMMIT`) fails as the
- * driver would, with a result code, having done nothing. Everything else is the real connection.
+ * driver would, with a result code, having done nothing. Everything else is the real connection. Statements that were prepared
+ * before fail, too.
  */
 export function failing(raw: Sqlite.Database, sql: string, code: string): Fault {
-  const fault: Fault = { left: 0, injected: 0 }
-  const guarded = <A extends unknown[], R>(run: (...args: A) => R): ((...args: A) => R) => {
-    return (...args) => {
-      if (fault.left === 0) return run(...args)
-      fault.left--
-      fault.injected++
-      throw new Sqlite.SqliteError('disk I/O error', code)
-    }
+  const prototype: Sqlite.Statement = Object.getPrototypeOf(raw.prepare(sql))
+  const { run } = prototype
+  const fault = { left: 0, injected: 0, [Symbol.dispose]: () => void Object.assign(prototype, { run }) }
+  prototype.run = function (this: Sqlite.Statement, ...args: unknown[]) {
+    if (fault.left === 0 || this.database !== raw || this.source !== sql) return run.apply(this, args)
+    fault.left--
+    fault.injected++
+    throw new SqliteError('disk I/O error', code)
   }
-  const prepare = raw.prepare.bind(raw)
-  const exec = raw.exec.bind(raw)
-  const failingExec = guarded(exec)
-  raw.exec = (source) => (source === sql ? failingExec(source) : exec(source))
-  raw.prepare = ((source: string) => {
-    const statement = prepare(source)
-    if (source === sql) statement.run = guarded(statement.run.bind(statement))
-    return statement
-  }) as typeof raw.prepare
   return fault
 }
