@@ -8,6 +8,7 @@ import { auditFile, auditServer } from './audit.ts'
 import type { Audited } from './rows.ts'
 
 export interface Place extends AsyncDisposable {
+  readonly dialect: 'sqlite' | 'postgresql'
   readonly stores: readonly AppStore[]
   readonly audit: () => Promise<Audited[]>
 }
@@ -16,7 +17,7 @@ export async function openFile(): Promise<Place> {
   const folder = temporaryFolder()
   const path = folder.file('mesh.db')
   await migrate(path)
-  return placeAt(path, auditFile(path), () => folder[Symbol.dispose]())
+  return placeAt('sqlite', path, auditFile(path), () => folder[Symbol.dispose]())
 }
 
 /** A database of its own. `server`: the URL of an administrator. */
@@ -29,7 +30,7 @@ export async function openOn(server: string): Promise<Place> {
   await migrate(url.href)
   const client = await connected(url.href)
   const audit = await auditServer(client)
-  return placeAt(url.href, audit, async () => {
+  return placeAt('postgresql', url.href, audit, async () => {
     await client[Symbol.asyncDispose]()
     await using again = await connected(server)
     await again.query(`DROP DATABASE ${name} WITH (FORCE)`)
@@ -42,10 +43,16 @@ async function migrate(url: string): Promise<void> {
   await (await openStorage({ url, migrations, tables: app })).close()
 }
 
-async function placeAt(url: string, audit: Place['audit'], remove: () => void | Promise<void>): Promise<Place> {
+async function placeAt(
+  dialect: Place['dialect'],
+  url: string,
+  audit: Place['audit'],
+  remove: () => void | Promise<void>,
+): Promise<Place> {
   const options = { url, migrations, tables: app, pathCache: { invalidation: 'manual' } } as const
   const stores = [await openStorage(options), await openStorage(options)]
   return {
+    dialect,
     stores,
     audit,
     [Symbol.asyncDispose]: async () => {

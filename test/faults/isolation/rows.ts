@@ -80,8 +80,20 @@ const fits = (seen: Seen, version: Version): boolean => {
   return version !== null && !(seen.not !== undefined && version.startsWith(seen.not))
 }
 
-export function checkRows(history: readonly RowTransaction[], audit: readonly Audited[]): Found<RowAnomaly>[] {
-  return new RowChecker(history, audit).check()
+/**
+ * A create by itself that found its key taken. For PostgreSQL it has read nothing, so it may answer as of a moment before a
+ * transaction that was over.
+ */
+export const isRefusedCreate = ({ steps: [step, ...others] }: RowTransaction): boolean =>
+  step !== undefined && others.length === 0 && 'saw' in step && step.saw.is === 'present' && /create/.test(step.call)
+
+/** `mayBeOlder`: the transaction need not see what was over when it began. */
+export function checkRows(
+  history: readonly RowTransaction[],
+  audit: readonly Audited[],
+  mayBeOlder: (transaction: RowTransaction) => boolean = () => false,
+): Found<RowAnomaly>[] {
+  return new RowChecker(history, audit).check(mayBeOlder)
 }
 
 class RowChecker {
@@ -110,12 +122,21 @@ class RowChecker {
       }
   }
 
-  check(): Found<RowAnomaly>[] {
+  check(mayBeOlder: (transaction: RowTransaction) => boolean): Found<RowAnomaly>[] {
     this.#order()
     this.#writes()
     for (const at of this.#history.keys()) this.#reads(at)
     if (this.#found.length > 0) return this.#found
-    addTime(this.#graph, this.#history, (at) => this.#history[at]?.outcome !== 'aborted')
+    const of =
+      (holds: (transaction: RowTransaction) => boolean) =>
+      (at: number): boolean =>
+        holds(this.#history[at] as RowTransaction)
+    addTime(
+      this.#graph,
+      this.#history,
+      of(({ outcome }) => outcome !== 'aborted'),
+      of(mayBeOlder),
+    )
     const cycles = classify(this.#graph, this.#history.length)
     return cycles.map((each) => ({ ...each, what: each.transactions.map((at) => this.#shown(at)).join(' → ') }))
   }
