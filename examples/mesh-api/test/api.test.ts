@@ -443,7 +443,9 @@ eachLastingBackend('the mesh API', (backend) => {
       }
       expect(samples.map(({ at }) => at)).toEqual(samples.map((_, index) => (samples[0]?.at ?? 0) + index * 1_000))
       expect(samples.some(({ statements, statement_p99_ms: p99 }) => statements > 0 && Number(p99) > 0)).toBe(true)
-      expect(samples.some(({ commits, waiting_writes: writes }) => commits > 0 && writes > 0)).toBe(true)
+      // A commit may begin in one second and end in the next.
+      expect(samples.some(({ waiting_writes: writes }) => writes > 0)).toBe(true)
+      expect(samples.some(({ commits }) => commits > 0)).toBe(true)
       await refused(client, 400, 'GET', '/activity?after=yesterday')
     }))
 
