@@ -61,7 +61,7 @@ async function opened(): Promise<Meshstore> {
   return { nodes: { get }, close } as unknown as Meshstore
 }
 
-/** What a round prepares and tidies up is read by the subscriber, too: outside of the time. */
+/** The subscriber also reads the changes that a round prepares and tidies up. This waits until it has, so that they are not measured. */
 async function caughtUp(): Promise<void> {
   do await setTimeout(POLL_MS)
   while ((await store.health()).subscribers?.behindSeconds !== 0)

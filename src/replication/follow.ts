@@ -22,7 +22,7 @@ interface FollowOptions {
 }
 
 interface Promoted extends Mark {
-  /** What of the place could not be applied, and is not in the new primary. */
+  /** Names the damaged or missing segment at which applying ended. The new primary lacks it and everything behind it. */
   readonly problem?: string
 }
 

@@ -127,15 +127,15 @@ class RowChecker {
     this.#writes()
     for (const at of this.#history.keys()) this.#reads(at)
     if (this.#found.length > 0) return this.#found
-    const of =
+    const ofIndex =
       (holds: (transaction: RowTransaction) => boolean) =>
       (at: number): boolean =>
         holds(this.#history[at] as RowTransaction)
     addTime(
       this.#graph,
       this.#history,
-      of(({ outcome }) => outcome !== 'aborted'),
-      of(mayBeOlder),
+      ofIndex(({ outcome }) => outcome !== 'aborted'),
+      ofIndex(mayBeOlder),
     )
     const cycles = classify(this.#graph, this.#history.length)
     return cycles.map((each) => ({ ...each, what: each.transactions.map((at) => this.#shown(at)).join(' → ') }))
