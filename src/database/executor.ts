@@ -27,8 +27,8 @@ export interface Executor {
   /** Runs the writes in order; `done` gets each outcome before the next write runs. For a dialect whose writes are synchronous. */
   writeAll?<R>(bounds: readonly BoundStatement<R>[], done: (written: Written<R>, at: number) => void): void
   /**
-   * Reads the keys of inserts that were undone with their savepoint. `undefined` if the dialect still knows that the
-   * transaction depends on them.
+   * Reads the keys of inserts that found them taken, or were undone with their savepoint. `undefined` if the dialect knows that
+   * the transaction depends on them.
    */
   readonly lookAt?: (inserted: Inserted) => Promise<void>
   /** Runs SAVEPOINT, RELEASE or ROLLBACK TO; `step` is its effect on the savepoint. */

@@ -122,6 +122,13 @@ export interface Target {
   readonly key: string | undefined
   /** More tables, of which it concerns any row. */
   readonly others?: readonly string[]
+  readonly looks?: Looks | undefined
+}
+
+/** Reads of a table's keys, after which a transaction depends on their rows. `keys` has a list of keys as its only parameter. */
+export interface Looks {
+  readonly keys: Compiled<never, never>
+  readonly all: Compiled<never, never>
 }
 
 /** A bulk statement. Its parameters are lists of the single statement's values, in the same order. */
@@ -182,7 +189,7 @@ export class StatementCompiler {
       return table === undefined ? undefined : { table, key: undefined, others }
     }
     const found = this.#dialect.targetOf?.(build)
-    return found && { table: found.table, key: isBulkKind(kind) || kind === 'names one row' ? found.key : undefined }
+    return found && { ...found, key: isBulkKind(kind) || kind === 'names one row' ? found.key : undefined }
   }
 
   #build<P, R>(statement: Statement<P, R>, db: Queries): Built<R> {

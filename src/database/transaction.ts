@@ -14,7 +14,7 @@ import type {
   WriteOptions,
   Written,
 } from './session.ts'
-import type { BoundStatement, Statement, StatementCompiler } from './statement.ts'
+import type { BoundStatement, Looks, Statement, StatementCompiler } from './statement.ts'
 
 /** A unit of many statements yields to the event loop after this number of statements. */
 export const SLICE = 500
@@ -100,19 +100,18 @@ export class OpenTransaction implements TransactionSession {
       return this.#unit(async (unit) => unit.write(statement, await parameters, { lookup }))
     }
     const { executor, compiler } = this.#on
-    this.#noteInsert({ statement, parameters })
-    if (lookup === undefined) return this.#run(statement, parameters, (bound) => executor.write(bound))
-    return this.#run(
-      statement,
-      parameters,
-      (bound) =>
-        after(executor.write(bound), (written) =>
-          written.changes > 0
-            ? written
-            : after(executor.all(compiler.bind(lookup, parameters)), (found) => ({ ...written, found })),
-        ),
-      { many: true },
-    )
+    const insert = this.#noteInsert({ statement, parameters })
+    if (lookup === undefined && insert === undefined)
+      return this.#run(statement, parameters, (bound) => executor.write(bound))
+    const look = (written: Written<R>): MaybePromise<Written<R, F>> => {
+      if (lookup !== undefined)
+        return after(executor.all(compiler.bind(lookup, parameters)), (found) => ({ ...written, found }))
+      if (insert === undefined) return written
+      return after(executor.lookAt?.(new Map([[insert.looks, new Set([insert.key])]])), () => written)
+    }
+    const run = (bound: BoundStatement<R>): MaybePromise<Written<R, F>> =>
+      after(executor.write(bound), (written) => (written.changes > 0 ? written : look(written)))
+    return this.#run(statement, parameters, run, { many: true })
   }
 
   async writeEach<P, R, T>(
@@ -153,13 +152,16 @@ export class OpenTransaction implements TransactionSession {
     await this.#execute(() => executor.writeAll?.(bounds, (written, at) => add(written, present(calls[at]))))
   }
 
-  #noteInsert<P, R>({ statement, parameters }: Call<P, R>): void {
+  /** Returns the insert's key. `undefined` if the dialect knows that the transaction depends on it. */
+  #noteInsert<P, R>({ statement, parameters }: Call<P, R>): { looks: Looks; key: string } | undefined {
     const { executor, compiler } = this.#on
+    if (executor.lookAt === undefined || statement.kind !== 'inserts one row') return undefined
+    const { looks, key: name } = compiler.target(statement) ?? {}
+    if (looks === undefined || name === undefined) return undefined
+    const key = String(propertyOf(parameters, name))
     // No caller has seen the rows that a rollback of the whole transaction undoes.
-    if (this.#outer === undefined || executor.lookAt === undefined || statement.kind !== 'inserts one row') return
-    const { table, key } = compiler.target(statement) ?? {}
-    if (table === undefined || key === undefined) return
-    this.#inserted.add(table, String(propertyOf(parameters, key)))
+    if (this.#outer !== undefined) this.#inserted.add(looks, key)
+    return { looks, key }
   }
 
   /** Runs a savepoint of the library's own, without the caller's code. */

@@ -131,13 +131,7 @@ export class SqlNodeRepository implements NodeRepository {
   async create(node: NewMeshNode): Promise<MeshNode> {
     const row = newRow(checkedNode(node), this.#now())
     const written = await this.#session.write(statements.insert, row)
-    if (written.changes === 0) await this.#note(row)
     return created(row, written)
-  }
-
-  /** Reads the conflicting row, so that a serializable transaction depends on it: ON CONFLICT DO NOTHING reads no row. */
-  async #note({ nodeId }: MeshNode): Promise<void> {
-    if (this.#session.inTransaction) await this.#session.readOne(statements.keyById, { nodeId })
   }
 
   async createMany(nodes: readonly NewMeshNode[]): Promise<MeshNode[]> {
@@ -146,15 +140,9 @@ export class SqlNodeRepository implements NodeRepository {
       statement: statements.insert,
       parameters: newRow(node, now),
     }))
-    let existing: MeshNode | undefined
-    const result = (written: Written<never>, { parameters }: { parameters: MeshNode }): MeshNode => {
-      if (written.changes === 0) existing = parameters
-      return created(parameters, written)
-    }
-    return this.#session.writeEach(calls, result, { table: 'nodes', keys }).catch(async (error) => {
-      if (existing !== undefined) await this.#note(existing)
-      throw error
-    })
+    const result = (written: Written<never>, { parameters }: { parameters: MeshNode }): MeshNode =>
+      created(parameters, written)
+    return this.#session.writeEach(calls, result, { table: 'nodes', keys })
   }
 
   get(nodeId: string): Promise<MeshNode | undefined> {

@@ -39,13 +39,6 @@ export const byIds = statement<{ nodeIds: readonly string[] }>()('nodes.getMany'
   db.select().from(nodes).where(fn.isOneOf(nodes.nodeId, p.nodeIds)),
 )
 
-/** Whether the row exists, also if its values cannot be read. */
-export const keyById = statement<{ nodeId: string }>()(
-  'nodes.exists',
-  (db, { nodes }, p) => db.select({ nodeId: nodes.nodeId }).from(nodes).where(eq(nodes.nodeId, p.nodeId)),
-  'reads one row',
-)
-
 /** An existing key changes no row. A unique violation would end a transaction on PostgreSQL. */
 export const insert = statement<MeshNode>()(
   'nodes.create',

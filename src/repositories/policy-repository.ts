@@ -118,13 +118,7 @@ export class SqlPolicyRepository implements PolicyRepository {
   async create(policy: NewPolicy): Promise<Policy> {
     const { row, rows } = this.#newRow(policy)
     const written = await this.#session.write(statements.insert, row, { rows })
-    if (written.changes === 0) await this.#note(await row)
     return created(await row, written)
-  }
-
-  /** Reads the conflicting row, so that a serializable transaction depends on it: ON CONFLICT DO NOTHING reads no row. */
-  async #note({ policyId }: Policy): Promise<void> {
-    if (this.#session.inTransaction) await this.#session.readOne(statements.keyById, { policyId })
   }
 
   async createMany(policies: readonly NewPolicy[]): Promise<Policy[]> {
@@ -136,16 +130,10 @@ export class SqlPolicyRepository implements PolicyRepository {
         parameters: this.#counted(policy, now, rulesIn, `${path}.yamlContent`),
       })),
     )
-    let existing: Policy | undefined
     const rows = { table: 'policies', keys: keysOf(snapshots, 'policyId') }
-    const result = (written: Written<never>, { parameters }: { parameters: Policy }): Policy => {
-      if (written.changes === 0) existing = parameters
-      return created(parameters, written)
-    }
-    return this.#session.writeEach(calls, result, rows).catch(async (error) => {
-      if (existing !== undefined) await this.#note(existing)
-      throw error
-    })
+    const result = (written: Written<never>, { parameters }: { parameters: Policy }): Policy =>
+      created(parameters, written)
+    return this.#session.writeEach(calls, result, rows)
   }
 
   async get(policyId: string): Promise<Policy | undefined> {

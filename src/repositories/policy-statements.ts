@@ -26,14 +26,6 @@ export const byId = statement<{ policyId: string }>()(
   'reads one row',
 )
 
-/** Whether the row exists, also if its values cannot be read. */
-export const keyById = statement<{ policyId: string }>()(
-  'policies.exists',
-  (db, { policies }, p) =>
-    db.select({ policyId: policies.policyId }).from(policies).where(eq(policies.policyId, p.policyId)),
-  'reads one row',
-)
-
 export const insert = statement<Policy>()(
   'policies.create',
   (db, { policies }, p) =>

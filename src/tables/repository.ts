@@ -27,32 +27,19 @@ class SqlTableRepository {
   async create(row: Values): Promise<Values> {
     const complete = this.#on.complete(this.#on.row(row), this.#now())
     const written = await this.#session.write(this.#on.statements.insert, complete)
-    if (written.changes === 0) await this.#note(complete)
     return this.#created(complete, written)
-  }
-
-  /** Reads the conflicting row, so that a serializable transaction depends on it: ON CONFLICT DO NOTHING reads no row. */
-  async #note(row: Values): Promise<void> {
-    const { key, statements } = this.#on
-    if (this.#session.inTransaction) await this.#session.readOne(statements.keyExists, { [key]: row[key] })
   }
 
   async createMany(rows: readonly Values[]): Promise<Values[]> {
     const now = this.#now()
     const { insert } = this.#on.statements
-    let existing: Values | undefined
-    const result = (written: Written<never>, { parameters }: Call<Values, never>): Values => {
-      if (written.changes === 0) existing = parameters
-      return this.#created(parameters, written)
-    }
+    const result = (written: Written<never>, { parameters }: Call<Values, never>): Values =>
+      this.#created(parameters, written)
     const { calls, named } = this.#calls(rows, (row) => ({
       statement: insert,
       parameters: this.#on.complete(row, now),
     }))
-    return this.#session.writeEach(calls, result, named).catch(async (error) => {
-      if (existing !== undefined) await this.#note(existing)
-      throw error
-    })
+    return this.#session.writeEach(calls, result, named)
   }
 
   #calls<R>(rows: readonly Values[], use: (row: Values) => Call<Values, R>) {

@@ -60,7 +60,6 @@ interface Query {
 export interface TableStatements {
   readonly byKey: Statement<Values, Values>
   readonly byKeys: Statement<Values, Values>
-  readonly keyExists: Statement<Values, Values>
   readonly insert: Statement<Values, never>
   readonly upsert: (replaced: readonly string[]) => Statement<Values, Values>
   readonly update: (changed: readonly string[]) => Statement<Values, Values>
@@ -129,15 +128,6 @@ export function statementsOf(described: Described): TableStatements {
         .select()
         .from(table)
         .where(fn.isOneOf(columnIn(columns, key), argumentIn(p, KEYS))),
-    ),
-    keyExists: made(
-      'exists',
-      ({ db, table, columns, p }) =>
-        db
-          .select({ [key]: columnIn(columns, key) })
-          .from(table)
-          .where(isKey(columns, p)),
-      'reads one row',
     ),
     // An existing key changes no row. A unique violation would end a transaction on PostgreSQL.
     insert: made(

@@ -6,7 +6,6 @@ import { ANOMALIES, type Anomaly, check } from './isolation/list-append.ts'
 import {
   type Audited,
   checkRows,
-  isRefusedCreate,
   ROW_ANOMALIES,
   type RowAnomaly,
   type RowStep,
@@ -223,18 +222,15 @@ describe('rows', () => {
     expect(all[0]?.what).toMatch(/save|get|create/)
   })
 
-  test('a refused create by itself may be of an earlier moment, where that is allowed', () => {
-    const historyWith = (...looks: RowStep[]): RowTransaction[] => [
+  test('a refused create by itself that answers as of an earlier moment', () => {
+    const history = [
       called([wrote('x', 'x1')], { begun: 0, ended: 1 }),
       called([wrote('y', 'y1')], { begun: 2, ended: 3 }),
       called([saw('y', null), deleted('x'), wrote('z', 'z1')], { begun: 2, ended: 6 }),
-      called(looks, { begun: 4, ended: 5 }),
+      called([found('x')], { begun: 4, ended: 5 }),
     ]
     const audit = [X1, audited('y', 'y1', '0'), audited('x', null, '1'), audited('z', 'z1', '1')]
-    expect(names(checkRows(historyWith(found('x')), audit))).toEqual(['out of time'])
-    expect(checkRows(historyWith(found('x')), audit, isRefusedCreate)).toEqual([])
-    const longer = historyWith(found('x'), saw('w', null))
-    expect(names(checkRows(longer, audit, isRefusedCreate))).toEqual(['out of time'])
+    expect(names(checkRows(history, audit))).toEqual(['out of time'])
   })
 
   test('a predicate that two look at, each before the other makes a row match', () => {

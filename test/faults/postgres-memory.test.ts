@@ -71,7 +71,8 @@ describePostgres(`${ROWS} rows on PostgreSQL`, () => {
   const risen: string[] = []
   beforeAll(async () => {
     database = await createDatabase()
-    store = await openStorage({ url: database.url, pool: { max: 2 } })
+    // A sweep would evict what the test counts.
+    store = await openStorage({ url: database.url, pool: { max: 2 }, pathCache: { maxEntries: 2 * ROWS } })
     return async () => {
       await store.close()
       await database[Symbol.asyncDispose]()

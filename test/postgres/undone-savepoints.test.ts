@@ -3,14 +3,16 @@
  * away or adds it after the other has looked, must not both go by what they saw: write skew.
  */
 import { expect, test } from 'vitest'
-import { type Meshstore, openStorage, type Repositories, StorageError } from '../../src/index.ts'
+import { StorageError } from '../../src/index.ts'
 import { gate } from '../support/gate.ts'
 import { node } from '../support/samples.ts'
+import { type AppStore, type AppTransaction, link, openApp } from '../tables/app/stages.ts'
 import { createDatabase } from './support/database.ts'
 import { describePostgres } from './support/suite.ts'
 
 type Seen = 'free' | 'there'
-type Look = (tx: Repositories, id: string) => Promise<Seen>
+type Table = 'nodes' | 'policies' | 'links'
+type Look = (tx: AppTransaction, id: string) => Promise<Seen>
 
 const IDS = ['a', 'b'] as const
 const policy = (policyId: string) => ({ policyId, yamlContent: 'rules: []' })
@@ -47,13 +49,32 @@ const POLICY_LOOKS: Readonly<Record<string, Look>> = {
   'policies.save': (tx, id) => saved(tx.policies.save(policy(id))),
 }
 
+const OWN_LOOKS: Readonly<Record<string, Look>> = {
+  'links.create': (tx, id) => created(tx.tables.links.create(link(id))),
+  'links.createMany': (tx, id) => created(tx.tables.links.createMany([link(`${id}0`), link(id)])),
+  'links.delete': async (tx, id) => ((await tx.tables.links.delete(id)) ? 'there' : 'free'),
+}
+
 const UNDO = new Error('The savepoint is undone.')
+
+type On = Pick<AppTransaction, 'nodes' | 'policies' | 'tables'>
+type Change = (on: On, id: string) => Promise<unknown>
+const CREATES: Readonly<Record<Table, Change>> = {
+  nodes: (on, id) => on.nodes.create(node(id)),
+  policies: (on, id) => on.policies.create(policy(id)),
+  links: (on, id) => on.tables.links.create(link(id)),
+}
+const REMOVES: Readonly<Record<Table, Change>> = {
+  nodes: (on, id) => on.nodes.delete(id),
+  policies: (on, id) => on.policies.delete(id),
+  links: (on, id) => on.tables.links.delete(id),
+}
 
 /** Returns the version that each of two transactions saw of its own row, before it changed the other's. */
 async function looked(
-  stores: readonly Meshstore[],
+  stores: readonly AppStore[],
   look: Look,
-  write: (tx: Repositories, id: string) => Promise<unknown>,
+  write: (tx: AppTransaction, id: string) => Promise<unknown>,
 ) {
   const bothLooked = gate()
   let looks = 0
@@ -84,23 +105,24 @@ describePostgres('what an undone savepoint has seen', () => {
   const cases = [
     ...Object.entries(LOOKS).map(([name, look]) => ({ name, look, table: 'nodes' as const })),
     ...Object.entries(POLICY_LOOKS).map(([name, look]) => ({ name, look, table: 'policies' as const })),
+    ...Object.entries(OWN_LOOKS).map(([name, look]) => ({ name, look, table: 'links' as const })),
   ]
 
   test.each(cases)('$name', async ({ look, table }) => {
     await using database = await createDatabase()
-    await using first = await openStorage(database.url)
-    await using second = await openStorage(database.url)
+    await using first = await openApp(database.url)
+    await using second = await openApp(database.url)
     const stores = [first, second]
-    const create = (on: Repositories, id: string): Promise<unknown> =>
-      table === 'nodes' ? on.nodes.create(node(id)) : on.policies.create(policy(id))
+    const create = CREATES[table]
+    const remove = REMOVES[table]
 
     // One of them came first, and has added the row that the other looks for.
     const added = await looked(stores, look, (tx, id) => create(tx, id).catch(() => {}))
     expect(added.toSorted()).toEqual(['free', 'there'])
 
-    for (const id of IDS) await first[table].delete(id)
+    for (const id of IDS) await remove(first, id)
     for (const id of IDS) await create(first, id)
-    const removed = await looked(stores, look, (tx, id) => tx[table].delete(id))
+    const removed = await looked(stores, look, remove)
     expect(removed.toSorted()).toEqual(['free', 'there'])
   })
 })

@@ -48,7 +48,7 @@ function laneOf() {
     new Promise((resolve) => {
       const end = (): void => {
         running.splice(running.indexOf(entry), 1)
-        resolve({ results: new Map(batch.items.map((item) => [item, { rows: [], changes: 1 }])) })
+        resolve({ results: new Map(batch.items.map((item) => [item, { rows: [], changes: 1 }])), unread: [] })
       }
       const entry = { rows: batch.items.flatMap(({ place }) => place.rows.map(({ name }) => name)), end }
       running.push(entry)

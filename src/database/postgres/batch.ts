@@ -1,9 +1,11 @@
 /** Group commit: many calls as one transaction of few statements. */
+import { InsertedKeys } from '../inserted-keys.ts'
 import type { Written } from '../session.ts'
-import type { BoundStatement, Bulk } from '../statement.ts'
+import type { BoundStatement, Bulk, Looks } from '../statement.ts'
 import { bindBulk, keyOf, resultsOf } from './bulk.ts'
 import type { Place } from './keyed-queue.ts'
-import { tableOf } from './touched.ts'
+import { lookingAt } from './looks.ts'
+import { keyOf as keyIn, tableOf } from './touched.ts'
 
 /** A call with a key that waits for its turn in the write lane. */
 export interface Item {
@@ -11,6 +13,8 @@ export interface Item {
   readonly bulk: Bulk<unknown> | undefined
   /** Read in the same transaction if the call writes nothing. */
   readonly lookup: BoundStatement<unknown> | undefined
+  /** An insert that finds its key taken answers as of the commit: then the transaction reads the key. */
+  readonly looks: Looks | undefined
   readonly place: Place
   readonly resolve: (written: never) => void
   readonly reject: (error: unknown) => void
@@ -27,7 +31,7 @@ interface Group {
  * transactions lock them in this order. Cached paths come first: a path that was stored before a topology change must not be stored
  * after it.
  */
-function groupsOf(items: readonly Item[]): Group[] {
+function groupsOf(items: readonly Item[]): { groups: Group[]; hasOneWave: boolean } {
   const waves: Map<unknown, Group>[] = []
   const callsOf = new Map<string, number>()
   for (const item of items) {
@@ -43,7 +47,8 @@ function groupsOf(items: readonly Item[]): Group[] {
   const groups = waves.flatMap((wave) => [...wave.values()])
   for (const { bulk, items } of groups) if (bulk !== undefined && items.length > 1) sort(bulk, items)
   const comesFirst = ({ items: [first] }: Group): boolean => first !== undefined && isOfPaths(first)
-  return [...groups.filter(comesFirst), ...groups.filter((group) => !comesFirst(group))]
+  const ordered = [...groups.filter(comesFirst), ...groups.filter((group) => !comesFirst(group))]
+  return { groups: ordered, hasOneWave: waves.length === 1 }
 }
 
 export const isOfPaths = (item: Item): boolean => tableOf(rowOf(item)) === 'pathCache'
@@ -57,17 +62,21 @@ function sort(bulk: Bulk<unknown>, items: Item[]): void {
 /** The outcome of a batch's statements. */
 export interface Answers {
   readonly results: Map<Item, Written<unknown, unknown>>
-  /** Items whose rows must be looked up before the commit. */
-  readonly lookups: Item[]
+  /** Items whose rows must be read before the commit. */
+  readonly unread: Item[]
 }
 
 export class Batch {
   readonly items: readonly Item[]
   readonly #groups: Group[]
+  readonly #mayReadLater: boolean
 
-  constructor(items: readonly Item[]) {
+  /** `readsTaken`: inserts that find their keys taken read them before the commit, at the price of one more round trip. */
+  constructor(items: readonly Item[], { readsTaken = false } = {}) {
     this.items = items
-    this.#groups = groupsOf(items)
+    const { groups, hasOneWave } = groupsOf(items)
+    this.#groups = groups
+    this.#mayReadLater = hasOneWave && !readsTaken
   }
 
   get statements(): BoundStatement<unknown>[] {
@@ -76,9 +85,15 @@ export class Batch {
     )
   }
 
-  /** Whether no answer must be decoded or looked up before the commit. */
+  /**
+   * Whether no answer must be decoded before the commit, and no row be read. Few inserts find their keys taken: they run again, if no
+   * later item concerns their rows.
+   */
   get commitsAtOnce(): boolean {
-    return this.items.every(({ bound, lookup }) => bound.compiled.decode === undefined && lookup === undefined)
+    return this.items.every(
+      ({ bound, lookup, looks }) =>
+        bound.compiled.decode === undefined && lookup === undefined && (looks === undefined || this.#mayReadLater),
+    )
   }
 
   answers(written: readonly Written<unknown>[]): Answers {
@@ -88,19 +103,27 @@ export class Batch {
       const each = bulk === undefined || items.length === 1 ? [answer] : resultsOf(bulk, boundsOf(items), answer.rows)
       for (const [index, item] of items.entries()) results.set(item, each[index] as Written<unknown>)
     }
-    const lookups = this.items.filter((item) => item.lookup !== undefined && results.get(item)?.changes === 0)
-    return { results, lookups }
+    const isRead = ({ lookup, looks }: Item): boolean => lookup !== undefined || looks !== undefined
+    const unread = this.items.filter((item) => isRead(item) && results.get(item)?.changes === 0)
+    return { results, unread }
   }
 
   /**
-   * The first item whose lookup would come too late, since a later item of the batch concerns the same row. The batch must end
+   * The first item whose row would be read too late, since a later item of the batch concerns the same row. The batch must end
    * after this item.
    */
-  tooLate(lookups: readonly Item[]): Item | undefined {
-    if (lookups.length === 0) return undefined
+  tooLate(unread: readonly Item[]): Item | undefined {
+    if (unread.length === 0) return undefined
     const last = new Map(this.items.map((item) => [rowOf(item), item]))
-    return lookups.find((item) => last.get(rowOf(item)) !== item)
+    return unread.find((item) => last.get(rowOf(item)) !== item)
   }
+}
+
+/** Reads the keys that inserts have found taken. */
+export function looksAt(items: readonly Item[]): Iterable<BoundStatement<never>> {
+  const keys = new InsertedKeys()
+  for (const item of items) if (item.looks !== undefined) keys.add(item.looks, keyIn(rowOf(item)))
+  return lookingAt(keys.byTable)
 }
 
 const boundsOf = (items: readonly Item[]): BoundStatement<unknown>[] => items.map(({ bound }) => bound)

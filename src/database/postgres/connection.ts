@@ -21,13 +21,13 @@ import {
   translated,
   unreplicated,
 } from './errors.ts'
+import { lookingAt } from './looks.ts'
 import type { Token } from './outcomes.ts'
 import { inStatement } from './own-statements.ts'
 import { PatientPool } from './patient-pool.ts'
 import { isUnreplicated, located, type PoolOptions } from './pool.ts'
 import { StatementSavepoints } from './statement-savepoints.ts'
 import { keyOf, tableOf, touchedByCalls } from './touched.ts'
-import { lookingAt } from './undone-inserts.ts'
 
 /** Names of prepared statements. They contain a number, since the server cuts names at 63 bytes. */
 export class StatementNames {

@@ -9,6 +9,7 @@ import { baseNameOf, tablesIn } from '../tables-in.ts'
 import { arrayOf } from './arrays.ts'
 import { bulkChange, bulkInsert, bulkRead, keyOf, type Prepared, typeOf } from './bulk-statements.ts'
 import { invalidations } from './invalidations.ts'
+import { looksOf } from './looks.ts'
 
 const functions: Functions = {
   isOneOf: (column, list) => sql`${column} = ANY(${new Param(list, arrayOf(column))}::${sql.raw(typeOf(column))}[])`,
@@ -59,7 +60,8 @@ export const postgresDialect: Dialect = {
   },
   targetOf: (build) => {
     const { table } = built(build).config
-    return { table: nameOf(table), key: keyOf(table)?.[0] }
+    const [key, column] = keyOf(table) ?? []
+    return { table: nameOf(table), key, looks: column && looksOf(table, column) }
   },
   tablesOf: (build) => [...new Set([...tablesIn(built(build))].map(nameOf))],
 }

@@ -242,7 +242,7 @@ export class PostgresDatabase implements Database {
   }
 
   /** Runs a transaction of the library's own, without a time limit: no caller's code runs in it. */
-  async #unit<T>(touched: Touched, work: (tx: OpenTransaction) => Promise<T>): Promise<T> {
+  async #unit<T>(touched: Touched, work: (tx: TransactionSession) => Promise<T>): Promise<T> {
     const { busyTimeoutMs } = this.#options
     return this.#writing(() =>
       this.#inPlace(touched, async (place) => {
@@ -251,10 +251,14 @@ export class PostgresDatabase implements Database {
         const retryMs = Math.max(0, (place.lockedSince ?? begun) + busyTimeoutMs - begun)
         const limits = { ...UNLIMITED, retryMs, lockMs: retryMs === 0 ? LATE_LOCK_MS : undefined }
         const event = { readOnly: false, attempts: 0 }
-        return transaction(this.#environment, 'bulk', work, limits, event).catch((error) => {
-          if (isLockTimeout(error)) this.queue.waitsForLock(place, begun)
-          throw error
-        })
+        const run = <U>(unit: (tx: OpenTransaction) => Promise<U>): Promise<U> =>
+          transaction(this.#environment, 'bulk', unit, limits, event)
+        return run(work)
+          .catch((error) => (isTaken(error) ? confirmed(run, work) : Promise.reject(error)))
+          .catch((error) => {
+            if (isLockTimeout(error)) this.queue.waitsForLock(place, begun)
+            throw error
+          })
       }),
     )
   }
@@ -342,6 +346,28 @@ export class PostgresDatabase implements Database {
 }
 
 /** A call whose parameters are still pending names its rows: it takes its place in the order at once. */
+const isTaken = (error: unknown): boolean => error instanceof StorageError && error.code === 'ALREADY_EXISTS'
+
+/**
+ * The server answers for what a transaction has read only if it commits. So work that found a key taken, and was rolled back, runs
+ * again in a savepoint: the work alone is undone.
+ */
+async function confirmed<T>(
+  run: <U>(unit: (tx: OpenTransaction) => Promise<U>) => Promise<U>,
+  work: (tx: TransactionSession) => Promise<T>,
+): Promise<T> {
+  const done = await run(async (tx): Promise<{ result: T } | { taken: unknown }> => {
+    try {
+      return { result: await tx.transaction(work) }
+    } catch (error) {
+      if (!isTaken(error)) throw error
+      return { taken: error }
+    }
+  })
+  if ('taken' in done) throw done.taken
+  return done.result
+}
+
 function named(rows: Rows | undefined): Touched {
   if (rows === undefined) throw new TypeError('A write whose parameters are pending must name its rows.')
   return touchedByRows(rows)

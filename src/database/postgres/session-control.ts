@@ -4,7 +4,7 @@ import type pg from 'pg'
 import { StorageError } from '../../errors.ts'
 import type { Written } from '../session.ts'
 import type { BoundStatement } from '../statement.ts'
-import type { Batch } from './batch.ts'
+import { type Batch, looksAt } from './batch.ts'
 import type { PostgresConnection } from './connection.ts'
 import { isConnectionLost, mayRunAgain, translated, translatedWrite } from './errors.ts'
 import { type Token, Unanswered } from './outcomes.ts'
@@ -113,19 +113,20 @@ export async function commitBatch(
     if (commitsAtOnce) onCommit()
     const statements = marked(token, batch.statements)
     const written = await connection.packet(begin, statements, commitsAtOnce ? 'COMMIT' : undefined)
-    const { results, lookups } = batch.answers(token === undefined ? written : written.slice(1))
-    if (commitsAtOnce) return { results }
-    const splitBehind = batch.tooLate(lookups)
+    const { results, unread } = batch.answers(token === undefined ? written : written.slice(1))
+    if (commitsAtOnce) return { results, unread }
+    const splitBehind = batch.tooLate(unread)
     if (splitBehind !== undefined) {
       await connection.control('ROLLBACK')
       return { refused: undefined, splitBehind }
     }
-    for (const item of lookups) {
+    for (const bound of looksAt(unread)) await connection.run(bound)
+    for (const item of unread) {
       if (item.lookup === undefined) continue
       const { rows } = await connection.run(item.lookup)
       results.set(item, { rows: [], changes: 0, found: rows })
     }
-    return await commitWork(connection, { results }, committing)
+    return await commitWork(connection, { results, unread: [] }, committing)
   } catch (error) {
     if (error instanceof Unanswered || isConnectionLost(error)) throw error
     await connection.control('ROLLBACK').catch(() => {})

@@ -29,9 +29,12 @@ export interface BatchLimits {
   readonly retryUntil: number
 }
 
-/** `refused`: the batch was rolled back, and the connection works. `splitBehind`: run the batch again in two parts. */
+/**
+ * `unread`: inserts that found their keys taken, and must run again to read them. `refused`: the batch was rolled back, and the
+ * connection works. `splitBehind`: run the batch again in two parts.
+ */
 export type BatchOutcome =
-  | { readonly results: Map<Item, Written<unknown, unknown>> }
+  | { readonly results: Map<Item, Written<unknown, unknown>>; readonly unread: readonly Item[] }
   | { readonly refused: unknown; readonly splitBehind?: Item | undefined }
 
 export interface LaneOptions {
@@ -52,6 +55,7 @@ class LaneCall implements Item, Waiter {
   readonly bound: Item['bound']
   readonly bulk: Item['bulk']
   readonly lookup: Item['lookup']
+  readonly looks: Item['looks']
   readonly resolve: Item['resolve']
   readonly reject: Item['reject']
   readonly place: Place
@@ -61,6 +65,7 @@ class LaneCall implements Item, Waiter {
     this.bound = asked.bound
     this.bulk = asked.bulk
     this.lookup = asked.lookup
+    this.looks = asked.looks
     this.resolve = asked.resolve
     this.reject = asked.reject
     this.#add = add
@@ -72,7 +77,13 @@ class LaneCall implements Item, Waiter {
   }
 }
 
-const isInsert = ({ bulk }: Item): boolean => bulk?.kind === 'inserts one row'
+interface Again {
+  readonly lockMs?: number
+  /** See `Batch`. */
+  readonly readsTaken?: boolean
+}
+
+const isInsert = ({ looks }: Item): boolean => looks !== undefined
 
 export class WriteLane {
   readonly #options: LaneOptions
@@ -97,9 +108,10 @@ export class WriteLane {
     const bound = this.#compiler.bind(statement, parameters)
     const bulk = this.#compiler.bulk(statement)
     const looking = lookup && this.#compiler.bind(lookup, parameters)
+    const looks = statement.kind === 'inserts one row' ? this.#compiler.target(statement)?.looks : undefined
     return new Promise((resolve, reject) => {
       const enter = (waiter: Waiter): Place => this.#queue.enter('lane', touched, waiter)
-      const item = new LaneCall({ bound, bulk, lookup: looking, resolve, reject }, enter, this.#add)
+      const item = new LaneCall({ bound, bulk, lookup: looking, looks, resolve, reject }, enter, this.#add)
       if (item.place.blockers === 0) this.#add(item)
     })
   }
@@ -166,34 +178,42 @@ export class WriteLane {
    * `FOR UPDATE SKIP LOCKED` would name a locked row sooner. But it writes to each row that is free, and a key that
    * another session is inserting is no row yet: halving would still be needed.
    */
-  async #run(taken: readonly Item[], until: number, lockMs = LOCK_MS): Promise<void> {
+  async #run(
+    taken: readonly Item[],
+    until: number,
+    { lockMs = LOCK_MS, readsTaken = false }: Again = {},
+  ): Promise<void> {
     // A call may now wait for another one that has left the lane.
     const items = taken.filter(({ place }) => place.running && !place.done)
     const [first] = items
     if (first === undefined) return
     let outcome: BatchOutcome
     try {
-      outcome = await this.#options.commit(new Batch(items), { lockMs, retryUntil: 0 })
+      outcome = await this.#options.commit(new Batch(items, { readsTaken }), { lockMs, retryUntil: 0 })
     } catch (error) {
       this.#refuse(items, error)
       return
     }
     if ('results' in outcome) {
-      this.#settle(items, outcome.results)
+      const { results, unread } = outcome
+      const again = new Set(unread)
+      this.#settle(again.size === 0 ? items : items.filter((item) => !again.has(item)), results)
+      await this.#run(unread, until, { readsTaken: true })
       return
     }
     const { refused, splitBehind } = outcome
+    const again = { lockMs: isBusy(refused) ? LOCK_MS_OF_HALF : lockMs, readsTaken }
     if (isBusy(refused)) traceRetry('commit', reasonOf(refused))
-    if (splitBehind !== undefined) await this.#runParts(items, items.indexOf(splitBehind) + 1, until, lockMs)
+    if (splitBehind !== undefined) await this.#runParts(items, items.indexOf(splitBehind) + 1, until, again)
     else if (items.length === 1) this.#refuseOne(first, refused)
     else if (isStatementTimeout(refused)) void this.#outside(() => this.#runEach(items, refused))
     else if (performance.now() > until) this.#refuse(items, refused)
-    else await this.#runParts(items, items.length >> 1, until, isBusy(refused) ? LOCK_MS_OF_HALF : lockMs)
+    else await this.#runParts(items, items.length >> 1, until, again)
   }
 
-  async #runParts(items: readonly Item[], at: number, until: number, lockMs: number): Promise<void> {
-    await this.#run(items.slice(0, at), until, lockMs)
-    await this.#run(items.slice(at), until, lockMs)
+  async #runParts(items: readonly Item[], at: number, until: number, again: Again): Promise<void> {
+    await this.#run(items.slice(0, at), until, again)
+    await this.#run(items.slice(at), until, again)
   }
 
   /**
@@ -233,7 +253,8 @@ export class WriteLane {
     const retryUntil = since + busyTimeoutMs
     const lockMs = Math.round(retryUntil - performance.now())
     try {
-      const outcome = lockMs < 1 ? { refused: first } : await commit(new Batch([item]), { lockMs, retryUntil })
+      const outcome =
+        lockMs < 1 ? { refused: first } : await commit(new Batch([item], { readsTaken: true }), { lockMs, retryUntil })
       if ('results' in outcome) this.#settle([item], outcome.results)
       else this.#refuse([item, ...(isBusy(outcome.refused) ? this.#alsoLate(item) : [])], outcome.refused)
     } catch (error) {

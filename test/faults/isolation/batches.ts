@@ -2,7 +2,7 @@
 import type { Found } from './history.ts'
 import type { Place } from './places.ts'
 import { type CallRun, callAtRandom, type Outcomes } from './random-calls.ts'
-import { type Audited, checkRows, isRefusedCreate, type RowAnomaly, type RowTransaction } from './rows.ts'
+import { type Audited, checkRows, type RowAnomaly, type RowTransaction } from './rows.ts'
 
 /** Of 500 to 4,000 the quickest: a database takes a second to be made, and scans of larger tables cost more. */
 export const BATCH = 2_000
@@ -20,7 +20,7 @@ export async function judged(open: () => Promise<Place>, transactions: number, s
   await using place = await open()
   const { history, outcomes } = await callAtRandom({ ...place, transactions, seed, ...how })
   const audit = await place.audit()
-  const found = checkRows(history, audit, place.dialect === 'postgresql' ? isRefusedCreate : undefined)
+  const found = checkRows(history, audit)
   return { found, history, audit, outcomes } satisfies Judged
 }
 

@@ -35,7 +35,6 @@ export function addTime(
   graph: Graph<Why>,
   history: readonly Omit<Transaction, 'steps'>[],
   happened: (at: number) => boolean,
-  mayBeOlder: (at: number) => boolean = () => false,
 ): void {
   const all = [...history.entries()].filter(([at]) => happened(at))
   const byEnd = all.filter(([, { outcome }]) => outcome === 'committed').sort(([, a], [, b]) => a.ended - b.ended)
@@ -47,7 +46,7 @@ export function addTime(
   let over = 0
   for (const [at, { begun }] of all.toSorted(([, a], [, b]) => a.begun - b.begun)) {
     while ((byEnd[over]?.[1].ended ?? Number.POSITIVE_INFINITY) < begun) over++
-    if (over > 0 && !mayBeOlder(at)) graph.add(moment(over - 1), at, 'time')
+    if (over > 0) graph.add(moment(over - 1), at, 'time')
   }
 }
 

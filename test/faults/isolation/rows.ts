@@ -80,20 +80,8 @@ const fits = (seen: Seen, version: Version): boolean => {
   return version !== null && !(seen.not !== undefined && version.startsWith(seen.not))
 }
 
-/**
- * A create by itself that found its key taken. For PostgreSQL it has read nothing, so it may answer as of a moment before a
- * transaction that was over.
- */
-export const isRefusedCreate = ({ steps: [step, ...others] }: RowTransaction): boolean =>
-  step !== undefined && others.length === 0 && 'saw' in step && step.saw.is === 'present' && /create/.test(step.call)
-
-/** `mayBeOlder`: the transaction need not see what was over when it began. */
-export function checkRows(
-  history: readonly RowTransaction[],
-  audit: readonly Audited[],
-  mayBeOlder: (transaction: RowTransaction) => boolean = () => false,
-): Found<RowAnomaly>[] {
-  return new RowChecker(history, audit).check(mayBeOlder)
+export function checkRows(history: readonly RowTransaction[], audit: readonly Audited[]): Found<RowAnomaly>[] {
+  return new RowChecker(history, audit).check()
 }
 
 class RowChecker {
@@ -122,21 +110,12 @@ class RowChecker {
       }
   }
 
-  check(mayBeOlder: (transaction: RowTransaction) => boolean): Found<RowAnomaly>[] {
+  check(): Found<RowAnomaly>[] {
     this.#order()
     this.#writes()
     for (const at of this.#history.keys()) this.#reads(at)
     if (this.#found.length > 0) return this.#found
-    const ofIndex =
-      (holds: (transaction: RowTransaction) => boolean) =>
-      (at: number): boolean =>
-        holds(this.#history[at] as RowTransaction)
-    addTime(
-      this.#graph,
-      this.#history,
-      ofIndex(({ outcome }) => outcome !== 'aborted'),
-      ofIndex(mayBeOlder),
-    )
+    addTime(this.#graph, this.#history, (at) => this.#history[at]?.outcome !== 'aborted')
     const cycles = classify(this.#graph, this.#history.length)
     return cycles.map((each) => ({ ...each, what: each.transactions.map((at) => this.#shown(at)).join(' → ') }))
   }

@@ -1,0 +1,34 @@
+/**
+ * Reads the keys of inserts that wrote nothing. Their caller knows whether each key was free, so the transaction must depend on
+ * that. For PostgreSQL it does not: ON CONFLICT DO NOTHING reads no row and takes no predicate lock, and what a savepoint inserted
+ * is forgotten when it is rolled back. Two transactions could each find the other's row missing (write skew).
+ */
+import { type Column, sql, type Table } from 'drizzle-orm'
+import { PgDialect } from 'drizzle-orm/pg-core'
+import type { Inserted } from '../inserted-keys.ts'
+import type { BoundStatement, Compiled, Looks } from '../statement.ts'
+import { textArray } from './arrays.ts'
+
+const pgDialect = new PgDialect()
+
+export function looksOf(table: Table, key: Column): Looks {
+  const compiled = (name: string, read: string): Compiled<never, never> => ({
+    name: `${name}.looks`,
+    sql: read,
+    bind: () => [],
+    decode: undefined,
+  })
+  const { sql: from } = pgDialect.sqlToQuery(sql`${table}`)
+  return {
+    keys: compiled(from, pgDialect.sqlToQuery(sql`SELECT FROM ${table} WHERE ${key} = ANY($1::text[])`).sql),
+    all: compiled(`${from}*`, `SELECT count(*) FROM ${from}`),
+  }
+}
+
+/** Reads the keys: from now on the transaction depends on them. */
+export function* lookingAt(inserted: Inserted): Generator<BoundStatement<never>> {
+  for (const [looks, keys] of inserted) {
+    if (keys === 'any') yield { compiled: looks.all, values: [] }
+    else yield { compiled: looks.keys, values: [textArray.mapToDriverValue([...keys])] }
+  }
+}
