@@ -6,7 +6,7 @@ import type { AppStore, AppTransaction } from '../../tables/app/stages.ts'
 import { integerFrom } from '../random.ts'
 import { atOnce, CLIENTS, outcomeOf, PATIENCE, type Run, Thrown } from './clients.ts'
 import { OwnCaller } from './own-calls.ts'
-import { ABSENT, codeOf, exactly, Recorder, unless } from './recorder.ts'
+import { ABSENT, codeOf, exactly, Recorder, seenIn, unless } from './recorder.ts'
 import type { RowStep, RowTransaction, Seen } from './rows.ts'
 
 /** Rows are worked on for so many turns; then others take their place. */
@@ -35,6 +35,9 @@ export interface CallRun extends Run<AppStore> {
 
 /** The share of calls on own tables. */
 const OWN = 0.45
+/** The share of transactions that undo a savepoint: what its callback has seen must hold nevertheless. */
+const UNDONE = 0.2
+const UNDO = new Error('The savepoint is undone.')
 
 export async function callAtRandom(run: CallRun): Promise<{ history: RowTransaction[]; outcomes: Outcomes }> {
   const history: RowTransaction[] = []
@@ -51,23 +54,35 @@ export async function callAtRandom(run: CallRun): Promise<{ history: RowTransact
     }))
     const throws = !single && !readOnly && random() < 0.05
     const attempts: RowStep[][] = []
-    const work = async (given: On): Promise<void> => {
-      const steps: RowStep[] = []
-      attempts.push(steps)
+    const make = async (given: On, steps: RowStep[], some = calls): Promise<Caller> => {
       const { nodes, policies, pathCache, tables, run: change } = given
       const query = (careless ? (run.stores.find((each) => each !== store) ?? given) : given).query
       const on: On = { nodes, policies, pathCache, tables, query, run: change }
       const options = { on, steps, random, round, client, single, tag: () => `t${++tags}` }
       const caller = new Caller(options)
       const own = new OwnCaller({ ...options, versionOf })
-      for (const { at, isOwn } of calls)
+      for (const { at, isOwn } of some)
         await (isOwn ? own : caller).call(at, narrow !== undefined ? 'narrow' : readOnly ? 'read' : 'all')
+      return caller
+    }
+    const attempt = (): RowStep[] => {
+      const steps: RowStep[] = []
+      attempts.push(steps)
+      return steps
+    }
+    const work = async (tx: AppTransaction): Promise<void> => {
+      const steps = attempt()
+      const isUndone = narrow === undefined && !readOnly && random() < UNDONE
+      if (isUndone) steps.push(...(await undone(tx, (nested, inside) => make(nested, inside, calls.slice(0, 1)))))
+      const caller = await make(tx, steps, isUndone ? calls.slice(1) : calls)
       // A deletion has no name of its own; this has.
-      if (steps.some((step) => 'deleted' in step && step.deleted > 0) && !single) await caller.named()
+      if (steps.some((step) => 'deleted' in step && step.deleted > 0)) await caller.named()
       if (throws) throw new Thrown()
     }
     const begun = performance.now()
-    const outcome = await outcomeOf(single ? work(store) : store.transaction(work, { ...PATIENCE, readOnly }))
+    const outcome = await outcomeOf(
+      single ? make(store, attempt()).then(() => {}) : store.transaction(work, { ...PATIENCE, readOnly }),
+    )
     const ended = performance.now()
     const last = attempts.pop() ?? []
     for (const steps of attempts) history.push({ client, steps, begun, ended, outcome: 'aborted' })
@@ -75,6 +90,22 @@ export async function callAtRandom(run: CallRun): Promise<{ history: RowTransact
     if (outcome === 'committed') for (const step of last) count(outcomes, step)
   })
   return { history, outcomes }
+}
+
+/** Runs `work` in a savepoint, and undoes it. Returns what is known by it. */
+async function undone(
+  tx: AppTransaction,
+  work: (nested: AppTransaction, inside: RowStep[]) => Promise<unknown>,
+): Promise<RowStep[]> {
+  const inside: RowStep[] = []
+  const undoing = tx.transaction(async (nested) => {
+    await work(nested, inside)
+    throw UNDO
+  })
+  await undoing.catch((error) => {
+    if (error !== UNDO) throw error
+  })
+  return seenIn(inside)
 }
 
 function count(outcomes: Outcomes, step: RowStep): void {

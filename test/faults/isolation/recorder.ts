@@ -41,6 +41,28 @@ export class Recorder {
   }
 }
 
+/** What a call that was undone says of its rows, as they were before it. */
+export function seenIn(steps: readonly RowStep[]): RowStep[] {
+  const written = new Set<string>()
+  return steps.flatMap((step) => {
+    const seen = 'row' in step && written.has(step.row) ? [] : seenOf(step)
+    if ('wrote' in step) written.add(step.row)
+    return seen
+  })
+}
+
+/** A call that writes in any case says nothing. */
+function seenOf(step: RowStep): RowStep[] {
+  const call = `undone ${step.call}`
+  if ('wrote' in step) {
+    if (/create/.test(step.call)) return [{ call, row: step.row, saw: ABSENT }]
+    return /update|recordRoutes/.test(step.call) ? [{ call, row: step.row, saw: { is: 'present' } }] : []
+  }
+  if ('deleted' in step) return [{ call, rows: step.rows, counted: step.deleted, filtered: step.filtered ?? false }]
+  if ('changed' in step) return [{ call, rows: step.rows, counted: step.changed, filtered: step.filtered }]
+  return [{ ...step, call }]
+}
+
 /** Returns undefined if the call was refused with this code. */
 export async function unless<T>(code: StorageErrorCode, call: () => Promise<T>): Promise<T | undefined> {
   try {
