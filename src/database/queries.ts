@@ -119,10 +119,11 @@ export interface InvalidationFunctions {
   /** On a row of path_cache: `through` of its newer pending invalidations, as a JSON list of at most `most`, or NULL. */
   concerning(most: number): SQL<string | null>
   /**
-   * The same of those alone that are later than `after`, where ids follow the order of the commits. Then the newest invalidation, up
-   * to which the list goes, stands before the list, also where the list is empty and left out: `17["a",null]`, `17`.
+   * The same. Where ids follow the order of the commits, it has those alone that are later than `after`, if that is given. There the
+   * newest invalidation, up to which the list goes, stands before the list, also where the list is empty and left out:
+   * `17["a",null]`, `17`.
    */
-  concerningAfter(after: Argument<number>, most: number): SQL<string | null>
+  concerningAfter(after: Argument<number> | undefined, most: number): SQL<string | null>
   /** On a row of path_cache: a newer pending invalidation concerns the row. */
   isConcerned(): SQL
   /** On a row of path_cache: a newer pending invalidation drops all paths. */

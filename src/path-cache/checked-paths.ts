@@ -14,7 +14,8 @@ export class CheckedPaths {
 
   /** 0 if the path was never checked. */
   upTo(cacheKey: string): number {
-    return this.#newest.get(cacheKey) ?? 0
+    // Mostly nothing is pending, and then the key's hash need not be computed.
+    return this.#newest.size === 0 ? 0 : (this.#newest.get(cacheKey) ?? 0)
   }
 
   note(cacheKey: string, newest: number): void {

@@ -55,7 +55,8 @@ export class PathEntries {
     const name = cacheKey(key)
     // A transaction may see an older row than the one that was checked.
     const after = this.#session.inTransaction ? 0 : this.#options.state.checked.upTo(name)
-    return this.#session.readOne(statements.byKey, { cacheKey: name, now: by, after })
+    const statement = after === 0 ? statements.byKey : statements.byKeyChecked
+    return this.#session.readOne(statement, { cacheKey: name, now: by, after })
   }
 
   /** The row, unless it has been invalidated. */

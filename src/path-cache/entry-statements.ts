@@ -27,21 +27,25 @@ export const FILTER_FIELDS = ['source', 'destination'] as const
 export const AHEAD = ['after', 'before'] as const
 export const CONDITIONS = [...FILTER_FIELDS, ...AHEAD, 'upTo'] as const
 
-/** `after`: the caller has checked the path against the invalidations up to this one. */
-export const byKey = statement<{ cacheKey: string; now: Date; after: number }>()(
-  'pathCache.get',
-  (db, { pathCache }, p, { invalidations }) =>
-    db
-      .select({
-        cacheKey: pathCache.cacheKey,
-        bundle: pathCache.bundle,
-        expiresAt: pathCache.expiresAt,
-        invalidations: invalidations.concerningAfter(p.after, MAX_PENDING_PER_PATH),
-      })
-      .from(pathCache)
-      .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
-  'reads one row',
-)
+const reading = (name: string, isChecked: boolean) =>
+  statement<{ cacheKey: string; now: Date; after: number }>()(
+    name,
+    (db, { pathCache }, p, { invalidations }) =>
+      db
+        .select({
+          cacheKey: pathCache.cacheKey,
+          bundle: pathCache.bundle,
+          expiresAt: pathCache.expiresAt,
+          invalidations: invalidations.concerningAfter(isChecked ? p.after : undefined, MAX_PENDING_PER_PATH),
+        })
+        .from(pathCache)
+        .where(and(eq(pathCache.cacheKey, p.cacheKey), gt(pathCache.expiresAt, p.now))),
+    'reads one row',
+  )
+
+export const byKey = reading('pathCache.get', false)
+/** The caller has checked the path against the invalidations up to `after`. */
+export const byKeyChecked = reading('pathCache.get:after', true)
 
 export const entryByKey = statement<{ cacheKey: string; now: Date }>()(
   'pathCache.getEntry',

@@ -6,6 +6,7 @@ import { jsonArray } from './json.ts'
 const PENDING = sql.raw('SELECT 1 FROM path_cache_marks WHERE swept = 0')
 
 const SEEN_SQL = 'coalesce((SELECT mark FROM path_cache_stamps AS s WHERE s.cache_key = path_cache.cache_key), 0)'
+const SEEN = sql.raw(SEEN_SQL)
 const CONCERNS_SQL = `(m.source IS NULL OR m.source = path_cache.source)
   AND (m.destination IS NULL OR m.destination = path_cache.destination)`
 
@@ -33,7 +34,7 @@ export const invalidations: InvalidationFunctions = {
   concerningAfter: (after, most) =>
     sql`CASE WHEN EXISTS (${PENDING}) THEN (SELECT max(id) FROM path_cache_marks) || coalesce(
       nullif((SELECT json_group_array(through) FROM (SELECT m.through FROM path_cache_marks AS m
-        WHERE m.swept = 0 AND m.id > max(${after}, ${sql.raw(SEEN_SQL)}) AND ${sql.raw(CONCERNS_SQL)}
+        WHERE m.swept = 0 AND m.id > ${after === undefined ? SEEN : sql`max(${after}, ${SEEN})`} AND ${sql.raw(CONCERNS_SQL)}
         LIMIT ${sql.raw(String(most))})), '[]'), '')
     END`,
   isConcerned: () => sql`EXISTS (SELECT 1 FROM ${CONCERNING})`,
