@@ -3,27 +3,28 @@
  * that. For PostgreSQL it does not: ON CONFLICT DO NOTHING reads no row and takes no predicate lock, and what a savepoint inserted
  * is forgotten when it is rolled back. Two transactions could each find the other's row missing (write skew).
  */
-import { type Column, sql, type Table } from 'drizzle-orm'
+import { type Column, getTableName, sql, type Table } from 'drizzle-orm'
 import { PgDialect } from 'drizzle-orm/pg-core'
 import type { Inserted } from '../inserted-keys.ts'
 import type { BoundStatement, Compiled, Looks } from '../statement.ts'
 import { textArray } from './arrays.ts'
 
-const pgDialect = new PgDialect()
+const dialect = new PgDialect()
 
 export function looksOf(table: Table, key: Column): Looks {
-  const compiled = (name: string, read: string): Compiled<never, never> => ({
-    name: `${name}.looks`,
-    sql: read,
-    bind: () => [],
-    decode: undefined,
-  })
-  const { sql: from } = pgDialect.sqlToQuery(sql`${table}`)
+  const name = getTableName(table)
   return {
-    keys: compiled(from, pgDialect.sqlToQuery(sql`SELECT FROM ${table} WHERE ${key} = ANY($1::text[])`).sql),
-    all: compiled(`${from}*`, `SELECT count(*) FROM ${from}`),
+    keys: look(`${name}.keys`, sql`SELECT FROM ${table} WHERE ${key} = ANY($1::text[])`),
+    all: look(`${name}.all`, sql`SELECT count(*) FROM ${table}`),
   }
 }
+
+const look = (name: string, query: ReturnType<typeof sql>): Compiled<never, never> => ({
+  name,
+  sql: dialect.sqlToQuery(query).sql,
+  bind: () => [],
+  decode: undefined,
+})
 
 /** Reads the keys: from now on the transaction depends on them. */
 export function* lookingAt(inserted: Inserted): Generator<BoundStatement<never>> {
