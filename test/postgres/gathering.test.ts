@@ -84,6 +84,18 @@ describePostgres('writes of the same moment on PostgreSQL', () => {
     expect((await store.nodes.get('n-0007'))?.started).toBe(true)
   })
 
+  test('rows that are there already, each created again and then updated, take few statements', async () => {
+    const nodes = manyNodes(100)
+    await store.nodes.createMany(nodes)
+    using statements = recordStatements()
+    const calls = nodes.flatMap((each) => [
+      store.nodes.create(each),
+      store.nodes.update(each.nodeId, { routesDiscovered: 7 }),
+    ])
+    expect(tally(await outcomes(calls))).toEqual({ ALREADY_EXISTS: 100, done: 100 })
+    expect(statements.events.length).toBeLessThan(20)
+  })
+
   test('writes of one key keep their order: the last one wins', async () => {
     const versions = Array.from({ length: 50 }, (_, index) => index)
     const keys = ['b', 'c', 'd'].map((destination) => pathKey('a', destination))

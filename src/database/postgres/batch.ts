@@ -24,6 +24,8 @@ export interface Item {
 interface Group {
   readonly bulk: Bulk<unknown> | undefined
   readonly items: Item[]
+  /** Reads behind the statement, before later calls of its rows. */
+  reads: readonly BoundStatement<unknown>[]
 }
 
 /**
@@ -31,7 +33,7 @@ interface Group {
  * transactions lock them in this order. Cached paths come first: a path that was stored before a topology change must not be stored
  * after it.
  */
-function groupsOf(items: readonly Item[]): { groups: Group[]; hasOneWave: boolean } {
+function groupsOf(items: readonly Item[]): { groups: Group[]; isOneWave: boolean } {
   const waves: Map<unknown, Group>[] = []
   const callsOf = new Map<string, number>()
   for (const item of items) {
@@ -41,14 +43,14 @@ function groupsOf(items: readonly Item[]): { groups: Group[]; hasOneWave: boolea
     waves[wave] ??= new Map()
     const kind = item.bulk ?? item
     const group = waves[wave].get(kind)
-    if (group === undefined) waves[wave].set(kind, { bulk: item.bulk, items: [item] })
+    if (group === undefined) waves[wave].set(kind, { bulk: item.bulk, items: [item], reads: [] })
     else group.items.push(item)
   }
   const groups = waves.flatMap((wave) => [...wave.values()])
   for (const { bulk, items } of groups) if (bulk !== undefined && items.length > 1) sort(bulk, items)
   const comesFirst = ({ items: [first] }: Group): boolean => first !== undefined && isOfPaths(first)
   const ordered = [...groups.filter(comesFirst), ...groups.filter((group) => !comesFirst(group))]
-  return { groups: ordered, hasOneWave: waves.length === 1 }
+  return { groups: ordered, isOneWave: waves.length === 1 }
 }
 
 export const isOfPaths = (item: Item): boolean => tableOf(rowOf(item)) === 'pathCache'
@@ -62,49 +64,58 @@ function sort(bulk: Bulk<unknown>, items: Item[]): void {
 /** The outcome of a batch's statements. */
 export interface Answers {
   readonly results: Map<Item, Written<unknown, unknown>>
-  /** Items whose rows must be read before the commit. */
+  /** Items whose rows must be read: before the commit, or they run again. */
   readonly unread: Item[]
 }
 
 export class Batch {
   readonly items: readonly Item[]
   readonly #groups: Group[]
-  readonly #mayReadLater: boolean
+  /** Inserts whose keys are read, whatever comes of them. */
+  readonly #read: ReadonlySet<Item>
 
-  /** `readsTaken`: inserts that find their keys taken read them before the commit, at the price of one more round trip. */
+  /**
+   * Few inserts find their keys taken, so the others need not read them. Read are those of rows that later items concern, and with
+   * `readsTaken` all.
+   */
   constructor(items: readonly Item[], { readsTaken = false } = {}) {
     this.items = items
-    const { groups, hasOneWave } = groupsOf(items)
+    const { groups, isOneWave } = groupsOf(items)
     this.#groups = groups
-    this.#mayReadLater = hasOneWave && !readsTaken
+    if (readsTaken) this.#read = new Set(items)
+    else if (isOneWave) this.#read = NONE
+    else {
+      const last = lastOfRows(items)
+      this.#read = new Set(items.filter((item) => last.get(rowOf(item)) !== item))
+    }
+    if (this.#read.size > 0)
+      for (const group of groups) group.reads = looksAt(group.items.filter((item) => this.#read.has(item)))
   }
 
   get statements(): BoundStatement<unknown>[] {
-    return this.#groups.map(({ bulk, items }) =>
+    return this.#groups.flatMap(({ bulk, items, reads }) => [
       bulk === undefined || items.length === 1 ? (items[0] as Item).bound : bindBulk(bulk, boundsOf(items)),
-    )
+      ...reads,
+    ])
   }
 
-  /**
-   * Whether no answer must be decoded before the commit, and no row be read. Few inserts find their keys taken: they run again, if no
-   * later item concerns their rows.
-   */
+  /** Whether no answer must be decoded or looked up before the commit. Inserts that find their keys taken run again. */
   get commitsAtOnce(): boolean {
-    return this.items.every(
-      ({ bound, lookup, looks }) =>
-        bound.compiled.decode === undefined && lookup === undefined && (looks === undefined || this.#mayReadLater),
-    )
+    return this.items.every(({ bound, lookup }) => bound.compiled.decode === undefined && lookup === undefined)
   }
 
   answers(written: readonly Written<unknown>[]): Answers {
     const results = new Map<Item, Written<unknown, unknown>>()
-    for (const [at, { bulk, items }] of this.#groups.entries()) {
+    let at = 0
+    for (const { bulk, items, reads } of this.#groups) {
       const answer = written[at] as Written<unknown>
       const each = bulk === undefined || items.length === 1 ? [answer] : resultsOf(bulk, boundsOf(items), answer.rows)
       for (const [index, item] of items.entries()) results.set(item, each[index] as Written<unknown>)
+      at += 1 + reads.length
     }
-    const isRead = ({ lookup, looks }: Item): boolean => lookup !== undefined || looks !== undefined
-    const unread = this.items.filter((item) => isRead(item) && results.get(item)?.changes === 0)
+    const mustRead = (item: Item): boolean =>
+      item.lookup !== undefined || (item.looks !== undefined && !this.#read.has(item))
+    const unread = this.items.filter((item) => mustRead(item) && results.get(item)?.changes === 0)
     return { results, unread }
   }
 
@@ -114,16 +125,21 @@ export class Batch {
    */
   tooLate(unread: readonly Item[]): Item | undefined {
     if (unread.length === 0) return undefined
-    const last = new Map(this.items.map((item) => [rowOf(item), item]))
+    const last = lastOfRows(this.items)
     return unread.find((item) => last.get(rowOf(item)) !== item)
   }
 }
 
-/** Reads the keys that inserts have found taken. */
-export function looksAt(items: readonly Item[]): Iterable<BoundStatement<never>> {
+const NONE: ReadonlySet<Item> = new Set()
+
+const lastOfRows = (items: readonly Item[]): ReadonlyMap<string, Item> =>
+  new Map(items.map((item) => [rowOf(item), item]))
+
+/** Reads the keys of the inserts among the items. */
+export function looksAt(items: readonly Item[]): BoundStatement<never>[] {
   const keys = new InsertedKeys()
   for (const item of items) if (item.looks !== undefined) keys.add(item.looks, keyIn(rowOf(item)))
-  return lookingAt(keys.byTable)
+  return [...lookingAt(keys.byTable)]
 }
 
 const boundsOf = (items: readonly Item[]): BoundStatement<unknown>[] => items.map(({ bound }) => bound)
