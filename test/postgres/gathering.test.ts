@@ -1,5 +1,6 @@
 /** Single writes of the same moment become few statements, and each gets what it would have got by itself. */
-import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { PostgresConnection } from '../../src/database/postgres/connection.ts'
 import { type Meshstore, openStorage } from '../../src/index.ts'
 import { outcomes, tally } from '../sqlite/support/settled.ts'
 import { bundle, manyNodes, node, pathKey, policy } from '../support/samples.ts'
@@ -94,6 +95,14 @@ describePostgres('writes of the same moment on PostgreSQL', () => {
     ])
     expect(tally(await outcomes(calls))).toEqual({ ALREADY_EXISTS: 100, done: 100 })
     expect(statements.events.length).toBeLessThan(20)
+  })
+
+  test('rows that are not there are looked up in one round trip', async () => {
+    using sent = vi.spyOn(PostgresConnection.prototype, 'packet')
+    using alone = vi.spyOn(PostgresConnection.prototype, 'run')
+    const calls = manyNodes(100).map(({ nodeId }) => store.nodes.update(nodeId, { started: true }))
+    expect(tally(await outcomes(calls))).toEqual({ NOT_FOUND: 100 })
+    expect(sent.mock.calls.length + alone.mock.calls.length).toBeLessThan(10)
   })
 
   test('writes of one key keep their order: the last one wins', async () => {

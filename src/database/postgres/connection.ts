@@ -202,13 +202,17 @@ export class PostgresConnection {
     return { rows: decode === undefined ? [] : await mapYielding(rows, decode), changes: rowCount ?? 0 }
   }
 
-  /** Sends a transaction's beginning, its statements and, if given, its end together. Rejects with the first error. */
-  packet(begin: string, statements: readonly BoundStatement<unknown>[], end?: 'COMMIT'): Promise<Written<unknown>[]> {
+  /** Sends statements together, and if given a transaction's beginning and end. Rejects with the first error. */
+  packet(
+    begin: string | undefined,
+    statements: readonly BoundStatement<unknown>[],
+    end?: 'COMMIT',
+  ): Promise<Written<unknown>[]> {
     return this.#inTurn(async () => {
       const { stream } = this.client.connection
       stream.cork()
       const sent = [
-        this.#control(begin),
+        ...(begin === undefined ? [] : [this.#control(begin)]),
         ...statements.map((bound) => this.#seen(bound)),
         ...(end === undefined ? [] : [this.#control(end)]),
       ]

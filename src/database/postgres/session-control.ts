@@ -120,11 +120,12 @@ export async function commitBatch(
       await connection.control('ROLLBACK')
       return { refused: undefined, splitBehind }
     }
-    for (const bound of looksAt(unread)) await connection.run(bound)
-    for (const item of unread) {
-      if (item.lookup === undefined) continue
-      const { rows } = await connection.run(item.lookup)
-      results.set(item, { rows: [], changes: 0, found: rows })
+    if (unread.length > 0) {
+      const lookups = unread.flatMap(({ lookup }) => lookup ?? [])
+      const read = await connection.packet(undefined, [...lookups, ...looksAt(unread)])
+      const lookedUp = unread.filter(({ lookup }) => lookup !== undefined)
+      for (const [at, item] of lookedUp.entries())
+        results.set(item, { rows: [], changes: 0, found: read[at]?.rows ?? [] })
     }
     return await commitWork(connection, { results, unread: [] }, committing)
   } catch (error) {
