@@ -28,7 +28,8 @@ Applies everything that the place holds, fences the database that shipped so
 far, and opens the standby for writes. If a segment is damaged or missing, what
 came before it is applied, and the exit code is 4. Stop the writers of the old
 primary first: what it commits after its last segment is lost. The old primary
-notices within one interval, and reports MOVED in health().
+notices within one interval, and reports MOVED in health(). A follow of the
+standby ends by itself.
 
 A promotion that was killed is finished by running it again.`
 

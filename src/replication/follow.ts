@@ -12,7 +12,7 @@ import { generationName, isSegment, manifestName, segmentName, segmentOf } from 
 import { linesOf } from './object.ts'
 import { idOf, type Place } from './place.ts'
 import { assertContent, loadBase, type OnProgress } from './replay.ts'
-import type { Mark, Standby } from './standby.ts'
+import { type Mark, Overtaken, type Standby } from './standby.ts'
 import { assertKnownColumns, tablesOf } from './tables.ts'
 import { applyLines } from './target.ts'
 
@@ -35,6 +35,7 @@ export class Follower {
   readonly #onProgress: OnProgress | undefined
   #mark: Mark
   #missing: string | undefined
+  #isPromoting = false
 
   private constructor(place: Place, standby: Standby, mark: Mark, onProgress: OnProgress | undefined) {
     this.#place = place
@@ -97,9 +98,26 @@ export class Follower {
     return this.#standby.name
   }
 
-  /** Applies one segment, or a base where no segment leads on. `false`: there is nothing new. Throws BACKUP_INVALID. */
+  /**
+   * Applies one segment, or a base where no segment leads on. `false`: there is nothing new. Throws BACKUP_INVALID, and CONFIG if another
+   * process has promoted the standby or has begun to.
+   */
   async step(): Promise<boolean> {
-    const { generation, segment } = this.#mark
+    try {
+      return await this.#step()
+    } catch (error) {
+      await this.#catchUpWith(error)
+      return true
+    }
+  }
+
+  async #step(): Promise<boolean> {
+    const { generation, segment, promotes } = this.#mark
+    if (promotes !== undefined && !this.#isPromoting)
+      throw new StorageError(
+        'CONFIG',
+        `A promotion of ${this.name} has begun: it follows no more. Finish the promotion with meshstore promote.`,
+      )
     this.#missing = undefined
     if (segment > 0) {
       const next = await readSegment(this.#place, generation, segment + 1)
@@ -109,6 +127,18 @@ export class Follower {
       }
     }
     return this.#applyNewerBase()
+  }
+
+  /** Another process has changed the standby: goes on from there. Throws every other error. */
+  async #catchUpWith(error: unknown): Promise<void> {
+    if (!(error instanceof Overtaken)) throw error
+    const mark = await this.#standby.mark()
+    if (mark === undefined)
+      throw new StorageError(
+        'CONFIG',
+        `${this.name} was promoted, and follows no more. Nothing was applied. End its follower.`,
+      )
+    this.#mark = mark
   }
 
   async #applySegment({ header, hash, body }: NonNullable<Awaited<ReturnType<typeof readSegment>>>): Promise<void> {
@@ -124,7 +154,7 @@ export class Follower {
     assertKnownColumns(header.tables, tables, name)
     const manifest = await readManifest(this.#place, manifestName(generation, segment))
     const mark = { ...this.#mark, generation, segment, hash, at }
-    await this.#standby.apply(async ({ target, note }) => {
+    await this.#standby.apply(this.#mark, async ({ target, note }) => {
       for await (const lines of linesOf(body, name)) await applyLines(target, tables, lines)
       if (manifest?.hash === hash) await assertContent(manifest, { target })
       await note(mark)
@@ -147,10 +177,10 @@ export class Follower {
       return false
     }
     await assertTables(this.#standby, base)
-    await this.#standby.guard()
+    await this.#standby.guard(this.#mark)
     const { hash, at } = base
     const mark = { place: this.#id, generation: base.generation, segment: base.segment, hash, at }
-    await this.#standby.apply(async ({ target, note }) => {
+    await this.#standby.apply(this.#mark, async ({ target, note }) => {
       await loadBase(this.#place, base, { target, onProgress: this.#onProgress })
       await note(mark)
     })
@@ -191,6 +221,7 @@ export class Follower {
    * Throws BUSY if another standby was promoted at the same time.
    */
   async promote(now = machineTime()): Promise<Promoted> {
+    this.#isPromoting = true
     let problem = await damageIn(() => this.#catchUpOnce())
     const { generation, lineage } = await this.#promotion()
     const begun = await begin(this.#place, generation, lineage, now)
@@ -210,7 +241,11 @@ export class Follower {
     problem ??= await this.#gap()
     const { segment, hash, at, place } = this.#mark
     await seal(this.#place, generation, { generation: this.#mark.generation, segment, hash })
-    await this.#standby.release({ name: `lineage:${place}`, value: JSON.stringify({ id: lineage }) })
+    const lineageRow = { name: `lineage:${place}`, value: JSON.stringify({ id: lineage }) }
+    await this.#standby.release(this.#mark, lineageRow).catch(async (error) => {
+      await this.#catchUpWith(error)
+      throw error
+    })
     return {
       ...{ place, generation, segment, hash, at },
       ...(problem !== undefined && {
@@ -229,16 +264,18 @@ export class Follower {
   async #promotion(): Promise<NonNullable<Mark['promotes']>> {
     if (this.#mark.segment === 0)
       throw new StorageError('CONFIG', 'The standby has nothing yet. Wait for the first base of the place.')
-    const known = this.#mark.promotes
-    if (known !== undefined) return known
-    const newest = (await generationsOf(this.#place)).at(-1) ?? 0
-    const promotes = { generation: newest + 1, lineage: crypto.randomUUID() }
-    await this.#note({ ...this.#mark, promotes })
-    return promotes
+    for (;;) {
+      const known = this.#mark.promotes
+      if (known !== undefined) return known
+      const newest = (await generationsOf(this.#place)).at(-1) ?? 0
+      const promotes = { generation: newest + 1, lineage: crypto.randomUUID() }
+      // A follower may apply segments meanwhile. It ends when it sees this note.
+      await this.#note({ ...this.#mark, promotes }).catch((error) => this.#catchUpWith(error))
+    }
   }
 
   async #note(mark: Mark): Promise<void> {
-    await this.#standby.apply(({ note }) => note(mark))
+    await this.#standby.apply(this.#mark, ({ note }) => note(mark))
     this.#mark = mark
   }
 

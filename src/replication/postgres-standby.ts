@@ -9,7 +9,7 @@ import { quotedName as quoted } from '../schema/described.ts'
 import type { Table } from '../schema/tables.ts'
 import { defer, deferNoMore } from './postgres-foreign-keys.ts'
 import { targetOn } from './postgres-target.ts'
-import { type Mark, STANDBY, type Standby } from './standby.ts'
+import { type Mark, Overtaken, STANDBY, type Standby } from './standby.ts'
 import { isReplicated } from './tables.ts'
 
 const BEGIN = [
@@ -72,6 +72,11 @@ export async function openPostgresStandby(
       throw error
     }
   }
+  /** Nobody else changes the mark before the transaction has ended. */
+  const assertAt = async (seen: Mark): Promise<void> => {
+    const [row] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1 FOR UPDATE', [STANDBY])
+    if (row?.[0] !== JSON.stringify(seen)) throw new Overtaken(placeOf(target))
+  }
   return {
     name: placeOf(target),
     mark: async () => {
@@ -86,13 +91,15 @@ export async function openPostgresStandby(
         await refuseWrites(ask, mark, now())
       }),
     tables: () => tablesOn(ask),
-    guard: () =>
+    guard: (seen) =>
       transaction(async () => {
+        await assertAt(seen)
         await deferOwn(ask, now())
         await refuse(ask)
       }),
-    apply: (work) =>
+    apply: (seen, work) =>
       transaction(async () => {
+        await assertAt(seen)
         await ask('SET CONSTRAINTS ALL DEFERRED')
         await note(ask, APPLYING, '', now())
         const done = await work({
@@ -102,8 +109,9 @@ export async function openPostgresStandby(
         await forget(ask, APPLYING)
         return done
       }),
-    release: ({ name, value }) =>
+    release: (seen, { name, value }) =>
       transaction(async () => {
+        await assertAt(seen)
         for (const each of await tablesTo(ask))
           await ask(`DROP TRIGGER IF EXISTS ${triggerOn(each.name)} ON ${quoted(each.name)}`)
         await deferNoMore(ask)

@@ -10,7 +10,7 @@ import { tablesIn } from '../rows/sqlite-tables.ts'
 import { taken } from '../rows/target.ts'
 import { quotedName } from '../schema/described.ts'
 import { targetOn } from './sqlite-target.ts'
-import { type Mark, STANDBY, type Standby } from './standby.ts'
+import { type Mark, Overtaken, STANDBY, type Standby } from './standby.ts'
 import { isReplicated } from './tables.ts'
 
 /** Names of the tables that a follower writes. */
@@ -39,6 +39,9 @@ export async function openSqliteStandby(path: string, busyTimeoutMs: number, now
       if (raw.inTransaction) raw.exec('ROLLBACK')
     }
   }
+  const assertAt = (seen: Mark): void => {
+    if (noteIn(raw, STANDBY) !== JSON.stringify(seen)) throw new Overtaken(file)
+  }
   return {
     name: file,
     mark: async () => {
@@ -53,9 +56,14 @@ export async function openSqliteStandby(path: string, busyTimeoutMs: number, now
         note(raw, STANDBY, JSON.stringify(mark), now())
       }),
     tables: async () => tablesIn(raw),
-    guard: () => transaction(() => refuseWrites(raw, namesIn(raw))),
-    apply: (work) =>
+    guard: (seen) =>
+      transaction(() => {
+        assertAt(seen)
+        refuseWrites(raw, namesIn(raw))
+      }),
+    apply: (seen, work) =>
       transaction(async () => {
+        assertAt(seen)
         note(raw, APPLYING, '', now())
         const done = await work({
           target: targetOn(raw),
@@ -64,8 +72,9 @@ export async function openSqliteStandby(path: string, busyTimeoutMs: number, now
         forget(raw, APPLYING)
         return done
       }),
-    release: ({ name, value }) =>
+    release: (seen, { name, value }) =>
       transaction(() => {
+        assertAt(seen)
         allowWrites(raw)
         forget(raw, STANDBY)
         note(raw, name, value, now())

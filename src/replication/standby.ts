@@ -1,4 +1,5 @@
 /** A standby: a database that follows a place, and is read-only for everybody but its follower. */
+import { StorageError } from '../errors.ts'
 import type { DatabaseTables } from '../rows/own-tables.ts'
 import type { At } from './generation.ts'
 import type { ReplicaTarget } from './target.ts'
@@ -20,7 +21,17 @@ export interface StandbyTransaction {
   note(mark: Mark): Promise<void>
 }
 
-/** Each method is one transaction: a process that is killed has done all of it, or nothing. */
+/** The standby's mark is not the one that was last seen: another process follows with it, or has promoted it. */
+export class Overtaken extends StorageError {
+  constructor(name: string) {
+    super('BUSY', `Another process applies changes to ${name}. Nothing was applied here. Run the command again.`)
+  }
+}
+
+/**
+ * Each method is one transaction: a process that is killed has done all of it, or nothing. Methods that take the mark that was last
+ * seen throw `Overtaken` if it is not the mark any more.
+ */
 export interface Standby {
   /** Without user and password. */
   readonly name: string
@@ -30,9 +41,9 @@ export interface Standby {
   /** The tables of the database, with the application's own. */
   tables(): Promise<DatabaseTables>
   /** Refuses writes to tables that have come since `begin()`. */
-  guard(): Promise<void>
-  apply<T>(work: (transaction: StandbyTransaction) => Promise<T>): Promise<T>
+  guard(seen: Mark): Promise<void>
+  apply<T>(seen: Mark, work: (transaction: StandbyTransaction) => Promise<T>): Promise<T>
   /** Lets everybody write. `lineage`: rows of meshstore_state to write in the same commit. */
-  release(lineage: { readonly name: string; readonly value: string }): Promise<void>
+  release(seen: Mark, lineage: { readonly name: string; readonly value: string }): Promise<void>
   close(): Promise<void>
 }

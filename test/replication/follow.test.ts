@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { openStorage } from '../../src/index.ts'
 import { FolderPlace } from '../../src/replication/folder.ts'
 import { Follower } from '../../src/replication/follow.ts'
@@ -88,6 +88,73 @@ for (const backend of lastingBackends) {
       })
     })
   }
+}
+
+for (const to of lastingBackends) {
+  test(`a follower of a standby on ${to.name} ends when another process promotes it, and takes nothing back`, async () => {
+    using folder = temporaryFolder()
+    const place = new FolderPlace(folder.file('replica'))
+    await using opened = await sqliteFile.open()
+    await using target = await emptyOn(to.name)
+    await using it = await shipping(opened.url, place)
+    await it.store.nodes.saveMany(manyNodes(20))
+    await it.shipper.flush()
+    const follower = await Follower.open(place, target.url)
+    await follower.catchUp()
+    const another = await Follower.open(place, target.url)
+    await it.store.nodes.save(node('shipped last'))
+    await it.shipper.flush()
+    await another.promote()
+    await another.close()
+    await using promoted = await openStorage({ url: target.url, ...byHand(place.name) })
+    await promoted.nodes.saveMany(manyNodes(30, 'acknowledged'))
+    // A new generation and its base, which a standby loads.
+    await promoted.flushReplica()
+    await promoted.nodes.save(node('acknowledged last'))
+    const expected = await contentOf(promoted)
+    for (let round = 0; round < 2; round++)
+      await expect(follower.step()).rejects.toMatchObject({ code: 'CONFIG', message: /was promoted/ })
+    await follower.close()
+    expect(await contentOf(promoted)).toEqual(expected)
+    await promoted.nodes.save(node('still writable'))
+    expect(expected.nodes.some(({ nodeId }) => nodeId === 'shipped last')).toBe(true)
+  })
+
+  test(`two processes that follow with one standby on ${to.name} are in nobody's way, until a promotion begins`, async () => {
+    using folder = temporaryFolder()
+    const place = new FolderPlace(folder.file('replica'))
+    await using opened = await sqliteFile.open()
+    await using target = await emptyOn(to.name)
+    await using it = await shipping(opened.url, place)
+    await it.store.nodes.saveMany(manyNodes(5))
+    await it.shipper.flush()
+    const first = await Follower.open(place, target.url)
+    await first.catchUp()
+    const second = await Follower.open(place, target.url)
+    for (let round = 0; round < 4; round++) {
+      await it.store.nodes.save(node(`round ${round}`))
+      await it.store.nodes.recordRoutes('n-0001')
+      await it.shipper.flush()
+      // One is ahead of what the other one has seen.
+      await (round % 2 === 0 ? first : second).catchUp()
+    }
+    await first.catchUp()
+    await second.catchUp()
+    expect(first.mark).toEqual(second.mark)
+    await using standby = await openStorage({ url: target.url, readOnly: true })
+    expect(await contentOf(standby)).toEqual(await contentOf(it.store))
+
+    // The promotion is killed after its first note.
+    using sealing = vi.spyOn(place, 'create').mockRejectedValue(new Error('killed'))
+    await expect(second.promote()).rejects.toThrow('killed')
+    sealing.mockRestore()
+    await it.store.nodes.save(node('later'))
+    await it.shipper.flush().catch(() => {})
+    await expect(first.catchUp()).rejects.toMatchObject({ code: 'CONFIG', message: /promotion of .* has begun/ })
+    expect(await runCommand(['follow', '--from', place.name, '--to', target.url, '--once'])).toMatchObject({ code: 2 })
+    await second.promote()
+    await Promise.all([first.close(), second.close()])
+  })
 }
 
 for (const backend of lastingBackends.filter(({ name }) => name !== 'PostgreSQL')) {
