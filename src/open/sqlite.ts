@@ -11,7 +11,8 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
   const asked = config.readOnly && config.migrate === 'apply' ? 'check' : config.migrate
   let migrate = asked
   return SqliteDatabase.open(
-    { ...config, path },
+    // What is only checked must not be made by that.
+    { ...config, path, create: !config.readOnly && asked !== 'check' },
     {
       check: async (raw) => {
         // The data has moved: no program uses this file any more, so skip the check of its schema.

@@ -52,6 +52,13 @@ test("migrate: 'check' refuses a file to which something is missing, and leaves 
   expect(await store.nodes.count()).toBe(0)
 })
 
+test("migrate: 'check' makes neither a file nor a folder that is missing", async () => {
+  using folder = temporaryFolder()
+  for (const name of ['missing.db', 'missing/folder/mesh.db'])
+    await expectCode(openStorage({ url: folder.file(name), migrate: 'check' }), 'CONFIG')
+  expect(readdirSync(folder.path)).toEqual([])
+})
+
 test("migrate: 'skip' looks at nothing: what needs a table that is not there is SCHEMA_MISMATCH", async () => {
   using folder = temporaryFolder()
   await using store = await openStorage({ url: folder.file('new.db'), migrate: 'skip' })

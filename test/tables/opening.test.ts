@@ -251,6 +251,12 @@ describe.each(available)('$name', ({ folder: dialect, open, objects, ledgers, dr
   })
 })
 
+test('a file that is made by the open that migrates it is not backed up', async () => {
+  using folder = temporaryFolder()
+  await (await openApp(folder.file('mesh.db'))).close()
+  expect(readdirSync(folder.path).filter((name) => name.includes('before'))).toEqual([])
+})
+
 test('a file that has rows is backed up before a migration of the application', async () => {
   using folder = temporaryFolder()
   const path = folder.file('mesh.db')

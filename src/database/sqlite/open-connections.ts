@@ -15,6 +15,8 @@ export interface SqliteOptions extends WalLimits {
   readonly path: string
   readonly durability: Durability
   readonly readOnly: boolean
+  /** Whether a file that is missing is made. Default: unless it is only read. */
+  readonly create?: boolean
   readonly busyTimeoutMs: number
   readonly maxPendingWrites: number
 }
@@ -41,7 +43,7 @@ interface Opened {
 
 export async function openConnections(options: SqliteOptions, schema: SchemaSteps): Promise<Opened> {
   const memory = options.path === ':memory:'
-  const path = memory ? options.path : prepareFile(options.path, { create: !options.readOnly })
+  const path = memory ? options.path : prepareFile(options.path, { create: options.create ?? !options.readOnly })
   const busyRetry = new BusyRetry(options.busyTimeoutMs)
   const connect = (readOnly: boolean): Promise<SqliteConnection> =>
     busyRetry
