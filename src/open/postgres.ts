@@ -28,7 +28,11 @@ export async function openPostgres(target: PostgresTarget, config: Config): Prom
       await migrateOnOwnPool(target, options, config)
     },
     version: schemaVersionOf,
-    problem: problemOf,
+    problem: async (pool) => {
+      const problem = await problemOf(pool)
+      if (problem === undefined && config.own !== undefined) await (await own()).assertSettled(pool, config.own)
+      return problem
+    },
   })
   if (config.readOnly || migrate === 'skip') return database
   try {
