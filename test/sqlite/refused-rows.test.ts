@@ -55,3 +55,23 @@ describe.each(['by itself', 'in a transaction', 'in a savepoint'] as const)('%s'
     expect(await store.tables.links.count()).toBe(1)
   })
 })
+
+test('a foreign key that is looked at by the commit refuses its own call alone, by name', async () => {
+  using folder = temporaryFolder()
+  const path = folder.file('mesh.db')
+  await (await openApp(`sqlite:${path}`)).close()
+  const raw = new Sqlite(path)
+  raw.unsafeMode(true)
+  raw.exec(`PRAGMA writable_schema = ON;
+    UPDATE sqlite_schema SET sql = replace(sql, 'ON DELETE no action', 'DEFERRABLE INITIALLY DEFERRED')
+    WHERE name = 'links'; PRAGMA writable_schema = RESET`)
+  raw.close()
+  await using store = await openApp(`sqlite:${path}`)
+  const { links } = store.tables
+  const ids = Array.from({ length: 60 }, (_, index) => `l-${index}`)
+  const calls = ids.map((id) => links.create(link(id, { siteId: id === 'l-31' ? 'none' : null })))
+  const outcomes = await Promise.allSettled(calls)
+  expect(outcomes.flatMap(({ status }, at) => (status === 'rejected' ? [ids[at]] : []))).toEqual(['l-31'])
+  await expect(calls[31]).rejects.toThrow('links "l-31": A constraint')
+  expect(await links.count()).toBe(59)
+})

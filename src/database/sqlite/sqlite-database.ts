@@ -164,22 +164,17 @@ export class SqliteDatabase implements Database {
       return this.#unit(async (tx) => tx.write(statement, await parameters, { lookup }))
     }
     const bound = this.compiler.bind(statement, parameters)
-    const write = (writer: SqliteConnection, isAlone: boolean): Written<R> => {
-      try {
-        return writer.write(bound, isAlone)
-      } catch (error) {
-        throw this.#refused(error, { statement, parameters })
-      }
-    }
+    const refused = (error: unknown): unknown => this.#refused(error, { statement, parameters })
     if (lookup === undefined) {
       const byItself = statement.kind === 'changes many rows' ? () => this.#writer.writeByItself(bound) : undefined
-      return this.onWriter(write, { bound, ahead, byItself })
+      return this.onWriter((writer, isAlone) => writer.write(bound, isAlone), { bound, ahead, byItself, refused })
     }
-    return this.onWriter((writer, isAlone) => {
-      const written = write(writer, isAlone)
+    const run = (writer: SqliteConnection, isAlone: boolean): Written<R, F> => {
+      const written = writer.write(bound, isAlone)
       // The parameters are the repository's own copies.
       return written.changes > 0 ? written : { ...written, found: writer.all(this.compiler.bind(lookup, parameters)) }
-    })
+    }
+    return this.onWriter(run, { refused })
   }
 
   writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]> {
