@@ -73,7 +73,8 @@ export interface Health {
   readonly lastBackup: Date | undefined
   /**
    * Problems by code, including those of the last scheduled backup, sweep of the path cache, and pruning of the change log.
-   * SCHEMA_MISMATCH names triggers and constraints that our tables have lost: run `meshstore migrate repair`.
+   * SCHEMA_MISMATCH names triggers and constraints that our tables have lost: run `meshstore migrate repair`. It names triggers of own
+   * tables, too: the next open makes them again.
    */
   readonly problems: readonly { readonly code: string; readonly message: string }[]
   /** With the option `replicate`: how far the replica is. */

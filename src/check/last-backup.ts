@@ -1,12 +1,19 @@
+import { quotedName, TABLE_ROW } from '../schema/described.ts'
 import { ALL_TABLES, TABLES } from '../schema/tables.ts'
 import type { Finding, Findings } from './findings.ts'
+import type { OwnTableState } from './own-tables.ts'
 
 /** Tables that need a backup: cached paths can be computed again. */
-const KEPT = ALL_TABLES.filter((table) => table !== TABLES.pathCache)
+const KEPT = ALL_TABLES.filter((table) => table !== TABLES.pathCache).map(({ name }) => name)
 
 /** Selects the time of the last backup, in seconds, and whether there are rows to back up. The same SQL on each dialect. */
-export const LAST_BACKUP = `SELECT (SELECT updated_at FROM meshstore_state WHERE name = 'last_backup'),
-  CASE WHEN ${KEPT.map(({ name }) => `EXISTS (SELECT 1 FROM ${name})`).join(' OR ')} THEN 1 ELSE 0 END`
+export function lastBackupSql(own: readonly OwnTableState[]): string {
+  // A table that is not there has its own finding, and one that the role may not read.
+  const ofOwn = own.filter(({ found, lacking }) => found.columns.length > 0 && lacking?.includes('SELECT') !== true)
+  const names = [...KEPT, ...ofOwn.map(({ row }) => row.slice(TABLE_ROW.length))]
+  const hasRows = names.map((name) => `EXISTS (SELECT 1 FROM ${quotedName(name)})`).join(' OR ')
+  return `SELECT (SELECT updated_at FROM meshstore_state WHERE name = 'last_backup'), CASE WHEN ${hasRows} THEN 1 ELSE 0 END`
+}
 
 export type LastBackup = [seconds: unknown, hasRows: number]
 

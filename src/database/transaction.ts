@@ -24,6 +24,8 @@ interface On {
   readonly compiler: StatementCompiler
   readonly guard: TransactionGuard
   readonly naming?: Naming | undefined
+  /** The error of a refused call, with its row's key, where the executor does not name it. */
+  readonly refused?: (<P, R>(error: unknown, call: Call<P, R>) => unknown) | undefined
 }
 
 const endedError = (): StorageError =>
@@ -149,7 +151,23 @@ export class OpenTransaction implements TransactionSession {
       return
     }
     const bounds = calls.map(({ statement, parameters }) => compiler.bind(statement, parameters))
-    await this.#execute(() => executor.writeAll?.(bounds, (written, at) => add(written, present(calls[at]))))
+    let next = 0
+    await this.#execute(() => {
+      try {
+        executor.writeAll?.(bounds, (written, at) => {
+          next = at + 1
+          add(written, present(calls[at]))
+        })
+      } catch (error) {
+        const call = calls[next]
+        throw call === undefined ? error : this.#refusalOf(error, call)
+      }
+    })
+  }
+
+  #refusalOf<P, R>(error: unknown, call: Call<P, R>): unknown {
+    const { executor, refused } = this.#on
+    return refused?.(error, call) ?? executor.refusalOf?.(error, call) ?? error
   }
 
   /** Returns the insert's key. `undefined` if the dialect knows that the transaction depends on it. */
@@ -226,7 +244,7 @@ export class OpenTransaction implements TransactionSession {
       return await run()
     } catch (thrown) {
       const ended = executor.endedBy(thrown)
-      const error = call !== undefined && executor.refusalOf !== undefined ? executor.refusalOf(thrown, call) : thrown
+      const error = call === undefined ? thrown : this.#refusalOf(thrown, call)
       if (ended === 'transaction') this.#doomAll(error)
       else if (ended === 'savepoint') this.#doom ??= error
       throw error

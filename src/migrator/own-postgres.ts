@@ -27,6 +27,7 @@ import {
   type Work,
   workFor,
 } from './own-tables.ts'
+import { forgetWhatFollowedWrites } from './postgres-forget.ts'
 import { addTo, createLedger, rowsOn } from './postgres-ledger.ts'
 import { locked } from './postgres-lock.ts'
 import { asOwner, ledgerOf } from './postgres-migrator.ts'
@@ -60,6 +61,12 @@ export async function checkOwnPostgres(pool: pg.Pool, setup: OwnSetup, mode: 'ap
   return works.length === 0 && ledger.misplaced.length === 0
 }
 
+/** Throws SCHEMA_MISMATCH with what the application's tables lack. */
+export async function assertSettled(pool: pg.Pool, { tables }: OwnSetup): Promise<void> {
+  const works = await worksOn(pool, tables)
+  if (works.length > 0) throw unsettled(works)
+}
+
 /** After the library's migrations, under the same lock and by the same rules. */
 export const migrateOwnPostgres = (pool: pg.Pool, setup: OwnSetup, options: MigrationOptions): Promise<void> =>
   surviving(pool, () => migrateOwn(pool, setup, options))
@@ -87,7 +94,9 @@ async function migrateOwn(pool: pg.Pool, setup: OwnSetup, options: MigrationOpti
   if ((await worksOn(pool, setup.tables)).length === 0) return
   await locked(pool, {
     work: async (client) => {
-      for (const { table } of await worksOn(client, setup.tables)) await settle(client, table, timeOf(options))
+      const works = await worksOn(client, setup.tables)
+      for (const { table } of works) await settle(client, table, timeOf(options))
+      if (works.some(({ hasLost }) => hasLost)) await forgetWhatFollowedWrites(client, timeOf(options))
     },
   }).catch(asOwners)
 }

@@ -26,6 +26,7 @@ import {
   workFor,
 } from './own-tables.ts'
 import { hasTable } from './sqlite-file.ts'
+import { forgetWhatFollowedWrites } from './sqlite-forget.ts'
 import { addTo, createLedger, rowsIn } from './sqlite-ledger.ts'
 import { ledgerOf, locked } from './sqlite-migrator.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
@@ -44,7 +45,12 @@ export function checkOwnSqlite(raw: Sqlite.Database, setup: OwnSetup): void {
   const ledger = ownLedger(raw, known)
   const { pending } = ownStatus(known, [...ledger.rows, ...ledger.misplaced])
   if (pending.length > 0) throw pendingOwn(pending)
-  const works = worksIn(raw, setup.tables)
+  assertSettled(raw, setup)
+}
+
+/** Throws SCHEMA_MISMATCH with what the application's tables lack. */
+export function assertSettled(raw: Sqlite.Database, { tables }: OwnSetup): void {
+  const works = worksIn(raw, tables)
   if (works.length > 0) throw unsettled(works)
 }
 
@@ -81,7 +87,9 @@ export async function migrateOwnSqlite(
   }
   if ((await busyRetry.run(() => worksIn(raw, setup.tables))).length === 0) return
   await locked(raw, busyRetry, async () => {
-    for (const { table } of worksIn(raw, setup.tables)) settle(raw, table, timeOf(options))
+    const works = worksIn(raw, setup.tables)
+    for (const { table } of works) settle(raw, table, timeOf(options))
+    if (works.some(({ hasLost }) => hasLost)) forgetWhatFollowedWrites(raw, timeOf(options))
   })
 }
 

@@ -30,17 +30,19 @@ export interface FoundTable {
 export interface Work {
   readonly table: Table
   readonly reason: string
+  /** Triggers that were there are gone: changes may have been followed by nobody. */
+  readonly hasLost: boolean
 }
 
 /** Throws SCHEMA_MISMATCH if the table or one of its columns is missing, or is another one. */
 export function workFor(table: Table, found: FoundTable, triggers: readonly string[]): Work | undefined {
   assertColumns(table, found.columns)
   const [, description] = rowOfTable(table)
-  if (found.description === undefined) return { table, reason: `${table.name} is not described in meshstore_state` }
-  if (found.description !== description)
-    return { table, reason: `${table.name} has another description in meshstore_state` }
+  const work = (reason: string, hasLost = false): Work => ({ table, reason: `${table.name} ${reason}`, hasLost })
+  if (found.description === undefined) return work('is not described in meshstore_state')
+  if (found.description !== description) return work('has another description in meshstore_state')
   const missing = triggers.filter((name) => !found.triggers.has(name))
-  return missing.length === 0 ? undefined : { table, reason: `${table.name} has lost ${missing.join(', ')}` }
+  return missing.length === 0 ? undefined : work(`has lost ${missing.join(', ')}`, true)
 }
 
 const GENERATE = 'Run drizzle-kit generate, and open the database with the folder in the option migrations.'

@@ -3,11 +3,11 @@ import type pg from 'pg'
 import { translated } from '../database/postgres/errors.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import { StorageError } from '../errors.ts'
-import { encodeTime } from '../schema/codecs.ts'
 import type { Drift } from './drift.ts'
 import { assertNoMove } from './ledger.ts'
 import type { Migration } from './migrations.ts'
 import { postgresDrift } from './postgres-drift.ts'
+import { forgetWhatFollowedWrites } from './postgres-forget.ts'
 import { locked } from './postgres-lock.ts'
 import { asOwner, isUnrecorded, ledgerOf, migrationStatusOf } from './postgres-migrator.ts'
 import { withPool } from './postgres-pool.ts'
@@ -72,11 +72,4 @@ function remedies({ differences, lost }: Drift): string[] {
       ...sql,
     ]),
   ]
-}
-
-/** Invalidates all cached paths, and ends all subscriptions with CHANGES_MISSED. */
-async function forgetWhatFollowedWrites(client: pg.PoolClient, now: Date): Promise<void> {
-  await client.query("DELETE FROM meshstore_state WHERE name = 'change_log'")
-  await client.query('DELETE FROM meshstore_consumers')
-  await client.query('INSERT INTO path_cache_marks (marked_at) VALUES ($1)', [encodeTime(now)])
 }

@@ -1,13 +1,11 @@
 /** Recreates missing triggers, indexes, keys and CHECKs of our tables in a SQLite file. */
 import type Sqlite from 'better-sqlite3'
 import { BusyRetry } from '../database/sqlite/busy-retry.ts'
-import { switchOff } from '../database/sqlite/change-log.ts'
 import { translated } from '../database/sqlite/errors.ts'
 import { movedError, prepareFenceQuery } from '../database/sqlite/fence.ts'
 import { prepareFile } from '../database/sqlite/file.ts'
 import { openConnection } from '../database/sqlite/raw-connection.ts'
 import { StorageError } from '../errors.ts'
-import { encodeTime } from '../schema/codecs.ts'
 import { quotedName } from '../schema/described.ts'
 import type { Difference, Drift } from './drift.ts'
 import { assertNoMove } from './ledger.ts'
@@ -22,6 +20,7 @@ import {
   reportFrom,
 } from './repair.ts'
 import { sqliteDrift, withFresh } from './sqlite-drift.ts'
+import { forgetWhatFollowedWrites } from './sqlite-forget.ts'
 import { isUnrecorded, ledgerOf, locked, migrationStatusOf, UNCERTAIN } from './sqlite-migrator.ts'
 import { indexesOn, rebuild } from './sqlite-rebuild.ts'
 
@@ -75,13 +74,6 @@ export function repairIn(raw: Sqlite.Database, applied: readonly Migration[], no
   const report = reportFrom(before, sqliteDrift(raw, applied))
   if (mayHaveMissedWrites(report)) forgetWhatFollowedWrites(raw, now)
   return report
-}
-
-/** Invalidates all cached paths, and ends all subscriptions with CHANGES_MISSED. */
-function forgetWhatFollowedWrites(raw: Sqlite.Database, now: Date): void {
-  raw.prepare('DELETE FROM meshstore_consumers').run()
-  switchOff(raw)
-  raw.prepare('INSERT INTO path_cache_marks (marked_at) VALUES (?)').run(encodeTime(now))
 }
 
 /** Tables that a rebuild repairs: all columns exist, and a key, a CHECK or a part of a column is missing. */

@@ -4,6 +4,7 @@ import { PostgresDatabase } from '../database/postgres/postgres-database.ts'
 import { beginAnewOnAnotherServer } from '../database/postgres/server-identity.ts'
 import type { PostgresTarget } from '../database/postgres/url.ts'
 import { checkPostgres, migratePostgres, problemOf, schemaVersionOf } from '../migrator/postgres-migrator.ts'
+import { topologyOf } from '../tables/described.ts'
 import type { Config } from './config.ts'
 
 /** Time limit of a migration's statement: a migration may rewrite a large table. */
@@ -13,7 +14,7 @@ const DAY_MS = 86_400_000
 export async function openPostgres(target: PostgresTarget, config: Config): Promise<PostgresDatabase> {
   const limits = { statementMs: target.statementMs, lockMs: Math.max(1, config.busyTimeoutMs) }
   const { max, mode = target.poolMode } = config.pool
-  const topology = config.own?.tables.flatMap(({ name, invalidates }) => (invalidates === undefined ? [] : name))
+  const topology = config.own && topologyOf(config.own.byName)
   const isCluster = target.hosts.length > 1
   const outcomeTokens = config.outcomeTokens ?? (isCluster && config.failoverMs !== 0)
   const failoverMs = config.failoverMs ?? (isCluster || outcomeTokens ? FAILOVER_MS : 0)
@@ -28,7 +29,11 @@ export async function openPostgres(target: PostgresTarget, config: Config): Prom
       await migrateOnOwnPool(target, options, config)
     },
     version: schemaVersionOf,
-    problem: problemOf,
+    problem: async (pool) => {
+      const problem = await problemOf(pool)
+      if (problem === undefined && config.own !== undefined) await (await own()).assertSettled(pool, config.own)
+      return problem
+    },
   })
   if (config.readOnly || migrate === 'skip') return database
   try {

@@ -7,9 +7,11 @@ import type { MigrationOptions } from '../migrator/steps.ts'
 import type { Config } from './config.ts'
 
 /** Opens a file, or `:memory:`, and brings its schema up to date; an existing file is backed up first. */
-export function openSqlite(path: string, config: Config): Promise<SqliteDatabase> {
+export async function openSqlite(path: string, config: Config): Promise<SqliteDatabase> {
   const asked = config.readOnly && config.migrate === 'apply' ? 'check' : config.migrate
   let migrate = asked
+  // Loaded for applications with tables of their own.
+  const own = config.own && { setup: config.own, ...(await import('../migrator/own-sqlite.ts')) }
   return SqliteDatabase.open(
     // What is only checked must not be made by that.
     { ...config, path, create: !config.readOnly && asked !== 'check' },
@@ -18,7 +20,7 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
         // The data has moved: no program uses this file any more, so skip the check of its schema.
         migrate = prepareFenceQuery(raw)() === undefined ? asked : 'skip'
         if (migrate !== 'skip') await checkSqlite(raw, migrate, config.migration)
-        if (migrate === 'check' && config.own !== undefined) (await own()).checkOwnSqlite(raw, config.own)
+        if (migrate === 'check') own?.checkOwnSqlite(raw, own.setup)
       },
       adopt: async (raw) => {
         if (migrate !== 'apply') return
@@ -31,17 +33,17 @@ export function openSqlite(path: string, config: Config): Promise<SqliteDatabase
         if (migrate !== 'apply') return
         const busyRetry = new BusyRetry(config.migrationWaitMs)
         await migrateSqlite(raw, busyRetry, withBackup(config))
-        if (config.own !== undefined)
-          await (await own()).migrateOwnSqlite(raw, busyRetry, config.own, withBackup(config))
+        await own?.migrateOwnSqlite(raw, busyRetry, own.setup, withBackup(config))
       },
       version: schemaVersionOf,
-      problem: (raw) => problemOf(raw),
+      problem: (raw) => {
+        const problem = problemOf(raw)
+        if (problem === undefined) own?.assertSettled(raw, own.setup)
+        return problem
+      },
     },
   )
 }
-
-/** Loaded for applications with tables of their own. */
-const own = () => import('../migrator/own-sqlite.ts')
 
 /** By default the backup is made beside the file. */
 function withBackup({ now, migration }: Config): MigrationOptions {

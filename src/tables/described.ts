@@ -38,3 +38,12 @@ export function describedBy(table: object): Described {
 export const describe = (table: object, described: Described): void => {
   Object.defineProperty(table, DESCRIPTION, { value: described })
 }
+
+/** The tables whose changes drop cached paths. A row of a parent may take children with it that do. */
+export function topologyOf(tables: AnyTables): string[] {
+  const all = Object.values(tables).map(describedBy)
+  const names = new Set(all.flatMap(({ name, invalidates }) => (invalidates === undefined ? [] : name)))
+  // The set grows meanwhile, by the parents of parents.
+  for (const each of names) for (const parent of all.find(({ name }) => name === each)?.parents ?? []) names.add(parent)
+  return [...names]
+}

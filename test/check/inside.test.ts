@@ -6,6 +6,7 @@ import { check } from '../../src/check/index.ts'
 import { adopt } from '../../src/open/migrate.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { foreignFile } from '../support/other-program.ts'
+import { link, openApp } from '../tables/app/stages.ts'
 import { kinds, only, reasonFor, type SoundFile, soundFile, wrong } from './support/sound.ts'
 
 describe('damage', () => {
@@ -139,6 +140,15 @@ describe('the last backup', () => {
     expect(only(await check(sound.path), 'warning', 'last-backup').message).toContain('No backup')
     sound.execute("DELETE FROM meshstore_state WHERE name = 'last_backup'; DELETE FROM nodes; DELETE FROM policies")
     expect((await check(sound.path)).findings).toEqual([])
+  })
+
+  test('none, and rows of an own table alone', async () => {
+    using folder = temporaryFolder()
+    const path = folder.file('mesh.db')
+    await using app = await openApp(`sqlite:${path}`)
+    expect(wrong(await check(path))).toEqual([])
+    await app.tables.links.create(link('l'))
+    expect(only(await check(path), 'warning', 'last-backup').message).toContain('No backup')
   })
 })
 

@@ -6,7 +6,7 @@ import { type AppRole, createAppRole, runGrants } from '../postgres/support/app-
 import { createDatabase, type TestDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { expectCode } from '../support/expectations.ts'
-import { openApp } from '../tables/app/stages.ts'
+import { link, openApp } from '../tables/app/stages.ts'
 import { fill, kinds, only, reasonFor, wrong } from './support/sound.ts'
 
 const BACKUP = "INSERT INTO meshstore_state VALUES ('last_backup', '', extract(epoch FROM now()))"
@@ -65,6 +65,11 @@ describePostgres('a check on PostgreSQL', () => {
     ])
     await database.query('GRANT INSERT, UPDATE ON links TO meshstore_app')
 
+    // Who may not read it cannot know whether it has rows.
+    await database.query('REVOKE SELECT ON links FROM meshstore_app')
+    expect(reasonFor(await check(role.urlOf(database.url), { quick: true }), 'last-backup')).toBeUndefined()
+    await database.query('GRANT SELECT ON links TO meshstore_app')
+
     // A migration came after the grants: nobody notices until somebody subscribes.
     await database.query('GRANT DELETE ON nodes TO meshstore_app; REVOKE ALL ON meshstore_changes FROM meshstore_app')
     const before = await check(role.urlOf(database.url))
@@ -75,6 +80,14 @@ describePostgres('a check on PostgreSQL', () => {
     expect(kinds(blind)).toEqual(['warning rights'])
     for (const name of ['migrations', 'schema', 'rows', 'last-backup'] as const)
       expect(reasonFor(blind, name)).toBeDefined()
+  })
+
+  test('says that rows of an own table alone have no backup', async () => {
+    await using database = await createDatabase()
+    await using app = await openApp(database.url)
+    expect((await check(database.url)).findings).toEqual([])
+    await app.tables.links.create(link('l'))
+    expect(kinds(await check(database.url))).toEqual(['info last-backup'])
   })
 
   test('does not compare the schema where no temporary tables are allowed', async () => {

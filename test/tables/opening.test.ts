@@ -9,6 +9,7 @@ import { createDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { expectCode } from '../support/expectations.ts'
 import { temporaryFolder } from '../support/folders.ts'
+import { bundle, pathKey } from '../support/samples.ts'
 import { migrations } from './app/schema.ts'
 import * as sqlite from './app/sqlite.ts'
 import { link, openApp } from './app/stages.ts'
@@ -179,6 +180,27 @@ describe.each(available)('$name', ({ folder: dialect, open, objects, ledgers, dr
     expect(error.message).toMatch(/links has lost links_log_update; sites is not described/)
     await (await openApp(place.url)).close()
     expect(await whole(place)).toEqual(before)
+  })
+
+  test('that has lost triggers says so while it is open. The next open serves no path of before, and changes are missed', async () => {
+    await using place = await open()
+    await using store = await openApp(place.url)
+    expect((await store.health()).problems).toEqual([])
+    await store.tables.links.create(link('l'))
+    const paths = [pathKey('a', 'x'), pathKey('x', 'y')]
+    for (const key of paths) await store.pathCache.set(key, bundle(key.source, key.destination))
+    await using changes = store.changes()
+    await changes.ready()
+
+    for (const name of ['links_log_update', 'links_mark_update']) await place.ask(dropTrigger('links', name))
+    const [problem] = (await store.health()).problems
+    expect(problem?.code).toBe('SCHEMA_MISMATCH')
+    expect(problem?.message).toContain('links has lost links_log_update, links_mark_update')
+    await store.tables.links.update('l', { cost: 2 })
+    await (await openApp(place.url)).close()
+    expect((await store.health()).problems).toEqual([])
+    for (const key of paths) expect(await store.pathCache.get(key)).toBeUndefined()
+    await expectCode(changes.next(), 'CHANGES_MISSED')
   })
 
   test.each([

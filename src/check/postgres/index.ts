@@ -9,7 +9,7 @@ import { inspectPostgres } from '../../migrator/postgres-inspection.ts'
 import { withPostgresSnapshot } from '../../rows/postgres-source.ts'
 import { postgresTriggerNames } from '../../schema/triggers.ts'
 import { type CheckReport, Findings } from '../findings.ts'
-import { checkLastBackup, LAST_BACKUP, type LastBackup } from '../last-backup.ts'
+import { checkLastBackup, type LastBackup, lastBackupSql } from '../last-backup.ts'
 import type { Settings } from '../options.ts'
 import { checkOwnTables } from '../own-tables.ts'
 import { checkRows } from '../rows.ts'
@@ -88,7 +88,7 @@ async function statusOf(target: PostgresTarget, findings: Findings): Promise<Sta
 
 async function checkBackup(ask: Ask, { now }: Settings, findings: Findings): Promise<void> {
   await findings.look('last-backup', async () => {
-    const [found = [null, 0]] = await ask<LastBackup>(LAST_BACKUP)
+    const [found = [null, 0]] = await ask<LastBackup>(lastBackupSql(await ownTablesOn(ask)))
     const advice =
       'Run meshstore backup create, and have it run every day; or make sure that the operators of the server back it up.'
     // The database does not record the server's own backups.

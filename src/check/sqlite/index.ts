@@ -8,7 +8,7 @@ import { withSqliteSnapshot } from '../../open/sqlite-snapshot.ts'
 import { TABLE_ROW } from '../../schema/described.ts'
 import { sqliteTriggerNames } from '../../schema/triggers.ts'
 import { type CheckName, type CheckReport, Findings } from '../findings.ts'
-import { checkLastBackup, LAST_BACKUP, type LastBackup } from '../last-backup.ts'
+import { checkLastBackup, type LastBackup, lastBackupSql } from '../last-backup.ts'
 import type { Settings } from '../options.ts'
 import { checkOwnTables, type OwnTableState } from '../own-tables.ts'
 import { checkRows } from '../rows.ts'
@@ -101,7 +101,10 @@ function ownTablesIn(raw: Sqlite.Database): OwnTableState[] {
 }
 
 function checkBackup(raw: Sqlite.Database, { now }: Settings, findings: Findings): void {
-  const found = raw.prepare<[], LastBackup>(LAST_BACKUP).raw().get() ?? [null, 0]
+  const found = raw
+    .prepare<[], LastBackup>(lastBackupSql(ownTablesIn(raw)))
+    .raw()
+    .get() ?? [null, 0]
   const advice = 'Run meshstore backup create, and have it run every day; or give openStorage() backups.'
   checkLastBackup(found, findings, { now: now(), advice, never: 'warning' })
 }

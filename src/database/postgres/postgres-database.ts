@@ -63,7 +63,7 @@ export interface SchemaSteps {
   readonly prepare: (pool: pg.Pool) => Promise<void>
   /** The last migration that was applied. */
   readonly version: (pool: pg.Pool) => Promise<string>
-  /** The error that names the missing parts of our tables, if any. */
+  /** The error that names the missing parts of the tables, if any. It throws what an own table lacks. */
   readonly problem: (pool: pg.Pool) => Promise<StorageError | undefined>
 }
 

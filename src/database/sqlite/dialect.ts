@@ -1,6 +1,6 @@
 /** SQLite for the statement compiler. */
-import { Param, sql } from 'drizzle-orm'
-import { BaseSQLiteDatabase, SQLiteSyncDialect } from 'drizzle-orm/sqlite-core'
+import { getTableColumns, getTableName, Param, sql } from 'drizzle-orm'
+import { BaseSQLiteDatabase, SQLiteSyncDialect, type SQLiteTable } from 'drizzle-orm/sqlite-core'
 import * as tables from '../../schema/sqlite.ts'
 import { type Functions, nextMillisecond, type Queries } from '../queries.ts'
 import type { BuiltQuery, Dialect } from '../statement.ts'
@@ -23,6 +23,7 @@ const functions: Functions = {
 
 /** A finished query of Drizzle's, as far as we look into it. */
 interface Prepared {
+  readonly config: { readonly table: SQLiteTable }
   readonly joinsNotNullableMap?: Readonly<Record<string, boolean>>
   prepare(): BuiltQuery
 }
@@ -45,6 +46,11 @@ export const sqliteDialect: Dialect = {
   render: (build) => {
     const query = build(queries) as unknown as Prepared
     return { ...query.prepare(), joins: query.joinsNotNullableMap }
+  },
+  targetOf: (build) => {
+    const { table } = (build(queries) as unknown as Prepared).config
+    const [key] = Object.entries(getTableColumns(table)).find(([, { primary }]) => primary) ?? []
+    return { table: getTableName(table), key }
   },
   tablesOf: (build) => [...new Set([...tablesIn(build(queries))].map(baseNameOf))],
 }

@@ -158,6 +158,10 @@ export const isBusy = (error: unknown): boolean =>
     ? error.code === 'BUSY'
     : isSqliteFailure(error) && meaningOf(error.code).code === 'BUSY'
 
+/** Whether a translated error says that a constraint or a trigger refused the write. */
+export const isConstraint = (error: unknown): error is StorageError =>
+  error instanceof StorageError && isSqliteFailure(error.cause) && error.cause.code.startsWith('SQLITE_CONSTRAINT')
+
 /** Translates a driver's error into a StorageError that names `file`. Returns errors that are not SQLite's unchanged. */
 export function translated(error: unknown, file?: string): unknown {
   if (!isSqliteFailure(error)) return error

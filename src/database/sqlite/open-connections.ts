@@ -29,7 +29,7 @@ export interface SchemaSteps {
   readonly migrate: (raw: SqliteConnection['raw']) => Promise<void>
   /** The last migration that was applied. */
   readonly version: (raw: SqliteConnection['raw']) => string
-  /** The error that names the missing parts of our tables, if any. */
+  /** The error that names the missing parts of the tables, if any. It throws what an own table lacks. */
   readonly problem: (raw: SqliteConnection['raw']) => StorageError | undefined
 }
 

@@ -30,6 +30,7 @@ import { openConnections, type SchemaSteps, type SqliteOptions } from './open-co
 import { OpenFile } from './open-file.ts'
 import { rollBack } from './raw-transaction.ts'
 import { Readers } from './readers.ts'
+import { refusedRow } from './refused-row.ts'
 import { type Borrowed, Snapshots, unlessEnded } from './snapshots.ts'
 import { WalLimit } from './wal-limit.ts'
 import { type QueuedWrite, WriteQueue } from './write-queue.ts'
@@ -163,15 +164,17 @@ export class SqliteDatabase implements Database {
       return this.#unit(async (tx) => tx.write(statement, await parameters, { lookup }))
     }
     const bound = this.compiler.bind(statement, parameters)
+    const refused = (error: unknown): unknown => this.#refused(error, { statement, parameters })
     if (lookup === undefined) {
       const byItself = statement.kind === 'changes many rows' ? () => this.#writer.writeByItself(bound) : undefined
-      return this.onWriter((writer, isAlone) => writer.write(bound, isAlone), { bound, ahead, byItself })
+      return this.onWriter((writer, isAlone) => writer.write(bound, isAlone), { bound, ahead, byItself, refused })
     }
-    return this.onWriter((writer, isAlone) => {
+    const run = (writer: SqliteConnection, isAlone: boolean): Written<R, F> => {
       const written = writer.write(bound, isAlone)
       // The parameters are the repository's own copies.
       return written.changes > 0 ? written : { ...written, found: writer.all(this.compiler.bind(lookup, parameters)) }
-    })
+    }
+    return this.onWriter(run, { refused })
   }
 
   writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]> {
@@ -181,11 +184,18 @@ export class SqliteDatabase implements Database {
     return this.onWriter((writer) =>
       writer.savepoint(() => {
         const results: T[] = []
-        writer.writeAll(bounds, (written, at) => results.push(result(written, calls[at] as Call<P, R>)))
+        try {
+          writer.writeAll(bounds, (written, at) => results.push(result(written, calls[at] as Call<P, R>)))
+        } catch (error) {
+          throw this.#refused(error, calls[results.length])
+        }
         return results
       }),
     )
   }
+
+  readonly #refused = <P, R>(error: unknown, call: Call<P, R> | undefined): unknown =>
+    call === undefined ? error : refusedRow(error, this.compiler, call)
 
   /** Runs on the reading connection, which sees only committed rows. */
   onReader<T>(run: (reader: SqliteConnection) => T): Promise<T> {
@@ -271,7 +281,8 @@ export class SqliteDatabase implements Database {
   }
 
   #begun(connection: SqliteConnection, options: { readOnly: boolean }): OpenTransaction {
-    return new OpenTransaction({ executor: connection, compiler: this.compiler, guard: this.#guard }, options)
+    const on = { executor: connection, compiler: this.compiler, guard: this.#guard, refused: this.#refused }
+    return new OpenTransaction(on, options)
   }
 
   #snapshot<T>(work: (tx: OpenTransaction) => Promise<T>, timeoutMs: number | undefined): Promise<T> {

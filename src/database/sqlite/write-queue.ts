@@ -6,7 +6,7 @@ import { type CommitEvent, commitTracing, traceRefusal, traceRetry, traceSync } 
 import { jittered, nextPause } from '../backoff.ts'
 import type { Written } from '../session.ts'
 import type { BoundStatement } from '../statement.ts'
-import { isBusy, translated, translatedCommit } from './errors.ts'
+import { isBusy, isConstraint, translated, translatedCommit } from './errors.ts'
 
 /** Limits of a group commit: its writes, and the milliseconds after which it begins no further write. */
 const BATCH_WRITES = 1_000
@@ -25,6 +25,8 @@ export interface QueuedWrite {
   readonly ahead?: boolean | undefined
   /** Runs the write as a transaction of its own, if it waits alone. `undefined`: nothing has changed, and `run` runs it. */
   readonly byItself?: (() => unknown) | undefined
+  /** Names the write's row in an error. */
+  readonly refused?: ((error: unknown) => unknown) | undefined
 }
 
 interface Write {
@@ -37,10 +39,11 @@ interface Write {
   /** The statement, if `run` runs nothing else: it may run together with its neighbours. */
   readonly bound: BoundStatement<unknown> | undefined
   byItself: QueuedWrite['byItself']
+  readonly refused: QueuedWrite['refused']
   readonly resolve: (value: never) => void
   readonly reject: (error: unknown) => void
   readonly since: number
-  /** Commits alone: SQLite rolled back this write's batch, and only the write that caused the rollback shall fail. */
+  /** Commits alone: this write's batch was rolled back, and only the write that caused the rollback shall fail. */
   alone: boolean
 }
 
@@ -123,11 +126,11 @@ export class WriteQueue {
   }
 
   /** Resolves with the result of `run` after the COMMIT. Rejects with the error of `run` or of the commit. */
-  write<T>(run: (isAlone: boolean) => T, { bound, ahead = false, byItself }: QueuedWrite = {}): Promise<T> {
+  write<T>(run: (isAlone: boolean) => T, { bound, ahead = false, byItself, refused }: QueuedWrite = {}): Promise<T> {
     if (!ahead && this.length >= this.#options.maxPendingWrites) return Promise.reject(this.#tooMany())
     return new Promise<T>((resolve, reject) => {
       const since = performance.now()
-      this.#push({ kind: 'write', run, bound, byItself, resolve, reject, since, alone: false }, ahead)
+      this.#push({ kind: 'write', run, bound, byItself, refused, resolve, reject, since, alone: false }, ahead)
     })
   }
 
@@ -325,15 +328,20 @@ export class WriteQueue {
       this.#runAgainOneByOne(outcomes)
       return { committed: 0, error: outcomes.at(-1)?.value }
     }
-    this.#take(outcomes.length)
     try {
       this.commit()
     } catch (error) {
       this.#rollBack()
-      for (const { write } of outcomes) write.reject(error)
-      this.#nextTurn()
+      // A deferred foreign key: any of the writes may have broken it.
+      if (isConstraint(error) && outcomes.length > 1) this.#runAgainOneByOne(outcomes)
+      else {
+        this.#take(outcomes.length)
+        for (const { write } of outcomes) write.reject(write.refused?.(error) ?? error)
+        this.#nextTurn()
+      }
       return { committed: 0, error }
     }
+    this.#take(outcomes.length)
     return this.#acknowledge(outcomes)
   }
 
@@ -385,11 +393,12 @@ export class WriteQueue {
     try {
       return { write, failed: false, value: write.run(isAlone) }
     } catch (error) {
-      return { write, failed: true, value: translated(error, this.#raw.name) }
+      const value = translated(error, this.#raw.name)
+      return { write, failed: true, value: write.refused?.(value) ?? value }
     }
   }
 
-  /** After a full disk or an I/O error SQLite has rolled back the batch: each write runs again in its own commit. */
+  /** The batch was rolled back, for example after a full disk: each write runs again in its own commit. */
   #runAgainOneByOne(outcomes: readonly Outcome[]): void {
     const [only] = outcomes
     if (only !== undefined && outcomes.length === 1) {
