@@ -76,7 +76,7 @@ export function statementsOf<T extends AnyTables>(tables: T): MakesStatements<T>
     (kind: 'query' | 'change') =>
     (name: string, build: Build<T, object, unknown>): { kind: 'query' | 'change'; name: string } => {
       const made = { kind, name }
-      statements.set(made, { statement: ownStatement(`app:${name}`, tables, build), tables })
+      statements.set(made, { statement: ownStatement(`app:${name}`, kind, tables, build), tables })
       return made
     }
   return { query: () => maker('query') as never, change: () => maker('change') as never }
@@ -85,6 +85,7 @@ export function statementsOf<T extends AnyTables>(tables: T): MakesStatements<T>
 /** `build`: the application's, which Drizzle's types have checked. */
 export const ownStatement = <T extends AnyTables>(
   name: string,
+  kind: 'query' | 'change',
   tables: T,
   build: Build<T, object, unknown>,
 ): Statement<object, object> => ({
@@ -104,11 +105,24 @@ export const ownStatement = <T extends AnyTables>(
       },
     )
     const built = build(db as unknown as Builder, twinsOf(tables, ours, functions) as BuilderTables<T>, given as never)
+    assertKind(name, kind, built)
     // From here on Drizzle takes them for placeholders.
     for (const parameter of parameters.values()) Object.setPrototypeOf(parameter, Placeholder.prototype)
     return built as ReturnType<Statement<object, object>['build']>
   },
 })
+
+/** JavaScript can return what the types refuse. What cannot be built at all is refused later. */
+function assertKind(name: string, kind: 'query' | 'change', built: unknown): void {
+  if (typeof built !== 'object' || built === null || !('prepare' in built)) return
+  const writes = 'returning' in built
+  if (writes && kind === 'query')
+    throw misuse(`The statement ${name} writes. Nothing was run. Make it with schema().change(), and give it to run().`)
+  if (!writes && kind === 'change')
+    throw misuse(
+      `The statement ${name} only reads. Nothing was run. Make it with schema().query(), and give it to query().`,
+    )
+}
 
 const twinsOf = (tables: AnyTables, ours: Tables, { twinOf }: Functions): object => {
   const { nodes, policies, pathCache } = ours

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest'
 import { eq, sql } from '../../../src/query-entry.ts'
+import type { Build } from '../../../src/tables/query.ts'
 import { schema } from '../../../src/tables-entry.ts'
 import { expectCode } from '../../support/expectations.ts'
 import { node } from '../../support/samples.ts'
+import { app } from '../../tables/app/schema.ts'
 import { type AppSetting, type AppStage, link } from '../../tables/app/stages.ts'
 import * as statements from '../../tables/app/statements.ts'
 
@@ -113,6 +115,35 @@ export function ownStatements({ run }: AppSetting): void {
       expect((await write(statements.addSite, { siteId: 't', name: 'two' })).changes).toBe(1)
     }),
   )
+
+  test('a query that writes is MISUSE, and writes nothing', () =>
+    run(async (stage) => {
+      await filled(stage)
+      const { query, tables } = stage
+      const before = await tables.links.list()
+      const writes: Build<typeof app.tables, object, { returning(): unknown }>[] = [
+        (db, { sites }) => db.insert(sites).values({ siteId: 't', name: 'two' }),
+        (db, { links }) => db.update(links).set({ cost: 9 }),
+        (db, { links }) => db.delete(links),
+      ]
+      for (const [at, write] of writes.entries()) {
+        const returning: Build<typeof app.tables, object, unknown> = (...given) => write(...given).returning()
+        for (const wrong of [write, returning, app.query()(`writes.${at}`, write as never)])
+          expect((await expectCode(query(wrong as never), 'MISUSE')).message).toMatch(
+            / writes\. Nothing was run\. Make it with schema\(\)\.change\(\), and give it to run\(\)\.$/,
+          )
+      }
+      expect(await tables.links.list()).toEqual(before)
+      expect(await tables.sites.get('t')).toBeUndefined()
+    }))
+
+  test('a change that only reads is MISUSE', () =>
+    run(async ({ run: write }) => {
+      const reads: Build<typeof app.tables, object, unknown> = (db, { links }) => db.select().from(links)
+      expect((await expectCode(write(app.change()('links.read', reads as never)), 'MISUSE')).message).toBe(
+        'The statement app:links.read only reads. Nothing was run. Make it with schema().query(), and give it to query().',
+      )
+    }))
 
   test('what is no statement of the schema is MISUSE', () =>
     run(async ({ query, run: write }) => {
