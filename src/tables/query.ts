@@ -104,7 +104,8 @@ export const ownStatement = <T extends AnyTables>(
         },
       },
     )
-    const built = build(db as unknown as Builder, twinsOf(tables, ours, functions) as BuilderTables<T>, given as never)
+    const twins = twinsOf(name, tables, ours, functions) as BuilderTables<T>
+    const built = build(db as unknown as Builder, twins, given as never)
     assertKind(name, kind, built)
     // From here on Drizzle takes them for placeholders.
     for (const parameter of parameters.values()) Object.setPrototypeOf(parameter, Placeholder.prototype)
@@ -124,10 +125,27 @@ function assertKind(name: string, kind: 'query' | 'change', built: unknown): voi
     )
 }
 
-const twinsOf = (tables: AnyTables, ours: Tables, { twinOf }: Functions): object => {
+const twinsOf = (statement: string, tables: AnyTables, ours: Tables, { twinOf }: Functions): object => {
   const { nodes, policies, pathCache } = ours
-  const twins: Record<string, unknown> = { nodes, policies, pathCache }
-  for (const [name, table] of Object.entries(tables))
-    Object.defineProperty(twins, name, { enumerable: true, get: () => twinOf(describedBy(table)) })
-  return twins
+  const twins: object = {}
+  const add = (name: string, twin: () => object): unknown =>
+    Object.defineProperty(twins, name, {
+      configurable: true,
+      enumerable: true,
+      get: () => withoutTypos(statement, `the table ${name}`, twin()),
+    })
+  for (const [name, table] of Object.entries({ nodes, policies, pathCache })) add(name, () => table)
+  for (const [name, table] of Object.entries(tables)) add(name, () => twinOf(describedBy(table)))
+  return withoutTypos(statement, 'the schema', twins)
 }
+
+/** Drizzle leaves out a condition that is `undefined`: with a typo in its column, a deletion would delete every row. */
+const withoutTypos = <T extends object>(statement: string, what: string, named: T): T =>
+  new Proxy(named, {
+    get: (target, property) => {
+      if (typeof property === 'symbol' || property in target) return Reflect.get(target, property)
+      throw misuse(
+        `The statement ${statement} names ${property}, which ${what} does not have. Nothing was run. Correct the name.`,
+      )
+    },
+  })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { eq, sql } from '../../../src/query-entry.ts'
+import { alias, eq, sql } from '../../../src/query-entry.ts'
 import type { Build } from '../../../src/tables/query.ts'
 import { schema } from '../../../src/tables-entry.ts'
 import { expectCode } from '../../support/expectations.ts'
@@ -145,20 +145,48 @@ export function ownStatements({ run }: AppSetting): void {
       )
     }))
 
+  test('a column or table that is not there is MISUSE that names it, and nothing is run', () =>
+    run(async (stage) => {
+      await filled(stage)
+      const { query, run: write, tables } = stage
+      // As JavaScript may write it.
+      const gone = (from: object): never => Reflect.get(from, 'sorce') as never
+      const selections: Build<typeof app.tables, object, unknown>[] = [
+        (db, { links }) => db.select({ source: gone(links) }).from(links),
+        (db, { links }) =>
+          db
+            .select()
+            .from(links)
+            .where(eq(gone(links), 'a')),
+        (db, { nodes }) => db.select().from(nodes).orderBy(gone(nodes)),
+        (db, { links }) =>
+          db
+            .select()
+            .from(links)
+            .where(eq(gone(alias(links, 'next')), 'a')),
+        (db, ours) => db.select().from(gone(ours)),
+      ]
+      const deletion: Build<typeof app.tables, object, unknown> = (db, { links }) => db.delete(links).where(gone(links))
+      const calls = [
+        ...selections.map((build) => () => query(build as never)),
+        () => write(app.change()('links.none', deletion as never)),
+      ]
+      for (const call of calls)
+        expect((await expectCode(call(), 'MISUSE')).message).toMatch(
+          /^The statement app:\S+ names sorce, which .+ does not have\. Nothing was run\. Correct the name\.$/,
+        )
+      expect((await tables.links.list()).length).toBe(3)
+    }))
+
   test('what is no statement of the schema is MISUSE', () =>
     run(async ({ query, run: write }) => {
       await expectCode(query(statements.takeDown as never), 'MISUSE')
       await expectCode(write(statements.ends as never), 'MISUSE')
       await expectCode(query({} as never), 'MISUSE')
       await expectCode(query((() => undefined) as never), 'MISUSE')
-      await expectCode(query(((db: never, { links }: { links: never }) => unknownColumn(db, links)) as never), 'MISUSE')
       await expectCode(query(statements.degrees, {} as never), 'MISUSE')
       await expectCode(query(statements.misplaced, { at: new Date() }), 'MISUSE')
       const other = schema({})
       await expectCode(query(other.query()('nodes.all', (db, { nodes }) => db.select().from(nodes))), 'MISUSE')
     }))
 }
-
-/** A column that is not there, in JavaScript. */
-const unknownColumn = (db: { select(fields: object): { from(table: object): object } }, links: object): object =>
-  db.select({ gone: Reflect.get(links, 'gone') }).from(links)
