@@ -6,7 +6,7 @@ import { check, command } from './run.ts'
 
 interface Consumer {
   readonly name: string
-  readonly source: 'app' | 'schema'
+  readonly source: 'app' | 'schema' | 'own-tables'
   /** `mts` is an ES module, `cts` CommonJS; `ts` is for a bundler. */
   readonly extension: 'mts' | 'cts' | 'ts'
   readonly options: Readonly<Record<string, unknown>>
@@ -47,6 +47,7 @@ const CONSUMERS: readonly Consumer[] = [
     options: { ...nodenext, skipLibCheck: true },
   },
   { name: 'meshstore/schema, bundler', source: 'schema', extension: 'ts', options: { ...bundler, skipLibCheck: true } },
+  { name: 'own tables', source: 'own-tables', extension: 'mts', options: { ...nodenext, skipLibCheck: true } },
 ]
 
 export interface Compiler {

@@ -76,7 +76,7 @@ export function statementsOf<T extends AnyTables>(tables: T): MakesStatements<T>
     (kind: 'query' | 'change') =>
     (name: string, build: Build<T, object, unknown>): { kind: 'query' | 'change'; name: string } => {
       const made = { kind, name }
-      statements.set(made, { statement: ownStatement(`app:${name}`, tables, build), tables })
+      statements.set(made, { statement: ownStatement(`app:${name}`, kind, tables, build), tables })
       return made
     }
   return { query: () => maker('query') as never, change: () => maker('change') as never }
@@ -85,6 +85,7 @@ export function statementsOf<T extends AnyTables>(tables: T): MakesStatements<T>
 /** `build`: the application's, which Drizzle's types have checked. */
 export const ownStatement = <T extends AnyTables>(
   name: string,
+  kind: 'query' | 'change',
   tables: T,
   build: Build<T, object, unknown>,
 ): Statement<object, object> => ({
@@ -103,17 +104,48 @@ export const ownStatement = <T extends AnyTables>(
         },
       },
     )
-    const built = build(db as unknown as Builder, twinsOf(tables, ours, functions) as BuilderTables<T>, given as never)
+    const twins = twinsOf(name, tables, ours, functions) as BuilderTables<T>
+    const built = build(db as unknown as Builder, twins, given as never)
+    assertKind(name, kind, built)
     // From here on Drizzle takes them for placeholders.
     for (const parameter of parameters.values()) Object.setPrototypeOf(parameter, Placeholder.prototype)
     return built as ReturnType<Statement<object, object>['build']>
   },
 })
 
-const twinsOf = (tables: AnyTables, ours: Tables, { twinOf }: Functions): object => {
-  const { nodes, policies, pathCache } = ours
-  const twins: Record<string, unknown> = { nodes, policies, pathCache }
-  for (const [name, table] of Object.entries(tables))
-    Object.defineProperty(twins, name, { enumerable: true, get: () => twinOf(describedBy(table)) })
-  return twins
+/** JavaScript can return what the types refuse. What cannot be built at all is refused later. */
+function assertKind(name: string, kind: 'query' | 'change', built: unknown): void {
+  if (typeof built !== 'object' || built === null || !('prepare' in built)) return
+  const writes = 'returning' in built
+  if (writes && kind === 'query')
+    throw misuse(`The statement ${name} writes. Nothing was run. Make it with schema().change(), and give it to run().`)
+  if (!writes && kind === 'change')
+    throw misuse(
+      `The statement ${name} only reads. Nothing was run. Make it with schema().query(), and give it to query().`,
+    )
 }
+
+const twinsOf = (statement: string, tables: AnyTables, ours: Tables, { twinOf }: Functions): object => {
+  const { nodes, policies, pathCache } = ours
+  const twins: object = {}
+  const add = (name: string, twin: () => object): unknown =>
+    Object.defineProperty(twins, name, {
+      configurable: true,
+      enumerable: true,
+      get: () => withoutTypos(statement, `the table ${name}`, twin()),
+    })
+  for (const [name, table] of Object.entries({ nodes, policies, pathCache })) add(name, () => table)
+  for (const [name, table] of Object.entries(tables)) add(name, () => twinOf(describedBy(table)))
+  return withoutTypos(statement, 'the schema', twins)
+}
+
+/** Drizzle leaves out a condition that is `undefined`: with a typo in its column, a deletion would delete every row. */
+const withoutTypos = <T extends object>(statement: string, what: string, named: T): T =>
+  new Proxy(named, {
+    get: (target, property) => {
+      if (typeof property === 'symbol' || property in target) return Reflect.get(target, property)
+      throw misuse(
+        `The statement ${statement} names ${property}, which ${what} does not have. Nothing was run. Correct the name.`,
+      )
+    },
+  })

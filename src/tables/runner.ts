@@ -30,7 +30,7 @@ export function statementsOn(session: Session, tables: AnyTables = {}): Statemen
   const query = async (query: unknown, parameters: unknown = {}): Promise<object[]> => {
     if (typeof query !== 'function')
       return session.read(statementOf(query as object, 'query', tables), checked(parameters))
-    const statement = ownStatement(UNNAMED, tables, query as Build<AnyTables, object, unknown>)
+    const statement = ownStatement(UNNAMED, 'query', tables, query as Build<AnyTables, object, unknown>)
     return session.read({ ...statement, isOnce: true }, {})
   }
   const run = async (change: unknown, parameters: unknown = {}): Promise<{ rows: object[]; changes: number }> => {

@@ -32,10 +32,13 @@ type Nothing = Record<never, never>
 type Optionals<T> = { [K in keyof T as Nothing extends Pick<T, K> ? K : never]?: T[K] }
 type Requireds<T> = { [K in keyof T as Nothing extends Pick<T, K> ? never : K]: T[K] }
 
-/** As Drizzle infers it, with optional times. `undefined` means absent. */
+/**
+ * As Drizzle infers it, with optional times. `undefined` means absent. `Omit` is outside of `Optionals`: inside, TypeScript 5
+ * finds no keys.
+ */
 export type NewRow<S extends SQLiteTable> = Flat<
   Omit<Requireds<InferInsertModel<S>>, Times> &
-    Given<Optionals<Omit<InferInsertModel<S>, Times>>> &
+    Given<Omit<Optionals<InferInsertModel<S>>, Times>> &
     Given<Partial<Pick<InferSelectModel<S>, Extract<keyof InferSelectModel<S>, Times>>>>
 >
 

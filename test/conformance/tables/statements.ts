@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest'
-import { eq, sql } from '../../../src/query-entry.ts'
+import { alias, eq, sql } from '../../../src/query-entry.ts'
+import type { Build } from '../../../src/tables/query.ts'
 import { schema } from '../../../src/tables-entry.ts'
 import { expectCode } from '../../support/expectations.ts'
 import { node } from '../../support/samples.ts'
+import { app } from '../../tables/app/schema.ts'
 import { type AppSetting, type AppStage, link } from '../../tables/app/stages.ts'
 import * as statements from '../../tables/app/statements.ts'
 
@@ -114,20 +116,77 @@ export function ownStatements({ run }: AppSetting): void {
     }),
   )
 
+  test('a query that writes is MISUSE, and writes nothing', () =>
+    run(async (stage) => {
+      await filled(stage)
+      const { query, tables } = stage
+      const before = await tables.links.list()
+      const writes: Build<typeof app.tables, object, { returning(): unknown }>[] = [
+        (db, { sites }) => db.insert(sites).values({ siteId: 't', name: 'two' }),
+        (db, { links }) => db.update(links).set({ cost: 9 }),
+        (db, { links }) => db.delete(links),
+      ]
+      for (const [at, write] of writes.entries()) {
+        const returning: Build<typeof app.tables, object, unknown> = (...given) => write(...given).returning()
+        for (const wrong of [write, returning, app.query()(`writes.${at}`, write as never)])
+          expect((await expectCode(query(wrong as never), 'MISUSE')).message).toMatch(
+            / writes\. Nothing was run\. Make it with schema\(\)\.change\(\), and give it to run\(\)\.$/,
+          )
+      }
+      expect(await tables.links.list()).toEqual(before)
+      expect(await tables.sites.get('t')).toBeUndefined()
+    }))
+
+  test('a change that only reads is MISUSE', () =>
+    run(async ({ run: write }) => {
+      const reads: Build<typeof app.tables, object, unknown> = (db, { links }) => db.select().from(links)
+      expect((await expectCode(write(app.change()('links.read', reads as never)), 'MISUSE')).message).toBe(
+        'The statement app:links.read only reads. Nothing was run. Make it with schema().query(), and give it to query().',
+      )
+    }))
+
+  test('a column or table that is not there is MISUSE that names it, and nothing is run', () =>
+    run(async (stage) => {
+      await filled(stage)
+      const { query, run: write, tables } = stage
+      // As JavaScript may write it.
+      const gone = (from: object): never => Reflect.get(from, 'sorce') as never
+      const selections: Build<typeof app.tables, object, unknown>[] = [
+        (db, { links }) => db.select({ source: gone(links) }).from(links),
+        (db, { links }) =>
+          db
+            .select()
+            .from(links)
+            .where(eq(gone(links), 'a')),
+        (db, { nodes }) => db.select().from(nodes).orderBy(gone(nodes)),
+        (db, { links }) =>
+          db
+            .select()
+            .from(links)
+            .where(eq(gone(alias(links, 'next')), 'a')),
+        (db, ours) => db.select().from(gone(ours)),
+      ]
+      const deletion: Build<typeof app.tables, object, unknown> = (db, { links }) => db.delete(links).where(gone(links))
+      const calls = [
+        ...selections.map((build) => () => query(build as never)),
+        () => write(app.change()('links.none', deletion as never)),
+      ]
+      for (const call of calls)
+        expect((await expectCode(call(), 'MISUSE')).message).toMatch(
+          /^The statement app:\S+ names sorce, which .+ does not have\. Nothing was run\. Correct the name\.$/,
+        )
+      expect((await tables.links.list()).length).toBe(3)
+    }))
+
   test('what is no statement of the schema is MISUSE', () =>
     run(async ({ query, run: write }) => {
       await expectCode(query(statements.takeDown as never), 'MISUSE')
       await expectCode(write(statements.ends as never), 'MISUSE')
       await expectCode(query({} as never), 'MISUSE')
       await expectCode(query((() => undefined) as never), 'MISUSE')
-      await expectCode(query(((db: never, { links }: { links: never }) => unknownColumn(db, links)) as never), 'MISUSE')
       await expectCode(query(statements.degrees, {} as never), 'MISUSE')
       await expectCode(query(statements.misplaced, { at: new Date() }), 'MISUSE')
       const other = schema({})
       await expectCode(query(other.query()('nodes.all', (db, { nodes }) => db.select().from(nodes))), 'MISUSE')
     }))
 }
-
-/** A column that is not there, in JavaScript. */
-const unknownColumn = (db: { select(fields: object): { from(table: object): object } }, links: object): object =>
-  db.select({ gone: Reflect.get(links, 'gone') }).from(links)
