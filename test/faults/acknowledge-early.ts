@@ -2,8 +2,8 @@ import type { Plugin } from 'rolldown'
 
 const QUEUE = '/src/database/sqlite/write-queue.ts'
 /** Everything has run; the commit follows. */
-const BEFORE_COMMIT = 'this.#take(outcomes.length)\n'
-const PLANTED = `${BEFORE_COMMIT}
+const BEFORE_COMMIT = 'try {\n      this.commit()\n'
+const PLANTED = `this.#take(outcomes.length)
     for (const { write, failed, value } of outcomes) {
       if (failed) write.reject(value)
       else write.resolve(value as never)
@@ -13,7 +13,7 @@ const PLANTED = `${BEFORE_COMMIT}
       this.#nextTurn()
     }, 5)
     if (outcomes.length > 0) return undefined
-`
+    ${BEFORE_COMMIT}`
 
 /**
  * Plants the mistake that the kill test must find: a write queue that acknowledges a batch, and commits it afterwards.
