@@ -6,6 +6,7 @@ import type { BoundStatement, Compiled } from '../statement.ts'
 import { translated, translatedCommit } from './errors.ts'
 import { explained } from './explained.ts'
 import { ManyRows } from './many-rows.ts'
+import { withRefusedRow } from './refused-row.ts'
 
 /** Texts that one call may read and decode: about 2 ms of JSON. */
 const PART_BYTES = 262_144
@@ -103,7 +104,8 @@ export class SqliteConnection implements Executor {
    * Must run inside a transaction. A write that throws has changed nothing. `isAlone`: the transaction holds nothing else, and the
    * caller rolls it back if the write throws.
    */
-  write<R>({ compiled, values }: BoundStatement<R>, isAlone = false): Written<R> {
+  write<R>(bound: BoundStatement<R>, isAlone = false): Written<R> {
+    const { compiled, values } = bound
     return this.#traced(compiled, () => {
       const driver = this.#prepare(compiled)
       const run = (): Written<R> => {
@@ -113,7 +115,11 @@ export class SqliteConnection implements Executor {
       }
       // The savepoint undoes the write if a returned row cannot be decoded.
       const needsSavepoint = compiled.decode !== undefined || this.#mayFailHalfway
-      return needsSavepoint && !isAlone ? this.savepoint(run) : run()
+      try {
+        return needsSavepoint && !isAlone ? this.savepoint(run) : run()
+      } catch (error) {
+        throw withRefusedRow(error, bound, this.raw)
+      }
     })
   }
 
@@ -121,14 +127,15 @@ export class SqliteConnection implements Executor {
    * Runs a statement that changes many rows as a transaction of its own: inside another one, SQLite keeps a journal of every page
    * that the statement changes, to undo it alone. `undefined`: nothing has changed, and the write must run inside a transaction.
    */
-  writeByItself<R>({ compiled, values }: BoundStatement<R>): Written<R> | undefined {
+  writeByItself<R>(bound: BoundStatement<R>): Written<R> | undefined {
+    const { compiled, values } = bound
     const driver = this.#guard(compiled)
     if (driver === undefined) return undefined
     const written = this.#traced(compiled, () => {
       try {
         return { rows: [], changes: driver.run(values).changes }
       } catch (error) {
-        throw translatedCommit(error, this.raw.name)
+        throw translatedCommit(withRefusedRow(error, bound, this.raw), this.raw.name)
       }
     })
     return written.changes > 0 || this.#schemaVersion?.get() === this.#schemaSeen ? written : undefined
