@@ -47,7 +47,7 @@ async function generate({ schema, migrations, name, dryRun = false }: Flags): Pr
 }
 
 const warning = ({ tag, drops, tables }: Cascade, migrations: string): string =>
-  `Warning: sqlite/${tag} drops ${drops}, or makes it anew. Applied by drizzle-kit migrate it would delete or change the rows of ${tables.join(', ')} that refer to ${drops}, and say nothing. Apply it with meshstore migrate up --migrations ${migrations}, or with openStorage({ migrate: 'apply', migrations }).`
+  `Warning: sqlite/${tag} drops ${drops}, or makes it anew. Applied by drizzle-kit migrate it would delete or change the rows of ${tables.join(', ')} that refer to ${drops}, and rows that refer to those in turn. drizzle-kit says nothing of it. Apply it with meshstore migrate up --migrations ${migrations}, or with openStorage({ migrate: 'apply', migrations }).`
 
 function shown({ dialect, file, tables }: Generated, dryRun: boolean): string {
   if (file === undefined) return `${dialect}: the migrations have everything that the tables need.`

@@ -119,6 +119,20 @@ function suite(on: typeof onSqlite, dialect: 'sqlite' | 'postgresql'): void {
       expect((await checkDatabase(url)).findings.filter(({ check }) => check === 'schema')).toEqual([])
     }))
 
+  test('migrate up applies the migrations of the application after those of the library, once', () =>
+    on(async ({ url }) => {
+      const up = async (...more: string[]): Promise<string[]> =>
+        (await json('migrate', 'up', '--url', url, ...more)).applied.map(({ tag }: { tag: string }) => tag)
+      expect((await up('--migrations', migrations)).slice(-2)).toEqual([expect.any(String), '0000_create_links'])
+      expect(await up('--migrations', migrations)).toEqual([])
+      await (await openApp(url)).close()
+      const { code, stderr } = await runCommand(['migrate', 'up', '--url', url, '--migrations', '/nowhere'])
+      expect({ code, stderr }).toEqual({
+        code: 2,
+        stderr: expect.stringContaining('names a folder without migrations'),
+      })
+    }))
+
   test('a table that is made anew loses its triggers, and migrate generate writes them again', () =>
     on(async () => {
       using folder = temporaryFolder()
@@ -255,7 +269,7 @@ test('migrate generate warns of a table made anew whose children drizzle-kit wou
   expect((await runCommand(args)).stdout).not.toContain('Warning')
 
   await onSqlite(async ({ url, migrate, run }) => {
-    const up = () => json('migrate', 'up', '--migrations', copy, '--no-backup', '--url', url)
+    const up = (...more: string[]) => json('migrate', 'up', '--migrations', copy, '--url', url, ...more)
     expect((await up()).applied.map(({ tag }: { tag: string }) => tag).slice(-2)).toEqual([
       '0000_create_links',
       '0001_notes',
@@ -273,7 +287,9 @@ test('migrate generate warns of a table made anew whose children drizzle-kit wou
     add(2)
     expect((await json(...args)).cascades).toEqual([{ tag: '0002_anew', drops: 'sites', tables: ['notes'] }])
     expect((await runCommand(args)).stdout).toMatch(/0002_anew drops sites.* rows of notes .*migrate up --migrations/)
-    expect((await up()).applied).toMatchObject([{ tag: '0002_anew' }])
+    const before = folder.file('before.db')
+    expect(await up('--backup', before)).toMatchObject({ applied: [{ tag: '0002_anew' }], backup: before })
+    expect(left(before)).toBe(1)
     expect(left(url)).toBe(1)
     // What it warns of.
     await migrate(copy)
