@@ -1,7 +1,8 @@
 -- What an application's role needs once the schema is up to date: to read and write rows, and to see which migrations
 -- were applied. No more: it can neither change the schema nor empty a table at a stroke.
 --
--- Run it in the database as the owner of the tables, after the first migration and after each one that adds a table:
+-- Run it in the database as the owner of the tables, after the first migration and after each one that adds a table, an
+-- application's own tables too:
 --
 --   psql "$DATABASE_URL" --set ON_ERROR_STOP=1 --file postgresql-grants.sql
 --
@@ -40,3 +41,19 @@ GRANT SELECT, INSERT, UPDATE, DELETE
     public.meshstore_consumers,
     public.meshstore_outcomes
   TO meshstore_app;
+
+-- An application's own tables, which meshstore_state describes, and the ledger of its migrations, if they are there.
+DO $$
+DECLARE own regclass;
+BEGIN
+  IF to_regclass('drizzle.__app_migrations') IS NOT NULL THEN
+    GRANT SELECT ON TABLE drizzle.__app_migrations TO meshstore_app;
+  END IF;
+  FOR own IN
+    SELECT there FROM public.meshstore_state, to_regclass(format('public.%I', substr(name, length('table:') + 1))) AS there
+    WHERE starts_with(name, 'table:') AND there IS NOT NULL
+  LOOP
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE %s TO meshstore_app', own);
+  END LOOP;
+END
+$$;

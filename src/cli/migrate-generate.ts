@@ -4,7 +4,9 @@ import { relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Command } from 'commander'
 import { StorageError } from '../errors.ts'
+import { type Cascade, cascadesIn } from '../migrator/own-cascades.ts'
 import { type Generated, generateOwn } from '../migrator/own-generate.ts'
+import { ownMigrations } from '../migrator/own-migrations.ts'
 import type { Table } from '../schema/tables.ts'
 import { describedBy } from '../tables/described.ts'
 import { command } from './options.ts'
@@ -34,9 +36,18 @@ async function generate({ schema, migrations, name, dryRun = false }: Flags): Pr
   if (!/^\w+$/.test(name))
     throw new StorageError('CONFIG', `--name ${JSON.stringify(name)}: give letters, digits and _. Nothing was written.`)
   const tables = await tablesIn(schema)
-  const generated = generateOwn(resolve(migrations), tables, { name, dryRun, now: new Date() })
-  return { json: { generated }, text: generated.map((each) => shown(each, dryRun)) }
+  const folder = resolve(migrations)
+  const generated = generateOwn(folder, tables, { name, dryRun, now: new Date() })
+  const onSqlite = generated.some(({ dialect }) => dialect === 'sqlite')
+  const cascades = onSqlite ? cascadesIn(ownMigrations(folder, 'sqlite')) : []
+  return {
+    json: { generated, ...(cascades.length > 0 && { cascades }) },
+    text: [...generated.map((each) => shown(each, dryRun)), ...cascades.map((each) => warning(each, migrations))],
+  }
 }
+
+const warning = ({ tag, drops, tables }: Cascade, migrations: string): string =>
+  `Warning: sqlite/${tag} drops ${drops}, or makes it anew. Applied by drizzle-kit migrate it would delete or change the rows of ${tables.join(', ')} that refer to ${drops}, and rows that refer to those in turn. drizzle-kit says nothing of it. Apply it with meshstore migrate up --migrations ${migrations}, or with openStorage({ migrate: 'apply', migrations }).`
 
 function shown({ dialect, file, tables }: Generated, dryRun: boolean): string {
   if (file === undefined) return `${dialect}: the migrations have everything that the tables need.`

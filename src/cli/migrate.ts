@@ -15,6 +15,7 @@ import { count, counted, type Outcome, report, seconds, withPageBar } from './ou
 interface UpFlags extends Common {
   /** `--backup FILE`; `--no-backup` is `false`. */
   backup?: string | boolean
+  migrations?: string
 }
 
 interface RepairFlags extends UpFlags {
@@ -29,6 +30,8 @@ interface AdoptFlags extends RepairFlags {
   quarantine?: string
 }
 
+const OWN = 'the application’s own migrations, too: the folder with sqlite and postgresql'
+
 /** Default wait, in seconds: another process may be copying a large file and rebuilding its tables. */
 const LONG_WAIT = { wait: 600 }
 
@@ -41,11 +44,13 @@ export function addMigrate(program: Command): void {
     databaseCommand(migrate, 'up', LONG_WAIT).description(
       'Applies what is pending. A SQLite file is copied first; one of another program’s is adopted.',
     ),
-  ).action((flags: UpFlags) => {
-    const applied: migrator.Applied[] = []
-    const soFar = () => ({ json: { applied }, text: applied.map(appliedText) })
-    return report(flags, () => up(flags, applied), soFar)
-  })
+  )
+    .option('--migrations <folder>', OWN)
+    .action((flags: UpFlags) => {
+      const applied: migrator.Applied[] = []
+      const soFar = () => ({ json: { applied }, text: applied.map(appliedText) })
+      return report(flags, () => up(flags, applied), soFar)
+    })
   databaseCommand(migrate, 'status')
     .description(
       'Says what is applied, what is pending, and whether the tables are as they should be. Changes nothing.',
@@ -55,7 +60,7 @@ export function addMigrate(program: Command): void {
     .description(
       'Prints the SQL that `up` would run; on PostgreSQL with what each statement locks, and for about how long. Changes nothing.',
     )
-    .option('--migrations <folder>', 'the application’s own migrations, too: the folder with sqlite and postgresql')
+    .option('--migrations <folder>', OWN)
     .action((flags: PlanFlags) => report(flags, () => plan(flags)))
   addGenerate(migrate)
   copiesFirst(
@@ -82,7 +87,8 @@ const copiesFirst = (of: Command, when = ''): Command =>
 async function up(flags: UpFlags, applied: migrator.Applied[]): Promise<Outcome> {
   const onApplied = (each: migrator.Applied): void => void applied.push(each)
   const made = createdFileNote(urlOf(flags))
-  const done = await withProgress(flags, (options) => migrator.up(urlOf(flags), { ...options, onApplied }))
+  const migrations = flags.migrations && resolve(flags.migrations)
+  const done = await withProgress(flags, (options) => migrator.up(urlOf(flags), { ...options, migrations, onApplied }))
   return { json: done, text: [...made, ...upText(done)] }
 }
 

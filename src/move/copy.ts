@@ -18,6 +18,7 @@ import { keyCell, shownKey } from '../schema/cells.ts'
 import { MAX_ID_CHARACTERS, shown } from '../schema/rules.ts'
 import { TABLES, type Table } from '../schema/tables.ts'
 import { withSnapshot } from '../transfer/index.ts'
+import { appMigrationsAt } from '../transfer/tables.ts'
 import { assertEmpty, newer } from './preflight.ts'
 
 type Dialect = CopyReport['from']
@@ -69,7 +70,9 @@ export async function copySnapshot(snapshot: Snapshot, copying: Copying): Promis
   try {
     const ignored = options.ignoreOtherTables
     const others = assertNoOthers(await snapshot.others(), ignored)
-    const taken = await tablesFor(snapshot, copying.target, ignored)
+    const taken = await tablesFor(snapshot, copying.target, ignored, () =>
+      appMigrationsAt(copying.to, copying.busyTimeoutMs),
+    )
     const tables = taken.tables.filter((table) => table !== TABLES.pathCache || options.skipCache !== true)
     const leftBehind = [...others, ...taken.leftBehind]
     await assertNoOrphans(snapshot, tables)

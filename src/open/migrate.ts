@@ -58,6 +58,8 @@ export interface UpOptions extends Pick<MigrationOptions, 'onApplied' | 'quarant
   /** Path of the copy that is made before a SQLite file is changed. Default: beside the file. `false`: no copy. */
   readonly backup?: string | false | undefined
   readonly onBackup?: ((progress: { copiedPages: number; totalPages: number }) => void) | undefined
+  /** The folder of the application's own migrations, which are applied after the library's. */
+  readonly migrations?: string | undefined
 }
 
 export interface UpReport {
@@ -77,7 +79,8 @@ export async function up(url: string, options: UpOptions = {}): Promise<UpReport
   if (target.dialect === 'sqlite') refuseMemory(target.path)
   const applied: Applied[] = []
   const done: { backup?: string; adoption?: AdoptionReport } = {}
-  const config = configOf({ url, migrate: 'apply', busyTimeoutMs: options.busyTimeoutMs, pool: { max: 1 } })
+  const { busyTimeoutMs, migrations } = options
+  const config = configOf({ url, migrate: 'apply', busyTimeoutMs, migrations, pool: { max: 1 } })
   const database = await openTarget(config.target, {
     ...config,
     migration: {
@@ -90,6 +93,8 @@ export async function up(url: string, options: UpOptions = {}): Promise<UpReport
         done.adoption = report
       },
       backup: async (before, path) => {
+        // The application's migrations follow the library's: the first copy has the file as it was.
+        if (done.backup !== undefined) return undefined
         const copy = await copyFirst(options, before, path)
         if (copy !== undefined) done.backup = copy.file
         return copy

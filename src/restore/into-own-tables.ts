@@ -9,6 +9,7 @@ import { SIDECARS } from '../backup/new-file.ts'
 import { finished, partialOf } from '../backup/partial.ts'
 import { forgetChanges } from '../backup/without-change-log.ts'
 import { openConnection } from '../database/sqlite/raw-connection.ts'
+import { appMigrationsIn } from '../migrator/app-ledger.ts'
 import { OUR_TABLES_ALONE } from '../rows/own-tables.ts'
 import { sendRows } from '../rows/send.ts'
 import { snapshotOf } from '../rows/sqlite-source.ts'
@@ -24,7 +25,8 @@ import { preflightTarget } from './safety-copy.ts'
 export async function assertTablesFor(backup: Sqlite.Database, path: string): Promise<void> {
   if (!hasBareTables(backup)) return
   using target = preflightTarget(path) === 'taken' ? openConnection(path, { readOnly: true }) : undefined
-  await tablesFor(snapshotOf(backup), target === undefined ? OUR_TABLES_ALONE : tablesIn(target), 'never')
+  const there = target === undefined ? OUR_TABLES_ALONE : tablesIn(target)
+  await tablesFor(snapshotOf(backup), there, 'never', async () => (target === undefined ? [] : appMigrationsIn(target)))
 }
 
 /** Calls `work` with the backup, or with its rows in a copy of the file, which is deleted afterwards. */

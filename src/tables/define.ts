@@ -220,20 +220,30 @@ export function schema<const T extends AnyTables>(tables: T): Schema<T> {
 /** A copy writes parents first: there is no such order in a circle. */
 function assertParentsFirst(all: readonly Described[]): void {
   const done = new Set<string>(OUR_TABLES)
+  for (const { name, parents } of all) {
+    const unknown = parents.find((parent) => !done.has(parent) && !all.some((each) => each.name === parent))
+    if (unknown !== undefined) throw config(name, `a foreign key names ${unknown}, which is not in the schema`)
+  }
   for (let left = all; left.length > 0; ) {
     const ready = left.filter(({ parents }) => parents.every((parent) => done.has(parent)))
-    if (ready.length === 0) {
-      const unknown = left
-        .flatMap(({ parents }) => parents)
-        .find((parent) => !all.some(({ name }) => name === parent) && !done.has(parent))
+    if (ready.length === 0)
       throw config(
-        left.map(({ name }) => name).join(', '),
-        unknown === undefined
-          ? 'foreign keys in a circle, or to the table itself, cannot be copied'
-          : `a foreign key names ${unknown}, which is not in the schema`,
+        circleIn(left).join(', '),
+        'foreign keys in a circle, or to the table itself, cannot be copied. Leave one of these references out, and check in the application that the row is there',
       )
-    }
     for (const { name } of ready) done.add(name)
     left = left.filter(({ name }) => !done.has(name))
   }
+}
+
+/** Of tables that each refer to one of them. */
+function circleIn(left: readonly Described[]): string[] {
+  const path: Described[] = []
+  let table = left[0]
+  while (table !== undefined && !path.includes(table)) {
+    const { parents } = table
+    path.push(table)
+    table = left.find(({ name }) => parents.includes(name))
+  }
+  return path.slice(table === undefined ? 0 : path.indexOf(table)).map(({ name }) => name)
 }

@@ -111,6 +111,29 @@ describe.each(kinds)('on $name', (kind) => {
     expect(refused[0]).toContain('table must be nodes, policies or path_cache')
   })
 
+  test.each([false, true])('a target of another version is refused with what to do, names known: %s', async (named) => {
+    const ledger = kind === sqlite ? '__app_migrations' : 'drizzle.__app_migrations'
+    await using newer = await withOwnTables(kind, [])
+    await newer.other.execute(`INSERT INTO ${ledger} (id, hash, created_at) VALUES (2, '0123456789abcdef', 1)`)
+    await newer.other.execute(
+      `UPDATE meshstore_state SET value = replace(value, '"hops","kind":"integer","nullable":false', '"hops","kind":"integer","nullable":true') WHERE name = 'table:links'`,
+    )
+    if (named) {
+      await newer.other.execute(`ALTER TABLE ${ledger} ADD COLUMN name TEXT`)
+      await newer.other.execute(`UPDATE ${ledger} SET name = '20261120_hops' WHERE id = 2`)
+    }
+    const shown = named ? '20261120_hops' : '1970-01-01T00:00:00.001Z (01234567)'
+    await using older = await withOwnRows(kind)
+    const { message } = await expectCode(copyDatabase(older.url, newer.url), 'SCHEMA_MISMATCH')
+    expect(message).toContain(`migrations of the application that the source lacks: ${shown}. Use a target`)
+    expect(message).not.toContain('First apply')
+    // The other way round the target is behind.
+    await using behind = await withOwnTables(kind, [])
+    const { message: other } = await expectCode(copyDatabase(newer.url, behind.url), 'SCHEMA_MISMATCH')
+    expect(other).toContain('First apply')
+    expect(other).toContain(shown)
+  })
+
   test("`migrate status` shows the application's own ledger", async () => {
     await using source = await withOwnTables(kind)
     const { stdout } = await runCommand(['migrate', 'status', '--url', source.url])

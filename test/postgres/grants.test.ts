@@ -1,8 +1,10 @@
 /** A role that may do no more than read and write rows is enough, once somebody else has migrated. */
 import pg from 'pg'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { check } from '../../src/check/index.ts'
 import { openStorage } from '../../src/index.ts'
 import { expectCode } from '../support/expectations.ts'
+import { openApp } from '../tables/app/stages.ts'
 import { type AppRole, createAppRole, runGrants } from './support/app-role.ts'
 import { createDatabase, type TestDatabase } from './support/database.ts'
 import { performAll } from './support/operations.ts'
@@ -124,5 +126,26 @@ describePostgres('a role with the rights of the grants file', () => {
     await using store = await openStorage({ url: role.urlOf(migrated.url), migrate: 'skip' })
     const error = await expectCode(store.nodes.get('n'), 'CONFIG')
     expect(error.message).toContain('postgresql-grants.sql')
+  })
+
+  test('gives the rights to own tables and their ledger that are there already', async () => {
+    await using own = await createDatabase()
+    await (await openApp(own.url)).close()
+    await runGrants(own.url)
+    // As if the role had been made afterwards.
+    await own.query('REVOKE ALL ON drizzle.__app_migrations, links, sites FROM meshstore_app')
+    await own.query(`INSERT INTO meshstore_state (name, value, updated_at) VALUES ('table:gone', '{}', 0)`)
+    const denied = (error: { message: string }): void => expect(error.message).toContain('table __app_migrations')
+    denied(await expectCode(openApp(role.urlOf(own.url)), 'CONFIG'))
+    denied(await expectCode(openApp(role.urlOf(own.url), { migrate: 'check' }), 'CONFIG'))
+    await runGrants(own.url)
+    await own.query("DELETE FROM meshstore_state WHERE name = 'table:gone'")
+    const rights = async () =>
+      (await check(role.urlOf(own.url))).findings.flatMap((each) => (each.check === 'rights' ? each.table : []))
+    expect(await rights()).toEqual([])
+    await using store = await openApp(role.urlOf(own.url), { migrate: 'check' })
+    await store.tables.sites.create({ siteId: 's', name: 'one' })
+    await own.query('REVOKE ALL ON drizzle.__app_migrations FROM meshstore_app')
+    expect(await rights()).toEqual(['drizzle.__app_migrations'])
   })
 })

@@ -30,8 +30,8 @@ test('both dialects have the same tables', () => {
 })
 
 test('every table may be read and written by the role of the application', () => {
-  const names = GRANTED.map((name) => name.replace('public.', ''))
-  expect(names.sort()).toEqual(namesOf(sqlite).sort())
+  const names = new Set(GRANTED.map((name) => name.replace('public.', '')))
+  expect([...names].sort()).toEqual(namesOf(sqlite).sort())
 })
 
 describe('every table with data, and each of its columns,', () => {

@@ -119,6 +119,20 @@ function suite(on: typeof onSqlite, dialect: 'sqlite' | 'postgresql'): void {
       expect((await checkDatabase(url)).findings.filter(({ check }) => check === 'schema')).toEqual([])
     }))
 
+  test('migrate up applies the migrations of the application after those of the library, once', () =>
+    on(async ({ url }) => {
+      const up = async (...more: string[]): Promise<string[]> =>
+        (await json('migrate', 'up', '--url', url, ...more)).applied.map(({ tag }: { tag: string }) => tag)
+      expect((await up('--migrations', migrations)).slice(-2)).toEqual([expect.any(String), '0000_create_links'])
+      expect(await up('--migrations', migrations)).toEqual([])
+      await (await openApp(url)).close()
+      const { code, stderr } = await runCommand(['migrate', 'up', '--url', url, '--migrations', '/nowhere'])
+      expect({ code, stderr }).toEqual({
+        code: 2,
+        stderr: expect.stringContaining('names a folder without migrations'),
+      })
+    }))
+
   test('a table that is made anew loses its triggers, and migrate generate writes them again', () =>
     on(async () => {
       using folder = temporaryFolder()
@@ -216,4 +230,72 @@ test('migrate generate refuses what it cannot use, and writes nothing', async ()
   await refused('makes the table sites', '--schema', SCHEMA, '--migrations', copy)
   await refused('give letters', '--schema', SCHEMA, '--migrations', copy, '--name', '../x')
   expect(readdirSync(join(copy, 'sqlite'))).toEqual(readdirSync(join(migrations, 'sqlite')))
+})
+
+/** As drizzle-kit writes it: a table that refers to sites, and sites made anew. */
+const ANEW = [
+  [
+    '0001_notes',
+    'CREATE TABLE `notes` (`id` text PRIMARY KEY, `site_id` text REFERENCES sites(site_id) ON DELETE cascade);',
+  ],
+  [
+    '0002_anew',
+    `PRAGMA foreign_keys=OFF;--> statement-breakpoint
+CREATE TABLE \`__new_sites\` (\`site_id\` text PRIMARY KEY NOT NULL, \`name\` text, \`floors\` integer DEFAULT 1 NOT NULL, \`plan\` text);
+--> statement-breakpoint
+INSERT INTO \`__new_sites\`("site_id", "name", "floors", "plan") SELECT "site_id", "name", "floors", "plan" FROM \`sites\`;--> statement-breakpoint
+DROP TABLE \`sites\`;--> statement-breakpoint
+ALTER TABLE \`__new_sites\` RENAME TO \`sites\`;--> statement-breakpoint
+PRAGMA foreign_keys=ON;`,
+  ],
+] as const
+
+test('migrate generate warns of a table made anew whose children drizzle-kit would delete, and migrate up keeps them', async () => {
+  using folder = temporaryFolder()
+  const copy = folder.file('drizzle')
+  cpSync(migrations, copy, { recursive: true })
+  const add = (idx: number): void => {
+    const [tag, sql] = ANEW[idx - 1] ?? ['', '']
+    const file = join(copy, 'sqlite/meta/_journal.json')
+    const journal = JSON.parse(readFileSync(file, 'utf8'))
+    journal.entries.push({ ...journal.entries[0], idx, tag, when: journal.entries[0].when + idx })
+    writeFileSync(file, JSON.stringify(journal))
+    writeFileSync(join(copy, `sqlite/${tag}.sql`), sql)
+  }
+  add(1)
+  const args = ['migrate', 'generate', '--schema', SCHEMA, '--migrations', copy, '--dry-run']
+  // The control: nothing is dropped yet.
+  expect(await json(...args)).not.toHaveProperty('cascades')
+  expect((await runCommand(args)).stdout).not.toContain('Warning')
+
+  await onSqlite(async ({ url, migrate, run }) => {
+    const up = (...more: string[]) => json('migrate', 'up', '--migrations', copy, '--url', url, ...more)
+    expect((await up()).applied.map(({ tag }: { tag: string }) => tag).slice(-2)).toEqual([
+      '0000_create_links',
+      '0001_notes',
+    ])
+    await run("INSERT INTO sites (site_id, name) VALUES ('s', 'one'); INSERT INTO notes VALUES ('n', 's')")
+    const left = (path: string): unknown => {
+      const raw = new Sqlite(path, { readonly: true })
+      const count = raw.prepare('SELECT count(*) FROM notes').pluck().get()
+      raw.close()
+      return count
+    }
+    const other = folder.file('other.db')
+    await run(`VACUUM INTO '${other}'`)
+
+    add(2)
+    expect((await json(...args)).cascades).toEqual([{ tag: '0002_anew', drops: 'sites', tables: ['notes'] }])
+    expect((await runCommand(args)).stdout).toMatch(/0002_anew drops sites.* rows of notes .*migrate up --migrations/)
+    const before = folder.file('before.db')
+    expect(await up('--backup', before)).toMatchObject({ applied: [{ tag: '0002_anew' }], backup: before })
+    expect(left(before)).toBe(1)
+    expect(left(url)).toBe(1)
+    // What it warns of.
+    await migrate(copy)
+    const raw = new Sqlite(other)
+    migrateSqlite(drizzleSqlite(raw), { migrationsFolder: join(copy, 'sqlite'), migrationsTable: '__app_migrations' })
+    raw.close()
+    expect(left(other)).toBe(0)
+  })
 })

@@ -2,6 +2,7 @@
 
 import { noteIn } from '../../database/postgres/notes.ts'
 import type { Ask } from '../../database/postgres/single.ts'
+import { APP_LEDGER } from '../../migrator/app-ledger.ts'
 import { foundTables } from '../../migrator/own-postgres.ts'
 import { MOVE, type Progress } from '../../move/live/progress.ts'
 import { TABLE_ROW } from '../../schema/described.ts'
@@ -57,8 +58,25 @@ export async function checkSettings(ask: Ask, findings: Findings): Promise<void>
 
 const RIGHTS = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
 
-/** Checks the role's rights on our tables. */
+const GRANTS = 'Run drizzle/postgresql-grants.sql as the owner, and GRANT meshstore_app to the role.'
+
+/** Checks the role's rights on our tables, and on the ledger of the application's migrations. */
 export async function checkRole(ask: Ask, findings: Findings): Promise<void> {
+  const ledger = `drizzle.${APP_LEDGER}`
+  const denied = await ask(
+    `SELECT FROM pg_class JOIN pg_namespace schemas ON schemas.oid = relnamespace
+     WHERE nspname = 'drizzle' AND relname = $1
+       AND NOT (has_schema_privilege(schemas.oid, 'USAGE') AND has_table_privilege(pg_class.oid, 'SELECT'))`,
+    [APP_LEDGER],
+  )
+  if (denied.length > 0)
+    findings.add({
+      severity: 'warning',
+      check: 'rights',
+      message: `The role may not SELECT in ${ledger}: it cannot open the database with the application's migrations.`,
+      advice: GRANTS,
+      table: ledger,
+    })
   const missing = await ask<[string, string]>(
     `SELECT tables.relname, string_agg(wanted, ', ' ORDER BY position)
      FROM pg_class tables, unnest($2::text[]) WITH ORDINALITY AS rights (wanted, position)
@@ -70,8 +88,7 @@ export async function checkRole(ask: Ask, findings: Findings): Promise<void> {
       severity: 'warning',
       check: 'rights',
       message: `The role may not ${rights} in ${table}.`,
-      advice:
-        'Run drizzle/postgresql-grants.sql as the owner, and GRANT meshstore_app to the role. For a role that only reads: nothing, if it has SELECT.',
+      advice: `${GRANTS} For a role that only reads: nothing, if it has SELECT.`,
       table,
     })
 }

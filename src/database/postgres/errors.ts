@@ -197,8 +197,11 @@ function refusedBy(error: Error): string | undefined {
   if (name !== undefined) return `trigger function ${name}`
   if (isName(column)) return `column ${column}`
   const [, locked] = LOCKED.exec(context) ?? []
-  return locked === undefined ? undefined : `table ${locked}`
+  if (locked !== undefined) return `table ${locked}`
+  return sqlstateOf(error) === '42501' ? DENIED.exec(error.message)?.[1] : undefined
 }
+/** The server names what the role has no right to in its message alone. */
+const DENIED = /^permission denied for (\w+ [\w$]+)$/
 /** The server names a restrictive policy in its message alone. */
 const POLICY = /(policy) "([^"]+)" for /
 const isName = (value: unknown): value is string => typeof value === 'string' && /^[\w$]+$/.test(value)

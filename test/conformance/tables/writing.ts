@@ -86,6 +86,22 @@ export function writing({ run }: AppSetting): void {
       expect(await tables.sites.count()).toBe(1)
     }))
 
+  test('a foreign key that refuses a row names the table and the key', () =>
+    run(async ({ tables }) => {
+      const refused = async (call: Promise<unknown>, row: string): Promise<void> =>
+        expect((await expectCode(call, 'CONFLICT')).message).toMatch(`${row}: A constraint in the database refused`)
+      const none = { siteId: 'none' }
+      await refused(tables.links.create(link('l', none)), 'links "l"')
+      await refused(tables.links.save(link('m', none)), 'links "m"')
+      const many = Array.from({ length: 120 }, (_, at) => link(`n-${at}`, at === 70 ? none : {}))
+      await refused(tables.links.createMany(many), 'links "n-70"')
+      expect(await tables.links.count()).toBe(0)
+      await tables.sites.create({ siteId: 's', name: 'one' })
+      await tables.links.create(link('l', { siteId: 's' }))
+      await refused(tables.links.update('l', none), 'links "l"')
+      await refused(tables.sites.delete('s'), 'sites "s"')
+    }))
+
   test('update changes the columns given and advances updatedAt', () =>
     run(async ({ tables, clock }) => {
       const created = await tables.links.create(link('l'))
