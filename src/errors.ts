@@ -96,7 +96,7 @@ const ISSUES_IN_MESSAGE = 3
 export function problemsIn(what: string, issues: readonly ValidationIssue[]): string {
   const shown = issues.slice(0, ISSUES_IN_MESSAGE).map(({ path, message }) => (path ? `${path}: ${message}` : message))
   const more = issues.length > shown.length ? `; and ${issues.length - shown.length} more` : ''
-  return `${what} was refused: ${shown.join('; ')}${more}`
+  return `${what} cannot be used: ${shown.join('; ')}${more}`
 }
 
 export const validationError = (what: string, issues: readonly ValidationIssue[]): StorageError =>

@@ -32,7 +32,7 @@ them behind.`
 
 export function addExport(program: Command): void {
   databaseCommand(program, 'export')
-    .description('Writes nodes, policies and cached paths as lines of JSON (NDJSON).')
+    .description('Writes nodes, policies, cached paths and own tables as lines of JSON (NDJSON).')
     .option('-o, --output <file>', 'to this file, which must not exist (default: stdout)')
     .option('--table <name...>', 'these tables alone: nodes, policies, path_cache, or own tables', tablesOf)
     .option('--skip-invalid', 'leave out rows that break the rules, and complete the export')

@@ -28,7 +28,7 @@ export const KINDS = {
   },
   real: {
     read: codecs.decodeReal,
-    rule: rules.isNumber(-Number.MAX_VALUE, Number.MAX_VALUE),
+    rule: rules.isFiniteNumber,
     hash: 'time',
     postgres: 'double precision',
   },

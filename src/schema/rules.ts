@@ -72,6 +72,8 @@ export const isNumber =
   (value) =>
     typeof value === 'number' && value >= from && value <= to ? undefined : `must be a number from ${from} to ${to}`
 
+export const isFiniteNumber: SimpleRule = (value) => (Number.isFinite(value) ? undefined : 'must be a finite number')
+
 export const isOneOf =
   (...values: readonly string[]): SimpleRule =>
   (value) =>

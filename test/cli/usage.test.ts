@@ -56,6 +56,9 @@ test('the help of a command names its options, and looks at no database', async 
   }
   expect((await runCommand(['migrate', 'adopt', '--help'])).stdout).toMatch(/--quarantine[\s\S]*--dry-run/)
   expect((await runCommand(['migrate', 'repair', '--help'])).stdout).toMatch(/--dry-run/)
+  expect((await runCommand(['export', '--help'])).stdout).toMatch(
+    /^Writes nodes, policies, cached paths and own tables/m,
+  )
 })
 
 test('help is asked for in words, too', async () => {
