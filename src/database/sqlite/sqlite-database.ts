@@ -83,6 +83,7 @@ export class SqliteDatabase implements Database {
       together: (bounds, from) => connections.writer.writeTogether(bounds, from),
       unacknowledged: () => this.#committed(),
       onIdle: () => this.#checkpointLater(),
+      named: this.#refused,
     })
     this.#transactions = new WriteTransactions({
       raw: connections.writer.raw,
@@ -164,17 +165,17 @@ export class SqliteDatabase implements Database {
       return this.#unit(async (tx) => tx.write(statement, await parameters, { lookup }))
     }
     const bound = this.compiler.bind(statement, parameters)
-    const refused = (error: unknown): unknown => this.#refused(error, { statement, parameters })
+    const call = { statement, parameters } as Call<unknown, unknown>
     if (lookup === undefined) {
       const byItself = statement.kind === 'changes many rows' ? () => this.#writer.writeByItself(bound) : undefined
-      return this.onWriter((writer, isAlone) => writer.write(bound, isAlone), { bound, ahead, byItself, refused })
+      return this.onWriter((writer, isAlone) => writer.write(bound, isAlone), { bound, ahead, byItself, call })
     }
     const run = (writer: SqliteConnection, isAlone: boolean): Written<R, F> => {
       const written = writer.write(bound, isAlone)
       // The parameters are the repository's own copies.
       return written.changes > 0 ? written : { ...written, found: writer.all(this.compiler.bind(lookup, parameters)) }
     }
-    return this.onWriter(run, { refused })
+    return this.onWriter(run, { call })
   }
 
   writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]> {

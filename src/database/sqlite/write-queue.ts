@@ -4,7 +4,7 @@ import { StorageError } from '../../errors.ts'
 import { performance, setImmediate, setTimeout, sleep } from '../../event-loop.ts'
 import { type CommitEvent, commitTracing, traceRefusal, traceRetry, traceSync } from '../../tracing.ts'
 import { jittered, nextPause } from '../backoff.ts'
-import type { Written } from '../session.ts'
+import type { Call, Written } from '../session.ts'
 import type { BoundStatement } from '../statement.ts'
 import { isBusy, isConstraint, translated, translatedCommit } from './errors.ts'
 
@@ -25,8 +25,8 @@ export interface QueuedWrite {
   readonly ahead?: boolean | undefined
   /** Runs the write as a transaction of its own, if it waits alone. `undefined`: nothing has changed, and `run` runs it. */
   readonly byItself?: (() => unknown) | undefined
-  /** Names the write's row in an error. */
-  readonly refused?: ((error: unknown) => unknown) | undefined
+  /** Its row is named in an error. */
+  readonly call?: Call<unknown, unknown> | undefined
 }
 
 interface Write {
@@ -39,7 +39,7 @@ interface Write {
   /** The statement, if `run` runs nothing else: it may run together with its neighbours. */
   readonly bound: BoundStatement<unknown> | undefined
   byItself: QueuedWrite['byItself']
-  readonly refused: QueuedWrite['refused']
+  readonly call: QueuedWrite['call']
   readonly resolve: (value: never) => void
   readonly reject: (error: unknown) => void
   readonly since: number
@@ -78,6 +78,8 @@ export interface WriteQueueOptions {
   readonly unacknowledged: () => StorageError | undefined
   /** Called when the queue becomes empty. */
   readonly onIdle: () => void
+  /** The error of a refused call, with its row's key. */
+  readonly named?: (error: unknown, call: Call<unknown, unknown>) => unknown
 }
 
 /**
@@ -126,11 +128,11 @@ export class WriteQueue {
   }
 
   /** Resolves with the result of `run` after the COMMIT. Rejects with the error of `run` or of the commit. */
-  write<T>(run: (isAlone: boolean) => T, { bound, ahead = false, byItself, refused }: QueuedWrite = {}): Promise<T> {
+  write<T>(run: (isAlone: boolean) => T, { bound, ahead = false, byItself, call }: QueuedWrite = {}): Promise<T> {
     if (!ahead && this.length >= this.#options.maxPendingWrites) return Promise.reject(this.#tooMany())
     return new Promise<T>((resolve, reject) => {
       const since = performance.now()
-      this.#push({ kind: 'write', run, bound, byItself, refused, resolve, reject, since, alone: false }, ahead)
+      this.#push({ kind: 'write', run, bound, byItself, call, resolve, reject, since, alone: false }, ahead)
     })
   }
 
@@ -336,7 +338,7 @@ export class WriteQueue {
       if (isConstraint(error) && outcomes.length > 1) this.#runAgainOneByOne(outcomes)
       else {
         this.#take(outcomes.length)
-        for (const { write } of outcomes) write.reject(write.refused?.(error) ?? error)
+        for (const { write } of outcomes) write.reject(this.#named(error, write))
         this.#nextTurn()
       }
       return { committed: 0, error }
@@ -393,9 +395,12 @@ export class WriteQueue {
     try {
       return { write, failed: false, value: write.run(isAlone) }
     } catch (error) {
-      const value = translated(error, this.#raw.name)
-      return { write, failed: true, value: write.refused?.(value) ?? value }
+      return { write, failed: true, value: this.#named(translated(error, this.#raw.name), write) }
     }
+  }
+
+  #named(error: unknown, { call }: Write): unknown {
+    return call === undefined ? error : (this.#options.named?.(error, call) ?? error)
   }
 
   /** The batch was rolled back, for example after a full disk: each write runs again in its own commit. */
