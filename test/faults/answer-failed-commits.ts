@@ -2,7 +2,7 @@
 import type { Plugin } from 'rolldown'
 
 const QUEUE = '/src/database/sqlite/write-queue.ts'
-const REFUSED = '      for (const { write } of outcomes) write.reject(error)\n'
+const REFUSED = '        for (const { write } of outcomes) write.reject(this.#named(error, write))\n'
 
 /** How often a mistake was planted. */
 export const planted = { count: 0 }
@@ -21,13 +21,13 @@ const plant = (name: string, code: string): Plugin => ({
 /** Says to each that it is done. */
 export const acknowledgeRefused = plant(
   'acknowledge-refused',
-  '      for (const { write, value } of outcomes) write.resolve(value as never)\n',
+  '        for (const { write, value } of outcomes) write.resolve(value as never)\n',
 )
 
 /** Refuses each, and does it again by itself until there is room. */
 export const doRefusedAgain = plant(
   'do-refused-again',
-  `${REFUSED}      for (const { write } of outcomes)
-        this.#waiting.push({ ...write, resolve: () => {}, reject: () => {} })
+  `${REFUSED}        for (const { write } of outcomes)
+          this.#waiting.push({ ...write, resolve: () => {}, reject: () => {} })
 `,
 )
