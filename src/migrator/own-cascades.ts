@@ -20,9 +20,9 @@ const PARTS = new RegExp(
   'giu',
 )
 
-/** Of SQLite's migrations, those that delete or change rows of other tables unless foreign keys are off. */
+/** Finds the migrations in which DROP TABLE deletes or changes rows of other tables while SQLite's foreign keys are on. */
 export function cascadesIn(migrations: readonly Migration[]): Cascade[] {
-  // By table: those that its foreign keys with a deleting or a setting action name.
+  // For each table, its parents: a foreign key to one of them deletes or sets this table's rows with the parent's.
   const parents = new Map<string, Set<string>>()
   const found: Cascade[] = []
   for (const { tag, statements } of migrations) {

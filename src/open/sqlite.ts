@@ -13,7 +13,7 @@ export async function openSqlite(path: string, config: Config): Promise<SqliteDa
   // Loaded for applications with tables of their own.
   const own = config.own && { setup: config.own, ...(await import('../migrator/own-sqlite.ts')) }
   return SqliteDatabase.open(
-    // What is only checked must not be made by that.
+    // `migrate: 'check'` must not make a missing file: nothing would tell it from one that lost its tables.
     { ...config, path, create: !config.readOnly && asked !== 'check' },
     {
       check: async (raw) => {

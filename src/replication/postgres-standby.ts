@@ -72,7 +72,7 @@ export async function openPostgresStandby(
       throw error
     }
   }
-  /** Nobody else changes the mark before the transaction has ended. */
+  /** Locks the mark's row: another follower, or a promotion, waits with its change until this transaction has ended. */
   const assertAt = async (seen: Mark): Promise<void> => {
     const [row] = await ask<[string]>('SELECT value FROM meshstore_state WHERE name = $1 FOR UPDATE', [STANDBY])
     if (row?.[0] !== JSON.stringify(seen)) throw new Overtaken(placeOf(target))

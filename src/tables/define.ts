@@ -236,7 +236,7 @@ function assertParentsFirst(all: readonly Described[]): void {
   }
 }
 
-/** Of tables that each refer to one of them. */
+/** Finds the tables of one circle, given tables that each refer to another one of them. */
 function circleIn(left: readonly Described[]): string[] {
   const path: Described[] = []
   let table = left[0]
