@@ -68,13 +68,13 @@ export async function migrateOwnSqlite(
     if (next === undefined && ledger.misplaced.length === 0) break
     let copy: { discard(): void } | undefined
     const work = async (): Promise<void> => {
-      // Before the application's ledger is made.
-      const hasMore = hasRows(raw)
+      // Looks before moveRows() makes the application's ledger, which counts as something to lose.
+      const hadRows = hasRows(raw)
       moveRows(raw, known)
       const [pending] = ownStatus(known, ownLedger(raw, known).rows).pending
       if (pending === undefined) return
       assertNoMove(ledgerOf(raw))
-      if (!raw.memory && hasMore) copy = await backup?.(pending.tag, raw.name)
+      if (!raw.memory && hadRows) copy = await backup?.(pending.tag, raw.name)
       backup = undefined
       const begun = performance.now()
       apply(raw, pending)
