@@ -2,7 +2,7 @@
 import { getTableColumns, getTableName, Param, sql } from 'drizzle-orm'
 import { BaseSQLiteDatabase, SQLiteSyncDialect, type SQLiteTable } from 'drizzle-orm/sqlite-core'
 import * as tables from '../../schema/sqlite.ts'
-import { type Functions, nextMillisecond, type Queries } from '../queries.ts'
+import { type Built, type Functions, nextMillisecond, type Queries } from '../queries.ts'
 import type { BuiltQuery, Dialect } from '../statement.ts'
 import { baseNameOf, tablesIn } from '../tables-in.ts'
 import { invalidations } from './invalidations.ts'
@@ -40,15 +40,17 @@ const drizzle = new BaseSQLiteDatabase('sync', new SQLiteSyncDialect(), handBack
 /** The one cast of this driver: Drizzle's builder as the part of it that both dialects share. The conformance suites run every statement. */
 const queries = drizzle as unknown as Queries
 
+const built = <R>(build: (db: Queries) => Built<R>): Prepared => build(queries) as unknown as Prepared
+
 export const sqliteDialect: Dialect = {
   tables,
   functions,
   render: (build) => {
-    const query = build(queries) as unknown as Prepared
+    const query = built(build)
     return { ...query.prepare(), joins: query.joinsNotNullableMap }
   },
   targetOf: (build) => {
-    const { table } = (build(queries) as unknown as Prepared).config
+    const { table } = built(build).config
     const [key] = Object.entries(getTableColumns(table)).find(([, { primary }]) => primary) ?? []
     return { table: getTableName(table), key }
   },
