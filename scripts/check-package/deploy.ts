@@ -2,7 +2,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, readdir } from 'node:fs/promises'
+import { cp, readdir, writeFile } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { startPostgres } from '../../test/support/postgres-server.ts'
@@ -44,10 +44,14 @@ export async function checkDeploy(work: string, tarball: string): Promise<void> 
     equal(await backups(), 1)
   })
   await check('the application serves, and ends in order', () => serves(app, 'sqlite:./mesh.db'))
-  await check('it does not start while something is pending', async () => {
-    const { code, stderr } = await run('sqlite:./new.db', ['node', 'server.mjs'])
-    equal(code, 1)
-    match(stderr, /Migrations are pending: 0000_create_tables/)
+  await check('it does not start without a database, nor while something is pending', async () => {
+    const missing = await run('sqlite:./new.db', ['node', 'server.mjs'])
+    equal(missing.code, 1)
+    match(missing.stderr, /There is no database at \.\/new\.db\. .* run meshstore migrate up\./)
+    await writeFile(join(app, 'empty.db'), '')
+    const pending = await run('sqlite:./empty.db', ['node', 'server.mjs'])
+    equal(pending.code, 1)
+    match(pending.stderr, /Migrations are pending: 0000_create_tables/)
   })
   await check('on SQLite drizzle-kit sees what meshstore applied, and the other way round', async () => {
     await each('sqlite:./kit-first.db', [KIT, STATUS, UP, STATUS, KIT])

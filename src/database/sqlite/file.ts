@@ -49,7 +49,10 @@ function realPath(path: string, mode: { create: boolean }): string {
     if (found?.isSymbolicLink()) throw config(`${path} is a link to nowhere. Correct the link.`)
     // Another process created the file at the same time.
     if (found !== undefined) return realPath(path, mode)
-    if (!mode.create) throw config(`There is no database at ${path}. Check the path and the current folder.`)
+    if (!mode.create)
+      throw config(
+        `There is no database at ${path}. Check the path and the current folder. For a new one run meshstore migrate up.`,
+      )
   }
   const folder = dirname(path)
   try {
