@@ -10,7 +10,7 @@ export function checkPath(path: string): void {
 }
 
 /** Without links: SQLite puts its log beside the file, not beside a link to it. */
-export const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path))
+export const realPath = (path: string): string => (existsSync(path) ? realpathSync.native(path) : resolve(path))
 
 /** SQLite would cut the path at a NUL, trim blanks, and open a temporary database for an empty one. */
 export function pathProblem(path: unknown): string | undefined {

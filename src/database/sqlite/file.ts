@@ -42,7 +42,7 @@ function prepared(path: string, mode: { create: boolean }): string {
 
 function realPath(path: string, mode: { create: boolean }): string {
   try {
-    return realpathSync(path)
+    return realpathSync.native(path)
   } catch (error) {
     if (!isMissing(error)) throw config(`${path} cannot be opened. Check its owner, its mode and its folder.`, error)
     const found = lstatSync(path, { throwIfNoEntry: false })
@@ -57,7 +57,7 @@ function realPath(path: string, mode: { create: boolean }): string {
   const folder = dirname(path)
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    return join(realpathSync(folder), basename(path))
+    return join(realpathSync.native(folder), basename(path))
   } catch (error) {
     throw config(`The folder ${folder} cannot be created. Check the folder above it.`, error)
   }
