@@ -1,6 +1,7 @@
 import type { Meshstore, OwnSchema, SchemaTypes, StorageOptions } from './api.ts'
 import { MovableDatabase } from './database/movable-database.ts'
-import type { Database, Session } from './database/session.ts'
+import type { Session } from './database/session.ts'
+import type { SqliteDatabase } from './database/sqlite/sqlite-database.ts'
 import { Successor } from './database/successor.ts'
 import { StorageError } from './errors.ts'
 import { assertArrived, assertNotMoveTarget } from './move/live/handover.ts'
@@ -23,17 +24,19 @@ export function openStorage<S extends SchemaTypes>(
   options: StorageOptions & { readonly tables: OwnSchema<S> },
 ): Promise<Meshstore<S>>
 export function openStorage(target: string | StorageOptions): Promise<Meshstore>
-export async function openStorage(target: string | StorageOptions): Promise<Meshstore> {
-  const config = configOf(target)
+export async function openStorage(options: string | StorageOptions): Promise<Meshstore> {
+  const config = configOf(options)
+  const { target } = config
   const own = config.own && (await import('./tables/repository.ts'))
-  const database = await openTarget(config.target, config)
-  const movable = await asMovable(database, config)
-  const store = new Store(movable ?? database, config, own)
+  const isFile = target.dialect === 'sqlite' && target.path !== ':memory:'
+  const movable = isFile ? asMovable(await openTarget(target, config), config) : undefined
+  const database = movable ?? (await openTarget(target, config))
+  const store = new Store(database, config, own)
   try {
     // The data may have moved already.
     await movable?.settled()
-    if (database.dialect === 'postgresql') await assertNotMoveTarget(database)
-    await settleInvalidation(movable ?? database, config)
+    if (target.dialect === 'postgresql') await assertNotMoveTarget(database)
+    await settleInvalidation(database, config)
     await store.prepared()
     store.start()
     return store
@@ -44,13 +47,10 @@ export async function openStorage(target: string | StorageOptions): Promise<Mesh
 }
 
 /** A file's data may move to PostgreSQL while it is open. */
-async function asMovable(database: Database, config: Config): Promise<MovableDatabase | undefined> {
-  if (database.dialect === 'postgresql') return undefined
-  const { SqliteDatabase } = await import('./database/sqlite/sqlite-database.ts')
-  if (!(database instanceof SqliteDatabase) || database.path === ':memory:') return undefined
+function asMovable(file: SqliteDatabase, config: Config): MovableDatabase {
   const { successor, maxPendingWrites, readOnly, now } = config
   if (successor !== undefined) preloadDriver(successor)
-  return new MovableDatabase(database, {
+  return new MovableDatabase(file, {
     maxPendingWrites,
     successor:
       successor &&

@@ -1,7 +1,8 @@
 /** Opens databases. Only this file chooses a dialect. */
 
 import type { Database } from '../database/session.ts'
-import type { Config, Target } from './config.ts'
+import type { SqliteDatabase } from '../database/sqlite/sqlite-database.ts'
+import type { Config, SqliteTarget, Target } from './config.ts'
 
 /** Loads the driver early: callers wait when the target is opened later. */
 export function preloadDriver({ dialect }: Target): void {
@@ -9,6 +10,8 @@ export function preloadDriver({ dialect }: Target): void {
 }
 
 /** Loads the dialect's driver. */
+export function openTarget(target: SqliteTarget, config: Config): Promise<SqliteDatabase>
+export function openTarget(target: Target, config: Config): Promise<Database>
 export async function openTarget(target: Target, config: Config): Promise<Database> {
   if (target.dialect === 'postgresql') {
     const { openPostgres } = await import('./postgres.ts')
