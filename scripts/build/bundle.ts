@@ -86,6 +86,21 @@ export class PrimaryKeyBuilder { static [Symbol.for('drizzle:entityKind')] = 'Pg
 }
 const OF_POSTGRES = '\0of-postgres'
 
+/** Drizzle's relational queries (`db.query`) need a schema of relations, which the library gives to nobody. */
+const withoutRelations: Plugin = {
+  name: 'without-relations',
+  resolveId: (source, importer) =>
+    /[\\/]drizzle-orm[\\/]\w+-core[\\/](db|dialect)\.js$/.test(importer ?? '') &&
+    /(relations|query-builders\/query)\.js$/.test(source)
+      ? OF_RELATIONS
+      : undefined,
+  load: (id) =>
+    id === OF_RELATIONS
+      ? 'export class Many {}; export class One {}; export class RelationalQueryBuilder {}; export const getOperators = 0, getOrderByOperators = 0, normalizeRelation = 0'
+      : undefined,
+}
+const OF_RELATIONS = '\0of-relations'
+
 /** The check of Node's version has to be on its own. */
 const DRIZZLES_DIALECTS = /[\\/]drizzle-orm[\\/](\w+-core[\\/]|relations\.js)/
 
@@ -150,7 +165,7 @@ export async function bundle(dist: string): Promise<Bundles> {
   const library: InputOptions = {
     ...common,
     external: [NODE, ...DRIVERS],
-    plugins: [withoutTranslations, withoutPostgres, embeddedMigrations],
+    plugins: [withoutTranslations, withoutPostgres, withoutRelations, embeddedMigrations],
     resolve: { alias: { yaml: YAML } },
   }
   const besideShared: InputOptions = {
