@@ -28,7 +28,8 @@ import {
 import { hasTable } from './sqlite-file.ts'
 import { forgetWhatFollowedWrites } from './sqlite-forget.ts'
 import { addTo, createLedger, rowsIn } from './sqlite-ledger.ts'
-import { ledgerOf, locked } from './sqlite-migrator.ts'
+import { locked } from './sqlite-lock.ts'
+import { ledgerOf } from './sqlite-migrator.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
 const knownTo = ({ migrations }: OwnSetup): Migration[] =>

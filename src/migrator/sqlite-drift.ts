@@ -2,6 +2,7 @@ import Sqlite from 'better-sqlite3'
 import { IS_FENCE } from '../database/sqlite/fence.ts'
 import { type Addition, type Catalog, type Drift, driftOf, type TableParts } from './drift.ts'
 import type { Migration } from './migrations.ts'
+import { normalised } from './sqlite-file.ts'
 
 /** Compares the tables with those that the applied migrations make in a new database. */
 export const sqliteDrift = (raw: Sqlite.Database, applied: readonly Migration[]): Drift =>
@@ -49,14 +50,6 @@ function catalogOf(raw: Sqlite.Database): Catalog {
 
 const columnsOf = (raw: Sqlite.Database, table: string): string[] =>
   raw.prepare<[string], string>('SELECT name FROM pragma_table_xinfo(?) ORDER BY cid').pluck().all(table)
-
-/** Removes quotes and blanks without meaning: SQLite stores the text as typed. */
-export const normalised = (sql: string): string =>
-  sql
-    .replaceAll(/[`"[\]]/g, '')
-    .replaceAll(/\s+/g, ' ')
-    .replaceAll(/ ?([(),]) ?/g, '$1')
-    .trim()
 
 /** Splits the body of a CREATE TABLE at its commas, outside of inner parentheses and string literals. */
 function partsOf(sql: string): string[] {

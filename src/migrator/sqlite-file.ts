@@ -17,3 +17,11 @@ export function originOf(raw: Sqlite.Database): 'library' | 'other' | undefined 
   if (hasTable(raw, 'meshstore_state')) return 'library'
   return SHARED_TABLES.some((name) => hasTable(raw, name)) ? 'other' : undefined
 }
+
+/** Removes quotes and blanks without meaning: SQLite stores the text as typed. */
+export const normalised = (sql: string): string =>
+  sql
+    .replaceAll(/[`"[\]]/g, '')
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll(/ ?([(),]) ?/g, '$1')
+    .trim()

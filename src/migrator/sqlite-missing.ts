@@ -3,7 +3,7 @@ import { objectsCreatedBy } from './created-objects.ts'
 import type { Difference } from './drift.ts'
 import type { Migration } from './migrations.ts'
 import { expectedOf, missingTrigger } from './missing.ts'
-import { normalised } from './sqlite-drift.ts'
+import { normalised } from './sqlite-file.ts'
 
 /** Runs at every open: one query of the catalog, and no scratch database. `applied` made the tables. */
 export function missingInSqlite(raw: Sqlite.Database, applied: readonly Migration[]): Difference[] {

@@ -21,7 +21,8 @@ import {
 } from './repair.ts'
 import { sqliteDrift, withFresh } from './sqlite-drift.ts'
 import { forgetWhatFollowedWrites } from './sqlite-forget.ts'
-import { isUnrecorded, ledgerOf, locked, migrationStatusOf, UNCERTAIN } from './sqlite-migrator.ts'
+import { locked, UNCERTAIN } from './sqlite-lock.ts'
+import { isUnrecorded, ledgerOf, migrationStatusOf } from './sqlite-migrator.ts'
 import { indexesOn, rebuild } from './sqlite-rebuild.ts'
 
 type Backup = (before: string, path: string) => Promise<{ readonly file: string; discard(): void } | undefined>

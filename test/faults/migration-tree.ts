@@ -63,7 +63,7 @@ export const from = (copy: TreeCopy, mistake?: Plugin): Plugin => ({
 
 const PLACES = [
   {
-    file: '/src/migrator/sqlite-migrator.ts',
+    file: '/src/migrator/apply-sqlite.ts',
     whole: 'for (const statement of migration.statements) raw.exec(statement)',
     torn: "for (const statement of migration.statements) { raw.exec(statement); raw.exec('COMMIT'); raw.exec('BEGIN IMMEDIATE') }",
   },
