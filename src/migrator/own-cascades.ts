@@ -2,7 +2,10 @@
  * DROP TABLE deletes the rows first where foreign keys are on. drizzle-kit's `PRAGMA foreign_keys=OFF` has no effect in the
  * transaction in which it applies migrations, so that a table which it makes anew takes the rows with it that refer to it.
  */
-import type { Migration } from './migrations.ts'
+import type Sqlite from 'better-sqlite3'
+import { isError } from '../errors.ts'
+import { type Migration, migrationsOf } from './migrations.ts'
+import { withFresh } from './sqlite-drift.ts'
 
 export interface Cascade {
   /** The migration. */
@@ -13,40 +16,66 @@ export interface Cascade {
   readonly tables: readonly string[]
 }
 
-const NAME = /(?:["`]?\w+["`]?\.)?["`]?([\w$]+)["`]?/.source
-const ON = /\s+ON\s+(?:UPDATE|DELETE)\s+(?:CASCADE|RESTRICT|NO\s+ACTION|SET\s+NULL|SET\s+DEFAULT)/.source
-const PARTS = new RegExp(
-  String.raw`(CREATE|ALTER|DROP)\s+TABLE\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?${NAME}|RENAME\s+TO\s+${NAME}|REFERENCES\s+${NAME}(?:\s*\([^)]*\))?((?:${ON})*)`,
-  'giu',
-)
+const DROP = /^(?:\s|--.*\n|\/\*[\s\S]*?\*\/)*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?["`[]?([\w$]+)/i
 
-/** Finds the migrations in which DROP TABLE deletes or changes rows of other tables while SQLite's foreign keys are on. */
+/**
+ * Finds the application's migrations in which DROP TABLE deletes or changes rows of other tables while SQLite's foreign keys
+ * are on. It applies them in memory, and asks SQLite before each DROP TABLE.
+ */
 export function cascadesIn(migrations: readonly Migration[]): Cascade[] {
-  // For each table, its parents: a foreign key to one of them deletes or sets this table's rows with the parent's.
-  const parents = new Map<string, Set<string>>()
-  const found: Cascade[] = []
-  for (const { tag, statements } of migrations) {
-    let table = ''
-    for (const [, verb, name = '', renamed, parent = '', actions = ''] of statements.join(';\n').matchAll(PARTS)) {
-      if (renamed !== undefined) rename(parents, table, renamed)
-      else if (verb === undefined) {
-        if (/DELETE\s+(CASCADE|SET)/i.test(actions)) parents.set(table, (parents.get(table) ?? new Set()).add(parent))
-      } else {
-        table = name
-        if (verb.toUpperCase() !== 'DROP') continue
-        parents.delete(table)
-        const tables = [...parents].filter(([, of]) => of.has(table)).map(([child]) => child.replace(/^__new_/, ''))
-        if (tables.length > 0) found.push({ tag, drops: table, tables })
+  return withFresh(migrationsOf('sqlite'), (fresh) => {
+    const found: Cascade[] = []
+    for (const { tag, statements } of migrations) {
+      for (const statement of statements.flatMap((text) => [...singleStatements(fresh, text)])) {
+        const drops = DROP.exec(statement)?.[1]
+        const tables = drops === undefined ? [] : cascadingTo(fresh, drops)
+        if (drops !== undefined && tables.length > 0) found.push({ tag, drops, tables })
+        apply(fresh, statement)
       }
     }
-  }
-  return found
+    return found
+  })
 }
 
-/** SQLite renames a table in the foreign keys of others, too. */
-function rename(parents: Map<string, Set<string>>, from: string, to: string): void {
-  const own = parents.get(from)
-  parents.delete(from)
-  if (own !== undefined) parents.set(to, own)
-  for (const of of parents.values()) if (of.delete(from)) of.add(to)
+/** A file without drizzle-kit's breakpoints has several statements in one. */
+function* singleStatements(fresh: Sqlite.Database, text: string): Generator<string> {
+  let statement = ''
+  for (const piece of text.split(/(?<=;)/)) {
+    statement += piece
+    if (isCut(fresh, statement)) continue
+    yield statement
+    statement = ''
+  }
+  if (statement !== '') yield statement
 }
+
+/** Whether the text ends within a trigger's body, a string or a comment. */
+function isCut(fresh: Sqlite.Database, statement: string): boolean {
+  try {
+    fresh.prepare(statement)
+    return false
+  } catch (error) {
+    return isError(error) && /^incomplete input|^unrecognized token|contains no statements/.test(error.message)
+  }
+}
+
+/** A migration may need rows, or tables of other programs: then later ones are still worth a look. */
+function apply(fresh: Sqlite.Database, statement: string): void {
+  try {
+    fresh.exec(statement)
+  } catch {
+    if (fresh.inTransaction) fresh.exec('ROLLBACK')
+  }
+}
+
+/** In a rebuild, `__new_notes` is about to become `notes`. */
+const cascadingTo = (fresh: Sqlite.Database, parent: string): string[] =>
+  fresh
+    .prepare<{ parent: string }, string>(
+      `SELECT DISTINCT tables.name FROM sqlite_schema AS tables, pragma_foreign_key_list(tables.name) AS keys
+       WHERE tables.type = 'table' AND lower(keys."table") = lower(@parent) AND lower(tables.name) <> lower(@parent)
+         AND (keys.on_delete = 'CASCADE' OR keys.on_delete LIKE 'SET %')`,
+    )
+    .pluck()
+    .all({ parent })
+    .map((child) => child.replace(/^__new_/, ''))

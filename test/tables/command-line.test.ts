@@ -10,6 +10,7 @@ import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import { check as checkDatabase } from '../../src/check/index.ts'
 import { openStorage } from '../../src/index.ts'
+import { cascadesIn } from '../../src/migrator/own-cascades.ts'
 import { runCommand } from '../cli/support/command.ts'
 import { createDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
@@ -249,6 +250,32 @@ ALTER TABLE \`__new_sites\` RENAME TO \`sites\`;--> statement-breakpoint
 PRAGMA foreign_keys=ON;`,
   ],
 ] as const
+
+test('cascades are found as SQLite sees them: in one text, in other spellings, through triggers and after a rename', () => {
+  const at = (tag: string, ...statements: string[]) => ({ tag, file: tag, when: 1, hash: tag, statements })
+  const cascades = cascadesIn([
+    at(
+      'all-in-one',
+      `CREATE TABLE a (id TEXT PRIMARY KEY); /* ; */ CREATE TABLE [b c] (id TEXT, a TEXT REFERENCES "A" (id) ON UPDATE CASCADE ON DELETE SET NULL);
+       CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM a WHERE id = ';'; DELETE FROM a WHERE id = 'x'; END;
+       CREATE TABLE kept (id TEXT, a TEXT REFERENCES a (id));
+       INSERT INTO missing VALUES (1);
+       DROP TABLE a`,
+    ),
+    at(
+      'late',
+      'ALTER TABLE kept RENAME TO held',
+      'CREATE TABLE p (id TEXT PRIMARY KEY, p REFERENCES p ON DELETE CASCADE)',
+    ),
+    at('added', 'ALTER TABLE held ADD COLUMN p TEXT REFERENCES p (id) ON DELETE CASCADE', 'ALTER TABLE p RENAME TO q'),
+    at('dropped', '-- a comment\n DROP TABLE IF EXISTS `q`', 'DROP TABLE nothing'),
+    at('ours', 'CREATE TABLE s (n TEXT REFERENCES nodes (node_id) ON DELETE CASCADE)', 'DROP TABLE s'),
+  ])
+  expect(cascades).toEqual([
+    { tag: 'all-in-one', drops: 'a', tables: ['b c'] },
+    { tag: 'dropped', drops: 'q', tables: ['held'] },
+  ])
+})
 
 test('migrate generate warns of a table made anew whose children drizzle-kit would delete, and migrate up keeps them', async () => {
   using folder = temporaryFolder()
