@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import {
   copyFileSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -11,7 +12,7 @@ import {
   rmSync,
   statSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { openStorage } from '../../src/index.ts'
@@ -38,6 +39,12 @@ const LOSSES: Readonly<Record<string, (path: string) => void>> = {
   'the log is replaced': (path) => {
     renameSync(`${path}-wal`, `${path}-kept`)
     copyFileSync(`${path}-kept`, `${path}-wal`)
+  },
+  'the folder is replaced': (path) => {
+    const folder = dirname(path)
+    renameSync(folder, `${folder}-old`)
+    mkdirSync(folder)
+    for (const end of ['', '-wal', '-shm']) copyFileSync(`${folder}-old/${basename(path)}${end}`, path + end)
   },
 }
 
@@ -66,7 +73,7 @@ const cases = Object.entries(LOSSES).flatMap(([loss, lose]) =>
 
 test.each(cases)('%s: %s is not acknowledged, nor is anything after it', async (_, __, lose, write) => {
   using folder = temporaryFolder()
-  const path = folder.file('mesh.db')
+  const path = folder.file('data', 'mesh.db')
   await using store = await openStorage(path)
   await store.nodes.createMany(manyNodes(10))
   lose(path)
@@ -79,7 +86,7 @@ test.each(cases)('%s: %s is not acknowledged, nor is anything after it', async (
     expect((await expectCode(later(store, 'later'), 'READ_ONLY')).message).toContain(saved)
   await expectCode(store.backup(folder.file('backups')), 'READ_ONLY')
   expect(await store.health()).toMatchObject({ canWrite: false, problems: [{ code: 'READ_ONLY' }] })
-  expect(readdirSync(folder.path).filter((name) => name.includes('.saved-'))).toEqual(['mesh.db.saved-1'])
+  expect(readdirSync(dirname(path)).filter((name) => name.includes('.saved-'))).toEqual(['mesh.db.saved-1'])
 })
 
 test('in a folder that was quiet for seconds, where a commit looks at the folder alone', async () => {

@@ -118,6 +118,8 @@ export class OpenFile {
 /** A handle, and the path that Linux shows for it: another one once the file is moved, deleted or replaced. */
 interface Handle {
   readonly fd: number
+  readonly folderFd: number
+  readonly folder: Folder
   readonly link: string
   readonly shown: string
 }
@@ -125,12 +127,11 @@ interface Handle {
 /**
  * Watches the identity (device and inode) of a file. stat() would do on every system. But after a stat() Linux writes
  * the next change's exact time into the inode, and a commit that has to sync an inode takes a quarter longer
- * (https://docs.kernel.org/filesystems/multigrain-ts.html). Reading a handle's link costs nothing of the kind. A
- * stat() of the folder takes half as long, and tells whether a name in it has changed.
+ * (https://docs.kernel.org/filesystems/multigrain-ts.html). Reading a handle's link costs nothing of the kind. An
+ * fstat() of the folder takes a quarter as long, and tells whether a name in it has changed, or its own.
  */
 class Watched {
   readonly #path: string
-  readonly #folder: Folder
   readonly #everyMs: number
   #opens: boolean
   #first: Stats | undefined
@@ -140,7 +141,6 @@ class Watched {
   /** `opens`: it may hold a handle on the file. Closing a handle drops this process's locks on the file. */
   constructor(path: string, { everyMs, opens }: { everyMs: number; opens: boolean }) {
     this.#path = path
-    this.#folder = new Folder(dirname(path))
     this.#everyMs = everyMs
     this.#opens = opens && process.platform === 'linux'
     this.#first = statSync(path, { throwIfNoEntry: false })
@@ -151,7 +151,7 @@ class Watched {
     if (now - this.#lookedAt < this.#everyMs) return false
     if (now !== Number.POSITIVE_INFINITY) this.#lookedAt = now
     const handle = this.#handle
-    if (handle !== undefined && (this.#folder.isUnchanged() || shownFor(handle.link) === handle.shown)) return false
+    if (handle !== undefined && (handle.folder.isUnchanged() || shownFor(handle.link) === handle.shown)) return false
     const found = statSync(this.#path, { throwIfNoEntry: false })
     this.#first ??= found
     if (found === undefined) return this.#first !== undefined
@@ -166,21 +166,25 @@ class Watched {
 
   #open(found: Stats): void {
     let fd: number | undefined
+    let folderFd: number | undefined
     try {
       fd = openSync(this.#path, 'r')
+      const opened = openSync(dirname(this.#path), 'r')
+      folderFd = opened
+      const folder = new Folder(() => fstatSync(opened))
       const link = `/proc/self/fd/${fd}`
       const shown = readlinkSync(link)
       if (!isSame(fstatSync(fd), found)) throw new Error('The file has been replaced meanwhile.')
-      this.#handle = { fd, link, shown }
+      this.#handle = { fd, folderFd, folder, link, shown }
     } catch {
       // Without a handle, or without /proc, stat() looks.
       this.#opens = false
-      if (fd !== undefined) closeSync(fd)
+      for (const each of [fd, folderFd]) if (each !== undefined) closeSync(each)
     }
   }
 
   close(): void {
-    if (this.#handle !== undefined) closeSync(this.#handle.fd)
+    if (this.#handle !== undefined) for (const each of [this.#handle.fd, this.#handle.folderFd]) closeSync(each)
     this.#handle = undefined
   }
 }
