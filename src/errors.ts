@@ -99,8 +99,17 @@ export function problemsIn(what: string, issues: readonly ValidationIssue[]): st
   return `${what} cannot be used: ${shown.join('; ')}${more}`
 }
 
-export const validationError = (what: string, issues: readonly ValidationIssue[]): StorageError =>
-  new StorageError('VALIDATION', `${problemsIn(what, issues)}. Nothing was written. Correct the value.`, { issues })
+/** What the refused call would have done with the database. */
+export type Access = 'read' | 'write'
+
+export function validationError(
+  what: string,
+  issues: readonly ValidationIssue[],
+  access: Access = 'write',
+): StorageError {
+  const nothing = access === 'read' ? 'Nothing was read.' : 'Nothing was written.'
+  return new StorageError('VALIDATION', `${problemsIn(what, issues)}. ${nothing} Correct the value.`, { issues })
+}
 
 export const misuse = (message: string, cause?: unknown): StorageError =>
   new StorageError('MISUSE', message, cause === undefined ? {} : { cause })

@@ -147,7 +147,7 @@ export class SqlNodeRepository implements NodeRepository {
 
   get(nodeId: string): Promise<MeshNode | undefined> {
     try {
-      rules.checkValue('nodeId', rules.isId, nodeId)
+      rules.checkValue('nodeId', rules.isId, nodeId, 'read')
       return this.#session.readOne(statements.byId, { nodeId })
     } catch (error) {
       return Promise.reject(error)
@@ -162,7 +162,7 @@ export class SqlNodeRepository implements NodeRepository {
   }
 
   async list(options: NodeSelection & NodePage = {}): Promise<MeshNode[]> {
-    rules.checkOptions('The filter', LIST_RULES, options)
+    rules.checkOptions('The filter', LIST_RULES, options, 'read')
     const { limit = rules.DEFAULT_PAGE, after, ...selection } = options
     const { filter, order } = selected(selection)
     return readPage(this.#session, listing({ filter, order }), { after: placeAfter(order, after), limit })
@@ -170,7 +170,7 @@ export class SqlNodeRepository implements NodeRepository {
 
   iterate(options: NodeSelection = {}): AsyncGenerator<MeshNode, void, undefined> {
     return iterateRows(this.#session, () => {
-      rules.checkOptions('The filter', SELECTION_RULES, options)
+      rules.checkOptions('The filter', SELECTION_RULES, options, 'read')
       return listing(selected({ ...options }))
     })
   }
@@ -263,7 +263,7 @@ export class SqlNodeRepository implements NodeRepository {
   }
 
   async count(filter: NodeFilter = {}): Promise<number> {
-    rules.checkOptions('The filter', FILTER_RULES, filter)
+    rules.checkOptions('The filter', FILTER_RULES, filter, 'read')
     return countRows(this.#session, listing(selected({ ...filter })))
   }
 }

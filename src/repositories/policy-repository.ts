@@ -137,7 +137,7 @@ export class SqlPolicyRepository implements PolicyRepository {
   }
 
   async get(policyId: string): Promise<Policy | undefined> {
-    rules.checkValue('policyId', rules.isId, policyId)
+    rules.checkValue('policyId', rules.isId, policyId, 'read')
     return this.#session.readOne(statements.byId, { policyId })
   }
 
@@ -153,7 +153,7 @@ export class SqlPolicyRepository implements PolicyRepository {
   }
 
   async list(options: PolicyPage = {}): Promise<PolicySummary[]> {
-    rules.checkOptions('The page', LIST_RULES, options)
+    rules.checkOptions('The page', LIST_RULES, options, 'read')
     const { limit = rules.DEFAULT_PAGE, after, ...selection } = options
     const order = orderOf(selection)
     return readPage(this.#session, listing(order), { after: placeAfter(order, after), limit })
@@ -161,7 +161,7 @@ export class SqlPolicyRepository implements PolicyRepository {
 
   iterate(options: PolicySelection = {}): AsyncGenerator<PolicySummary, void, undefined> {
     return iterateRows(this.#session, () => {
-      rules.checkOptions('The options', SELECTION_RULES, options)
+      rules.checkOptions('The options', SELECTION_RULES, options, 'read')
       return listing(orderOf({ ...options }))
     })
   }
@@ -247,7 +247,7 @@ export class SqlPolicyRepository implements PolicyRepository {
   }
 
   async count(filter: PolicyFilter = {}): Promise<number> {
-    rules.checkOptions('The filter', FILTER_RULES, filter)
+    rules.checkOptions('The filter', FILTER_RULES, filter, 'read')
     return countRows(this.#session, listing(orderOf({ ...filter })))
   }
 

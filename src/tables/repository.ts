@@ -49,7 +49,7 @@ class SqlTableRepository {
 
   get(key: string): Promise<Values | undefined> {
     try {
-      return this.#session.readOne(this.#on.statements.byKey, this.#on.byKey(key))
+      return this.#session.readOne(this.#on.statements.byKey, this.#on.byKey(key, 'read'))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -155,7 +155,7 @@ class SqlTableRepository {
   }
 
   async count(where: Values = {}): Promise<number> {
-    const filter = this.#on.filter(where)
+    const filter = this.#on.filter(where, 'read')
     return countRows(this.#session, listing(this.#on, { filter, order: keyOrder(this.#on.key) }))
   }
 
