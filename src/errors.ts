@@ -142,6 +142,13 @@ export const conflict = (kind: Kind, id: string): StorageError =>
     `The ${kind} ${JSON.stringify(id)} has changed since it was read. Nothing was written. Read it again, then decide.`,
   )
 
+/** A trigger has dropped the row in silence: RAISE(IGNORE) on SQLite, RETURN NULL on PostgreSQL. */
+export const dropped = (kind: Kind, id?: string): StorageError =>
+  new StorageError(
+    'CONFLICT',
+    `A trigger in the database kept the ${kind}${id === undefined ? '' : ` ${JSON.stringify(id)}`} from being saved. Nothing was written. Drop the trigger, or change the value.`,
+  )
+
 /** A value that must be there: where it is not, this library is wrong. Throws TypeError. */
 export function present<T>(value: T | undefined): T {
   if (value === undefined) throw new TypeError('A value is missing that must be there.')
