@@ -99,8 +99,17 @@ export function problemsIn(what: string, issues: readonly ValidationIssue[]): st
   return `${what} cannot be used: ${shown.join('; ')}${more}`
 }
 
-export const validationError = (what: string, issues: readonly ValidationIssue[]): StorageError =>
-  new StorageError('VALIDATION', `${problemsIn(what, issues)}. Nothing was written. Correct the value.`, { issues })
+/** What the refused call would have done with the database. */
+export type Access = 'read' | 'write'
+
+export function validationError(
+  what: string,
+  issues: readonly ValidationIssue[],
+  access: Access = 'write',
+): StorageError {
+  const nothing = access === 'read' ? 'Nothing was read.' : 'Nothing was written.'
+  return new StorageError('VALIDATION', `${problemsIn(what, issues)}. ${nothing} Correct the value.`, { issues })
+}
 
 export const misuse = (message: string, cause?: unknown): StorageError =>
   new StorageError('MISUSE', message, cause === undefined ? {} : { cause })
@@ -131,6 +140,13 @@ export const conflict = (kind: Kind, id: string): StorageError =>
   new StorageError(
     'CONFLICT',
     `The ${kind} ${JSON.stringify(id)} has changed since it was read. Nothing was written. Read it again, then decide.`,
+  )
+
+/** A trigger has dropped the row in silence: RAISE(IGNORE) on SQLite, RETURN NULL on PostgreSQL. */
+export const dropped = (kind: Kind, id?: string): StorageError =>
+  new StorageError(
+    'CONFLICT',
+    `A trigger in the database kept the ${kind}${id === undefined ? '' : ` ${JSON.stringify(id)}`} from being saved. Nothing was written. Drop the trigger, or change the value.`,
   )
 
 /** A value that must be there: where it is not, this library is wrong. Throws TypeError. */

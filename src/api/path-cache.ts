@@ -90,6 +90,9 @@ export interface PathCacheStats {
  * Each bundle of paths has a time to live. An expired one is never returned, from the millisecond it expires. A bundle is plain
  * JSON: up to 1 MiB, 100 levels deep.
  *
+ * The library does not compare a bundle with its key: the paths may be empty, partial or between other nodes. An invalidation looks at
+ * the key's two nodes and at those of the paths.
+ *
  * Every method can also reject with the codes that `Repositories` lists.
  */
 export interface TransactionPathCache {

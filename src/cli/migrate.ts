@@ -6,7 +6,7 @@ import type { Migration } from '../migrator/migrations.ts'
 import { ownMigrations } from '../migrator/own-migrations.ts'
 import { lockText } from '../migrator/statement-locks.ts'
 import * as migrator from '../open/migrate.ts'
-import { appMigrationsAt } from '../transfer/tables.ts'
+import { appMigrationsAt, type OwnStatus, ownStatusAt } from '../transfer/tables.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { addGenerate } from './migrate-generate.ts'
 import { type Common, createdFileNote, databaseCommand, urlOf, waitOf } from './options.ts'
@@ -22,7 +22,7 @@ interface RepairFlags extends UpFlags {
   dryRun?: boolean
 }
 
-interface PlanFlags extends Common {
+interface OwnFlags extends Common {
   migrations?: string
 }
 
@@ -55,13 +55,14 @@ export function addMigrate(program: Command): void {
     .description(
       'Says what is applied, what is pending, and whether the tables are as they should be. Changes nothing.',
     )
-    .action((flags: Common) => report(flags, () => status(flags)))
+    .option('--migrations <folder>', OWN)
+    .action((flags: OwnFlags) => report(flags, () => status(flags)))
   databaseCommand(migrate, 'plan')
     .description(
       'Prints the SQL that `up` would run; on PostgreSQL with what each statement locks, and for about how long. Changes nothing.',
     )
     .option('--migrations <folder>', OWN)
-    .action((flags: PlanFlags) => report(flags, () => plan(flags)))
+    .action((flags: OwnFlags) => report(flags, () => plan(flags)))
   addGenerate(migrate)
   copiesFirst(
     databaseCommand(migrate, 'adopt', LONG_WAIT)
@@ -110,16 +111,41 @@ function upText({ applied, backup, quarantine, adoption }: migrator.UpReport): s
 
 const appliedText = ({ tag, milliseconds }: migrator.Applied): string => `Applied ${tag} in ${seconds(milliseconds)}.`
 
-async function status(flags: Common): Promise<Outcome> {
+async function status(flags: OwnFlags): Promise<Outcome> {
   const found = await migrator.inspect(urlOf(flags), waitOf(flags))
   // A database that is refused may have no ledger that can be read.
-  const own = await appMigrationsAt(urlOf(flags), waitOf(flags)).catch(() => [])
+  const applied = await appMigrationsAt(urlOf(flags), waitOf(flags)).catch(() => [])
+  const json = { ...found, ...(applied.length > 0 && { application: applied }) }
+  if (flags.migrations === undefined)
+    return {
+      json,
+      text: [...statusText(found), ...listed(OWN_APPLIED, applied.map(shownMigration))],
+      exitCode: exitCodeFor(found),
+    }
+  const own = await ownStatusAt(urlOf(flags), resolve(flags.migrations), waitOf(flags))
   return {
-    json: { ...found, ...(own.length > 0 && { application: own }) },
-    text: [...statusText(found), ...listed("Applied of the application's own migrations", own.map(shownMigration))],
-    exitCode: exitCodeFor(found),
+    json: { ...json, ownMigrations: own },
+    text: [...statusText(found, isDone(own)), ...ownText(own)],
+    // The higher code asks for more: at 4 a person has to look, at 3 `up` is enough.
+    exitCode: Math.max(exitCodeFor(found), exitCodeForOwn(own)),
   }
 }
+
+const OWN_APPLIED = "Applied of the application's own migrations"
+
+const isDone = ({ problem, pending }: OwnStatus): boolean => problem === undefined && pending.length === 0
+
+function exitCodeForOwn(own: OwnStatus): number {
+  if (own.problem !== undefined) return exitCodeOf(own.problem.code)
+  return isDone(own) ? EXIT.done : EXIT.pending
+}
+
+const ownText = ({ applied, pending, newer, problem }: OwnStatus): string[] => [
+  ...(problem === undefined ? [] : [`${problem.code}: ${problem.message}`]),
+  ...listed(OWN_APPLIED, applied),
+  ...listed("Pending of the application's own migrations", pending),
+  ...listed('Applied by a newer version of the application', newer),
+]
 
 function exitCodeFor({ state, problem, drift }: migrator.Status): number {
   if (problem !== undefined) return exitCodeOf(problem.code)
@@ -127,11 +153,12 @@ function exitCodeFor({ state, problem, drift }: migrator.Status): number {
   return state === 'current' ? EXIT.done : EXIT.pending
 }
 
-function statusText(found: migrator.Status): string[] {
+/** `isOwnDone`: the application's own migrations are applied, or were not asked for. */
+function statusText(found: migrator.Status, isOwnDone = true): string[] {
   const { state, applied, pending, newer, foreign, problem, drift, others, adoption } = found
   const headline = {
     new: 'Nothing has been applied yet.',
-    current: 'Every migration is applied.',
+    current: `Every migration${isOwnDone ? '' : ' of Meshstore'} is applied.`,
     pending: 'Migrations are pending.',
     adoptable: 'Another program made the file; meshstore migrate up adopts it.',
     refused: `${problem?.code}: ${problem?.message}`,
@@ -179,13 +206,13 @@ const listed = (title: string, items: readonly string[]): string[] =>
   items.length === 0 ? [] : [`${title}:`, ...items.map((item) => `  ${item}`)]
 
 /** The application's own migrations that the database has not. The library's come first. */
-async function ownPending(flags: PlanFlags, dialect: migrator.Status['dialect']): Promise<Migration[]> {
+async function ownPending(flags: OwnFlags, dialect: migrator.Status['dialect']): Promise<Migration[]> {
   if (flags.migrations === undefined) return []
   const applied = new Set((await appMigrationsAt(urlOf(flags), waitOf(flags))).map(({ when }) => when))
   return ownMigrations(resolve(flags.migrations), dialect).filter(({ when }) => !applied.has(when))
 }
 
-async function plan(flags: PlanFlags): Promise<Outcome> {
+async function plan(flags: OwnFlags): Promise<Outcome> {
   const found = await migrator.inspect(urlOf(flags), waitOf(flags))
   const { state, problem, pending } = found
   const own = await ownPending(flags, found.dialect)

@@ -141,7 +141,7 @@ export class MovableDatabase implements Database {
 
   writeEach<P, R, T>(
     calls: Calls<P, R>,
-    result: (written: Written<R>, call: Call<P, R>) => T,
+    result: (written: Written<R, unknown>, call: Call<P, R>) => T,
     rows?: Rows,
   ): Promise<T[]> {
     return this.#run((database) => database.writeEach(calls, result, rows))

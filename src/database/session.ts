@@ -32,6 +32,8 @@ export interface WriteOptions<P, F = unknown> {
 export interface Call<P, R> {
   readonly statement: Statement<P, R>
   readonly parameters: P
+  /** See `WriteOptions`. */
+  readonly lookup?: Statement<NoInfer<P>, unknown> | undefined
 }
 
 /** Calls, or a promise of calls whose parameters are still being computed. */
@@ -67,7 +69,7 @@ export interface Session {
    */
   writeEach<P, R, T>(
     calls: Calls<P, R>,
-    result: (written: Written<R>, call: Call<P, R>) => T,
+    result: (written: Written<R, unknown>, call: Call<P, R>) => T,
     rows?: Rows,
   ): Promise<T[]>
   /**

@@ -125,9 +125,12 @@ export interface Target {
   readonly looks?: Looks | undefined
 }
 
-/** Reads of a table's keys, after which a transaction depends on their rows. `keys` has a list of keys as its only parameter. */
+/**
+ * Reads of a table's keys, after which a transaction depends on their rows. `keys` has a list of keys as its only parameter, and
+ * returns those that are there.
+ */
 export interface Looks {
-  readonly keys: Compiled<never, never>
+  readonly keys: Compiled<never, string>
   readonly all: Compiled<never, never>
 }
 

@@ -101,13 +101,12 @@ export class OpenTransaction implements TransactionSession {
       // Statements that come after it wait for it.
       return this.#unit(async (unit) => unit.write(statement, await parameters, { lookup }))
     }
-    const { executor, compiler } = this.#on
+    const { executor } = this.#on
     const insert = this.#noteInsert({ statement, parameters })
     if (lookup === undefined && insert === undefined)
       return this.#run(statement, parameters, (bound) => executor.write(bound))
     const look = (written: Written<R>): MaybePromise<Written<R, F>> => {
-      if (lookup !== undefined)
-        return after(executor.all(compiler.bind(lookup, parameters)), (found) => ({ ...written, found }))
+      if (lookup !== undefined) return this.#lookedUp(written, { parameters, lookup })
       if (insert === undefined) return written
       return after(executor.lookAt?.(new Map([[insert.looks, new Set([insert.key])]])), () => written)
     }
@@ -118,7 +117,7 @@ export class OpenTransaction implements TransactionSession {
 
   async writeEach<P, R, T>(
     calls: Calls<P, R>,
-    result: (written: Written<R>, call: Call<P, R>) => T,
+    result: (written: Written<R, unknown>, call: Call<P, R>) => T,
     rows?: Rows,
   ): Promise<T[]> {
     this.#assertWritable()
@@ -130,7 +129,7 @@ export class OpenTransaction implements TransactionSession {
       for (let from = 0; from < all.length; from += SLICE) {
         if (from > 0) await nextTurn()
         const slice = all.slice(from, from + SLICE)
-        const add = (written: Written<R>, call: Call<P, R>): number => results.push(result(written, call))
+        const add = (written: Written<R, unknown>, call: Call<P, R>): number => results.push(result(written, call))
         await unit.#writeSlice(slice, add)
       }
       return results
@@ -140,14 +139,19 @@ export class OpenTransaction implements TransactionSession {
 
   async #writeSlice<P, R>(
     calls: readonly Call<P, R>[],
-    add: (written: Written<R>, call: Call<P, R>) => void,
+    add: (written: Written<R, unknown>, call: Call<P, R>) => void,
   ): Promise<void> {
     const { executor, compiler } = this.#on
     this.#assertUsable()
     for (const call of calls) this.#noteInsert(call)
     if (executor.writeSlice !== undefined) {
       const written = await this.#execute(async () => executor.writeSlice?.(calls) ?? [])
-      for (const [index, each] of written.entries()) add(each, present(calls[index]))
+      for (const [index, each] of written.entries()) {
+        const call = present(calls[index])
+        // Most rows are written: no turn of the microtask queue for each.
+        const looked = this.#lookedUp(each, call)
+        add(looked instanceof Promise ? await this.#execute(() => looked) : looked, call)
+      }
       return
     }
     const bounds = calls.map(({ statement, parameters }) => compiler.bind(statement, parameters))
@@ -156,13 +160,25 @@ export class OpenTransaction implements TransactionSession {
       try {
         executor.writeAll?.(bounds, (written, at) => {
           next = at + 1
-          add(written, present(calls[at]))
+          const call = present(calls[at])
+          // Synchronous, as the dialect's writes are.
+          void after(this.#lookedUp(written, call), (each) => add(each, call))
         })
       } catch (error) {
         const call = calls[next]
         throw call === undefined ? error : this.#refusalOf(error, call)
       }
     })
+  }
+
+  /** The outcome of a call that wrote nothing, with the row that its lookup finds. */
+  #lookedUp<P, R, F>(
+    written: Written<R>,
+    { parameters, lookup }: { readonly parameters: P; readonly lookup?: Statement<NoInfer<P>, F> | undefined },
+  ): MaybePromise<Written<R, F>> {
+    const { executor, compiler } = this.#on
+    if (lookup === undefined || written.changes > 0) return written
+    return after(executor.all(compiler.bind(lookup, parameters)), (found) => ({ ...written, found }))
   }
 
   #refusalOf<P, R>(error: unknown, call: Call<P, R>): unknown {

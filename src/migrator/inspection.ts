@@ -11,6 +11,11 @@ import type { Adopted, AdoptionReport } from './steps.ts'
  */
 export type State = 'new' | 'current' | 'pending' | 'adoptable' | 'refused'
 
+export interface Problem {
+  readonly code: StorageErrorCode
+  readonly message: string
+}
+
 export interface Status {
   readonly dialect: 'sqlite' | 'postgresql'
   readonly state: State
@@ -20,7 +25,7 @@ export interface Status {
   readonly newer: readonly string[]
   /** Another program's migrations in our ledger. An application's migrations belong in the ledger `__app_migrations`. */
   readonly foreign: readonly string[]
-  readonly problem?: { readonly code: StorageErrorCode; readonly message: string }
+  readonly problem?: Problem
   /** The tables exist, and the ledger does not record how they were made. */
   readonly unrecorded?: boolean
   /** How our tables differ from what their migrations made. `undefined`: the comparison was not possible. */
@@ -62,9 +67,16 @@ export function statusFrom(
   }
 }
 
-export function refusedStatus(nothing: Omit<Status, 'state'>, error: unknown): Status {
+export const refusedStatus = (nothing: Omit<Status, 'state'>, error: unknown): Status => ({
+  ...nothing,
+  state: 'refused',
+  problem: problemOf(error),
+})
+
+/** The state of a database that an error describes. Throws every other error. */
+export function problemOf(error: unknown): Problem {
   if (!(error instanceof StorageError) || !STATES.has(error.code)) throw error
-  return { ...nothing, state: 'refused', problem: { code: error.code, message: error.message } }
+  return { code: error.code, message: error.message }
 }
 
 /** Errors that describe the state of the database. BUSY is not among them. */

@@ -10,7 +10,7 @@ import { postgresTriggerNames } from '../schema/triggers.ts'
 import { APP_LEDGER } from './app-ledger.ts'
 import { type Applying, applyPending } from './apply-postgres.ts'
 import { statementsWith } from './concurrent-indexes.ts'
-import { assertNoMove, LEDGER, type LedgerRow } from './ledger.ts'
+import { assertNoMove, LEDGER, type LedgerRow, type MigrationStatus } from './ledger.ts'
 import type { Migration } from './migrations.ts'
 import { grantSql } from './own-grants.ts'
 import { misplaced, ownMigrations, ownStatus } from './own-migrations.ts'
@@ -36,7 +36,7 @@ import { type MigrationOptions, timeOf } from './steps.ts'
 
 const HAS_LEDGER = `SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
   WHERE nspname = 'drizzle' AND relname = '${APP_LEDGER}'`
-const knownTo = ({ migrations }: OwnSetup): Migration[] =>
+const knownTo = ({ migrations }: Pick<OwnSetup, 'migrations'>): Migration[] =>
   migrations === undefined ? [] : ownMigrations(migrations, 'postgresql')
 
 async function ownLedger(
@@ -45,6 +45,13 @@ async function ownLedger(
 ): Promise<{ rows: LedgerRow[]; misplaced: LedgerRow[] }> {
   const rows = (await on.query(HAS_LEDGER)).rowCount === 1 ? await rowsOn(on, APP_LEDGER) : []
   return { rows, misplaced: misplaced(known, (await ledgerOf(on)).rows) }
+}
+
+/** Which of the application's migrations are applied. Throws CONFIG, and what `ownStatus` throws. */
+export async function ownStatusOn(on: Queryable, setup: Pick<OwnSetup, 'migrations'>): Promise<MigrationStatus> {
+  const known = knownTo(setup)
+  const { rows, misplaced } = await ownLedger(on, known)
+  return ownStatus(known, [...rows, ...misplaced])
 }
 
 /** Whether nothing is to be done. Throws what keeps the application from using the database as it is. */

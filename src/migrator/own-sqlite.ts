@@ -9,7 +9,7 @@ import type { Table } from '../schema/tables.ts'
 import { ownTriggersOnSqlite } from '../schema/trigger-sql.ts'
 import { sqliteTriggerNames } from '../schema/triggers.ts'
 import { APP_LEDGER } from './app-ledger.ts'
-import { assertNoMove, LEDGER } from './ledger.ts'
+import { assertNoMove, LEDGER, type MigrationStatus } from './ledger.ts'
 import type { Migration } from './migrations.ts'
 import { assertNoMoreOrphans, orphansIn } from './orphans.ts'
 import { misplaced, ownMigrations, ownStatus } from './own-migrations.ts'
@@ -32,7 +32,7 @@ import { locked } from './sqlite-lock.ts'
 import { ledgerOf } from './sqlite-migrator.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
 
-const knownTo = ({ migrations }: OwnSetup): Migration[] =>
+const knownTo = ({ migrations }: Pick<OwnSetup, 'migrations'>): Migration[] =>
   migrations === undefined ? [] : ownMigrations(migrations, 'sqlite')
 
 const ownLedger = (raw: Sqlite.Database, known: readonly Migration[]) => ({
@@ -40,11 +40,16 @@ const ownLedger = (raw: Sqlite.Database, known: readonly Migration[]) => ({
   misplaced: misplaced(known, ledgerOf(raw).rows),
 })
 
+/** Which of the application's migrations are applied. Throws CONFIG, and what `ownStatus` throws. */
+export function ownStatusIn(raw: Sqlite.Database, setup: Pick<OwnSetup, 'migrations'>): MigrationStatus {
+  const known = knownTo(setup)
+  const { rows, misplaced } = ownLedger(raw, known)
+  return ownStatus(known, [...rows, ...misplaced])
+}
+
 /** Changes nothing. Throws what keeps the application from using the database as it is. */
 export function checkOwnSqlite(raw: Sqlite.Database, setup: OwnSetup): void {
-  const known = knownTo(setup)
-  const ledger = ownLedger(raw, known)
-  const { pending } = ownStatus(known, [...ledger.rows, ...ledger.misplaced])
+  const { pending } = ownStatusIn(raw, setup)
   if (pending.length > 0) throw pendingOwn(pending)
   assertSettled(raw, setup)
 }

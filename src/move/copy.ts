@@ -70,9 +70,9 @@ export async function copySnapshot(snapshot: Snapshot, copying: Copying): Promis
   try {
     const ignored = options.ignoreOtherTables
     const others = assertNoOthers(await snapshot.others(), ignored)
-    const taken = await tablesFor(snapshot, copying.target, ignored, () =>
-      appMigrationsAt(copying.to, copying.busyTimeoutMs),
-    )
+    const taken = await tablesFor(snapshot, copying.target, ignored, {
+      applied: () => appMigrationsAt(copying.to, copying.busyTimeoutMs),
+    })
     const tables = taken.tables.filter((table) => table !== TABLES.pathCache || options.skipCache !== true)
     const leftBehind = [...others, ...taken.leftBehind]
     await assertNoOrphans(snapshot, tables)

@@ -30,7 +30,7 @@ export function entryOf(
   defaults: { readonly now: Date; readonly ttlSeconds: number },
   path: string,
 ): Entry {
-  const { source, destination, k } = rules.checkedKey(key, path === '' ? '' : `${path}.key`)
+  const { source, destination, k } = rules.checkedKey(key, { path: path === '' ? '' : `${path}.key` })
   const text = bundleText(bundle, path === '' ? 'bundle' : `${path}.bundle`)
   const createdAt = defaults.now
   const seconds = ttlSeconds ?? defaults.ttlSeconds

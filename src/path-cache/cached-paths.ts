@@ -56,7 +56,7 @@ export class CachedPaths implements TransactionPathCache {
     let checked: PathKey
     let now: Date
     try {
-      checked = rules.checkedKey(key)
+      checked = rules.checkedKey(key, { access: 'read' })
       now = this.#now()
     } catch (error) {
       return Promise.reject(error)
@@ -71,7 +71,7 @@ export class CachedPaths implements TransactionPathCache {
   }
 
   async getEntry(key: PathKey): Promise<CachedPath | undefined> {
-    return this.#entries.entry(rules.checkedKey(key))
+    return this.#entries.entry(rules.checkedKey(key, { access: 'read' }))
   }
 
   async set<B extends PathBundle>(key: PathKey, bundle: B, options: CacheEntryOptions = {}): Promise<CachedPath> {
@@ -97,20 +97,20 @@ export class CachedPaths implements TransactionPathCache {
   }
 
   async list(options: CachedPathFilter & Page = {}): Promise<CachedPath[]> {
-    rules.checkOptions('The filter', LIST_RULES, options)
+    rules.checkOptions('The filter', LIST_RULES, options, 'read')
     const { limit = rules.DEFAULT_PAGE, after, ...filter } = options
     return readPage(this.#session, this.#entries.listing(filter, this.#now()), { after, limit })
   }
 
   iterate(filter: CachedPathFilter = {}): AsyncGenerator<CachedPath, void, undefined> {
     return iterateRows(this.#session, () => {
-      rules.checkOptions('The filter', FILTER_RULES, filter)
+      rules.checkOptions('The filter', FILTER_RULES, filter, 'read')
       return this.#entries.listing({ ...filter })
     })
   }
 
   async count(filter: CachedPathFilter = {}): Promise<number> {
-    rules.checkOptions('The filter', FILTER_RULES, filter)
+    rules.checkOptions('The filter', FILTER_RULES, filter, 'read')
     const counted = await this.#entries.count({ ...filter })
     if (counted !== undefined) return counted
     let count = 0

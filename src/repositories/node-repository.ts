@@ -1,7 +1,7 @@
 import type { NodeFilter, NodePage, NodeRepository, NodeSelection, Saved, UpdateOptions } from '../api.ts'
 import type { Call, Session, Written } from '../database/session.ts'
 import { given } from '../database/statement.ts'
-import { alreadyExists, conflict, explainedBy, notFound, StorageError, validationError } from '../errors.ts'
+import { alreadyExists, conflict, dropped, explainedBy, notFound, validationError } from '../errors.ts'
 import type { MeshNode, MeshNodePatch, NewMeshNode } from '../schema/index.ts'
 import * as rules from '../schema/rules.ts'
 import { checkedNode, checkedNodePatch, checkedNodes } from './checked.ts'
@@ -46,18 +46,15 @@ function saveCall(node: NewMeshNode, now: Date): Call<MeshNode, MeshNode> {
   return { statement, parameters: newRow({ ...node, createdAt: now }, now) }
 }
 
-function created(row: MeshNode | undefined, { changes }: Pick<Written<never>, 'changes'>): MeshNode {
-  if (row === undefined || changes === 0) throw alreadyExists('node', row?.nodeId ?? '')
-  return row
+function created(row: MeshNode, { changes, found }: Omit<Written<never, unknown>, 'rows'>): MeshNode {
+  if (changes > 0) return row
+  throw found?.length === 0 ? dropped('node', row.nodeId) : alreadyExists('node', row.nodeId)
 }
 
 const saved = ({ rows: [row] }: Pick<Written<MeshNode>, 'rows'>): MeshNode => row ?? unsaved()
 
 function unsaved(): never {
-  throw new StorageError(
-    'CONFLICT',
-    'A trigger in the database kept the node from being saved. Nothing was written. Drop the trigger, or change the value.',
-  )
+  throw dropped('node')
 }
 
 /** An index leads to the nodes that are started, in the order of the ids; other filters are looked for row by row. */
@@ -130,7 +127,7 @@ export class SqlNodeRepository implements NodeRepository {
 
   async create(node: NewMeshNode): Promise<MeshNode> {
     const row = newRow(checkedNode(node), this.#now())
-    const written = await this.#session.write(statements.insert, row)
+    const written = await this.#session.write(statements.insert, row, { lookup: statements.isThere })
     return created(row, written)
   }
 
@@ -139,15 +136,16 @@ export class SqlNodeRepository implements NodeRepository {
     const { calls, keys } = checkedNodes(nodes, (node) => ({
       statement: statements.insert,
       parameters: newRow(node, now),
+      lookup: statements.isThere,
     }))
-    const result = (written: Written<never>, { parameters }: { parameters: MeshNode }): MeshNode =>
+    const result = (written: Written<never, unknown>, { parameters }: { parameters: MeshNode }): MeshNode =>
       created(parameters, written)
     return this.#session.writeEach(calls, result, { table: 'nodes', keys })
   }
 
   get(nodeId: string): Promise<MeshNode | undefined> {
     try {
-      rules.checkValue('nodeId', rules.isId, nodeId)
+      rules.checkValue('nodeId', rules.isId, nodeId, 'read')
       return this.#session.readOne(statements.byId, { nodeId })
     } catch (error) {
       return Promise.reject(error)
@@ -162,7 +160,7 @@ export class SqlNodeRepository implements NodeRepository {
   }
 
   async list(options: NodeSelection & NodePage = {}): Promise<MeshNode[]> {
-    rules.checkOptions('The filter', LIST_RULES, options)
+    rules.checkOptions('The filter', LIST_RULES, options, 'read')
     const { limit = rules.DEFAULT_PAGE, after, ...selection } = options
     const { filter, order } = selected(selection)
     return readPage(this.#session, listing({ filter, order }), { after: placeAfter(order, after), limit })
@@ -170,7 +168,7 @@ export class SqlNodeRepository implements NodeRepository {
 
   iterate(options: NodeSelection = {}): AsyncGenerator<MeshNode, void, undefined> {
     return iterateRows(this.#session, () => {
-      rules.checkOptions('The filter', SELECTION_RULES, options)
+      rules.checkOptions('The filter', SELECTION_RULES, options, 'read')
       return listing(selected({ ...options }))
     })
   }
@@ -263,7 +261,7 @@ export class SqlNodeRepository implements NodeRepository {
   }
 
   async count(filter: NodeFilter = {}): Promise<number> {
-    rules.checkOptions('The filter', FILTER_RULES, filter)
+    rules.checkOptions('The filter', FILTER_RULES, filter, 'read')
     return countRows(this.#session, listing(selected({ ...filter })))
   }
 }

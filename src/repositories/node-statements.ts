@@ -39,6 +39,11 @@ export const byIds = statement<{ nodeIds: readonly string[] }>()('nodes.getMany'
   db.select().from(nodes).where(fn.isOneOf(nodes.nodeId, p.nodeIds)),
 )
 
+/** Tells a key that is there from a row that a trigger has dropped. Reads no value that could be damaged. */
+export const isThere = statement<{ nodeId: string }>()('nodes.isThere', (db, { nodes }, p) =>
+  db.select({ nodeId: nodes.nodeId }).from(nodes).where(eq(nodes.nodeId, p.nodeId)),
+)
+
 /** An existing key changes no row. A unique violation would end a transaction on PostgreSQL. */
 export const insert = statement<MeshNode>()(
   'nodes.create',

@@ -130,7 +130,7 @@ export const PAGE_RULES: Rules = {
   after: (value) => (typeof value === 'object' && value !== null ? undefined : isId(value)),
 }
 
-/** The place that a caller means by `after`: a key, or the last row of the page before. Throws VALIDATION. */
+/** The place that a reading call means by `after`: a key, or the last row of the page before. Throws VALIDATION. */
 export function placeAfter({ key, by }: Order, after: unknown): Place | undefined {
   if (after === undefined) return undefined
   const row: Readonly<Record<string, unknown>> =
@@ -139,5 +139,5 @@ export function placeAfter({ key, by }: Order, after: unknown): Place | undefine
   if (isKey && by === key) return { key: row[key] as string }
   if (isKey && isTime(row[by]) === undefined) return { key: row[key] as string, value: row[by] }
   const message = `must be ${by === key ? `a ${key}, or ` : ''}the last row of the page before`
-  throw validationError('The options', [{ path: 'after', message }])
+  throw validationError('The options', [{ path: 'after', message }], 'read')
 }

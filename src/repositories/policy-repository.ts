@@ -1,7 +1,7 @@
 import type { PolicyFilter, PolicyPage, PolicyRepository, PolicySelection, Saved, UpdateOptions } from '../api.ts'
 import type { Rows, Session, Written } from '../database/session.ts'
 import { given } from '../database/statement.ts'
-import { alreadyExists, conflict, explainedBy, notFound, StorageError, validationError } from '../errors.ts'
+import { alreadyExists, conflict, dropped, explainedBy, notFound, validationError } from '../errors.ts'
 import type { NewPolicy, Policy, PolicyPatch, PolicySummary } from '../schema/index.ts'
 import type { CountRules, RulesIn } from '../schema/policy-text.ts'
 import * as rules from '../schema/rules.ts'
@@ -29,18 +29,15 @@ const SELECTION_RULES: rules.Rules = { ...FILTER_RULES, ...orderRules('policyId'
 const LIST_RULES: rules.Rules = { ...SELECTION_RULES, ...PAGE_RULES }
 const UPDATE_RULES: rules.Rules = { ifUpdatedAt: rules.isTime }
 
-function created(row: Policy | undefined, { changes }: Pick<Written<never>, 'changes'>): Policy {
-  if (row === undefined || changes === 0) throw alreadyExists('policy', row?.policyId ?? '')
-  return row
+function created(row: Policy, { changes, found }: Omit<Written<never, unknown>, 'rows'>): Policy {
+  if (changes > 0) return row
+  throw found?.length === 0 ? dropped('policy', row.policyId) : alreadyExists('policy', row.policyId)
 }
 
 const saved = ({ rows: [row] }: Pick<Written<Policy>, 'rows'>): Policy => row ?? unsaved()
 
 function unsaved(): never {
-  throw new StorageError(
-    'CONFLICT',
-    'A trigger in the database kept the policy from being saved. Nothing was written. Drop the trigger, or change the value.',
-  )
+  throw dropped('policy')
 }
 
 const rowsOf = (policyId: string): Rows => ({ table: 'policies', keys: [policyId] })
@@ -117,7 +114,7 @@ export class SqlPolicyRepository implements PolicyRepository {
 
   async create(policy: NewPolicy): Promise<Policy> {
     const { row, rows } = this.#newRow(policy)
-    const written = await this.#session.write(statements.insert, row, { rows })
+    const written = await this.#session.write(statements.insert, row, { rows, lookup: statements.isThere })
     return created(await row, written)
   }
 
@@ -128,16 +125,17 @@ export class SqlPolicyRepository implements PolicyRepository {
       checkedPolicies(snapshots, (policy, path) => ({
         statement: statements.insert,
         parameters: this.#counted(policy, now, rulesIn, `${path}.yamlContent`),
+        lookup: statements.isThere,
       })),
     )
     const rows = { table: 'policies', keys: keysOf(snapshots, 'policyId') }
-    const result = (written: Written<never>, { parameters }: { parameters: Policy }): Policy =>
+    const result = (written: Written<never, unknown>, { parameters }: { parameters: Policy }): Policy =>
       created(parameters, written)
     return this.#session.writeEach(calls, result, rows)
   }
 
   async get(policyId: string): Promise<Policy | undefined> {
-    rules.checkValue('policyId', rules.isId, policyId)
+    rules.checkValue('policyId', rules.isId, policyId, 'read')
     return this.#session.readOne(statements.byId, { policyId })
   }
 
@@ -153,7 +151,7 @@ export class SqlPolicyRepository implements PolicyRepository {
   }
 
   async list(options: PolicyPage = {}): Promise<PolicySummary[]> {
-    rules.checkOptions('The page', LIST_RULES, options)
+    rules.checkOptions('The page', LIST_RULES, options, 'read')
     const { limit = rules.DEFAULT_PAGE, after, ...selection } = options
     const order = orderOf(selection)
     return readPage(this.#session, listing(order), { after: placeAfter(order, after), limit })
@@ -161,7 +159,7 @@ export class SqlPolicyRepository implements PolicyRepository {
 
   iterate(options: PolicySelection = {}): AsyncGenerator<PolicySummary, void, undefined> {
     return iterateRows(this.#session, () => {
-      rules.checkOptions('The options', SELECTION_RULES, options)
+      rules.checkOptions('The options', SELECTION_RULES, options, 'read')
       return listing(orderOf({ ...options }))
     })
   }
@@ -247,7 +245,7 @@ export class SqlPolicyRepository implements PolicyRepository {
   }
 
   async count(filter: PolicyFilter = {}): Promise<number> {
-    rules.checkOptions('The filter', FILTER_RULES, filter)
+    rules.checkOptions('The filter', FILTER_RULES, filter, 'read')
     return countRows(this.#session, listing(orderOf({ ...filter })))
   }
 

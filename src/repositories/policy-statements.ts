@@ -26,6 +26,11 @@ export const byId = statement<{ policyId: string }>()(
   'reads one row',
 )
 
+/** Tells a key that is there from a row that a trigger has dropped. */
+export const isThere = statement<{ policyId: string }>()('policies.isThere', (db, { policies }, p) =>
+  db.select({ policyId: policies.policyId }).from(policies).where(eq(policies.policyId, p.policyId)),
+)
+
 export const insert = statement<Policy>()(
   'policies.create',
   (db, { policies }, p) =>

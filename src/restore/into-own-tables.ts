@@ -26,8 +26,14 @@ export async function assertTablesFor(backup: Sqlite.Database, path: string): Pr
   if (!hasBareTables(backup)) return
   using target = preflightTarget(path) === 'taken' ? openConnection(path, { readOnly: true }) : undefined
   const there = target === undefined ? OUR_TABLES_ALONE : tablesIn(target)
-  await tablesFor(snapshotOf(backup), there, 'never', async () => (target === undefined ? [] : appMigrationsIn(target)))
+  await tablesFor(snapshotOf(backup), there, 'never', {
+    applied: async () => (target === undefined ? [] : appMigrationsIn(target)),
+    next: NEXT,
+  })
 }
+
+/** The application makes a file, which a restore without `replace` would refuse. */
+const NEXT = 'Close the store, then restore with --replace (replace: true).'
 
 /** Calls `work` with the backup, or with its rows in a copy of the file, which is deleted afterwards. */
 export async function withTablesOf<T>(

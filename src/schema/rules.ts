@@ -3,7 +3,7 @@
  * not load zod.
  */
 import { isDate } from 'node:util/types'
-import { type ValidationIssue, validationError } from '../errors.ts'
+import { type Access, type ValidationIssue, validationError } from '../errors.ts'
 import { MAX_EPOCH_SECONDS } from './codecs.ts'
 import type { PathKey } from './path-bundle.ts'
 
@@ -200,10 +200,10 @@ export function checkedSnapshot(
   what: string,
   rules: Rules,
   snapshot: Snapshot,
-  options: { required: readonly string[]; path?: string },
+  options: { required: readonly string[]; path?: string; access?: Access | undefined },
 ): Record<string, unknown> {
-  const { path = '', required } = options
-  if (!isReadable(snapshot)) throw validationError(what, [within(path, snapshot)])
+  const { path = '', required, access } = options
+  if (!isReadable(snapshot)) throw validationError(what, [within(path, snapshot)], access)
   const issues = problemsOf(rules, snapshot)
   const copy: Record<string, unknown> = {}
   // Copies nothing of a refused object: a property may be called `__proto__`.
@@ -213,43 +213,43 @@ export function checkedSnapshot(
     if (!isGiven) issues.push({ path: name, message: 'is missing' })
   }
   if (issues.length === 0) return copy
-  throw validationError(what, path === '' ? issues : issues.map((issue) => within(path, issue)))
+  throw validationError(what, path === '' ? issues : issues.map((issue) => within(path, issue)), access)
 }
 
 /** Throws VALIDATION unless every property keeps its rule. */
-export function checkOptions(what: string, rules: Rules, value: unknown): void {
+export function checkOptions(what: string, rules: Rules, value: unknown, access?: Access): void {
   if (value === undefined) return
   const issues = problems(rules, value)
-  if (issues.length > 0) throw validationError(what, issues)
+  if (issues.length > 0) throw validationError(what, issues, access)
 }
 
 /** Throws VALIDATION unless the value keeps the rule. */
-export function checkValue(what: string, rule: SimpleRule, value: unknown): void {
+export function checkValue(what: string, rule: SimpleRule, value: unknown, access?: Access): void {
   const message = rule(value)
-  if (message !== undefined) throw validationError(what, [{ path: what, message }])
+  if (message !== undefined) throw validationError(what, [{ path: what, message }], access)
 }
 
-/** A copy of a list of at most 10,000 ids. Throws VALIDATION. */
+/** A copy of a list of at most 10,000 ids that a call reads. Throws VALIDATION. */
 export function checkedIds(what: string, ids: readonly string[]): string[] {
-  if (!Array.isArray(ids)) throw validationError(what, [{ path: what, message: 'must be a list of ids' }])
+  if (!Array.isArray(ids)) throw validationError(what, [{ path: what, message: 'must be a list of ids' }], 'read')
   const copy: string[] = Array.from(ids)
   if (copy.length > MAX_PAGE) {
-    throw validationError(what, [{ path: what, message: `must not be longer than ${MAX_PAGE}` }])
+    throw validationError(what, [{ path: what, message: `must not be longer than ${MAX_PAGE}` }], 'read')
   }
   const issues = issuesOfItems(copy).map((issue) => within(what, issue))
-  if (issues.length > 0) throw validationError(what, issues)
+  if (issues.length > 0) throw validationError(what, issues, 'read')
   return copy
 }
 
 const KEY_RULES: Rules = { source: isId, destination: isId, k: isK }
 
 /** A copy of a key: exactly `source`, `destination` and `k`. Throws VALIDATION. */
-export function checkedKey(key: PathKey, path = ''): PathKey {
+export function checkedKey(key: PathKey, { path = '', access }: { path?: string; access?: Access } = {}): PathKey {
   const sound = soundKey(key)
   if (sound !== undefined) return sound
   const required = ['source', 'destination', 'k']
   // The rules give each property the type that it has in a key.
-  return checkedSnapshot('The key', KEY_RULES, snapshotOf(key), { required, path }) as unknown as PathKey
+  return checkedSnapshot('The key', KEY_RULES, snapshotOf(key), { required, path, access }) as unknown as PathKey
 }
 
 /** Fast path for cache lookups: a copy of a valid key, or `undefined`. */

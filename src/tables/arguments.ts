@@ -1,7 +1,7 @@
 /** The arguments of an own table's repository, checked and copied before anything is awaited. */
 import type { UpdateOptions } from '../api.ts'
 import type { Call } from '../database/session.ts'
-import { validationError } from '../errors.ts'
+import { type Access, validationError } from '../errors.ts'
 import { type Checked, checkedRows } from '../repositories/checked.ts'
 import type { Order, Place } from '../repositories/order.ts'
 import { kindOf } from '../schema/kinds.ts'
@@ -102,8 +102,8 @@ export class Arguments {
     return { statement: this.statements.upsert(set), set, parameters: this.complete(own, now) }
   }
 
-  byKey(key: unknown): Values {
-    rules.checkValue(this.key, rules.isId, key)
+  byKey(key: unknown, access?: Access): Values {
+    rules.checkValue(this.key, rules.isId, key, access)
     return { [this.key]: key }
   }
 
@@ -120,8 +120,11 @@ export class Arguments {
   }
 
   /** Parameters by the names of their conditions. */
-  filter(where: Values): Values {
-    const snapshot = rules.checkedSnapshot('The filter', this.#filterRules, rules.snapshotOf(where), { required: [] })
+  filter(where: Values, access: Access): Values {
+    const snapshot = rules.checkedSnapshot('The filter', this.#filterRules, rules.snapshotOf(where), {
+      required: [],
+      access,
+    })
     const filter: Record<string, unknown> = {}
     for (const name of Object.keys(snapshot).sort()) {
       const value = snapshot[name]
@@ -134,7 +137,7 @@ export class Arguments {
 
   /** A filter for a write. An empty filter would mean all rows. */
   needed(where: Values): Values {
-    const filter = this.filter(where)
+    const filter = this.filter(where, 'write')
     if (Object.keys(filter).length > 0) return filter
     throw validationError('The filter', [
       { path: '', message: 'must name a column: without one it would mean all rows' },
@@ -142,11 +145,11 @@ export class Arguments {
   }
 
   selection(options: Values): Selected {
-    rules.checkOptions('The options', SELECTION_RULES, options)
+    rules.checkOptions('The options', SELECTION_RULES, options, 'read')
     const { where = {}, prefix, orderBy = this.key, descending = false } = options
     const order = orderBy as string
     if (!this.table.ordered.has(order))
-      throw validationError('The options', [{ path: 'orderBy', message: this.#unordered(order) }])
+      throw validationError('The options', [{ path: 'orderBy', message: this.#unordered(order) }], 'read')
     return {
       order: {
         key: this.key,
@@ -155,7 +158,7 @@ export class Arguments {
         isDescending: descending as boolean,
         prefix: prefix as string | undefined,
       },
-      filter: this.filter(where as Values),
+      filter: this.filter(where as Values, 'read'),
     }
   }
 
@@ -166,7 +169,7 @@ export class Arguments {
   }
 
   page(options: Values): Selected & { readonly after: unknown; readonly limit: number } {
-    rules.checkOptions('The options', PAGE_RULES, options)
+    rules.checkOptions('The options', PAGE_RULES, options, 'read')
     const { limit = rules.DEFAULT_PAGE, after, ...selection } = options
     return { ...this.selection(selection), after, limit: limit as number }
   }
@@ -184,7 +187,7 @@ export class Arguments {
         by === this.key
           ? 'must be a key, or the last row of the page before'
           : 'must be the last row of the page before'
-      throw validationError('The options', [{ path: 'after', message }])
+      throw validationError('The options', [{ path: 'after', message }], 'read')
     }
     return { key: row[this.key] as string, ...(by !== this.key && { value: row[by] }) }
   }

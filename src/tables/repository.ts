@@ -26,18 +26,20 @@ class SqlTableRepository {
 
   async create(row: Values): Promise<Values> {
     const complete = this.#on.complete(this.#on.row(row), this.#now())
-    const written = await this.#session.write(this.#on.statements.insert, complete)
+    const { insert, isThere } = this.#on.statements
+    const written = await this.#session.write(insert, complete, { lookup: isThere })
     return this.#created(complete, written)
   }
 
   async createMany(rows: readonly Values[]): Promise<Values[]> {
     const now = this.#now()
-    const { insert } = this.#on.statements
-    const result = (written: Written<never>, { parameters }: Call<Values, never>): Values =>
+    const { insert, isThere } = this.#on.statements
+    const result = (written: Written<never, unknown>, { parameters }: Call<Values, never>): Values =>
       this.#created(parameters, written)
     const { calls, named } = this.#calls(rows, (row) => ({
       statement: insert,
       parameters: this.#on.complete(row, now),
+      lookup: isThere,
     }))
     return this.#session.writeEach(calls, result, named)
   }
@@ -49,7 +51,7 @@ class SqlTableRepository {
 
   get(key: string): Promise<Values | undefined> {
     try {
-      return this.#session.readOne(this.#on.statements.byKey, this.#on.byKey(key))
+      return this.#session.readOne(this.#on.statements.byKey, this.#on.byKey(key, 'read'))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -155,13 +157,14 @@ class SqlTableRepository {
   }
 
   async count(where: Values = {}): Promise<number> {
-    const filter = this.#on.filter(where)
+    const filter = this.#on.filter(where, 'read')
     return countRows(this.#session, listing(this.#on, { filter, order: keyOrder(this.#on.key) }))
   }
 
-  #created(row: Values, { changes }: Pick<Written<never>, 'changes'>): Values {
+  #created(row: Values, { changes, found }: Omit<Written<never, unknown>, 'rows'>): Values {
     const { table, key } = this.#on
     if (changes > 0) return { ...row }
+    if (found?.length === 0) return this.#unsaved(row[key])
     throw new StorageError(
       'ALREADY_EXISTS',
       `${table.name} has a row ${JSON.stringify(row[key])} already. Nothing was written. Use save() to replace it.`,
@@ -172,11 +175,12 @@ class SqlTableRepository {
     return row ?? this.#unsaved()
   }
 
-  #unsaved(): never {
+  #unsaved(key?: unknown): never {
     const { name } = this.#on.table
+    const row = key === undefined ? 'row' : `row ${JSON.stringify(key)}`
     throw new StorageError(
       'CONFLICT',
-      `A trigger in the database kept the row of ${name} from being saved. Nothing was written. Drop the trigger, or change the value.`,
+      `A trigger in the database kept the ${row} of ${name} from being saved. Nothing was written. Drop the trigger, or change the value.`,
     )
   }
 

@@ -60,6 +60,8 @@ interface Query {
 export interface TableStatements {
   readonly byKey: Statement<Values, Values>
   readonly byKeys: Statement<Values, Values>
+  /** Tells a key that is there from a row that a trigger has dropped. */
+  readonly isThere: Statement<Values, Values>
   readonly insert: Statement<Values, never>
   readonly upsert: (replaced: readonly string[]) => Statement<Values, Values>
   readonly update: (changed: readonly string[]) => Statement<Values, Values>
@@ -128,6 +130,12 @@ export function statementsOf(described: Described): TableStatements {
         .select()
         .from(table)
         .where(fn.isOneOf(columnIn(columns, key), argumentIn(p, KEYS))),
+    ),
+    isThere: made('isThere', ({ db, table, columns, p }) =>
+      db
+        .select({ [key]: columnIn(columns, key) })
+        .from(table)
+        .where(isKey(columns, p)),
     ),
     // An existing key changes no row. A unique violation would end a transaction on PostgreSQL.
     insert: made(

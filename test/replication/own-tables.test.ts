@@ -106,7 +106,7 @@ for (const backend of lastingBackends) {
       await expect(restoreMoment(placeOf(to), url)).rejects.toMatchObject({
         code: 'SCHEMA_MISMATCH',
         message: expect.stringMatching(
-          /no tables .*links.*First apply the application's migrations.*The source has these(?!.*ignore)/,
+          /no tables .*links.*First apply the application's migrations.*open it once.*Close the store, then restore with --replace.*The source has these(?!.*ignore)/,
         ),
       })
       expect(existsSync(url)).toBe(false)

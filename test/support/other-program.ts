@@ -24,6 +24,8 @@ export interface OtherProgram {
   rows(table: keyof typeof ALL_KEYS): Promise<Row[]>
   /** From now on a trigger refuses every new row of the table, and says so in these words. */
   refuseRows(table: Table, words: string): Promise<void>
+  /** From now on a trigger drops new rows of the table in silence, if their key begins with `dropped`. */
+  dropRows(table: string, key: string): Promise<void>
   /** From now on a trigger drops updates of the table in silence. At last it gives up, so that a loop over it ends. */
   dropUpdates(table: Table): Promise<void>
   /** SQL of the dialect's own. */
@@ -79,6 +81,12 @@ function programOn(using: <T>(work: (raw: Sqlite.Database) => T) => Promise<T>):
     refuseRows: (table, words) =>
       using((raw) => {
         raw.exec(`CREATE TRIGGER refusing BEFORE INSERT ON ${table} BEGIN SELECT RAISE(ABORT, '${words}'); END`)
+      }),
+    dropRows: (table, key) =>
+      using((raw) => {
+        raw.exec(`CREATE TRIGGER dropping_${table} BEFORE INSERT ON ${table} WHEN NEW.${key} LIKE 'dropped%' BEGIN
+          SELECT RAISE(IGNORE);
+        END`)
       }),
     dropUpdates: (table) =>
       using((raw) => {

@@ -47,13 +47,16 @@ export async function borrowDatabase(
   const giveBack = async (): Promise<void> => {
     const tables = [...own.map(({ name }) => quotedName(name)), ...OUR_TABLES]
     // No trigger marks what goes with them. To truncate takes ten times as long, as there are a few rows.
-    await owner.query(`BEGIN; DROP FUNCTION IF EXISTS refusing, dropping CASCADE; DROP SEQUENCE IF EXISTS dropped;
+    await owner.query(`BEGIN; DROP FUNCTION IF EXISTS ${FUNCTIONS} CASCADE; DROP SEQUENCE IF EXISTS dropped;
       SET LOCAL session_replication_role = replica; ${tables.map((each) => `DELETE FROM ${each}`).join('; ')};
       ${VALIDATE_AGAIN}; COMMIT`)
     free.push({ database, owner })
   }
   return { url: app.href, owner: url, giveBack }
 }
+
+/** Those of the triggers that a test has made. */
+const FUNCTIONS = 'refusing, dropping, dropping_nodes, dropping_policies, dropping_links'
 
 /** Constraints that were set aside for a broken row hold for all rows again. */
 const VALIDATE_AGAIN = `DO $$ DECLARE each record; BEGIN
@@ -134,6 +137,13 @@ export function postgresProgram(url: string): OtherProgram {
         `CREATE FUNCTION refusing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '${words}'; END $$`,
       )
       await rows(`CREATE TRIGGER refusing BEFORE INSERT ON ${table} FOR EACH ROW EXECUTE FUNCTION refusing()`)
+    },
+    dropRows: async (table, key) => {
+      await rows(`CREATE FUNCTION dropping_${table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF NEW.${key} LIKE 'dropped%' THEN RETURN NULL; END IF; RETURN NEW; END $$`)
+      await rows(
+        `CREATE TRIGGER dropping_${table} BEFORE INSERT ON ${table} FOR EACH ROW EXECUTE FUNCTION dropping_${table}()`,
+      )
     },
     // The count of a sequence stays when the rest is rolled back; who updates has no right to it.
     dropUpdates: async (table) => {

@@ -31,7 +31,12 @@ eachLastingBackend('own tables beside another program', (backend) => {
     const options = { tables: app, migrations, busyTimeoutMs: 60_000 }
     const opened = await backend.open(options)
     const another = withTables({ store: await opened.openAgain(options) })
-    return { store: withTables(opened), another, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() }
+    return {
+      store: withTables(opened),
+      another,
+      other: opened.other,
+      [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+    }
   }
 
   test('many rows are added or saved at once, or none', async () => {
@@ -50,6 +55,27 @@ eachLastingBackend('own tables beside another program', (backend) => {
     await another.tables.links.create(link(numbered('taken', 700)))
     await expectCode(links.createMany(manyLinks('taken')), 'ALREADY_EXISTS')
     expect(await another.tables.links.count({})).toBe(2 * MANY + 2)
+  })
+
+  test('rows that a trigger drops in silence are told apart from rows that are there', async () => {
+    await using database = await open()
+    const { store, other } = database
+    const { links } = store.tables
+    await links.create(link('there'))
+    await other.dropRows('links', 'link_id')
+    for (const [key, code] of [
+      ['dropped', 'CONFLICT'],
+      ['there', 'ALREADY_EXISTS'],
+    ] as const) {
+      await expectCode(links.create(link(key)), code)
+      await expectCode(links.createMany([link('a'), link(key), link('b')]), code)
+      await expectCode(links.createMany([...manyLinks('c'), link(key)]), code)
+      await store.transaction(async (tx) => {
+        await expectCode(tx.tables.links.create(link(key)), code)
+        await expectCode(tx.tables.links.createMany([link('a'), link(key)]), code)
+      })
+    }
+    expect(await links.count()).toBe(1)
   })
 
   test('getMany() has those that exist, in the order asked for; pages go on behind their last row', async () => {

@@ -134,6 +134,42 @@ function suite(on: typeof onSqlite, dialect: 'sqlite' | 'postgresql'): void {
       })
     }))
 
+  test('migrate status says what of the migrations of the application is applied and pending', () =>
+    on(async ({ url, migrate }) => {
+      using folder = temporaryFolder()
+      const copy = folder.file('drizzle')
+      cpSync(migrations, copy, { recursive: true })
+      const args = ['migrate', 'status', '--url', url, '--migrations', copy]
+      const status = async () => {
+        const { code, stdout } = await runCommand([...args, '--json'])
+        return { code, own: JSON.parse(stdout).ownMigrations }
+      }
+      await (await openStorage(url)).close()
+      const none = { applied: [], pending: ['0000_create_links'], newer: [] }
+      expect(await status()).toEqual({ code: 3, own: none })
+      const before = await runCommand(args)
+      expect(before.code).toBe(3)
+      expect(before.stdout).toMatch(/^Every migration of Meshstore is applied\.\n/)
+      expect(before.stdout).toContain("Pending of the application's own migrations:\n  0000_create_links\n")
+      // The control: without the folder it knows of no migration that is pending.
+      const without = await runCommand(['migrate', 'status', '--url', url])
+      expect([without.code, without.stdout.split('\n')[0]]).toEqual([0, 'Every migration is applied.'])
+
+      await migrate(copy)
+      expect(await status()).toEqual({ code: 0, own: { applied: ['0000_create_links'], pending: [], newer: [] } })
+      const after = await runCommand(args)
+      expect(after.stdout).toMatch(/^Every migration is applied\.\n/)
+      expect(after.stdout).toContain("Applied of the application's own migrations:\n  0000_create_links\n")
+
+      const sql = join(copy, dialect, '0000_create_links.sql')
+      writeFileSync(sql, `${readFileSync(sql, 'utf8')}\n`)
+      const edited = await status()
+      expect(edited).toMatchObject({ code: 4, own: { applied: [], problem: { code: 'MIGRATION_EDITED' } } })
+      expect((await runCommand(args)).stdout).toContain('\nMIGRATION_EDITED: ')
+      const nowhere = await runCommand(['migrate', 'status', '--url', url, '--migrations', '/nowhere'])
+      expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining('names a folder without migrations') })
+    }))
+
   test('a table that is made anew loses its triggers, and migrate generate writes them again', () =>
     on(async () => {
       using folder = temporaryFolder()

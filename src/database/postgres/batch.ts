@@ -111,6 +111,10 @@ export class Batch {
       const answer = written[at] as Written<unknown>
       const each = bulk === undefined || items.length === 1 ? [answer] : resultsOf(bulk, boundsOf(items), answer.rows)
       for (const [index, item] of items.entries()) results.set(item, each[index] as Written<unknown>)
+      if (reads.length > 0) {
+        const read = items.filter((item) => this.#read.has(item))
+        noteFound(results, read, written.slice(at + 1, at + 1 + reads.length))
+      }
       at += 1 + reads.length
     }
     const mustRead = (item: Item): boolean =>
@@ -136,10 +140,29 @@ const lastOfRows = (items: readonly Item[]): ReadonlyMap<string, Item> =>
   new Map(items.map((item) => [rowOf(item), item]))
 
 /** Reads the keys of the inserts among the items. */
-export function looksAt(items: readonly Item[]): BoundStatement<never>[] {
+export function looksAt(items: readonly Item[]): BoundStatement<unknown>[] {
   const keys = new InsertedKeys()
   for (const item of items) if (item.looks !== undefined) keys.add(item.looks, keyIn(rowOf(item)))
   return [...lookingAt(keys.byTable)]
+}
+
+/**
+ * Notes for each insert that wrote nothing whether its key is there, by the answers to `looksAt(items)`: a trigger may have dropped
+ * the row.
+ */
+export function noteFound(
+  results: Answers['results'],
+  items: readonly Item[],
+  answers: readonly Written<unknown>[],
+): void {
+  const tables = [...new Set(items.flatMap(({ looks }) => looks ?? []))]
+  const there = new Map(tables.map((looks, at) => [looks, new Set(answers[at]?.rows)]))
+  for (const item of items) {
+    const keys = item.looks && there.get(item.looks)
+    const key = keyIn(rowOf(item))
+    if (keys !== undefined && results.get(item)?.changes === 0)
+      results.set(item, { rows: [], changes: 0, found: keys.has(key) ? [key] : [] })
+  }
 }
 
 const boundsOf = (items: readonly Item[]): BoundStatement<unknown>[] => items.map(({ bound }) => bound)

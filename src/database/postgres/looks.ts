@@ -14,20 +14,26 @@ const dialect = new PgDialect()
 export function looksOf(table: Table, key: Column): Looks {
   const name = getTableName(table)
   return {
-    keys: look(`${name}.keys`, sql`SELECT FROM ${table} WHERE ${key} = ANY($1::text[])`),
+    keys: look(`${name}.keys`, sql`SELECT ${key} FROM ${table} WHERE ${key} = ANY($1::text[])`, ([there]) =>
+      String(there),
+    ),
     all: look(`${name}.all`, sql`SELECT count(*) FROM ${table}`),
   }
 }
 
-const look = (name: string, query: ReturnType<typeof sql>): Compiled<never, never> => ({
+const look = <R = never>(
+  name: string,
+  query: ReturnType<typeof sql>,
+  decode?: (row: readonly unknown[]) => R,
+): Compiled<never, R> => ({
   name,
   sql: dialect.sqlToQuery(query).sql,
   bind: () => [],
-  decode: undefined,
+  decode,
 })
 
 /** Reads the keys: from now on the transaction depends on them. */
-export function* lookingAt(inserted: Inserted): Generator<BoundStatement<never>> {
+export function* lookingAt(inserted: Inserted): Generator<BoundStatement<unknown>> {
   for (const [looks, keys] of inserted) {
     if (keys === 'any') yield { compiled: looks.all, values: [] }
     else yield { compiled: looks.keys, values: [textArray.mapToDriverValue([...keys])] }

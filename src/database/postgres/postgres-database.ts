@@ -185,7 +185,7 @@ export class PostgresDatabase implements Database {
 
   writeEach<P, R, T>(
     calls: Calls<P, R>,
-    result: (written: Written<R>, call: Call<P, R>) => T,
+    result: (written: Written<R, unknown>, call: Call<P, R>) => T,
     rows?: Rows,
   ): Promise<T[]> {
     const touched = calls instanceof Promise ? named(rows) : touchedByCalls(this.compiler, calls)

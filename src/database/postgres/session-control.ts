@@ -4,7 +4,7 @@ import type pg from 'pg'
 import { StorageError } from '../../errors.ts'
 import type { Written } from '../session.ts'
 import type { BoundStatement } from '../statement.ts'
-import { type Batch, looksAt } from './batch.ts'
+import { type Batch, looksAt, noteFound } from './batch.ts'
 import type { PostgresConnection } from './connection.ts'
 import { isConnectionLost, mayRunAgain, translated, translatedWrite } from './errors.ts'
 import { type Token, Unanswered } from './outcomes.ts'
@@ -126,6 +126,7 @@ export async function commitBatch(
       const lookedUp = unread.filter(({ lookup }) => lookup !== undefined)
       for (const [at, item] of lookedUp.entries())
         results.set(item, { rows: [], changes: 0, found: read[at]?.rows ?? [] })
+      noteFound(results, unread, read.slice(lookups.length))
     }
     return await commitWork(connection, { results, unread: [] }, committing)
   } catch (error) {

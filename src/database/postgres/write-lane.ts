@@ -107,8 +107,9 @@ export class WriteLane {
     const { statement, parameters } = call
     const bound = this.#compiler.bind(statement, parameters)
     const bulk = this.#compiler.bulk(statement)
-    const looking = lookup && this.#compiler.bind(lookup, parameters)
     const looks = statement.kind === 'inserts one row' ? this.#compiler.target(statement)?.looks : undefined
+    // `looks` finds the key of an insert, for many inserts at once.
+    const looking = looks === undefined && lookup ? this.#compiler.bind(lookup, parameters) : undefined
     return new Promise((resolve, reject) => {
       const enter = (waiter: Waiter): Place => this.#queue.enter('lane', touched, waiter)
       const item = new LaneCall({ bound, bulk, lookup: looking, looks, resolve, reject }, enter, this.#add)

@@ -170,15 +170,23 @@ export class SqliteDatabase implements Database {
       const byItself = statement.kind === 'changes many rows' ? () => this.#writer.writeByItself(bound) : undefined
       return this.onWriter((writer, isAlone) => writer.write(bound, isAlone), { bound, ahead, byItself, call })
     }
-    const run = (writer: SqliteConnection, isAlone: boolean): Written<R, F> => {
-      const written = writer.write(bound, isAlone)
-      // The parameters are the repository's own copies.
-      return written.changes > 0 ? written : { ...written, found: writer.all(this.compiler.bind(lookup, parameters)) }
-    }
-    return this.onWriter(run, { call })
+    const run = (writer: SqliteConnection, isAlone: boolean): Written<R, F> =>
+      this.#lookedUp(writer, writer.write(bound, isAlone), { parameters, lookup })
+    // Inserts that run as one statement have each written their row: they need no lookup.
+    return this.onWriter(run, { call, bound: statement.kind === 'inserts one row' ? bound : undefined })
   }
 
-  writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R>, call: Call<P, R>) => T): Promise<T[]> {
+  /** The outcome of a call that wrote nothing, with the row that its lookup finds. The parameters are the repository's own copies. */
+  #lookedUp<P, R, F>(
+    writer: SqliteConnection,
+    written: Written<R>,
+    { parameters, lookup }: { readonly parameters: P; readonly lookup?: Statement<NoInfer<P>, F> | undefined },
+  ): Written<R, F> {
+    if (lookup === undefined || written.changes > 0) return written
+    return { ...written, found: writer.all(this.compiler.bind(lookup, parameters)) }
+  }
+
+  writeEach<P, R, T>(calls: Calls<P, R>, result: (written: Written<R, unknown>, call: Call<P, R>) => T): Promise<T[]> {
     // Many calls get their own transaction, which yields to the event loop between slices.
     if (calls instanceof Promise || calls.length > SLICE) return this.#unit((tx) => tx.writeEach(calls, result))
     const bounds = calls.map(({ statement, parameters }) => this.compiler.bind(statement, parameters))
@@ -186,7 +194,10 @@ export class SqliteDatabase implements Database {
       writer.savepoint(() => {
         const results: T[] = []
         try {
-          writer.writeAll(bounds, (written, at) => results.push(result(written, calls[at] as Call<P, R>)))
+          writer.writeAll(bounds, (written, at) => {
+            const call = calls[at] as Call<P, R>
+            results.push(result(this.#lookedUp(writer, written, call), call))
+          })
         } catch (error) {
           throw this.#refused(error, calls[results.length])
         }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { StorageError, type StorageErrorCode } from '../../../src/index.ts'
-import { expectCode, expectRefused } from '../../support/expectations.ts'
+import { all, expectCode, expectRefused } from '../../support/expectations.ts'
 import { bundle, node, pathKey, policy } from '../../support/samples.ts'
 import type { Setting, Stage } from '../../support/settings.ts'
 
@@ -22,7 +22,49 @@ const FAILING: readonly Failing[] = [
   ['CONFLICT', ({ nodes }) => nodes.update('there', {}, { ifUpdatedAt: new Date(0) })],
 ]
 
+const REFUSED_READS: readonly Failing[1][] = [
+  ({ nodes }) => nodes.get(''),
+  ({ nodes }) => nodes.getMany(['']),
+  ({ nodes }) => nodes.getMany('a' as never),
+  ({ nodes }) => nodes.getMany(new Array(10_001).fill('a')),
+  ({ nodes }) => nodes.list({ limit: 0 }),
+  ({ nodes }) => nodes.list({ orderBy: 'updatedAt', after: 'a' as never }),
+  ({ nodes }) => all(nodes.iterate({ protocol: '' })),
+  ({ nodes }) => nodes.count({ started: 1 as never }),
+  ({ policies }) => policies.get(''),
+  ({ policies }) => policies.getMany(['']),
+  ({ policies }) => policies.list({ limit: 0 }),
+  ({ policies }) => all(policies.iterate({ prefix: '' })),
+  ({ policies }) => policies.count({ prefix: '' }),
+  ({ pathCache }) => pathCache.get(pathKey('a', 'b', 0)),
+  ({ pathCache }) => pathCache.getEntry(pathKey('a', 'b', 0)),
+  ({ pathCache }) => pathCache.list({ source: '' }),
+  ({ pathCache }) => all(pathCache.iterate({ source: '' })),
+  ({ pathCache }) => pathCache.count({ source: '' }),
+]
+const REFUSED_WRITES: readonly Failing[1][] = [
+  ({ nodes }) => nodes.create(node('')),
+  ({ nodes }) => nodes.update('', {}),
+  ({ nodes }) => nodes.delete(''),
+  ({ nodes }) => nodes.updateMany({ started: 1 as never }, {}),
+  ({ nodes }) => nodes.deleteMany({}),
+  ({ policies }) => policies.update('', {}),
+  ({ policies }) => policies.deleteMany({ prefix: '' }),
+  ({ pathCache }) => pathCache.set(pathKey('a', 'b', 0), bundle('a', 'b')),
+  ({ pathCache }) => pathCache.delete(pathKey('a', 'b', 0)),
+  ({ pathCache }) => pathCache.invalidate({ source: '' }),
+]
+
 export function codes({ run }: Setting): void {
+  test.each([
+    ...REFUSED_READS.map((call) => ['Nothing was read. Correct the value.', call] as const),
+    ...REFUSED_WRITES.map((call) => ['Nothing was written. Correct the value.', call] as const),
+  ])('what is refused by its value says what did not happen: %s %s', (nothing, call) =>
+    run(async (stage) => {
+      expect((await expectCode(call(stage), 'VALIDATION')).message).toContain(nothing)
+    }),
+  )
+
   test.each(FAILING)('an error is a StorageError with a code, whether to retry, and issues: %s', (code, act) =>
     run(async (stage) => {
       await stage.nodes.create(node('there'))

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { all, expectRefused, IDS_BY_BYTES } from '../../support/expectations.ts'
+import { all, expectCode, expectRefused, IDS_BY_BYTES } from '../../support/expectations.ts'
 import { type AppSetting, link } from '../../tables/app/stages.ts'
 
 const keys = (rows: readonly { readonly linkId: string }[]): string[] => rows.map(({ linkId }) => linkId)
@@ -92,6 +92,36 @@ export function listing({ run }: AppSetting): void {
     run(async ({ tables: { links } }) => {
       await links.createMany([link('1'), link('2')])
       expect(keys(await links.getMany(['2', '3', '1', '2']))).toEqual(['2', '1', '2'])
+    }))
+
+  test('a refused read says that nothing was read, a refused write that nothing was written', () =>
+    run(async ({ tables: { links } }) => {
+      const refused = async (calls: readonly (() => Promise<unknown>)[], nothing: string): Promise<void> => {
+        for (const call of calls) expect((await expectCode(call(), 'VALIDATION')).message).toContain(nothing)
+      }
+      await refused(
+        [
+          () => links.get(''),
+          () => links.getMany(['']),
+          () => links.list({ limit: 0 }),
+          () => links.list({ where: { isUp: 1 as never } }),
+          () => links.list({ where: 'x' as never }),
+          () => links.list({ orderBy: 'tags' as never }),
+          () => links.list({ orderBy: 'cost', after: 'l' as never }),
+          () => all(links.iterate({ prefix: '' })),
+          () => links.count({ isUp: 1 as never }),
+        ],
+        'Nothing was read. Correct the value.',
+      )
+      await refused(
+        [
+          () => links.create(link('')),
+          () => links.update('', {}),
+          () => links.updateMany({ isUp: 1 as never }, {}),
+          () => links.deleteMany({}),
+        ],
+        'Nothing was written. Correct the value.',
+      )
     }))
 
   test('what a list cannot do is refused', () =>

@@ -54,6 +54,34 @@ export function committing({ run }: Setting): void {
     }),
   )
 
+  test.each(['at the end', 'before another call'])(
+    'refused calls that the callback does not await fail no other call, and it commits: %s',
+    (where) =>
+      run(
+        async (stage) => {
+          const refused: Promise<unknown>[] = []
+          const answer = await stage.transaction(async (tx) => {
+            await tx.nodes.create(node('there'))
+            const calls = [
+              tx.nodes.create(node('there')),
+              tx.nodes.createMany([node('new'), node('there')]),
+              tx.nodes.update('missing', {}),
+              tx.policies.create(policy('by a trigger')),
+              tx.policies.create({ policyId: 'p', yamlContent: 'a: [' }),
+            ]
+            refused.push(...calls.map((call) => call.catch(({ code }) => code)))
+            if (where === 'before another call') await tx.nodes.count()
+            return 'committed'
+          })
+          expect(answer).toBe('committed')
+          const codes = ['ALREADY_EXISTS', 'ALREADY_EXISTS', 'NOT_FOUND', 'CONFLICT', 'VALIDATION']
+          expect(await Promise.all(refused)).toEqual(codes)
+          expect((await stage.nodes.list()).map(({ nodeId }) => nodeId)).toEqual(['there'])
+        },
+        { before: ({ other }) => other.refuseRows('policies', 'not here') },
+      ),
+  )
+
   test('what deletes is undone as well', () =>
     run(async (stage) => {
       await stage.nodes.createMany(manyNodes(3))
