@@ -28,6 +28,7 @@ import { PathInvalidator } from './invalidator.ts'
 import type { PathCacheState } from './state.ts'
 
 const DEFAULT_BATCH = 500
+const READS = { access: 'read' } as const
 
 export interface CachedPathsOptions {
   readonly now: () => Date
@@ -56,7 +57,7 @@ export class CachedPaths implements TransactionPathCache {
     let checked: PathKey
     let now: Date
     try {
-      checked = rules.checkedKey(key, { access: 'read' })
+      checked = rules.checkedKey(key, READS)
       now = this.#now()
     } catch (error) {
       return Promise.reject(error)
@@ -71,7 +72,7 @@ export class CachedPaths implements TransactionPathCache {
   }
 
   async getEntry(key: PathKey): Promise<CachedPath | undefined> {
-    return this.#entries.entry(rules.checkedKey(key, { access: 'read' }))
+    return this.#entries.entry(rules.checkedKey(key, READS))
   }
 
   async set<B extends PathBundle>(key: PathKey, bundle: B, options: CacheEntryOptions = {}): Promise<CachedPath> {
