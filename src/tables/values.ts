@@ -1,0 +1,156 @@
+/**
+ * The values in an application's own statements keep the rules of their columns, as in the repositories: constants are checked when the
+ * statement is built, parameters at each run. Another value would be stored, and the table could not be read any more.
+ */
+import { isDate } from 'node:util/types'
+import {
+  Column,
+  getTableColumns,
+  is,
+  Name,
+  Param,
+  Placeholder,
+  SQL,
+  type SQLWrapper,
+  StringChunk,
+  Subquery,
+  Table,
+} from 'drizzle-orm'
+import { type Check, Computed } from '../database/statement.ts'
+import { baseNameOf } from '../database/tables-in.ts'
+import { type Access, misuse, validationError } from '../errors.ts'
+import { kindOf } from '../schema/kinds.ts'
+import * as rules from '../schema/rules.ts'
+import { type Column as ColumnRules, tableNamed } from '../schema/tables.ts'
+import { type AnyTables, describedBy } from './described.ts'
+import { Parameter } from './parameter.ts'
+
+/** A query of Drizzle's, as far as we look into it. */
+export interface BuiltQuery extends SQLWrapper {
+  readonly config?: { readonly table?: unknown; readonly values?: unknown }
+}
+
+const insertedRows = ({ config }: BuiltQuery): Record<string, unknown>[] =>
+  Array.isArray(config?.values) ? config.values : []
+
+/** Gives each inserted row a parameter for each `$defaultFn()` of a column that it leaves out. */
+export function computeDefaults(built: BuiltQuery): void {
+  const table = built.config?.table
+  if (!is(table, Table)) return
+  const computed = Object.entries(getTableColumns(table)).filter(([, { defaultFn }]) => defaultFn !== undefined)
+  for (const row of insertedRows(built))
+    for (const [property, column] of computed) {
+      const given = row[property]
+      if (given !== undefined && !(is(given, Param) && given.value === undefined)) continue
+      row[property] = new Param(new Computed(property, () => column.defaultFn?.()), column)
+    }
+}
+
+/**
+ * Drizzle's tree of a query. It is kept for the rendering, so that it is made once. What Drizzle refuses, it refuses again when the query
+ * is rendered, and there it is reported.
+ */
+function treeOf(built: BuiltQuery): SQL | undefined {
+  try {
+    const tree = built.getSQL()
+    Object.defineProperty(built, 'getSQL', { value: () => tree })
+    return tree
+  } catch {
+    return undefined
+  }
+}
+
+/** The checks of one statement's values, by Drizzle's objects for them. */
+export class ValueChecks {
+  readonly #statement: string
+  readonly #access: Access
+  readonly #tables: AnyTables
+  readonly #checks = new WeakMap<Param, Check>()
+
+  constructor(statement: string, access: Access, tables: AnyTables) {
+    this.#statement = statement
+    this.#access = access
+    this.#tables = tables
+  }
+
+  of(param: Param): Check | undefined {
+    return this.#checks.get(param)
+  }
+
+  /** Checks the constants of a finished query, and keeps the checks of its parameters. */
+  add(built: BuiltQuery): void {
+    const inserted = new Set(insertedRows(built).flatMap((row) => Object.values(row)))
+    this.#visit(treeOf(built), (param, before) => this.#add(param, inserted.has(param) || is(before, Name)))
+  }
+
+  /** `before` is what stands before the value's operator. Only an assignment has the bare name of a column there. */
+  #visit(chunk: unknown, use: (param: Param, before: unknown) => void, before?: unknown): void {
+    if (typeof chunk === 'boolean') throw this.#beside(chunk)
+    if (typeof chunk !== 'object' || chunk === null) return
+    if (is(chunk, StringChunk) || is(chunk, Column) || is(chunk, Table)) return
+    if (is(chunk, Param)) use(chunk, before)
+    else if (Array.isArray(chunk)) for (const [at, each] of chunk.entries()) this.#visit(each, use, chunk[at - 2])
+    else if (is(chunk, SQL)) this.#visit(chunk.queryChunks, use)
+    else if (is(chunk, Subquery)) this.#visit(chunk._.sql, use)
+    else if (is(chunk, SQL.Aliased)) this.#visit(chunk.sql, use)
+    else if (isDate(chunk) || Object.getPrototypeOf(chunk) === Object.prototype) throw this.#beside(chunk)
+    else if ('getSQL' in chunk && 'config' in chunk) this.#visit((chunk as SQLWrapper).getSQL(), use)
+  }
+
+  #beside(value: unknown): Error {
+    const what = isDate(value) ? 'a Date' : typeof value === 'boolean' ? 'true or false' : 'an object'
+    return misuse(
+      `The statement ${this.#statement} has ${what} in sql beside no column, which would say how to store it. Nothing was run. Write sql.param(value, column).`,
+    )
+  }
+
+  #add(param: Param, isAssigned: boolean): void {
+    const { listOf } = param.encoder as { readonly listOf?: unknown }
+    const column = listOf ?? param.encoder
+    if (!is(column, Column)) return
+    const { value } = param
+    const name = `${baseNameOf(column.table)}.${column.name}`
+    if (value === undefined)
+      throw misuse(
+        `The statement ${this.#statement} has undefined beside ${name}. Nothing was run. Give it a value, or leave the condition out.`,
+      )
+    const described = this.#describedOf(column)
+    if (described === undefined) return
+    const rule = isAssigned ? described.rule : comparedRule(described, listOf !== undefined)
+    const check: Check = (given, parameter) => {
+      const problem = rule(given)
+      if (problem === undefined) return
+      const issues = typeof problem === 'string' ? [{ path: '', message: problem }] : problem
+      throw validationError(
+        `The value for ${name} in the statement ${this.#statement}`,
+        issues.map((issue) => rules.within(parameter, issue)),
+        this.#access,
+      )
+    }
+    if (value instanceof Parameter || is(value, Placeholder)) this.#checks.set(param, check)
+    else check(value, '')
+  }
+
+  #describedOf({ table, name }: Column): ColumnRules | undefined {
+    const tableName = baseNameOf(table)
+    const own = Object.values(this.#tables)
+      .map(describedBy)
+      .find((each) => each.name === tableName)
+    return (own ?? tableNamed(tableName))?.columns.find((column) => column.name === name)
+  }
+}
+
+/** A value that is compared need not keep the application's own rules. NULL equals nothing. */
+function comparedRule(column: ColumnRules, isList: boolean): rules.Rule {
+  const { rule } = kindOf(column)
+  if (!isList) return (value) => (value === null ? undefined : rule(value))
+  return (values) => {
+    if (!Array.isArray(values)) return 'must be a list'
+    for (const [index, value] of values.entries()) {
+      const problem = rule(value)
+      if (typeof problem === 'string') return [{ path: `[${index}]`, message: problem }]
+      if (problem !== undefined) return problem
+    }
+    return undefined
+  }
+}
