@@ -5,6 +5,7 @@
 import { isDate } from 'node:util/types'
 import {
   Column,
+  entityKind,
   getTableColumns,
   is,
   Name,
@@ -27,11 +28,13 @@ import { Parameter } from './parameter.ts'
 
 /** A query of Drizzle's, as far as we look into it. */
 export interface BuiltQuery extends SQLWrapper {
-  readonly config?: { readonly table?: unknown; readonly values?: unknown }
+  readonly config?: { readonly table?: unknown; readonly values?: unknown; readonly set?: object }
 }
 
 const insertedRows = ({ config }: BuiltQuery): Record<string, unknown>[] =>
   Array.isArray(config?.values) ? config.values : []
+
+const isGiven = (value: unknown): boolean => value !== undefined && !(is(value, Param) && value.value === undefined)
 
 /** Gives each inserted row a parameter for each `$defaultFn()` of a column that it leaves out. */
 export function computeDefaults(built: BuiltQuery): void {
@@ -40,8 +43,7 @@ export function computeDefaults(built: BuiltQuery): void {
   const computed = Object.entries(getTableColumns(table)).filter(([, { defaultFn }]) => defaultFn !== undefined)
   for (const row of insertedRows(built))
     for (const [property, column] of computed) {
-      const given = row[property]
-      if (given !== undefined && !(is(given, Param) && given.value === undefined)) continue
+      if (isGiven(row[property])) continue
       row[property] = new Param(new Computed(property, () => column.defaultFn?.()), column)
     }
 }
@@ -59,6 +61,15 @@ function treeOf(built: BuiltQuery): SQL | undefined {
     return undefined
   }
 }
+
+/** An object that is neither Drizzle's, nor a parameter, nor bytes. */
+const isForeign = (value: object): boolean =>
+  !(
+    'getSQL' in value ||
+    value instanceof Parameter ||
+    ArrayBuffer.isView(value) ||
+    entityKind in Object(value.constructor)
+  )
 
 /** The checks of one statement's values, by Drizzle's objects for them. */
 export class ValueChecks {
@@ -79,13 +90,33 @@ export class ValueChecks {
 
   /** Checks the constants of a finished query, and keeps the checks of its parameters. */
   add(built: BuiltQuery): void {
+    this.#assertColumns(built)
     const inserted = new Set(insertedRows(built).flatMap((row) => Object.values(row)))
     this.#visit(treeOf(built), (param, before) => this.#add(param, inserted.has(param) || is(before, Name)))
   }
 
+  /** Drizzle drops the value of a column that is not there, and a database says of a missing one that the row breaks the rules. */
+  #assertColumns(built: BuiltQuery): void {
+    const { table, set = {} } = built.config ?? {}
+    if (!is(table, Table)) return
+    const columns = getTableColumns(table)
+    const rows = insertedRows(built)
+    for (const name of [...rows, set].flatMap(Object.keys))
+      if (!Object.hasOwn(columns, name))
+        throw misuse(
+          `The statement ${this.#statement} gives a value for ${name}, which the table ${baseNameOf(table)} does not have. Nothing was run. Correct the name.`,
+        )
+    for (const row of rows)
+      for (const [property, { name, notNull, hasDefault }] of Object.entries(columns))
+        if (notNull && !hasDefault && !isGiven(row[property]))
+          throw misuse(
+            `The statement ${this.#statement} leaves out ${baseNameOf(table)}.${name}, which has no default. Nothing was run. Give it a value.`,
+          )
+  }
+
   /** `before` is what stands before the value's operator. Only an assignment has the bare name of a column there. */
   #visit(chunk: unknown, use: (param: Param, before: unknown) => void, before?: unknown): void {
-    if (typeof chunk === 'boolean') throw this.#beside(chunk)
+    if (['boolean', 'function', 'symbol'].includes(typeof chunk)) throw this.#beside(chunk)
     if (typeof chunk !== 'object' || chunk === null) return
     if (is(chunk, StringChunk) || is(chunk, Column) || is(chunk, Table)) return
     if (is(chunk, Param)) use(chunk, before)
@@ -93,12 +124,12 @@ export class ValueChecks {
     else if (is(chunk, SQL)) this.#visit(chunk.queryChunks, use)
     else if (is(chunk, Subquery)) this.#visit(chunk._.sql, use)
     else if (is(chunk, SQL.Aliased)) this.#visit(chunk.sql, use)
-    else if (isDate(chunk) || Object.getPrototypeOf(chunk) === Object.prototype) throw this.#beside(chunk)
     else if ('getSQL' in chunk && 'config' in chunk) this.#visit((chunk as SQLWrapper).getSQL(), use)
+    else if (isForeign(chunk)) throw this.#beside(chunk)
   }
 
   #beside(value: unknown): Error {
-    const what = isDate(value) ? 'a Date' : typeof value === 'boolean' ? 'true or false' : 'an object'
+    const what = isDate(value) ? 'a Date' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
     return misuse(
       `The statement ${this.#statement} has ${what} in sql beside no column, which would say how to store it. Nothing was run. Write sql.param(value, column).`,
     )

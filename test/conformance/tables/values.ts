@@ -149,6 +149,8 @@ export function statementValues({ run }: AppSetting): void {
     ['a Date in sql', (links: typeof app.tables.links.sqlite) => sql`${links.createdAt} < ${new Date()}`],
     ['true in sql', (links) => sql`${links.isUp} = ${true}`],
     ['an object in sql', (links) => sql`${links.source} = ${{ a: 1 }}`],
+    ['a Map in sql', (links) => sql`${links.source} = ${new Map()}`],
+    ['a function in sql', (links) => sql`${links.source} = ${() => 'a'}`],
     ['undefined beside a column', (links) => eq(links.source, undefined as never)],
     ['a column of a table that is not joined', (links) => sql`${links.source} = 'a'`],
   ] as const satisfies readonly [string, (links: typeof app.tables.links.sqlite) => unknown][])(
@@ -167,6 +169,32 @@ export function statementValues({ run }: AppSetting): void {
         expect(error.message).not.toContain('?.')
       }),
   )
+
+  test('a value for a column that is not there, and a row without one that it needs, are MISUSE that names it', () =>
+    run(async ({ tables, run: write }) => {
+      const site = await tables.sites.create({ siteId: 's', name: 'one' })
+      const wrongs: [named: string, change: ReturnType<typeof change>][] = [
+        ['nam', change('values.typo', (db, { sites }) => db.update(sites).set({ nam: 'x', name: 'y' } as never))],
+        [
+          'flors',
+          change('values.typos', (db, { sites }) =>
+            db.insert(sites).values([{ siteId: 't', name: 't' }, { siteId: 'u', name: 'u', flors: 2 } as never]),
+          ),
+        ],
+        ['sites.name', change('values.missing', (db, { sites }) => db.insert(sites).values({ siteId: 't' } as never))],
+        [
+          'sites.name',
+          change('values.undefined', (db, { sites }) =>
+            db.insert(sites).values({ siteId: 't', name: undefined } as never),
+          ),
+        ],
+      ]
+      for (const [named, wrong] of wrongs)
+        expect((await expectCode(write(wrong), 'MISUSE')).message).toMatch(
+          new RegExp(` ${named}, which .* Nothing was run\\. `),
+        )
+      expect(await tables.sites.list()).toEqual([site])
+    }))
 
   test('what the function that builds a statement throws is the application’s own', () =>
     run(async ({ query }) => {
