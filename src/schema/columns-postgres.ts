@@ -6,7 +6,10 @@ import { quoted, withDefaults } from './defaults.ts'
 export { boolean, integer }
 
 /** COLLATE "C": order and paging by the texts' bytes, as on SQLite. */
-export const text = customType<{ data: string; driverData: string }>({ dataType: () => 'text COLLATE "C"' })
+export const text = withDefaults(
+  customType<{ data: string; driverData: string }>({ dataType: () => 'text COLLATE "C"' }),
+  quoted,
+)
 /** `real` has 4 bytes on PostgreSQL. */
 export const real = customType<{ data: number; driverData: number }>({
   dataType: () => 'double precision',

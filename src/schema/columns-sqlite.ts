@@ -5,10 +5,13 @@ import { customType } from 'drizzle-orm/sqlite-core'
 import * as codecs from './codecs.ts'
 import { quoted, withDefaults } from './defaults.ts'
 
-export const text = customType<{ data: string; driverData: string }>({
-  dataType: () => 'text',
-  fromDriver: codecs.decodeText,
-})
+export const text = withDefaults(
+  customType<{ data: string; driverData: string }>({
+    dataType: () => 'text',
+    fromDriver: codecs.decodeText,
+  }),
+  quoted,
+)
 export const integer = customType<{ data: number; driverData: number }>({
   dataType: () => 'integer',
   fromDriver: codecs.decodeInteger,

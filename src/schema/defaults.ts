@@ -1,6 +1,6 @@
 /**
- * Defaults of columns that are stored in another form than their values have. drizzle-kit would write a Date as a text, and an object as
- * `[object Object]`: existing rows could not be read then.
+ * Defaults of columns, as they are stored. drizzle-kit would write a Date as a text, after which no older row could be read, and an object
+ * as `[object Object]`. drizzle-kit 1.0 would write a text without quotes.
  */
 import { type Column, is, SQL, sql } from 'drizzle-orm'
 
@@ -17,8 +17,14 @@ export const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'
 
 /** A column type whose defaults are SQL, with the value beside it. `literal` writes a value as it is stored. */
 export function withDefaults<M extends (...given: never[]) => object>(make: M, literal: (value: never) => string): M {
-  const inSql = (value: unknown): SQL =>
-    Object.defineProperty(sql.raw(literal(value as never)), VALUE, { value, enumerable: true })
+  const inSql = (value: unknown): unknown => {
+    try {
+      return Object.defineProperty(sql.raw(literal(value as never)), VALUE, { value, enumerable: true })
+    } catch {
+      // A value of another type, which table() refuses with the column's name.
+      return value
+    }
+  }
   const made = (...given: never[]): object => {
     const builder = make(...given) as Builder
     const setDefault = builder.default.bind(builder)

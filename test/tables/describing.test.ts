@@ -94,6 +94,8 @@ describe('table() and schema()', () => {
     refused(/n differs between the twins in .* its default/, withN(liteN().default(1), pgN().default(2)))
     refused(/n differs between the twins in .* its default/, withN(liteN().default(1), pgN().$default(one)))
     withN(liteN().default(1), pgN().default(1))()
+    for (const wrong of [lite.text('n' as string).default(5 as never), lite.time('n' as string).default('x' as never)])
+      refused(/n has a default that no row may have/, withN(wrong as never))
     const objects = (rooms: string[]) => () =>
       table({
         sqlite: lite.sqliteTable('more', {
