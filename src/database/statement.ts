@@ -19,8 +19,8 @@ export interface Statement<P, R> {
   readonly isOwn?: boolean | undefined
   /** It is built for one call. */
   readonly isOnce?: boolean | undefined
-  /** The check of a value beside a column, if there is one. Throws for a value that breaks the column's rules. */
-  readonly checkOf?: ((param: Param) => Check | undefined) | undefined
+  /** The check of a parameter's value, if there is one. It throws. */
+  readonly checkOf?: ((param: Param | Placeholder) => Check | undefined) | undefined
 }
 
 export type Check = (value: unknown, parameter: string) => void
@@ -289,7 +289,7 @@ interface Slot {
 }
 
 function slot(param: unknown, checkOf: Checking['checkOf']): Slot {
-  if (is(param, Placeholder)) return { name: String(param.name) }
+  if (is(param, Placeholder)) return { name: String(param.name), check: checkOf?.(param) }
   if (is(param, Param)) {
     const { value, encoder } = param
     const encode = (plain: unknown): unknown => (plain === null ? null : encoder.mapToDriverValue(plain))

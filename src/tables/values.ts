@@ -28,7 +28,13 @@ import { Parameter } from './parameter.ts'
 
 /** A query of Drizzle's, as far as we look into it. */
 export interface BuiltQuery extends SQLWrapper {
-  readonly config?: { readonly table?: unknown; readonly values?: unknown; readonly set?: object }
+  readonly config?: {
+    readonly table?: unknown
+    readonly values?: unknown
+    readonly set?: object
+    readonly limit?: unknown
+    readonly offset?: unknown
+  }
 }
 
 const insertedRows = ({ config }: BuiltQuery): Record<string, unknown>[] =>
@@ -55,12 +61,16 @@ export function computeDefaults(built: BuiltQuery): void {
 function treeOf(built: BuiltQuery): SQL | undefined {
   try {
     const tree = built.getSQL()
-    Object.defineProperty(built, 'getSQL', { value: () => tree })
+    Object.defineProperty(built, 'getSQL', { value: () => tree, configurable: true })
     return tree
   } catch {
     return undefined
   }
 }
+
+const isCount = rules.isInteger(0, Number.MAX_SAFE_INTEGER)
+const isBeforeCount = (chunk: unknown): boolean =>
+  is(chunk, StringChunk) && [' limit ', ' offset '].includes(chunk.value.join(''))
 
 /** An object that is neither Drizzle's, nor a parameter, nor bytes. */
 const isForeign = (value: object): boolean =>
@@ -76,7 +86,7 @@ export class ValueChecks {
   readonly #statement: string
   readonly #access: Access
   readonly #tables: AnyTables
-  readonly #checks = new WeakMap<Param, Check>()
+  readonly #checks = new WeakMap<object, Check>()
 
   constructor(statement: string, access: Access, tables: AnyTables) {
     this.#statement = statement
@@ -84,13 +94,16 @@ export class ValueChecks {
     this.#tables = tables
   }
 
-  of(param: Param): Check | undefined {
+  of(param: Param | Placeholder): Check | undefined {
     return this.#checks.get(param)
   }
 
   /** Checks the constants of a finished query, and keeps the checks of its parameters. */
   add(built: BuiltQuery): void {
     this.#assertColumns(built)
+    // Drizzle drops a constant that is no number, and what is below zero.
+    this.#addCount(built.config?.limit)
+    this.#addCount(built.config?.offset)
     const inserted = new Set(insertedRows(built).flatMap((row) => Object.values(row)))
     this.#visit(treeOf(built), (param, before) => this.#add(param, inserted.has(param) || is(before, Name)))
   }
@@ -120,7 +133,11 @@ export class ValueChecks {
     if (typeof chunk !== 'object' || chunk === null) return
     if (is(chunk, StringChunk) || is(chunk, Column) || is(chunk, Table)) return
     if (is(chunk, Param)) use(chunk, before)
-    else if (Array.isArray(chunk)) for (const [at, each] of chunk.entries()) this.#visit(each, use, chunk[at - 2])
+    else if (Array.isArray(chunk))
+      for (const [at, each] of chunk.entries()) {
+        if (isBeforeCount(chunk[at - 1])) this.#addCount(each)
+        this.#visit(each, use, chunk[at - 2])
+      }
     else if (is(chunk, SQL)) this.#visit(chunk.queryChunks, use)
     else if (is(chunk, Subquery)) this.#visit(chunk._.sql, use)
     else if (is(chunk, SQL.Aliased)) this.#visit(chunk.sql, use)
@@ -148,17 +165,29 @@ export class ValueChecks {
     const described = this.#describedOf(column)
     if (described === undefined) return
     const rule = isAssigned ? described.rule : comparedRule(described, listOf !== undefined)
-    const check: Check = (given, parameter) => {
-      const problem = rule(given)
+    this.#keep(param, value, this.#check(name, rule))
+  }
+
+  /** SQLite would say of another value that it is unavailable. */
+  #addCount(value: unknown): void {
+    if (value !== undefined && !is(value, SQL)) this.#keep(value, value, this.#check('limit or offset', isCount))
+  }
+
+  #check(what: string, rule: rules.Rule): Check {
+    return (value, parameter) => {
+      const problem = rule(value)
       if (problem === undefined) return
       const issues = typeof problem === 'string' ? [{ path: '', message: problem }] : problem
       throw validationError(
-        `The value for ${name} in the statement ${this.#statement}`,
+        `The value for ${what} in the statement ${this.#statement}`,
         issues.map((issue) => rules.within(parameter, issue)),
         this.#access,
       )
     }
-    if (value instanceof Parameter || is(value, Placeholder)) this.#checks.set(param, check)
+  }
+
+  #keep(param: unknown, value: unknown, check: Check): void {
+    if (value instanceof Parameter || is(value, Placeholder)) this.#checks.set(param as object, check)
     else check(value, '')
   }
 

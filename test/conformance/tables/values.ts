@@ -196,6 +196,43 @@ export function statementValues({ run }: AppSetting): void {
       expect(await tables.sites.list()).toEqual([site])
     }))
 
+  test('a limit or an offset that is no whole number is VALIDATION', () =>
+    run(async ({ tables, query }) => {
+      await tables.links.createMany(['1', '2', '3'].map((id) => link(id)))
+      const page = app.query<{ limit: number; offset: number }>()('values.page', (db, { links }, p) =>
+        db.select({ id: links.linkId }).from(links).orderBy(links.linkId).limit(p.limit).offset(p.offset),
+      )
+      expect(await query(page, { limit: 1, offset: 1 })).toEqual([{ id: '2' }])
+      expect(await query(page, { limit: 0, offset: 0 })).toEqual([])
+      for (const wrong of [1.5, -1, Number.NaN, 'x', null])
+        for (const given of [{ limit: wrong }, { offset: wrong }]) {
+          const [name = ''] = Object.keys(given)
+          const error = await expectCode(query(page, { limit: 1, offset: 1, ...given } as never), 'VALIDATION')
+          expect(error.issues.map(({ path }) => path)).toEqual([name])
+          const constants = { limit: 1, offset: 1, ...given } as { limit: number; offset: number }
+          await expectCode(
+            query((db, { links }) =>
+              db.select({ id: links.linkId }).from(links).limit(constants.limit).offset(constants.offset),
+            ),
+            'VALIDATION',
+          )
+        }
+    }))
+
+  test('a query that is built once and returned again is still checked', () =>
+    run(async ({ tables, query }) => {
+      await tables.links.create(link('1'))
+      let built: unknown
+      const kept = app.query<{ cost: number }>()('values.kept', (db, { links }, p) => {
+        built ??= db.select({ id: links.linkId }).from(links).where(eq(links.cost, p.cost))
+        return built as never
+      })
+      const again = app.query<{ cost: number }>()('values.again', () => built as never)
+      expect(await query(kept, { cost: 1 })).toEqual([{ id: '1' }])
+      expect(await query(again, { cost: 1 })).toEqual([{ id: '1' }])
+      for (const each of [kept, again]) await expectCode(query(each, { cost: 'x' } as never), 'VALIDATION')
+    }))
+
   test('what the function that builds a statement throws is the application’s own', () =>
     run(async ({ query }) => {
       const mine = new RangeError('mine')
