@@ -19,7 +19,7 @@ export const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'
 export function withDefaults<M extends (...given: never[]) => object>(make: M, literal: (value: never) => string): M {
   const inSql = (value: unknown): unknown => {
     try {
-      return Object.defineProperty(sql.raw(literal(value as never)), VALUE, { value, enumerable: true })
+      return Object.defineProperty(sql.raw(literal(value as never)), VALUE, { value })
     } catch {
       // A value of another type, which table() refuses with the column's name.
       return value

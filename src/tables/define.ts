@@ -23,7 +23,10 @@ export interface TableOptions<S extends SQLiteTable, P extends PgTable, K extend
   readonly postgres?: P & Twin<S, P>
   /** The primary key: a text column. */
   readonly key: K
-  /** Rules for values of a column, beside those of its type: what is wrong with the value, like `must be positive`. */
+  /**
+   * Rules for values of a column, beside those of its type: what is wrong with the value, like `must be positive`. They hold for the
+   * repository, and for what the application's own statements insert or set.
+   */
   readonly rules?: {
     readonly [C in string & keyof S['$inferSelect']]?: (value: S['$inferSelect'][C]) => string | undefined
   }

@@ -50,7 +50,7 @@ export function computeDefaults(built: BuiltQuery): void {
   for (const row of insertedRows(built))
     for (const [property, column] of computed) {
       if (isGiven(row[property])) continue
-      row[property] = new Param(new Computed(property, () => column.defaultFn?.()), column)
+      row[property] = new Param(new Computed(property, () => column.defaultFn?.() ?? null), column)
     }
 }
 
