@@ -9,6 +9,7 @@ import { type Config, configOf } from './open/config.ts'
 import { openTarget, preloadDriver } from './open/open.ts'
 import { invalidationOf, remember } from './repositories/state.ts'
 import { Store } from './store.ts'
+import { loadOwnTables } from './tables/on-demand.ts'
 
 /**
  * Opens a store. Creates the file and its folder if they are missing, and brings the schema up to date (see `migrate`).
@@ -27,7 +28,7 @@ export function openStorage(target: string | StorageOptions): Promise<Meshstore>
 export async function openStorage(options: string | StorageOptions): Promise<Meshstore> {
   const config = configOf(options)
   const { target } = config
-  const own = config.own && (await import('./tables/repository.ts'))
+  const own = config.own && (await loadOwnTables())
   const isFile = target.dialect === 'sqlite' && target.path !== ':memory:'
   const movable = isFile ? asMovable(await openTarget(target, config), config) : undefined
   const database = movable ?? (await openTarget(target, config))

@@ -42,8 +42,7 @@ import { SqlPolicyRepository } from './repositories/policy-repository.ts'
 import { remember } from './repositories/state.ts'
 import { otherDataText } from './rows/other-data.ts'
 import * as rules from './schema/rules.ts'
-import type * as OwnRepositories from './tables/repository.ts'
-import { statementsOn } from './tables/runner.ts'
+import { type OwnTables, statementsOnDemand } from './tables/on-demand.ts'
 import { type BackupEvent, backupTracing, tracePromise } from './tracing.ts'
 
 const TRANSACTION_RULES: rules.Rules = {
@@ -66,7 +65,7 @@ export class Store implements Meshstore {
   readonly run: Statements<SchemaTypes>['run']
   readonly #database: Database
   readonly #config: Config
-  readonly #own: typeof OwnRepositories | undefined
+  readonly #own: OwnTables | undefined
   readonly #cachedPaths: CachedPathsOptions
   readonly #schedule: BackupScheduler | undefined
   readonly #shipper: Promise<Shipper> | undefined
@@ -77,7 +76,7 @@ export class Store implements Meshstore {
   #closing = new AbortController()
 
   /** `own`: loaded for applications with tables of their own. */
-  constructor(database: Database, config: Config, own?: typeof OwnRepositories) {
+  constructor(database: Database, config: Config, own?: OwnTables) {
     this.#database = database
     this.#config = config
     this.#own = own
@@ -91,7 +90,7 @@ export class Store implements Meshstore {
     this.policies = policies
     const { now } = config
     this.tables = this.#tables(session)
-    const { query, run } = statementsOn(session, config.own?.byName)
+    const { query, run } = this.#statements(session)
     this.query = query
     this.run = run
     const state = new PathCacheState(config.pathCache)
@@ -174,6 +173,10 @@ export class Store implements Meshstore {
     return this.#own?.repositoriesOf(own?.byName ?? {}, session, now) ?? {}
   }
 
+  #statements(session: Session): Statements<SchemaTypes> {
+    return this.#own?.statementsOn(session, this.#config.own?.byName) ?? statementsOnDemand(session)
+  }
+
   async transaction<T>(work: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
     rules.checkValue('work', rules.isFunction, work)
     rules.checkOptions('The options', TRANSACTION_RULES, options)
@@ -188,7 +191,7 @@ export class Store implements Meshstore {
   #transaction(session: TransactionSession): Transaction {
     return {
       ...this.#repositories(session),
-      ...statementsOn(session, this.#config.own?.byName),
+      ...this.#statements(session),
       tables: this.#tables(session),
       pathCache: new TransactionCachedPaths(session, this.#cachedPaths),
       transaction: async (work) => {

@@ -137,7 +137,12 @@ function importedBy(root: string, apart: readonly RegExp[], context: ChunkingCon
 const GROUPS = [
   together('core', ['src/index.ts'], [DRIZZLES_DIALECTS]),
   together('sqlite', ['src/open/sqlite.ts']),
-  together('own', ['src/tables/repository.ts', 'src/migrator/own-sqlite.ts', 'src/tables/given-names.ts']),
+  together('own', [
+    'src/tables/repository.ts',
+    'src/tables/runner.ts',
+    'src/migrator/own-sqlite.ts',
+    'src/tables/given-names.ts',
+  ]),
 ]
 
 /** Jest cannot load ES modules by `require()`: these tools get the library as CommonJS. drizzle-kit runs on Node itself. */

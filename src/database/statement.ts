@@ -282,22 +282,25 @@ const placeholders = <P>(): Arguments<P> =>
 
 interface Slot {
   readonly name: string | undefined
-  readonly compute?: (() => unknown) | undefined
-  readonly constant?: unknown
-  readonly check?: Check | undefined
-  readonly encode?: ((value: unknown) => unknown) | undefined
+  readonly compute: (() => unknown) | undefined
+  readonly constant: unknown
+  readonly check: Check | undefined
+  readonly encode: ((value: unknown) => unknown) | undefined
 }
 
+/** All have the same members: every call reads them. */
+const EMPTY: Slot = { name: undefined, compute: undefined, constant: undefined, check: undefined, encode: undefined }
+
 function slot(param: unknown, checkOf: Checking['checkOf']): Slot {
-  if (is(param, Placeholder)) return { name: String(param.name), check: checkOf?.(param) }
+  if (is(param, Placeholder)) return { ...EMPTY, name: String(param.name), check: checkOf?.(param) }
   if (is(param, Param)) {
     const { value, encoder } = param
     const encode = (plain: unknown): unknown => (plain === null ? null : encoder.mapToDriverValue(plain))
-    if (!is(value, Placeholder)) return { name: undefined, constant: encode(value) }
+    if (!is(value, Placeholder)) return { ...EMPTY, constant: encode(value) }
     const compute = value instanceof Computed ? value.compute : undefined
-    return { name: String(value.name), compute, check: checkOf?.(param), encode }
+    return { ...EMPTY, name: String(value.name), compute, check: checkOf?.(param), encode }
   }
-  return { name: undefined, constant: param }
+  return { ...EMPTY, constant: param }
 }
 
 function binder<P>(
