@@ -5,6 +5,7 @@ import Sqlite from 'better-sqlite3'
 import { describe, expect, inject, test } from 'vitest'
 import { openStorage, StorageError } from '../../src/index.ts'
 import { schema, table } from '../../src/tables-entry.ts'
+import { runCommand } from '../cli/support/command.ts'
 import { createDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { expectCode } from '../support/expectations.ts'
@@ -27,6 +28,8 @@ function withMigration(folder: string, sql: string, when = 1_900_000_000_000): s
   }
   return copy
 }
+
+const BREAK = ';\n--> statement-breakpoint\n'
 
 type Row = Readonly<Record<string, unknown>>
 interface Place extends AsyncDisposable {
@@ -235,6 +238,85 @@ describe.each(available)('$name', ({ folder: dialect, open, objects, ledgers, dr
     expect(await whole(place)).toEqual(before)
     expect(await place.ask('SELECT link_id FROM links')).toHaveLength(1)
     await (await openApp(place.url)).close()
+  })
+
+  test.each([
+    ['COMMIT', `UPDATE sites SET floors = floors + 100;\nCOMMIT;\nUPDATE sites SET nope = 1`],
+    ['COMMIT', `UPDATE sites SET floors = floors + 100${BREAK}COMMIT${BREAK}UPDATE sites SET nope = 1`],
+    ['BEGIN', `BEGIN${BREAK}UPDATE sites SET floors = floors + 100${BREAK}COMMIT`],
+    ['ROLLBACK', `UPDATE sites SET floors = floors + 100; -- takes it back;\n /* so */ rollback`],
+    ['START TRANSACTION', 'start /* a */ transaction'],
+    ['RELEASE', `SELECT ';', ";" FROM sites;release meshstore_migration`],
+    ['END', 'UPDATE sites SET floors = CASE WHEN floors = 1 THEN 2 ELSE 3 END; END TRANSACTION'],
+  ])('refuses %s in a migration of the application before anything is run', async (control, sql) => {
+    using folder = temporaryFolder()
+    await using place = await open()
+    const store = await openApp(place.url)
+    await store.tables.sites.create({ siteId: 's', name: 'one', floors: 1 })
+    await store.close()
+    const before = await whole(place)
+    const migrations = withMigration(folder.path, sql)
+    for (const _ of ['once', 'again']) {
+      const error = await expectCode(openApp(place.url, { migrations }), 'SCHEMA_MISMATCH')
+      expect(error.message).toContain(`0001_more.sql has ${control}, which`)
+    }
+    expect(await runCommand(['migrate', 'up', '--url', place.url, '--migrations', migrations])).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining(`has ${control}`),
+    })
+    expect(await whole(place)).toEqual(before)
+    expect(await place.ask('SELECT floors FROM sites')).toEqual([{ floors: 1 }])
+  })
+
+  test('applies a migration whose bodies have BEGIN and END', async () => {
+    using folder = temporaryFolder()
+    await using place = await open()
+    const body =
+      dialect === 'sqlite'
+        ? `CREATE TRIGGER named AFTER INSERT ON sites BEGIN
+             UPDATE sites SET floors = CASE WHEN floors > 1 THEN 2 ELSE 3 END;
+             UPDATE sites SET floors = floors + 1; END; SELECT 1`
+        : `CREATE FUNCTION named() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 2 END; END; SELECT 1;
+           DO $$ BEGIN PERFORM 1; END $$; DO $of$ BEGIN PERFORM '; COMMIT'; END; $of$`
+    const text = `INSERT INTO sites (site_id, name, floors) VALUES ('s; COMMIT; "', 'it''s; COMMIT', 1)`
+    const store = await openApp(place.url, { migrations: withMigration(folder.path, `${text};\n${body}`) })
+    expect(await store.tables.sites.count({})).toBe(1)
+    await store.close()
+  })
+
+  // A view's column with the name of a keyword hides what follows it.
+  test.each([
+    ['a COMMIT', 'CREATE VIEW v AS SELECT 1 AS begin; COMMIT'],
+    ['a COMMIT and a BEGIN', 'CREATE VIEW v AS SELECT 1 AS begin; COMMIT; BEGIN'],
+    ['a COMMIT and a mistake', 'CREATE VIEW v AS SELECT 1 AS begin; COMMIT; SELECT nope FROM sites'],
+    ['a COMMIT, a BEGIN and a mistake', 'CREATE VIEW v AS SELECT 1 AS begin; COMMIT; BEGIN; SELECT nope FROM sites'],
+    ['a ROLLBACK', 'CREATE VIEW v AS SELECT 1 AS begin; ROLLBACK'],
+  ])('says that a migration has left its transaction: %s', async (_, sql) => {
+    using folder = temporaryFolder()
+    await using place = await open()
+    await (await openApp(place.url)).close()
+    const migrations = withMigration(folder.path, sql)
+    const error = await expectCode(openApp(place.url, { migrations }), 'SCHEMA_MISMATCH')
+    expect(error.message).toMatch(/0001_more.sql ended the transaction .* A part of it may be in the database/)
+    expect(await place.ask(`SELECT hash FROM ${ledgers.own}`)).toHaveLength(1)
+    await (await openApp(place.url)).close()
+  })
+
+  test('names what is wrong with a migration', async () => {
+    using folder = temporaryFolder()
+    await using place = await open()
+    await (await openApp(place.url)).close()
+    for (const [at, [sql, message]] of [
+      ['UPDATE sites SET nope = 1', /0001_more.sql failed, and nothing of it happened: .*nope/],
+      ['INSERT INTO sites VALUES (1', /nothing of it happened: .*(incomplete input|syntax error)/],
+      ['UPDATE nowhere SET nope = 1', /nothing of it happened: .*nowhere/],
+    ].entries() as ArrayIterator<[number, [string, RegExp]]>) {
+      mkdirSync(join(folder.path, `${at}`))
+      const migrations = withMigration(join(folder.path, `${at}`), sql)
+      const error = await expectCode(openApp(place.url, { migrations }), 'SCHEMA_MISMATCH')
+      expect(error.message).toMatch(message)
+      expect(error.message).not.toMatch(/this version needs/)
+    }
   })
 
   test('follows the rules of migrations: edited, merged late, newer', async () => {
