@@ -4,7 +4,7 @@ import { Follower } from '../replication/follow.ts'
 import { placeOf } from '../replication/open-place.ts'
 import type { Mark } from '../replication/standby.ts'
 import { EXIT } from './exit-codes.ts'
-import { untilSignal } from './interrupt.ts'
+import { onSignal } from './interrupt.ts'
 import { notices } from './notices.ts'
 import { command, secondsOf, urlFrom, waitOf, withWait } from './options.ts'
 import { counted, counter, type Outcome, progressBar, report } from './output.ts'
@@ -68,7 +68,8 @@ async function follow(flags: FollowFlags): Promise<Outcome> {
   using bar = progressBar('Catching up', 'segments')
   const note = notices()
   const stopping = new AbortController()
-  if (!flags.once) void untilSignal().then(() => stopping.abort())
+  // Disposed of when an error ends the loop: the process must not wait for a signal then.
+  using _signals = flags.once ? undefined : onSignal(() => stopping.abort())
   let steps = 0
   try {
     let behind = await follower.remaining()
