@@ -319,6 +319,19 @@ describe.each(available)('$name', ({ folder: dialect, open, objects, ledgers, dr
     }
   })
 
+  test('a foreign key with ON DELETE RESTRICT refuses like any other', async () => {
+    using folder = temporaryFolder()
+    await using place = await open()
+    const rooms =
+      'CREATE TABLE rooms (id text PRIMARY KEY NOT NULL, site_id text NOT NULL REFERENCES sites (site_id) ON DELETE RESTRICT)'
+    const store = await openApp(place.url, { migrations: withMigration(folder.path, rooms) })
+    await store.tables.sites.create({ siteId: 's', name: 'one' })
+    await place.ask("INSERT INTO rooms VALUES ('r', 's')")
+    const error = await expectCode(store.tables.sites.delete('s'), 'CONFLICT')
+    expect(error.message).toMatch(/^sites "s": A constraint in the database refused/)
+    await store.close()
+  })
+
   test('follows the rules of migrations: edited, merged late, newer', async () => {
     using folder = temporaryFolder()
     await using place = await open()

@@ -1,5 +1,6 @@
 /** Translates SQLite's result codes (https://sqlite.org/rescode.html). Never by message. */
 import { isError, StorageError, type StorageErrorCode } from '../../errors.ts'
+import { OUR_TABLES } from '../../schema/tables.ts'
 import { STANDBY_MESSAGE } from './standby.ts'
 
 interface Meaning {
@@ -7,7 +8,7 @@ interface Meaning {
   readonly message: string
 }
 
-/** The library validates its values: a CHECK that refuses a write concerns a value already in the row. */
+/** The library validates the values of its own tables: a CHECK that refuses a write there concerns a value already in the row. */
 const BROKEN_ROW =
   'The row breaks the rules of the schema, because another program wrote it. Nothing was written. Correct or delete the row.'
 
@@ -97,8 +98,6 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
       message: 'Another row has a value that must be unique. Nothing was written. Change the value, or that row.',
     },
   ],
-  ['SQLITE_CONSTRAINT_CHECK', { code: 'CORRUPT', message: BROKEN_ROW }],
-  ['SQLITE_CONSTRAINT_NOTNULL', { code: 'CORRUPT', message: BROKEN_ROW }],
   [
     'SQLITE_CONSTRAINT_TRIGGER',
     {
@@ -144,6 +143,39 @@ const STANDBY: Meaning = {
 const isOfStandby = ({ code, message }: SqliteFailure): boolean =>
   code === 'SQLITE_CONSTRAINT_TRIGGER' && message.startsWith(STANDBY_MESSAGE)
 
+const BROKEN: Meaning = { code: 'CORRUPT', message: BROKEN_ROW }
+
+/** The CHECKs of the library's own tables, as `drizzle/sqlite.sql` has them. */
+const OUR_CHECK =
+  /^(?:nodes_(?:interfaces_json|protocols_json|started_flag|routes_integer)|path_cache_(?:k|expires_time)|policies_rules_integer|(?:nodes|policies)_updated_time|(?:nodes|policies|path_cache)_created_time)$/
+/** The codes say which kind of constraint refused, and the messages alone which one: its name, or its columns. */
+const CONSTRAINT = /^(?:CHECK|NOT NULL|UNIQUE) constraint failed: (?:index ')?([\w$.]+(?:, [\w$.]+)*)'?$/
+const REFUSES_ROW: ReadonlySet<string> = new Set([
+  'SQLITE_CONSTRAINT_CHECK',
+  'SQLITE_CONSTRAINT_NOTNULL',
+  'SQLITE_CONSTRAINT_UNIQUE',
+])
+
+/** The CHECK's name, or the columns with their table. Names contain no values. */
+const constraintOf = ({ code, message }: SqliteFailure): string | undefined =>
+  REFUSES_ROW.has(code) ? CONSTRAINT.exec(message)?.[1] : undefined
+
+function isOfOurs({ code }: SqliteFailure, constraint: string | undefined): boolean {
+  if (constraint === undefined) return false
+  if (code === 'SQLITE_CONSTRAINT_CHECK') return OUR_CHECK.test(constraint)
+  return code === 'SQLITE_CONSTRAINT_NOTNULL' && OUR_TABLES.includes(constraint.split('.', 1)[0] ?? '')
+}
+
+/** ON DELETE RESTRICT is a trigger inside SQLite, and fails with the code of a trigger. */
+const isForeignKey = ({ code, message }: SqliteFailure): boolean =>
+  code === 'SQLITE_CONSTRAINT_TRIGGER' && message === 'FOREIGN KEY constraint failed'
+
+function meaningOfFailure(error: SqliteFailure, constraint: string | undefined): Meaning {
+  if (isOfStandby(error)) return STANDBY
+  if (isOfOurs(error, constraint)) return BROKEN
+  return meaningOf(isForeignKey(error) ? 'SQLITE_CONSTRAINT_FOREIGNKEY' : error.code)
+}
+
 interface SqliteFailure extends Error {
   readonly code: string
 }
@@ -165,8 +197,10 @@ export const isConstraint = (error: unknown): error is StorageError =>
 /** Translates a driver's error into a StorageError that names `file`. Returns errors that are not SQLite's unchanged. */
 export function translated(error: unknown, file?: string): unknown {
   if (!isSqliteFailure(error)) return error
-  const { code, message } = isOfStandby(error) ? STANDBY : meaningOf(error.code)
-  return new StorageError(code, `${message} (${named(error.code, file)})`, { cause: cleaned(error) })
+  const constraint = constraintOf(error)
+  const { code, message } = meaningOfFailure(error, constraint)
+  const where = [error.code, constraint, file].filter((each) => each !== undefined).join('; ')
+  return new StorageError(code, `${message} (${where})`, { cause: cleaned(error) })
 }
 
 /** Translates an error of COMMIT: after an I/O error the commit is indeterminate. */
