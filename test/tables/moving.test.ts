@@ -1,6 +1,7 @@
 /** A store with own tables that moves, and one that is restored: the application's handles go on. */
 import { expect, test } from 'vitest'
 import { openStorage, restoreBackup } from '../../src/index.ts'
+import { runCommand } from '../cli/support/command.ts'
 import { createDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { expectCode } from '../support/expectations.ts'
@@ -46,6 +47,13 @@ describePostgres('a store with own tables', () => {
     })
     await using there = await openApp(database.url, { migrate: 'check' })
     expect(await there.tables.links.get('1')).toMatchObject({ cost: 7, isUp: false, siteId: null })
+    // The old file's rows are of the switch.
+    for (const table of ['nodes', 'links'])
+      expect(await runCommand(['inspect', table, '--url', folder.file('mesh.db')])).toMatchObject({
+        code: 4,
+        stdout: '',
+        stderr: expect.stringMatching(/^MOVED: /),
+      })
   })
 
   test('is restored into a file and into a server, and opens there', async () => {
