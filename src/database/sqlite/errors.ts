@@ -221,8 +221,13 @@ function meaningOf(code: string): Meaning {
 }
 
 /** Removes a trigger's message, which may hold values. SQLite's own messages hold none. */
-export function cleaned({ code, message, stack }: SqliteFailure): Error {
-  const cause = Object.assign(new Error(code.startsWith('SQLITE_CONSTRAINT') ? code : message), { code })
+export function cleaned(error: SqliteFailure): Error {
+  const { code, message, stack } = error
+  const constraint = constraintOf(error)
+  const cause = Object.assign(new Error(code.startsWith('SQLITE_CONSTRAINT') ? code : message), {
+    code,
+    ...(constraint !== undefined && { constraint }),
+  })
   const frames = stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? []
   cause.stack = [`Error: ${cause.message}`, ...frames].join('\n')
   return cause
