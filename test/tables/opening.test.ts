@@ -340,7 +340,14 @@ describe.each(available)('$name', ({ folder: dialect, open, objects, ledgers, dr
     // An older version of the application goes on.
     await (await openApp(place.url)).close()
     writeFileSync(join(more, dialect, '0001_more.sql'), 'CREATE TABLE other (a text)')
-    await expectCode(openApp(place.url, { migrations: more }), 'MIGRATION_EDITED')
+    const edited = await expectCode(openApp(place.url, { migrations: more }), 'MIGRATION_EDITED')
+    expect(edited.message).toMatch(/0001_more.sql is not .* Bring the applied file back, from version control/)
+    mkdirSync(join(folder.path, 'younger'))
+    const without = withMigration(join(folder.path, 'younger'), 'SELECT 1', 1_950_000_000_000)
+    const missing = await expectCode(openApp(place.url, { migrations: without }), 'MIGRATION_MISSING')
+    expect(missing.message).toMatch(
+      /of the application .*: one of 2030-\S+ with the hash [0-9a-f]{12}\. .*of the application that has it/,
+    )
     mkdirSync(join(folder.path, 'late'))
     const late = withMigration(join(folder.path, 'late'), 'CREATE TABLE late (a text)', 1_800_000_000_000)
     await expectCode(openApp(place.url, { migrations: late }), 'MIGRATION_OUT_OF_ORDER')
