@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { sleep } from '../event-loop.ts'
 import { Follower } from '../replication/follow.ts'
 import { placeOf } from '../replication/open-place.ts'
 import type { Mark } from '../replication/standby.ts'
@@ -87,7 +87,8 @@ async function follow(flags: FollowFlags): Promise<Outcome> {
       else {
         const { missing } = follower
         note(missing === undefined ? `Follows ${follower.from} until it gets Ctrl+C or SIGTERM.` : waits(missing))
-        await Promise.race([sleep(flags.every * 1_000), aborted(stopping.signal)])
+        // A timer that goes on would keep the process running after the signal.
+        await sleep(flags.every * 1_000, undefined, { signal: stopping.signal }).catch(() => {})
       }
     }
     const { missing } = follower
@@ -102,12 +103,6 @@ async function follow(flags: FollowFlags): Promise<Outcome> {
 
 const waits = (missing: string): string =>
   `${missing} Later segments are there, and wait for the next base. If nothing ships to the place any more, none will come: promote this standby as it is.`
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 
 async function promote(flags: FollowFlags): Promise<Outcome> {
   const follower = await opened(flags, false)

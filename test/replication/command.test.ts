@@ -70,6 +70,16 @@ test('a follower that runs for long says on stderr that it follows', async () =>
   expect(await follower.end()).toEqual([0, null])
 })
 
+test('a follower that looks rarely ends at a signal at once', async () => {
+  using folder = temporaryFolder()
+  const to = folder.file('replica')
+  await using opened = await sqliteFile.open({ replicate: { to, everySeconds: 3_600 } })
+  await opened.store.flushReplica()
+  await using follower = started(['follow', '--from', to, '--to', folder.file('standby.db'), '--every', '3000'])
+  await follower.says(`Follows ${to} until`)
+  expect(await follower.end()).toEqual([0, null])
+})
+
 for (const to of lastingBackends) {
   test(`a follower of a standby on ${to.name} ends by itself when the standby is promoted, before anything is shipped`, async () => {
     using folder = temporaryFolder()
