@@ -1,6 +1,5 @@
 /** Translates SQLite's result codes (https://sqlite.org/rescode.html). Never by message. */
 import { isError, StorageError, type StorageErrorCode } from '../../errors.ts'
-import { OUR_TABLES } from '../../schema/tables.ts'
 import { STANDBY_MESSAGE } from './standby.ts'
 
 interface Meaning {
@@ -143,37 +142,18 @@ const STANDBY: Meaning = {
 const isOfStandby = ({ code, message }: SqliteFailure): boolean =>
   code === 'SQLITE_CONSTRAINT_TRIGGER' && message.startsWith(STANDBY_MESSAGE)
 
-const BROKEN: Meaning = { code: 'CORRUPT', message: BROKEN_ROW }
-
-/** The CHECKs of the library's own tables, as `drizzle/sqlite.sql` has them. */
-const OUR_CHECK =
-  /^(?:nodes_(?:interfaces_json|protocols_json|started_flag|routes_integer)|path_cache_(?:k|expires_time)|policies_rules_integer|(?:nodes|policies)_updated_time|(?:nodes|policies|path_cache)_created_time)$/
-/** The codes say which kind of constraint refused, and the messages alone which one: its name, or its columns. */
+/** Messages on a NOT NULL or a CHECK of the library's own tables, as `drizzle/sqlite.sql` has them. */
+const OURS =
+  /^(?:CHECK|NOT NULL) constraint failed: (?:meshstore_|(?:nodes|path_cache|policies)(?:\.|_(?:interfaces_json|protocols_json|started_flag|r\w+_integer|k|(?:created|updated|expires)_time)$))/
+/** The codes say which kind of constraint refused, and the messages alone which one: its name, or its columns. No values. */
 const CONSTRAINT = /^(?:CHECK|NOT NULL|UNIQUE) constraint failed: (?:index ')?([\w$.]+(?:, [\w$.]+)*)'?$/
-const REFUSES_ROW: ReadonlySet<string> = new Set([
-  'SQLITE_CONSTRAINT_CHECK',
-  'SQLITE_CONSTRAINT_NOTNULL',
-  'SQLITE_CONSTRAINT_UNIQUE',
-])
 
-/** The CHECK's name, or the columns with their table. Names contain no values. */
-const constraintOf = ({ code, message }: SqliteFailure): string | undefined =>
-  REFUSES_ROW.has(code) ? CONSTRAINT.exec(message)?.[1] : undefined
-
-function isOfOurs({ code }: SqliteFailure, constraint: string | undefined): boolean {
-  if (constraint === undefined) return false
-  if (code === 'SQLITE_CONSTRAINT_CHECK') return OUR_CHECK.test(constraint)
-  return code === 'SQLITE_CONSTRAINT_NOTNULL' && OUR_TABLES.includes(constraint.split('.', 1)[0] ?? '')
-}
-
-/** ON DELETE RESTRICT is a trigger inside SQLite, and fails with the code of a trigger. */
-const isForeignKey = ({ code, message }: SqliteFailure): boolean =>
-  code === 'SQLITE_CONSTRAINT_TRIGGER' && message === 'FOREIGN KEY constraint failed'
-
-function meaningOfFailure(error: SqliteFailure, constraint: string | undefined): Meaning {
+function meaningOfFailure(error: SqliteFailure): Meaning {
+  const { code, message } = error
   if (isOfStandby(error)) return STANDBY
-  if (isOfOurs(error, constraint)) return BROKEN
-  return meaningOf(isForeignKey(error) ? 'SQLITE_CONSTRAINT_FOREIGNKEY' : error.code)
+  if (OURS.test(message)) return { code: 'CORRUPT', message: BROKEN_ROW }
+  // ON DELETE RESTRICT is a trigger inside SQLite, and fails with the code of a trigger.
+  return meaningOf(message === 'FOREIGN KEY constraint failed' ? 'SQLITE_CONSTRAINT' : code)
 }
 
 interface SqliteFailure extends Error {
@@ -197,10 +177,10 @@ export const isConstraint = (error: unknown): error is StorageError =>
 /** Translates a driver's error into a StorageError that names `file`. Returns errors that are not SQLite's unchanged. */
 export function translated(error: unknown, file?: string): unknown {
   if (!isSqliteFailure(error)) return error
-  const constraint = constraintOf(error)
-  const { code, message } = meaningOfFailure(error, constraint)
-  const where = [error.code, constraint, file].filter((each) => each !== undefined).join('; ')
-  return new StorageError(code, `${message} (${where})`, { cause: cleaned(error) })
+  const { code, message } = meaningOfFailure(error)
+  const cause = cleaned(error)
+  const which = cause.constraint === undefined ? '' : `; ${cause.constraint}`
+  return new StorageError(code, `${message} (${named(error.code + which, file)})`, { cause })
 }
 
 /** Translates an error of COMMIT: after an I/O error the commit is indeterminate. */
@@ -221,13 +201,9 @@ function meaningOf(code: string): Meaning {
 }
 
 /** Removes a trigger's message, which may hold values. SQLite's own messages hold none. */
-export function cleaned(error: SqliteFailure): Error {
-  const { code, message, stack } = error
-  const constraint = constraintOf(error)
-  const cause = Object.assign(new Error(code.startsWith('SQLITE_CONSTRAINT') ? code : message), {
-    code,
-    ...(constraint !== undefined && { constraint }),
-  })
+export function cleaned({ code, message, stack }: SqliteFailure): Error & { readonly constraint?: string | undefined } {
+  const constraint = code === 'SQLITE_CONSTRAINT_TRIGGER' ? undefined : CONSTRAINT.exec(message)?.[1]
+  const cause = Object.assign(new Error(code.startsWith('SQLITE_CONSTRAINT') ? code : message), { code, constraint })
   const frames = stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? []
   cause.stack = [`Error: ${cause.message}`, ...frames].join('\n')
   return cause
