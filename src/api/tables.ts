@@ -210,14 +210,17 @@ export interface Statements<S extends SchemaTypes> {
    * @example
    * const up = await store.query((db, { links }) => db.select().from(links).where(eq(links.isUp, true)))
    *
-   * @throws {StorageError} CORRUPT, CONFIG
+   * @throws {StorageError} VALIDATION, CORRUPT, CONFIG, MISUSE (a mistake in the query)
    */
   query<Q extends BuiltRows>(build: (db: S['builder'], tables: S['twins']) => Q): Promise<RowsOf<Q>[]>
   /**
    * Runs a statement that writes: `rows` are those of `returning()`, `changes` is the number of rows written. On a store it is a
    * transaction of its own, and waits for earlier writes to the same table.
    *
-   * @throws {StorageError} CONFLICT, ALREADY_EXISTS, CORRUPT, CONFIG, MISUSE
+   * It does not set `createdAt` and `updatedAt`. Let the statement move `updatedAt` by a millisecond or more: `ifUpdatedAt` compares
+   * nothing else.
+   *
+   * @throws {StorageError} VALIDATION, CONFLICT, ALREADY_EXISTS, CORRUPT, CONFIG, MISUSE
    */
   run<P, R>(
     change: ChangeStatement<P, R>,

@@ -19,6 +19,20 @@ export interface Statement<P, R> {
   readonly isOwn?: boolean | undefined
   /** It is built for one call. */
   readonly isOnce?: boolean | undefined
+  /** The check of a parameter's value, if there is one. It throws. */
+  readonly checkOf?: ((param: Param | Placeholder) => Check | undefined) | undefined
+}
+
+export type Check = (value: unknown, parameter: string) => void
+
+/** A parameter that the statement computes at each run: Drizzle would call `$defaultFn()` once, when the statement is built. */
+export class Computed extends Placeholder {
+  readonly compute: () => unknown
+
+  constructor(name: string, compute: () => unknown) {
+    super(name)
+    this.compute = compute
+  }
 }
 
 /**
@@ -188,7 +202,7 @@ export class StatementCompiler {
     if (kind === 'housekeeping') return undefined
     const build = (db: Queries): Built<R> => this.#build(statement, db)
     if (statement.isOwn) {
-      const [table, ...others] = buildable(statement.name, () => this.#dialect.tablesOf(build))
+      const [table, ...others] = buildable(statement.name, build, (each) => this.#dialect.tablesOf(each))
       return table === undefined ? undefined : { table, key: undefined, others }
     }
     const found = this.#dialect.targetOf?.(build)
@@ -203,8 +217,9 @@ export class StatementCompiler {
     const known = this.#compiled.get(statement)
     // The map's entry was made from this very statement, so that its types are the statement's.
     if (known !== undefined) return known as Compiled<P, R>
-    const render = (): BuiltQuery => this.#dialect.render<R>((db) => this.#build(statement, db))
-    const query = statement.isOwn ? buildable(statement.name, render) : render()
+    const render = (build: BuildFor<R>): BuiltQuery => this.#dialect.render<R>(build)
+    const build: BuildFor<R> = (db) => this.#build(statement, db)
+    const query = statement.isOwn ? buildable(statement.name, build, render) : render(build)
     const text = this.#names.get(statement.name)
     if (text !== undefined && text !== query.sql) {
       throw misuse(`Two different statements have the name ${statement.name}. Give each its own.`)
@@ -219,15 +234,26 @@ export class StatementCompiler {
   }
 }
 
-/** A column that is not there is `undefined`, at which Drizzle stumbles. Other errors are the application's own. */
-function buildable<T>(name: string, work: () => T): T {
+type BuildFor<R> = (db: Queries) => Built<R>
+
+/**
+ * A column that is not there is `undefined`, at which Drizzle stumbles. It refuses what it cannot render, such as a column of a table that
+ * is not joined. Other errors while the statement is built are the application's own.
+ */
+function buildable<R, T>(name: string, build: BuildFor<R>, use: (build: BuildFor<R>) => T): T {
+  let isBuilt = false
   try {
-    return work()
+    return use((db) => {
+      const built = build(db)
+      isBuilt = true
+      return built
+    })
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error
+    if (error instanceof StorageError || !(error instanceof TypeError || (isBuilt && error instanceof Error)))
+      throw error
     throw new StorageError(
       'MISUSE',
-      `The statement ${name} is not a query that can be built: ${error.message}. Nothing was run. Return a query of the builder, and check the columns that it names.`,
+      `The statement ${name} is not a query that can be built: ${error.message.replace(/[.?]$/, '')}. Nothing was run. Return a query of the builder, and check the columns that it names.`,
       { cause: error },
     )
   }
@@ -236,16 +262,18 @@ function buildable<T>(name: string, work: () => T): T {
 const isBulkKind = (kind: StatementKind | undefined): kind is BulkKind =>
   kind === 'inserts one row' || kind === 'changes one row' || kind === 'reads one row'
 
+type Checking = Pick<Statement<never, never>, 'checkOf'>
+
 const compiledQuery = <P, R>(
   name: string,
   { sql, params, fields, joins = {} }: BuiltQuery,
-  { ownTables, isOnce = false }: Pick<Compiled<P, R>, 'ownTables' | 'isOnce'> = {},
+  { ownTables, isOnce = false, checkOf }: Pick<Compiled<P, R>, 'ownTables' | 'isOnce'> & Checking = {},
 ): Compiled<P, R> => ({
   name,
   sql,
   isOnce,
   ownTables,
-  bind: binder(name, params),
+  bind: binder(name, params, checkOf),
   decode: fields && (ownTables !== undefined ? nestedDecoder<R>(fields, joins) : decoder<R>(fields)),
 })
 
@@ -254,34 +282,42 @@ const placeholders = <P>(): Arguments<P> =>
 
 interface Slot {
   readonly name: string | undefined
-  readonly constant: unknown
-  readonly encode: ((value: unknown) => unknown) | undefined
+  readonly compute?: (() => unknown) | undefined
+  readonly constant?: unknown
+  readonly check?: Check | undefined
+  readonly encode?: ((value: unknown) => unknown) | undefined
 }
 
-function slot(param: unknown): Slot {
-  if (is(param, Placeholder)) return { name: String(param.name), constant: undefined, encode: undefined }
+function slot(param: unknown, checkOf: Checking['checkOf']): Slot {
+  if (is(param, Placeholder)) return { name: String(param.name), check: checkOf?.(param) }
   if (is(param, Param)) {
     const { value, encoder } = param
     const encode = (plain: unknown): unknown => (plain === null ? null : encoder.mapToDriverValue(plain))
-    if (is(value, Placeholder)) return { name: String(value.name), constant: undefined, encode }
-    return { name: undefined, constant: encode(value), encode: undefined }
+    if (!is(value, Placeholder)) return { name: undefined, constant: encode(value) }
+    const compute = value instanceof Computed ? value.compute : undefined
+    return { name: String(value.name), compute, check: checkOf?.(param), encode }
   }
-  return { name: undefined, constant: param, encode: undefined }
+  return { name: undefined, constant: param }
 }
 
-function binder<P>(statementName: string, params: readonly unknown[]): (parameters: P) => unknown[] {
-  const slots = params.map(slot)
+function binder<P>(
+  statementName: string,
+  params: readonly unknown[],
+  checkOf: Checking['checkOf'],
+): (parameters: P) => unknown[] {
+  const slots = params.map((param) => slot(param, checkOf))
   return (parameters) => {
     const values = parameters as Readonly<Record<string, unknown>>
     const bound: unknown[] = []
-    for (const { name, constant, encode } of slots) {
+    for (const { name, compute, constant, check, encode } of slots) {
       if (name === undefined) {
         bound.push(constant)
         continue
       }
-      const value = values[name]
+      const value = compute === undefined ? values[name] : compute()
       if (value === undefined)
         throw misuse(`The statement ${statementName} has no value for its parameter ${name}. Give it one.`)
+      check?.(value, name)
       if (encode !== undefined) bound.push(encoded(statementName, name, encode, value))
       else if (typeof value === 'boolean' || (typeof value === 'object' && value !== null))
         throw misuse(

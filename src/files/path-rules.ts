@@ -20,6 +20,8 @@ export function pathProblem(path: unknown): string | undefined {
   if (path.trim() !== path) return 'must not begin or end with blanks'
   if (!path.isWellFormed()) return 'must be well-formed Unicode'
   if (path.includes('?')) return 'must not contain ?; give options beside the URL'
+  // The shell expands it at the beginning of a word alone, and not after `sqlite:`.
+  if (/^~(\/|$)/.test(path)) return 'begins with ~, which only a shell turns into the home folder; give the whole path'
   // A typo in a variable (quotes, a lost scheme) must not create a new file, which would then serve.
   if (/^["']|["']$|:\/\/|\/\/[^/]*@/.test(path)) return 'looks like a URL, or like one in quotes'
   return undefined

@@ -6,7 +6,7 @@ import { note } from '../database/postgres/notes.ts'
 import { isError, StorageError } from '../errors.ts'
 import { quotedName } from '../schema/described.ts'
 import { OUR_TABLES, type Table } from '../schema/tables.ts'
-import { ownTriggersOnPostgres } from '../schema/trigger-sql.ts'
+import { dropTriggersOnPostgres, ownTriggersOnPostgres } from '../schema/trigger-sql.ts'
 import { postgresTriggerNames } from '../schema/triggers.ts'
 import { APP_LEDGER } from './app-ledger.ts'
 import { type Applying, applyPending } from './apply-postgres.ts'
@@ -17,9 +17,11 @@ import { grantSql } from './own-grants.ts'
 import { misplaced, ownMigrations, ownStatus } from './own-migrations.ts'
 import {
   assertOursUntouched,
+  describedBy,
   type FoundColumn,
   type FoundTable,
   failedOwn,
+  type Gone,
   type OwnSetup,
   pendingOwn,
   rowOfTable,
@@ -106,6 +108,8 @@ async function migrateOwn(pool: pg.Pool, setup: OwnSetup, options: MigrationOpti
   await locked(pool, {
     work: async (client) => {
       const works = await worksOn(client, setup.tables)
+      // A renamed table would log each change under both names.
+      for (const gone of await goneFrom(client)) if (gone.isRenamed) await forget(client, gone)
       for (const { table } of works) await settle(client, table, timeOf(options))
       if (works.some(({ hasLost }) => hasLost)) await forgetWhatFollowedWrites(client, timeOf(options))
     },
@@ -132,11 +136,14 @@ async function apply(client: pg.PoolClient, migration: Migration): Promise<void>
   const transaction = await transactionOf(client)
   try {
     const before = await oursOn(client)
+    const goneBefore = (await goneFrom(client)).map(({ row }) => row)
     for (const statement of await statementsWith(client, migration)) {
       await client.query(statement)
       if (!(await isIn(client, transaction))) throw new LeftTransaction(migration)
     }
     assertOursUntouched(migration, before, await oursOn(client))
+    for (const gone of await goneFrom(client))
+      if (!gone.isRenamed && !goneBefore.includes(gone.row)) await forget(client, gone)
     await addTo(client, APP_LEDGER, migration)
   } catch (error) {
     if (error instanceof LeftTransaction) throw error
@@ -180,6 +187,26 @@ function inTheServersWords(error: unknown): unknown {
   return new StorageError('SCHEMA_MISMATCH', `${error.message}. (${sqlstateOf(error)})`, { cause: failure.cause })
 }
 
+const GONE_TABLES = `SELECT name, value, EXISTS (
+       SELECT FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid JOIN pg_namespace ON pg_namespace.oid = pronamespace
+       WHERE nspname = current_schema() AND proname = 'meshstore_log_' || substr(name, ${TABLE_ROW.length + 1})) AS "isRenamed"
+     FROM meshstore_state
+     WHERE name LIKE '${TABLE_ROW}%' AND to_regclass(quote_ident(substr(name, ${TABLE_ROW.length + 1}))) IS NULL`
+
+async function goneFrom(on: Queryable): Promise<Gone[]> {
+  const { rows } = await on.query<{ name: string; value: string; isRenamed: boolean }>(GONE_TABLES)
+  return rows.flatMap(({ name, value, isRenamed }) => {
+    const table = describedBy(name, value)
+    return table === undefined ? [] : [{ row: name, table, isRenamed }]
+  })
+}
+
+/** The functions of triggers outlive a table that is dropped. */
+async function forget(client: pg.PoolClient, { row, table }: Gone): Promise<void> {
+  for (const sql of dropTriggersOnPostgres(table)) await client.query(sql)
+  await client.query('DELETE FROM meshstore_state WHERE name = $1', [row])
+}
+
 /** Columns, constraints, indexes and triggers of the library's tables, as text. Foreign keys to them are others'. */
 async function oursOn(on: Queryable): Promise<Map<string, string>> {
   const { rows } = await on.query<{ name: string; parts: string }>(
@@ -204,14 +231,14 @@ async function worksOn(on: Queryable, tables: readonly Table[]): Promise<Work[]>
     tables.map(({ name }) => name),
   )
   const none: FoundTable = { columns: [], triggers: new Set(), description: undefined }
-  return tables.flatMap((table) => workFor(table, found.get(table.name) ?? none, postgresTriggerNames(table)) ?? [])
+  return tables.flatMap((table) => workFor(table, found.get(table.name) ?? none, postgresTriggerNames) ?? [])
 }
 
 type FoundRow = [name: string, columns: string | null, triggers: string | null, description: string | null]
 
 /** One question for all tables: this runs at every open. */
 const FOUND_TABLES = `SELECT t.name,
-       (SELECT json_agg(json_build_object('name', attname, 'isNullable', NOT attnotnull, 'isKey', EXISTS (
+       (SELECT json_agg(json_build_object('name', attname, 'isNullable', NOT attnotnull, 'hasDefault', atthasdef OR attidentity <> '', 'isKey', EXISTS (
           SELECT FROM pg_constraint WHERE conrelid = attrelid AND contype = 'p' AND attnum = ANY (conkey))))
         FROM pg_attribute WHERE attrelid = to_regclass(quote_ident(t.name)) AND attnum > 0 AND NOT attisdropped)::text AS columns,
        (SELECT json_agg(tgname)::text FROM pg_trigger

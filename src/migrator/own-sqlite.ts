@@ -15,8 +15,10 @@ import { assertNoMoreOrphans, orphansIn } from './orphans.ts'
 import { misplaced, ownMigrations, ownStatus } from './own-migrations.ts'
 import {
   assertOursUntouched,
+  describedBy,
   type FoundTable,
   failedOwn,
+  type Gone,
   type OwnSetup,
   pendingOwn,
   rowOfTable,
@@ -96,6 +98,8 @@ export async function migrateOwnSqlite(
   if ((await busyRetry.run(() => worksIn(raw, setup.tables))).length === 0) return
   await locked(raw, busyRetry, async () => {
     const works = worksIn(raw, setup.tables)
+    // A renamed table would log each change under both names.
+    for (const gone of goneFrom(raw)) if (gone.isRenamed) forget(raw, gone)
     for (const { table } of works) settle(raw, table, timeOf(options))
     if (works.some(({ hasLost }) => hasLost)) forgetWhatFollowedWrites(raw, timeOf(options))
   })
@@ -121,6 +125,7 @@ function moveRows(raw: Sqlite.Database, known: readonly Migration[]): void {
 function apply(raw: Sqlite.Database, migration: Migration): void {
   const orphans = orphansIn(raw)
   const before = oursIn(raw)
+  const goneBefore = goneFrom(raw).map(({ row }) => row)
   try {
     raw.exec(`SAVEPOINT ${WHOLE}`)
     for (const statement of migration.statements) {
@@ -128,6 +133,7 @@ function apply(raw: Sqlite.Database, migration: Migration): void {
       if (!raw.inTransaction) throw new LeftTransaction(migration)
     }
     assertOursUntouched(migration, before, oursIn(raw))
+    for (const gone of goneFrom(raw)) if (!gone.isRenamed && !goneBefore.includes(gone.row)) forget(raw, gone)
     assertNoMoreOrphans(raw, orphans)
     addTo(raw, APP_LEDGER, migration)
     if (!isWhole(raw)) throw new LeftTransaction(migration)
@@ -155,6 +161,26 @@ function isWhole(raw: Sqlite.Database): boolean {
   }
 }
 
+function goneFrom(raw: Sqlite.Database): Gone[] {
+  const rows = raw
+    .prepare<[], [string, string]>(`SELECT name, value FROM meshstore_state WHERE name LIKE '${TABLE_ROW}%'`)
+    .raw()
+    .all()
+  return rows.flatMap(([row, value]): Gone[] => {
+    const table = describedBy(row, value)
+    if (table === undefined || hasTable(raw, table.name.toLowerCase())) return []
+    return [{ row, table, isRenamed: sqliteTriggerNames(table).some((name) => hasTrigger(raw, name)) }]
+  })
+}
+
+const hasTrigger = (raw: Sqlite.Database, name: string): boolean =>
+  raw.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND name = ?").get(name) !== undefined
+
+function forget(raw: Sqlite.Database, { row, table }: Gone): void {
+  for (const name of sqliteTriggerNames(table)) raw.exec(`DROP TRIGGER IF EXISTS ${quotedName(name)}`)
+  raw.prepare('DELETE FROM meshstore_state WHERE name = ?').run(row)
+}
+
 /** Everything in the schema that belongs to a table, as text. */
 const oursIn = (raw: Sqlite.Database): Map<string, string> =>
   new Map(
@@ -168,16 +194,22 @@ const oursIn = (raw: Sqlite.Database): Map<string, string> =>
   )
 
 function worksIn(raw: Sqlite.Database, tables: readonly Table[]): Work[] {
-  return tables.flatMap((table) => workFor(table, foundIn(raw, table), sqliteTriggerNames(table)) ?? [])
+  return tables.flatMap((table) => workFor(table, foundIn(raw, table), sqliteTriggerNames) ?? [])
 }
 
 export function foundIn(raw: Sqlite.Database, { name }: Pick<Table, 'name'>): FoundTable {
   const columns = raw
-    .prepare<[string], { name: string; isNullable: boolean; isKey: boolean }>(
-      'SELECT name, NOT "notnull" AND NOT pk AS isNullable, pk > 0 AS isKey FROM pragma_table_info(?)',
+    .prepare<[string], { name: string; isNullable: number; hasDefault: number; isKey: number }>(
+      `SELECT name, NOT "notnull" AND NOT pk AS isNullable, dflt_value IS NOT NULL AS hasDefault, pk > 0 AS isKey
+       FROM pragma_table_info(?)`,
     )
     .all(name)
-    .map((column) => ({ name: column.name, isNullable: Boolean(column.isNullable), isKey: Boolean(column.isKey) }))
+    .map((column) => ({
+      name: column.name,
+      isNullable: column.isNullable === 1,
+      hasDefault: column.hasDefault === 1,
+      isKey: column.isKey === 1,
+    }))
   const triggers = raw
     .prepare<[string], string>("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?")
     .pluck()

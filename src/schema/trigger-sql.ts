@@ -245,8 +245,8 @@ function marksBy({ key: column }: Table, { paths, columns, through }: Invalidate
 /** Statements that drop and create the triggers of an own table. */
 export const ownTriggersOnSqlite = (table: Table): string[] => sqliteTriggersOf(table, quotedName)
 export const ownTriggersOnPostgres = (table: Table): string[] => [
-  ...['log', 'mark'].map(
-    (what) => `DROP FUNCTION IF EXISTS ${quotedName(`meshstore_${what}_${table.name}`)}() CASCADE`,
-  ),
+  ...dropTriggersOnPostgres(table),
   postgresTriggersOf(table, quotedName),
 ]
+export const dropTriggersOnPostgres = ({ name }: Table): string[] =>
+  ['log', 'mark'].map((what) => `DROP FUNCTION IF EXISTS ${quotedName(`meshstore_${what}_${name}`)}() CASCADE`)

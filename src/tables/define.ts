@@ -1,10 +1,12 @@
 /** `table()` and `schema()`: an application's own tables, each described once by its twins. */
+import { isDeepStrictEqual } from 'node:util'
 import { Column as DrizzleColumn, Table as DrizzleTable, getTableColumns, getTableName, is, SQL } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
-import { getTableConfig, type SQLiteTable } from 'drizzle-orm/sqlite-core'
+import { getTableConfig, SQLiteTable } from 'drizzle-orm/sqlite-core'
 import type { OwnSchema, OwnTable } from '../api.ts'
 import { StorageError } from '../errors.ts'
 import { jsonProblems } from '../schema/bundle-rules.ts'
+import { defaultIn } from '../schema/defaults.ts'
 import { columnNameProblem, tableNameProblem } from '../schema/described.ts'
 import { KINDS, type KindName } from '../schema/kinds.ts'
 import * as rules from '../schema/rules.ts'
@@ -21,7 +23,10 @@ export interface TableOptions<S extends SQLiteTable, P extends PgTable, K extend
   readonly postgres?: P & Twin<S, P>
   /** The primary key: a text column. */
   readonly key: K
-  /** Rules for values of a column, beside those of its type: what is wrong with the value, like `must be positive`. */
+  /**
+   * Rules for values of a column, beside those of its type: what is wrong with the value, like `must be positive`. They hold for the
+   * repository, and for what the application's own statements insert or set.
+   */
   readonly rules?: {
     readonly [C in string & keyof S['$inferSelect']]?: (value: S['$inferSelect'][C]) => string | undefined
   }
@@ -68,8 +73,8 @@ export function table<const S extends SQLiteTable, const P extends PgTable, cons
 const config = (table: string, what: string): StorageError => new StorageError('CONFIG', `The table ${table}: ${what}.`)
 
 function description(options: TableOptions<SQLiteTable, PgTable, never>): Described {
+  checkOptions(options)
   const { sqlite, postgres, key, rules: own = {}, invalidates } = options
-  if (!is(sqlite, DrizzleTable)) throw config('', 'sqlite must be a table of sqliteTable()')
   const name = getTableName(sqlite)
   const problem = tableNameProblem(name)
   if (problem !== undefined) throw config(name, `its name ${problem}`)
@@ -131,6 +136,35 @@ function description(options: TableOptions<SQLiteTable, PgTable, never>): Descri
   }
 }
 
+const OPTIONS = ['sqlite', 'postgres', 'key', 'rules', 'invalidates']
+const INVALIDATES = ['through', 'columns']
+
+function checkObject<T extends object>(table: string, what: string, value: T): T {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw config(table, `${what} must be an object`)
+  return value
+}
+
+function checkNames(table: string, what: string, value: object, known: readonly string[]): void {
+  const unknown = Object.keys(value).find((name) => !known.includes(name))
+  if (unknown !== undefined) throw config(table, `${what}${unknown} is not known. Use ${known.join(', ')}`)
+}
+
+/** The compiler does not see what JavaScript gives. Throws CONFIG. */
+function checkOptions(options: TableOptions<SQLiteTable, PgTable, never>): void {
+  const { sqlite, rules: own = {}, invalidates } = checkObject('', 'its description', options)
+  if (!is(sqlite, SQLiteTable)) throw config('', 'sqlite must be a table of sqliteTable()')
+  const name = getTableName(sqlite)
+  checkNames(name, 'the option ', options, OPTIONS)
+  for (const [property, rule] of Object.entries(checkObject(name, 'rules', own)))
+    if (typeof rule !== 'function') throw config(name, `the rule of ${property} must be a function`)
+  if (invalidates === undefined) return
+  checkNames(name, 'the option invalidates.', checkObject(name, 'invalidates', invalidates), INVALIDATES)
+  const { through, columns = [] } = invalidates
+  for (const [option, names] of Object.entries({ through, columns }))
+    if (!Array.isArray(names)) throw config(name, `invalidates.${option} must be a list of columns`)
+}
+
 /** The properties of an index's columns, up to the first expression. */
 function propertiesOf(of: readonly unknown[], columns: Readonly<Record<string, DrizzleColumn>>): string[] {
   const names = of.map((part) => (is(part, DrizzleColumn) ? part.name : undefined))
@@ -145,17 +179,24 @@ const withoutTimes = (columns: object): string[] =>
   Object.keys(columns).filter((property) => property !== 'createdAt' && property !== 'updatedAt')
 
 function compareNames(name: string, here: Readonly<Record<string, DrizzleColumn>>, postgres: unknown): void {
-  if (!is(postgres, DrizzleTable)) throw config(name, 'postgres must be a table of pgTable()')
+  if (!is(postgres, DrizzleTable) || is(postgres, SQLiteTable))
+    throw config(name, 'postgres must be a table of pgTable()')
   if (getTableName(postgres) !== name) throw config(name, `its twin on PostgreSQL is called ${getTableName(postgres)}`)
   const there: Readonly<Record<string, DrizzleColumn>> = getTableColumns(postgres)
   for (const property of new Set([...Object.keys(here), ...Object.keys(there)])) {
     const [a, b] = [here[property], there[property]]
     if (a === undefined || b === undefined || a.name !== b.name)
       throw config(name, `${property} is not the same column in both twins`)
-    if (a.notNull !== b.notNull || a.primary !== b.primary || a.hasDefault !== b.hasDefault)
+    if (a.notNull !== b.notNull || a.primary !== b.primary || !haveSameDefault(a, b))
       throw config(name, `${a.name} differs between the twins in NOT NULL, PRIMARY KEY or its default`)
   }
 }
+
+const haveSameDefault = (a: DrizzleColumn, b: DrizzleColumn): boolean =>
+  a.hasDefault === b.hasDefault &&
+  // Two functions cannot be compared.
+  (a.defaultFn === undefined) === (b.defaultFn === undefined) &&
+  isDeepStrictEqual(defaultIn(a), defaultIn(b))
 
 interface Place {
   readonly isKey: boolean
@@ -180,11 +221,17 @@ function columnOf(
     )
   const twinProblem = there && postgresProblem(kind, there)
   if (twinProblem !== undefined) throw config(table, `on PostgreSQL ${here.name} ${twinProblem}`)
+  // drizzle-orm would call it in an update on one database, and fail on the other.
+  if (here.onUpdateFn !== undefined || there?.onUpdateFn !== undefined)
+    throw config(table, `${here.name} has $onUpdate(); give the value to update(), or name a time column updatedAt`)
+  const defaultValue = defaultIn(here)
   // `create` returns the row without asking the database for it.
-  if (is(here.default, SQL)) throw config(table, `${here.name} has a default in SQL; give a value, or $defaultFn()`)
+  if (is(defaultValue, SQL)) throw config(table, `${here.name} has a default in SQL; give a value, or $defaultFn()`)
   const filledIn = isStores ? 'by store' : here.hasDefault || !here.notNull ? 'by default' : undefined
   const nullable = !here.notNull
   const base = isKey ? rules.isId : kind === 'json' ? jsonProblems : kind === 'text' ? rules.isLongText : undefined
+  if (defaultValue !== undefined && (base ?? KINDS[kind].rule)(defaultValue) !== undefined)
+    throw config(table, `${here.name} has a default that no row may have; correct it`)
   const chosen = rule === undefined ? base : ruleBeside(kind, base, rule)
   return { name: here.name, kind, nullable, filledIn, ...(chosen !== undefined && { rule: chosen }) } as const
 }
@@ -197,7 +244,8 @@ const ruleBeside =
 
 function defaultOf(property: string, column: DrizzleColumn): [string, () => unknown][] {
   if (property === 'createdAt' || property === 'updatedAt') return []
-  const { defaultFn, default: value, hasDefault, notNull } = column
+  const { defaultFn, hasDefault, notNull } = column
+  const value = defaultIn(column)
   if (!hasDefault) return notNull ? [] : [[property, () => null]]
   // The caller may change the row that `create` returns.
   const copy = typeof value === 'object' ? () => structuredClone(value) : () => value ?? null

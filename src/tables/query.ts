@@ -2,6 +2,7 @@
  * An application's own statements over its tables and the library's, typed by Drizzle's builder for SQLite. At run time the builder is
  * the dialect's own: as long as the twins have the same rows, so have the queries.
  */
+import { isPromise } from 'node:util/types'
 import { Placeholder } from 'drizzle-orm'
 import type { BaseSQLiteDatabase, SQLiteTable } from 'drizzle-orm/sqlite-core'
 import type { ChangeStatement, Query, RowsOf } from '../api.ts'
@@ -11,6 +12,7 @@ import { misuse, propertyOf } from '../errors.ts'
 import type { nodes, pathCache, policies } from '../schema/sqlite.ts'
 import { type AnyTables, describedBy } from './described.ts'
 import { Parameter } from './parameter.ts'
+import { type BuiltQuery, computeDefaults, ValueChecks } from './values.ts'
 
 /** The part of Drizzle's builder that builds: nothing of it runs a query. */
 export type Builder = Pick<
@@ -88,10 +90,9 @@ export const ownStatement = <T extends AnyTables>(
   kind: 'query' | 'change',
   tables: T,
   build: Build<T, object, unknown>,
-): Statement<object, object> => ({
-  name,
-  isOwn: true,
-  build: (db, ours, _, functions) => {
+): Statement<object, object> => {
+  const checks = new ValueChecks(name, kind === 'query' ? 'read' : 'write', tables)
+  const builtBy: Statement<object, object>['build'] = (db, ours, _, functions) => {
     const parameters = new Map<string, Parameter>()
     const given = new Proxy(
       {},
@@ -107,15 +108,27 @@ export const ownStatement = <T extends AnyTables>(
     const twins = twinsOf(name, tables, ours, functions) as BuilderTables<T>
     const built = build(db as unknown as Builder, twins, given as never)
     assertKind(name, kind, built)
+    if (isQuery(built)) {
+      computeDefaults(built)
+      checks.add(built)
+    }
     // From here on Drizzle takes them for placeholders.
     for (const parameter of parameters.values()) Object.setPrototypeOf(parameter, Placeholder.prototype)
-    return built as ReturnType<Statement<object, object>['build']>
-  },
-})
+    return built as ReturnType<typeof builtBy>
+  }
+  return { name, isOwn: true, build: builtBy, checkOf: (param) => checks.of(param) }
+}
 
 /** JavaScript can return what the types refuse. What cannot be built at all is refused later. */
 function assertKind(name: string, kind: 'query' | 'change', built: unknown): void {
-  if (typeof built !== 'object' || built === null || !('prepare' in built)) return
+  if (isPromise(built)) {
+    // It runs the query, which fails: nobody else waits for it.
+    built.catch(() => undefined)
+    throw misuse(
+      `The function that builds the statement ${name} is async. Nothing was run. Make it a plain function that returns the query.`,
+    )
+  }
+  if (!isQuery(built)) return
   const writes = 'returning' in built
   if (writes && kind === 'query')
     throw misuse(`The statement ${name} writes. Nothing was run. Make it with schema().change(), and give it to run().`)
@@ -124,6 +137,9 @@ function assertKind(name: string, kind: 'query' | 'change', built: unknown): voi
       `The statement ${name} only reads. Nothing was run. Make it with schema().query(), and give it to query().`,
     )
 }
+
+const isQuery = (built: unknown): built is BuiltQuery =>
+  typeof built === 'object' && built !== null && 'prepare' in built
 
 const twinsOf = (statement: string, tables: AnyTables, ours: Tables, { twinOf }: Functions): object => {
   const { nodes, policies, pathCache } = ours

@@ -10,7 +10,7 @@ const UNNAMED = 'app:(unnamed)'
 
 type Values = Readonly<Record<string, unknown>>
 
-/** A copy: the caller may change them while the call waits. A value that cannot be copied is refused when it is encoded. */
+/** A copy: the caller may change them while the call waits. A value that cannot be copied is refused when it is checked. */
 const checked = (parameters: unknown): Values => {
   if (typeof parameters === 'object' && parameters !== null)
     return Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, copyOf(value)]))

@@ -1,5 +1,5 @@
 /** Options that openStorage() takes, and those that it refuses with CONFIG. */
-import { linkSync, readdirSync } from 'node:fs'
+import { existsSync, linkSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
@@ -122,6 +122,14 @@ test.each<[string, (path: string) => string]>([
   await expectCode(openStorage(urlOf(folder.path)), 'CONFIG')
   expect(readdirSync(folder.path)).toEqual([])
 })
+
+test.each(['~', '~/mesh.db', 'sqlite:~/mesh.db', 'file:~/mesh.db'])(
+  '%s is refused: it would be a folder of that name',
+  async (url) => {
+    expect((await expectCode(openStorage(url), 'CONFIG')).message).toContain('begins with ~')
+    expect(existsSync('~')).toBe(false)
+  },
+)
 
 /** Prepares a folder and returns a path in it that cannot be used. */
 const UNUSABLE: Readonly<Record<string, (folder: TemporaryFolder) => string>> = {

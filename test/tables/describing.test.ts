@@ -54,6 +54,66 @@ describe('table() and schema()', () => {
     refused(/default in SQL/, () => table({ sqlite: inSql, key: 'id' }))
   })
 
+  test('refuse what JavaScript may give', () => {
+    const sound = { sqlite: sqlite.links, postgres: postgres.links, key: 'linkId' }
+    const given = (more: object): (() => unknown) => {
+      const options = { ...sound, ...more }
+      return () => table(options as never)
+    }
+    refused(/must be an object/, () => table(undefined as never))
+    refused(/sqlite must be a table of sqliteTable/, given({ sqlite: postgres.links }))
+    refused(/sqlite must be a table of sqliteTable/, given({ sqlite: undefined }))
+    refused(/postgres must be a table of pgTable/, given({ postgres: sqlite.links }))
+    refused(/^The table links: the option invalidate is not known\. Use sqlite, /, given({ invalidate: {} }))
+    refused(/the option invalidates\.trough is not known/, given({ invalidates: { trough: ['source'] } }))
+    refused(/invalidates must be an object/, given({ invalidates: 'source' }))
+    refused(/invalidates\.through must be a list/, given({ invalidates: { through: 'source' } }))
+    refused(/invalidates\.through must be a list/, given({ invalidates: {} }))
+    refused(/invalidates\.columns must be a list/, given({ invalidates: { through: [], columns: 'cost' } }))
+    refused(/the rule of cost must be a function/, given({ rules: { cost: 5 } }))
+    refused(/rules must be an object/, given({ rules: null }))
+    refused(/its key .* must be a text column/, given({ key: undefined }))
+  })
+
+  test('refuse $onUpdate(), a default that breaks the rules, and twins with different defaults', () => {
+    const liteN = () => lite.integer('n' as string)
+    const pgN = () => pg.integer('n' as string)
+    const withN = (sqliteN: ReturnType<typeof liteN>, postgresN?: ReturnType<typeof pgN>) => () =>
+      table({
+        sqlite: lite.sqliteTable('more', { id: lite.text('id').primaryKey().notNull(), n: sqliteN }),
+        ...(postgresN && {
+          postgres: pg.pgTable('more', { id: pg.text('id').primaryKey().notNull(), n: postgresN }) as never,
+        }),
+        key: 'id',
+      })
+    const one = () => 1
+    refused(/n has \$onUpdate\(\)/, withN(liteN().$onUpdate(one)))
+    refused(/n has \$onUpdate\(\)/, withN(liteN().$default(one), pgN().$default(one).$onUpdateFn(one)))
+    refused(/n has a default that no row may have/, withN(liteN().default(2.5)))
+    refused(/n has a default that no row may have/, withN(liteN().default(null as never)))
+    refused(/n differs between the twins in .* its default/, withN(liteN().default(1), pgN().default(2)))
+    refused(/n differs between the twins in .* its default/, withN(liteN().default(1), pgN().$default(one)))
+    withN(liteN().default(1), pgN().default(1))()
+    for (const wrong of [lite.text('n' as string).default(5 as never), lite.time('n' as string).default('x' as never)])
+      refused(/n has a default that no row may have/, withN(wrong as never))
+    const objects = (rooms: string[]) => () =>
+      table({
+        sqlite: lite.sqliteTable('more', {
+          id: lite.text('id').primaryKey().notNull(),
+          at: lite.time('at').notNull().default(new Date(5)),
+          plan: lite.json('plan').default({ rooms: ['a'] }),
+        }),
+        postgres: pg.pgTable('more', {
+          id: pg.text('id').primaryKey().notNull(),
+          at: pg.time('at').notNull().default(new Date(5)),
+          plan: pg.json('plan').default({ rooms }),
+        }),
+        key: 'id',
+      })
+    objects(['a'])()
+    refused(/plan differs between the twins in .* its default/, objects(['b']))
+  })
+
   test('refuse foreign keys in a circle, or out of the schema', () => {
     const self = lite.sqliteTable(
       'more',

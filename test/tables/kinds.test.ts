@@ -1,4 +1,5 @@
 /** A table with every kind of column, with defaults, NULLs and a unique pair, one with a key alone, and one that refers to both. */
+import { randomUUID } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -46,6 +47,8 @@ const pgKinds = pg.pgTable(
   },
   (columns) => [pg.uniqueIndex('kinds_ab').on(columns.a, columns.b)],
 )
+/** What the default of `wrong` gives next. */
+const nextWrong: { value: string } = { value: 'w' }
 const app = schema({
   kinds: table({ sqlite: liteKinds, postgres: pgKinds, key: 'id' }),
   bare: table({
@@ -69,6 +72,25 @@ const app = schema({
     key: 'id',
     invalidates: { through: ['end'] },
   }),
+  leases: table({
+    sqlite: lite.sqliteTable('leases', {
+      id: lite.text('id').primaryKey().notNull(),
+      token: lite
+        .text('token')
+        .notNull()
+        .$defaultFn(() => randomUUID()),
+      wrong: lite.text('wrong').$defaultFn(() => nextWrong.value),
+    }),
+    postgres: pg.pgTable('leases', {
+      id: pg.text('id').primaryKey().notNull(),
+      token: pg
+        .text('token')
+        .notNull()
+        .$defaultFn(() => randomUUID()),
+      wrong: pg.text('wrong').$defaultFn(() => nextWrong.value),
+    }),
+    key: 'id',
+  }),
 })
 
 const migrations = temporaryFolder()
@@ -87,6 +109,7 @@ for (const [dialect, { text, flag, time, list }] of Object.entries({
     `CREATE TABLE bare (key ${text} PRIMARY KEY NOT NULL)`,
     `CREATE TABLE children (id ${text} PRIMARY KEY NOT NULL, kind ${text} REFERENCES kinds (id),
      owner ${text} REFERENCES nodes (node_id) ON DELETE CASCADE, "end" ${text})`,
+    `CREATE TABLE leases (id ${text} PRIMARY KEY NOT NULL, token ${text} NOT NULL, wrong ${text})`,
   ]
   writeFileSync(join(migrations.path, dialect, '0000_kinds.sql'), statements.join(';\n--> statement-breakpoint\n'))
 }
@@ -251,8 +274,35 @@ eachLastingBackend('own tables of every kind', (backend) => {
     const ids = (rows: readonly { readonly id: string }[]): string[] => rows.map(({ id }) => id)
     expect(ids(await store.query(found, { b: 'b', ids: ['3', '1', '2'], at }))).toEqual(['2', '3', '1'])
     expect(await store.query(found, { b: 'b', ids: [], at })).toEqual([])
-    for (const wrong of [{ at: 'x' }, { b: undefined }])
-      await expectCode(store.query(found, { b: 'b', ids: ['1'], at, ...wrong } as never), 'MISUSE')
+    for (const [wrong, code] of [
+      [{ at: 'x' }, 'VALIDATION'],
+      [{ b: undefined }, 'MISUSE'],
+    ] as const)
+      await expectCode(store.query(found, { b: 'b', ids: ['1'], at, ...wrong } as never), code)
+  })
+
+  test('a function that gives a default is called at each run of a statement, for each row', async () => {
+    await using database = await open()
+    const { store, leases } = database
+    const take = app.change<{ first: string; second: string }>()('leases.take', (db, { leases: rows }, p) =>
+      db
+        .insert(rows)
+        .values([{ id: p.first }, { id: p.second, wrong: 'given' }])
+        .returning(),
+    )
+    for (const at of [1, 3]) await store.run(take, { first: `${at}`, second: `${at + 1}` })
+    await leases.create({ id: '5' })
+    const rows = await leases.list()
+    expect(rows.map(({ wrong }) => wrong)).toEqual(['w', 'given', 'w', 'given', 'w'])
+    expect(new Set(rows.map(({ token }) => token)).size).toBe(5)
+    try {
+      nextWrong.value = 'a\0b'
+      const error = await expectCode(store.run(take, { first: '6', second: '7' }), 'VALIDATION')
+      expect(error.message).toContain('The value for leases.wrong in the statement app:leases.take')
+    } finally {
+      nextWrong.value = 'w'
+    }
+    expect(await leases.count()).toBe(5)
   })
 
   test('a row that another program has spoilt is CORRUPT, and can be deleted', async () => {

@@ -5,6 +5,7 @@ export const textArray = { mapToDriverValue: (list: unknown): unknown => list }
 
 /** A list of a column's values. */
 export const arrayOf = (column: Column) => ({
+  listOf: column,
   mapToDriverValue: (list: unknown): unknown =>
     (list as readonly unknown[]).map((value) => column.mapToDriverValue(value)),
 })

@@ -5,6 +5,7 @@ export const jsonArray = { mapToDriverValue: (list: unknown): string => JSON.str
 
 /** A list of a column's values. */
 export const jsonArrayOf = (column: Column) => ({
+  listOf: column,
   mapToDriverValue: (list: unknown): string =>
     JSON.stringify((list as readonly unknown[]).map((value) => column.mapToDriverValue(value))),
 })

@@ -1,5 +1,6 @@
+import type { SQL, SQLWrapper } from 'drizzle-orm'
 import { expect, test } from 'vitest'
-import { alias, eq, sql } from '../../../src/query-entry.ts'
+import { alias, asc, desc, eq, sql } from '../../../src/query-entry.ts'
 import type { Build } from '../../../src/tables/query.ts'
 import { schema } from '../../../src/tables-entry.ts'
 import { expectCode } from '../../support/expectations.ts'
@@ -56,6 +57,21 @@ export function ownStatements({ run }: AppSetting): void {
         { linkId: '2', siteId: 's' },
         { linkId: '1', siteId: null },
       ])
+    }))
+
+  test('asc and desc have NULLs at the same end, also those of a table that is left-joined', () =>
+    run(async (stage) => {
+      await filled(stage)
+      const ordered = (order: (nodeId: SQLWrapper) => SQL) =>
+        stage.query((db, { links, nodes }) =>
+          db
+            .select({ id: links.linkId })
+            .from(links)
+            .leftJoin(nodes, eq(nodes.nodeId, links.owner))
+            .orderBy(order(sql`${nodes.nodeId}`), links.linkId),
+        )
+      expect((await ordered(asc)).map(({ id }) => id)).toEqual(['3', '1', '2'])
+      expect((await ordered(desc)).map(({ id }) => id)).toEqual(['1', '2', '3'])
     }))
 
   test('run returns the rows of returning(), and how many rows were written', () =>
