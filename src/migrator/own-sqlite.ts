@@ -91,7 +91,8 @@ export async function migrateOwnSqlite(
       options.onApplied?.({ tag: pending.tag, milliseconds: performance.now() - begun })
     }
     await locked(raw, busyRetry, work).catch((error) => {
-      copy?.discard()
+      // Otherwise nothing was changed.
+      if (!(error instanceof LeftTransaction)) copy?.discard()
       throw error
     })
   }

@@ -46,7 +46,7 @@ export function assertNoTransactionControl({ file, statements }: Migration): voi
       if (control === undefined) continue
       throw new StorageError(
         'SCHEMA_MISMATCH',
-        `${file} has ${control}, which would begin or end a transaction. Nothing was changed. Take it out: a migration runs in one transaction, and happens as a whole or not at all.`,
+        `${file} has ${control}, which would begin or end a transaction, or a part of one. Nothing was changed. Take it out: a migration runs in one transaction, and happens as a whole or not at all.`,
       )
     }
 }

@@ -381,6 +381,23 @@ test('a file that is made by the open that migrates it is not backed up', async 
   expect(readdirSync(folder.path).filter((name) => name.includes('before'))).toEqual([])
 })
 
+test('the copy from before a migration is kept if the migration left its transaction, and not if it failed as a whole', async () => {
+  using folder = temporaryFolder()
+  const url = folder.file('mesh.db')
+  const store = await openApp(url)
+  await store.tables.sites.create({ siteId: 's', name: 'one' })
+  await store.close()
+  const copies = (): string[] => readdirSync(folder.path).filter((name) => /0001_more.*(?<!json)$/.test(name))
+  for (const [name, sql, kept] of [
+    ['fails', 'SELECT nope FROM sites', 0],
+    ['leaves', 'CREATE VIEW v AS SELECT 1 AS begin; COMMIT', 1],
+  ] as const) {
+    mkdirSync(folder.file(name))
+    await expectCode(openApp(url, { migrations: withMigration(folder.file(name), sql) }), 'SCHEMA_MISMATCH')
+    expect(copies()).toHaveLength(kept)
+  }
+})
+
 test('a file that has rows is backed up before a migration of the application', async () => {
   using folder = temporaryFolder()
   const path = folder.file('mesh.db')
