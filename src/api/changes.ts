@@ -35,6 +35,11 @@ export interface ChangesOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/**
+ * The stream of changes. `next()` rejects with CHANGES_MISSED if something is lost to the subscriber. On PostgreSQL it rejects with
+ * UNAVAILABLE if the server is away for longer than `failoverMs`, which is 0 with one host and without `outcomeTokens`: subscribe
+ * again with the last token.
+ */
 export interface Changes extends AsyncIterableIterator<Change, undefined>, AsyncDisposable {
   /**
    * Resolves once the subscription is registered: every change that is committed from then on is yielded. Returns the resume token

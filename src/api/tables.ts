@@ -71,8 +71,8 @@ export interface TablePage<T extends TableTypes> extends Selection<T> {
  * The rows of one own table, by its key: 1–255 characters, in the order of their UTF-8 bytes.
  *
  * Every method rejects with VALIDATION for an argument that breaks the rules, with CORRUPT for a stored row that breaks them, and with
- * the codes that `Repositories` lists. A write that a constraint of the table refuses rejects with CONFLICT, ALREADY_EXISTS (a unique
- * index) or CORRUPT (a CHECK).
+ * the codes that `Repositories` lists. A write that a constraint of the table refuses rejects with CONFLICT (a foreign key, a CHECK or
+ * NOT NULL) or ALREADY_EXISTS (a unique index).
  */
 export interface TableRepository<T extends TableTypes> {
   /**

@@ -54,6 +54,7 @@ async function verified(file: string): Promise<BackupManifest> {
  */
 function assertFinished(file: string): void {
   const stats = statSync(file, { throwIfNoEntry: false })
+  if (stats?.isDirectory()) throw new StorageError('CONFIG', `${file} is a folder. Name a backup in it.`)
   if (!stats?.isFile())
     throw new StorageError('CONFIG', `There is no file at ${file}. Check the path and the current folder.`)
   const hasLog = SIDECARS.some((sidecar) => existsSync(file + sidecar))

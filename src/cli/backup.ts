@@ -5,7 +5,7 @@ import type { BackupManifest, Meshstore, Retention, StorageOptions } from '../ap
 import { listBackups, type PruneReport, pruneBackups } from '../backup/folder.ts'
 import { verifyBackup } from '../backup/index.ts'
 import { backupName } from '../backup/schedule.ts'
-import { StorageError } from '../errors.ts'
+import { StorageError, type StorageErrorCode } from '../errors.ts'
 import { databaseOf, nameOf } from '../open/config.ts'
 import { inspect } from '../open/migrate.ts'
 import { openStorage } from '../storage.ts'
@@ -157,7 +157,13 @@ const brokenText = (broken: PruneReport['broken']): string[] =>
   broken.map(({ file, message }) => `Not to be trusted: ${file}: ${message}`)
 
 async function verify(files: readonly string[]): Promise<Outcome> {
-  const results: { file: string; valid: boolean; manifest?: BackupManifest; code?: string; message?: string }[] = []
+  const results: {
+    file: string
+    valid: boolean
+    manifest?: BackupManifest
+    code?: StorageErrorCode
+    message?: string
+  }[] = []
   for (const file of files) {
     try {
       results.push({ file: resolve(file), valid: true, manifest: await verifyBackup(file) })
@@ -171,8 +177,14 @@ async function verify(files: readonly string[]): Promise<Outcome> {
     text: results.map(({ file, manifest, code, message }) =>
       manifest === undefined ? `${code}: ${message}` : `${file} is sound: ${backupText(manifest)}.`,
     ),
-    exitCode: results.every(({ valid }) => valid) ? EXIT.done : EXIT.person,
+    exitCode: exitCodeFor(results.flatMap(({ code }) => code ?? [])),
   }
+}
+
+/** A name without a file is a mistake in the arguments. */
+function exitCodeFor(problems: readonly StorageErrorCode[]): number {
+  if (problems.length === 0) return EXIT.done
+  return problems.every((code) => code === 'CONFIG') ? EXIT.usage : EXIT.person
 }
 
 async function prune(flags: InFolder & Keeping & { dryRun?: boolean }): Promise<Outcome> {

@@ -1,10 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { sleep } from '../event-loop.ts'
 import { Follower } from '../replication/follow.ts'
 import { placeOf } from '../replication/open-place.ts'
 import type { Mark } from '../replication/standby.ts'
 import { EXIT } from './exit-codes.ts'
-import { untilSignal } from './interrupt.ts'
+import { onSignal } from './interrupt.ts'
 import { notices } from './notices.ts'
 import { command, secondsOf, urlFrom, waitOf, withWait } from './options.ts'
 import { counted, counter, type Outcome, progressBar, report } from './output.ts'
@@ -68,7 +68,8 @@ async function follow(flags: FollowFlags): Promise<Outcome> {
   using bar = progressBar('Catching up', 'segments')
   const note = notices()
   const stopping = new AbortController()
-  if (!flags.once) void untilSignal().then(() => stopping.abort())
+  // Disposed of when an error ends the loop: the process must not wait for a signal then.
+  using _signals = flags.once ? undefined : onSignal(() => stopping.abort())
   let steps = 0
   try {
     let behind = await follower.remaining()
@@ -86,7 +87,8 @@ async function follow(flags: FollowFlags): Promise<Outcome> {
       else {
         const { missing } = follower
         note(missing === undefined ? `Follows ${follower.from} until it gets Ctrl+C or SIGTERM.` : waits(missing))
-        await Promise.race([sleep(flags.every * 1_000), aborted(stopping.signal)])
+        // A timer that goes on would keep the process running after the signal.
+        await sleep(flags.every * 1_000, undefined, { signal: stopping.signal }).catch(() => {})
       }
     }
     const { missing } = follower
@@ -101,12 +103,6 @@ async function follow(flags: FollowFlags): Promise<Outcome> {
 
 const waits = (missing: string): string =>
   `${missing} Later segments are there, and wait for the next base. If nothing ships to the place any more, none will come: promote this standby as it is.`
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 
 async function promote(flags: FollowFlags): Promise<Outcome> {
   const follower = await opened(flags, false)

@@ -28,6 +28,9 @@ imported; with --skip-refused the others are. The exit code is 4 in both cases.
 A file that was cut off counts as one with such a line: with --skip-refused what
 there is of it is imported.
 
+--dry-run writes nothing: it does not see what a constraint of the database
+would refuse.
+
 --on-conflict decides about a line whose key is in the database, or earlier in
 the file. With error the line is refused. With skip the first row stays. With
 replace the last line counts, with its times. From a NetworkGraph, replace keeps

@@ -64,7 +64,7 @@ const ADOPT =
   'Another program made the file, and it has not been adopted. meshstore migrate adopt --dry-run says what would become of its rows, meshstore migrate up adopts it.'
 
 const onSnapshot = <T>(flags: Common, look: (snapshot: Snapshot) => Promise<T>): Promise<T> =>
-  withSnapshot(urlOf(flags), { busyTimeoutMs: waitOf(flags), anySchema: true }, look)
+  withSnapshot(urlOf(flags), { busyTimeoutMs: waitOf(flags), anySchema: true, refuseMoved: true }, look)
 
 const ownRows = (flags: Common): Promise<[name: string, rows: number][]> =>
   onSnapshot(flags, async (snapshot) => {

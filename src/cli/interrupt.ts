@@ -36,20 +36,28 @@ export async function interruptible<T>(message: string, work: (signal: AbortSign
   }
 }
 
-/** Resolves when the first signal comes. The second one ends the process at once. */
-export function untilSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    // A listener alone keeps no process running.
-    const alive = setInterval(() => {}, 60_000)
-    const stop = (signal: Signal): void => {
-      for (const each of SIGNALS) process.off(each, stop)
-      for (const each of SIGNALS) process.once(each, () => process.exit(EXIT_CODES[signal]))
-      clearInterval(alive)
-      resolve()
-    }
-    for (const signal of SIGNALS) process.on(signal, stop)
-  })
+/**
+ * Calls `stop` when the first signal comes, and keeps the process running until then, or until it is disposed of. The second signal
+ * ends the process at once.
+ */
+export function onSignal(stop: () => void): Disposable {
+  // A listener alone keeps no process running.
+  const alive = setInterval(() => {}, 60_000)
+  const end = (): void => {
+    for (const each of SIGNALS) process.off(each, caught)
+    clearInterval(alive)
+  }
+  const caught = (signal: Signal): void => {
+    end()
+    for (const each of SIGNALS) process.once(each, () => process.exit(EXIT_CODES[signal]))
+    stop()
+  }
+  for (const signal of SIGNALS) process.on(signal, caught)
+  return { [Symbol.dispose]: end }
 }
+
+/** Resolves when the first signal comes. */
+export const untilSignal = (): Promise<void> => new Promise((resolve) => void onSignal(resolve))
 
 /** Runs `tidy` before a signal takes its usual effect. Returns a function that removes the handler. */
 export function beforeSignal(tidy: () => void): () => void {

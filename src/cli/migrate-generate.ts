@@ -66,7 +66,7 @@ async function tablesIn(file: string): Promise<Table[]> {
       const what = cause instanceof Error ? cause.message : String(cause)
       throw new StorageError(
         'CONFIG',
-        `${path} cannot be loaded: ${what}. Nothing was written. Run it with node first.`,
+        `${path} cannot be loaded: ${what.replace(/\.$/, '')}. Nothing was written. Run it with node first.`,
         {
           cause,
         },

@@ -65,6 +65,12 @@ export interface MigrationStatus {
   readonly foreign: readonly string[]
 }
 
+/** The errors of a ledger that does not fit the files: the files of the library come with the package, an application's do not. */
+interface Refusals {
+  readonly edited: (migration: Migration) => StorageError
+  readonly missing: (name: string, row: LedgerRow) => StorageError
+}
+
 /** The meaning of one row of the ledger. */
 type Told = { readonly migration: Migration } | { readonly name: string } | undefined
 
@@ -89,7 +95,11 @@ export const hasOurs = (known: readonly Migration[], { rows, notes }: Ledger): b
  *
  * A database newer than the code is accepted, so that a release can be rolled back.
  */
-export function migrationStatus(known: readonly Migration[], { rows, notes }: Ledger): MigrationStatus {
+export function migrationStatus(
+  known: readonly Migration[],
+  { rows, notes }: Ledger,
+  refusals: Refusals = { edited, missing },
+): MigrationStatus {
   const newest = known.at(-1)?.when ?? 0
   const applied = new Set<Migration>()
   const newer = new Map<number, string>()
@@ -98,10 +108,10 @@ export function migrationStatus(known: readonly Migration[], { rows, notes }: Le
     const found = told(known, row, notes)
     if (found === undefined) foreign.push(dated(row))
     else if ('name' in found) {
-      if (row.when < newest) throw missing(found.name)
+      if (row.when < newest) throw refusals.missing(found.name, row)
       newer.set(row.when, found.name)
     } else {
-      if (found.migration.hash !== row.hash) throw edited(found.migration)
+      if (found.migration.hash !== row.hash) throw refusals.edited(found.migration)
       applied.add(found.migration)
     }
   }
@@ -144,7 +154,8 @@ export function lastApplied(known: readonly Migration[], { rows, notes }: Ledger
   return last.tag
 }
 
-function dated({ when, hash }: LedgerRow): string {
+/** Identifies a migration without its name. */
+export function dated({ when, hash }: LedgerRow): string {
   const time = new Date(when)
   const at = Number.isNaN(time.getTime()) ? '' : ` of ${time.toISOString()}`
   return `one${at} with the hash ${hash.slice(0, 12)}`

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { StorageError } from '../errors.ts'
-import { type LedgerRow, type MigrationStatus, migrationStatus, NAME_PREFIX } from './ledger.ts'
+import { dated, type LedgerRow, type MigrationStatus, migrationStatus, NAME_PREFIX } from './ledger.ts'
 import { type Dialect, type Migration, statementsOf } from './migrations.ts'
 
 /** Reads `<folder>/<dialect>`: drizzle-kit 0.31's journal and files, or drizzle-kit 1.0's folders. Throws CONFIG. */
@@ -53,8 +53,21 @@ export function ownStatus(known: readonly Migration[], rows: readonly LedgerRow[
   const notes = new Map(
     rows.map(({ when }) => [`${NAME_PREFIX}${when}`, `the application's of ${new Date(when).toISOString()}`]),
   )
-  return migrationStatus(known, { rows, notes, hasState: true })
+  return migrationStatus(known, { rows, notes, hasState: true }, { edited, missing })
 }
+
+const edited = ({ file }: Migration): StorageError =>
+  new StorageError(
+    'MIGRATION_EDITED',
+    `${file} is not the file that was applied to this database. Nothing was changed. Bring the applied file back, from version control for example. Make the change in a new migration.`,
+  )
+
+/** The ledger has no names. */
+const missing = (_: string, row: LedgerRow): StorageError =>
+  new StorageError(
+    'MIGRATION_MISSING',
+    `A migration of the application was applied to this database that its folder does not have, though it has younger ones: ${dated(row)}. Nothing was changed. Use the version, or the branch, of the application that has it.`,
+  )
 
 /** Rows of the library's ledger that are the application's: drizzle-kit without `migrations: { table }` wrote them there. */
 export const misplaced = (known: readonly Migration[], rows: readonly LedgerRow[]): LedgerRow[] =>

@@ -1,8 +1,9 @@
 /** An application's migrations and tables on PostgreSQL. The twin is own-sqlite.ts. */
 import type pg from 'pg'
-import { translated } from '../database/postgres/errors.ts'
+import { sqlstateOf, translated } from '../database/postgres/errors.ts'
 import { surviving } from '../database/postgres/failover.ts'
 import { note } from '../database/postgres/notes.ts'
+import { isError, StorageError } from '../errors.ts'
 import { quotedName } from '../schema/described.ts'
 import { OUR_TABLES, type Table } from '../schema/tables.ts'
 import { dropTriggersOnPostgres, ownTriggersOnPostgres } from '../schema/trigger-sql.ts'
@@ -35,6 +36,7 @@ import { locked } from './postgres-lock.ts'
 import { asOwner, ledgerOf } from './postgres-migrator.ts'
 import type { Queryable } from './postgres-missing.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
+import { assertNoTransactionControl, LeftTransaction } from './transaction-control.ts'
 
 const HAS_LEDGER = `SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
   WHERE nspname = 'drizzle' AND relname = '${APP_LEDGER}'`
@@ -90,7 +92,9 @@ async function migrateOwn(pool: pg.Pool, setup: OwnSetup, options: MigrationOpti
     nextIn: async (client) => {
       const { rows, misplaced } = await ownLedger(client, known)
       const [next] = ownStatus(known, [...rows, ...misplaced]).pending
-      if (next !== undefined) assertNoMove(await ledgerOf(client))
+      if (next === undefined) return undefined
+      assertNoMove(await ledgerOf(client))
+      assertNoTransactionControl(next)
       return next
     },
     // An index on a table of the library's is refused in the transaction.
@@ -129,17 +133,58 @@ async function moveRows(client: pg.PoolClient, known: readonly Migration[]): Pro
 }
 
 async function apply(client: pg.PoolClient, migration: Migration): Promise<void> {
+  const transaction = await transactionOf(client)
   try {
     const before = await oursOn(client)
     const goneBefore = (await goneFrom(client)).map(({ row }) => row)
-    for (const statement of await statementsWith(client, migration)) await client.query(statement)
+    for (const statement of await statementsWith(client, migration)) {
+      await client.query(statement)
+      if (!(await isIn(client, transaction))) throw new LeftTransaction(migration)
+    }
     assertOursUntouched(migration, before, await oursOn(client))
     for (const gone of await goneFrom(client))
       if (!gone.isRenamed && !goneBefore.includes(gone.row)) await forget(client, gone)
     await addTo(client, APP_LEDGER, migration)
   } catch (error) {
-    throw failedOwn(migration, asOwner(translated(error)))
+    if (error instanceof LeftTransaction) throw error
+    if (await isCommitted(client, transaction)) throw new LeftTransaction(migration, translated(error))
+    throw failedOwn(migration, inTheServersWords(error))
   }
+}
+
+/** The transaction's id, which it gets here at the latest. */
+async function transactionOf(client: pg.PoolClient): Promise<string | undefined> {
+  const { rows } = await client.query<{ id: string }>('SELECT pg_current_xact_id()::text AS id')
+  return rows[0]?.id
+}
+
+/** Whether it is still the same transaction: a COMMIT and a BEGIN would leave another one. */
+async function isIn(client: pg.PoolClient, id: string | undefined): Promise<boolean> {
+  const { rows } = await client.query<{ id: string | null }>('SELECT pg_current_xact_id_if_assigned()::text AS id')
+  return rows[0]?.id === id
+}
+
+/** Ends what is left of the transaction. A lost connection answers nothing: the error that told of it says enough. */
+async function isCommitted(client: pg.PoolClient, id: string | undefined): Promise<boolean> {
+  try {
+    await client.query('ROLLBACK')
+    const { rows } = await client.query<{ status: string }>('SELECT pg_xact_status($1::xid8) AS status', [id])
+    return rows[0]?.status === 'committed'
+  } catch {
+    return false
+  }
+}
+
+/**
+ * The server's message on a statement that it cannot read or whose names it does not find (class 42): it names tables and columns.
+ * Other messages may hold values.
+ */
+function inTheServersWords(error: unknown): unknown {
+  const failure = asOwner(translated(error))
+  const isOfStatement =
+    failure instanceof StorageError && failure.code === 'SCHEMA_MISMATCH' && sqlstateOf(error)?.startsWith('42')
+  if (!isOfStatement || !isError(error)) return failure
+  return new StorageError('SCHEMA_MISMATCH', `${error.message}. (${sqlstateOf(error)})`, { cause: failure.cause })
 }
 
 const GONE_TABLES = `SELECT name, value, EXISTS (

@@ -33,6 +33,7 @@ import { addTo, createLedger, rowsIn } from './sqlite-ledger.ts'
 import { locked } from './sqlite-lock.ts'
 import { ledgerOf } from './sqlite-migrator.ts'
 import { type MigrationOptions, timeOf } from './steps.ts'
+import { assertNoTransactionControl, LeftTransaction } from './transaction-control.ts'
 
 const knownTo = ({ migrations }: Pick<OwnSetup, 'migrations'>): Migration[] =>
   migrations === undefined ? [] : ownMigrations(migrations, 'sqlite')
@@ -82,6 +83,7 @@ export async function migrateOwnSqlite(
       const [pending] = ownStatus(known, ownLedger(raw, known).rows).pending
       if (pending === undefined) return
       assertNoMove(ledgerOf(raw))
+      assertNoTransactionControl(pending)
       if (!raw.memory && hadRows) copy = await backup?.(pending.tag, raw.name)
       backup = undefined
       const begun = performance.now()
@@ -89,7 +91,8 @@ export async function migrateOwnSqlite(
       options.onApplied?.({ tag: pending.tag, milliseconds: performance.now() - begun })
     }
     await locked(raw, busyRetry, work).catch((error) => {
-      copy?.discard()
+      // Otherwise nothing was changed.
+      if (!(error instanceof LeftTransaction)) copy?.discard()
       throw error
     })
   }
@@ -125,17 +128,37 @@ function apply(raw: Sqlite.Database, migration: Migration): void {
   const before = oursIn(raw)
   const goneBefore = goneFrom(raw).map(({ row }) => row)
   try {
-    for (const statement of migration.statements) raw.exec(statement)
+    raw.exec(`SAVEPOINT ${WHOLE}`)
+    for (const statement of migration.statements) {
+      raw.exec(statement)
+      if (!raw.inTransaction) throw new LeftTransaction(migration)
+    }
     assertOursUntouched(migration, before, oursIn(raw))
     for (const gone of goneFrom(raw)) if (!gone.isRenamed && !goneBefore.includes(gone.row)) forget(raw, gone)
     assertNoMoreOrphans(raw, orphans)
     addTo(raw, APP_LEDGER, migration)
+    if (!isWhole(raw)) throw new LeftTransaction(migration)
   } catch (error) {
+    if (error instanceof LeftTransaction) throw error
     const failure = translated(error)
     // SQLite's message names tables and columns, and no values.
     const cause = failure instanceof StorageError ? failure.cause : undefined
     const isSyntax = isSqliteFailure(cause) && cause.code === 'SQLITE_ERROR'
+    // By itself SQLite ends the transaction after a full disk for example, and never after a mistake in a statement.
+    if (!isWhole(raw) && (raw.inTransaction || isSyntax)) throw new LeftTransaction(migration, failure)
     throw failedOwn(migration, isSyntax ? new StorageError('SCHEMA_MISMATCH', `${cause.message}.`, { cause }) : failure)
+  }
+}
+
+/** The savepoint around a migration: it is gone once the migration has ended its transaction, also if it began another one. */
+const WHOLE = 'meshstore_migration'
+
+function isWhole(raw: Sqlite.Database): boolean {
+  try {
+    raw.exec(`RELEASE ${WHOLE}`)
+    return true
+  } catch {
+    return false
   }
 }
 

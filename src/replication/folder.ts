@@ -29,7 +29,7 @@ export class FolderPlace implements Place {
         if (codeOf(error) !== 'EEXIST') throw error
       })
     } catch (error) {
-      if (codeOf(error) !== 'ENOENT') throw translatedFile(error)
+      if (codeOf(error) !== 'ENOENT') throw translatedPlace(error)
       const parent = dirname(this.#root)
       throw new StorageError(
         'CONFIG',
@@ -70,7 +70,7 @@ export class FolderPlace implements Place {
       return await readFile(join(this.#root, name))
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined
-      throw translatedFile(error)
+      throw translatedPlace(error)
     }
   }
 
@@ -91,7 +91,7 @@ export class FolderPlace implements Place {
       return await readdir(folder)
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return []
-      throw translatedFile(error)
+      throw translatedPlace(error)
     }
   }
 
@@ -99,7 +99,7 @@ export class FolderPlace implements Place {
     try {
       await rm(join(this.#root, name), { force: true })
     } catch (error) {
-      throw translatedFile(error)
+      throw translatedPlace(error)
     }
   }
 
@@ -113,7 +113,7 @@ export class FolderPlace implements Place {
   }
 
   #explained(error: unknown): unknown {
-    const translated = translatedFile(error)
+    const translated = translatedPlace(error)
     // Not the database's disk, which an operator would look at first.
     if (translated instanceof StorageError && translated.code === 'STORAGE_FULL')
       return new StorageError(
@@ -128,6 +128,13 @@ export class FolderPlace implements Place {
       { cause: error },
     )
   }
+}
+
+/** A place without rights is a mistake in the settings. READ_ONLY would be understood of the database. */
+function translatedPlace(error: unknown): unknown {
+  const failure = translatedFile(error)
+  if (!(failure instanceof StorageError) || failure.code !== 'READ_ONLY') return failure
+  return new StorageError('CONFIG', failure.message, { cause: failure.cause })
 }
 
 async function write(path: string, bytes: Uint8Array): Promise<void> {

@@ -126,7 +126,15 @@ export class Follower {
         return true
       }
     }
-    return this.#applyNewerBase()
+    if (await this.#applyNewerBase()) return true
+    await this.#assertMark()
+    return false
+  }
+
+  /** Throws `Overtaken` if another process has changed the standby. Without anything to apply nothing else would tell. */
+  async #assertMark(): Promise<void> {
+    const mark = await this.#standby.mark()
+    if (JSON.stringify(mark) !== JSON.stringify(this.#mark)) throw new Overtaken(this.name)
   }
 
   /** Another process has changed the standby: goes on from there. Throws every other error. */

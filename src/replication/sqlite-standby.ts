@@ -45,7 +45,7 @@ export async function openSqliteStandby(path: string, busyTimeoutMs: number, now
   return {
     name: file,
     mark: async () => {
-      const value = noteIn(raw, STANDBY)
+      const value = await busyRetry.run(() => noteIn(raw, STANDBY))
       return value === undefined ? undefined : (JSON.parse(value) as Mark)
     },
     begin: (mark) =>

@@ -31,6 +31,8 @@ export interface SourceOptions {
   readonly busyTimeoutMs?: number | undefined
   /** Accepts pending migrations: our tables have the same columns in each version. */
   readonly anySchema?: boolean | undefined
+  /** Throws MOVED for a file whose data has moved. Exports and copies may read it as it was at the switch. */
+  readonly refuseMoved?: boolean | undefined
 }
 
 /** Limits of a slice in memory: rows and bytes. */

@@ -37,7 +37,7 @@ export function checkRow(line: unknown, tables: readonly Table[]): CheckedRow {
 /** The application's migrations make its own tables, and no import does. */
 function mustBe(tables: readonly Table[]): string {
   const names = tables.map(({ name }) => name)
-  return `must be ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`
+  return `must be ${names.slice(0, -1).join(', ')} or ${names.at(-1)}: the application's migrations make own tables`
 }
 
 function problemsOf(column: string, found: ReturnType<rules.Rule>): Problem[] {

@@ -77,7 +77,11 @@ class Reading {
   #checkTrailer(line: number, { rows }: { rows?: unknown }): void {
     this.#trailer = true
     const said = this.#tables.map(({ name }) => [name, numberIn(rows, name), this.#found.get(name) ?? 0] as const)
-    const missing = said.reduce((sum, [, expected, found]) => sum + expected - found, 0)
+    // Rows of tables that are not here are unreadable lines.
+    const elsewhere = numbersIn(rows).filter(([name]) => !this.#tables.some((table) => table.name === name))
+    const missing =
+      said.reduce((sum, [, expected, found]) => sum + expected - found, 0) +
+      elsewhere.reduce((sum, [, expected]) => sum + expected, 0)
     // The unreadable lines account for the missing rows.
     if (missing === this.#unknown && (missing > 0 || said.every(([, expected, found]) => expected === found))) return
     const differences = said.filter(([, expected, found]) => expected !== found)
@@ -128,6 +132,9 @@ function assertHeader(value: unknown): void {
 
 const isTrailer = (value: unknown): value is { end: string; rows?: unknown } =>
   typeof value === 'object' && value !== null && 'end' in value && value.end === FORMAT && !('table' in value)
+
+const numbersIn = (rows: unknown): [name: string, number][] =>
+  Object.keys(Object(rows)).map((name) => [name, numberIn(rows, name)])
 
 const numberIn = (rows: unknown, table: string): number => {
   const value = propertyOf(rows, table)

@@ -27,6 +27,10 @@ test('a restore writes a new database; over one only with --replace, after --dry
     stdout: expect.stringContaining(`It would make ${path}.`),
   })
   expect(existsSync(folder.file('data'))).toBe(false)
+  expect(await runCommand(['restore', '--from', folder.path, '--to', path])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(`${folder.path} is a folder. Name a backup in it.`),
+  })
   expect(await restore()).toMatchObject({ ...done, stdout: expect.stringMatching(/^Restored .*: 50 nodes/) })
   const before = bytesIn(folder.file('data'))
   expect(await restore()).toMatchObject({

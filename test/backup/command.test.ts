@@ -115,8 +115,8 @@ describe('backup create', () => {
     chmodSync(folder.file('data'), 0o555)
     const alone = await runCommand([...args.slice(0, 5), folder.file('b', 'y'), '--json'], { unprivileged: true })
     expect(alone).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/^READ_ONLY: .*its folder cannot be written/),
+      code: 2,
+      stderr: expect.stringMatching(/^CONFIG: .*its folder cannot be written/),
     })
     expect(namesIn(folder.file('b'))).toEqual(['x', manifestOf('x')])
     chmodSync(folder.file('data'), 0o755)
@@ -168,7 +168,7 @@ test('backup list shows what there is, oldest first, and exits with 4 for what m
   expect(await runCommand(['backup', 'list', '--folder', folder.file('none')])).toMatchObject({ code: 2 })
 })
 
-test('backup verify names each file, and exits with 4 if one of them is not sound', async () => {
+test('backup verify names each file, and exits with 4 if one is not sound, or with 2 if one is not there', async () => {
   using folder = temporaryFolder()
   const { file } = await backupOf(folder, 'sound')
   const damaged = await damagedIn(folder)
@@ -185,6 +185,10 @@ test('backup verify names each file, and exits with 4 if one of them is not soun
     ],
   })
   expect(await runCommand(['backup', 'verify'])).toMatchObject({ code: 2, stdout: '' })
+  const none = folder.file('none')
+  const told = expect.stringContaining(`CONFIG: There is no file at ${none}`)
+  expect(await runCommand(['backup', 'verify', file, none])).toMatchObject({ code: 2, stdout: told })
+  expect(await runCommand(['backup', 'verify', damaged, none])).toMatchObject({ code: 4, stdout: told })
 })
 
 test('backup prune says what it would delete, and deletes it', async () => {

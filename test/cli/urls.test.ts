@@ -1,6 +1,7 @@
 /** Which database the command works on, and what it says of one that it cannot use. */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { openStorage } from '../../src/index.ts'
 import { makeFile } from '../adoption/support/client.ts'
 import { nodeRow } from '../adoption/support/ddl.ts'
 import { changingNothing } from '../adoption/support/unchanged.ts'
@@ -117,6 +118,33 @@ describe('without the rights', () => {
       expect(await runCommand(['migrate', 'status', '--url', path], { unprivileged: true })).toMatchObject({ code: 3 })
     })
     chmodSync(folder.path, 0o755)
+  })
+
+  test('to make files beside the file, a store that only reads is refused', async () => {
+    using folder = temporaryFolder()
+    const path = folder.file('mesh.db')
+    await (await openStorage(path)).close()
+    chmodSync(path, 0o644)
+    chmodSync(folder.path, 0o555)
+    const ran = await runCommand(['inspect', 'nodes', '--url', path], { unprivileged: true })
+    expect(ran).toMatchObject({ code: 2, stdout: '' })
+    expect(ran.stderr).toMatch(/^CONFIG: .*Open a copy in a folder that can be written\./)
+    chmodSync(folder.path, 0o755)
+  })
+
+  test('to write to a place, a replica is refused', async () => {
+    using folder = temporaryFolder()
+    const path = folder.file('mesh.db')
+    await (await openStorage(path)).close()
+    chmodSync(path, 0o666)
+    chmodSync(folder.path, 0o777)
+    mkdirSync(folder.file('closed'), { mode: 0o555 })
+    for (const to of [folder.file('closed'), folder.file('closed', 'replica')]) {
+      const args = ['replicate', '--url', path, '--once', '--to', to]
+      const ran = await runCommand(args, { unprivileged: true })
+      expect(ran).toMatchObject({ code: 2, stdout: '' })
+      expect(ran.stderr).toMatch(/^CONFIG: The system denies access .*EACCES/)
+    }
   })
 
   test('to make the copy, up fails in one line, and nothing is changed', async () => {

@@ -10,7 +10,7 @@ import { MAIN, runCommand } from '../cli/support/command.ts'
 import { lastingBackends, sqliteFile } from '../support/backends.ts'
 import { temporaryFolder } from '../support/folders.ts'
 import { manyNodes } from '../support/samples.ts'
-import { contentOf } from './support/replicas.ts'
+import { contentOf, emptyOn } from './support/replicas.ts'
 
 for (const backend of lastingBackends) {
   test(`a replica of ${backend.name} is made, verified, listed and restored by the command`, async () => {
@@ -70,10 +70,37 @@ test('a follower that runs for long says on stderr that it follows', async () =>
   expect(await follower.end()).toEqual([0, null])
 })
 
+test('a follower that looks rarely ends at a signal at once', async () => {
+  using folder = temporaryFolder()
+  const to = folder.file('replica')
+  await using opened = await sqliteFile.open({ replicate: { to, everySeconds: 3_600 } })
+  await opened.store.flushReplica()
+  await using follower = started(['follow', '--from', to, '--to', folder.file('standby.db'), '--every', '3000'])
+  await follower.says(`Follows ${to} until`)
+  expect(await follower.end()).toEqual([0, null])
+})
+
+for (const to of lastingBackends) {
+  test(`a follower of a standby on ${to.name} ends by itself when the standby is promoted, before anything is shipped`, async () => {
+    using folder = temporaryFolder()
+    const place = folder.file('replica')
+    await using opened = await sqliteFile.open({ replicate: { to: place, everySeconds: 3_600 } })
+    await using target = await emptyOn(to.name)
+    await opened.store.flushReplica()
+    await using follower = started(['follow', '--from', place, '--to', target.url, '--every', '0.1'])
+    await follower.says(`Follows ${place} until`)
+    expect(await runCommand(['promote', '--from', place, '--to', target.url])).toMatchObject({ code: 0 })
+    expect(await follower.ended).toEqual([2, null])
+    expect(follower.said()).toMatch(/was promoted, and follows no more|A promotion of .* has begun/)
+  })
+}
+
 interface Running extends AsyncDisposable {
   /** Resolves when this is on stderr. */
   says(text: string): Promise<void>
   said(): string
+  /** Without having been told to. */
+  readonly ended: Promise<unknown[]>
   end(): Promise<unknown[]>
 }
 
@@ -96,6 +123,7 @@ function started(args: readonly string[]): Running {
       }
     },
     said: () => said,
+    ended,
     end,
     [Symbol.asyncDispose]: async () => void (await end()),
   }

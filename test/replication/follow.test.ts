@@ -5,23 +5,8 @@ import { Follower } from '../../src/replication/follow.ts'
 import { runCommand } from '../cli/support/command.ts'
 import { lastingBackends, sqliteFile } from '../support/backends.ts'
 import { temporaryFolder } from '../support/folders.ts'
-import { borrowDatabase } from '../support/postgres-backend.ts'
 import { manyNodes, node, policy } from '../support/samples.ts'
-import { byHand, contentOf, restored, shipping } from './support/replicas.ts'
-
-interface Target extends AsyncDisposable {
-  readonly url: string
-}
-
-/** An empty database that its owner may change. */
-async function emptyOn(name: string): Promise<Target> {
-  if (name === 'PostgreSQL') {
-    const { owner, giveBack } = await borrowDatabase()
-    return { url: owner, [Symbol.asyncDispose]: giveBack }
-  }
-  const folder = temporaryFolder()
-  return { url: folder.file('standby.db'), [Symbol.asyncDispose]: async () => folder[Symbol.dispose]() }
-}
+import { byHand, contentOf, emptyOn, restored, shipping } from './support/replicas.ts'
 
 for (const backend of lastingBackends) {
   for (const to of lastingBackends) {

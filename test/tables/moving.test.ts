@@ -1,6 +1,8 @@
 /** A store with own tables that moves, and one that is restored: the application's handles go on. */
+import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { openStorage, restoreBackup } from '../../src/index.ts'
+import { copyDatabase, openStorage, restoreBackup } from '../../src/index.ts'
+import { runCommand } from '../cli/support/command.ts'
 import { createDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { expectCode } from '../support/expectations.ts'
@@ -46,6 +48,24 @@ describePostgres('a store with own tables', () => {
     })
     await using there = await openApp(database.url, { migrate: 'check' })
     expect(await there.tables.links.get('1')).toMatchObject({ cost: 7, isUp: false, siteId: null })
+    // The old file's rows are of the switch.
+    for (const table of ['nodes', 'links'])
+      expect(await runCommand(['inspect', table, '--url', folder.file('mesh.db')])).toMatchObject({
+        code: 4,
+        stdout: '',
+        stderr: expect.stringMatching(/^MOVED: /),
+      })
+  })
+
+  test('with a text that no index of PostgreSQL can hold is not copied, and the index is named', async () => {
+    using folder = temporaryFolder()
+    await using database = await createDatabase()
+    await using store = await filled(folder.file('mesh.db'))
+    await store.tables.sites.create({ siteId: 'long', name: randomBytes(4_000).toString('hex') })
+    await using target = await openApp(database.url)
+    const error = await expectCode(copyDatabase(folder.file('mesh.db'), database.url), 'VALIDATION')
+    expect(error.message).toMatch(/A value is larger than PostgreSQL can hold there\..*idx_sites_name of sites/)
+    expect(await target.tables.sites.count()).toBe(0)
   })
 
   test('is restored into a file and into a server, and opens there', async () => {

@@ -5,6 +5,7 @@ import Sqlite from 'better-sqlite3'
 import { describe, expect, inject, test } from 'vitest'
 import { openStorage, StorageError } from '../../src/index.ts'
 import { schema, table } from '../../src/tables-entry.ts'
+import { runCommand } from '../cli/support/command.ts'
 import { createDatabase } from '../postgres/support/database.ts'
 import { describePostgres } from '../postgres/support/suite.ts'
 import { expectCode } from '../support/expectations.ts'
@@ -27,6 +28,8 @@ function withMigration(folder: string, sql: string, when = 1_900_000_000_000): s
   }
   return copy
 }
+
+const BREAK = ';\n--> statement-breakpoint\n'
 
 type Row = Readonly<Record<string, unknown>>
 interface Place extends AsyncDisposable {
@@ -237,6 +240,98 @@ describe.each(available)('$name', ({ folder: dialect, open, objects, ledgers, dr
     await (await openApp(place.url)).close()
   })
 
+  test.each([
+    ['COMMIT', `UPDATE sites SET floors = floors + 100;\nCOMMIT;\nUPDATE sites SET nope = 1`],
+    ['COMMIT', `UPDATE sites SET floors = floors + 100${BREAK}COMMIT${BREAK}UPDATE sites SET nope = 1`],
+    ['BEGIN', `BEGIN${BREAK}UPDATE sites SET floors = floors + 100${BREAK}COMMIT`],
+    ['ROLLBACK', `UPDATE sites SET floors = floors + 100; -- takes it back;\n /* so */ rollback`],
+    ['START TRANSACTION', 'start /* a */ transaction'],
+    ['RELEASE', `SELECT ';', ";" FROM sites;release meshstore_migration`],
+    ['END', 'UPDATE sites SET floors = CASE WHEN floors = 1 THEN 2 ELSE 3 END; END TRANSACTION'],
+  ])('refuses %s in a migration of the application before anything is run', async (control, sql) => {
+    using folder = temporaryFolder()
+    await using place = await open()
+    const store = await openApp(place.url)
+    await store.tables.sites.create({ siteId: 's', name: 'one', floors: 1 })
+    await store.close()
+    const before = await whole(place)
+    const migrations = withMigration(folder.path, sql)
+    for (const _ of ['once', 'again']) {
+      const error = await expectCode(openApp(place.url, { migrations }), 'SCHEMA_MISMATCH')
+      expect(error.message).toContain(`0001_more.sql has ${control}, which`)
+    }
+    expect(await runCommand(['migrate', 'up', '--url', place.url, '--migrations', migrations])).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining(`has ${control}`),
+    })
+    expect(await whole(place)).toEqual(before)
+    expect(await place.ask('SELECT floors FROM sites')).toEqual([{ floors: 1 }])
+  })
+
+  test('applies a migration whose bodies have BEGIN and END', async () => {
+    using folder = temporaryFolder()
+    await using place = await open()
+    const body =
+      dialect === 'sqlite'
+        ? `CREATE TRIGGER named AFTER INSERT ON sites BEGIN
+             UPDATE sites SET floors = CASE WHEN floors > 1 THEN 2 ELSE 3 END;
+             UPDATE sites SET floors = floors + 1; END; SELECT 1`
+        : `CREATE FUNCTION named() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 2 END; END; SELECT 1;
+           DO $$ BEGIN PERFORM 1; END $$; DO $of$ BEGIN PERFORM '; COMMIT'; END; $of$`
+    const text = `INSERT INTO sites (site_id, name, floors) VALUES ('s; COMMIT; "', 'it''s; COMMIT', 1)`
+    const store = await openApp(place.url, { migrations: withMigration(folder.path, `${text};\n${body}`) })
+    expect(await store.tables.sites.count({})).toBe(1)
+    await store.close()
+  })
+
+  // A view's column with the name of a keyword hides what follows it.
+  test.each([
+    ['a COMMIT', 'CREATE VIEW v AS SELECT 1 AS begin; COMMIT'],
+    ['a COMMIT and a BEGIN', 'CREATE VIEW v AS SELECT 1 AS begin; COMMIT; BEGIN'],
+    ['a COMMIT and a mistake', 'CREATE VIEW v AS SELECT 1 AS begin; COMMIT; SELECT nope FROM sites'],
+    ['a COMMIT, a BEGIN and a mistake', 'CREATE VIEW v AS SELECT 1 AS begin; COMMIT; BEGIN; SELECT nope FROM sites'],
+    ['a ROLLBACK', 'CREATE VIEW v AS SELECT 1 AS begin; ROLLBACK'],
+  ])('says that a migration has left its transaction: %s', async (_, sql) => {
+    using folder = temporaryFolder()
+    await using place = await open()
+    await (await openApp(place.url)).close()
+    const migrations = withMigration(folder.path, sql)
+    const error = await expectCode(openApp(place.url, { migrations }), 'SCHEMA_MISMATCH')
+    expect(error.message).toMatch(/0001_more.sql ended the transaction .* A part of it may be in the database/)
+    expect(await place.ask(`SELECT hash FROM ${ledgers.own}`)).toHaveLength(1)
+    await (await openApp(place.url)).close()
+  })
+
+  test('names what is wrong with a migration', async () => {
+    using folder = temporaryFolder()
+    await using place = await open()
+    await (await openApp(place.url)).close()
+    for (const [at, [sql, message]] of [
+      ['UPDATE sites SET nope = 1', /0001_more.sql failed, and nothing of it happened: .*nope/],
+      ['INSERT INTO sites VALUES (1', /nothing of it happened: .*(incomplete input|syntax error)/],
+      ['UPDATE nowhere SET nope = 1', /nothing of it happened: .*nowhere/],
+    ].entries() as ArrayIterator<[number, [string, RegExp]]>) {
+      mkdirSync(join(folder.path, `${at}`))
+      const migrations = withMigration(join(folder.path, `${at}`), sql)
+      const error = await expectCode(openApp(place.url, { migrations }), 'SCHEMA_MISMATCH')
+      expect(error.message).toMatch(message)
+      expect(error.message).not.toMatch(/this version needs/)
+    }
+  })
+
+  test('a foreign key with ON DELETE RESTRICT refuses like any other', async () => {
+    using folder = temporaryFolder()
+    await using place = await open()
+    const rooms =
+      'CREATE TABLE rooms (id text PRIMARY KEY NOT NULL, site_id text NOT NULL REFERENCES sites (site_id) ON DELETE RESTRICT)'
+    const store = await openApp(place.url, { migrations: withMigration(folder.path, rooms) })
+    await store.tables.sites.create({ siteId: 's', name: 'one' })
+    await place.ask("INSERT INTO rooms VALUES ('r', 's')")
+    const error = await expectCode(store.tables.sites.delete('s'), 'CONFLICT')
+    expect(error.message).toMatch(/^sites "s": A constraint in the database refused/)
+    await store.close()
+  })
+
   test('follows the rules of migrations: edited, merged late, newer', async () => {
     using folder = temporaryFolder()
     await using place = await open()
@@ -245,7 +340,14 @@ describe.each(available)('$name', ({ folder: dialect, open, objects, ledgers, dr
     // An older version of the application goes on.
     await (await openApp(place.url)).close()
     writeFileSync(join(more, dialect, '0001_more.sql'), 'CREATE TABLE other (a text)')
-    await expectCode(openApp(place.url, { migrations: more }), 'MIGRATION_EDITED')
+    const edited = await expectCode(openApp(place.url, { migrations: more }), 'MIGRATION_EDITED')
+    expect(edited.message).toMatch(/0001_more.sql is not .* Bring the applied file back, from version control/)
+    mkdirSync(join(folder.path, 'younger'))
+    const without = withMigration(join(folder.path, 'younger'), 'SELECT 1', 1_950_000_000_000)
+    const missing = await expectCode(openApp(place.url, { migrations: without }), 'MIGRATION_MISSING')
+    expect(missing.message).toMatch(
+      /of the application .*: one of 2030-\S+ with the hash [0-9a-f]{12}\. .*of the application that has it/,
+    )
     mkdirSync(join(folder.path, 'late'))
     const late = withMigration(join(folder.path, 'late'), 'CREATE TABLE late (a text)', 1_800_000_000_000)
     await expectCode(openApp(place.url, { migrations: late }), 'MIGRATION_OUT_OF_ORDER')
@@ -277,6 +379,23 @@ test('a file that is made by the open that migrates it is not backed up', async 
   using folder = temporaryFolder()
   await (await openApp(folder.file('mesh.db'))).close()
   expect(readdirSync(folder.path).filter((name) => name.includes('before'))).toEqual([])
+})
+
+test('the copy from before a migration is kept if the migration left its transaction, and not if it failed as a whole', async () => {
+  using folder = temporaryFolder()
+  const url = folder.file('mesh.db')
+  const store = await openApp(url)
+  await store.tables.sites.create({ siteId: 's', name: 'one' })
+  await store.close()
+  const copies = (): string[] => readdirSync(folder.path).filter((name) => /0001_more.*(?<!json)$/.test(name))
+  for (const [name, sql, kept] of [
+    ['fails', 'SELECT nope FROM sites', 0],
+    ['leaves', 'CREATE VIEW v AS SELECT 1 AS begin; COMMIT', 1],
+  ] as const) {
+    mkdirSync(folder.file(name))
+    await expectCode(openApp(url, { migrations: withMigration(folder.file(name), sql) }), 'SCHEMA_MISMATCH')
+    expect(copies()).toHaveLength(kept)
+  }
 })
 
 test('a file that has rows is backed up before a migration of the application', async () => {

@@ -6,7 +6,7 @@ interface Meaning {
   readonly message: string
 }
 
-/** The library validates its values: a CHECK that refuses a write concerns a value already in the row. */
+/** The library validates the values of its own tables: a CHECK that refuses a write there concerns a value already in the row. */
 const BROKEN_ROW =
   'The row breaks the rules of the schema, because another program wrote it. Nothing was written. Correct or delete the row.'
 
@@ -14,6 +14,16 @@ const POOL_MODE = 'Open with pool: { mode: "transaction" }, or add pool_mode=tra
 
 const timeLimit = (setting: string): string =>
   `The server's ${setting} ended the transaction. Nothing was written. Shorten the transaction, or raise the setting.`
+
+/** A foreign key, an exclusion constraint, and every CHECK or NOT NULL of an application's table. */
+export const BY_CONSTRAINT: readonly [prefix: string, Meaning] = [
+  '23',
+  {
+    code: 'CONFLICT',
+    message:
+      'A constraint in the database refused the write. Nothing was written. Change the value, or the constraint.',
+  },
+]
 
 /** The first matching prefix of a SQLSTATE decides. */
 export const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
@@ -29,14 +39,7 @@ export const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
   ],
   ['23514', { code: 'CORRUPT', message: BROKEN_ROW }],
   ['23502', { code: 'CORRUPT', message: BROKEN_ROW }],
-  [
-    '23',
-    {
-      code: 'CONFLICT',
-      message:
-        'A constraint in the database refused the write. Nothing was written. Change the value, or the constraint.',
-    },
-  ],
+  BY_CONSTRAINT,
   // Raised by the triggers of a standby.
   [
     'MS001',

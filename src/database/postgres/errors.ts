@@ -1,7 +1,8 @@
 /** Translates PostgreSQL's SQLSTATEs (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
 import { isError, misuse, propertyOf, StorageError } from '../../errors.ts'
+import { OUR_TABLES } from '../../schema/tables.ts'
 import type { RetryEvent } from '../../tracing.ts'
-import { BY_POLICY, MEANINGS, UNKNOWN } from './error-meanings.ts'
+import { BY_CONSTRAINT, BY_POLICY, MEANINGS, UNKNOWN } from './error-meanings.ts'
 import { mistakeOf } from './own-statements.ts'
 
 /** Serialization failure, deadlock, lock timeout: a retry from the beginning may succeed at once. */
@@ -160,14 +161,24 @@ export function translated(error: unknown): unknown {
   if (sqlstate === undefined) return connectionError(error)
   const mistake = isInFunction(error) ? undefined : mistakeOf(error, sqlstate)
   if (mistake !== undefined) return misuse(mistake, cleaned(error))
-  const [, { code, message }] = isOfPolicy(error)
-    ? BY_POLICY
-    : (MEANINGS.find(([prefix]) => sqlstate.startsWith(prefix)) ?? UNKNOWN)
+  const [, { code, message }] = meaningOf(error, sqlstate)
   const isOfServer = code === 'UNAVAILABLE' && !isRaised(error)
   const where = (isOfServer ? undefined : refusedBy(error)) ?? placeOf(error)
   return new StorageError(code, `${message} (${[sqlstate, where].filter(Boolean).join('; ')})`, {
     cause: cleaned(error),
   })
+}
+
+function meaningOf(error: Error, sqlstate: string): (typeof MEANINGS)[number] {
+  if (isOfPolicy(error)) return BY_POLICY
+  if (isOfOwnTable(error, sqlstate)) return BY_CONSTRAINT
+  return MEANINGS.find(([prefix]) => sqlstate.startsWith(prefix)) ?? UNKNOWN
+}
+
+/** Whether a CHECK or a NOT NULL of a table that is not the library's refused the row. */
+function isOfOwnTable(error: Error, sqlstate: string): boolean {
+  const table = propertyOf(error, 'table')
+  return (sqlstate === '23514' || sqlstate === '23502') && isName(table) && !OUR_TABLES.includes(table)
 }
 
 const places = new WeakMap<Error, string>()

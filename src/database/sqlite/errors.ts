@@ -7,7 +7,7 @@ interface Meaning {
   readonly message: string
 }
 
-/** The library validates its values: a CHECK that refuses a write concerns a value already in the row. */
+/** The library validates the values of its own tables: a CHECK that refuses a write there concerns a value already in the row. */
 const BROKEN_ROW =
   'The row breaks the rules of the schema, because another program wrote it. Nothing was written. Correct or delete the row.'
 
@@ -97,8 +97,6 @@ const MEANINGS: readonly (readonly [prefix: string, Meaning])[] = [
       message: 'Another row has a value that must be unique. Nothing was written. Change the value, or that row.',
     },
   ],
-  ['SQLITE_CONSTRAINT_CHECK', { code: 'CORRUPT', message: BROKEN_ROW }],
-  ['SQLITE_CONSTRAINT_NOTNULL', { code: 'CORRUPT', message: BROKEN_ROW }],
   [
     'SQLITE_CONSTRAINT_TRIGGER',
     {
@@ -144,6 +142,20 @@ const STANDBY: Meaning = {
 const isOfStandby = ({ code, message }: SqliteFailure): boolean =>
   code === 'SQLITE_CONSTRAINT_TRIGGER' && message.startsWith(STANDBY_MESSAGE)
 
+/** Messages on a NOT NULL or a CHECK of the library's own tables, as `drizzle/sqlite.sql` has them. */
+const OURS =
+  /^(?:CHECK|NOT NULL) constraint failed: (?:meshstore_|(?:nodes|path_cache|policies)(?:\.|_(?:interfaces_json|protocols_json|started_flag|r\w+_integer|k|(?:created|updated|expires)_time)$))/
+/** The codes say which kind of constraint refused, and the messages alone which one: its name, or its columns. No values. */
+const CONSTRAINT = /^(?:CHECK|NOT NULL|UNIQUE) constraint failed: (?:index ')?([\w$.]+(?:, [\w$.]+)*)'?$/
+
+function meaningOfFailure(error: SqliteFailure): Meaning {
+  const { code, message } = error
+  if (isOfStandby(error)) return STANDBY
+  if (OURS.test(message)) return { code: 'CORRUPT', message: BROKEN_ROW }
+  // ON DELETE RESTRICT is a trigger inside SQLite, and fails with the code of a trigger.
+  return meaningOf(message === 'FOREIGN KEY constraint failed' ? 'SQLITE_CONSTRAINT' : code)
+}
+
 interface SqliteFailure extends Error {
   readonly code: string
 }
@@ -165,8 +177,10 @@ export const isConstraint = (error: unknown): error is StorageError =>
 /** Translates a driver's error into a StorageError that names `file`. Returns errors that are not SQLite's unchanged. */
 export function translated(error: unknown, file?: string): unknown {
   if (!isSqliteFailure(error)) return error
-  const { code, message } = isOfStandby(error) ? STANDBY : meaningOf(error.code)
-  return new StorageError(code, `${message} (${named(error.code, file)})`, { cause: cleaned(error) })
+  const { code, message } = meaningOfFailure(error)
+  const cause = cleaned(error)
+  const which = cause.constraint === undefined ? '' : `; ${cause.constraint}`
+  return new StorageError(code, `${message} (${named(error.code + which, file)})`, { cause })
 }
 
 /** Translates an error of COMMIT: after an I/O error the commit is indeterminate. */
@@ -187,8 +201,9 @@ function meaningOf(code: string): Meaning {
 }
 
 /** Removes a trigger's message, which may hold values. SQLite's own messages hold none. */
-export function cleaned({ code, message, stack }: SqliteFailure): Error {
-  const cause = Object.assign(new Error(code.startsWith('SQLITE_CONSTRAINT') ? code : message), { code })
+export function cleaned({ code, message, stack }: SqliteFailure): Error & { readonly constraint?: string | undefined } {
+  const constraint = code === 'SQLITE_CONSTRAINT_TRIGGER' ? undefined : CONSTRAINT.exec(message)?.[1]
+  const cause = Object.assign(new Error(code.startsWith('SQLITE_CONSTRAINT') ? code : message), { code, constraint })
   const frames = stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? []
   cause.stack = [`Error: ${cause.message}`, ...frames].join('\n')
   return cause

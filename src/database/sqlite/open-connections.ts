@@ -74,10 +74,10 @@ export async function openConnections(options: SqliteOptions, schema: SchemaStep
 /** SQLite reads a file in WAL mode through two more files, -wal and -shm, which it must create. */
 function explainedReadOnly(path: string, error: unknown): unknown {
   if (!(error instanceof StorageError)) return error
-  const { code, cause } = error
+  const { cause } = error
   if (!isSqliteFailure(cause) || !/^SQLITE_(CANTOPEN|READONLY)/.test(cause.code)) return error
   return new StorageError(
-    code,
+    'CONFIG',
     `${path} cannot be read while its folder cannot be written, since SQLite has to make ${path}-wal and ${path}-shm. Nothing was read. Open a copy in a folder that can be written. (${cause.code})`,
     { cause },
   )

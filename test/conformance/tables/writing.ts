@@ -82,7 +82,14 @@ export function writing({ run }: AppSetting): void {
   test('a constraint of the table refuses a row', () =>
     run(async ({ tables }) => {
       await expectCode(tables.links.create(link('l', { siteId: 'none' })), 'CONFLICT')
-      await expectCode(tables.links.create(link('l', { cost: -1 })), 'CORRUPT')
+      const checked = await expectCode(tables.links.create(link('l', { cost: -1 })), 'CONFLICT')
+      expect(checked.message).toMatch(/links "l": A constraint in the database refused .*links_cost/)
+      await tables.links.create(link('l'))
+      await expectCode(tables.links.update('l', { cost: -1 }), 'CONFLICT')
+      expect((await expectCode(tables.links.updateMany({ cost: 1 }, { cost: -1 }), 'CONFLICT')).message).toMatch(
+        /A constraint in the database refused .*links_cost/,
+      )
+      await tables.links.delete('l')
       await tables.sites.create({ siteId: 's', name: 'one' })
       await expectCode(tables.sites.create({ siteId: 't', name: 'one' }), 'ALREADY_EXISTS')
       expect(await tables.sites.count()).toBe(1)

@@ -13,6 +13,7 @@ import { Shipper, type ShipperOptions } from '../../../src/replication/shipper.t
 import { sourceOf } from '../../../src/replication/source-of.ts'
 import { dump } from '../../support/content.ts'
 import { temporaryFolder } from '../../support/folders.ts'
+import { borrowDatabase } from '../../support/postgres-backend.ts'
 
 /** Nodes and policies. A replica leaves the path cache out. */
 export async function contentOf(store: Meshstore) {
@@ -83,4 +84,18 @@ export function breaking(to: string, broken: (whole: Place) => Partial<Place>): 
     remove: (name) => whole.remove(name),
   }
   return { ...methods, ...broken(methods) }
+}
+
+interface Target extends AsyncDisposable {
+  readonly url: string
+}
+
+/** An empty database that its owner may change. */
+export async function emptyOn(name: string): Promise<Target> {
+  if (name === 'PostgreSQL') {
+    const { owner, giveBack } = await borrowDatabase()
+    return { url: owner, [Symbol.asyncDispose]: giveBack }
+  }
+  const folder = temporaryFolder()
+  return { url: folder.file('standby.db'), [Symbol.asyncDispose]: async () => folder[Symbol.dispose]() }
 }
