@@ -2,6 +2,7 @@
 import type { Health } from './api.ts'
 import type { Database } from './database/session.ts'
 import { StorageError } from './errors.ts'
+import { performance } from './event-loop.ts'
 import { remember, remembered } from './repositories/state.ts'
 
 /** Prefix in the note of the last backup: the tables that the backup leaves out follow. */

@@ -1,5 +1,6 @@
 /** The store's background jobs, each on a timer of its own. They keep no process running, and try again after a failure. */
 import { AsyncResource } from 'node:async_hooks'
+import { performance } from './event-loop.ts'
 
 /** A job that is wanted soon runs after this many milliseconds … */
 const SOON_MS = 50

@@ -5,6 +5,7 @@
  */
 // A namespace import: a named import would fail on an old Node before the check of Node's version explains why.
 import channels, { type TracingChannel } from 'node:diagnostics_channel'
+import { performance } from './event-loop.ts'
 import type {
   BackupEvent,
   CacheEvent,

@@ -2,7 +2,7 @@
 import type { Change, Changes, ChangesOptions } from '../api.ts'
 import type { ChangeLog, Database, LoggedChange, LogPosition } from '../database/session.ts'
 import { misuse, StorageError, type StorageErrorCode } from '../errors.ts'
-import { machineTime } from '../event-loop.ts'
+import { machineTime, performance } from '../event-loop.ts'
 import * as rules from '../schema/rules.ts'
 import type { LogPoller } from './poller.ts'
 import { changeOf, positionOf, tokenOf } from './tokens.ts'

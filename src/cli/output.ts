@@ -3,6 +3,7 @@
 import { SingleBar } from 'cli-progress'
 import type { BackupManifest } from '../api.ts'
 import { type CommandCode, docsOf, isError, StorageError } from '../errors.ts'
+import { performance } from '../event-loop.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import { beforeSignal, Interrupted } from './interrupt.ts'
 

@@ -1,5 +1,6 @@
 import type { ComputeOptions, ComputePaths, ResolvedPaths } from '../api.ts'
 import { StorageError } from '../errors.ts'
+import { performance } from '../event-loop.ts'
 import type { PathBundle, PathKey } from '../schema/index.ts'
 import { cacheKey } from '../schema/path-bundle.ts'
 import { type CacheEvent, cacheTracing, tracePromise } from '../tracing.ts'
