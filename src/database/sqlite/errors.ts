@@ -1,5 +1,6 @@
 /** Translates SQLite's result codes (https://sqlite.org/rescode.html). Never by message. */
 import { isError, StorageError, type StorageErrorCode } from '../../errors.ts'
+import { OUR_TABLES } from '../../schema/tables.ts'
 import { STANDBY_MESSAGE } from './standby.ts'
 
 interface Meaning {
@@ -142,16 +143,38 @@ const STANDBY: Meaning = {
 const isOfStandby = ({ code, message }: SqliteFailure): boolean =>
   code === 'SQLITE_CONSTRAINT_TRIGGER' && message.startsWith(STANDBY_MESSAGE)
 
-/** Messages on a NOT NULL or a CHECK of the library's own tables, as `drizzle/sqlite.sql` has them. */
-const OURS =
-  /^(?:CHECK|NOT NULL) constraint failed: (?:meshstore_|(?:nodes|path_cache|policies)(?:\.|_(?:interfaces_json|protocols_json|started_flag|r\w+_integer|k|(?:created|updated|expires)_time)$))/
+/** The CHECKs of the library's own tables, as `drizzle/sqlite.sql` has them: SQLite names them without their table. */
+const OUR_CHECKS: ReadonlySet<string> = new Set([
+  'nodes_interfaces_json',
+  'nodes_protocols_json',
+  'nodes_started_flag',
+  'nodes_routes_integer',
+  'nodes_created_time',
+  'nodes_updated_time',
+  'path_cache_k',
+  'path_cache_created_time',
+  'path_cache_expires_time',
+  'policies_rules_integer',
+  'policies_created_time',
+  'policies_updated_time',
+])
+const CHECK_FAILED = 'CHECK constraint failed: '
+const NOT_NULL_FAILED = /^NOT NULL constraint failed: (\w+)\./
+
+/** Whether a CHECK or a NOT NULL of the library's own tables refused the row. */
+function isOurs({ message }: SqliteFailure): boolean {
+  if (message.startsWith(CHECK_FAILED)) return OUR_CHECKS.has(message.slice(CHECK_FAILED.length))
+  const [, table = ''] = NOT_NULL_FAILED.exec(message) ?? []
+  return OUR_TABLES.includes(table)
+}
+
 /** The codes say which kind of constraint refused, and the messages alone which one: its name, or its columns. No values. */
 const CONSTRAINT = /^(?:CHECK|NOT NULL|UNIQUE) constraint failed: (?:index ')?([\w$.]+(?:, [\w$.]+)*)'?$/
 
 function meaningOfFailure(error: SqliteFailure): Meaning {
   const { code, message } = error
   if (isOfStandby(error)) return STANDBY
-  if (OURS.test(message)) return { code: 'CORRUPT', message: BROKEN_ROW }
+  if (isOurs(error)) return { code: 'CORRUPT', message: BROKEN_ROW }
   // ON DELETE RESTRICT is a trigger inside SQLite, and fails with the code of a trigger.
   return meaningOf(message === 'FOREIGN KEY constraint failed' ? 'SQLITE_CONSTRAINT' : code)
 }
