@@ -7,6 +7,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { OPERATIONS } from './build-operations.ts'
 import { childPath } from './child.ts'
@@ -32,6 +33,9 @@ OLD and NEW are checked-out trees that are built (npm run build).
   --by-hand         and \`pg\` by hand, for the operations of one row
   --postgres-js     and postgres.js, for reads by id: run \`node bench/install.ts\` first
 `
+
+/** A database lies in a quiet folder but for its first moments: those are not what is compared. */
+const QUIET_MS = 2_500
 
 interface Side {
   readonly durability: string
@@ -148,6 +152,8 @@ async function inTurn(urls: readonly [string, string, string?], server?: number)
   if (urls[2] !== undefined && peer !== undefined) builds.push(new Build(after, urls[2], { ...as, side: peer }))
   await Promise.all(builds.map((build) => build.opened()))
   if (values['same-indexes']) await sameIndexes(urls[1], urls[0])
+  // For two seconds after a name in the folder has changed, a durable commit looks at more than the folder.
+  await sleep(QUIET_MS)
   await compared(builds, values.only ?? Object.keys(OPERATIONS), server)
   for (const build of builds) await build.close()
 }
