@@ -17,7 +17,6 @@ import { grantSql } from './own-grants.ts'
 import { misplaced, ownMigrations, ownStatus } from './own-migrations.ts'
 import {
   assertOursUntouched,
-  describedBy,
   type FoundColumn,
   type FoundTable,
   failedOwn,
@@ -26,6 +25,7 @@ import {
   pendingOwn,
   rowOfTable,
   TABLE_ROW,
+  tableIn,
   unsettled,
   type Work,
   workFor,
@@ -196,7 +196,7 @@ const GONE_TABLES = `SELECT name, value, EXISTS (
 async function goneFrom(on: Queryable): Promise<Gone[]> {
   const { rows } = await on.query<{ name: string; value: string; isRenamed: boolean }>(GONE_TABLES)
   return rows.flatMap(({ name, value, isRenamed }) => {
-    const table = describedBy(name, value)
+    const table = tableIn(name, value)
     return table === undefined ? [] : [{ row: name, table, isRenamed }]
   })
 }

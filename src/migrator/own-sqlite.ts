@@ -16,7 +16,6 @@ import { assertNoMoreOrphans, orphansIn } from './orphans.ts'
 import { misplaced, ownMigrations, ownStatus } from './own-migrations.ts'
 import {
   assertOursUntouched,
-  describedBy,
   type FoundTable,
   failedOwn,
   type Gone,
@@ -24,6 +23,7 @@ import {
   pendingOwn,
   rowOfTable,
   TABLE_ROW,
+  tableIn,
   unsettled,
   type Work,
   workFor,
@@ -169,7 +169,7 @@ function goneFrom(raw: Sqlite.Database): Gone[] {
     .raw()
     .all()
   return rows.flatMap(([row, value]): Gone[] => {
-    const table = describedBy(row, value)
+    const table = tableIn(row, value)
     if (table === undefined || hasTable(raw, table.name.toLowerCase())) return []
     return [{ row, table, isRenamed: sqliteTriggerNames(table).some((name) => hasTrigger(raw, name)) }]
   })

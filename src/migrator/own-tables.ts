@@ -54,12 +54,12 @@ export function workFor(
 
 /** The table as `meshstore_state` describes it, if that is a table with this key. */
 function knownAs({ name, key }: Table, { description }: FoundTable): Table | undefined {
-  const known = description === undefined ? undefined : describedBy(`${TABLE_ROW}${name}`, description)
+  const known = description === undefined ? undefined : tableIn(`${TABLE_ROW}${name}`, description)
   return known?.key.name === key.name ? known : undefined
 }
 
-/** `undefined`: the row of `meshstore_state` describes no table. */
-export function describedBy(row: string, value: unknown): Table | undefined {
+/** The table that a row of `meshstore_state` describes; `undefined` for a bad row. */
+export function tableIn(row: string, value: unknown): Table | undefined {
   try {
     return tableOfRow(row, value)
   } catch (error) {
