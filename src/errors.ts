@@ -99,7 +99,7 @@ export function problemsIn(what: string, issues: readonly ValidationIssue[]): st
   return `${what} cannot be used: ${shown.join('; ')}${more}`
 }
 
-/** What the refused call would have done with the database. */
+/** Whether a call reads or writes: a refusal says that nothing was read, or that nothing was written. */
 export type Access = 'read' | 'write'
 
 export function validationError(

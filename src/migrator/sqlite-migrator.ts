@@ -1,4 +1,4 @@
-/** What every open asks of a file: is it of this schema? `apply-sqlite.ts` applies what is pending. */
+/** Compares a file's ledger and schema with the migrations at every open. `apply-sqlite.ts` applies pending migrations. */
 import type Sqlite from 'better-sqlite3'
 import { StorageError } from '../errors.ts'
 import {
